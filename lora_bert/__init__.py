@@ -1,0 +1,1 @@
+"""LoRA adapters for BERT-family text classifiers."""

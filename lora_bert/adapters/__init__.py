@@ -1,0 +1,1 @@
+"""The adapter directory: write, read, check, describe; and folding LoRA into weights."""

@@ -1,0 +1,1 @@
+"""A backbone's name becomes local files; what is special about each family; the embedded one."""

@@ -1,0 +1,1 @@
+"""Files and names become examples and splits (no torch here)."""

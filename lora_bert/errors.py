@@ -1,0 +1,97 @@
+"""Everything that can go wrong, as one tree of typed errors.
+
+Library functions raise these and nothing else for bad input; only the command line turns them into
+a sentence and an exit code. The codes follow BSD's ``sysexits.h``, except 2 (bad usage, as every
+command-line tool has it) and 130 (stopped with Ctrl-C).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class LoraBertError(Exception):
+    """Base of every error that lora-bert raises on purpose.
+
+    ``str(error)`` is one sentence that says what is wrong and where; ``hint`` says how to mend it
+    (empty when the sentence already does).
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class ConfigError(LoraBertError):
+    """An option, a key of ``run.yaml`` or a combination of them makes no sense."""
+
+    exit_code = 2
+
+
+class DataError(LoraBertError):
+    """A data file can be opened but not understood, or holds nothing to work with."""
+
+    exit_code = 65
+
+
+class AdapterError(LoraBertError):
+    """An adapter or merged model is incomplete, damaged or does not fit its backbone."""
+
+    exit_code = 65
+
+
+class BackboneError(LoraBertError):
+    """A backbone is incomplete, damaged or of a kind that lora-bert cannot run."""
+
+    exit_code = 65
+
+
+class NotFoundError(LoraBertError):
+    """A file, directory or name does not exist."""
+
+    exit_code = 66
+
+
+class UnavailableError(LoraBertError):
+    """The network, a device or an optional package is needed and not there."""
+
+    exit_code = 69
+
+
+class OutputError(LoraBertError):
+    """The place to write to is taken, not writable, or would overwrite an input."""
+
+    exit_code = 73
+
+
+class StoppedError(LoraBertError):
+    """Stopped by Ctrl-C before there was anything worth keeping."""
+
+    exit_code = 130
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The entry of ``known`` that looks most like ``word``, or "" when none is close."""
+    by_lower = {name.lower(): name for name in known}
+    match = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[match[0]] if match else ""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """``"Did you mean 'x'?"`` for the nearest known word, or ""."""
+    match = nearest(word, known)
+    return f"Did you mean '{match}'?" if match else ""
+
+
+def missing(path: str | Path, what: str = "file") -> NotFoundError:
+    """The error for a path that is not there, suggesting a neighbour with a similar name."""
+    path = Path(path)
+    hint = ""
+    if path.parent.is_dir():
+        match = nearest(path.name, (entry.name for entry in path.parent.iterdir()))
+        hint = f"Did you mean '{path.parent / match}'?" if match else ""
+    return NotFoundError(f"No such {what}: '{path}'.", hint=hint)

@@ -1,0 +1,114 @@
+"""Writing to disk so that nothing is ever half there, and where the cache lives.
+
+Everything is written beside its final place and renamed into it; a crash or a full disk leaves what
+stood there before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lora_bert.errors import OutputError
+
+
+def cache_dir() -> Path:
+    """The user's cache directory: ``$LORA_BERT_CACHE``, else ``$XDG_CACHE_HOME/lora-bert``."""
+    if override := os.environ.get("LORA_BERT_CACHE"):
+        return Path(override)
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "lora-bert"
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def claim_output(path: Path, *, overwrite: bool = False) -> None:
+    """Check, before any long work, that a directory can be written at ``path``.
+
+    Raises:
+        OutputError: ``path`` is a file, a non-empty directory (unless ``overwrite``), or a place
+            where nothing can be created.
+    """
+    if path.is_file():
+        raise OutputError(f"Output '{path}' is a file; a directory is needed.")
+    if path.is_dir() and any(path.iterdir()) and not overwrite:
+        raise OutputError(
+            f"Output directory '{path}' is not empty.",
+            hint="Choose another one, or replace it with --overwrite.",
+        )
+    with _sentences(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}."):
+            pass
+
+
+@contextmanager
+def atomic_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Yield an empty directory beside ``path`` that becomes ``path`` when the block succeeds.
+
+    With ``overwrite`` a directory that stands there is replaced, and only once the new one is
+    complete; without it a non-empty one is an :class:`OutputError`.
+    """
+    claim_output(path, overwrite=overwrite)
+    with _sentences(path):
+        work = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        try:
+            yield work
+            work.chmod(0o755)
+            _swap(work, path)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yield a path beside ``path`` whose file becomes ``path`` when the block succeeds."""
+    with _sentences(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:200]}.")
+        os.close(handle)
+        work = Path(name)
+        try:
+            yield work
+            work.chmod(0o644)
+            work.replace(path)
+        finally:
+            work.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` as indented UTF-8 JSON, whole or not at all."""
+    with atomic_file(path) as work:
+        work.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
+def _swap(work: Path, path: Path) -> None:
+    """Put ``work`` at ``path``; what stood there goes only once the new one stands."""
+    if not path.exists():
+        work.rename(path)
+        return
+    old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
+    path.rename(old / "was")
+    work.rename(path)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def _sentences(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusals about ``path`` into an :class:`OutputError`."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(f"Cannot write '{path}': {reason}.") from error

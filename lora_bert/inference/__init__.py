@@ -1,0 +1,1 @@
+"""Answering: batches, the predictor, streaming files, merging."""

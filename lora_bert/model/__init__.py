@@ -1,0 +1,1 @@
+"""The immutable backbone, and the functions that run it: trunk and branch."""

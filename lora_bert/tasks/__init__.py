@@ -1,0 +1,1 @@
+"""What a task is: label codec, head, loss, decoding."""

@@ -1,0 +1,1 @@
+"""Turning the crank: the loop, the schedule, the run."""
