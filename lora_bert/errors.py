@@ -68,6 +68,12 @@ class OutputError(LoraBertError):
     exit_code = 73
 
 
+class DivergedError(LoraBertError):
+    """The loss became infinite or NaN."""
+
+    exit_code = 1
+
+
 class StoppedError(LoraBertError):
     """Stopped by Ctrl-C before there was anything worth keeping."""
 

@@ -11,8 +11,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,26 @@ def atomic_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
+def shared_directory(path: Path, is_complete: Callable[[Path], bool]) -> Iterator[Path]:
+    """Yield an empty directory that becomes ``path``, unless another process was there first.
+
+    For what several processes may make at once with the same result, as in a cache: a complete
+    directory is never touched, and the work of those who come later is dropped. One that is not
+    complete is replaced.
+    """
+    with _sentences(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        try:
+            yield work
+            work.chmod(0o755)
+            if not is_complete(path):
+                _settle(work, path, is_complete)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+@contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a path beside ``path`` whose file becomes ``path`` when the block succeeds."""
     with _sentences(path):
@@ -102,6 +122,18 @@ def _swap(work: Path, path: Path) -> None:
     path.rename(old / "was")
     work.rename(path)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _settle(work: Path, path: Path, is_complete: Callable[[Path], bool]) -> None:
+    """Put ``work`` at ``path`` in place of an incomplete one; losing the race for it is success."""
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.old.") as old:
+        with suppress(FileNotFoundError):
+            path.rename(Path(old) / "was")
+        try:
+            work.rename(path)
+        except OSError:
+            if not is_complete(path):
+                raise
 
 
 @contextmanager

@@ -1,0 +1,200 @@
+"""A directory -> everything that predicting needs, whether it is an adapter or a merged model."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from lora_bert.adapters.manifest import MANIFEST, Manifest, read_manifest
+from lora_bert.adapters.peft_format import CONFIG, WEIGHTS, PeftAdapter, assemble, read_peft
+from lora_bert.backbones.checkpoint import read_checkpoint
+from lora_bert.backbones.families import family_of, read_config
+from lora_bert.backbones.resolve import BackboneFiles, find_backbone, remember
+from lora_bert.backbones.tokenizer import TextTokenizer, load_tokenizer
+from lora_bert.errors import AdapterError, ConfigError, LoraBertError, missing
+from lora_bert.model.backbone import Backbone, build_backbone
+from lora_bert.model.branch import Adapter
+
+log = logging.getLogger(__name__)
+
+DEFAULT_MAX_LENGTH = 256
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A classifier in memory.
+
+    Attributes:
+        files: Where the backbone is; for a merged model, the model itself.
+    """
+
+    backbone: Backbone
+    adapter: Adapter
+    tokenizer: TextTokenizer
+    manifest: Manifest
+    files: BackboneFiles
+    kind: Literal["adapter", "merged"]
+
+
+def kind_of(path: Path) -> Literal["adapter", "merged"]:
+    """What a directory holds.
+
+    Raises:
+        NotFoundError: No such directory.
+        AdapterError: Neither an adapter nor a merged model.
+    """
+    if not path.is_dir():
+        raise missing(path, "adapter or merged model")
+    if (path / CONFIG).exists() or (path / WEIGHTS).exists() or (path / "run.yaml").exists():
+        return "adapter"
+    if (path / "config.json").exists():
+        return "merged"
+    raise AdapterError(
+        f"'{path}' is neither an adapter (it has no {CONFIG}) nor a merged model (no config.json)."
+    )
+
+
+def load_any(
+    path: Path,
+    *,
+    backbone: str | None = None,
+    labels: Sequence[str] = (),
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+) -> Loaded:
+    """Load the adapter or merged model at ``path``.
+
+    Args:
+        path: Its directory.
+        backbone: Where the adapter's backbone is, if it is not found by its name.
+        labels: The labels of an adapter that plain PEFT wrote, which does not keep them.
+        dtype: Precision of the frozen weights.
+        device: Where they go.
+
+    Raises:
+        NotFoundError, UnavailableError: It, or its backbone, is not to be found.
+        AdapterError, BackboneError: Incomplete, damaged, or made for another backbone.
+    """
+    if kind_of(path) == "merged":
+        return _load_merged(path, dtype, device)
+    stored = read_peft(path)
+    described = manifest_of(path)
+    name = backbone or backbone_name(stored, described)
+    revision = None if backbone else stored.config.get("revision")
+    files = _find(name, revision, path, asked=backbone is not None)
+    config = read_config(files.path)
+    base = build_backbone(
+        read_checkpoint(files.path, family_of(config)), config, dtype=dtype, device=device
+    )
+    adapter = assemble(stored, base)
+    manifest = described or _guessed(stored, adapter, base, name, labels)
+    if labels and described:
+        raise ConfigError(f"'{path}' has labels of its own: {', '.join(described.labels[:5])}, ….")
+    _check_labels(path, manifest, adapter, base)
+    home = path if (path / "tokenizer.json").is_file() else files.path
+    if described and home != path:
+        raise AdapterError(f"'{path}' is not a whole adapter: it has no tokenizer.json.")
+    tokenizer = load_tokenizer(home, config, max_length=manifest.max_length, error=AdapterError)
+    remember(replace(files, name=manifest.backbone_name))
+    return Loaded(base, adapter.to(base.device), tokenizer, manifest, files, "adapter")
+
+
+def manifest_of(path: Path) -> Manifest | None:
+    """What the adapter at ``path`` says of itself; None for one that plain PEFT wrote.
+
+    Raises:
+        AdapterError: Its ``lora_bert.json`` is gone or damaged.
+    """
+    if (path / MANIFEST).is_file():
+        return read_manifest(path / MANIFEST)
+    if (path / "run.yaml").is_file():
+        raise AdapterError(f"'{path}' is not a whole adapter: it has no {MANIFEST}.")
+    return None
+
+
+def backbone_name(stored: PeftAdapter, described: Manifest | None) -> str:
+    """The backbone an adapter was trained on, by name.
+
+    Raises:
+        AdapterError: It does not say.
+    """
+    name = described.backbone_name if described else stored.config.get("base_model_name_or_path")
+    if not name:
+        raise AdapterError(
+            f"'{stored.path}' does not say which backbone it belongs to.",
+            hint="Name it with --backbone.",
+        )
+    return str(name)
+
+
+def _find(name: str, revision: str | None, path: Path, *, asked: bool) -> BackboneFiles:
+    try:
+        return find_backbone(name, revision)
+    except LoraBertError as error:
+        if asked:
+            raise
+        raise type(error)(
+            f"'{path}' needs the backbone '{name}', which is not here.",
+            hint="Give its directory with --backbone, or list the directory that holds it in "
+            "$LORA_BERT_BACKBONES.",
+        ) from error
+
+
+def _guessed(
+    stored: PeftAdapter, adapter: Adapter, base: Backbone, name: str, labels: Sequence[str]
+) -> Manifest:
+    """What can be known of an adapter that plain PEFT wrote: its labels are only counted."""
+    count = adapter.head[f"{base.family.head.output}.weight"].shape[0]
+    length = min(DEFAULT_MAX_LENGTH, base.family.max_length(base.config))
+    log.warning(
+        "'%s' was not written by lora-bert: texts are cut at %d tokens.", stored.path, length
+    )
+    if not labels:
+        log.warning("Its labels are called LABEL_0 … LABEL_%d; name them with --labels.", count - 1)
+    named = tuple(labels) or tuple(f"LABEL_{index}" for index in range(count))
+    return Manifest(named, length, {"name": Path(name).name if "/" in name else name})
+
+
+def _check_labels(path: Path, manifest: Manifest, adapter: Adapter, base: Backbone) -> None:
+    outputs = adapter.head[f"{base.family.head.output}.weight"].shape[0]
+    if outputs != len(manifest.labels):
+        raise AdapterError(
+            f"'{path}': the head has {outputs} outputs, but {len(manifest.labels)} labels are "
+            "named."
+        )
+
+
+def _load_merged(path: Path, dtype: torch.dtype, device: torch.device | str) -> Loaded:
+    config = read_config(path)
+    family = family_of(config)
+    tensors = read_checkpoint(path, family)
+    base = build_backbone(tensors, config, dtype=dtype, device=device)
+    if f"{family.head.output}.weight" not in base.pretrained_head:
+        raise AdapterError(
+            f"'{path}' is a backbone, not a classifier: it has no '{family.head.output}'.",
+            hint="Train an adapter on it: lora-bert train --backbone …",
+        )
+    adapter = Adapter({}, base.pretrained_head, len(base.layers))
+    manifest = _merged_manifest(path, config, family.max_length(config))
+    _check_labels(path, manifest, adapter, base)
+    tokenizer = load_tokenizer(path, config, max_length=manifest.max_length, error=AdapterError)
+    return Loaded(base, adapter, tokenizer, manifest, BackboneFiles(path.name, path), "merged")
+
+
+def _merged_manifest(path: Path, config: dict[str, object], positions: int) -> Manifest:
+    if (path / MANIFEST).is_file():
+        return read_manifest(path / MANIFEST)
+    names = config.get("id2label")
+    if not isinstance(names, dict) or len(names) < 2:
+        raise AdapterError(f"'{path / 'config.json'}' names no labels (id2label).")
+    labels = tuple(str(names[key]) for key in sorted(names, key=int))
+    settings = path / "tokenizer_config.json"
+    written = json.loads(settings.read_text(encoding="utf-8")) if settings.is_file() else {}
+    length = min(int(written.get("model_max_length") or positions), positions)
+    return Manifest(labels, length, {"name": path.name})

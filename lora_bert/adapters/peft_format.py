@@ -1,0 +1,225 @@
+"""PEFT's two files, ``adapter_config.json`` and ``adapter_model.safetensors``, both ways.
+
+They are written by hand, not through PEFT, so that training does not import it; tests hold what is
+written against PEFT itself.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lora_bert.backbones.checkpoint import read_safetensors
+from lora_bert.backbones.families import Family
+from lora_bert.errors import AdapterError
+from lora_bert.model.backbone import Backbone
+from lora_bert.model.branch import Adapter
+from lora_bert.model.lora import Factors, Linear
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+CONFIG = "adapter_config.json"
+WEIGHTS = "adapter_model.safetensors"
+
+_PREFIX = "base_model.model."
+_DOWN, _UP = ".lora_A.weight", ".lora_B.weight"
+# What would change the result and that our branch does not compute; falsy means unused.
+_UNSUPPORTED = (
+    "use_dora",
+    "use_qalora",
+    "use_bdlora",
+    "fan_in_fan_out",
+    "trainable_token_indices",
+    "target_parameters",
+    "arrow_config",
+    "alora_invocation_tokens",
+)
+
+
+@dataclass(frozen=True)
+class LoraSettings:
+    """How the factors came about, as ``adapter_config.json`` keeps it."""
+
+    rank: int
+    alpha: float
+    dropout: float
+    target_modules: tuple[str, ...]
+    layers: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class PeftAdapter:
+    """An adapter as it stands on disk, not yet checked against a backbone."""
+
+    config: Mapping[str, Any]
+    tensors: Mapping[str, Tensor]
+    path: Path
+
+
+def write_peft(
+    directory: Path,
+    adapter: Adapter,
+    settings: LoraSettings,
+    family: Family,
+    *,
+    backbone_name: str,
+    revision: str | None,
+) -> None:
+    """Write both files into ``directory``."""
+    from safetensors.torch import save_file
+
+    config = {
+        "peft_type": "LORA",
+        "task_type": "SEQ_CLS",
+        "base_model_name_or_path": backbone_name,
+        "revision": revision,
+        "inference_mode": True,
+        "r": settings.rank,
+        "lora_alpha": settings.alpha,
+        "lora_dropout": settings.dropout,
+        "bias": "none",
+        "use_rslora": False,
+        "use_dora": False,
+        "fan_in_fan_out": False,
+        "init_lora_weights": True,
+        "target_modules": list(settings.target_modules),
+        "layers_to_transform": list(settings.layers) if settings.layers else None,
+        "modules_to_save": list(family.head.modules),
+    }
+    text = json.dumps(config, ensure_ascii=False, indent=2) + "\n"
+    (directory / CONFIG).write_text(text, encoding="utf-8")
+    tensors = {f"{_PREFIX}{name}": tensor for name, tensor in adapter.head.items()}
+    for name, pair in adapter.factors.items():
+        tensors[f"{_PREFIX}{name}{_DOWN}"] = pair.down
+        tensors[f"{_PREFIX}{name}{_UP}"] = pair.up
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    save_file(plain, directory / WEIGHTS, metadata={"format": "pt"})
+
+
+def read_peft(directory: Path) -> PeftAdapter:
+    """Read both files, ours or plain PEFT's.
+
+    Raises:
+        AdapterError: One of them is missing or damaged, or it is a kind of adapter that the
+            branch cannot compute.
+    """
+    for name in (CONFIG, WEIGHTS):
+        if not (directory / name).is_file():
+            raise AdapterError(
+                f"'{directory}' is not a whole adapter: it has no {name}.",
+                hint="Copy the directory again, with all its files.",
+            )
+    path = directory / CONFIG
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise AdapterError(f"'{path}' is not valid JSON: {error}.") from error
+    if not isinstance(config, dict) or config.get("peft_type") != "LORA":
+        raise AdapterError(f"'{path}' does not describe a LoRA adapter.")
+    used = [key for key in _UNSUPPORTED if config.get(key)]
+    if config.get("bias", "none") != "none":
+        used.append("bias")
+    if used:
+        raise AdapterError(f"'{path}' uses {', '.join(used)}, which is not supported.")
+    return PeftAdapter(config, read_safetensors(directory / WEIGHTS, AdapterError), directory)
+
+
+def assemble(stored: PeftAdapter, backbone: Backbone) -> Adapter:
+    """The adapter as a state object, every shape checked against the backbone's.
+
+    What the adapter lacks of the head's hidden layers comes from the backbone, where that has them.
+
+    Raises:
+        AdapterError: A tensor fits nowhere, or the head is incomplete.
+    """
+    family, linears = backbone.family, backbone.linears
+    depths = {
+        linear.name: index
+        for index, layer in enumerate(backbone.layers)
+        for linear in layer.linears.values()
+    }
+    factors: dict[str, Factors] = {}
+    head = {
+        name: tensor
+        for name, tensor in backbone.pretrained_head.items()
+        if not name.startswith(f"{family.head.output}.")
+    }
+    for full, tensor in stored.tensors.items():
+        name = full.removeprefix(_PREFIX)
+        if name.endswith(_DOWN):
+            linear = name.removesuffix(_DOWN)
+            factors[linear] = _factors(stored, linear, linears)
+        elif name.endswith(_UP):
+            if f"{_PREFIX}{name.removesuffix(_UP)}{_DOWN}" not in stored.tensors:
+                raise AdapterError(f"'{stored.path}': '{full}' has no lora_A beside it.")
+        else:
+            head[name] = tensor.float()
+    _check_head(stored, head, backbone)
+    depth = min((depths[name] for name in factors), default=len(backbone.layers))
+    return Adapter(factors, head, depth, float(stored.config.get("lora_dropout") or 0.0))
+
+
+def _factors(stored: PeftAdapter, name: str, linears: Mapping[str, Linear]) -> Factors:
+    if name not in linears:
+        raise AdapterError(
+            f"'{stored.path}' changes '{name}', which the backbone does not have.",
+            hint="It belongs to another backbone: name that with --backbone.",
+        )
+    down = stored.tensors[f"{_PREFIX}{name}{_DOWN}"].float()
+    up = stored.tensors.get(f"{_PREFIX}{name}{_UP}")
+    if up is None:
+        raise AdapterError(f"'{stored.path}': '{name}' has a lora_A but no lora_B.")
+    out_features, in_features = linears[name].weight.shape
+    rank = _pattern(stored.config.get("rank_pattern"), name, stored.config.get("r"))
+    fits = down.ndim == up.ndim == 2 and down.shape[0] == up.shape[1] == rank
+    if not fits or down.shape[1] != in_features or up.shape[0] != out_features:
+        raise AdapterError(
+            f"'{stored.path}': the factors of '{name}', {list(up.shape)} times "
+            f"{list(down.shape)} at rank {rank}, do not fit the backbone's "
+            f"[{out_features}, {in_features}].",
+            hint="It was trained on another backbone: name that with --backbone.",
+        )
+    alpha = _pattern(stored.config.get("alpha_pattern"), name, stored.config.get("lora_alpha"))
+    root = math.sqrt(rank) if stored.config.get("use_rslora") else rank
+    return Factors(down, up.float(), float(alpha) / root)
+
+
+def _pattern(patterns: Mapping[str, Any] | None, name: str, default: Any) -> Any:
+    """PEFT's ``rank_pattern``/``alpha_pattern``: regular expressions over the name's end."""
+    for pattern, value in (patterns or {}).items():
+        if re.fullmatch(rf"(?:.*\.)?(?:{pattern})", name):
+            return value
+    return default
+
+
+def _check_head(stored: PeftAdapter, head: Mapping[str, Tensor], backbone: Backbone) -> None:
+    family, names = backbone.family, backbone.family.head
+    allowed = [part for part in (names.dense, names.norm, names.output) if part]
+    for name in head:
+        if name.rpartition(".")[0] not in allowed:
+            raise AdapterError(
+                f"'{stored.path}' holds '{name}', which a {family.model_type} classifier has no "
+                "place for.",
+                hint="It belongs to another kind of backbone: name that with --backbone.",
+            )
+    for part in allowed:
+        if f"{part}.weight" not in head:
+            raise AdapterError(
+                f"'{stored.path}' lacks the head's '{part}', and so does the backbone; filling "
+                "it at random would make the predictions random.",
+                hint="Save it with the adapter: list it in PEFT's modules_to_save.",
+            )
+    output, dense = head[f"{names.output}.weight"], head[f"{names.dense}.weight"]
+    width = backbone.hidden_size
+    if list(dense.shape) != [width, width] or list(output.shape[1:]) != [width]:
+        raise AdapterError(
+            f"'{stored.path}': the head's layers, {list(dense.shape)} and {list(output.shape)}, do "
+            f"not fit the backbone's hidden size {width}.",
+            hint="It was trained on another backbone: name that with --backbone.",
+        )

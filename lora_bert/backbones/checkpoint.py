@@ -1,0 +1,91 @@
+"""Weights of a backbone or merged model on disk -> tensors under one set of names.
+
+Checkpoints of one and the same encoder differ in their prefix (``bert.``, none, or another model's
+name around it) and, old ones, in the names of norms (gamma, beta). Here they all get the names they
+have in ``transformers``' sequence classifier. Only safetensors are read.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lora_bert.backbones.families import Family
+from lora_bert.errors import BackboneError, LoraBertError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_OLD_NORM_NAMES = ((".gamma", ".weight"), (".beta", ".bias"))
+
+
+def read_safetensors(path: Path, error: type[LoraBertError]) -> dict[str, Tensor]:
+    """All tensors of one file, on the CPU, in the dtypes they are stored in.
+
+    Raises:
+        error: The file is truncated or not safetensors.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as problem:
+        raise error(
+            f"'{path}' is damaged or not a safetensors file: {problem}.",
+            hint="Copy or download it again.",
+        ) from problem
+
+
+def read_checkpoint(directory: Path, family: Family) -> dict[str, Tensor]:
+    """The tensors of a backbone or sequence classifier, named as in the sequence classifier.
+
+    Raises:
+        BackboneError: No safetensors there, a shard missing or damaged, or no encoder in them.
+    """
+    tensors: dict[str, Tensor] = {}
+    for path in _weight_files(directory):
+        tensors |= read_safetensors(path, BackboneError)
+    return _rename(tensors, family, directory)
+
+
+def _weight_files(directory: Path) -> list[Path]:
+    whole = directory / "model.safetensors"
+    if whole.is_file():
+        return [whole]
+    index = directory / "model.safetensors.index.json"
+    if index.is_file():
+        shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        files = [directory / shard for shard in shards]
+        absent = [path.name for path in files if not path.is_file()]
+        if absent:
+            raise BackboneError(f"'{directory}' lacks {', '.join(absent)}, which its index names.")
+        return files
+    if any(directory.glob("*.bin")):
+        raise BackboneError(
+            f"'{directory}' holds its weights only as a pickle (.bin), which is never opened.",
+            hint="Take a backbone with model.safetensors, or convert this one with transformers: "
+            "from_pretrained(...).save_pretrained(...).",
+        )
+    raise BackboneError(f"'{directory}' has no model.safetensors.")
+
+
+def _rename(tensors: dict[str, Tensor], family: Family, directory: Path) -> dict[str, Tensor]:
+    anchor = f"{family.words}.weight"
+    found = [name for name in tensors if name == anchor or name.endswith(f".{anchor}")]
+    if len(found) != 1:
+        raise BackboneError(
+            f"The weights in '{directory}' are not those of a '{family.model_type}' encoder: "
+            f"'{anchor}' is not among them."
+        )
+    prefix = found[0].removesuffix(anchor)
+    renamed = {}
+    for stored, tensor in tensors.items():
+        name = stored
+        for old, new in _OLD_NORM_NAMES:
+            if stored.endswith(old):
+                name = stored.removesuffix(old) + new
+        inside = name.startswith(prefix) and not name.startswith("classifier.")
+        renamed[family.prefix + name.removeprefix(prefix) if inside else name] = tensor
+    return renamed

@@ -1,0 +1,166 @@
+"""A backbone's name -> the directory that holds it: embedded, local, or from the hub."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import socket
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from lora_bert.backbones.embedded import EMBEDDED, unpack
+from lora_bert.errors import BackboneError, NotFoundError, UnavailableError, did_you_mean
+from lora_bert.files import cache_dir, write_json
+
+log = logging.getLogger(__name__)
+
+_WANTED = ["config.json", "model*.safetensors", "model.safetensors.index.json", "tokenizer*"]
+_WANTED += ["special_tokens_map.json", "vocab.*", "merges.txt", "*.model"]
+_SECONDS_TO_CONNECT = 3.0
+
+
+@dataclass(frozen=True)
+class BackboneFiles:
+    """A backbone that is here.
+
+    Attributes:
+        name: How adapters refer to it: the embedded name, the hub id, or the last part of a local
+            path. Never a path of this machine.
+        path: The ``transformers`` directory.
+        revision: The hub's commit or tag that was asked for; None elsewhere.
+    """
+
+    name: str
+    path: Path
+    revision: str | None = None
+
+
+def backbone_path(name: str = EMBEDDED[0], revision: str | None = None) -> Path:
+    """The local directory of a backbone, unpacked or downloaded if need be.
+
+    Args:
+        name: ``e5-small-zh-en`` (embedded), a local directory, or a hub id.
+        revision: Commit, tag or branch on the hub.
+
+    Raises:
+        NotFoundError: There is nothing of that name.
+        UnavailableError: It is not in the hub's cache and the hub cannot be reached.
+    """
+    return find_backbone(name, revision).path
+
+
+def find_backbone(name: str, revision: str | None = None) -> BackboneFiles:
+    """As :func:`backbone_path`, with the portable name."""
+    if name in EMBEDDED:
+        return BackboneFiles(name, unpack(name))
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return BackboneFiles(path.resolve().name, path.resolve())
+    looks_local = name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name
+    if looks_local or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
+        raise NotFoundError(
+            f"No such backbone directory: '{name}'.", hint=did_you_mean(name, EMBEDDED)
+        )
+    if known := _remembered(name):
+        return BackboneFiles(name, known)
+    return BackboneFiles(name, _from_hub(name, revision), revision)
+
+
+def remember(backbone: BackboneFiles) -> None:
+    """Note where a local backbone is, so that its adapters find it by name on this machine."""
+    if backbone.name in EMBEDDED or "/" in backbone.name or backbone.revision:
+        return
+    book = _book()
+    if book.get(backbone.name) != str(backbone.path):
+        write_json(_book_path(), {**book, backbone.name: str(backbone.path)})
+
+
+def _book_path() -> Path:
+    return cache_dir() / "backbones" / "known.json"
+
+
+def _book() -> dict[str, str]:
+    try:
+        book = json.loads(_book_path().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return book if isinstance(book, dict) else {}
+
+
+def _remembered(name: str) -> Path | None:
+    """Where a local backbone of that name was seen, or stands in ``$LORA_BERT_BACKBONES``."""
+    places = [Path(base) / name for base in _search_path()]
+    if seen := _book().get(name):
+        places.append(Path(seen))
+    return next((place for place in places if (place / "config.json").is_file()), None)
+
+
+def _search_path() -> list[str]:
+    return [part for part in os.environ.get("LORA_BERT_BACKBONES", "").split(os.pathsep) if part]
+
+
+def _from_hub(name: str, revision: str | None) -> Path:
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    def fetch(*, local: bool) -> Path:
+        return Path(
+            snapshot_download(
+                name, revision=revision, allow_patterns=_WANTED, local_files_only=local
+            )
+        )
+
+    try:
+        path = fetch(local=True)
+        if (path / "config.json").is_file() and any(path.glob("model*.safetensors")):
+            return path
+    except (LocalEntryNotFoundError, FileNotFoundError):
+        pass
+    if constants.HF_HUB_OFFLINE or not _reachable(constants.ENDPOINT):
+        raise UnavailableError(
+            f"Backbone '{name}' is neither a directory nor in the hub's cache, and the hub cannot "
+            "be reached.",
+            hint=f"{did_you_mean(name, EMBEDDED)} Give a local directory with --backbone, or use "
+            f"the embedded '{EMBEDDED[0]}'.".strip(),
+        )
+    try:
+        path = fetch(local=False)
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+        at = f" at revision '{revision}'" if revision else ""
+        raise NotFoundError(f"The hub has no backbone '{name}'{at}.") from error
+    except (HfHubHTTPError, OSError) as error:
+        raise UnavailableError(f"Downloading backbone '{name}' failed: {error}.") from error
+    if not (path / "config.json").is_file():
+        raise BackboneError(f"'{name}' on the hub is not a transformers model: no config.json.")
+    return path
+
+
+def _reachable(endpoint: str) -> bool:
+    """Whether the hub answers within seconds; its own client would try for a minute."""
+    if os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy"):
+        return True
+    address = urlsplit(endpoint)
+    port = address.port or (443 if address.scheme == "https" else 80)
+    answered = threading.Event()
+
+    def connect() -> None:
+        try:
+            socket.create_connection((address.hostname, port), _SECONDS_TO_CONNECT).close()
+        except OSError:
+            return
+        answered.set()
+
+    # A thread, because a name server that never answers ignores the connection's time-out.
+    attempt = threading.Thread(target=connect, daemon=True)
+    attempt.start()
+    attempt.join(_SECONDS_TO_CONNECT)
+    return answered.is_set()

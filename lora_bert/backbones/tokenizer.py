@@ -1,0 +1,165 @@
+"""The tokenizer: text -> token ids, and the files that make everyone else do the same.
+
+It is the ``tokenizers`` library's, fed from ``tokenizer.json``. What is saved says
+``PreTrainedTokenizerFast``, which every version of transformers takes as it stands; naming a
+family's own class would let transformers 5 rebuild the normaliser and lose the cleaning.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Regex, Tokenizer, normalizers
+
+from lora_bert.backbones.families import Config, family_of
+from lora_bert.errors import BackboneError, LoraBertError
+
+log = logging.getLogger(__name__)
+
+_SPECIAL = tuple(f"{kind}_token" for kind in "bos eos unk sep pad cls mask".split())
+_PUNCTUATION = r"[\p{P}$+<=>^`|~]+"
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """One text as tokens; ``types`` are its token-type ids."""
+
+    ids: list[int]
+    types: list[int]
+
+
+@dataclass(frozen=True)
+class TextTokenizer:
+    """Tokenises for one backbone.
+
+    Attributes:
+        core: The ``tokenizers`` object; neither truncates nor pads.
+        special: Special tokens as ``tokenizer_config.json`` names them.
+        pad_id: What fills a row up; not 0 everywhere.
+        max_length: Tokens kept of a text, special ones included.
+        takes_types: Whether the model's forward knows ``token_type_ids``.
+    """
+
+    core: Tokenizer
+    special: Mapping[str, Any]
+    pad_id: int
+    max_length: int
+    takes_types: bool
+
+    @property
+    def unknown_id(self) -> int | None:
+        """Id of the unknown token; None where there is none (byte-level)."""
+        token = _content(self.special.get("unk_token"))
+        return self.core.token_to_id(token) if token else None
+
+    def encode(self, texts: Sequence[str]) -> list[Encoding]:
+        """Each text as token ids, cut to ``max_length``, special tokens at both ends."""
+        # A lone surrogate (half an emoji, out of broken JSON) cannot be handed to Rust.
+        safe = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
+        self.core.enable_truncation(self.max_length)
+        return [Encoding(found.ids, found.type_ids) for found in self.core.encode_batch(safe)]
+
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens each text has, uncut."""
+        self.core.no_truncation()
+        return [len(found.ids) for found in self.core.encode_batch_fast(list(texts))]
+
+    def save(self, directory: Path) -> None:
+        """Write ``tokenizer.json`` and ``tokenizer_config.json``."""
+        self.core.no_truncation()
+        self.core.no_padding()
+        (directory / "tokenizer.json").write_text(self.core.to_str(), encoding="utf-8")
+        inputs = ["input_ids", "token_type_ids", "attention_mask"]
+        if not self.takes_types:
+            inputs.remove("token_type_ids")
+        written = {
+            **self.special,
+            "clean_up_tokenization_spaces": False,
+            "model_input_names": inputs,
+            "model_max_length": self.max_length,
+            "tokenizer_class": "PreTrainedTokenizerFast",
+        }
+        text = json.dumps(written, ensure_ascii=False, indent=2) + "\n"
+        (directory / "tokenizer_config.json").write_text(text, encoding="utf-8")
+
+
+def load_tokenizer(
+    directory: Path,
+    config: Config,
+    *,
+    max_length: int,
+    clean: bool = False,
+    error: type[LoraBertError] = BackboneError,
+) -> TextTokenizer:
+    """Read the tokenizer of a backbone, an adapter or a merged model.
+
+    Args:
+        directory: Holds ``tokenizer.json``, or what transformers can make one from.
+        config: The backbone's ``config.json``.
+        max_length: Tokens kept of a text.
+        clean: Put the tutorials' cleaning before the normaliser: punctuation to spaces, strip.
+        error: Which error a missing or damaged tokenizer is.
+
+    Raises:
+        error: No tokenizer there, or a damaged one, or one without padding.
+    """
+    core, written = _read(directory, error)
+    core.no_padding()
+    if clean:
+        core.normalizer = _cleaning(core.normalizer)
+    special = {name: written[name] for name in _SPECIAL if written.get(name)}
+    special.setdefault("pad_token", core.id_to_token(int(config.get("pad_token_id") or 0)))
+    pad_id = core.token_to_id(_content(special["pad_token"]) or "")
+    if pad_id is None:
+        raise error(f"The tokenizer in '{directory}' has no padding token.")
+    takes_types = family_of(config).takes_types and int(config.get("type_vocab_size", 2)) > 1
+    return TextTokenizer(core, special, pad_id, max_length, takes_types)
+
+
+def _read(directory: Path, error: type[LoraBertError]) -> tuple[Tokenizer, dict[str, Any]]:
+    """The tokenizer and its configuration, from files."""
+    path = directory / "tokenizer.json"
+    if not path.is_file():
+        return _convert(directory, error)
+    try:
+        core = Tokenizer.from_str(path.read_text(encoding="utf-8"))
+    except Exception as problem:  # the Rust library raises nothing more specific
+        raise error(f"'{path}' is damaged: {problem}.") from problem
+    written: dict[str, Any] = {}
+    for name in ("special_tokens_map.json", "tokenizer_config.json"):
+        settings = directory / name
+        try:
+            if settings.is_file():
+                written |= json.loads(settings.read_text(encoding="utf-8"))
+        except ValueError as problem:
+            raise error(f"'{settings}' is not valid JSON: {problem}.") from problem
+    return core, written
+
+
+def _convert(directory: Path, error: type[LoraBertError]) -> tuple[Tokenizer, dict[str, Any]]:
+    """Have transformers build the fast tokenizer of a directory with vocabulary files only."""
+    if not any(any(directory.glob(name)) for name in ("vocab.*", "*.model")):
+        raise error(f"'{directory}' has no tokenizer: no tokenizer.json and no vocabulary.")
+    from transformers import AutoTokenizer
+
+    log.info("Building a fast tokenizer from the vocabulary in '%s'.", directory)
+    slow = AutoTokenizer.from_pretrained(str(directory), local_files_only=True)
+    with tempfile.TemporaryDirectory() as work:
+        slow.save_pretrained(work)
+        return _read(Path(work), error)
+
+
+def _cleaning(normalizer: normalizers.Normalizer | None) -> normalizers.Normalizer:
+    steps = [normalizers.Replace(Regex(_PUNCTUATION), " "), normalizers.Strip()]
+    return normalizers.Sequence([*steps, *([normalizer] if normalizer else [])])
+
+
+def _content(token: Any) -> str | None:
+    """The text of a special token, written plainly or as an ``AddedToken``."""
+    return token.get("content") if isinstance(token, dict) else token

@@ -1,0 +1,284 @@
+"""What each command can be told.
+
+A field's ``option(...)`` says what it means and what it may be. The command line makes its flags
+from these classes, ``--config FILE`` its keys, the Python functions their keyword arguments.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lora_bert.errors import ConfigError
+from lora_bert.options import option
+
+_DATA = "Data"
+_ADAPTER = "Adapter"
+_TRAINING = "Training"
+_RUN = "Run"
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """How to read a labelled or unlabelled file; the same for every command."""
+
+    text_column: str | None = option(
+        None, "Column with the texts (default: found by name).", group=_DATA, metavar="NAME"
+    )
+    label_column: str | None = option(
+        None, "Column with the labels (default: found by name).", group=_DATA, metavar="NAME"
+    )
+    label_names: str | None = option(
+        None,
+        "Rename labels while reading: 0=negative,1=positive.",
+        group=_DATA,
+        metavar="OLD=NEW,…",
+    )
+    no_header: bool = option(False, "The file has no header line.", group=_DATA)
+    columns: str | None = option(
+        None, "Names of the columns of a file without header.", group=_DATA, metavar="NAME,…"
+    )
+    encoding: str = option(
+        "auto", "Text encoding of the files (auto: detected).", group=_DATA, metavar="NAME"
+    )
+
+
+@dataclass(frozen=True)
+class _Compute:
+    """Where and how precisely to compute."""
+
+    device: str = option("auto", "Where to compute.", choices=("auto", "cpu", "cuda"), group=_RUN)
+    dtype: str = option(
+        "float32",
+        "Precision of the frozen weights (auto: bfloat16 where it is fast).",
+        choices=("auto", "float32", "bfloat16"),
+        group=_RUN,
+    )
+    batch_size: int = option(32, "Rows computed at once.", minimum=1, group=_RUN)
+    labels: str | None = option(
+        None,
+        "Labels of an adapter that plain PEFT wrote, in the order of its outputs.",
+        metavar="NAME,…",
+        group=_RUN,
+    )
+
+
+@dataclass(frozen=True)
+class TrainConfig(_Columns):
+    """What ``train`` can be told."""
+
+    data: str | None = option(
+        None,
+        "Labelled data: a file (csv, tsv, json, jsonl, parquet), a directory with train/"
+        "validation/test files, or a name (waimai, takeaway-mini). Default: takeaway-mini.",
+        metavar="FILE|DIR|NAME",
+        group=_DATA,
+    )
+    train: str | None = option(
+        None, "Training file, in place of --data.", metavar="FILE", group=_DATA
+    )
+    validation: str | None = option(None, "Validation file.", metavar="FILE", group=_DATA)
+    test: str | None = option(
+        None, "Test file, scored once at the end.", metavar="FILE", group=_DATA
+    )
+    validation_fraction: float = option(
+        0.2,
+        "Share of the rows held out where there is no validation file.",
+        minimum=0,
+        maximum=1,
+        exclusive=True,
+        group=_DATA,
+    )
+    split: str = option(
+        "stratified",
+        "How they are drawn; random is scikit-learn's train_test_split.",
+        choices=("stratified", "random"),
+        group=_DATA,
+    )
+    split_seed: int = option(42, "Seed of the split and of --limit.", minimum=0, group=_DATA)
+    limit: int | None = option(
+        None, "Use at most N rows, drawn at random.", metavar="N", minimum=1, group=_DATA
+    )
+    clean: bool = option(
+        False, "Turn punctuation into spaces; kept in the saved tokenizer.", group=_DATA
+    )
+    max_length: int = option(
+        256, "Tokens kept of a text (padding is to the batch's longest).", minimum=3, group=_DATA
+    )
+    backbone: str = option(
+        "e5-small-zh-en",
+        "Embedded name, local directory or hub id.",
+        metavar="NAME|DIR|ID",
+        group=_ADAPTER,
+    )
+    revision: str | None = option(
+        None, "Commit, tag or branch of a backbone from the hub.", metavar="REV", group=_ADAPTER
+    )
+    rank: int = option(8, "Rank of the LoRA matrices.", group=_ADAPTER)
+    alpha: float | None = option(
+        None,
+        "LoRA's scaling is alpha / rank (default: 2 · rank).",
+        minimum=0,
+        exclusive=True,
+        group=_ADAPTER,
+    )
+    dropout: float = option(
+        0.0, "Dropout on the LoRA path.", minimum=0, maximum=0.99, group=_ADAPTER
+    )
+    target_modules: str = option(
+        "all-linear",
+        "Linear layers to adapt: all-linear, attention, or names.",
+        metavar="all-linear|attention|NAME,…",
+        group=_ADAPTER,
+    )
+    layers: str = option("all", "Transformer layers to adapt.", metavar="all|top:N", group=_ADAPTER)
+    epochs: int = option(3, "Passes over the training rows.", minimum=1, group=_TRAINING)
+    learning_rate: float = option(
+        1e-3, "Peak learning rate of AdamW.", minimum=0, exclusive=True, group=_TRAINING
+    )
+    batch_size: int = option(32, "Rows per batch.", minimum=1, group=_TRAINING)
+    gradient_accumulation: int = option(
+        1, "Batches per optimizer step.", minimum=1, group=_TRAINING
+    )
+    max_grad_norm: float = option(
+        1.0, "Clip gradients to this norm (0: never).", minimum=0, group=_TRAINING
+    )
+    gradient_checkpointing: bool = option(
+        False, "Recompute activations: less memory, slower.", group=_TRAINING
+    )
+    warmup: float = option(
+        0.1, "Share of the steps in which the rate rises.", minimum=0, maximum=1, group=_TRAINING
+    )
+    weight_decay: float = option(0.01, "AdamW's weight decay.", minimum=0, group=_TRAINING)
+    class_weights: str = option(
+        "none",
+        "Weigh the classes in the loss.",
+        choices=("none", "balanced"),
+        group=_TRAINING,
+    )
+    early_stopping: int | None = option(
+        None, "Stop after N epochs without improvement.", metavar="N", minimum=1, group=_TRAINING
+    )
+    metric: str = option(
+        "accuracy",
+        "What picks the best epoch.",
+        choices=("accuracy", "macro_f1", "log_loss"),
+        group=_TRAINING,
+    )
+    seed: int = option(42, "Seed of initialisation, order and dropout.", minimum=0, group=_TRAINING)
+    device: str = option("auto", "Where to compute.", choices=("auto", "cpu", "cuda"), group=_RUN)
+    dtype: str = option(
+        "auto",
+        "Precision of the frozen weights (auto: bfloat16 where it is fast).",
+        choices=("auto", "float32", "bfloat16"),
+        group=_RUN,
+    )
+    output: str | None = option(
+        None, "Directory of the adapter (default: runs/DATA).", metavar="DIR", group=_RUN
+    )
+    overwrite: bool = option(False, "Replace the output directory.", group=_RUN)
+
+
+@dataclass(frozen=True)
+class EvaluateConfig(_Columns, _Compute):
+    """What ``evaluate`` can be told."""
+
+    path: str = option("", "Adapter or merged model.", positional=True, metavar="ADAPTER|MERGED")
+    data: str | None = option(
+        None,
+        "Labelled rows to score: a file, a directory or a name.",
+        metavar="FILE|DIR|NAME",
+        group=_DATA,
+    )
+    part: str = option(
+        "auto",
+        "Which part of a directory (auto: test, else validation).",
+        choices=("auto", "train", "validation", "test"),
+        group=_DATA,
+    )
+    backbone: str | None = option(
+        None, "Where the adapter's backbone is, if not found by name.", metavar="DIR", group=_RUN
+    )
+    baseline: str | None = option(
+        None,
+        "Training rows for TF-IDF + linear SVM, printed beside the adapter's score.",
+        metavar="FILE|DIR|NAME",
+        group=_DATA,
+    )
+    output: str | None = option(
+        None,
+        "Directory for the tables: evaluation.json, confusion.png, wrong.csv.",
+        metavar="DIR",
+        group=_RUN,
+    )
+    overwrite: bool = option(False, "Replace the output directory.", group=_RUN)
+
+
+@dataclass(frozen=True)
+class MergeConfig:
+    """What ``merge`` can be told."""
+
+    adapter: str = option("", "Adapter to merge.", positional=True, metavar="ADAPTER")
+    output: str = option("", "Directory of the merged model.", positional=True, metavar="OUT")
+    backbone: str | None = option(
+        None, "Where the adapter's backbone is, if not found by name.", metavar="DIR"
+    )
+    labels: str | None = option(
+        None,
+        "Labels of an adapter that plain PEFT wrote, in the order of its outputs.",
+        metavar="NAME,…",
+    )
+    data: str | None = option(
+        None, "Texts for the comparison, in place of the 64 shipped ones.", metavar="FILE"
+    )
+    text_column: str | None = option(None, "Column of --data with the texts.", metavar="NAME")
+    overwrite: bool = option(False, "Replace the output directory.")
+
+
+@dataclass(frozen=True)
+class InferConfig(_Compute):
+    """What ``infer`` can be told."""
+
+    texts: tuple[str, ...] = option((), "Texts to classify.", positional=True, metavar="[TEXT]…")
+    adapter: str | None = option(None, "Adapter directory.", metavar="DIR")
+    model: str | None = option(None, "Merged model; needs no backbone.", metavar="DIR")
+    input: str | None = option(
+        None, "File to classify (csv, tsv, json, jsonl, parquet).", metavar="FILE"
+    )
+    output: str | None = option(
+        None, "Where its rows go, predictions added (csv, tsv, jsonl, parquet).", metavar="FILE"
+    )
+    text_column: str | None = option(
+        None, "Column with the texts (default: found by name).", metavar="NAME"
+    )
+    no_header: bool = option(False, "The input has no header line.")
+    columns: str | None = option(
+        None, "Names of the columns of an input without header.", metavar="NAME,…"
+    )
+    encoding: str = option("auto", "Text encoding of the input.", metavar="NAME")
+    backbone: str | None = option(
+        None, "Where the adapter's backbone is, if not found by name.", metavar="DIR", group=_RUN
+    )
+    overwrite: bool = option(False, "Replace the output file.", group=_RUN)
+
+
+def parse_names(text: str | None) -> tuple[str, ...]:
+    """``a,b`` -> ``("a", "b")``; None or "" -> ``()``."""
+    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+
+
+def parse_label_names(text: str | None) -> dict[str, str]:
+    """``0=negative,1=positive`` -> ``{"0": "negative", "1": "positive"}``.
+
+    Raises:
+        ConfigError: A part without ``=``.
+    """
+    names = {}
+    for part in parse_names(text):
+        old, equals, new = part.partition("=")
+        if not equals or not old.strip() or not new.strip():
+            raise ConfigError(
+                f"--label-names: '{part}' is not of the form OLD=NEW.",
+                hint="For example: --label-names 0=negative,1=positive",
+            )
+        names[old.strip()] = new.strip()
+    return names

@@ -1,0 +1,152 @@
+"""Trunk and branch: the backbone below an adapter's lowest layer, and everything above it.
+
+The backbone is shared and immutable, an :class:`Adapter` is a plain state object, and the branch is
+a function of (hidden states, mask, adapter): any number of adapters run on one backbone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+from lora_bert.model.backbone import Backbone, Norm
+from lora_bert.model.encoder import (
+    Batch,
+    activation,
+    embed,
+    new_pass,
+    normalise,
+    run_layer,
+)
+from lora_bert.model.lora import Factors
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """What was learned for one task, as tensors.
+
+    Attributes:
+        factors: LoRA factors by the name of the linear layer they change.
+        head: The classification head's tensors by their names in ``transformers``, float32.
+        depth: Index of the lowest layer it changes: the trunk is the layers below.
+        dropout: Dropout on the LoRA path while training.
+    """
+
+    factors: Mapping[str, Factors]
+    head: Mapping[str, Tensor]
+    depth: int
+    dropout: float = 0.0
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """Every tensor that training changes."""
+        pairs = [part for pair in self.factors.values() for part in (pair.down, pair.up)]
+        return [*pairs, *self.head.values()]
+
+    @property
+    def parameter_count(self) -> int:
+        """Number of trained weights."""
+        return sum(tensor.numel() for tensor in self.tensors)
+
+    def to(self, device: torch.device) -> Adapter:
+        """The same adapter on another device."""
+        factors = {
+            name: Factors(pair.down.to(device), pair.up.to(device), pair.scaling)
+            for name, pair in self.factors.items()
+        }
+        head = {name: tensor.to(device) for name, tensor in self.head.items()}
+        return Adapter(factors, head, self.depth, self.dropout)
+
+    def copy(self) -> Adapter:
+        """A detached copy, not changed by further training."""
+        factors = {
+            name: Factors(pair.down.detach().clone(), pair.up.detach().clone(), pair.scaling)
+            for name, pair in self.factors.items()
+        }
+        head = {name: tensor.detach().clone() for name, tensor in self.head.items()}
+        return Adapter(factors, head, self.depth, self.dropout)
+
+
+def trunk(backbone: Backbone, batch: Batch, depth: int) -> Tensor:
+    """Hidden states below layer ``depth``, ``[rows, length, hidden]``; no gradients."""
+    with torch.no_grad():
+        hidden = embed(backbone, batch)
+        shared = new_pass(backbone, batch.mask, {})
+        for layer in backbone.layers[:depth]:
+            hidden = run_layer(backbone, layer, hidden, shared)
+    return hidden
+
+
+def branch(
+    backbone: Backbone,
+    hidden: Tensor,
+    mask: Tensor,
+    adapter: Adapter,
+    *,
+    training: bool = False,
+    checkpointing: bool = False,
+) -> Tensor:
+    """Hidden states from below ``adapter.depth`` -> logits ``[rows, labels]``, float32.
+
+    Args:
+        backbone: The shared backbone.
+        hidden: What :func:`trunk` gave, ``[rows, length, hidden]``.
+        mask: True on tokens, ``[rows, length]``.
+        adapter: The adapter that answers.
+        training: Apply dropout (LoRA path and head).
+        checkpointing: Recompute each layer in the backward pass instead of keeping its
+            activations (Chen et al. 2016, arXiv:1604.06174).
+    """
+    shared = new_pass(backbone, mask, adapter.factors, adapter.dropout if training else 0.0)
+    for layer in backbone.layers[adapter.depth :]:
+        if checkpointing:
+            hidden = checkpoint(run_layer, backbone, layer, hidden, shared, use_reentrant=False)
+        else:
+            hidden = run_layer(backbone, layer, hidden, shared)
+    if backbone.final_norm is not None:
+        hidden = normalise(hidden, backbone.final_norm)
+    return _classify(backbone, _pool(backbone, hidden, mask), adapter.head, training=training)
+
+
+def logits(backbone: Backbone, batch: Batch, adapter: Adapter) -> Tensor:
+    """Token ids -> logits ``[rows, labels]``, float32, without gradients or dropout."""
+    with torch.inference_mode():
+        return branch(backbone, trunk(backbone, batch, adapter.depth), batch.mask, adapter)
+
+
+def head_dropout(backbone: Backbone) -> float:
+    """The dropout that the family puts before its output layer."""
+    for key in backbone.family.head.dropout:
+        value = backbone.config.get(key, backbone.family.defaults.get(key))
+        if value is not None:
+            return float(value)
+    return 0.0
+
+
+def _pool(backbone: Backbone, hidden: Tensor, mask: Tensor) -> Tensor:
+    """The vector that stands for the text, ``[rows, hidden]``, float32."""
+    if backbone.config.get("classifier_pooling") == "mean":
+        weights = mask[..., None].float()
+        return (hidden.float() * weights).sum(1) / weights.sum(1)
+    return hidden[:, 0].float()
+
+
+def _classify(
+    backbone: Backbone, pooled: Tensor, head: Mapping[str, Tensor], *, training: bool
+) -> Tensor:
+    names = backbone.family.head
+    dropout = head_dropout(backbone)
+    if names.dropout_before_dense:
+        pooled = F.dropout(pooled, dropout, training)
+    act = activation(str(backbone.config.get(names.activation_key) or names.activation))
+    x = act(F.linear(pooled, head[f"{names.dense}.weight"], head.get(f"{names.dense}.bias")))
+    if names.norm:
+        eps = float(backbone.family.get(backbone.config, "layer_norm_eps"))
+        x = normalise(x, Norm(head[f"{names.norm}.weight"], head.get(f"{names.norm}.bias"), eps))
+    x = F.dropout(x, dropout, training)
+    return F.linear(x, head[f"{names.output}.weight"], head.get(f"{names.output}.bias"))

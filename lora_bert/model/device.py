@@ -1,0 +1,38 @@
+"""Where to compute and how precisely."""
+
+from __future__ import annotations
+
+import torch
+
+from lora_bert.errors import UnavailableError
+
+
+def pick_device(name: str) -> torch.device:
+    """``auto``, ``cpu`` or ``cuda`` -> the device.
+
+    Raises:
+        UnavailableError: CUDA was asked for and is not there.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UnavailableError(
+            "--device cuda: no NVIDIA GPU that this build of torch can use.",
+            hint="Use --device cpu, or install a CUDA build of torch.",
+        )
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(name)
+
+
+def pick_dtype(name: str, device: torch.device) -> torch.dtype:
+    """``float32``, ``bfloat16``, or ``auto``: bfloat16 where the device multiplies it fast."""
+    if name == "auto":
+        return torch.bfloat16 if _bfloat16_is_fast(device) else torch.float32
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
+
+
+def _bfloat16_is_fast(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    # torch offers no public question for the CPU's instruction set; absent ones count as no.
+    probes = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)

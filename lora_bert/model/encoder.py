@@ -1,0 +1,200 @@
+"""The encoder as functions: token ids -> hidden states -> hidden states one layer further."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lora_bert.errors import BackboneError
+from lora_bert.model.backbone import Backbone, Layer, Norm
+from lora_bert.model.lora import Factors, Linear, adapted
+
+Activation = Callable[[Tensor], Tensor]
+ACTIVATIONS: Mapping[str, Activation] = {
+    "gelu": F.gelu,
+    "gelu_new": partial(F.gelu, approximate="tanh"),
+    "gelu_pytorch_tanh": partial(F.gelu, approximate="tanh"),
+    "relu": F.relu,
+    "silu": F.silu,
+    "swish": F.silu,
+    "tanh": torch.tanh,
+}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Padded token tensors.
+
+    Attributes:
+        ids: Token ids, ``[rows, length]``, int64.
+        mask: True where a token stands, False on padding, ``[rows, length]``.
+        types: Token-type ids, ``[rows, length]``, or None for all zeros.
+    """
+
+    ids: Tensor
+    mask: Tensor
+    types: Tensor | None = None
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on another device."""
+        types = None if self.types is None else self.types.to(device)
+        return Batch(self.ids.to(device), self.mask.to(device), types)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What the layers of one forward pass share.
+
+    Attributes:
+        factors: LoRA factors by the name of the linear layer they change.
+        dropout: Dropout on the LoRA path; 0 outside training.
+        masks: Which keys a query sees, ``[rows, 1, length or 1, length]``, bool; None where it sees
+            them all. One for global layers, one for local ones.
+        rotary: Cosines and sines, ``[length, head size]`` each, likewise; None without rotary
+            positions.
+    """
+
+    factors: Mapping[str, Factors]
+    dropout: float
+    masks: tuple[Tensor | None, Tensor | None]
+    rotary: tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]] | None
+
+    def linear(self, x: Tensor, linear: Linear) -> Tensor:
+        """A linear layer with whatever the adapter changes in it."""
+        return adapted(x, linear, self.factors.get(linear.name), self.dropout)
+
+
+def activation(name: str) -> Activation:
+    """The activation that ``config.json`` calls ``name``.
+
+    Raises:
+        BackboneError: Not one we know.
+    """
+    try:
+        return ACTIVATIONS[name]
+    except KeyError:
+        known = ", ".join(sorted(ACTIVATIONS))
+        raise BackboneError(
+            f"The backbone uses the activation '{name}', which is not supported.",
+            hint=f"Supported: {known}.",
+        ) from None
+
+
+def normalise(x: Tensor, norm: Norm) -> Tensor:
+    """Layer norm over the last dimension."""
+    return F.layer_norm(x, x.shape[-1:], norm.weight, norm.bias, norm.eps)
+
+
+def embed(backbone: Backbone, batch: Batch) -> Tensor:
+    """Token ids -> hidden states below the first layer, ``[rows, length, hidden]``."""
+    hidden = F.embedding(batch.ids, backbone.words)
+    if backbone.positions is not None:
+        hidden = hidden + F.embedding(_positions(backbone, batch), backbone.positions)
+    if backbone.types is not None:
+        kinds = torch.zeros_like(batch.ids) if batch.types is None else batch.types
+        hidden = hidden + F.embedding(kinds, backbone.types)
+    return normalise(hidden, backbone.embedding_norm)
+
+
+def new_pass(
+    backbone: Backbone, mask: Tensor, factors: Mapping[str, Factors], dropout: float = 0.0
+) -> Pass:
+    """Prepare masks and rotary tables, once for all layers, for tokens ``mask [rows, length]``."""
+    seen = None if bool(mask.all()) else mask[:, None, None, :]
+    if backbone.family.arrangement == "post":
+        return Pass(factors, dropout, (seen, None), None)
+    length = mask.shape[1]
+    window = int(backbone.family.get(backbone.config, "local_attention")) // 2
+    at = torch.arange(length, device=mask.device)
+    near = ((at[:, None] - at[None, :]).abs() <= window)[None, None]
+    local = near if seen is None else near & seen
+    rotary = (_rotary(backbone, length, local=False), _rotary(backbone, length, local=True))
+    return Pass(factors, dropout, (seen, local), rotary)
+
+
+def run_layer(backbone: Backbone, layer: Layer, hidden: Tensor, shared: Pass) -> Tensor:
+    """One transformer layer: ``[rows, length, hidden]`` -> the same shape."""
+    act = activation(str(backbone.family.get(backbone.config, "hidden_act")))
+    linears, norms = layer.linears, layer.norms
+    if backbone.family.arrangement == "post":
+        attended = shared.linear(
+            _attend(backbone, layer, hidden, shared), linears["attention_output"]
+        )
+        hidden = normalise(hidden + attended, norms["attention"])
+        inner = act(shared.linear(hidden, linears["intermediate"]))
+        return normalise(hidden + shared.linear(inner, linears["output"]), norms["output"])
+    normed = normalise(hidden, norms["attention"]) if "attention" in norms else hidden
+    attended = _attend(backbone, layer, normed, shared)
+    hidden = hidden + shared.linear(attended, linears["attention_output"])
+    value, gate = shared.linear(normalise(hidden, norms["output"]), linears["intermediate"]).chunk(
+        2, dim=-1
+    )
+    return hidden + shared.linear(act(value) * gate, linears["output"])
+
+
+def _attend(backbone: Backbone, layer: Layer, x: Tensor, shared: Pass) -> Tensor:
+    """Multi-head self-attention before its output projection."""
+    rows, length, width = x.shape
+    if "query_key_value" in layer.linears:
+        projected = shared.linear(x, layer.linears["query_key_value"]).chunk(3, dim=-1)
+    else:
+        projected = tuple(
+            shared.linear(x, layer.linears[slot]) for slot in ("query", "key", "value")
+        )
+    query, key, value = (
+        part.view(rows, length, backbone.heads, width // backbone.heads).transpose(1, 2)
+        for part in projected
+    )
+    if shared.rotary is not None:
+        table = shared.rotary[layer.local]
+        query, key = _rotate(query, *table), _rotate(key, *table)
+    mixed = _mix(query, key, value, shared.masks[layer.local])
+    return mixed.transpose(1, 2).reshape(rows, length, width)
+
+
+def _mix(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+    """Softmax attention; ``[rows, heads, length, head size]`` throughout."""
+    if query.device.type != "cpu" or not query.requires_grad:
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    # On a CPU the fused kernel's backward pass is slower than these three products.
+    scores = (query @ key.transpose(-1, -2)) * query.shape[-1] ** -0.5
+    if mask is not None:
+        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+    return torch.softmax(scores, -1, dtype=torch.float32).to(value.dtype) @ value
+
+
+def _positions(backbone: Backbone, batch: Batch) -> Tensor:
+    if not backbone.family.position_offset:
+        return torch.arange(batch.ids.shape[1], device=batch.ids.device)[None]
+    padding = int(backbone.family.get(backbone.config, "pad_token_id"))
+    real = (batch.ids != padding).long()
+    return real.cumsum(1) * real + padding
+
+
+def _rotary(backbone: Backbone, length: int, *, local: bool) -> tuple[Tensor, Tensor]:
+    """Cosines and sines of rotary positions (Su et al. 2021, arXiv:2104.09864)."""
+    kind = "sliding_attention" if local else "full_attention"
+    written = (backbone.config.get("rope_parameters") or {}).get(kind) or {}
+    if written.get("rope_type", "default") != "default":
+        raise BackboneError(
+            f"The backbone scales its rotary positions ('{written['rope_type']}'), "
+            "which is not supported."
+        )
+    key = "local_rope_theta" if local else "global_rope_theta"
+    theta = float(written.get("rope_theta") or backbone.family.get(backbone.config, key))
+    size = backbone.hidden_size // backbone.heads
+    steps = torch.arange(0, size, 2, dtype=torch.float32, device=backbone.device)
+    angles = torch.arange(length, device=backbone.device)[:, None] / theta ** (steps / size)
+    angles = torch.cat((angles, angles), dim=-1)
+    return angles.cos(), angles.sin()
+
+
+def _rotate(x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
+    wide = x.float()
+    first, second = wide.chunk(2, dim=-1)
+    return (wide * cosines + torch.cat((-second, first), dim=-1) * sines).to(x.dtype)

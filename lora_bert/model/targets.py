@@ -1,0 +1,74 @@
+"""Which linear layers an adapter changes, from what the user asked for."""
+
+from __future__ import annotations
+
+import re
+
+from lora_bert.backbones.families import ATTENTION_SLOTS, Config, Family
+from lora_bert.errors import ConfigError, did_you_mean
+
+
+def parse_layers(layers: str, count: int) -> range:
+    """``all`` or ``top:N`` -> the indices of the layers meant, of ``count``.
+
+    Raises:
+        ConfigError: Neither of the two forms, or N is not in 1..count.
+    """
+    if layers == "all":
+        return range(count)
+    match = re.fullmatch(r"top:(\d+)", layers)
+    if not match:
+        raise ConfigError(f"--layers '{layers}' is neither 'all' nor 'top:N'.")
+    top = int(match[1])
+    if not 1 <= top <= count:
+        raise ConfigError(
+            f"--layers {layers}: the backbone has {count} layers.",
+            hint=f"N goes from 1 to {count}.",
+        )
+    return range(count - top, count)
+
+
+def target_suffixes(family: Family, target_modules: str) -> tuple[str, ...]:
+    """``all-linear``, ``attention`` or comma-separated names -> paths below a layer.
+
+    A name means every linear layer whose path ends with it: ``query``, ``output.dense``.
+
+    Raises:
+        ConfigError: A name matches nothing; says what would.
+    """
+    paths = dict(family.linears)
+    if target_modules == "all-linear":
+        return tuple(paths.values())
+    if target_modules == "attention":
+        return tuple(path for slot, path in paths.items() if slot in ATTENTION_SLOTS)
+    chosen: list[str] = []
+    for name in filter(None, (part.strip() for part in target_modules.split(","))):
+        matches = [path for path in paths.values() if f".{path}".endswith(f".{name}")]
+        if not matches:
+            raise ConfigError(
+                f"--target-modules: '{name}' matches no linear layer of a {family.model_type} "
+                "backbone.",
+                hint=f"{did_you_mean(name, paths.values())} There are: all-linear, attention, "
+                f"{', '.join(paths.values())}.".strip(),
+            )
+        chosen += matches
+    if not chosen:
+        raise ConfigError("--target-modules names nothing.")
+    return tuple(path for path in paths.values() if path in chosen)
+
+
+def target_names(
+    family: Family, config: Config, target_modules: str, layers: str
+) -> tuple[str, ...]:
+    """Full names of the linear layers to adapt, lowest layer first.
+
+    Raises:
+        ConfigError: As :func:`parse_layers` and :func:`target_suffixes`.
+    """
+    suffixes = target_suffixes(family, target_modules)
+    return tuple(
+        family.module(index, slot)
+        for index in parse_layers(layers, family.layer_count(config))
+        for slot, path in family.linears.items()
+        if path in suffixes
+    )

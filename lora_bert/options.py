@@ -1,0 +1,164 @@
+"""How options are declared and checked: one source for API, command line, YAML and docs."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from lora_bert.errors import ConfigError, did_you_mean, missing
+
+ConfigT = TypeVar("ConfigT")
+
+
+@dataclass(frozen=True)
+class Option:
+    """How a field shows itself.
+
+    Attributes:
+        help: One line.
+        choices: The values allowed, if they can be listed.
+        metavar: What stands for the value in ``--help``.
+        minimum: Smallest value allowed; ``exclusive`` shuts it out itself.
+        group: Heading in ``--help`` and the docs.
+        positional: An argument, not a flag.
+    """
+
+    help: str
+    choices: tuple[str, ...] = ()
+    metavar: str | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    exclusive: bool = False
+    group: str = "Options"
+    positional: bool = False
+
+
+def option(default: Any, help: str, **more: Any) -> Any:
+    """A dataclass field with an :class:`Option`."""
+    return dataclasses.field(default=default, metadata={"option": Option(help, **more)})
+
+
+def options_of(kind: type) -> dict[str, tuple[dataclasses.Field[Any], Option, type]]:
+    """Every option of a config class: name -> (field, option, its Python type), None stripped."""
+    hints = typing.get_type_hints(kind)
+    found = {}
+    for entry in dataclasses.fields(kind):
+        hint = hints[entry.name]
+        if isinstance(hint, types.UnionType):
+            hint = next(part for part in typing.get_args(hint) if part is not type(None))
+        found[entry.name] = (entry, entry.metadata["option"], typing.get_origin(hint) or hint)
+    return found
+
+
+def build(kind: type[ConfigT], values: Mapping[str, Any]) -> ConfigT:
+    """A config object from plain values, each checked.
+
+    Raises:
+        ConfigError: An unknown key, a value of the wrong type, outside its range or choices.
+    """
+    known = options_of(kind)
+    for name in values:
+        if name not in known:
+            raise ConfigError(
+                f"Unknown option '{name}'.",
+                hint=did_you_mean(name, known) or f"Known: {', '.join(known)}.",
+            )
+    checked = {
+        name: _checked(name, value, known[name][1], known[name][2], known[name][0].default)
+        for name, value in values.items()
+    }
+    return kind(**checked)
+
+
+def read_yaml(path: str | Path, kind: type) -> dict[str, Any]:
+    """The keys of a ``--config`` file, checked to be options of ``kind``.
+
+    Keys may be written with dashes or underscores.
+
+    Raises:
+        NotFoundError: No such file.
+        ConfigError: Not YAML, not a mapping, or an unknown key.
+    """
+    import yaml
+
+    path = Path(path)
+    if not path.is_file():
+        raise missing(path)
+    try:
+        written = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        text = " ".join(str(error).split())
+        raise ConfigError(f"'{path}' is not valid YAML: {text}.") from error
+    if not isinstance(written, dict):
+        raise ConfigError(f"'{path}' must hold 'key: value' lines.")
+    values = {str(key).replace("-", "_"): value for key, value in written.items()}
+    known = options_of(kind)
+    for name in values:
+        if name not in known:
+            hint = did_you_mean(name, known) or f"Known: {', '.join(known)}."
+            raise ConfigError(f"'{path}': unknown key '{name}'.", hint=hint)
+    return values
+
+
+def flag(name: str) -> str:
+    """An option's name as the command line writes it."""
+    return "--" + name.replace("_", "-")
+
+
+def _checked(name: str, value: Any, option: Option, kind: type, default: Any) -> Any:
+    if value is None and (default is None or not option.positional):
+        return default
+    if kind is tuple:
+        return tuple(value)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if kind is float and isinstance(value, str):
+        # YAML 1.1 reads 1e-3 as a string: it wants 1.0e-3.
+        with contextlib.suppress(ValueError):
+            value = float(value)
+    if kind is str and isinstance(value, Path):
+        value = str(value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        wanted = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+        raise ConfigError(f"{flag(name)}: {value!r} is not {wanted[kind]}.")
+    _check_range(name, value, option)
+    return value
+
+
+def _check_range(name: str, value: Any, option: Option) -> None:
+    if option.choices and value not in option.choices:
+        raise ConfigError(
+            f"{flag(name)}: '{value}' is not one of {', '.join(option.choices)}.",
+            hint=did_you_mean(value, option.choices),
+        )
+    low, high = option.minimum, option.maximum
+    if low is not None and (value < low or (option.exclusive and value == low)):
+        raise ConfigError(f"{flag(name)}: {value:g} is too small ({_range(option)}).")
+    if high is not None and (value > high or (option.exclusive and value == high)):
+        raise ConfigError(f"{flag(name)}: {value:g} is too large ({_range(option)}).")
+    if isinstance(value, float) and math.isnan(value):
+        raise ConfigError(f"{flag(name)}: nan is not a number.")
+
+
+def _range(option: Option) -> str:
+    than = "more than" if option.exclusive else "at least"
+    below = "less than" if option.exclusive else "at most"
+    parts = [f"{than} {option.minimum:g}"] if option.minimum is not None else []
+    parts += [f"{below} {option.maximum:g}"] if option.maximum is not None else []
+    return " and ".join(parts)
+
+
+def as_yaml(config: Any, *, leave_out: Iterable[str] = ()) -> str:
+    """The resolved configuration, one key a line, in declared order."""
+    import yaml
+
+    values = dataclasses.asdict(config)
+    kept = {name: value for name, value in values.items() if name not in set(leave_out)}
+    return yaml.safe_dump(kept, sort_keys=False, allow_unicode=True)

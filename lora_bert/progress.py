@@ -1,0 +1,22 @@
+"""The one progress bar: on stderr, on terminals only, for what takes longer than two seconds."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from tqdm import tqdm
+
+
+def track(total: int | None, label: str, unit: str = "row") -> tqdm[Any]:
+    """A bar to ``update(n)`` and ``close()``, or to use in a ``with``."""
+    return tqdm(
+        total=total,
+        desc=label,
+        unit=f" {unit}s",
+        file=sys.stderr,
+        disable=None,
+        delay=2,
+        leave=False,
+        dynamic_ncols=True,
+    )
