@@ -1,1 +1,57 @@
-"""LoRA adapters for BERT-family text classifiers."""
+"""LoRA adapters for BERT-family text classifiers: train, evaluate, merge, load.
+
+Every name below is imported when it is first used: ``import lora_bert`` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from lora_bert._version import __version__
+
+if TYPE_CHECKING:
+    from lora_bert.backbones.resolve import backbone_path
+    from lora_bert.errors import LoraBertError
+    from lora_bert.evaluation.result import Evaluation
+    from lora_bert.evaluation.run import evaluate
+    from lora_bert.inference.merging import MergeResult, merge
+    from lora_bert.inference.predictor import Predictor, load
+    from lora_bert.tasks.classification import Prediction
+    from lora_bert.training.result import TrainResult
+    from lora_bert.training.run import train
+
+_HOME = {
+    "Evaluation": "evaluation.result",
+    "LoraBertError": "errors",
+    "MergeResult": "inference.merging",
+    "Prediction": "tasks.classification",
+    "Predictor": "inference.predictor",
+    "TrainResult": "training.result",
+    "backbone_path": "backbones.resolve",
+    "evaluate": "evaluation.run",
+    "load": "inference.predictor",
+    "merge": "inference.merging",
+    "train": "training.run",
+}
+
+__all__ = [
+    "Evaluation",
+    "LoraBertError",
+    "MergeResult",
+    "Prediction",
+    "Predictor",
+    "TrainResult",
+    "__version__",
+    "backbone_path",
+    "evaluate",
+    "load",
+    "merge",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(f"lora_bert.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'lora_bert' has no attribute '{name}'")

@@ -33,7 +33,9 @@ class _Columns:
         group=_DATA,
         metavar="OLD=NEW,…",
     )
-    no_header: bool = option(False, "The file has no header line.", group=_DATA)
+    header: bool | None = option(
+        None, "Whether the files have a header line (default: found out).", group=_DATA
+    )
     columns: str | None = option(
         None, "Names of the columns of a file without header.", group=_DATA, metavar="NAME,…"
     )
@@ -86,6 +88,13 @@ class TrainConfig(_Columns):
         minimum=0,
         maximum=1,
         exclusive=True,
+        group=_DATA,
+    )
+    test_fraction: float = option(
+        0.0,
+        "Share of the rows held out first, for one score at the end, where there is no test file.",
+        minimum=0,
+        maximum=0.9,
         group=_DATA,
     )
     split: str = option(
@@ -185,28 +194,34 @@ class EvaluateConfig(_Columns, _Compute):
     path: str = option("", "Adapter or merged model.", positional=True, metavar="ADAPTER|MERGED")
     data: str | None = option(
         None,
-        "Labelled rows to score: a file, a directory or a name.",
+        "Labelled rows to score: a file, a directory or a name. Default: the rows that the "
+        "adapter's own training held out.",
         metavar="FILE|DIR|NAME",
         group=_DATA,
     )
     part: str = option(
         "auto",
-        "Which part of a directory (auto: test, else validation).",
+        "Which rows of the data (auto: the test rows, else validation; of a file, all).",
         choices=("auto", "train", "validation", "test"),
+        group=_DATA,
+    )
+    baseline: bool = option(
+        False,
+        "Score TF-IDF + linear SVM too, trained on the adapter's training rows.",
+        group=_DATA,
+    )
+    train: str | None = option(
+        None,
+        "Training rows for --baseline (default: the adapter's own).",
+        metavar="FILE|DIR|NAME",
         group=_DATA,
     )
     backbone: str | None = option(
         None, "Where the adapter's backbone is, if not found by name.", metavar="DIR", group=_RUN
     )
-    baseline: str | None = option(
-        None,
-        "Training rows for TF-IDF + linear SVM, printed beside the adapter's score.",
-        metavar="FILE|DIR|NAME",
-        group=_DATA,
-    )
     output: str | None = option(
         None,
-        "Directory for the tables: evaluation.json, confusion.png, wrong.csv.",
+        "Directory for evaluation.json, confusion.png and wrong.csv.",
         metavar="DIR",
         group=_RUN,
     )
@@ -250,7 +265,7 @@ class InferConfig(_Compute):
     text_column: str | None = option(
         None, "Column with the texts (default: found by name).", metavar="NAME"
     )
-    no_header: bool = option(False, "The input has no header line.")
+    header: bool | None = option(None, "Whether the input has a header line (default: found out).")
     columns: str | None = option(
         None, "Names of the columns of an input without header.", metavar="NAME,…"
     )
@@ -259,6 +274,13 @@ class InferConfig(_Compute):
         None, "Where the adapter's backbone is, if not found by name.", metavar="DIR", group=_RUN
     )
     overwrite: bool = option(False, "Replace the output file.", group=_RUN)
+
+
+@dataclass(frozen=True)
+class InfoConfig:
+    """What ``info`` can be told."""
+
+    path: str = option("", "Adapter, merged model or backbone.", positional=True, metavar="PATH")
 
 
 def parse_names(text: str | None) -> tuple[str, ...]:

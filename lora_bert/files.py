@@ -65,7 +65,7 @@ def atomic_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         work = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
         try:
             yield work
-            work.chmod(0o755)
+            _open_up(work)
             _swap(work, path)
         finally:
             shutil.rmtree(work, ignore_errors=True)
@@ -84,7 +84,7 @@ def shared_directory(path: Path, is_complete: Callable[[Path], bool]) -> Iterato
         work = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
         try:
             yield work
-            work.chmod(0o755)
+            _open_up(work)
             if not is_complete(path):
                 _settle(work, path, is_complete)
         finally:
@@ -111,6 +111,13 @@ def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented UTF-8 JSON, whole or not at all."""
     with atomic_file(path) as work:
         work.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
+def _open_up(work: Path) -> None:
+    """Give a temporary directory the usual modes: made private, it would stay so for ever."""
+    work.chmod(0o755)
+    for entry in work.rglob("*"):
+        entry.chmod(0o755 if entry.is_dir() else 0o644)
 
 
 def _swap(work: Path, path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+import shlex
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -162,3 +163,17 @@ def as_yaml(config: Any, *, leave_out: Iterable[str] = ()) -> str:
     values = dataclasses.asdict(config)
     kept = {name: value for name, value in values.items() if name not in set(leave_out)}
     return yaml.safe_dump(kept, sort_keys=False, allow_unicode=True)
+
+
+def as_command(name: str, config: Any, *, leave_out: Iterable[str] = ()) -> str:
+    """The command line that gives this configuration: only what differs from the defaults."""
+    words = ["lora-bert", name]
+    for key, (entry, _, kind) in options_of(type(config)).items():
+        value = getattr(config, key)
+        if key in set(leave_out) or value == entry.default:
+            continue
+        if kind is bool:
+            words.append(flag(key) if value else f"--no-{flag(key)[2:]}")
+        else:
+            words += [flag(key), shlex.quote(f"{value}")]
+    return " ".join(words)

@@ -55,19 +55,25 @@ def backbone_path(name: str = EMBEDDED[0], revision: str | None = None) -> Path:
 
 def find_backbone(name: str, revision: str | None = None) -> BackboneFiles:
     """As :func:`backbone_path`, with the portable name."""
-    if name in EMBEDDED:
-        return BackboneFiles(name, unpack(name))
-    path = Path(name).expanduser()
-    if path.is_dir():
-        return BackboneFiles(path.resolve().name, path.resolve())
+    if here := find_local(name):
+        return here
     looks_local = name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name
     if looks_local or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
         raise NotFoundError(
             f"No such backbone directory: '{name}'.", hint=did_you_mean(name, EMBEDDED)
         )
-    if known := _remembered(name):
-        return BackboneFiles(name, known)
     return BackboneFiles(name, _from_hub(name, revision), revision)
+
+
+def find_local(name: str) -> BackboneFiles | None:
+    """The backbone of that name, if it is embedded, a directory, or a local one seen before."""
+    if name in EMBEDDED:
+        return BackboneFiles(name, unpack(name))
+    path = Path(name).expanduser()
+    if (path / "config.json").is_file():
+        return BackboneFiles(path.resolve().name, path.resolve())
+    known = _remembered(name)
+    return BackboneFiles(name, known) if known else None
 
 
 def remember(backbone: BackboneFiles) -> None:

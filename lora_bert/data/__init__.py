@@ -1,1 +1,20 @@
 """Files and names become examples and splits (no torch here)."""
+
+from lora_bert.data.checks import warn_about
+from lora_bert.data.examples import Examples, examples_from
+from lora_bert.data.sources import DataOptions, Splits, load_rows, load_splits
+from lora_bert.data.tables import ReadOptions, Table, iter_tables, read_table
+
+__all__ = [
+    "DataOptions",
+    "Examples",
+    "ReadOptions",
+    "Splits",
+    "Table",
+    "examples_from",
+    "iter_tables",
+    "load_rows",
+    "load_splits",
+    "read_table",
+    "warn_about",
+]

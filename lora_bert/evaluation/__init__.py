@@ -1,1 +1,32 @@
-"""Judging: metrics, intervals, baseline, plots."""
+"""Judging: metrics, intervals, the baseline to beat, reports and plots."""
+
+from __future__ import annotations
+
+from lora_bert.evaluation.baseline import Baseline, tfidf_baseline
+from lora_bert.evaluation.intervals import Interval, bootstrap
+from lora_bert.evaluation.metrics import METRICS, PerClass, Scores, higher_is_better, metric, score
+from lora_bert.evaluation.plots import confusion_png, curve_png
+from lora_bert.evaluation.report import confusion_table, per_class_table, percent
+from lora_bert.evaluation.result import Evaluation, judge
+from lora_bert.evaluation.wrong_rows import write_wrong_rows
+
+__all__ = [
+    "METRICS",
+    "Baseline",
+    "Evaluation",
+    "Interval",
+    "PerClass",
+    "Scores",
+    "bootstrap",
+    "confusion_png",
+    "confusion_table",
+    "curve_png",
+    "higher_is_better",
+    "judge",
+    "metric",
+    "per_class_table",
+    "percent",
+    "score",
+    "tfidf_baseline",
+    "write_wrong_rows",
+]

@@ -1,0 +1,69 @@
+"""Folding LoRA into the backbone's weights, and writing the result as a ``transformers`` model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lora_bert.adapters.card import card
+from lora_bert.adapters.loading import Loaded
+from lora_bert.adapters.manifest import MANIFEST
+from lora_bert.backbones.checkpoint import read_checkpoint
+from lora_bert.errors import AdapterError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# Keys of the backbone's config.json that say where it came from or what it was before.
+_DROPPED = ("_name_or_path", "auto_map", "torch_dtype", "label2id", "id2label", "num_labels")
+
+
+def write_merged(directory: Path, loaded: Loaded) -> None:
+    """Write the standalone model of an adapter on its float32 backbone into ``directory``.
+
+    Raises:
+        AdapterError: A folded weight is not finite.
+    """
+    from safetensors.torch import save_file
+
+    save_file(_folded(loaded), directory / "model.safetensors", metadata={"format": "pt"})
+    text = json.dumps(_config(loaded), ensure_ascii=False, indent=2) + "\n"
+    (directory / "config.json").write_text(text, encoding="utf-8")
+    loaded.tokenizer.save(directory)
+    (directory / MANIFEST).write_text(loaded.manifest.to_json(), encoding="utf-8")
+    (directory / "README.md").write_text(card(loaded.manifest, "merged"), encoding="utf-8")
+
+
+def _folded(loaded: Loaded) -> dict[str, Tensor]:
+    """The sequence classifier's state dict, float32: ``W + scaling · up @ down``, and the head."""
+    import torch
+
+    family = loaded.backbone.family
+    tensors = {
+        name: tensor.float()
+        for name, tensor in read_checkpoint(loaded.files.path, family).items()
+        if name.startswith(family.prefix) and not name.endswith("position_ids")
+    }
+    for name, pair in loaded.adapter.factors.items():
+        weight = f"{name}.weight"
+        tensors[weight] = tensors[weight] + pair.delta().cpu()
+        if not bool(torch.isfinite(tensors[weight]).all()):
+            raise AdapterError(f"Folding LoRA into '{weight}' gives NaN or infinity.")
+    tensors |= {name: tensor.cpu() for name, tensor in loaded.adapter.head.items()}
+    # Shared storage (tied weights) cannot be saved twice.
+    return {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
+
+
+def _config(loaded: Loaded) -> Mapping[str, Any]:
+    labels = loaded.manifest.labels
+    kept = {key: value for key, value in loaded.backbone.config.items() if key not in _DROPPED}
+    return kept | {
+        "architectures": [loaded.backbone.family.architecture],
+        "dtype": "float32",
+        "id2label": {str(index): label for index, label in enumerate(labels)},
+        "label2id": {label: index for index, label in enumerate(labels)},
+        "pad_token_id": loaded.tokenizer.pad_id,
+        "problem_type": loaded.manifest.problem_type,
+    }

@@ -1,0 +1,102 @@
+"""The ``lora-bert`` command: finds the subcommand, imports only that, turns errors into words."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+import click
+
+from lora_bert._version import __version__
+from lora_bert.cli import console
+from lora_bert.errors import LoraBertError, did_you_mean
+
+COMMANDS = {
+    "train": "Train an adapter on labelled texts.",
+    "evaluate": "Score an adapter or merged model on labelled rows.",
+    "merge": "Fold an adapter into its backbone: a standalone model.",
+    "infer": "Classify texts, lines or a file.",
+    "info": "Say what an adapter, merged model or backbone is.",
+}
+
+HELP = """\
+Small LoRA adapters for BERT-family text classifiers.
+
+\b
+lora-bert train --data reviews.csv --output runs/reviews
+lora-bert evaluate runs/reviews --data test.csv
+lora-bert infer --adapter runs/reviews "很好吃" "太慢了"
+lora-bert merge runs/reviews out/"""
+
+EXIT_CODES = """\b
+Exit codes: 0 done · 2 wrong usage · 65 bad data, adapter or backbone · 66 not found
+69 network, device or package not available · 70 a bug · 73 output cannot be written
+130 stopped with Ctrl-C (train keeps the best adapter so far)"""
+
+
+class _Commands(click.Group):
+    """Subcommands whose modules are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"lora_bert.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            hint = did_you_mean(args[0], COMMANDS) or f"There are: {', '.join(COMMANDS)}."
+            raise click.UsageError(f"No such command '{args[0]}'. {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=_Commands,
+    help=HELP,
+    epilog=EXIT_CODES,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__, prog_name="lora-bert")
+def cli() -> None:
+    """Only a group: the subcommands do the work."""
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(run(args))
+
+
+def run(args: Sequence[str] | None = None) -> int:
+    """Run the command line; its exit code."""
+    console.start()
+    try:
+        # With standalone_mode off, click returns what ctx.exit() was given.
+        code = cli.main(args=args, prog_name="lora-bert", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except LoraBertError as error:
+        return console.fail(str(error), error.hint, error.exit_code, error)
+    except click.ClickException as error:
+        if isinstance(error, click.exceptions.NoArgsIsHelpError):
+            click.echo(error.format_message())
+            return 0
+        return console.fail(error.format_message(), "", error.exit_code, error)
+    except (click.Abort, KeyboardInterrupt):
+        return console.fail("Stopped.", "", 130, None)
+    except BrokenPipeError:
+        # The reader of our output (head, less) has seen enough; nothing is left to say to it.
+        console.silence()
+        return 0
+    except Exception as error:  # noqa: BLE001 - the outermost layer: no bare traceback on a bug
+        return console.bug(error)

@@ -1,0 +1,79 @@
+"""What the command line says on stderr: notes, warnings, errors."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+
+import click
+
+from lora_bert._version import __version__
+
+EXIT_BUG = 70
+
+
+class _Handler(logging.Handler):
+    """Prints log records as sentences, above a progress bar if there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        prefix = "warning: " if record.levelno >= logging.WARNING else ""
+        _say(f"{prefix}{record.getMessage()}", "yellow" if prefix else None)
+
+
+def start() -> None:
+    """Send our notes and warnings to stderr; keep other libraries quiet."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            # A terminal in the C locale cannot show every text; better a mark than a crash.
+            stream.reconfigure(errors="replace")
+    logger = logging.getLogger("lora_bert")
+    logger.handlers = [_Handler()]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+
+
+def quiet() -> None:
+    """Say only warnings and errors, show no bars."""
+    logging.getLogger("lora_bert").setLevel(logging.WARNING)
+    os.environ["TQDM_DISABLE"] = "1"
+
+
+def fail(message: str, hint: str, code: int, error: BaseException | None) -> int:
+    """Print an error and what to do about it; the exit code."""
+    if error is not None and _debugging():
+        traceback.print_exception(error)
+    _say(f"error: {message}", "red")
+    if hint:
+        _say(f"       {hint}", None)
+    return code
+
+
+def bug(error: BaseException) -> int:
+    """Print what is a mistake of ours, and how to report it; the exit code."""
+    kind = f"{type(error).__name__}: {error}"
+    hint = (
+        f"This is a bug in lora-bert {__version__}. Please report it with the output of the same "
+        "command and --debug."
+    )
+    return fail(f"Unexpected {kind}", hint, EXIT_BUG, error)
+
+
+def silence() -> None:
+    """Send what is left in stdout's buffer nowhere, so that exiting does not fail on it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _debugging() -> bool:
+    return bool(os.environ.get("LORA_BERT_DEBUG"))
+
+
+def _say(text: str, colour: str | None) -> None:
+    styled = click.style(text, fg=colour) if colour and sys.stderr.isatty() else text
+    # tqdm is there only if something that takes time was imported; then a bar may be on screen.
+    if "tqdm" in sys.modules:
+        sys.modules["tqdm"].tqdm.write(styled, file=sys.stderr)
+    else:
+        click.echo(styled, err=True)

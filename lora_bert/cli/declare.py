@@ -1,0 +1,130 @@
+"""Makes a click command out of a config class: its options, ``--config``, ``--json``, help."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+from collections.abc import Callable
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from lora_bert.cli import console
+from lora_bert.options import Option, build, flag, options_of, read_yaml
+
+_KINDS = {int: click.INT, float: click.FLOAT, str: click.STRING}
+
+
+class Command(click.Command):
+    """A command whose help shows its options under the headings the config class gives them."""
+
+    groups: dict[str, str]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, a section for each heading."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record and isinstance(parameter, click.Option):
+                name = parameter.name or ""
+                sections.setdefault(self.groups.get(name, "General"), []).append(record)
+        for name in sorted(sections, key="Data Adapter Training Run Options General".find):
+            with formatter.section(name):
+                formatter.write_dl(sections[name])
+
+
+def command(name: str, config: type, *, examples: str) -> Callable[[Any], click.Command]:
+    """Decorate ``function(config, as_json) -> exit code or None`` into a click command.
+
+    The function's docstring is the help text; ``examples`` stand below it.
+    """
+
+    def decorate(function: Callable[..., int | None]) -> click.Command:
+        @functools.wraps(function)
+        def called(**given: Any) -> None:
+            context = click.get_current_context()
+            as_json, file = given.pop("as_json"), given.pop("config")
+            values = read_yaml(file, config) if file else {}
+            values |= {key: value for key, value in given.items() if _was_given(context, key)}
+            code = function(build(config, values), as_json)
+            context.exit(code or 0)
+
+        parameters: list[click.Parameter] = []
+        groups = {}
+        for key, (entry, option, kind) in options_of(config).items():
+            parameters.append(_parameter(key, option, kind, entry.default))
+            groups[key] = option.group
+        made = Command(
+            name,
+            callback=called,
+            params=[*parameters, *_general()],
+            help=f"{inspect.getdoc(function)}\n\n\b\nExamples:\n{examples}",
+            no_args_is_help=False,
+            context_settings={"help_option_names": ["-h", "--help"]},
+        )
+        made.groups = groups
+        return made
+
+    return decorate
+
+
+def _parameter(key: str, option: Option, kind: type, default: Any) -> click.Parameter:
+    if option.positional:
+        many = kind is tuple
+        return click.Argument(
+            [key], required=False, nargs=-1 if many else 1, metavar=option.metavar
+        )
+    shown = "" if default in (None, False, "") else f" [default: {_plain(default)}]"
+    text = option.help + shown
+    if kind is bool:
+        # Every switch can be turned off again: a --config file may have turned it on.
+        return click.Option([f"{flag(key)}/--no-{flag(key)[2:]}", key], help=text, default=None)
+    chosen: Any = click.Choice(option.choices) if option.choices else _KINDS[kind]
+    return click.Option([flag(key), key], type=chosen, help=text, metavar=option.metavar)
+
+
+def _general() -> list[click.Parameter]:
+    def set_debug(_: click.Context, __: click.Parameter, value: bool) -> None:
+        if value:
+            os.environ["LORA_BERT_DEBUG"] = "1"
+
+    def set_quiet(_: click.Context, __: click.Parameter, value: bool) -> None:
+        if value:
+            console.quiet()
+
+    return [
+        click.Option(
+            ["--config"], metavar="FILE", help="YAML with any of these options; flags win."
+        ),
+        click.Option(
+            ["--json", "as_json"], is_flag=True, help="Print the result as one JSON document."
+        ),
+        click.Option(
+            ["--quiet", "-q"],
+            is_flag=True,
+            expose_value=False,
+            callback=set_quiet,
+            help="No notes and no progress, only warnings and errors.",
+        ),
+        click.Option(
+            ["--debug"],
+            is_flag=True,
+            expose_value=False,
+            is_eager=True,
+            callback=set_debug,
+            help="Show the traceback of an error.",
+        ),
+    ]
+
+
+def _was_given(context: click.Context, key: str) -> bool:
+    source = context.get_parameter_source(key)
+    if source in (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP, None):
+        return False
+    return context.params.get(key) not in (None, ())
+
+
+def _plain(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,145 @@
+"""``lora-bert infer``."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lora_bert.cli.declare import command as declare
+from lora_bert.config import InferConfig, parse_names
+from lora_bert.errors import ConfigError
+
+if TYPE_CHECKING:
+    from lora_bert.inference.predictor import Predictor
+    from lora_bert.tasks.classification import Prediction
+
+EXAMPLES = """\
+  lora-bert infer --adapter adapters/waimai "很快，好吃" "等了两个小时"
+  lora-bert infer --model out/ < lines.txt
+  lora-bert infer --adapter runs/reviews --input new.csv --output scored.csv
+  lora-bert infer --adapter runs/reviews --json "好吃"
+  lora-bert infer --adapter runs/reviews          (asks for texts on a terminal)"""
+
+LINES_AT_ONCE = 256
+
+
+@declare("infer", InferConfig, examples=EXAMPLES)
+def command(config: InferConfig, as_json: bool) -> None:
+    """Classify texts given as arguments, as lines of standard input, or as rows of a file.
+
+    Texts and lines are answered with label, probability and text, separated by tabs. A file's rows
+    keep their columns and get prediction, score and prob_LABEL.
+    """
+    path = _path(config)
+    if config.input and config.texts:
+        raise ConfigError("Give either texts or --input, not both.")
+    if config.output and not config.input:
+        raise ConfigError("--output needs --input.", hint="Without it, redirect: … > FILE")
+    if config.input:
+        _file(config, path, as_json)
+        return
+    asking = not config.texts and sys.stdin.isatty()
+    if asking and as_json:
+        raise ConfigError(
+            "There is nothing to classify: neither texts nor --input.",
+            hint='lora-bert infer --adapter DIR "a text"',
+        )
+    predictor = _load(config, path)
+    if as_json:
+        texts = list(config.texts or _lines())
+        found = predictor.predict(texts)
+        click.echo(json.dumps(_documents(texts, found), ensure_ascii=False, indent=2))
+        return
+    source = _asked() if asking else config.texts or _lines()
+    for texts in _chunks(source, 1 if asking else LINES_AT_ONCE):
+        for text, answer in zip(texts, predictor.predict(texts), strict=True):
+            click.echo(f"{answer.label}\t{answer.score:.4f}\t{text}")
+
+
+def _path(config: InferConfig) -> str:
+    if config.adapter and config.model:
+        raise ConfigError("Give either --adapter or --model, not both.")
+    path = config.adapter or config.model
+    if not path:
+        raise ConfigError(
+            "infer needs an adapter or a merged model.", hint="--adapter DIR or --model DIR"
+        )
+    return path
+
+
+def _load(config: InferConfig, path: str) -> Predictor:
+    from lora_bert.inference.predictor import load
+
+    return load(
+        path,
+        backbone=config.backbone,
+        labels=parse_names(config.labels),
+        device=config.device,
+        dtype=config.dtype,
+        batch_size=config.batch_size,
+    )
+
+
+def _file(config: InferConfig, path: str, as_json: bool) -> None:
+    from lora_bert.data.asked import read_options
+    from lora_bert.inference.sinks import Delimited
+    from lora_bert.inference.stream import check_target, predict_file, predict_into
+
+    source = Path(str(config.input))
+    options = read_options(config)
+    if config.output is None:
+        if as_json:
+            raise ConfigError("--json with --input needs --output.")
+        sink = Delimited(sys.stdout)
+        predictor = _load(config, path)
+        predict_into(predictor, source, sink, text_column=config.text_column, options=options)
+        return
+    target = Path(config.output)
+    check_target(source, target, overwrite=config.overwrite)
+    rows = predict_file(
+        _load(config, path),
+        source,
+        target,
+        text_column=config.text_column,
+        options=options,
+        overwrite=config.overwrite,
+    )
+    facts = {"output": str(target), "rows": rows}
+    click.echo(json.dumps(facts, ensure_ascii=False) if as_json else f"{rows:,} rows in {target}")
+
+
+def _documents(texts: Sequence[str], found: Sequence[Prediction]) -> list[dict[str, object]]:
+    return [
+        {"text": text, "prediction": one.label, "score": one.score, "scores": dict(one.scores)}
+        for text, one in zip(texts, found, strict=True)
+    ]
+
+
+def _lines() -> Iterator[str]:
+    """The lines of standard input that are not empty."""
+    # UTF-8 whatever the locale says; a stray byte must not end the run.
+    stream = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="replace")
+    return (line.rstrip("\r\n") for line in stream if line.strip())
+
+
+def _asked() -> Iterator[str]:
+    """Texts typed at a prompt, until an empty line or the end of input."""
+    while True:
+        click.echo("text> ", nl=False, err=True)
+        line = sys.stdin.readline().rstrip("\r\n")
+        if not line.strip():
+            return
+        yield line
+
+
+def _chunks(texts: Iterable[str], size: int) -> Iterator[list[str]]:
+    walking = iter(texts)
+    while chunk := list(islice(walking, size)):
+        yield chunk

@@ -1,0 +1,57 @@
+"""``lora-bert info``."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from lora_bert.adapters.describe import describe
+from lora_bert.cli.declare import command as declare
+from lora_bert.config import InfoConfig
+from lora_bert.errors import ConfigError
+
+EXAMPLES = """\
+  lora-bert info adapters/waimai
+  lora-bert info out/ --json
+  lora-bert info e5-small-zh-en"""
+
+
+@declare("info", InfoConfig, examples=EXAMPLES)
+def command(config: InfoConfig, as_json: bool) -> None:
+    """Say what a directory holds: task, labels, backbone, sizes, scores, data, versions."""
+    if not config.path:
+        raise ConfigError("info needs a directory.", hint="lora-bert info adapters/waimai")
+    facts = describe(config.path).facts
+    if as_json:
+        click.echo(json.dumps(facts, ensure_ascii=False, indent=2))
+        return
+    for name, value in facts.items():
+        shown = _shown(name, value)
+        if shown:
+            click.echo(f"{name.replace('_', ' '):<16} {shown}")
+
+
+def _shown(name: str, value: Any) -> str:
+    if name == "bytes":
+        return f"{value / 1e6:.1f} MB"
+    if name == "backbone_here":
+        return value or "no: name it with --backbone"
+    if name == "metrics":
+        return "; ".join(
+            f"{part}: accuracy {found['accuracy']:.2%} on {found['rows']:,} rows"
+            for part, found in value.items()
+        )
+    if name == "labels" and len(value) > 20:
+        return f"{len(value)}: {', '.join(value[:20])}, …"
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    if isinstance(value, dict):
+        return ", ".join(
+            f"{key} {_shown(key, entry) if isinstance(entry, dict) else entry}"
+            for key, entry in value.items()
+        )
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,46 @@
+"""``lora-bert merge``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+
+import click
+
+from lora_bert.cli.declare import command as declare
+from lora_bert.config import MergeConfig
+from lora_bert.errors import ConfigError
+
+EXAMPLES = """\
+  lora-bert merge adapters/waimai out/
+  lora-bert merge runs/reviews out/ --backbone models/bert-base-chinese
+  lora-bert merge runs/reviews out/ --data reviews.csv"""
+
+
+@declare("merge", MergeConfig, examples=EXAMPLES)
+def command(config: MergeConfig, as_json: bool) -> None:
+    """Fold ADAPTER into its backbone and write OUT, a standalone transformers model.
+
+    Before it counts, OUT is compared with base + adapter in float32: no probability may differ by
+    more than 0.0001.
+    """
+    if not config.adapter or not config.output:
+        raise ConfigError(
+            "merge needs an adapter and a directory for the result.",
+            hint="lora-bert merge ADAPTER OUT",
+        )
+    from lora_bert.inference.merging import run
+
+    result = run(config)
+    if as_json:
+        facts = dataclasses.asdict(result) | {"path": str(result.path)}
+        click.echo(json.dumps(facts, ensure_ascii=False, indent=2))
+        return
+    path = shlex.quote(str(result.path))
+    click.echo(
+        f"merged      {result.path} ({result.size / 1e6:.1f} MB)\n"
+        f"compared    largest difference in probability {result.difference:.1e} on "
+        f"{result.texts} texts\n"
+        f'next        lora-bert infer --model {path} "…"'
+    )

@@ -1,0 +1,50 @@
+"""``lora-bert train``."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+import click
+
+from lora_bert.cli.declare import command as declare
+from lora_bert.config import TrainConfig
+
+EXAMPLES = """\
+  lora-bert train
+  lora-bert train --data reviews.csv --output runs/reviews
+  lora-bert train --data reviews.csv --text-column body --label-column stars
+  lora-bert train --train train.csv --validation dev.csv --test test.csv --epochs 5
+  lora-bert train --data waimai --backbone bert-base-chinese --rank 16
+  lora-bert train --config adapters/waimai/run.yaml --output runs/again"""
+
+
+@declare("train", TrainConfig, examples=EXAMPLES)
+def command(config: TrainConfig, as_json: bool) -> int:
+    """Train a LoRA adapter and a classification head on a frozen backbone.
+
+    Keeps the epoch that is best on the validation rows, and writes the adapter with everything
+    that predicting the same tomorrow needs. Ctrl-C keeps the best adapter so far (exit code 130).
+    """
+    from lora_bert.evaluation.report import percent
+    from lora_bert.training.run import run
+
+    result = run(config)
+    if as_json:
+        click.echo(json.dumps(result.as_dict(), ensure_ascii=False, indent=2))
+        return 130 if result.interrupted else 0
+    lines = [
+        f"adapter     {result.path} ({result.size / 1e6:.1f} MB, epoch {result.best_epoch})",
+        f"trained     {result.trainable:,} of {result.total:,} parameters "
+        f"({result.trainable / result.total:.2%}) in {result.seconds:.0f} s",
+    ]
+    for part, found in result.evaluations.items():
+        scores = found.scores
+        lines += [
+            f"{part:<11} accuracy {percent(scores.accuracy, found.accuracy_interval)}, macro-F1 "
+            f"{percent(scores.macro_f1)}, {scores.rows:,} rows"
+        ]
+    path = shlex.quote(str(result.path))
+    lines.append(f'next        lora-bert infer --adapter {path} "…"')
+    click.echo("\n".join(lines))
+    return 130 if result.interrupted else 0

@@ -1,0 +1,44 @@
+"""From what a command was told to what the readers need to know."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from lora_bert.config import TrainConfig, parse_label_names, parse_names
+from lora_bert.data.rows import ReadOptions
+from lora_bert.data.sources import DataOptions
+
+
+class Reading(Protocol):
+    """The options of a command that reads files of rows."""
+
+    @property
+    def header(self) -> bool | None: ...  # noqa: D102
+    @property
+    def columns(self) -> str | None: ...  # noqa: D102
+    @property
+    def encoding(self) -> str: ...  # noqa: D102
+
+
+def read_options(config: Reading) -> ReadOptions:
+    """How to read a file."""
+    return ReadOptions(
+        header=config.header,
+        columns=parse_names(config.columns),
+        encoding=config.encoding,
+    )
+
+
+def data_options(config: TrainConfig) -> DataOptions:
+    """How to read and split labelled data for training."""
+    return DataOptions(
+        text_column=config.text_column,
+        label_column=config.label_column,
+        label_names=parse_label_names(config.label_names),
+        read=read_options(config),
+        validation_fraction=config.validation_fraction,
+        test_fraction=config.test_fraction,
+        split="random" if config.split == "random" else "stratified",
+        split_seed=config.split_seed,
+        limit=config.limit,
+    )

@@ -1,0 +1,205 @@
+"""Which encoding a text file is in: as told, or found out from its bytes.
+
+Tried in this order: a byte order mark, UTF-16 without one (its pattern of NULs), strict UTF-8,
+strict GB18030. Every answer is checked on the whole file, block by block, so that no later reader
+meets a byte it cannot decode.
+"""
+
+from __future__ import annotations
+
+import codecs
+import logging
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from lora_bert.errors import ConfigError, DataError
+
+logger = logging.getLogger(__name__)
+
+_HEAD = 1 << 16
+_BLOCK = 1 << 20
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32-le",  # before UTF-16, whose mark it starts with
+    codecs.BOM_UTF32_BE: "utf-32-be",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+    codecs.BOM_UTF8: "utf-8",
+}
+_SPOKEN = {
+    "utf-8": "UTF-8",
+    "gb18030": "GB18030",
+    "utf-16-le": "UTF-16 LE",
+    "utf-16-be": "UTF-16 BE",
+    "utf-32-le": "UTF-32 LE",
+    "utf-32-be": "UTF-32 BE",
+}
+_CONTROLS = bytes({*range(32), 127} - set(b"\t\n\v\f\r\x1b"))
+_HIGH = bytes(range(128, 256))
+_HINT = "Name its encoding with --encoding, for example --encoding latin-1."
+
+
+@dataclass(frozen=True)
+class _Scan:
+    """One strict pass over a file.
+
+    ``offset`` is the first byte that cannot be decoded (None: all can), on ``line``; ``high`` bytes
+    above 127 made ``wide`` characters above 127.
+    """
+
+    offset: int | None
+    line: int
+    high: int
+    wide: int
+
+
+def detect(path: Path, source: str, encoding: str = "auto", *, quiet: bool = False) -> str:
+    """The codec to read a text file with; says so (log) when it is not plain UTF-8.
+
+    Args:
+        path: The file; it is read once or twice, in blocks.
+        source: How to name it in messages.
+        encoding: ``"auto"``, or the encoding's name, which is then only checked.
+        quiet: Say nothing, to those who read a file again.
+
+    Raises:
+        ConfigError: There is no encoding of that name.
+        DataError: The bytes are not text, or not in that encoding.
+    """
+    if encoding != "auto":
+        return _told(path, source, encoding)
+    with path.open("rb") as stream:
+        head = stream.read(_HEAD)
+    marked = _marked(head)
+    if codec := marked or _utf16_without_mark(head):
+        scan = _scan(path, codec)
+        if scan.offset is not None:
+            raise _undecodable(source, _SPOKEN[codec], scan)
+    elif _is_text(head):
+        codec = _utf8_or_gb18030(path, source)
+    else:
+        raise DataError(
+            f"'{source}' is not text: it is full of control characters.",
+            hint="Give a csv, tsv, json, jsonl or parquet file.",
+        )
+    if not quiet and (marked or codec != "utf-8"):
+        mark = " with a byte order mark" if marked else ""
+        logger.info("'%s' is read as %s%s.", source, _SPOKEN[codec], mark)
+    return codec
+
+
+@contextmanager
+def open_text(path: Path, codec: str, *, newline: str | None = None) -> Iterator[TextIO]:
+    """Open a text file behind its byte order mark, if it has one; ``newline`` as in ``open``."""
+    with path.open(encoding=codec, newline=newline) as stream:
+        if stream.read(1) != "\ufeff":
+            stream.seek(0)
+        yield stream
+
+
+def _told(path: Path, source: str, encoding: str) -> str:
+    """The codec of an encoding that was named, checked on the whole file."""
+    try:
+        with suppress(UnicodeDecodeError):
+            b"a".decode(encoding)  # refuses codecs that are not of text, such as base64
+        codec = codecs.lookup(encoding).name
+        scan = _scan(path, codec)
+    except (LookupError, ValueError):
+        raise ConfigError(
+            f"There is no text encoding '{encoding}'.",
+            hint="Examples: utf-8, gb18030, utf-16, latin-1, big5.",
+        ) from None
+    if scan.offset is not None:
+        raise DataError(
+            f"'{source}' is not {encoding}: byte {scan.offset:,} on line {scan.line:,} "
+            "cannot be decoded.",
+            hint="Leave --encoding out to have it detected.",
+        )
+    return codec
+
+
+def _utf8_or_gb18030(path: Path, source: str) -> str:
+    utf8 = _scan(path, "utf-8")
+    if utf8.offset is None:
+        return "utf-8"
+    chinese = _scan(path, "gb18030")
+    # A Chinese character is two bytes above 127 (or nearly always so). Western text in a one-byte
+    # encoding can pass as GB18030 too, each accented letter swallowing the ASCII one behind it.
+    if chinese.offset is None and chinese.high >= 1.25 * chinese.wide:
+        return "gb18030"
+    if chinese.offset is not None and chinese.offset > utf8.offset:
+        raise _undecodable(source, "GB18030", chinese)
+    raise _undecodable(source, "UTF-8", utf8)
+
+
+def _undecodable(source: str, spoken: str, scan: _Scan) -> DataError:
+    return DataError(
+        f"'{source}' cannot be decoded: it is {spoken} only up to byte {scan.offset:,} "
+        f"on line {scan.line:,}.",
+        hint=_HINT,
+    )
+
+
+def _marked(head: bytes) -> str | None:
+    return next((codec for mark, codec in _MARKS.items() if head.startswith(mark)), None)
+
+
+def _utf16_without_mark(head: bytes) -> str | None:
+    """UTF-16 of either byte order, where the pattern of NULs speaks for it."""
+    nuls = head.count(0)
+    if not nuls or (_decoded(head, "utf-8") is not None and nuls < len(head) / 5):
+        return None
+    best, codec = max((_separators(head, name), name) for name in ("utf-16-le", "utf-16-be"))
+    return codec if best and _is_plausible(_decoded(head, codec) or "") else None
+
+
+def _separators(head: bytes, codec: str) -> int:
+    """How many line ends, tabs and commas ``head`` has in ``codec``: the wrong order has none."""
+    text = _decoded(head, codec) or ""
+    return sum(text.count(mark) for mark in "\n\r\t,")
+
+
+def _decoded(head: bytes, codec: str) -> str | None:
+    """``head`` in ``codec``, which may end within a character; None where it does not decode."""
+    try:
+        return codecs.getincrementaldecoder(codec)().decode(head)
+    except UnicodeDecodeError:
+        return None
+
+
+def _is_plausible(text: str) -> bool:
+    """Whether hardly any character is a control, private or not assigned."""
+    text = "".join(text[:5000].split())
+    odd = sum(unicodedata.category(char) in ("Cc", "Cn", "Co", "Cs") for char in text)
+    return odd <= len(text) / 50
+
+
+def _is_text(head: bytes) -> bool:
+    controls = len(head) - len(head.translate(None, _CONTROLS))
+    return controls <= max(2, len(head) / 100)
+
+
+def _scan(path: Path, codec: str) -> _Scan:
+    decoder = codecs.getincrementaldecoder(codec)()
+    done = feeds = returns = high = wide = 0
+    with path.open("rb") as stream:
+        while True:
+            block = stream.read(_BLOCK)
+            try:
+                text = decoder.decode(block, final=not block)
+            except UnicodeDecodeError as error:
+                # The decoder had kept the start of a character from the block before.
+                kept = len(error.object) - len(block)
+                good = error.object[: error.start].decode(codec, "ignore")
+                lines = max(feeds + good.count("\n"), returns + good.count("\r"))
+                return _Scan(done - kept + error.start, lines + 1, high, wide)
+            feeds += text.count("\n")
+            returns += text.count("\r")
+            high += len(block) - len(block.translate(None, _HIGH))
+            wide += len(text) - len(text.encode("ascii", "ignore"))
+            done += len(block)
+            if not block:
+                return _Scan(None, max(feeds, returns) + 1, high, wide)

@@ -1,0 +1,1 @@
+"""The file formats, one module each; every one gives :class:`lora_bert.data.rows.Rows`."""

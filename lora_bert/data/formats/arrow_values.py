@@ -1,0 +1,72 @@
+"""Arrow columns as strings: what parquet files and saved datasets have in common."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lora_bert.data.wording import counted
+from lora_bert.errors import DataError
+
+
+def class_names(features: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The label names that a description of features (of Hugging Face datasets) declares."""
+    return {
+        column: list(feature["names"])
+        for column, feature in features.items()
+        if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
+    }
+
+
+def declared_names(metadata: Mapping[bytes, bytes] | None) -> dict[str, list[str]]:
+    """The label names that the metadata of an Arrow schema declares."""
+    written = (metadata or {}).get(b"huggingface")
+    if not written:
+        return {}
+    return class_names(json.loads(written).get("info", {}).get("features", {}))
+
+
+def strings(array: Any, names: Sequence[str] | None, column: str, source: str) -> list[str]:
+    """The values of one Arrow array; ``names`` are the labels that its integers stand for.
+
+    Raises:
+        DataError: An integer has no name, or bytes are not UTF-8.
+    """
+    import pyarrow as pa
+    from pyarrow import types
+
+    if types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    kind = array.type
+    if names and types.is_integer(kind):
+        return [_name(number, names, column, source) for number in array.to_pylist()]
+    if types.is_floating(kind):
+        # numpy prints the shortest digits that say the number, also for single precision.
+        values = zip(array.to_numpy(zero_copy_only=False), array.is_null().to_pylist(), strict=True)
+        return ["" if null else str(value) for value, null in values]
+    if types.is_boolean(kind):
+        return ["" if value is None else str(value).lower() for value in array.to_pylist()]
+    if types.is_nested(kind):
+        return ["" if value is None else _json(value) for value in array.to_pylist()]
+    try:
+        return [value or "" for value in array.cast(pa.large_string()).to_pylist()]
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        raise DataError(
+            f"'{source}': column '{column}' of type {kind} cannot be read as text ({error})."
+        ) from None
+
+
+def _name(number: int | None, names: Sequence[str], column: str, source: str) -> str:
+    if number is None or number == -1:  # what datasets writes for "no label"
+        return ""
+    if not 0 <= number < len(names):
+        raise DataError(
+            f"'{source}': label {number} in column '{column}' has no name; "
+            f"the file names {counted(len(names), 'label')}."
+        )
+    return names[number]
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)

@@ -1,0 +1,57 @@
+"""JSON lines: one object a line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from lora_bert.data.encoding import open_text
+from lora_bert.data.formats.json_values import DECODER, cell
+from lora_bert.data.rows import Rows
+from lora_bert.data.wording import shortened
+from lora_bert.errors import DataError
+
+
+def read(path: Path, source: str, codec: str) -> Rows:
+    """Open a file of JSON lines; a key that a line does not have is an empty cell.
+
+    The file is read twice, the first time for the keys, so that memory does not grow with it.
+    """
+    columns: dict[str, None] = {}
+    for _, members in _objects(path, source, codec):
+        columns.update(dict.fromkeys(members))
+    names = tuple(columns)
+    return Rows(names, _cells(_objects(path, source, codec), names))
+
+
+def _cells(
+    objects: Iterator[tuple[int, dict[str, Any]]], columns: Sequence[str]
+) -> Iterator[tuple[int, list[str]]]:
+    for line, members in objects:
+        yield line, [cell(members.get(name)) for name in columns]
+
+
+def _objects(path: Path, source: str, codec: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    with open_text(path, codec) as stream:
+        for line, text in enumerate(stream, start=1):
+            if text.strip():
+                yield line, _decoded(text.strip(), line, source)
+
+
+def _decoded(text: str, line: int, source: str) -> dict[str, Any]:
+    try:
+        value = DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"'{source}', line {line:,}, column {error.colno:,}: not JSON ({error.msg})."
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"'{source}', line {line:,}: {error}.") from None
+    if not isinstance(value, dict):
+        raise DataError(
+            f"'{source}', line {line:,}: not a JSON object but '{shortened(text, 40)}'.",
+            hint='Every line is one object, such as {"text": "…", "label": "…"}.',
+        )
+    return value

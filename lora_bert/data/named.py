@@ -1,0 +1,133 @@
+"""Data sets known by name: one ships with the package, others are fetched once."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import logging
+import os
+import threading
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, Queue
+from typing import Any
+
+from lora_bert.data.wording import listed
+from lora_bert.errors import DataError, NotFoundError, UnavailableError, did_you_mean
+from lora_bert.files import atomic_file, cache_dir, sha256
+
+logger = logging.getLogger(__name__)
+
+DEFAULT = "takeaway-mini"
+"""The data set that training uses when it is given none."""
+
+_ANSWER_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Published:
+    """A file that is fetched from where its authors publish it.
+
+    Attributes:
+        place: Where it lies below ``$LORA_BERT_DATA`` and below the cache's ``data``.
+        url: Where to get it.
+        sha256: What it must be.
+        size: Its size in MB, for the message.
+    """
+
+    place: str
+    url: str
+    sha256: str
+    size: float
+
+
+NAMED: dict[str, Path | Published] = {
+    "takeaway-mini": Path(__file__).with_name("takeaway-mini.csv"),
+    "waimai": Published(
+        place="waimai/waimai_10k.csv",
+        url="https://raw.githubusercontent.com/SophonPlus/ChineseNlpCorpus/"
+        "a0b781d72158bde242c0626c9e354d2b328865ff/datasets/waimai_10k/waimai_10k.csv",
+        sha256="b8b5c11c00b51578d35937fca56e03a126b45381f1ea4b22893237cb377a26fe",
+        size=0.9,
+    ),
+}
+"""The names and their files: in the package, or published elsewhere."""
+
+
+def find(name: str) -> Path:
+    """The local file of a named data set, fetched if it is not here yet.
+
+    A published file is looked for below ``$LORA_BERT_DATA``, then in the cache, then downloaded
+    into the cache.
+
+    Raises:
+        NotFoundError: There is no such name.
+        UnavailableError: It has to be downloaded, and that fails; known within seconds.
+        DataError: What was downloaded is not the published file.
+    """
+    known = NAMED.get(name)
+    if known is None:
+        raise NotFoundError(
+            f"No such data: '{name}' is neither a file, nor a directory, nor a known name.",
+            hint=did_you_mean(name, NAMED) or f"Known names are {listed(sorted(NAMED))}.",
+        )
+    if isinstance(known, Path):
+        return known
+    root = os.environ.get("LORA_BERT_DATA")
+    if root and (own := Path(root, known.place)).is_file():
+        if sha256(own) != known.sha256:
+            logger.warning(
+                "'%s' differs from the published '%s'; its figures do not compare.", own, name
+            )
+        return own
+    return _cached(name, known)
+
+
+def _cached(name: str, known: Published) -> Path:
+    path = cache_dir() / "data" / known.place
+    if path.is_file():
+        if sha256(path) == known.sha256:
+            return path
+        logger.warning("'%s' is not the published '%s'; fetching it again.", path, name)
+    logger.info("Downloading '%s' (%s MB) from %s", name, known.size, known.url)
+    try:
+        with _opened(known.url) as answer:
+            body = answer.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise UnavailableError(
+            f"The data set '{name}' is not here and cannot be downloaded "
+            f"({getattr(error, 'reason', error)}).",
+            hint=f"Get {known.url} by other means and put it at '{path}'.",
+        ) from error
+    if hashlib.sha256(body).hexdigest() != known.sha256:
+        raise DataError(
+            f"What {known.url} sends is not the published '{name}' (its SHA-256 is another).",
+            hint="Something in between, such as a proxy, may answer in its place.",
+        )
+    with atomic_file(path) as work:
+        work.write_bytes(body)
+    return path
+
+
+def _opened(url: str) -> Any:
+    """The answer to a request, or an OSError within seconds.
+
+    The request runs in a thread of its own because looking up a host name has no time-out.
+    """
+    answers: Queue[Any] = Queue()
+
+    def ask() -> None:
+        try:
+            answers.put(urllib.request.urlopen(url, timeout=_ANSWER_SECONDS))
+        except BaseException as error:  # noqa: BLE001 - raised again where it was asked for
+            answers.put(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        answer = answers.get(timeout=_ANSWER_SECONDS)
+    except Empty:
+        raise TimeoutError(f"no answer in {_ANSWER_SECONDS:.0f} seconds") from None
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer

@@ -1,0 +1,45 @@
+"""A file's rows in their own types, for those who write them back unchanged.
+
+:func:`~lora_bert.data.tables.iter_tables` makes every value a string; these run in step with it
+over the formats that know more types. It has checked each piece before it is asked for here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from lora_bert.data.encoding import detect, open_text
+from lora_bert.data.rows import ReadOptions
+
+
+def iter_objects(path: Path, options: ReadOptions, *, rows: int) -> Iterator[list[dict[str, Any]]]:
+    """The objects of a JSON lines file, ``rows`` at a time."""
+    with open_text(path, detect(path, str(path), options.encoding, quiet=True)) as stream:
+        objects = (json.loads(line) for line in stream if line.strip())
+        while piece := list(islice(objects, rows)):
+            yield piece
+
+
+def iter_batches(path: Path, *, rows: int) -> Iterator[Any]:
+    """The rows of a parquet file as pyarrow tables of ``rows`` rows."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    waiting: list[Any] = []
+    count = 0
+    with parquet.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=rows):
+            waiting.append(batch)
+            count += batch.num_rows
+            # Row groups end where they like; pieces must not.
+            while count >= rows:
+                table = pa.Table.from_batches(waiting)
+                yield table.slice(0, rows)
+                waiting = table.slice(rows).to_batches()
+                count -= rows
+    if count:
+        yield pa.Table.from_batches(waiting)

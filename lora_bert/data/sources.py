@@ -1,0 +1,288 @@
+"""From what the user names to training, validation and test examples."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lora_bert.data import named
+from lora_bert.data.columns import find_columns
+from lora_bert.data.examples import Examples, examples_from
+from lora_bert.data.places import PARTS, Place, fingerprint, locate
+from lora_bert.data.splits import SplitKind, sample, split
+from lora_bert.data.tables import ReadOptions, Table, read_table
+from lora_bert.data.wording import counted, listed, position, shortened
+from lora_bert.errors import ConfigError, DataError, NotFoundError, did_you_mean
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The parts of a data set; those that are not there are ``None``.
+
+    Attributes:
+        train: Rows to learn from.
+        validation: Rows to choose by.
+        test: Rows to judge by.
+        name: The data set's name without directories.
+        sha256: Over the bytes of all files read, in the order train, validation, test.
+    """
+
+    train: Examples | None
+    validation: Examples | None
+    test: Examples | None
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """How to read and divide data.
+
+    Attributes:
+        text_column: The column with the texts; ``None`` finds it by name.
+        label_column: The same for the labels.
+        label_names: Names to put for the labels in the file.
+        read: How to read the files.
+        validation_fraction: The share of the training rows to validate with where no file is given.
+        test_fraction: The share of the rows to hold out before that, where no test file is given.
+        split: How those are drawn, see :func:`lora_bert.data.splits.split`.
+        split_seed: The seed of that draw, and of ``limit``'s.
+        limit: The most rows to use of each file; ``None`` for all.
+    """
+
+    text_column: str | None = None
+    label_column: str | None = None
+    label_names: Mapping[str, str] = field(default_factory=dict)
+    read: ReadOptions = field(default_factory=ReadOptions)
+    validation_fraction: float = 0.2
+    test_fraction: float = 0.0
+    split: SplitKind = "stratified"
+    split_seed: int = 42
+    limit: int | None = None
+
+
+DEFAULTS = DataOptions()
+
+_JUDGED = ("test", "validation", "train")
+
+
+def load_splits(
+    data: str | None,
+    *,
+    train: str | None = None,
+    validation: str | None = None,
+    test: str | None = None,
+    options: DataOptions = DEFAULTS,
+    evaluate_only: bool = False,
+) -> Splits:
+    """Read a data set for training.
+
+    Args:
+        data: A file, a directory or a name, see :func:`lora_bert.data.places.locate`; ``None`` with
+            no other file stands for ``takeaway-mini``.
+        train: A file of training rows, in place of ``data``.
+        validation: A file of validation rows; without one, in ``data`` neither, they are split off
+            the training rows.
+        test: A file of test rows.
+        options: How to read and divide.
+        evaluate_only: Read what is there: training rows need not be, and nothing is split off.
+
+    Raises:
+        ConfigError: ``data`` and ``train`` are both given, or neither though rows to train are
+            needed.
+        NotFoundError: A file, directory or name does not exist.
+        DataError: A file cannot be understood, or has a label that training rows do not have.
+    """
+    place = _place(data, {"train": train, "validation": validation, "test": test})
+    if "train" not in place.parts and not evaluate_only:
+        raise _no_train(data, place)
+    parts = _read(place, options)
+    if evaluate_only:
+        parts = {part: _limited(examples, options) for part, examples in parts.items()}
+    else:
+        parts = _fit_to_train(parts, options)
+    return Splits(
+        train=parts.get("train"),
+        validation=parts.get("validation"),
+        test=parts.get("test"),
+        name=place.name,
+        sha256=fingerprint(place.parts.values()),
+    )
+
+
+def load_rows(
+    data: str, *, options: DataOptions = DEFAULTS, part: str | None = None
+) -> tuple[Examples, str, str]:
+    """Read one labelled set.
+
+    Args:
+        data: A file, a directory or a name.
+        options: How to read; the split options count only where ``part`` needs a split.
+        part: ``"train"``, ``"validation"`` or ``"test"``. By default all rows of a file; of a
+            directory the test rows, else the validation rows, else the training rows. Where there
+            is no file for a part, it is what training would split off.
+
+    Returns:
+        The examples, the portable name of the data, the SHA-256 of the files read.
+
+    Raises:
+        ConfigError: ``part`` is none of the three.
+        NotFoundError: The data or the part of it does not exist.
+        DataError: The file cannot be understood.
+    """
+    if part is not None and part not in PARTS:
+        raise ConfigError(f"A part of the data is {listed(PARTS)}, not '{part}'.")
+    place = locate(data)
+    there = place.parts
+    must_split = part is not None and part in _to_divide(there, options)
+    chosen = "train" if must_split else part or next(name for name in _JUDGED if name in there)
+    if chosen not in there:
+        raise NotFoundError(f"'{data}' has no {part} part; it has {listed(there)}.")
+    if part is None and len(there) > 1:
+        logger.info("Using the %s rows of '%s'.", chosen, data)
+    only = Place(place.name, {chosen: there[chosen]})
+    rows = _limited(_read(only, options)[chosen], options)
+    if part is not None and must_split:
+        rows = _divided(rows, there, options)[part]
+    return rows, place.name, fingerprint(only.parts.values())
+
+
+def _place(data: str | None, files: Mapping[str, str | None]) -> Place:
+    """Where the parts lie: those of ``data``, with the ones named singly put in their place."""
+    given = {part: Path(file) for part, file in files.items() if file is not None}
+    if data is not None and "train" in given:
+        raise ConfigError(
+            "--data and --train are both given.", hint="Give one: both name the training rows."
+        )
+    if data is None and not given:
+        logger.info("No data given: using '%s', which ships with lora-bert.", named.DEFAULT)
+        data = named.DEFAULT
+    if data is None:
+        first = next(iter(given.values()))
+        return Place(first.absolute().name, given)
+    place = locate(data)
+    merged = place.parts | given
+    return Place(place.name, {part: merged[part] for part in PARTS if part in merged})
+
+
+def _no_train(data: str | None, place: Place) -> ConfigError | DataError:
+    if data is None:
+        return ConfigError("There are no training rows.", hint="Give them with --train or --data.")
+    return DataError(
+        f"'{data}' has no training rows; it has {listed(place.parts)}.",
+        hint="A directory's training rows are a file called train, such as train.csv.",
+    )
+
+
+def _read(place: Place, options: DataOptions) -> dict[str, Examples]:
+    """The examples of each part; the columns found in the first count for all that have them."""
+    found: dict[str, Examples] = {}
+    text, label = options.text_column, options.label_column
+    for part, path in place.parts.items():
+        table = read_table(path, options.read)
+        if not found or not _has(table, text, label):
+            text, label = find_columns(
+                table.columns,
+                text=options.text_column,
+                label=options.label_column,
+                source=table.source,
+            )
+        examples = examples_from(
+            table, text_column=text, label_column=label, label_names=options.label_names
+        )
+        found[part] = examples
+    return found
+
+
+def _fit_to_train(parts: dict[str, Examples], options: DataOptions) -> dict[str, Examples]:
+    """Parts of the wanted size, with a validation part and no label that training rows lack."""
+    for part in [part for part in parts if part != "train"]:
+        _check_labels(parts["train"], parts[part])
+    fitted = {part: _limited(examples, options) for part, examples in parts.items()}
+    fitted |= _divided(fitted["train"], fitted, options)
+    train = fitted["train"]
+    for part in [part for part in fitted if part != "train"]:
+        if options.limit is not None:
+            fitted[part] = _with_known_labels(train, fitted[part])
+        _check_labels(train, fitted[part], divided=part not in parts)
+    return fitted
+
+
+def _with_known_labels(train: Examples, other: Examples) -> Examples:
+    """The rows of ``other`` with a label that is left after ``--limit`` took rows from training."""
+    known = set(train.labels)
+    kept = [at for at, label in enumerate(other.labels) if label in known]
+    if not kept:
+        raise DataError(
+            f"--limit leaves no label of '{other.source}' in the training rows.",
+            hint="Use a larger limit.",
+        )
+    if len(kept) < len(other):
+        logger.warning(
+            "Left out %s of '%s': --limit left their labels without a training row.",
+            counted(len(other) - len(kept), "row"),
+            other.source,
+        )
+    return other.take(kept)
+
+
+def _has(table: Table, text: str | None, label: str | None) -> bool:
+    return text in table.columns and label in table.columns
+
+
+def _limited(examples: Examples, options: DataOptions) -> Examples:
+    if options.limit is None:
+        return examples
+    chosen = sample(examples, options.limit, options.split_seed)
+    if len(chosen) < len(examples):
+        logger.info(
+            "Using %s of %s, drawn at random.", f"{len(chosen):,}", counted(len(examples), "row")
+        )
+    return chosen
+
+
+def _to_divide(there: Collection[str], options: DataOptions) -> list[str]:
+    """The parts that come from dividing the training rows: those, and the ones not there."""
+    wanted = {"test": options.test_fraction > 0, "validation": True}
+    parts = [part for part in wanted if wanted[part] and part not in there]
+    return ["train", *parts] if parts else []
+
+
+def _divided(
+    examples: Examples, there: Collection[str], options: DataOptions
+) -> dict[str, Examples]:
+    """Training rows and what is split off them: test rows first, then validation rows."""
+    fractions = {"test": options.test_fraction, "validation": options.validation_fraction}
+    parts = {"train": examples}
+    for part in _to_divide(there, options)[1:]:
+        rows = parts["train"]
+        parts["train"], parts[part] = split(
+            rows, fraction=fractions[part], how=options.split, seed=options.split_seed
+        )
+        logger.info(
+            "Split off %s of %s for %s (%s, seed %s).",
+            f"{len(parts[part]):,}",
+            counted(len(rows), "row"),
+            part,
+            options.split,
+            options.split_seed,
+        )
+    return parts
+
+
+def _check_labels(train: Examples, other: Examples, *, divided: bool = False) -> None:
+    """Raise a :class:`DataError` for the first row of ``other`` with a label ``train`` lacks."""
+    known = dict.fromkeys(train.labels)
+    for label, line in zip(other.labels, other.lines, strict=True):
+        if label not in known:
+            raise DataError(
+                f"{position(other.source, line)}: the label '{shortened(label)}' stands in no "
+                "training row.",
+                hint="--split stratified keeps a row of every class in training."
+                if divided
+                else did_you_mean(label, known) or f"Training rows have {listed(known)}.",
+            )

@@ -1,0 +1,128 @@
+"""Dividing one set of examples: validation rows from training rows, some rows from many."""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+from collections import Counter
+from typing import Literal
+
+from lora_bert.data.examples import Examples
+from lora_bert.data.wording import counted
+from lora_bert.errors import ConfigError, DataError
+
+logger = logging.getLogger(__name__)
+
+SplitKind = Literal["stratified", "random"]
+
+
+def split(
+    examples: Examples, *, fraction: float = 0.2, how: SplitKind = "stratified", seed: int
+) -> tuple[Examples, Examples]:
+    """Divide examples into training and validation rows.
+
+    Args:
+        examples: Labelled rows.
+        fraction: The share of validation rows, between 0 and 1, rounded up to whole rows.
+        how: ``"random"`` gives exactly what scikit-learn's ``train_test_split`` gives with
+            ``test_size=fraction, random_state=seed``; ``"stratified"`` what it gives with
+            ``stratify=labels``, save that a class of one row stays in training, and that with fewer
+            validation rows than classes every class still keeps a training row.
+        seed: The seed, from 0 to 2**32 - 1.
+
+    Returns:
+        Training rows and validation rows, both shuffled.
+
+    Raises:
+        ConfigError: An argument makes no sense.
+        DataError: There are too few rows.
+    """
+    if not 0 < fraction < 1:
+        raise ConfigError(f"The fraction to split off must lie between 0 and 1, not be {fraction}.")
+    if not 0 <= seed < 2**32:
+        raise ConfigError(f"The split seed must lie between 0 and {2**32 - 1}, not be {seed}.")
+    if how not in ("stratified", "random"):
+        raise ConfigError(f"A split is 'stratified' or 'random', not '{how}'.")
+    if len(examples) < 2:
+        raise _too_few(examples)
+    if how == "random":
+        train, validation = _sklearn(range(len(examples)), fraction, seed)
+    else:
+        train, validation = _stratified(examples, fraction, seed)
+    return examples.take(train), examples.take(validation)
+
+
+def sample(examples: Examples, limit: int, seed: int) -> Examples:
+    """At most ``limit`` rows, drawn at random without replacement, in their order.
+
+    Raises:
+        ConfigError: ``limit`` is not positive.
+    """
+    if limit < 1:
+        raise ConfigError(f"The limit must be at least 1 row, not {limit}.")
+    if limit >= len(examples):
+        return examples
+    return examples.take(sorted(random.Random(seed).sample(range(len(examples)), limit)))
+
+
+def _stratified(examples: Examples, fraction: float, seed: int) -> tuple[list[int], list[int]]:
+    labels = examples.labels
+    sizes = Counter(labels)
+    single = [at for at, label in enumerate(labels) if sizes[label] == 1]
+    several = [at for at, label in enumerate(labels) if sizes[label] > 1]
+    if not several:
+        raise _too_few(examples)
+    if single:
+        logger.info(
+            "%s of a single row: kept in training.",
+            counted(len(single), "class", "classes"),
+        )
+    classes = len({labels[at] for at in several})
+    wanted = math.ceil(fraction * len(several))
+    if wanted >= classes and len(several) - wanted >= classes:
+        train, validation = _sklearn(several, fraction, seed, [labels[at] for at in several])
+    else:
+        train, validation = _sparse(labels, several, wanted, fraction, seed)
+        logger.info(
+            "%s for %s: too few to hold every class in its share.",
+            counted(len(validation), "validation row"),
+            counted(classes, "class", "classes"),
+        )
+    return train + single, validation
+
+
+def _sklearn(
+    rows: range | list[int], fraction: float, seed: int, labels: list[str] | None = None
+) -> tuple[list[int], list[int]]:
+    from sklearn.model_selection import train_test_split
+
+    train, validation = train_test_split(
+        list(rows), test_size=fraction, random_state=seed, stratify=labels
+    )
+    return train, validation
+
+
+def _sparse(
+    labels: tuple[str, ...], rows: list[int], wanted: int, fraction: float, seed: int
+) -> tuple[list[int], list[int]]:
+    """Draw at most ``wanted`` rows, of each class at most its share and never its last row."""
+    sizes = Counter(labels[at] for at in rows)
+    quota = {label: min(size - 1, max(1, round(fraction * size))) for label, size in sizes.items()}
+    train: list[int] = []
+    validation: list[int] = []
+    for at in random.Random(seed).sample(rows, len(rows)):
+        if len(validation) < wanted and quota[labels[at]] > 0:
+            quota[labels[at]] -= 1
+            validation.append(at)
+        else:
+            train.append(at)
+    return train, validation
+
+
+def _too_few(examples: Examples) -> DataError:
+    rows = counted(len(examples), "row")
+    return DataError(
+        f"'{examples.source}' has {rows}, too few to split validation rows off.",
+        hint="Add rows, or give validation rows of their own with --validation.",
+    )

@@ -1,0 +1,30 @@
+"""Figures and names as they stand in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """``"1 row"``, ``"2,500 rows"``; ``plural`` where it is not the noun with an s."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def listed(names: Iterable[str], limit: int = 8) -> str:
+    """``"'a', 'b' and 3 more"``: at most ``limit`` names, quoted, each shortened."""
+    names = list(names)
+    shown = ", ".join(f"'{shortened(name, 40)}'" for name in names[:limit])
+    return f"{shown} and {len(names) - limit:,} more" if len(names) > limit else shown
+
+
+def shortened(text: str, length: int = 60) -> str:
+    """``text`` on one line, cut to ``length`` characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= length else line[: length - 1] + "…"
+
+
+def position(source: str, line: int) -> str:
+    """``"'a.csv', line 3"``, or ``"'a.parquet', row 3"`` where a file has no lines."""
+    unit = "row" if Path(source).suffix.lower() in ("", ".parquet") else "line"
+    return f"'{source}', {unit} {line:,}"

@@ -1,0 +1,58 @@
+"""Labels as they are shown: made printable, measured in terminal cells, shortened, aligned."""
+
+from __future__ import annotations
+
+import unicodedata
+
+_ELLIPSIS = "…"
+
+
+def printable(text: str) -> str:
+    r"""``text`` with control, format and odd space characters written as escapes (``\n``)."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
+
+
+def cells(text: str) -> int:
+    """How many terminal cells a printable text takes: wide characters two, combining marks none."""
+    return sum(_char_cells(char) for char in text)
+
+
+def fit(text: str, width: int) -> str:
+    """``text`` made printable and, where wider than ``width`` cells, shortened in its middle.
+
+    The middle goes because the names of one scheme tend to share their beginnings.
+    """
+    text = printable(text)
+    if cells(text) <= width:
+        return text
+    if width <= 1:
+        return _ELLIPSIS[:width]
+    tail = (width - 1) // 3
+    end = _head(text[::-1], tail)[::-1]
+    # A combining mark cut off from its letter would sit on the ellipsis.
+    end = end.lstrip("".join(char for char in end if _char_cells(char) == 0))
+    return _head(text, width - 1 - tail) + _ELLIPSIS + end
+
+
+def column(text: str, width: int, *, right: bool = False) -> str:
+    """``text`` fitted into exactly ``width`` cells, padded on its right (or left) with spaces."""
+    fitted = fit(text, width)
+    padding = " " * (width - cells(fitted))
+    return padding + fitted if right else fitted + padding
+
+
+def _char_cells(char: str) -> int:
+    if unicodedata.category(char) in ("Mn", "Me"):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in ("W", "F") else 1
+
+
+def _head(text: str, width: int) -> str:
+    """The longest beginning of ``text`` that takes no more than ``width`` cells."""
+    for position, char in enumerate(text):
+        width -= _char_cells(char)
+        if width < 0:
+            return text[:position]
+    return text

@@ -1,0 +1,265 @@
+"""The two pictures: who is taken for whom, and how the training went.
+
+Drawn on figures of our own, never through pyplot: no window, no global figure, no display needed.
+The colours tell apart for colour-blind readers too (Okabe and Ito 2008; the "Blues" ramp).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lora_bert.evaluation.display import cells, fit
+from lora_bert.evaluation.fonts import BASE, families_for
+from lora_bert.evaluation.metrics import Scores, higher_is_better
+from lora_bert.evaluation.report import percent
+from lora_bert.files import atomic_file
+
+_log = logging.getLogger(__name__)
+
+_COUNTED_CLASSES = 30  # with more, counts in the cells become dust
+_NAMED_CLASSES = 120  # with more, names on the axes do
+_LABEL_CELLS = 28
+_INK = "#333333"
+_FAINT = "#d9d9d9"
+_BLUE = "#0072b2"
+_ORANGE = "#d55e00"
+_STYLE = {
+    "font.size": 10.0,
+    "text.color": _INK,
+    "axes.labelcolor": _INK,
+    "axes.edgecolor": "#999999",
+    "axes.titlesize": 11.0,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 10.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "savefig.facecolor": "white",
+    "text.parse_math": False,  # a "$" in a label is a dollar
+}
+
+Record = Mapping[str, float]
+
+
+def confusion_png(scores: Scores, path: Path) -> None:
+    """Draw the confusion matrix: colour is the share of the true class, numbers are rows.
+
+    Up to 30 classes the cells hold their counts; up to 120 the axes hold the class names. Where no
+    installed font can draw the names (Chinese ones on a bare machine) the classes are numbered from
+    1 in label order, and a warning says so.
+
+    Args:
+        scores: From :func:`~lora_bert.evaluation.metrics.score`.
+        path: The PNG file; replaced if it exists.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    names, families = _names_and_families(scores.labels)
+    with _style(families):
+        figure = _confusion_figure(scores, names)
+        _save(figure, path)
+
+
+def curve_png(history: Sequence[Record], path: Path, *, metric: str = "accuracy") -> None:
+    """Draw loss and quality over the epochs, the best epoch marked.
+
+    Args:
+        history: One record an epoch with ``epoch``, ``train_loss``, ``validation_loss``,
+            ``accuracy`` and ``macro_f1`` (shares in 0…1); what is absent everywhere is not drawn.
+            ``log_loss`` may be absent: the validation loss stands for it.
+        path: The PNG file; replaced if it exists.
+        metric: What picked the best epoch, one of :data:`~lora_bert.evaluation.metrics.METRICS`.
+
+    Raises:
+        ConfigError: There is no such metric.
+        OutputError: The file cannot be written.
+        ValueError: ``history`` is empty.
+    """
+    if not history:
+        raise ValueError("no epoch to draw")
+    best = _best_epoch(history, metric)
+    with _style([BASE]):
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(9.0, 3.6), dpi=150, layout="constrained")
+        losses, quality = figure.subplots(1, 2)
+        _lines(losses, history, {"train_loss": "training", "validation_loss": "validation"}, 1)
+        losses.set_title("loss")
+        _lines(quality, history, {"accuracy": "accuracy", "macro_f1": "macro-F1"}, 100)
+        quality.set_title("validation, %")
+        for axes in (losses, quality):
+            _mark(axes, best, history)
+        _save(figure, path)
+
+
+def _names_and_families(labels: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The classes' names as drawn, and the fonts to draw them with."""
+    names = [fit(label, _LABEL_CELLS) for label in labels]
+    families = families_for(names)
+    if families is not None:
+        return names, families
+    _log.warning(
+        "No installed font can draw the class names: the confusion plot numbers the classes in "
+        "label order, class 1 to class %d. A font such as Noto Sans CJK mends this.",
+        len(labels),
+    )
+    return [f"class {number}" for number in range(1, len(labels) + 1)], [BASE]
+
+
+def _style(families: list[str]) -> AbstractContextManager[None]:
+    from matplotlib import rc_context, rcParamsDefault
+
+    # The user's matplotlibrc must not change what is drawn; the backend is none of our business.
+    defaults = {key: value for key, value in rcParamsDefault.items() if "backend" not in key}
+    context: AbstractContextManager[None] = rc_context(
+        defaults | _STYLE | {"font.family": families}
+    )
+    return context
+
+
+def _confusion_figure(scores: Scores, names: Sequence[str]) -> Any:
+    from matplotlib.figure import Figure
+
+    classes = len(names)
+    counted = classes <= _COUNTED_CLASSES
+    side = _side_inches(scores, counted)
+    margin = 0.085 * max(cells(name) for name in names) if classes <= _NAMED_CLASSES else 0.5
+    figure = Figure(figsize=(side + margin + 1.6, side + margin + 1.0), dpi=150)
+    figure.set_layout_engine("constrained")
+    axes = figure.subplots()
+    shares = _row_shares(scores.confusion)
+    mesh = axes.pcolormesh(
+        shares,
+        cmap="Blues",
+        # Without counts to read, rare confusions have to show by their colour.
+        norm=_norm(1.0 if counted else 0.5),
+        edgecolors="white" if counted else _FAINT,
+        linewidth=1.0 if counted else 0.2 if classes <= _NAMED_CLASSES else 0.0,
+    )
+    axes.set_aspect("equal")
+    axes.invert_yaxis()
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    _name_axes(axes, names)
+    if counted:
+        _write_counts(axes, scores.confusion, shares)
+    axes.set_title(f"{percent(scores.accuracy)} of {scores.rows:,} rows right")
+    bar = figure.colorbar(mesh, ax=axes, shrink=0.6, aspect=25, pad=0.02, format=_as_percent)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(length=0, labelsize=8)
+    bar.set_label("share of the true class", fontsize=8)
+    return figure
+
+
+def _side_inches(scores: Scores, counted: bool) -> float:
+    """How long a side of the matrix must be for its numbers and names to be read."""
+    classes = len(scores.per_class)
+    digits = len(f"{scores.confusion.max():,}")
+    cell = max(0.32, 0.09 * digits + 0.12) if counted else 0.17
+    return min(max(2.6, cell * classes), 24.0)
+
+
+def _row_shares(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
+    shares: NDArray[np.float64] = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    return shares
+
+
+def _norm(gamma: float) -> Any:
+    from matplotlib.colors import PowerNorm
+
+    return PowerNorm(gamma, vmin=0.0, vmax=1.0)
+
+
+def _as_percent(share: float, _position: object = None) -> str:
+    return f"{100 * share:.0f} %"
+
+
+def _name_axes(axes: Any, names: Sequence[str]) -> None:
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
+    classes = len(names)
+    if classes > _NAMED_CLASSES:
+        numbers = range(0, classes, math.ceil(classes / 20))
+        ticks = [number + 0.5 for number in numbers]
+        axes.set_xticks(ticks, [str(number + 1) for number in numbers])
+        axes.set_yticks(ticks, [str(number + 1) for number in numbers])
+        return
+    ticks = [number + 0.5 for number in range(classes)]
+    size = 10 if classes <= 12 else 8 if classes <= _COUNTED_CLASSES else 7
+    upright = classes <= 5 and max(cells(name) for name in names) <= 10
+    axes.set_xticks(ticks, names, fontsize=size, rotation=0 if upright else 90)
+    axes.set_yticks(ticks, names, fontsize=size)
+
+
+def _write_counts(axes: Any, confusion: NDArray[np.int64], shares: NDArray[np.float64]) -> None:
+    size = 11 if len(confusion) <= 6 else 9 if len(confusion) <= 12 else 7
+    for (true, predicted), count in np.ndenumerate(confusion):
+        if count:
+            axes.text(
+                predicted + 0.5,
+                true + 0.5,
+                f"{count:,}",
+                ha="center",
+                va="center",
+                fontsize=size,
+                color="white" if shares[true, predicted] > 0.55 else _INK,
+            )
+
+
+def _best_epoch(history: Sequence[Record], metric: str) -> float:
+    """The epoch whose metric is best; of equals the first."""
+    best = max if higher_is_better(metric) else min
+    key = "validation_loss" if metric == "log_loss" and metric not in history[0] else metric
+    return best(history, key=lambda record: record[key])["epoch"]
+
+
+def _lines(axes: Any, history: Sequence[Record], keys: Mapping[str, str], scale: int) -> None:
+    for (key, name), color, dash in zip(keys.items(), (_BLUE, _ORANGE), ("-", "--"), strict=True):
+        points = [(record["epoch"], scale * record[key]) for record in history if key in record]
+        if points:
+            axes.plot(
+                *zip(*points, strict=True),
+                color=color,
+                linestyle=dash,
+                marker="o",
+                markersize=4,
+                label=name,
+            )
+
+
+def _mark(axes: Any, best: float, history: Sequence[Record]) -> None:
+    """The frame of a panel: epochs below, a faint grid, a line through the best epoch."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.axvline(best, color="#999999", linewidth=1, linestyle=":", zorder=0, label="best epoch")
+    epochs = [record["epoch"] for record in history]
+    axes.set_xlim(min(epochs) - 0.5, max(epochs) + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.set_xlabel("epoch")
+    axes.grid(axis="y", color=_FAINT, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.legend(frameon=False, fontsize=9)
+
+
+def _save(figure: Any, path: Path) -> None:
+    with atomic_file(path) as work:
+        # Without matplotlib's version in it the same figures give the same bytes.
+        figure.savefig(
+            work,
+            format="png",
+            bbox_inches="tight",
+            pad_inches=0.15,
+            metadata={"Software": None},
+        )

@@ -1,0 +1,100 @@
+"""Everything one evaluation found out, as one object: for programs, for JSON, for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from lora_bert.evaluation.baseline import Baseline
+from lora_bert.evaluation.intervals import Interval, bootstrap_confusion
+from lora_bert.evaluation.metrics import Floats, Indices, Scores, score
+from lora_bert.evaluation.report import confusion_table, per_class_table, summary_lines
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """The judgement of one classifier on one set of labelled rows.
+
+    Attributes:
+        scores: The figures.
+        accuracy_interval: 95 % bootstrap interval of the accuracy.
+        macro_f1_interval: 95 % bootstrap interval of the macro-F1.
+        baseline: What TF-IDF + LinearSVC makes of the same rows, where that was asked for.
+    """
+
+    scores: Scores
+    accuracy_interval: Interval
+    macro_f1_interval: Interval
+    baseline: Baseline | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything in it as plain JSON values; shares in 0…1, intervals as [low, high]."""
+        scores = self.scores
+        return {
+            "accuracy": scores.accuracy,
+            "macro_f1": scores.macro_f1,
+            "weighted_f1": scores.weighted_f1,
+            "log_loss": scores.log_loss,
+            "rows": scores.rows,
+            "interval": list(self.accuracy_interval),
+            "macro_f1_interval": list(self.macro_f1_interval),
+            "baseline": _baseline_dict(self.baseline),
+            "labels": scores.labels,
+            "per_class": [asdict(entry) for entry in scores.per_class],
+            "confusion": scores.confusion.tolist(),
+        }
+
+    def summary(self, width: int = 80) -> str:
+        """The figures of the whole, a line each, with the baseline's below where there is one."""
+        return summary_lines(
+            self.scores,
+            self.accuracy_interval,
+            self.macro_f1_interval,
+            self.baseline,
+            width=width,
+        )
+
+    def text(self, width: int = 80) -> str:
+        """Summary, per-class table and confusions for a terminal of ``width`` columns."""
+        return "\n\n".join(
+            (
+                self.summary(width),
+                per_class_table(self.scores, width=width),
+                confusion_table(self.scores, width=width),
+            )
+        )
+
+
+def judge(
+    labels: Sequence[str],
+    probabilities: Floats,
+    true: Indices,
+    *,
+    baseline: Baseline | None = None,
+    seed: int = 0,
+) -> Evaluation:
+    """Score predicted probabilities and put intervals around the scores.
+
+    Args:
+        labels: Class names, in the order of the columns of ``probabilities``.
+        probabilities: [rows, classes], each row summing to 1.
+        true: [rows], the index of each row's true class.
+        baseline: From :func:`~lora_bert.evaluation.baseline.tfidf_baseline`, shown beside.
+        seed: Of the bootstrap's draws.
+
+    Raises:
+        DataError: There are no rows.
+        AdapterError: A probability is not a finite number.
+    """
+    scores = score(labels, probabilities, true)
+    return Evaluation(
+        scores=scores,
+        accuracy_interval=bootstrap_confusion(scores.confusion, "accuracy", seed=seed),
+        macro_f1_interval=bootstrap_confusion(scores.confusion, "macro_f1", seed=seed),
+        baseline=baseline,
+    )
+
+
+def _baseline_dict(baseline: Baseline | None) -> dict[str, Any] | None:
+    return None if baseline is None else asdict(baseline) | {"interval": list(baseline.interval)}

@@ -1,0 +1,174 @@
+"""``evaluate``: a classifier and labelled rows -> a judgement, and files to look at."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lora_bert.adapters.manifest import Manifest
+from lora_bert.adapters.saving import RUN
+from lora_bert.config import EvaluateConfig, TrainConfig, parse_label_names, parse_names
+from lora_bert.data.asked import data_options, read_options
+from lora_bert.data.examples import Examples
+from lora_bert.data.sources import DataOptions, load_rows, load_splits
+from lora_bert.errors import ConfigError, NotFoundError
+from lora_bert.evaluation.baseline import Baseline, tfidf_baseline
+from lora_bert.evaluation.metrics import Floats
+from lora_bert.evaluation.plots import confusion_png
+from lora_bert.evaluation.result import Evaluation, judge
+from lora_bert.evaluation.wrong_rows import write_wrong_rows
+from lora_bert.files import atomic_directory, claim_output
+from lora_bert.inference.predictor import Predictor, load
+from lora_bert.options import build, read_yaml
+from lora_bert.tasks.classification import LabelCodec
+
+log = logging.getLogger(__name__)
+
+
+def evaluate(path: str | Path, data: str | Path | None = None, **options: Any) -> Evaluation:
+    """Score an adapter or merged model on labelled rows.
+
+    Args:
+        path: Its directory.
+        data: A file, directory or name; None: the rows that its own training held out.
+        **options: See :class:`lora_bert.config.EvaluateConfig`.
+
+    Raises:
+        ConfigError: An option that is unknown or makes no sense.
+        DataError, NotFoundError: The rows cannot be read, or have labels it does not know.
+        AdapterError: It is incomplete, damaged, or made for another backbone.
+
+    Example:
+        >>> evaluate("adapters/waimai", "waimai").scores.accuracy  # doctest: +SKIP
+        0.93
+    """
+    return run(build(EvaluateConfig, {"path": path, "data": data, **options}))
+
+
+def run(config: EvaluateConfig) -> Evaluation:
+    """As :func:`evaluate`, of a checked configuration."""
+    if config.output:
+        claim_output(Path(config.output), overwrite=config.overwrite)
+    predictor = load(
+        config.path,
+        backbone=config.backbone,
+        labels=parse_names(config.labels),
+        device=config.device,
+        dtype=config.dtype,
+        batch_size=config.batch_size,
+    )
+    manifest = predictor.loaded.manifest
+    rows = _rows(config, manifest)
+    codec = LabelCodec(predictor.labels)
+    true = np.asarray(codec.encode(rows.labels, rows.lines, rows.source))
+    probabilities = predictor.probabilities(rows.texts)
+    baseline = _baseline(config, manifest, rows) if config.baseline else None
+    found = judge(codec.labels, probabilities, true, baseline=baseline)
+    if config.output:
+        _write(Path(config.output), found, rows, probabilities, predictor, config.overwrite)
+    return found
+
+
+def _rows(config: EvaluateConfig, manifest: Manifest) -> Examples:
+    """The rows to score."""
+    if config.data is None:
+        part = None if config.part == "auto" else config.part
+        return _own(config, part or ("test" if "test" in manifest.metrics else "validation"))
+    part = None if config.part == "auto" else config.part
+    rows, _, digest = load_rows(config.data, options=_options(config, manifest), part=part)
+    if part is None and digest == manifest.data.get("sha256"):
+        log.warning(
+            "The adapter was trained on rows of '%s': this score is too good. For rows it has not "
+            "seen, leave --data out or use --part.",
+            config.data,
+        )
+    return rows
+
+
+def _options(config: EvaluateConfig, manifest: Manifest) -> DataOptions:
+    """Reading as told; renaming labels and splitting as the adapter's training did."""
+    own = _training(config, manifest, needed=False)
+    base = data_options(own) if own else DataOptions()
+    names = {**manifest.label_names, **parse_label_names(config.label_names)}
+    return replace(
+        base,
+        text_column=config.text_column,
+        label_column=config.label_column,
+        label_names=names,
+        read=read_options(config),
+    )
+
+
+def _training(config: EvaluateConfig, manifest: Manifest, *, needed: bool) -> TrainConfig | None:
+    """How the adapter was trained, from its ``run.yaml``."""
+    path = Path(config.path) / RUN
+    if path.is_file():
+        return build(TrainConfig, read_yaml(path, TrainConfig))
+    if needed:
+        raise ConfigError(
+            f"'{config.path}' does not say what rows it was trained on.",
+            hint="Name the rows to score with --data, and for --baseline those to train on with "
+            "--train.",
+        )
+    return None
+
+
+def _own(config: EvaluateConfig, part: str) -> Examples:
+    """One part of the rows the adapter's own training used."""
+    own = _training(config, Manifest((), 0, {}), needed=True)
+    assert own is not None
+    try:
+        splits = load_splits(
+            own.data, train=own.train, validation=own.validation, test=own.test,
+            options=data_options(own),
+        )  # fmt: skip
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"The rows the adapter was trained on are not here: {error}",
+            hint="Run this in the directory it was trained in, or name the rows with --data "
+            "(and for --baseline with --train).",
+        ) from error
+    rows: Examples | None = getattr(splits, part)
+    if rows is None:
+        raise ConfigError(f"--part {part}: the adapter's training had no such rows.")
+    log.info("Scoring the %s rows of '%s'.", part, splits.name)
+    return rows
+
+
+def _baseline(config: EvaluateConfig, manifest: Manifest, rows: Examples) -> Baseline:
+    if config.train:
+        train, _, _ = load_rows(config.train, options=_options(config, manifest), part=None)
+    else:
+        train = _own(config, "train")
+    log.info("Training TF-IDF + linear SVM on %d rows.", len(train))
+    return tfidf_baseline(train.texts, train.labels, rows.texts, rows.labels)
+
+
+def _write(
+    output: Path,
+    found: Evaluation,
+    rows: Examples,
+    probabilities: Floats,
+    predictor: Predictor,
+    overwrite: bool,
+) -> None:
+    best = probabilities.argmax(axis=1)
+    predicted: Sequence[str] = [predictor.labels[index] for index in best]
+    with atomic_directory(output, overwrite=overwrite) as work:
+        text = json.dumps(found.as_dict(), ensure_ascii=False, indent=2) + "\n"
+        (work / "evaluation.json").write_text(text, encoding="utf-8")
+        confusion_png(found.scores, work / "confusion.png")
+        write_wrong_rows(
+            work / "wrong.csv",
+            texts=rows.texts,
+            lines=rows.lines,
+            true_labels=rows.labels,
+            predicted_labels=predicted,
+            confidence=probabilities.max(axis=1),
+        )

@@ -1,0 +1,125 @@
+"""Answers: texts -> predictions, from an adapter on its backbone or from a merged model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from lora_bert.adapters.loading import Loaded, load_any
+from lora_bert.backbones.tokenizer import Encoding, TextTokenizer
+from lora_bert.inference.batching import by_length, collate
+from lora_bert.model.backbone import Backbone
+from lora_bert.model.branch import Adapter, logits
+from lora_bert.model.device import pick_device, pick_dtype
+from lora_bert.progress import track
+from lora_bert.tasks.classification import Prediction, decode
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A loaded classifier.
+
+    Attributes:
+        loaded: Backbone, adapter, tokenizer and what the adapter says of itself.
+        batch_size: Texts computed at once.
+    """
+
+    loaded: Loaded
+    batch_size: int = 32
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels, in the order of the scores."""
+        return self.loaded.manifest.labels
+
+    def predict(self, texts: Sequence[str]) -> list[Prediction]:
+        """One prediction per text, in order; an empty list for no texts.
+
+        Args:
+            texts: Any number of texts; longer ones are cut at the adapter's maximum length.
+        """
+        if isinstance(texts, str):
+            raise TypeError("predict takes a list of texts; for one text, pass [text].")
+        return decode(self.labels, self.probabilities(texts))
+
+    def probabilities(self, texts: Sequence[str]) -> np.ndarray:
+        """The same as an array ``[texts, labels]``, float32, rows adding up to 1."""
+        loaded = self.loaded
+        scores = predict_logits(
+            loaded.backbone, loaded.adapter, loaded.tokenizer, list(texts), self.batch_size
+        )
+        return torch.softmax(scores, dim=-1).numpy()
+
+
+def load(
+    path: str | Path,
+    *,
+    backbone: str | None = None,
+    labels: Sequence[str] = (),
+    device: str = "auto",
+    dtype: str = "float32",
+    batch_size: int = 32,
+) -> Predictor:
+    """Load an adapter (with its backbone) or a merged model.
+
+    Args:
+        path: Directory of the adapter or merged model.
+        backbone: Where the adapter's backbone is, if it is not found by its name.
+        labels: The labels of an adapter that plain PEFT wrote, in the order of its outputs.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        dtype: ``float32``, ``bfloat16`` or ``auto``.
+        batch_size: Texts computed at once.
+
+    Raises:
+        NotFoundError: No such directory, or the backbone is not to be found.
+        AdapterError: Incomplete, damaged, or made for another backbone.
+
+    Example:
+        >>> load("adapters/waimai").predict(["很好吃"])[0].label  # doctest: +SKIP
+        'positive'
+    """
+    where = pick_device(device)
+    loaded = load_any(
+        Path(path), backbone=backbone, labels=labels, device=where, dtype=pick_dtype(dtype, where)
+    )
+    return Predictor(loaded, batch_size)
+
+
+def predict_logits(
+    backbone: Backbone,
+    adapter: Adapter,
+    tokenizer: TextTokenizer,
+    texts: Sequence[str],
+    batch_size: int,
+) -> torch.Tensor:
+    """Logits ``[texts, labels]`` on the CPU, float32, in the order of ``texts``."""
+    return encoded_logits(backbone, adapter, tokenizer, tokenizer.encode(texts), batch_size)
+
+
+def encoded_logits(
+    backbone: Backbone,
+    adapter: Adapter,
+    tokenizer: TextTokenizer,
+    encodings: Sequence[Encoding],
+    batch_size: int,
+) -> torch.Tensor:
+    """As :func:`predict_logits`, of texts already tokenised."""
+    classes = adapter.head[f"{backbone.family.head.output}.weight"].shape[0]
+    found = torch.empty(len(encodings), classes)
+    with track(len(encodings), "predicting") as bar:
+        for rows in by_length([len(encoding.ids) for encoding in encodings], batch_size):
+            batch = collate(
+                [encodings[row] for row in rows],
+                tokenizer.pad_id,
+                takes_types=tokenizer.takes_types,
+            )
+            found[rows] = logits(backbone, batch.to(backbone.device), adapter).cpu()
+            bar.update(len(rows))
+    return found

@@ -1,0 +1,121 @@
+"""Where classified rows go: csv, tsv, JSON lines or parquet, a piece at a time."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from lora_bert.data.originals import iter_batches, iter_objects
+from lora_bert.data.rows import ReadOptions
+from lora_bert.data.tables import Table
+
+Columns = Mapping[str, Sequence[Any]]
+"""What is added to a piece: a column of values by name."""
+
+
+class Sink(Protocol):
+    """Takes one piece of the input and the columns to add to it."""
+
+    def write(self, piece: Table, added: Columns) -> None:
+        """Write the piece's rows, its own columns first."""
+
+
+@contextmanager
+def open_sink(
+    target: Path, suffix: str, source: Path, options: ReadOptions, rows: int
+) -> Iterator[Sink]:
+    """A sink for the rows of ``source``, which come in pieces of ``rows``.
+
+    Args:
+        target: The file to write.
+        suffix: Its format.
+        source: The input, whose values keep their types where both formats have them.
+        options: How the input is read.
+        rows: Rows a piece.
+    """
+    if suffix == ".parquet":
+        with _parquet_sink(target, source, options, rows) as sink:
+            yield sink
+        return
+    with target.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
+        if suffix == ".jsonl":
+            typed = source.suffix.lower() in (".jsonl", ".ndjson") and not options.columns
+            originals = iter_objects(source, options, rows=rows) if typed else None
+            yield _JsonLines(stream, originals)
+        else:
+            yield Delimited(stream, "\t" if suffix == ".tsv" else ",")
+
+
+@dataclass
+class Delimited:
+    """Comma or tab separated text with a header line."""
+
+    stream: IO[str]
+    delimiter: str = ","
+    started: bool = False
+
+    def write(self, piece: Table, added: Columns) -> None:
+        """Write the rows, before the first ones the header."""
+        writer = csv.writer(self.stream, delimiter=self.delimiter, lineterminator="\n")
+        if not self.started:
+            writer.writerow([*piece.columns, *added])
+            self.started = True
+        kept = [piece.values[name] for name in piece.columns]
+        writer.writerows(zip(*kept, *added.values(), strict=True))
+
+
+@dataclass
+class _JsonLines:
+    stream: IO[str]
+    originals: Iterator[list[dict[str, Any]]] | None
+
+    def write(self, piece: Table, added: Columns) -> None:
+        if self.originals is not None:
+            objects = next(self.originals)
+        else:
+            kept = [piece.values[name] for name in piece.columns]
+            objects = [
+                dict(zip(piece.columns, row, strict=True)) for row in zip(*kept, strict=True)
+            ]
+        for found, more in zip(objects, zip(*added.values(), strict=True), strict=True):
+            row = found | dict(zip(added, more, strict=True))
+            self.stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+@contextmanager
+def _parquet_sink(
+    target: Path, source: Path, options: ReadOptions, rows: int
+) -> Iterator[_Parquet]:
+    typed = source.suffix.lower() == ".parquet" and not options.columns
+    sink = _Parquet(target, iter_batches(source, rows=rows) if typed else None)
+    try:
+        yield sink
+    finally:
+        if sink.writer is not None:
+            sink.writer.close()
+
+
+@dataclass
+class _Parquet:
+    target: Path
+    originals: Iterator[Any] | None
+    writer: Any = None
+
+    def write(self, piece: Table, added: Columns) -> None:
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        if self.originals is not None:
+            table = next(self.originals)
+        else:
+            table = pa.table({name: piece.values[name] for name in piece.columns})
+        for name, values in added.items():
+            table = table.append_column(name, pa.array(values))
+        if self.writer is None:
+            self.writer = parquet.ParquetWriter(self.target, table.schema)
+        self.writer.write_table(table)

@@ -1,0 +1,121 @@
+"""Files in, files out: the same rows with their predictions, in memory that does not grow."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from lora_bert.data.columns import find_columns
+from lora_bert.data.rows import DEFAULT_READ, ReadOptions
+from lora_bert.data.tables import Table, iter_tables
+from lora_bert.errors import ConfigError, OutputError
+from lora_bert.files import atomic_file
+from lora_bert.inference.predictor import Predictor
+from lora_bert.inference.sinks import Columns, Sink, open_sink
+from lora_bert.progress import track
+
+log = logging.getLogger(__name__)
+
+ROWS_AT_ONCE = 4096
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
+
+
+def predict_file(
+    predictor: Predictor,
+    source: Path,
+    target: Path,
+    *,
+    text_column: str | None = None,
+    options: ReadOptions = DEFAULT_READ,
+    overwrite: bool = False,
+) -> int:
+    """Classify every row of ``source`` into ``target``; how many there were.
+
+    The columns of the input stay as they are and in order; behind them stand ``prediction``,
+    ``score`` and ``prob_<label>``. A name that the input has already gets a number.
+
+    Raises:
+        ConfigError: An output format that is not known.
+        OutputError: ``target`` exists (unless ``overwrite``), is the input, or cannot be written.
+        DataError, NotFoundError: The input cannot be read.
+    """
+    check_target(source, target, overwrite=overwrite)
+    suffix = target.suffix.lower()
+    with (
+        atomic_file(target) as work,
+        open_sink(work, suffix, source, options, ROWS_AT_ONCE) as sink,
+    ):
+        return predict_into(predictor, source, sink, text_column=text_column, options=options)
+
+
+def predict_into(
+    predictor: Predictor,
+    source: Path,
+    sink: Sink,
+    *,
+    text_column: str | None = None,
+    options: ReadOptions = DEFAULT_READ,
+) -> int:
+    """As :func:`predict_file`, into any sink."""
+    rows = 0
+    names: Sequence[str] = ()
+    with track(None, "classifying") as bar:
+        for piece, text in _pieces(source, text_column, options):
+            names = names or _free_names(piece.columns, predictor.labels)
+            sink.write(piece, _answers(predictor, piece.values[text], names))
+            rows += len(piece)
+            bar.update(len(piece))
+    return rows
+
+
+def check_target(source: Path, target: Path, *, overwrite: bool) -> None:
+    """Find what is wrong with an output file before any work is done for it."""
+    if target.suffix.lower() not in SUFFIXES:
+        raise ConfigError(
+            f"--output '{target}': results are written as {', '.join(SUFFIXES)}.",
+            hint="The name's ending decides.",
+        )
+    if target.is_dir():
+        raise OutputError(f"Output '{target}' is a directory; a file is needed.")
+    if target.exists() and source.exists() and target.samefile(source):
+        raise OutputError(f"Output '{target}' is the input.", hint="Name another file.")
+    if target.exists() and not overwrite:
+        raise OutputError(
+            f"Output '{target}' exists.", hint="Choose another name, or use --overwrite."
+        )
+
+
+def _pieces(
+    source: Path, text_column: str | None, options: ReadOptions
+) -> Iterator[tuple[Table, str]]:
+    text = ""
+    for piece in iter_tables(source, options, rows=ROWS_AT_ONCE):
+        if not text:
+            text, _ = find_columns(
+                piece.columns, text=text_column, label=None, need_label=False, source=piece.source
+            )
+        yield piece, text
+
+
+def _answers(predictor: Predictor, texts: Sequence[str], names: Sequence[str]) -> Columns:
+    found = predictor.predict(texts)
+    columns: list[Sequence[object]] = [
+        [answer.label for answer in found],
+        [answer.score for answer in found],
+    ]
+    scores = [[answer.scores[label] for answer in found] for label in predictor.labels]
+    return dict(zip(names, [*columns, *scores], strict=True))
+
+
+def _free_names(taken: Sequence[str], labels: Sequence[str]) -> list[str]:
+    """Names for the added columns that the input does not have."""
+    names: list[str] = []
+    for wanted in ["prediction", "score", *(f"prob_{label}" for label in labels)]:
+        name, number = wanted, 2
+        while name in taken or name in names:
+            name, number = f"{wanted}_{number}", number + 1
+        if name != wanted:
+            log.info("The input has a column '%s': the new one is called '%s'.", wanted, name)
+        names.append(name)
+    return names

@@ -1,0 +1,231 @@
+"""The training loop: a frozen backbone, one adapter, epochs of batches, the best one kept."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from lora_bert.config import TrainConfig
+from lora_bert.errors import DivergedError
+from lora_bert.evaluation.metrics import higher_is_better
+from lora_bert.inference.batching import collate, shuffled_by_length
+from lora_bert.model.backbone import Backbone
+from lora_bert.model.branch import Adapter, branch, trunk
+from lora_bert.progress import track
+from lora_bert.tasks.classification import class_weights, loss
+from lora_bert.training.tokens import Tokens
+
+log = logging.getLogger(__name__)
+
+Figures = dict[str, float]
+"""Figures of one epoch on the validation rows; ``config.metric`` is among them."""
+
+
+@dataclass
+class Fit:
+    """What a training came to.
+
+    Attributes:
+        adapter: The best epoch's adapter.
+        best_epoch: Counted from 1; 0 when stopped before the first one ended.
+        history: A dict an epoch: epoch, train_loss, seconds, and the validation figures.
+        interrupted: Stopped with Ctrl-C.
+    """
+
+    adapter: Adapter
+    best_epoch: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    interrupted: bool = False
+
+
+def fit(
+    backbone: Backbone,
+    adapter: Adapter,
+    rows: Tokens,
+    config: TrainConfig,
+    *,
+    pad_id: int,
+    takes_types: bool,
+    validate: Callable[[Adapter], Figures],
+) -> Fit:
+    """Train ``adapter`` in place; keep a copy of it after its best epoch.
+
+    Args:
+        backbone: Frozen; not touched.
+        adapter: Fresh, on the backbone's device.
+        rows: The training rows.
+        config: Epochs, rates, batch size …
+        pad_id: The tokenizer's padding id.
+        takes_types: Whether batches carry token-type ids.
+        validate: Scores an adapter on the validation rows.
+
+    Raises:
+        DivergedError: The loss became infinite or NaN before any epoch was worth keeping.
+    """
+    crank = _Crank(backbone, adapter, rows, config, pad_id, takes_types)
+    result = Fit(adapter)
+    waited = 0
+    try:
+        for epoch in range(1, config.epochs + 1):
+            started = time.perf_counter()
+            train_loss = crank.epoch(f"epoch {epoch}/{config.epochs}")
+            figures = validate(adapter)
+            seconds = time.perf_counter() - started
+            row = {"epoch": epoch, "train_loss": train_loss, "seconds": seconds, **figures}
+            better = _is_better(row, result.history, config.metric)
+            result.history.append(row)
+            _say(row, config, better)
+            waited = 0 if better else waited + 1
+            if better:
+                result.adapter, result.best_epoch = adapter.copy(), epoch
+            if config.early_stopping and waited >= config.early_stopping:
+                log.info("Stopped: no better %s for %d epochs.", config.metric, waited)
+                break
+    except DivergedError as error:
+        if not result.best_epoch:
+            raise
+        log.warning("%s The adapter of epoch %d is kept.", error, result.best_epoch)
+    except KeyboardInterrupt:
+        result.interrupted = True
+        kept = f"epoch {result.best_epoch}" if result.best_epoch else "this moment"
+        log.warning("Stopped by Ctrl-C: keeping the adapter of %s.", kept)
+    if not result.best_epoch:
+        result.adapter = adapter.copy()
+    return result
+
+
+class _Crank:
+    """Turns batches into optimizer steps."""
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        adapter: Adapter,
+        rows: Tokens,
+        config: TrainConfig,
+        pad_id: int,
+        takes_types: bool,
+    ) -> None:
+        self.backbone, self.adapter, self.rows, self.config = backbone, adapter, rows, config
+        self.pad_id, self.takes_types = pad_id, takes_types
+        self.lengths = rows.lengths
+        self.parameters = [tensor.requires_grad_() for tensor in adapter.tensors]
+        self.accelerator = Accelerator(cpu=backbone.device.type == "cpu")
+        optimizer = torch.optim.AdamW(
+            self.parameters, lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        batches = math.ceil(len(rows) / config.batch_size)
+        self.steps = math.ceil(batches / config.gradient_accumulation) * config.epochs
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, linear_schedule(round(self.steps * config.warmup), self.steps)
+        )
+        self.optimizer = self.accelerator.prepare(optimizer)
+        self.schedule = schedule
+        self.step_count = 0
+        self.order = torch.Generator().manual_seed(config.seed)
+        self.weights: Tensor | None = None
+        if config.class_weights == "balanced":
+            classes = adapter.head[f"{backbone.family.head.output}.weight"].shape[0]
+            weights = class_weights(rows.targets, classes)
+            self.weights = torch.tensor(weights, device=backbone.device)
+
+    def epoch(self, label: str) -> float:
+        """One pass over the rows; its mean loss."""
+        batches = shuffled_by_length(self.lengths, self.config.batch_size, self.order)
+        size = self.config.gradient_accumulation
+        total, weight = 0.0, 0.0
+        with track(len(self.rows), label) as bar:
+            for start in range(0, len(batches), size):
+                group = batches[start : start + size]
+                group_weight = self._weight([row for batch in group for row in batch])
+                summed = self.step(group, group_weight)
+                total, weight = total + summed, weight + group_weight
+                bar.set_postfix_str(f"loss {total / weight:.3f}", refresh=False)
+                bar.update(sum(map(len, group)))
+        return total / weight
+
+    def step(self, batches: Sequence[Sequence[int]], weight: float) -> float:
+        """One optimizer step over one or more batches; the summed loss.
+
+        Every batch's loss is divided by the weight of the whole step, so that accumulating changes
+        the memory needed and nothing else.
+        """
+        summed = 0.0
+        for batch in batches:
+            part = self._loss(batch)
+            self.accelerator.backward(part / weight)
+            summed += part.item()
+        self.step_count += 1
+        if not math.isfinite(summed):
+            raise DivergedError(
+                f"Training diverged: the loss is {summed} at step {self.step_count} of "
+                f"{self.steps}.",
+                hint="Lower --learning-rate.",
+            )
+        if self.config.max_grad_norm:
+            self.accelerator.clip_grad_norm_(self.parameters, self.config.max_grad_norm)
+        self.optimizer.step()
+        self.schedule.step()
+        self.optimizer.zero_grad()
+        return summed
+
+    def _loss(self, batch: Sequence[int]) -> Tensor:
+        tokens = collate(
+            [self.rows.encodings[row] for row in batch], self.pad_id, takes_types=self.takes_types
+        ).to(self.backbone.device)
+        scores = branch(
+            self.backbone,
+            trunk(self.backbone, tokens, self.adapter.depth),
+            tokens.mask,
+            self.adapter,
+            training=True,
+            checkpointing=self.config.gradient_checkpointing,
+        )
+        targets = torch.tensor([self.rows.targets[row] for row in batch], device=scores.device)
+        return loss(scores, targets, self.weights)
+
+    def _weight(self, rows: Sequence[int]) -> float:
+        if self.weights is None:
+            return float(len(rows))
+        return float(self.weights[[self.rows.targets[row] for row in rows]].sum())
+
+
+def linear_schedule(warmup: int, steps: int) -> Callable[[int], float]:
+    """The rate's factor by step: up from 0 over ``warmup`` steps, then down to 0 at ``steps``."""
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / warmup
+        return max(0.0, (steps - step) / max(1, steps - warmup))
+
+    return factor
+
+
+def _is_better(row: dict[str, Any], history: Sequence[dict[str, Any]], metric: str) -> bool:
+    if not history:
+        return True
+    earlier = [past[metric] for past in history]
+    if higher_is_better(metric):
+        return bool(row[metric] > max(earlier))
+    return bool(row[metric] < min(earlier))
+
+
+def _say(row: dict[str, Any], config: TrainConfig, better: bool) -> None:
+    log.info(
+        "epoch %d/%d: loss %.3f, validation accuracy %.2f %%, macro-F1 %.2f %%, %.0f s%s",
+        row["epoch"],
+        config.epochs,
+        row["train_loss"],
+        100 * row["accuracy"],
+        100 * row["macro_f1"],
+        row["seconds"],
+        " (best so far)" if better else "",
+    )

@@ -1,0 +1,105 @@
+"""What is kept of a run: the adapter's directory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path, PurePath
+from typing import Any
+
+from lora_bert.adapters.manifest import Manifest
+from lora_bert.adapters.peft_format import LoraSettings
+from lora_bert.adapters.saving import CURVE, save_adapter, versions
+from lora_bert.backbones.families import Family
+from lora_bert.backbones.resolve import BackboneFiles
+from lora_bert.backbones.tokenizer import TextTokenizer
+from lora_bert.config import TrainConfig, parse_label_names
+from lora_bert.data.examples import Examples
+from lora_bert.data.sources import Splits
+from lora_bert.evaluation.plots import curve_png
+from lora_bert.evaluation.result import Evaluation
+from lora_bert.model.targets import parse_layers, target_suffixes
+from lora_bert.options import as_command, as_yaml
+from lora_bert.tasks.classification import LabelCodec
+from lora_bert.training.loop import Fit
+
+
+@dataclass(frozen=True)
+class Run:
+    """What recording needs to know of a run."""
+
+    config: TrainConfig
+    files: BackboneFiles
+    family: Family
+    facts: Mapping[str, Any]
+    splits: Splits
+    codec: LabelCodec
+    tokenizer: TextTokenizer
+
+
+def parts_of(splits: Splits) -> dict[str, Examples]:
+    """The parts that are there, by name."""
+    parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    return {name: examples for name, examples in parts.items() if examples is not None}
+
+
+def record(this: Run, fitted: Fit, evaluations: Mapping[str, Evaluation], output: Path) -> None:
+    """Write the adapter's directory to ``output``."""
+    config = this.config
+    metrics = {
+        part: {
+            key: value
+            for key, value in found.as_dict().items()
+            if key in ("accuracy", "macro_f1", "log_loss", "rows", "interval")
+        }
+        for part, found in evaluations.items()
+    }
+    backbone = {
+        "name": this.files.name,
+        "revision": this.files.revision,
+        "model_type": this.family.model_type,
+    }
+    counts = {part: len(examples) for part, examples in parts_of(this.splits).items()}
+    manifest = Manifest(
+        labels=this.codec.labels,
+        max_length=config.max_length,
+        backbone=backbone,
+        label_names=parse_label_names(config.label_names),
+        clean=config.clean,
+        data={"name": this.splits.name, "sha256": this.splits.sha256, "rows": counts},
+        metrics=metrics,
+        versions=versions(),
+    )
+    top = parse_layers(config.layers, this.family.layer_count(this.facts))
+    settings = LoraSettings(
+        rank=config.rank,
+        alpha=float(config.alpha or 0),
+        dropout=config.dropout,
+        target_modules=target_suffixes(this.family, config.target_modules),
+        layers=tuple(top) if top.start else None,
+    )
+    portable = _portable(config, this.files.name)
+    save_adapter(
+        output, fitted.adapter, manifest, this.tokenizer, settings, this.family,
+        run_yaml=as_yaml(portable, leave_out=("output", "overwrite")),
+        command=as_command("train", portable, leave_out=("overwrite", "dtype", "alpha")),
+        overwrite=config.overwrite,
+        extra=lambda work: _draw(fitted, work / CURVE, config.metric),
+    )  # fmt: skip
+
+
+def _draw(fitted: Fit, path: Path, metric: str) -> None:
+    if fitted.history:
+        curve_png(fitted.history, path, metric=metric)
+
+
+def _portable(config: TrainConfig, backbone_name: str) -> TrainConfig:
+    """The configuration without paths of this machine: relative ones stay, others lose theirs."""
+    changed = {"backbone": backbone_name}
+    for key in ("data", "train", "validation", "test"):
+        value = asdict(config)[key]
+        if value is not None:
+            path = PurePath(value)
+            inside = not path.is_absolute() and ".." not in path.parts
+            changed[key] = path.as_posix() if inside else path.name
+    return replace(config, **changed, output=None)  # type: ignore[arg-type]

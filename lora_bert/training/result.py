@@ -1,0 +1,59 @@
+"""What a training hands back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lora_bert.evaluation.result import Evaluation
+
+
+@dataclass(frozen=True, eq=False)
+class TrainResult:
+    """A finished training.
+
+    Attributes:
+        path: The adapter's directory.
+        labels: In the order of the scores.
+        evaluations: By part: ``validation``, and ``test`` where there is one; in float32, as
+            ``evaluate`` scores.
+        history: A dict an epoch: epoch, train_loss, seconds and the validation figures.
+        best_epoch: The epoch that was kept, from 1; 0 when stopped before the first one ended.
+        trainable: Trained parameters; ``total``: those and the frozen ones.
+        size: Bytes of the adapter's directory.
+        seconds: Of the whole run.
+        interrupted: Stopped with Ctrl-C.
+    """
+
+    path: Path
+    labels: tuple[str, ...]
+    evaluations: Mapping[str, Evaluation]
+    history: Sequence[Mapping[str, Any]]
+    best_epoch: int
+    trainable: int
+    total: int
+    size: int
+    seconds: float
+    interrupted: bool = False
+
+    @property
+    def accuracy(self) -> float:
+        """Accuracy on the validation rows, 0..1."""
+        return self.evaluations["validation"].scores.accuracy
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON values."""
+        return {
+            "path": str(self.path),
+            "labels": list(self.labels),
+            **{part: found.as_dict() for part, found in self.evaluations.items()},
+            "history": [dict(row) for row in self.history],
+            "best_epoch": self.best_epoch,
+            "trainable_parameters": self.trainable,
+            "total_parameters": self.total,
+            "bytes": self.size,
+            "seconds": self.seconds,
+            "interrupted": self.interrupted,
+        }

@@ -1,0 +1,60 @@
+"""Examples -> token ids, with a word about what the tokenizer could not do well."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lora_bert.backbones.tokenizer import Encoding, TextTokenizer
+from lora_bert.data.examples import Examples
+from lora_bert.tasks.classification import LabelCodec
+
+log = logging.getLogger(__name__)
+
+UNKNOWN_SHARE = 0.01
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Tokenised rows with their class indices."""
+
+    encodings: Sequence[Encoding]
+    targets: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.encodings)
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens per row."""
+        return [len(encoding.ids) for encoding in self.encodings]
+
+
+def tokenise(examples: Examples, tokenizer: TextTokenizer, codec: LabelCodec) -> Tokens:
+    """Tokenise every row and look its label up."""
+    targets = codec.encode(examples.labels, examples.lines, examples.source)
+    return Tokens(tokenizer.encode(examples.texts), targets)
+
+
+def warn_of_tokens(tokens: Tokens, tokenizer: TextTokenizer, backbone_name: str) -> None:
+    """Warn when too many tokens are unknown, and say how many rows are cut."""
+    cut = sum(length >= tokenizer.max_length for length in tokens.lengths)
+    if cut:
+        log.warning(
+            "%.1f %% of the training texts are longer than %d tokens and cut there (--max-length).",
+            100 * cut / len(tokens),
+            tokenizer.max_length,
+        )
+    unknown = tokenizer.unknown_id
+    if unknown is None:
+        return
+    total = sum(tokens.lengths)
+    share = sum(encoding.ids.count(unknown) for encoding in tokens.encodings) / max(total, 1)
+    if share > UNKNOWN_SHARE:
+        log.warning(
+            "%.1f %% of the tokens are unknown to the backbone '%s': it may not know the language "
+            "of these texts.",
+            100 * share,
+            backbone_name,
+        )

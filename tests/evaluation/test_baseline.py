@@ -1,0 +1,80 @@
+"""TF-IDF + LinearSVC: n-grams by script, the figure on real data, input it cannot use."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.model_selection import train_test_split
+
+from lora_bert.errors import DataError
+from lora_bert.evaluation.baseline import tfidf_baseline, unspaced_share
+
+CHINESE = ["很好吃", "味道很好", "送得太慢", "太慢了凉了"]
+ENGLISH = ["very tasty food", "tasty and warm", "far too slow", "slow and cold"]
+LABELS = ["good", "good", "bad", "bad"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "grams"),
+    [(CHINESE, "character 1–3-grams"), (ENGLISH, "word 1–2-grams")],
+)
+def test_learns_and_says_with_which_grams(texts, grams):
+    baseline = tfidf_baseline(texts, LABELS, texts, LABELS)
+    assert baseline.accuracy == baseline.macro_f1 == 1.0
+    assert baseline.description == f"TF-IDF ({grams}) + LinearSVC"
+    assert 0 < baseline.seconds < 60
+
+
+@pytest.mark.parametrize("text", ["外卖很好吃", "とてもおいしい", "맛있어요", "อร่อยมาก", "𠮷野家"])
+def test_scripts_without_spaces(text):
+    assert unspaced_share([text]) == 1.0
+
+
+@pytest.mark.parametrize("text", ["", "tasty 123", "вкусно", "νόστιμο", "!?。，😊"])
+def test_scripts_with_spaces_and_no_letters(text):
+    assert unspaced_share([text]) == 0.0
+
+
+def test_share_is_of_letters_not_of_texts():
+    assert unspaced_share(["好", "abc 123 !?"]) == 0.25
+
+
+@given(st.lists(st.text()))
+def test_share_is_a_share(texts):
+    assert 0 <= unspaced_share(texts) <= 1
+
+
+def test_label_never_seen_in_training_counts_as_wrong():
+    baseline = tfidf_baseline(ENGLISH, LABELS, ["tasty food", "slow"], ["good", "new"])
+    assert baseline.accuracy == 0.5
+    assert baseline.interval.low == 0.0
+    assert baseline.interval.high == 1.0
+    assert baseline.macro_f1 == pytest.approx(1 / 3)
+
+
+def test_one_class():
+    with pytest.raises(DataError, match="at least two classes"):
+        tfidf_baseline(ENGLISH, ["good"] * 4, ENGLISH, LABELS)
+
+
+def test_no_test_rows():
+    with pytest.raises(DataError, match="no rows"):
+        tfidf_baseline(ENGLISH, LABELS, [], [])
+
+
+def test_texts_without_words():
+    with pytest.raises(DataError, match="no words"):
+        tfidf_baseline(["!", "?", ".", ","], LABELS, ENGLISH, LABELS)
+
+
+def test_waimai(data_dir):
+    with (data_dir / "waimai" / "waimai_10k.csv").open(encoding="utf-8", newline="") as stream:
+        rows = [(row["review"], row["label"]) for row in csv.DictReader(stream)]
+    train, test = train_test_split(rows, test_size=0.2, random_state=2023)
+    baseline = tfidf_baseline(*zip(*train, strict=True), *zip(*test, strict=True))
+    assert baseline.accuracy == pytest.approx(0.897, abs=0.003)
+    assert baseline.interval.low < baseline.accuracy < baseline.interval.high
+    assert "character" in baseline.description

@@ -1,0 +1,74 @@
+"""The bundle: JSON keys, text, and that nothing heavy loads with it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from lora_bert.evaluation import bootstrap, judge, tfidf_baseline
+
+
+@pytest.fixture
+def rows():
+    rng = np.random.default_rng(0)
+    true = rng.integers(0, 3, 80)
+    probabilities = rng.dirichlet(np.ones(3), 80)
+    probabilities[np.arange(80), true] += 0.5
+    return probabilities / probabilities.sum(axis=1, keepdims=True), true
+
+
+def test_as_dict_is_json_and_says_what_was_scored(rows):
+    probabilities, true = rows
+    result = judge(["a", "差", "c"], probabilities, true)
+    document = json.loads(json.dumps(result.as_dict(), allow_nan=False))
+    assert set(document) == {
+        "accuracy",
+        "macro_f1",
+        "weighted_f1",
+        "log_loss",
+        "rows",
+        "interval",
+        "macro_f1_interval",
+        "baseline",
+        "labels",
+        "per_class",
+        "confusion",
+    }
+    predicted = probabilities.argmax(axis=1)
+    assert document["accuracy"] == np.mean(predicted == true)
+    assert document["interval"] == list(bootstrap(true, predicted, "accuracy"))
+    assert document["macro_f1_interval"] == list(bootstrap(true, predicted, "macro_f1"))
+    assert document["labels"] == ["a", "差", "c"]
+    assert document["per_class"][1]["label"] == "差"
+    assert np.sum(document["confusion"]) == document["rows"] == 80
+    assert document["baseline"] is None
+
+
+def test_baseline_in_the_dict_and_the_text(rows):
+    baseline = tfidf_baseline(["good", "bad"], ["a", "c"], ["good", "bad"], ["a", "a"])
+    result = judge(["a", "b", "c"], *rows, baseline=baseline)
+    document = json.loads(json.dumps(result.as_dict()))
+    assert document["baseline"]["accuracy"] == 0.5
+    assert document["baseline"]["interval"] == [0.0, 1.0]
+    assert document["baseline"]["description"] == "TF-IDF (word 1–2-grams) + LinearSVC"
+    assert "baseline     TF-IDF" in result.text()
+
+
+def test_text_has_summary_classes_and_confusions(rows):
+    text = judge(["a", "b", "c"], *rows).text(100)
+    assert text.startswith("accuracy ")
+    assert "\n\nclass  precision" in text
+    assert "\n\nconfusion (line" in text
+
+
+def test_importing_the_room_loads_nothing_heavy():
+    code = (
+        "import sys, lora_bert.evaluation; "
+        "print([m for m in ('torch', 'sklearn', 'matplotlib', 'pandas') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
