@@ -110,8 +110,13 @@ class TrainConfig(_Columns):
     clean: bool = option(
         False, "Turn punctuation into spaces; kept in the saved tokenizer.", group=_DATA
     )
-    max_length: int = option(
-        256, "Tokens kept of a text (padding is to the batch's longest).", minimum=3, group=_DATA
+    max_length: int | None = option(
+        None,
+        "Tokens kept of a text (default: 256, or fewer if the backbone has fewer positions); "
+        "padding is to the batch's longest.",
+        minimum=3,
+        metavar="N",
+        group=_DATA,
     )
     backbone: str = option(
         "e5-small-zh-en",

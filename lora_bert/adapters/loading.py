@@ -16,14 +16,12 @@ from lora_bert.adapters.peft_format import CONFIG, WEIGHTS, PeftAdapter, assembl
 from lora_bert.backbones.checkpoint import read_checkpoint
 from lora_bert.backbones.families import family_of, read_config
 from lora_bert.backbones.resolve import BackboneFiles, find_backbone, remember
-from lora_bert.backbones.tokenizer import TextTokenizer, load_tokenizer
+from lora_bert.backbones.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
 from lora_bert.errors import AdapterError, ConfigError, LoraBertError, missing
 from lora_bert.model.backbone import Backbone, build_backbone
 from lora_bert.model.branch import Adapter
 
 log = logging.getLogger(__name__)
-
-DEFAULT_MAX_LENGTH = 256
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from lora_bert.errors import BackboneError, LoraBertError
 
 log = logging.getLogger(__name__)
 
+DEFAULT_MAX_LENGTH = 256
 _SPECIAL = tuple(f"{kind}_token" for kind in "bos eos unk sep pad cls mask".split())
 _PUNCTUATION = r"[\p{P}$+<=>^`|~]+"
 

@@ -62,7 +62,7 @@ def record(this: Run, fitted: Fit, evaluations: Mapping[str, Evaluation], output
     counts = {part: len(examples) for part, examples in parts_of(this.splits).items()}
     manifest = Manifest(
         labels=this.codec.labels,
-        max_length=config.max_length,
+        max_length=this.tokenizer.max_length,
         backbone=backbone,
         label_names=parse_label_names(config.label_names),
         clean=config.clean,

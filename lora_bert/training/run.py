@@ -15,7 +15,7 @@ import torch
 
 from lora_bert.backbones.families import Family, family_of, read_config
 from lora_bert.backbones.resolve import find_backbone, remember
-from lora_bert.backbones.tokenizer import TextTokenizer, load_tokenizer
+from lora_bert.backbones.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
 from lora_bert.config import TrainConfig
 from lora_bert.data.asked import data_options
 from lora_bert.data.checks import warn_about
@@ -76,6 +76,8 @@ def run(config: TrainConfig) -> TrainResult:
     facts = read_config(files.path)
     family = family_of(facts)
     _check(config, family, facts)
+    max_length = config.max_length or min(DEFAULT_MAX_LENGTH, family.max_length(facts))
+    config = replace(config, max_length=max_length)
 
     splits = load_splits(
         config.data, train=config.train, validation=config.validation, test=config.test,
@@ -84,7 +86,7 @@ def run(config: TrainConfig) -> TrainResult:
     rows = parts_of(splits)
     warn_about(splits)
     codec = LabelCodec.of(rows["train"].labels)
-    tokenizer = load_tokenizer(files.path, facts, max_length=config.max_length, clean=config.clean)
+    tokenizer = load_tokenizer(files.path, facts, max_length=max_length, clean=config.clean)
     tokens = {part: tokenise(examples, tokenizer, codec) for part, examples in rows.items()}
     warn_of_tokens(tokens["train"], tokenizer, files.name)
 
@@ -139,7 +141,7 @@ def _check(config: TrainConfig, family: Family, facts: Mapping[str, Any]) -> Non
         )
     target_names(family, facts, config.target_modules, config.layers)
     longest = family.max_length(facts)
-    if config.max_length > longest:
+    if config.max_length and config.max_length > longest:
         raise ConfigError(
             f"--max-length {config.max_length}: the backbone has positions for {longest} tokens.",
             hint=f"Use --max-length {longest} or less.",

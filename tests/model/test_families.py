@@ -7,19 +7,19 @@ import torch
 
 from lora_bert.model.backbone import build_backbone
 from lora_bert.model.branch import Adapter, Batch, logits
-from tests.model.tiny import tiny_classifier
+from tests.tiny import FAMILIES, tiny_classifier
+
+CASES = [(family, {}) for family in FAMILIES]
+CASES += [("modernbert", {"classifier_pooling": "mean"}), ("modernbert", {"classifier_bias": True})]
 
 
-@pytest.mark.parametrize("extra", [{}, {"classifier_pooling": "mean"}])
-@pytest.mark.parametrize("model_type", ["bert", "roberta", "distilbert", "modernbert"])
+@pytest.mark.parametrize(("model_type", "extra"), CASES)
 def test_logits_equal_transformers(model_type, extra):
-    if extra and model_type != "modernbert":
-        pytest.skip("only ModernBERT pools by the mean")
     model = tiny_classifier(model_type, **extra)
     config = model.config.to_dict()
     backbone = build_backbone(model.state_dict(), config)
     padding = config["pad_token_id"]
-    ids = torch.randint(3, 120, (5, 40), generator=torch.Generator().manual_seed(1))
+    ids = torch.randint(3, 60, (5, 40), generator=torch.Generator().manual_seed(1))
     mask = torch.arange(40)[None] < torch.tensor([40, 1, 7, 33, 20])[:, None]
     ids = ids.masked_fill(~mask, padding)
     adapter = Adapter({}, backbone.pretrained_head, depth=2)

@@ -1,0 +1,75 @@
+"""Tiny random models of every family, made by ``transformers`` itself: fast, and the oracle."""
+
+from __future__ import annotations
+
+import string
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+FAMILIES = ("bert", "roberta", "distilbert", "modernbert")
+WORDS = "good bad fine awful tasty cold hot slow fast late".split()
+CHARACTERS = [*string.ascii_lowercase, *string.digits, *"很好吃太慢了差快味道送餐"]
+# Padding is not id 0: nothing may assume that it is.
+SPECIAL = ["[CLS]", "[PAD]", "[SEP]", "[UNK]", "[MASK]"]
+VOCABULARY = [*SPECIAL, *WORDS, *CHARACTERS, *(f"##{letter}" for letter in string.ascii_lowercase)]
+
+_COMMON: dict[str, Any] = {
+    "vocab_size": len(VOCABULARY),
+    "pad_token_id": 1,
+    "max_position_embeddings": 130,
+}
+_SIZES: dict[str, Any] = {
+    "hidden_size": 32,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+}
+_OWN: dict[str, dict[str, Any]] = {
+    "bert": _SIZES,
+    "roberta": _SIZES | {"type_vocab_size": 1},
+    "distilbert": {"dim": 32, "n_layers": 4, "n_heads": 4, "hidden_dim": 48},
+    "modernbert": _SIZES
+    | {"local_attention": 8, "bos_token_id": 0, "eos_token_id": 2, "cls_token_id": 0}
+    | {"sep_token_id": 2},
+}
+
+
+def tiny_classifier(model_type: str, labels: int = 3, **extra: Any) -> Any:
+    """A ``transformers`` sequence classifier with random weights, in evaluation mode."""
+    sizes = _COMMON | _OWN[model_type] | extra
+    config = transformers.AutoConfig.for_model(model_type, num_labels=labels, **sizes)
+    torch.manual_seed(0)
+    model = transformers.AutoModelForSequenceClassification.from_config(config).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            noise = torch.randn_like(parameter) * 0.1
+            parameter.copy_(parameter + noise if "orm" in name else noise)
+    return model
+
+
+def write_backbone(directory: Path, model_type: str = "bert", **extra: Any) -> Path:
+    """Save the encoder of a tiny classifier with a tokenizer, as a hub download would lie there."""
+    model = tiny_classifier(model_type, **extra)
+    model.base_model.save_pretrained(directory)
+    core = Tokenizer(
+        models.WordPiece({word: index for index, word in enumerate(VOCABULARY)}, unk_token="[UNK]")
+    )
+    core.normalizer = normalizers.BertNormalizer()
+    core.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    core.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 0), ("[SEP]", 2)]
+    )
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        cls_token="[CLS]",
+        pad_token="[PAD]",
+        sep_token="[SEP]",
+        unk_token="[UNK]",
+        mask_token="[MASK]",
+        model_max_length=128,
+    ).save_pretrained(directory)
+    return directory
