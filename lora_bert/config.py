@@ -16,10 +16,105 @@ _ADAPTER = "Adapter"
 _TRAINING = "Training"
 _RUN = "Run"
 
+_LARGEST_SEED = 2**32 - 1  # numpy's and scikit-learn's
+
+
+@dataclass(frozen=True)
+class _TrainRows:
+    """The rows to train on."""
+
+    data: str | None = option(
+        None,
+        "Labelled data: a file (csv, tsv, json, jsonl, parquet), a directory with train/"
+        "validation/test files, or a name (waimai, takeaway-mini). Default: takeaway-mini.",
+        metavar="FILE|DIR|NAME",
+        group=_DATA,
+    )
+    train: str | None = option(
+        None, "Training file, in place of --data.", metavar="FILE", group=_DATA
+    )
+    validation: str | None = option(None, "Validation file.", metavar="FILE", group=_DATA)
+    test: str | None = option(
+        None, "Test file, scored once at the end.", metavar="FILE", group=_DATA
+    )
+    validation_fraction: float = option(
+        0.2,
+        "Share of the rows held out where there is no validation file.",
+        minimum=0,
+        maximum=1,
+        exclusive=True,
+        group=_DATA,
+    )
+    test_fraction: float = option(
+        0.0,
+        "Share of the rows held out first, for one score at the end, where there is no test file.",
+        minimum=0,
+        maximum=0.9,
+        group=_DATA,
+    )
+    split: str = option(
+        "stratified",
+        "How they are drawn; random is scikit-learn's train_test_split.",
+        choices=("stratified", "random"),
+        group=_DATA,
+    )
+    split_seed: int = option(
+        42,
+        "Seed of the split and of --limit.",
+        minimum=0,
+        maximum=_LARGEST_SEED,
+        group=_DATA,
+    )
+    limit: int | None = option(
+        None, "Use at most N rows, drawn at random.", metavar="N", minimum=1, group=_DATA
+    )
+    clean: bool = option(
+        False, "Turn punctuation into spaces; kept in the saved tokenizer.", group=_DATA
+    )
+    max_length: int | None = option(
+        None,
+        "Tokens kept of a text (default: 256, or fewer if the backbone has fewer positions); "
+        "padding is to the batch's longest.",
+        minimum=3,
+        metavar="N",
+        group=_DATA,
+    )
+
+
+@dataclass(frozen=True)
+class _ScoredRows:
+    """What to score, and on which rows."""
+
+    path: str = option("", "Adapter or merged model.", positional=True, metavar="ADAPTER|MERGED")
+    data: str | None = option(
+        None,
+        "Labelled rows to score: a file, a directory or a name. Default: the rows that the "
+        "adapter's own training held out.",
+        metavar="FILE|DIR|NAME",
+        group=_DATA,
+    )
+    part: str = option(
+        "auto",
+        "Which rows of the data (auto: the test rows, else validation; of a file, all).",
+        choices=("auto", "train", "validation", "test"),
+        group=_DATA,
+    )
+    baseline: bool = option(
+        False,
+        "Score TF-IDF + linear SVM too, trained on the adapter's training rows.",
+        group=_DATA,
+    )
+    train: str | None = option(
+        None,
+        "Training rows for --baseline (default: the adapter's own).",
+        metavar="FILE|DIR|NAME",
+        group=_DATA,
+    )
+
 
 @dataclass(frozen=True)
 class _Columns:
-    """How to read a labelled or unlabelled file; the same for every command."""
+    """How to read a labelled file."""
 
     text_column: str | None = option(
         None, "Column with the texts (default: found by name).", group=_DATA, metavar="NAME"
@@ -65,59 +160,9 @@ class _Compute:
 
 
 @dataclass(frozen=True)
-class TrainConfig(_Columns):
+class TrainConfig(_Columns, _TrainRows):
     """What ``train`` can be told."""
 
-    data: str | None = option(
-        None,
-        "Labelled data: a file (csv, tsv, json, jsonl, parquet), a directory with train/"
-        "validation/test files, or a name (waimai, takeaway-mini). Default: takeaway-mini.",
-        metavar="FILE|DIR|NAME",
-        group=_DATA,
-    )
-    train: str | None = option(
-        None, "Training file, in place of --data.", metavar="FILE", group=_DATA
-    )
-    validation: str | None = option(None, "Validation file.", metavar="FILE", group=_DATA)
-    test: str | None = option(
-        None, "Test file, scored once at the end.", metavar="FILE", group=_DATA
-    )
-    validation_fraction: float = option(
-        0.2,
-        "Share of the rows held out where there is no validation file.",
-        minimum=0,
-        maximum=1,
-        exclusive=True,
-        group=_DATA,
-    )
-    test_fraction: float = option(
-        0.0,
-        "Share of the rows held out first, for one score at the end, where there is no test file.",
-        minimum=0,
-        maximum=0.9,
-        group=_DATA,
-    )
-    split: str = option(
-        "stratified",
-        "How they are drawn; random is scikit-learn's train_test_split.",
-        choices=("stratified", "random"),
-        group=_DATA,
-    )
-    split_seed: int = option(42, "Seed of the split and of --limit.", minimum=0, group=_DATA)
-    limit: int | None = option(
-        None, "Use at most N rows, drawn at random.", metavar="N", minimum=1, group=_DATA
-    )
-    clean: bool = option(
-        False, "Turn punctuation into spaces; kept in the saved tokenizer.", group=_DATA
-    )
-    max_length: int | None = option(
-        None,
-        "Tokens kept of a text (default: 256, or fewer if the backbone has fewer positions); "
-        "padding is to the batch's longest.",
-        minimum=3,
-        metavar="N",
-        group=_DATA,
-    )
     backbone: str = option(
         "e5-small-zh-en",
         "Embedded name, local directory or hub id.",
@@ -145,7 +190,13 @@ class TrainConfig(_Columns):
         group=_ADAPTER,
     )
     layers: str = option("all", "Transformer layers to adapt.", metavar="all|top:N", group=_ADAPTER)
-    epochs: int = option(3, "Passes over the training rows.", minimum=1, group=_TRAINING)
+    epochs: int | None = option(
+        None,
+        "Passes over the training rows (default: 3; up to 20 on few rows or many classes).",
+        minimum=1,
+        metavar="N",
+        group=_TRAINING,
+    )
     learning_rate: float = option(
         1e-3, "Peak learning rate of AdamW.", minimum=0, exclusive=True, group=_TRAINING
     )
@@ -178,7 +229,13 @@ class TrainConfig(_Columns):
         choices=("accuracy", "macro_f1", "log_loss"),
         group=_TRAINING,
     )
-    seed: int = option(42, "Seed of initialisation, order and dropout.", minimum=0, group=_TRAINING)
+    seed: int = option(
+        42,
+        "Seed of initialisation, order and dropout.",
+        minimum=0,
+        maximum=_LARGEST_SEED,
+        group=_TRAINING,
+    )
     device: str = option("auto", "Where to compute.", choices=("auto", "cpu", "cuda"), group=_RUN)
     dtype: str = option(
         "auto",
@@ -193,34 +250,9 @@ class TrainConfig(_Columns):
 
 
 @dataclass(frozen=True)
-class EvaluateConfig(_Columns, _Compute):
+class EvaluateConfig(_Compute, _Columns, _ScoredRows):
     """What ``evaluate`` can be told."""
 
-    path: str = option("", "Adapter or merged model.", positional=True, metavar="ADAPTER|MERGED")
-    data: str | None = option(
-        None,
-        "Labelled rows to score: a file, a directory or a name. Default: the rows that the "
-        "adapter's own training held out.",
-        metavar="FILE|DIR|NAME",
-        group=_DATA,
-    )
-    part: str = option(
-        "auto",
-        "Which rows of the data (auto: the test rows, else validation; of a file, all).",
-        choices=("auto", "train", "validation", "test"),
-        group=_DATA,
-    )
-    baseline: bool = option(
-        False,
-        "Score TF-IDF + linear SVM too, trained on the adapter's training rows.",
-        group=_DATA,
-    )
-    train: str | None = option(
-        None,
-        "Training rows for --baseline (default: the adapter's own).",
-        metavar="FILE|DIR|NAME",
-        group=_DATA,
-    )
     backbone: str | None = option(
         None, "Where the adapter's backbone is, if not found by name.", metavar="DIR", group=_RUN
     )

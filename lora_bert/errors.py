@@ -98,6 +98,9 @@ def missing(path: str | Path, what: str = "file") -> NotFoundError:
     path = Path(path)
     hint = ""
     if path.parent.is_dir():
-        match = nearest(path.name, (entry.name for entry in path.parent.iterdir()))
+        names = sorted(entry.name for entry in path.parent.iterdir())
+        if path.name in names:
+            return NotFoundError(f"'{path}' is not a {'directory' if path.is_file() else 'file'}.")
+        match = nearest(path.name, names)
         hint = f"Did you mean '{path.parent / match}'?" if match else ""
     return NotFoundError(f"No such {what}: '{path}'.", hint=hint)

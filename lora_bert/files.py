@@ -48,8 +48,9 @@ def claim_output(path: Path, *, overwrite: bool = False) -> None:
             hint="Choose another one, or replace it with --overwrite.",
         )
     with _sentences(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}."):
+        # Directories above it are made only with it: a run that fails leaves none behind.
+        place = next(parent for parent in path.absolute().parents if parent.exists())
+        with tempfile.TemporaryDirectory(dir=place, prefix=f".{path.name}."):
             pass
 
 
@@ -62,6 +63,7 @@ def atomic_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """
     claim_output(path, overwrite=overwrite)
     with _sentences(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
         try:
             yield work

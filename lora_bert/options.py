@@ -95,8 +95,10 @@ def read_yaml(path: str | Path, kind: type) -> dict[str, Any]:
     try:
         written = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        text = " ".join(str(error).split())
-        raise ConfigError(f"'{path}' is not valid YAML: {text}.") from error
+        mark = getattr(error, "problem_mark", None)
+        at = f", line {mark.line + 1}" if mark else ""
+        text = " ".join(str(getattr(error, "problem", None) or error).split())
+        raise ConfigError(f"'{path}'{at}: not valid YAML: {text}.") from error
     if not isinstance(written, dict):
         raise ConfigError(f"'{path}' must hold 'key: value' lines.")
     values = {str(key).replace("-", "_"): value for key, value in written.items()}
@@ -117,6 +119,8 @@ def _checked(name: str, value: Any, option: Option, kind: type, default: Any) ->
     if value is None and (default is None or not option.positional):
         return default
     if kind is tuple:
+        if not isinstance(value, (list, tuple)) or not all(isinstance(one, str) for one in value):
+            raise ConfigError(f"{name}: {value!r} is not a list of texts.")
         return tuple(value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
@@ -139,20 +143,20 @@ def _check_range(name: str, value: Any, option: Option) -> None:
             f"{flag(name)}: '{value}' is not one of {', '.join(option.choices)}.",
             hint=did_you_mean(value, option.choices),
         )
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{flag(name)}: {value} is not a finite number.")
     low, high = option.minimum, option.maximum
     if low is not None and (value < low or (option.exclusive and value == low)):
-        raise ConfigError(f"{flag(name)}: {value:g} is too small ({_range(option)}).")
+        raise ConfigError(f"{flag(name)}: {value:.12g} is too small ({_range(option)}).")
     if high is not None and (value > high or (option.exclusive and value == high)):
-        raise ConfigError(f"{flag(name)}: {value:g} is too large ({_range(option)}).")
-    if isinstance(value, float) and math.isnan(value):
-        raise ConfigError(f"{flag(name)}: nan is not a number.")
+        raise ConfigError(f"{flag(name)}: {value:.12g} is too large ({_range(option)}).")
 
 
 def _range(option: Option) -> str:
     than = "more than" if option.exclusive else "at least"
     below = "less than" if option.exclusive else "at most"
-    parts = [f"{than} {option.minimum:g}"] if option.minimum is not None else []
-    parts += [f"{below} {option.maximum:g}"] if option.maximum is not None else []
+    parts = [f"{than} {option.minimum:.12g}"] if option.minimum is not None else []
+    parts += [f"{below} {option.maximum:.12g}"] if option.maximum is not None else []
     return " and ".join(parts)
 
 

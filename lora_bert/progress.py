@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
@@ -9,13 +10,13 @@ from tqdm import tqdm
 
 
 def track(total: int | None, label: str, unit: str = "row") -> tqdm[Any]:
-    """A bar to ``update(n)`` and ``close()``, or to use in a ``with``."""
+    """A bar to ``update(n)`` and ``close()``, or to use in a ``with``; none with $TQDM_DISABLE."""
     return tqdm(
         total=total,
         desc=label,
         unit=f" {unit}s",
         file=sys.stderr,
-        disable=None,
+        disable=True if os.environ.get("TQDM_DISABLE") else None,
         delay=2,
         leave=False,
         dynamic_ncols=True,

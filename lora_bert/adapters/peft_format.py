@@ -39,7 +39,13 @@ _UNSUPPORTED = (
     "target_parameters",
     "arrow_config",
     "alora_invocation_tokens",
+    "layer_replication",
+    "lora_bias",
+    "kasa_config",
+    "monteclora_config",
 )
+# Initialisations that leave the backbone's weights as they are; PiSSA, OLoRA and kin change them.
+_HARMLESS_INITIAL = (True, False, None, "gaussian", "eva", "orthogonal")
 
 
 @dataclass(frozen=True)
@@ -125,6 +131,9 @@ def read_peft(directory: Path) -> PeftAdapter:
     used = [key for key in _UNSUPPORTED if config.get(key)]
     if config.get("bias", "none") != "none":
         used.append("bias")
+    initial = config.get("init_lora_weights", True)
+    if initial not in _HARMLESS_INITIAL:
+        used.append(f"init_lora_weights={initial}")
     if used:
         raise AdapterError(f"'{path}' uses {', '.join(used)}, which is not supported.")
     return PeftAdapter(config, read_safetensors(directory / WEIGHTS, AdapterError), directory)

@@ -56,8 +56,7 @@ def _weight_files(directory: Path) -> list[Path]:
         return [whole]
     index = directory / "model.safetensors.index.json"
     if index.is_file():
-        shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-        files = [directory / shard for shard in shards]
+        files = [directory / shard for shard in _shards(index)]
         absent = [path.name for path in files if not path.is_file()]
         if absent:
             raise BackboneError(f"'{directory}' lacks {', '.join(absent)}, which its index names.")
@@ -69,6 +68,16 @@ def _weight_files(directory: Path) -> list[Path]:
             "from_pretrained(...).save_pretrained(...).",
         )
     raise BackboneError(f"'{directory}' has no model.safetensors.")
+
+
+def _shards(index: Path) -> list[str]:
+    try:
+        return sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (ValueError, LookupError, TypeError, AttributeError) as problem:
+        raise BackboneError(
+            f"'{index}' is damaged: it does not say which file holds which weight.",
+            hint="Copy or download it again.",
+        ) from problem
 
 
 def _rename(tensors: dict[str, Tensor], family: Family, directory: Path) -> dict[str, Tensor]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import logging
 import os
 import re
-import socket
+import ssl
 import threading
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.error import HTTPError
 
 from lora_bert.backbones.embedded import EMBEDDED, unpack
 from lora_bert.errors import BackboneError, NotFoundError, UnavailableError, did_you_mean
@@ -20,7 +22,7 @@ log = logging.getLogger(__name__)
 
 _WANTED = ["config.json", "model*.safetensors", "model.safetensors.index.json", "tokenizer*"]
 _WANTED += ["special_tokens_map.json", "vocab.*", "merges.txt", "*.model"]
-_SECONDS_TO_CONNECT = 3.0
+_SECONDS_TO_ANSWER = 3.0
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ def backbone_path(name: str = EMBEDDED[0], revision: str | None = None) -> Path:
 
     Raises:
         NotFoundError: There is nothing of that name.
+        BackboneError: It is a directory without config.json.
         UnavailableError: It is not in the hub's cache and the hub cannot be reached.
     """
     return find_backbone(name, revision).path
@@ -57,6 +60,8 @@ def find_backbone(name: str, revision: str | None = None) -> BackboneFiles:
     """As :func:`backbone_path`, with the portable name."""
     if here := find_local(name):
         return here
+    if Path(name).expanduser().is_dir():
+        raise BackboneError(f"'{name}' is not a backbone: it has no config.json.")
     looks_local = name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name
     if looks_local or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
         raise NotFoundError(
@@ -154,19 +159,22 @@ def _reachable(endpoint: str) -> bool:
     """Whether the hub answers within seconds; its own client would try for a minute."""
     if os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy"):
         return True
-    address = urlsplit(endpoint)
-    port = address.port or (443 if address.scheme == "https" else 80)
     answered = threading.Event()
 
-    def connect() -> None:
+    def ask() -> None:
         try:
-            socket.create_connection((address.hostname, port), _SECONDS_TO_CONNECT).close()
-        except OSError:
-            return
+            request = urllib.request.Request(endpoint, method="HEAD")
+            urllib.request.urlopen(request, timeout=_SECONDS_TO_ANSWER).close()
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            # A refusal is an answer; so is a certificate that only the hub's client may know.
+            if not isinstance(error, HTTPError) and not isinstance(
+                getattr(error, "reason", None), ssl.SSLCertVerificationError
+            ):
+                return
         answered.set()
 
     # A thread, because a name server that never answers ignores the connection's time-out.
-    attempt = threading.Thread(target=connect, daemon=True)
+    attempt = threading.Thread(target=ask, daemon=True)
     attempt.start()
-    attempt.join(_SECONDS_TO_CONNECT)
+    attempt.join(_SECONDS_TO_ANSWER)
     return answered.is_set()

@@ -24,15 +24,17 @@ log = logging.getLogger(__name__)
 
 DEFAULT_MAX_LENGTH = 256
 _SPECIAL = tuple(f"{kind}_token" for kind in "bos eos unk sep pad cls mask".split())
-_PUNCTUATION = r"[\p{P}$+<=>^`|~]+"
+# ASCII's and full-width symbols beside Unicode's punctuation: all that people type as such.
+_PUNCTUATION = r"[\p{P}$+<=>^`|~＄＋＜＝＞＾｀｜～]+"
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """One text as tokens; ``types`` are its token-type ids."""
+    """One text as tokens; ``types`` are its token-type ids, ``cut`` whether it was longer."""
 
     ids: list[int]
     types: list[int]
+    cut: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,12 +66,10 @@ class TextTokenizer:
         # A lone surrogate (half an emoji, out of broken JSON) cannot be handed to Rust.
         safe = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
         self.core.enable_truncation(self.max_length)
-        return [Encoding(found.ids, found.type_ids) for found in self.core.encode_batch(safe)]
-
-    def lengths(self, texts: Sequence[str]) -> list[int]:
-        """How many tokens each text has, uncut."""
-        self.core.no_truncation()
-        return [len(found.ids) for found in self.core.encode_batch_fast(list(texts))]
+        return [
+            Encoding(found.ids, found.type_ids, bool(found.overflowing))
+            for found in self.core.encode_batch(safe)
+        ]
 
     def save(self, directory: Path) -> None:
         """Write ``tokenizer.json`` and ``tokenizer_config.json``."""

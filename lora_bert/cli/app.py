@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
 from lora_bert._version import __version__
 from lora_bert.cli import console
-from lora_bert.errors import LoraBertError, did_you_mean
+from lora_bert.errors import ConfigError, LoraBertError, OutputError, did_you_mean
 
 COMMANDS = {
     "train": "Train an adapter on labelled texts.",
@@ -30,13 +32,27 @@ lora-bert infer --adapter runs/reviews "很好吃" "太慢了"
 lora-bert merge runs/reviews out/"""
 
 EXIT_CODES = """\b
-Exit codes: 0 done · 2 wrong usage · 65 bad data, adapter or backbone · 66 not found
-69 network, device or package not available · 70 a bug · 73 output cannot be written
-130 stopped with Ctrl-C (train keeps the best adapter so far)"""
+Exit codes: 0 done · 2 wrong usage · 65 bad data, adapter or backbone
+66 not found · 69 network, device or package not available · 70 a bug
+73 output cannot be written · 130 stopped with Ctrl-C (train keeps the best
+adapter so far)"""
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class _ReaderGoneError(Exception):
+    """Nobody reads our output any more; click itself would end with exit code 1."""
 
 
 class _Commands(click.Group):
     """Subcommands whose modules are imported when they are called."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _ReaderGoneError from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -53,7 +69,7 @@ class _Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             hint = did_you_mean(args[0], COMMANDS) or f"There are: {', '.join(COMMANDS)}."
-            raise click.UsageError(f"No such command '{args[0]}'. {hint}", ctx)
+            raise ConfigError(f"No such command '{args[0]}'.", hint=hint)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -91,12 +107,30 @@ def run(args: Sequence[str] | None = None) -> int:
         if isinstance(error, click.exceptions.NoArgsIsHelpError):
             click.echo(error.format_message())
             return 0
-        return console.fail(error.format_message(), "", error.exit_code, error)
+        return console.fail(*_in_words(error), error.exit_code, error)
     except (click.Abort, KeyboardInterrupt):
         return console.fail("Stopped.", "", 130, None)
-    except BrokenPipeError:
+    except (_ReaderGoneError, BrokenPipeError):
         # The reader of our output (head, less) has seen enough; nothing is left to say to it.
         console.silence()
         return 0
+    except OSError as error:
+        if error.errno not in _FULL:
+            return console.bug(error)
+        console.silence()
+        reason = f"Cannot write the output: {error.strerror}."
+        return console.fail(reason, "", OutputError.exit_code, error)
     except Exception as error:  # noqa: BLE001 - the outermost layer: no bare traceback on a bug
         return console.bug(error)
+
+
+def _in_words(error: click.ClickException) -> tuple[str, str]:
+    """What click found wrong and what to do about it, alike in every version of click."""
+    message, context = error.format_message(), getattr(error, "ctx", None)
+    hint = f"See {context.command_path} --help." if context else ""
+    if isinstance(error, click.NoSuchOption):
+        message = f"No such option '{error.option_name}'."
+        parameters = context.command.get_params(context) if context else ()
+        names = [name for one in parameters for name in (*one.opts, *one.secondary_opts)]
+        hint = did_you_mean(error.option_name, names) or hint
+    return message if message.endswith(".") else f"{message}.", hint

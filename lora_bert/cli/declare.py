@@ -30,7 +30,7 @@ class Command(click.Command):
             if record and isinstance(parameter, click.Option):
                 name = parameter.name or ""
                 sections.setdefault(self.groups.get(name, "General"), []).append(record)
-        for name in sorted(sections, key="Data Adapter Training Run Options General".find):
+        for name in sorted(sections, key="Data Adapter Training Options Run General".find):
             with formatter.section(name):
                 formatter.write_dl(sections[name])
 

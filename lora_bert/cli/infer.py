@@ -45,8 +45,10 @@ def command(config: InferConfig, as_json: bool) -> None:
     if config.input:
         _file(config, path, as_json)
         return
-    asking = not config.texts and sys.stdin.isatty()
-    if asking and as_json:
+    # Started with its standard input closed, a program has none at all.
+    no_input = not config.texts and sys.stdin is None
+    asking = not config.texts and not no_input and sys.stdin.isatty()
+    if no_input or (asking and as_json):
         raise ConfigError(
             "There is nothing to classify: neither texts nor --input.",
             hint='lora-bert infer --adapter DIR "a text"',

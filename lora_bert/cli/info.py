@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from lora_bert.adapters.describe import describe
 from lora_bert.cli.declare import command as declare
 from lora_bert.config import InfoConfig
 from lora_bert.errors import ConfigError
@@ -23,6 +22,8 @@ def command(config: InfoConfig, as_json: bool) -> None:
     """Say what a directory holds: task, labels, backbone, sizes, scores, data, versions."""
     if not config.path:
         raise ConfigError("info needs a directory.", hint="lora-bert info adapters/waimai")
+    from lora_bert.adapters.describe import describe
+
     facts = describe(config.path).facts
     if as_json:
         click.echo(json.dumps(facts, ensure_ascii=False, indent=2))

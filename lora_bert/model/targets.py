@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from lora_bert.backbones.families import ATTENTION_SLOTS, Config, Family
 from lora_bert.errors import ConfigError, did_you_mean
@@ -48,13 +49,19 @@ def target_suffixes(family: Family, target_modules: str) -> tuple[str, ...]:
             raise ConfigError(
                 f"--target-modules: '{name}' matches no linear layer of a {family.model_type} "
                 "backbone.",
-                hint=f"{did_you_mean(name, paths.values())} There are: all-linear, attention, "
-                f"{', '.join(paths.values())}.".strip(),
+                hint=f"{did_you_mean(name, _endings(paths.values()))} There are: all-linear, "
+                f"attention, {', '.join(paths.values())}.".strip(),
             )
         chosen += matches
     if not chosen:
         raise ConfigError("--target-modules names nothing.")
     return tuple(path for path in paths.values() if path in chosen)
+
+
+def _endings(paths: Iterable[str]) -> list[str]:
+    """Everything that matches one of ``paths``: ``self.query`` and ``query`` too."""
+    split = [path.split(".") for path in paths]
+    return [".".join(parts[at:]) for parts in split for at in range(len(parts))]
 
 
 def target_names(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lora_bert.data.wording import position, shortened
 from lora_bert.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
@@ -54,12 +55,13 @@ class LabelCodec:
         Raises:
             DataError: A label the adapter does not know.
         """
-        index = {label: position for position, label in enumerate(self.labels)}
+        index = {label: number for number, label in enumerate(self.labels)}
         for label, line in zip(labels, lines, strict=True):
             if label not in index:
                 shown = ", ".join(self.labels[:10]) + (" …" if len(self) > 10 else "")
                 raise DataError(
-                    f"{source}, line {line}: the label '{label[:80]}' is not one of the adapter's.",
+                    f"{position(source, line)}: the label '{shortened(label)}' is not one of the "
+                    "adapter's.",
                     hint=f"{did_you_mean(label, self.labels)} It knows: {shown}. Rename labels "
                     "with --label-names old=new,….".strip(),
                 )

@@ -52,6 +52,7 @@ def fit(
     rows: Tokens,
     config: TrainConfig,
     *,
+    epochs: int,
     pad_id: int,
     takes_types: bool,
     validate: Callable[[Adapter], Figures],
@@ -62,7 +63,8 @@ def fit(
         backbone: Frozen; not touched.
         adapter: Fresh, on the backbone's device.
         rows: The training rows.
-        config: Epochs, rates, batch size …
+        config: Rates, batch size …
+        epochs: Passes over the rows.
         pad_id: The tokenizer's padding id.
         takes_types: Whether batches carry token-type ids.
         validate: Scores an adapter on the validation rows.
@@ -70,19 +72,19 @@ def fit(
     Raises:
         DivergedError: The loss became infinite or NaN before any epoch was worth keeping.
     """
-    crank = _Crank(backbone, adapter, rows, config, pad_id, takes_types)
+    crank = _Crank(backbone, adapter, rows, config, epochs, pad_id, takes_types)
     result = Fit(adapter)
     waited = 0
     try:
-        for epoch in range(1, config.epochs + 1):
+        for epoch in range(1, epochs + 1):
             started = time.perf_counter()
-            train_loss = crank.epoch(f"epoch {epoch}/{config.epochs}")
+            train_loss = crank.epoch(f"epoch {epoch}/{epochs}")
             figures = validate(adapter)
             seconds = time.perf_counter() - started
             row = {"epoch": epoch, "train_loss": train_loss, "seconds": seconds, **figures}
             better = _is_better(row, result.history, config.metric)
             result.history.append(row)
-            _say(row, config, better)
+            _say(row, epochs, better)
             waited = 0 if better else waited + 1
             if better:
                 result.adapter, result.best_epoch = adapter.copy(), epoch
@@ -111,6 +113,7 @@ class _Crank:
         adapter: Adapter,
         rows: Tokens,
         config: TrainConfig,
+        epochs: int,
         pad_id: int,
         takes_types: bool,
     ) -> None:
@@ -118,12 +121,13 @@ class _Crank:
         self.pad_id, self.takes_types = pad_id, takes_types
         self.lengths = rows.lengths
         self.parameters = [tensor.requires_grad_() for tensor in adapter.tensors]
-        self.accelerator = Accelerator(cpu=backbone.device.type == "cpu")
+        # Tensors are where the backbone is; the accelerator need not place them.
+        self.accelerator = Accelerator(device_placement=False)
         optimizer = torch.optim.AdamW(
             self.parameters, lr=config.learning_rate, weight_decay=config.weight_decay
         )
         batches = math.ceil(len(rows) / config.batch_size)
-        self.steps = math.ceil(batches / config.gradient_accumulation) * config.epochs
+        self.steps = math.ceil(batches / config.gradient_accumulation) * epochs
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, linear_schedule(round(self.steps * config.warmup), self.steps)
         )
@@ -198,6 +202,11 @@ class _Crank:
         return float(self.weights[[self.rows.targets[row] for row in rows]].sum())
 
 
+def default_epochs(rows: int, classes: int) -> int:
+    """3; more where that shows fewer than 4,000 rows, or 600 a class, in all; at most 20."""
+    return min(20, max(3, math.ceil(max(4000, 600 * classes) / rows)))
+
+
 def linear_schedule(warmup: int, steps: int) -> Callable[[int], float]:
     """The rate's factor by step: up from 0 over ``warmup`` steps, then down to 0 at ``steps``."""
 
@@ -218,11 +227,11 @@ def _is_better(row: dict[str, Any], history: Sequence[dict[str, Any]], metric: s
     return bool(row[metric] < min(earlier))
 
 
-def _say(row: dict[str, Any], config: TrainConfig, better: bool) -> None:
+def _say(row: dict[str, Any], epochs: int, better: bool) -> None:
     log.info(
         "epoch %d/%d: loss %.3f, validation accuracy %.2f %%, macro-F1 %.2f %%, %.0f s%s",
         row["epoch"],
-        config.epochs,
+        epochs,
         row["train_loss"],
         100 * row["accuracy"],
         100 * row["macro_f1"],

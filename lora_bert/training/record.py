@@ -82,10 +82,16 @@ def record(this: Run, fitted: Fit, evaluations: Mapping[str, Evaluation], output
     save_adapter(
         output, fitted.adapter, manifest, this.tokenizer, settings, this.family,
         run_yaml=as_yaml(portable, leave_out=("output", "overwrite")),
-        command=as_command("train", portable, leave_out=("overwrite", "dtype", "alpha")),
+        command=as_command("train", portable, leave_out=_unsaid(config)),
         overwrite=config.overwrite,
         extra=lambda work: _draw(fitted, work / CURVE, config.metric),
     )  # fmt: skip
+
+
+def _unsaid(config: TrainConfig) -> tuple[str, ...]:
+    """Options that need no place in the command: what they resolve to is the default."""
+    usual = ("alpha",) if config.alpha == 2 * config.rank else ()
+    return ("overwrite", "dtype", *usual)
 
 
 def _draw(fitted: Fit, path: Path, metric: str) -> None:

@@ -20,7 +20,7 @@ from lora_bert.config import TrainConfig
 from lora_bert.data.asked import data_options
 from lora_bert.data.checks import warn_about
 from lora_bert.data.sources import load_splits
-from lora_bert.errors import ConfigError
+from lora_bert.errors import ConfigError, DivergedError
 from lora_bert.evaluation.metrics import score
 from lora_bert.evaluation.result import Evaluation, judge
 from lora_bert.files import claim_output
@@ -32,10 +32,10 @@ from lora_bert.model.initial import new_adapter
 from lora_bert.model.targets import target_names
 from lora_bert.options import build
 from lora_bert.tasks.classification import LabelCodec
-from lora_bert.training.loop import Figures, Fit, fit
+from lora_bert.training.loop import Figures, Fit, default_epochs, fit
 from lora_bert.training.record import Run, parts_of, record
 from lora_bert.training.result import TrainResult
-from lora_bert.training.tokens import Tokens, tokenise, warn_of_tokens
+from lora_bert.training.tokens import Tokens, check_texts_left, tokenise, warn_of_tokens
 
 log = logging.getLogger(__name__)
 
@@ -86,13 +86,16 @@ def run(config: TrainConfig) -> TrainResult:
     rows = parts_of(splits)
     warn_about(splits)
     codec = LabelCodec.of(rows["train"].labels)
+    epochs = config.epochs or default_epochs(len(rows["train"]), len(codec))
+    config = replace(config, epochs=epochs)
     tokenizer = load_tokenizer(files.path, facts, max_length=max_length, clean=config.clean)
     tokens = {part: tokenise(examples, tokenizer, codec) for part, examples in rows.items()}
+    check_texts_left(tokens["train"], tokenizer, rows["train"].source)
     warn_of_tokens(tokens["train"], tokenizer, files.name)
 
     device = pick_device(config.device)
     backbone = load_backbone(files.path, dtype=pick_dtype(config.dtype, device), device=device)
-    fitted, adapter = _fit(config, backbone, codec, tokens, tokenizer)
+    fitted, adapter = _fit(config, epochs, backbone, codec, tokens, tokenizer)
     exact = backbone
     if backbone.dtype != torch.float32:
         exact = load_backbone(files.path, device=device)
@@ -150,6 +153,7 @@ def _check(config: TrainConfig, family: Family, facts: Mapping[str, Any]) -> Non
 
 def _fit(
     config: TrainConfig,
+    epochs: int,
     backbone: Backbone,
     codec: LabelCodec,
     tokens: Mapping[str, Tokens],
@@ -169,6 +173,16 @@ def _fit(
         generator=torch.Generator().manual_seed(config.seed),
     ).to(backbone.device)
 
+    log.info(
+        "Training %s of %s parameters on %s rows for %d epochs (%s, %s).",
+        f"{adapter.parameter_count:,}",
+        f"{adapter.parameter_count + backbone.parameter_count:,}",
+        f"{len(tokens['train']):,}",
+        epochs,
+        backbone.device,
+        config.dtype,
+    )
+
     def validate(current: Adapter) -> Figures:
         found = _probabilities(
             backbone, current, tokenizer, tokens["validation"], config.batch_size
@@ -182,7 +196,7 @@ def _fit(
         }
 
     fitted = fit(
-        backbone, adapter, tokens["train"], config,
+        backbone, adapter, tokens["train"], config, epochs=epochs,
         pad_id=tokenizer.pad_id, takes_types=tokenizer.takes_types, validate=validate,
     )  # fmt: skip
     return fitted, fitted.adapter
@@ -192,6 +206,11 @@ def _probabilities(
     backbone: Backbone, adapter: Adapter, tokenizer: TextTokenizer, rows: Tokens, batch_size: int
 ) -> np.ndarray:
     scores = encoded_logits(backbone, adapter, tokenizer, rows.encodings, batch_size)
+    if not scores.isfinite().all():
+        raise DivergedError(
+            "Training diverged: what the adapter says of other rows is not a number.",
+            hint="Lower --learning-rate.",
+        )
     return torch.softmax(scores, dim=-1).numpy()
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from lora_bert.backbones.tokenizer import Encoding, TextTokenizer
 from lora_bert.data.examples import Examples
+from lora_bert.errors import DataError
 from lora_bert.tasks.classification import LabelCodec
 
 log = logging.getLogger(__name__)
@@ -37,9 +38,27 @@ def tokenise(examples: Examples, tokenizer: TextTokenizer, codec: LabelCodec) ->
     return Tokens(tokenizer.encode(examples.texts), targets)
 
 
+def check_texts_left(tokens: Tokens, tokenizer: TextTokenizer, source: str) -> None:
+    """Look for texts that are empty to the model: what cleaning or the normaliser leaves of "！！".
+
+    Raises:
+        DataError: All of them are.
+    """
+    special = tokenizer.core.num_special_tokens_to_add(is_pair=False)
+    empty = sum(length <= special for length in tokens.lengths)
+    if empty == len(tokens):
+        raise DataError(
+            f"'{source}' has nothing left after cleaning: no text of it holds more than "
+            "punctuation and spaces.",
+            hint="Leave out --clean, or name another --text-column.",
+        )
+    if empty:
+        log.warning("%d of %d training texts have nothing left after cleaning.", empty, len(tokens))
+
+
 def warn_of_tokens(tokens: Tokens, tokenizer: TextTokenizer, backbone_name: str) -> None:
     """Warn when too many tokens are unknown, and say how many rows are cut."""
-    cut = sum(length >= tokenizer.max_length for length in tokens.lengths)
+    cut = sum(encoding.cut for encoding in tokens.encodings)
     if cut:
         log.warning(
             "%.1f %% of the training texts are longer than %d tokens and cut there (--max-length).",

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+import lora_bert
+from tests.cli.conftest import Cli
+from tests.cli.outcome import contents
+
+KEYS = {"accuracy", "macro_f1", "log_loss", "rows", "interval"}
+
+
+def test_evaluate_json_is_one_document(cli: Cli, adapter: Path, reviews: Path) -> None:
+    found = cli("evaluate", adapter, "--data", reviews, "--json").document
+    assert found.keys() >= KEYS
+    assert found["rows"] == 60
+    low, high = found["interval"]
+    assert 0 <= low <= found["accuracy"] <= high <= 1
+    assert len(found["per_class"]) == len(found["confusion"]) == 2
+
+
+def test_evaluate_prints_figures_and_tables(cli: Cli, adapter: Path, reviews: Path) -> None:
+    text = cli("evaluate", adapter, "--data", reviews).stdout
+    for part in ("accuracy", "macro-F1", "weighted F1", "log loss", "95 % interval"):
+        assert part in text
+    for part in ("class", "precision", "recall", "negative", "positive", "confusion"):
+        assert part in text
+    assert "\x1b" not in text
+
+
+def test_without_data_it_scores_what_training_held_out(
+    cli: Cli, adapter: Path, reviews: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(reviews.parent)
+    outcome = cli("evaluate", adapter, "--json")
+    trained = json.loads((adapter / "lora_bert.json").read_text())["metrics"]["validation"]
+    assert {key: outcome.document[key] for key in trained} == trained
+    assert "Scoring the validation rows of 'reviews.csv'." in outcome.stderr
+    assert cli("evaluate", adapter, "--part", "train", "--json").document["rows"] == 48
+
+
+def test_a_part_of_named_data_is_the_one_training_split_off(
+    cli: Cli, adapter: Path, reviews: Path
+) -> None:
+    trained = json.loads((adapter / "lora_bert.json").read_text())["metrics"]["validation"]
+    words = ("--data", reviews, "--part", "validation", "--json")
+    assert cli("evaluate", adapter, *words).document["accuracy"] == trained["accuracy"]
+
+
+def test_scoring_rows_it_was_trained_on_is_warned_of(
+    cli: Cli, adapter: Path, reviews: Path
+) -> None:
+    stderr = cli("evaluate", adapter, "--data", reviews, "--json").stderr
+    assert "warning: The adapter was trained on rows of" in stderr
+
+
+def test_a_merged_model_scores_the_same(
+    cli: Cli, adapter: Path, merged: Path, reviews: Path
+) -> None:
+    one = cli("evaluate", adapter, "--data", reviews, "--json").document
+    other = cli("evaluate", merged, "--data", reviews, "--json").document
+    assert other["confusion"] == one["confusion"]
+    assert other["log_loss"] == pytest.approx(one["log_loss"], abs=1e-5)
+
+
+def test_baseline_stands_beside(
+    cli: Cli, adapter: Path, merged: Path, reviews: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(reviews.parent)
+    outcome = cli("evaluate", adapter, "--baseline")
+    assert "TF-IDF" in outcome.stdout
+    assert "Training TF-IDF + linear SVM on 48 rows." in outcome.stderr
+    words = ("--data", reviews, "--baseline", "--train", reviews, "--json")
+    assert 0 <= cli("evaluate", merged, *words).document["baseline"]["accuracy"] <= 1
+
+
+def test_output_holds_tables_and_wrong_rows(cli: Cli, adapter: Path, reviews: Path) -> None:
+    outcome = cli("evaluate", adapter, "--data", reviews, "--output", "report")
+    assert outcome.stdout.endswith("\ntables in report\n")
+    assert set(contents(Path("report"))) == {"evaluation.json", "confusion.png", "wrong.csv"}
+    saved = json.loads(Path("report/evaluation.json").read_text())
+    with Path("report/wrong.csv").open(encoding="utf-8-sig", newline="") as stream:
+        wrong = list(csv.DictReader(stream))
+    assert len(wrong) == saved["rows"] - round(saved["accuracy"] * saved["rows"])
+    assert Path("report/confusion.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_labels_are_renamed_as_told(cli: Cli, adapter: Path, here: Path) -> None:
+    Path("stars.csv").write_text("stars,text\n1,bad\n5,good\n")
+    words = ("--data", "stars.csv", "--label-column", "stars")
+    renamed = cli("evaluate", adapter, *words, "--label-names", "1=negative,5=positive", "--json")
+    assert renamed.document["rows"] == 2
+
+
+def test_python_gives_the_same(cli: Cli, adapter: Path, reviews: Path) -> None:
+    found = cli("evaluate", adapter, "--data", reviews, "--json").document
+    assert lora_bert.evaluate(adapter, reviews).as_dict() == found

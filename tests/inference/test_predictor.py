@@ -1,0 +1,82 @@
+"""``load(path).predict(texts)``: in order, the same in any batch, for adapters and merged models."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import lora_bert
+from lora_bert.errors import UnavailableError
+
+TEXTS = ["good " * number + "bad" for number in (30, 1, 0, 7, 120, 3)] + ["", "太慢了！", "\ud83d"]
+
+
+@pytest.fixture(scope="module", params=["adapter", "merged"])
+def predictor(request, adapter, merged):
+    return lora_bert.load({"adapter": adapter, "merged": merged}[request.param])
+
+
+def test_order_and_answers_do_not_depend_on_the_batch(predictor):
+    expected = predictor.probabilities(TEXTS)
+    for size in (1, 2, 3, 64):
+        found = replace(predictor, batch_size=size).probabilities(TEXTS)
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+    backwards = predictor.probabilities(TEXTS[::-1])[::-1]
+    np.testing.assert_allclose(backwards, expected, atol=1e-6)
+    assert np.abs(expected - expected[0]).max() > 1e-3
+
+
+def test_predictions_are_the_probabilities(predictor):
+    probabilities = predictor.probabilities(TEXTS)
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-6)
+    for answer, row in zip(predictor.predict(TEXTS), probabilities, strict=True):
+        assert list(answer.scores) == ["negative", "positive"]
+        assert list(answer.scores.values()) == row.tolist()
+        assert answer.score == row.max() == answer.scores[answer.label]
+
+
+def test_no_texts(predictor):
+    assert predictor.predict([]) == []
+    assert predictor.probabilities([]).shape == (0, 2)
+
+
+def test_one_text_is_not_a_list_of_letters(predictor):
+    with pytest.raises(TypeError, match=r"pass \[text\]"):
+        predictor.predict("good")
+
+
+def test_any_sequence_of_texts(predictor):
+    assert predictor.predict(("good", "bad")) == predictor.predict(["good", "bad"])
+
+
+def test_a_text_is_cut_at_the_adapters_length(predictor):
+    length = predictor.loaded.manifest.max_length
+    words = ["good"] * (length - 2)
+    one, other = predictor.probabilities([" ".join(words), " ".join([*words, "bad", "bad"])])
+    np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_bfloat16_is_close(adapter):
+    exact, rough = lora_bert.load(adapter), lora_bert.load(adapter, dtype="bfloat16")
+    np.testing.assert_allclose(rough.probabilities(TEXTS), exact.probabilities(TEXTS), atol=0.05)
+
+
+def test_cuda_where_there_is_none(adapter, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(UnavailableError):
+        lora_bert.load(adapter, device="cuda")
+
+
+def test_cleaning_travels_with_the_adapter(tiny_backbone, reviews, tmp_path):
+    lora_bert.train(
+        reviews, backbone=str(tiny_backbone), output=tmp_path / "a", epochs=1, clean=True
+    )
+    lora_bert.merge(tmp_path / "a", tmp_path / "m")
+    for path in (tmp_path / "a", tmp_path / "m"):
+        predictor = lora_bert.load(path)
+        one, other = predictor.probabilities(["！！good,,bad。", "good bad"])
+        np.testing.assert_array_equal(one, other)
+        assert predictor.loaded.manifest.clean

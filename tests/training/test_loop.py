@@ -1,0 +1,291 @@
+"""The loop: learns, repeats exactly, keeps the best epoch whatever happens, leaves the rest alone."""
+
+from __future__ import annotations
+
+import logging
+import math
+
+import pytest
+import torch
+
+from lora_bert.backbones.tokenizer import Encoding
+from lora_bert.config import TrainConfig
+from lora_bert.errors import DivergedError
+from lora_bert.model.branch import logits
+from lora_bert.training import loop
+from lora_bert.training.loop import fit, linear_schedule
+from lora_bert.training.tokens import Tokens
+from tests.oracle import random_adapter, random_batch, tiny_engine
+
+
+def rows(count=32, classes=2):
+    """Rows whose class is their first token's: learnt in a few epochs. All of one length."""
+    generator = torch.Generator().manual_seed(0)
+    targets = [number % classes for number in range(count)]
+    noise = torch.randint(30, 60, (count, 4), generator=generator).tolist()
+    encodings = [
+        Encoding([0, 5 + target, *tail, 2], [0] * 7)
+        for target, tail in zip(targets, noise, strict=True)
+    ]
+    return Tokens(encodings, targets)
+
+
+def scripted(values, metric="accuracy"):
+    """A validation that gives these values, an epoch each."""
+    left = iter(values)
+
+    def validate(_adapter):
+        figures = {"accuracy": 0.5, "macro_f1": 0.5, "log_loss": 0.7, "validation_loss": 0.7}
+        value = next(left)
+        if isinstance(value, BaseException):
+            raise value
+        return figures | {metric: value}
+
+    return validate
+
+
+def run(tokens=None, validate=None, *, adapter=None, backbone=None, epochs=3, **options):
+    """A training on a tiny BERT; the fit, the adapter that moved, and its start."""
+    backbone = backbone or tiny_engine("bert")
+    adapter = adapter or random_adapter(backbone, labels=2)
+    start = adapter.copy()
+    torch.manual_seed(0)
+    options = {"batch_size": 8, "learning_rate": 3e-3, "seed": 1} | options
+    found = fit(
+        backbone, adapter, tokens or rows(), TrainConfig(**options), epochs=epochs,
+        pad_id=1, takes_types=True, validate=validate or scripted([0.5] * epochs),
+    )  # fmt: skip
+    return found, adapter, start
+
+
+def same(one, other):
+    return all(map(torch.equal, one.tensors, other.tensors))
+
+
+def distance(one, other):
+    pairs = zip(one.tensors, other.tensors, strict=True)
+    return max(float((a.detach() - b.detach()).abs().max()) for a, b in pairs)
+
+
+def test_it_learns():
+    tokens = rows()
+    found, adapter, _ = run(tokens, epochs=8, learning_rate=1e-2)
+    losses = [row["train_loss"] for row in found.history]
+    assert losses[-1] < 0.1 < losses[0]
+    batch = random_batch([7] * len(tokens))
+    ids = torch.tensor([encoding.ids for encoding in tokens.encodings])
+    scores = logits(tiny_engine("bert"), batch.__class__(ids, batch.mask), adapter)
+    assert scores.argmax(1).tolist() == list(tokens.targets)
+
+
+def test_nothing_frozen_moves():
+    backbone, untouched = tiny_engine("bert"), tiny_engine("bert")
+    run(backbone=backbone, epochs=2)
+    assert torch.equal(backbone.words, untouched.words)
+    assert torch.equal(backbone.positions, untouched.positions)
+    for name, linear in backbone.linears.items():
+        assert torch.equal(linear.weight, untouched.linears[name].weight)
+        assert torch.equal(linear.bias, untouched.linears[name].bias)
+    for name, tensor in backbone.pretrained_head.items():
+        assert torch.equal(tensor, untouched.pretrained_head[name])
+
+
+def test_everything_trained_moves():
+    _, adapter, start = run(epochs=1)
+    for one, other in zip(adapter.tensors, start.tensors, strict=True):
+        assert not torch.equal(one.detach(), other)
+
+
+def test_same_seed_same_bits_other_seed_others():
+    one, other, third = (run(seed=seed)[0].adapter for seed in (1, 1, 2))
+    assert same(one, other)
+    assert not same(one, third)
+
+
+def test_accumulating_changes_the_memory_and_nothing_else(monkeypatch):
+    # The same sixteen rows in a step, as one batch or as two halves of it.
+    def in_order(lengths, size, _generator):
+        return [list(range(at, at + size)) for at in range(0, len(lengths), size)]
+
+    monkeypatch.setattr(loop, "shuffled_by_length", in_order)
+    for weights in ("none", "balanced"):
+        kept = [
+            run(
+                rows(48, classes=2), batch_size=size, gradient_accumulation=steps,
+                class_weights=weights, epochs=2,
+            )
+            for size, steps in ((16, 1), (8, 2))
+        ]  # fmt: skip
+        (one, whole, start), (other, halves, _) = kept
+        assert distance(whole, halves) < 1e-4 < 1e-2 < distance(whole, start)
+        for row, other_row in zip(one.history, other.history, strict=True):
+            assert row["train_loss"] == pytest.approx(other_row["train_loss"], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "best"),
+    [
+        ("accuracy", [0.5, 0.9, 0.7, 0.8], 2),
+        ("accuracy", [0.9, 0.9, 0.9, 0.9], 1),
+        ("macro_f1", [0.1, 0.2, 0.3, 0.4], 4),
+        ("log_loss", [0.7, 0.3, 0.5, 0.9], 2),
+        ("log_loss", [0.2, 0.3, 0.4, 0.5], 1),
+    ],
+)
+def test_the_best_epoch_is_kept_not_the_last(metric, values, best):
+    seen = []
+    script = scripted(values, metric)
+
+    def validate(adapter):
+        seen.append(adapter.copy())
+        return script(adapter)
+
+    found, _, _ = run(validate=validate, metric=metric, epochs=4)
+    assert found.best_epoch == best
+    assert same(found.adapter, seen[best - 1])
+    assert [row[metric] for row in found.history] == values
+    assert [row["epoch"] for row in found.history] == [1, 2, 3, 4]
+    assert not any(tensor.requires_grad for tensor in found.adapter.tensors)
+
+
+@pytest.mark.parametrize(
+    ("patience", "ran", "best"), [(1, 3, 2), (2, 6, 4), (3, 7, 4), (4, 8, 8), (None, 8, 8)]
+)
+def test_early_stopping_waits_for_so_many_epochs(patience, ran, best):
+    values = [0.5, 0.6, 0.6, 0.7, 0.6, 0.7, 0.6, 0.9]
+    found, _, _ = run(validate=scripted(values), early_stopping=patience, epochs=8)
+    assert len(found.history) == ran
+    assert found.best_epoch == best
+
+
+def test_ctrl_c_keeps_the_best_so_far(caplog):
+    found, adapter, _ = run(validate=scripted([0.8, 0.6, KeyboardInterrupt()]), epochs=5)
+    assert found.interrupted
+    assert found.best_epoch == 1
+    assert len(found.history) == 2
+    assert distance(found.adapter, adapter) > 0
+    assert "keeping the adapter of epoch 1" in caplog.text
+
+
+def test_ctrl_c_in_the_first_epoch_keeps_what_there_is(monkeypatch):
+    stopped = iter([None, None, KeyboardInterrupt()])
+    inner = loop.loss
+
+    def loss(*arguments):
+        if error := next(stopped):
+            raise error
+        return inner(*arguments)
+
+    monkeypatch.setattr(loop, "loss", loss)
+    found, adapter, start = run()
+    assert found.interrupted
+    assert found.best_epoch == 0
+    assert found.history == []
+    assert same(found.adapter, adapter.copy())
+    assert not same(found.adapter, start)
+
+
+def test_divergence_in_the_first_epoch_is_an_error(monkeypatch):
+    monkeypatch.setattr(loop, "loss", lambda *_: torch.tensor(math.nan, requires_grad=True))
+    with pytest.raises(DivergedError, match="loss is nan at step 1 of 12") as caught:
+        run()
+    assert "--learning-rate" in caught.value.hint
+
+
+def test_a_rate_that_is_far_too_high():
+    with pytest.raises(DivergedError):
+        run(learning_rate=1e30, max_grad_norm=0.0)
+
+
+def test_divergence_later_keeps_the_best(monkeypatch, caplog):
+    inner, calls = loop.loss, iter(range(99))
+
+    def loss(*arguments):
+        found = inner(*arguments)
+        return found * math.inf if next(calls) == 9 else found
+
+    monkeypatch.setattr(loop, "loss", loss)
+    found, _, _ = run(validate=scripted([0.5, 0.8, 0.9]))
+    assert found.best_epoch == 2
+    assert not found.interrupted
+    assert "The adapter of epoch 2 is kept" in caplog.text
+    assert all(tensor.isfinite().all() for tensor in found.adapter.tensors)
+
+
+def test_a_validation_that_finds_no_numbers_is_divergence_too(caplog):
+    broken = DivergedError("Training diverged: no numbers.")
+    found, _, _ = run(validate=scripted([0.5, broken]))
+    assert found.best_epoch == 1
+    assert "no numbers. The adapter of epoch 1 is kept" in caplog.text
+    with pytest.raises(DivergedError, match="no numbers"):
+        run(validate=scripted([broken]))
+
+
+def test_balanced_weights_move_it_towards_the_rare_class():
+    tokens = rows(40)
+    rare = [at for at, target in enumerate(tokens.targets) if target == 1][:3]
+    common = [at for at, target in enumerate(tokens.targets) if target == 0]
+    chosen = common + rare
+    # The first token says nothing here: only the classes' shares can be learnt.
+    blank = [Encoding([0, 9, *tokens.encodings[at].ids[2:]], [0] * 7) for at in chosen]
+    few = Tokens(blank, [tokens.targets[at] for at in chosen])
+    ids = torch.tensor([encoding.ids for encoding in few.encodings])
+    batch = random_batch([7] * len(few)).__class__(ids, torch.ones_like(ids, dtype=torch.bool))
+    shares = {}
+    for weights in ("none", "balanced"):
+        found, _, _ = run(few, class_weights=weights, epochs=3, learning_rate=1e-3)
+        scores = logits(tiny_engine("bert"), batch, found.adapter)
+        shares[weights] = float(torch.softmax(scores, -1)[:, 1].mean())
+    assert shares["none"] < 0.3
+    assert shares["balanced"] > shares["none"] + 0.1
+
+
+@pytest.mark.parametrize("options", [{"gradient_checkpointing": True}, {"layers": "top:1"}])
+def test_other_ways_to_train_learn_too(options):
+    backbone = tiny_engine("bert")
+    adapter = random_adapter(backbone, labels=2, layers=options.pop("layers", "all"))
+    found, _, _ = run(adapter=adapter, backbone=backbone, epochs=8, learning_rate=1e-2, **options)
+    losses = [row["train_loss"] for row in found.history]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_checkpointing_trains_to_the_same_adapter():
+    one, other = (run(gradient_checkpointing=flag, dropout=0.2)[0] for flag in (False, True))
+    assert distance(one.adapter, other.adapter) < 1e-5
+
+
+def test_gradients_are_clipped(monkeypatch):
+    seen = []
+
+    class Spy(loop.Accelerator):
+        def clip_grad_norm_(self, parameters, norm):
+            super().clip_grad_norm_(parameters, norm)
+            grads = [parameter.grad.norm() for parameter in parameters]
+            seen.append(float(torch.stack(grads).norm()))
+
+    monkeypatch.setattr(loop, "Accelerator", Spy)
+    run(max_grad_norm=0.01, epochs=1)
+    assert len(seen) == 4
+    assert max(seen) <= 0.01 * 1.001
+    run(max_grad_norm=0.0, epochs=1)
+    assert len(seen) == 4
+
+
+def test_the_rate_rises_then_falls_to_nothing():
+    factor = linear_schedule(4, 20)
+    values = [factor(step) for step in range(21)]
+    assert values[:5] == [0.25, 0.5, 0.75, 1.0, 1.0]
+    assert values[4:] == sorted(values[4:], reverse=True)
+    assert values[20] == 0
+    assert linear_schedule(0, 10)(0) == 1
+    assert linear_schedule(10, 10)(10) == 0
+
+
+def test_each_epoch_says_a_line(caplog):
+    caplog.set_level(logging.INFO)
+    run(validate=scripted([0.5, 0.75]), epochs=2)
+    lines = [line for line in caplog.messages if line.startswith("epoch")]
+    assert len(lines) == 2
+    assert "epoch 2/2" in lines[1]
+    assert "75.00 %" in lines[1]
+    assert "best so far" in lines[1]

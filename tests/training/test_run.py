@@ -1,0 +1,185 @@
+"""``train``: from a file to an adapter, the same each time, and words for what cannot work."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import lora_bert
+from lora_bert.errors import ConfigError, DataError, DivergedError, OutputError
+from lora_bert.training import run as run_module
+from tests.tiny import write_backbone
+
+LEARNS = {"epochs": 12, "batch_size": 8, "learning_rate": 0.003, "dtype": "float32"}
+
+
+@pytest.fixture
+def train(tiny_backbone, reviews, tmp_path):
+    """Train on the reviews into a new directory."""
+    made = iter(range(99))
+
+    def call(data=reviews, **options):
+        usual = {"backbone": str(tiny_backbone), "epochs": 1}
+        return lora_bert.train(data, **usual | {"output": tmp_path / f"{next(made)}"} | options)
+
+    return call
+
+
+def weights(result):
+    return load_file(result.path / "adapter_model.safetensors")
+
+
+def test_it_learns_the_tiny_data(train, reviews):
+    result = train(**LEARNS)
+    assert result.accuracy >= 0.9
+    losses = [row["train_loss"] for row in result.history]
+    assert losses[-1] < 0.5 * losses[0]
+    assert lora_bert.evaluate(result.path, reviews).scores.accuracy >= 0.9
+    answers = lora_bert.load(result.path).predict(["good tasty fast", "太慢了 差"])
+    assert [answer.label for answer in answers] == ["positive", "negative"]
+
+
+def test_result(train, tiny_backbone):
+    result = train(epochs=2)
+    saved = weights(result)
+    assert result.labels == ("negative", "positive")
+    assert len(result.history) == 2
+    assert result.best_epoch in (1, 2)
+    assert result.trainable == sum(tensor.numel() for tensor in saved.values())
+    assert result.size == sum(path.stat().st_size for path in result.path.iterdir())
+    frozen = load_file(tiny_backbone / "model.safetensors")
+    encoder = sum(part.numel() for name, part in frozen.items() if "pooler" not in name)
+    assert result.total == encoder + result.trainable
+    json.dumps(result.as_dict())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_same_seed_same_bytes_other_seed_others(train, dtype):
+    one, other, third = (
+        train(dtype=dtype, dropout=0.1, seed=seed, epochs=2).path for seed in (3, 3, 4)
+    )
+    for path in one.iterdir():
+        if path.suffix != ".png":
+            assert (other / path.name).read_bytes() == path.read_bytes(), path.name
+    name = "adapter_model.safetensors"
+    assert (third / name).read_bytes() != (one / name).read_bytes()
+
+
+def test_nothing_outside_decides(train):
+    one = train()
+    torch.manual_seed(99)
+    np.random.seed(99)
+    other = train()
+    assert all(torch.equal(part, weights(other)[name]) for name, part in weights(one).items())
+
+
+def test_the_kept_epochs_figures_are_the_adapters(train, reviews):
+    result = train(**LEARNS | {"epochs": 4, "metric": "log_loss"})
+    best = min(row["log_loss"] for row in result.history)
+    assert result.history[result.best_epoch - 1]["log_loss"] == best
+    assert result.evaluations["validation"].scores.log_loss == pytest.approx(best, abs=1e-6)
+    scored = lora_bert.evaluate(result.path, reviews, part="validation")
+    assert scored.scores.log_loss == pytest.approx(best, abs=1e-6)
+
+
+def test_a_test_part_is_scored_once_at_the_end(train):
+    result = train(test_fraction=0.2)
+    assert set(result.evaluations) == {"validation", "test"}
+    said = json.loads((result.path / "lora_bert.json").read_text())
+    assert set(said["metrics"]) == {"validation", "test"}
+    assert said["data"]["rows"]["test"] == 12
+
+
+def test_ctrl_c_still_writes_an_adapter(train, monkeypatch):
+    inner = run_module.encoded_logits
+    calls = iter(range(99))
+
+    def stop_in_the_third_epoch(*arguments):
+        if next(calls) == 2:
+            raise KeyboardInterrupt
+        return inner(*arguments)
+
+    monkeypatch.setattr(run_module, "encoded_logits", stop_in_the_third_epoch)
+    result = train(epochs=9)
+    assert result.interrupted
+    assert len(result.history) == 2
+    assert result.best_epoch in (1, 2)
+    assert lora_bert.load(result.path).predict(["good"])
+
+
+@pytest.mark.parametrize("batch_size", [8, 64])
+def test_divergence_leaves_nothing_behind(batch_size, train, tmp_path):
+    # With one batch an epoch the loss is fine, and the step after it breaks the weights.
+    with pytest.raises(DivergedError) as caught:
+        train(
+            learning_rate=1e30, max_grad_norm=0.0, batch_size=batch_size, output=tmp_path / "gone"
+        )
+    assert caught.value.hint == "Lower --learning-rate."
+    assert not (tmp_path / "gone").exists()
+
+
+@pytest.mark.parametrize("model_type", ["roberta", "modernbert"])
+def test_maximum_length_is_the_backbones(model_type, train, tmp_path):
+    # RoBERTa's positions start behind its padding id: 130 of them are for 128 tokens.
+    backbone = str(write_backbone(tmp_path / "b", model_type))
+    longest = 128 if model_type == "roberta" else 130
+    said = json.loads((train(backbone=backbone).path / "lora_bert.json").read_text())
+    assert said["max_length"] == longest
+    assert train(backbone=backbone, max_length=longest)
+    with pytest.raises(ConfigError, match=f"positions for {longest} tokens"):
+        train(backbone=backbone, max_length=longest + 1)
+
+
+def test_texts_as_long_as_can_be(train, tmp_path):
+    rows = [f"{number % 2},{'good bad ' * 100}" for number in range(20)]
+    (tmp_path / "long.csv").write_text("\n".join(["label,text", *rows]))
+    for model_type in ("bert", "roberta", "distilbert", "modernbert"):
+        backbone = write_backbone(tmp_path / model_type, model_type)
+        assert train(tmp_path / "long.csv", backbone=str(backbone))
+
+
+def test_cut_texts_and_unknown_tokens_are_said(train, tmp_path, caplog):
+    rows = [f"{number % 2},{'zebra ☃ good ' * 3}" for number in range(20)]
+    (tmp_path / "odd.csv").write_text("\n".join(["label,text", *rows]), encoding="utf-8")
+    train(tmp_path / "odd.csv", max_length=8)
+    assert "100.0 % of the training texts are longer than 8 tokens" in caplog.text
+    assert "% of the tokens are unknown to the backbone 'tiny-bert'" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"rank": 0}, "--rank 0"),
+        ({"target_modules": "qwery"}, "'qwery' matches no linear layer"),
+        ({"layers": "top:9"}, "the backbone has 4 layers"),
+        ({"learning_rate": 0}, "--learning-rate"),
+        ({"epochs": 0}, "--epochs"),
+        ({"max_length": 131}, "positions for 130"),
+        ({"metric": "recall"}, "--metric"),
+        ({"learnin_rate": 1}, "Unknown option 'learnin_rate'"),
+    ],
+)
+def test_mistakes_are_found_before_the_data_are_read(options, sentence, train, tmp_path):
+    with pytest.raises(ConfigError, match=sentence):
+        train(tmp_path / "not-even-here.csv", **options)
+
+
+def test_a_label_that_training_never_saw(train, tmp_path):
+    (tmp_path / "train.csv").write_text("label,text\n" + "a,good\nb,bad\n" * 6)
+    (tmp_path / "validation.csv").write_text("label,text\na,good\nc,bad\n")
+    with pytest.raises(DataError, match="'c'"):
+        train(tmp_path)
+
+
+def test_output_that_is_taken(train, tmp_path, adapter):
+    result = train(output=tmp_path / "mine")
+    before = weights(result)
+    with pytest.raises(OutputError, match="not empty"):
+        train(output=tmp_path / "mine", seed=9)
+    assert all(torch.equal(part, before[name]) for name, part in weights(result).items())
+    again = train(output=tmp_path / "mine", seed=9, overwrite=True)
+    assert not all(torch.equal(part, before[name]) for name, part in weights(again).items())
