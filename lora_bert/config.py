@@ -198,7 +198,12 @@ class TrainConfig(_Columns, _TrainRows):
         group=_TRAINING,
     )
     learning_rate: float = option(
-        1e-3, "Peak learning rate of AdamW.", minimum=0, exclusive=True, group=_TRAINING
+        1e-3,
+        "Peak learning rate of AdamW.",
+        minimum=0,
+        maximum=1,
+        exclusive=True,
+        group=_TRAINING,
     )
     batch_size: int = option(32, "Rows per batch.", minimum=1, group=_TRAINING)
     gradient_accumulation: int = option(

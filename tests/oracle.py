@@ -58,7 +58,7 @@ def random_adapter(
         generator=generator,
     )
     for tensor in adapter.tensors:
-        tensor += torch.empty_like(tensor).normal_(0.0, 0.1, generator=generator)
+        tensor.add_(torch.empty_like(tensor).normal_(0.0, 0.1, generator=generator))
     return adapter
 
 

@@ -76,6 +76,7 @@ def test_neither_a_path_of_this_machine_nor_a_text_is_kept(tmp_path):
     lora_bert.merge(outputs["files"], outputs["merged"])
     words = [str(tmp_path), str(Path.home()), str(Path.cwd()), "secret-place", "confidential"]
     words += [text.split()[1] for text in texts]
+    words = [word for word in words if word != "/"]  # a home in some containers
     for output in outputs.values():
         for path in output.rglob("*"):
             content = path.read_bytes()

@@ -17,7 +17,8 @@ from lora_bert.backbones.tokenizer import load_tokenizer
 from lora_bert.errors import AdapterError, BackboneError
 from tests.tiny import SPECIAL, VOCABULARY, write_backbone
 
-CHINESE = "！？｡。＂＃＄％＆＇（）＊＋，－／：；＜＝＞＠［＼］＾＿｀｛｜｝～、〃《》「」『』【】〔〕–—‘’‛“”„‟…‧"
+CHINESE = "！？｡。＂＃＄％＆＇（）＊＋，－／：；＜＝＞＠［＼］＾＿｀｛｜｝～"
+CHINESE += "、〃《》「」『』【】〔〕–—‘’‛“”„‟…‧"
 TEXTS = [
     "good, tasty!!! fast...",
     "很好吃，味道太差了。。。",

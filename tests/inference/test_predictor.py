@@ -1,4 +1,4 @@
-"""``load(path).predict(texts)``: in order, the same in any batch, for adapters and merged models."""
+"""``load(path).predict(texts)``: in order, in any batch, of adapters and merged models."""
 
 from __future__ import annotations
 
