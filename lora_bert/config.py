@@ -285,7 +285,9 @@ class MergeConfig:
         metavar="NAME,…",
     )
     data: str | None = option(
-        None, "Texts for the comparison, in place of the 64 shipped ones.", metavar="FILE"
+        None,
+        "Texts for the comparison (the first 1,000), in place of the 64 shipped ones.",
+        metavar="FILE",
     )
     text_column: str | None = option(None, "Column of --data with the texts.", metavar="NAME")
     overwrite: bool = option(False, "Replace the output directory.")

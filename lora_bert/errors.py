@@ -74,12 +74,6 @@ class DivergedError(LoraBertError):
     exit_code = 1
 
 
-class StoppedError(LoraBertError):
-    """Stopped by Ctrl-C before there was anything worth keeping."""
-
-    exit_code = 130
-
-
 def nearest(word: str, known: Iterable[str]) -> str:
     """The entry of ``known`` that looks most like ``word``, or "" when none is close."""
     by_lower = {name.lower(): name for name in known}

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -37,11 +37,19 @@ def claim_output(path: Path, *, overwrite: bool = False) -> None:
     """Check, before any long work, that a directory can be written at ``path``.
 
     Raises:
-        OutputError: ``path`` is a file, a non-empty directory (unless ``overwrite``), or a place
-            where nothing can be created.
+        OutputError: ``path`` is a file, a non-empty directory (unless ``overwrite``), a directory
+            that cannot be replaced, or a place where nothing can be created.
     """
     if path.is_file():
         raise OutputError(f"Output '{path}' is a file; a directory is needed.")
+    with _sentences(path):
+        final, here = path.resolve(), Path.cwd()
+        if final in (here, *here.parents) or final.is_mount():
+            # The finished directory is renamed into its place; these cannot be moved out of it.
+            raise OutputError(
+                f"Output '{path}' is a mount point, or the current directory or one above it.",
+                hint="Name a directory inside it.",
+            )
     if path.is_dir() and any(path.iterdir()) and not overwrite:
         raise OutputError(
             f"Output directory '{path}' is not empty.",
@@ -49,9 +57,25 @@ def claim_output(path: Path, *, overwrite: bool = False) -> None:
         )
     with _sentences(path):
         # Directories above it are made only with it: a run that fails leaves none behind.
-        place = next(parent for parent in path.absolute().parents if parent.exists())
-        with tempfile.TemporaryDirectory(dir=place, prefix=f".{path.name}."):
+        place = next(parent for parent in final.parents if parent.exists())
+        with tempfile.TemporaryDirectory(dir=place, prefix=f".{final.name}."):
             pass
+
+
+def spare_inputs(output: Path, inputs: Iterable[str | Path | None]) -> None:
+    """Check that replacing ``output`` loses nothing that is read: none of ``inputs`` lies there.
+
+    Raises:
+        OutputError: One of them does.
+    """
+    final = output.resolve()
+    for source in map(Path, filter(None, inputs)):
+        found = source.resolve()
+        if found.exists() and final in (found, *found.parents):
+            raise OutputError(
+                f"Output '{output}' is or holds '{source}', which is read here.",
+                hint="Name another directory.",
+            )
 
 
 @contextmanager
@@ -59,10 +83,12 @@ def atomic_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Yield an empty directory beside ``path`` that becomes ``path`` when the block succeeds.
 
     With ``overwrite`` a directory that stands there is replaced, and only once the new one is
-    complete; without it a non-empty one is an :class:`OutputError`.
+    complete; without it a non-empty one is an :class:`OutputError`. A symbolic link stays: what it
+    leads to is replaced.
     """
     claim_output(path, overwrite=overwrite)
     with _sentences(path):
+        path = path.resolve()
         path.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
         try:
@@ -103,7 +129,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
         work = Path(name)
         try:
             yield work
-            work.chmod(0o644)
+            work.chmod(_allowed(0o666))
             work.replace(path)
         finally:
             work.unlink(missing_ok=True)
@@ -117,9 +143,16 @@ def write_json(path: Path, value: Any) -> None:
 
 def _open_up(work: Path) -> None:
     """Give a temporary directory the usual modes: made private, it would stay so for ever."""
-    work.chmod(0o755)
+    work.chmod(_allowed(0o777))
     for entry in work.rglob("*"):
-        entry.chmod(0o755 if entry.is_dir() else 0o644)
+        entry.chmod(_allowed(0o777 if entry.is_dir() else 0o666))
+
+
+def _allowed(mode: int) -> int:
+    """``mode`` less what the user's umask takes away."""
+    mask = os.umask(0o077)  # it can only be read by setting it
+    os.umask(mask)
+    return mode & ~mask
 
 
 def _swap(work: Path, path: Path) -> None:
@@ -128,8 +161,16 @@ def _swap(work: Path, path: Path) -> None:
         work.rename(path)
         return
     old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
-    path.rename(old / "was")
-    work.rename(path)
+    was = old / "was"
+    try:
+        path.rename(was)
+        work.rename(path)
+    except BaseException:
+        if was.exists() and not path.exists():
+            was.rename(path)
+        with suppress(OSError):
+            old.rmdir()
+        raise
     shutil.rmtree(old, ignore_errors=True)
 
 

@@ -1,13 +1,20 @@
-"""Directories that several processes may make at once."""
+"""Outputs appear whole, in their place, and never instead of something that is read."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from lora_bert.errors import OutputError
-from lora_bert.files import shared_directory
+from lora_bert.files import (
+    atomic_directory,
+    claim_output,
+    shared_directory,
+    spare_inputs,
+    write_json,
+)
 
 
 def has_file(path):
@@ -73,3 +80,63 @@ def test_a_refusal_of_the_system_is_said(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match=r"Cannot write '.*shared'"):
         make(tmp_path / "file" / "shared", "never")
+
+
+def test_places_that_cannot_be_replaced(tmp_path, monkeypatch):
+    here = tmp_path / "above" / "here"
+    here.mkdir(parents=True)
+    monkeypatch.chdir(here)
+    for place in (Path(), here, here.parent, Path("/")):
+        with pytest.raises(OutputError, match="the current directory or one above it"):
+            claim_output(place, overwrite=True)
+
+
+def test_inputs_are_spared(tmp_path):
+    source = tmp_path / "data" / "reviews.csv"
+    source.parent.mkdir()
+    source.touch()
+    (tmp_path / "link").symlink_to(source.parent)
+    for output in (source.parent, tmp_path, tmp_path / "link"):
+        with pytest.raises(OutputError, match="is or holds"):
+            spare_inputs(output, (None, source))
+    spare_inputs(source.parent / "run", (source, "", tmp_path / "gone"))
+
+
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "old").touch()
+    (tmp_path / "link").symlink_to("real")
+    with atomic_directory(tmp_path / "link", overwrite=True) as work:
+        (work / "new").touch()
+    assert (tmp_path / "link").is_symlink()
+    assert [path.name for path in (tmp_path / "real").iterdir()] == ["new"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "real"]
+
+
+def test_what_stood_there_comes_back_when_the_new_one_cannot_be_put(tmp_path, monkeypatch):
+    path = tmp_path / "out"
+    path.mkdir()
+    (path / "old").touch()
+    rename = Path.rename
+
+    def refused(source, target):
+        if target == path and source.name != "was":
+            raise OSError("no")
+        return rename(source, target)
+
+    monkeypatch.setattr(Path, "rename", refused)
+    with pytest.raises(OutputError), atomic_directory(path, overwrite=True) as work:
+        (work / "new").touch()
+    assert (path / "old").exists()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_modes_are_what_the_umask_allows(tmp_path):
+    before = os.umask(0o027)
+    try:
+        with atomic_directory(tmp_path / "out") as work:
+            write_json(work / "file.json", {})
+    finally:
+        os.umask(before)
+    found = [tmp_path / "out", tmp_path / "out" / "file.json"]
+    assert [path.stat().st_mode & 0o777 for path in found] == [0o750, 0o640]

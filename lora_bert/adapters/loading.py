@@ -17,7 +17,13 @@ from lora_bert.backbones.checkpoint import read_checkpoint
 from lora_bert.backbones.families import family_of, read_config
 from lora_bert.backbones.resolve import BackboneFiles, find_backbone, find_local, remember
 from lora_bert.backbones.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
-from lora_bert.errors import AdapterError, ConfigError, LoraBertError, missing
+from lora_bert.errors import (
+    AdapterError,
+    ConfigError,
+    NotFoundError,
+    UnavailableError,
+    missing,
+)
 from lora_bert.model.backbone import Backbone, build_backbone
 from lora_bert.model.branch import Adapter
 
@@ -80,6 +86,8 @@ def load_any(
         AdapterError, BackboneError: Incomplete, damaged, or made for another backbone.
     """
     if kind_of(path) == "merged":
+        if labels:
+            raise _labels_of_its_own(path)
         return _load_merged(path, dtype, device)
     stored = read_peft(path)
     described = manifest_of(path)
@@ -93,12 +101,13 @@ def load_any(
     adapter = assemble(stored, base)
     manifest = described or _guessed(stored, adapter, base, files, labels)
     if labels and described:
-        raise ConfigError(f"'{path}' has labels of its own: {', '.join(described.labels[:5])}, ….")
+        raise _labels_of_its_own(path)
     _check_labels(path, manifest, adapter, base)
     home = path if (path / "tokenizer.json").is_file() else files.path
     if described and home != path:
         raise AdapterError(f"'{path}' is not a whole adapter: it has no tokenizer.json.")
     tokenizer = load_tokenizer(home, config, max_length=manifest.max_length, error=AdapterError)
+    _check_reach(path, tokenizer, base)
     if find_local(manifest.backbone_name) is None:
         remember(replace(files, name=manifest.backbone_name))
     return Loaded(base, adapter.to(base.device), tokenizer, manifest, files, "adapter")
@@ -135,7 +144,7 @@ def backbone_name(stored: PeftAdapter, described: Manifest | None) -> str:
 def _find(name: str, revision: str | None, path: Path, *, asked: bool) -> BackboneFiles:
     try:
         return find_backbone(name, revision)
-    except LoraBertError as error:
+    except (NotFoundError, UnavailableError) as error:
         if asked:
             raise
         raise type(error)(
@@ -171,6 +180,24 @@ def _check_labels(path: Path, manifest: Manifest, adapter: Adapter, base: Backbo
             f"'{path}': the head has {outputs} outputs, but {len(manifest.labels)} labels are "
             "named."
         )
+
+
+def _check_reach(path: Path, tokenizer: TextTokenizer, base: Backbone) -> None:
+    """Check that the backbone has a row for every token and a position for every length."""
+    pieces, rows = tokenizer.core.get_vocab_size(), base.words.shape[0]
+    positions = base.family.max_length(base.config)
+    if pieces > rows or tokenizer.max_length > positions:
+        raise AdapterError(
+            f"'{path}' makes {pieces:,} kinds of tokens, up to {tokenizer.max_length:,} of a text; "
+            f"the backbone knows {rows:,} and has {positions:,} positions.",
+            hint="It was trained on another backbone: name that with --backbone.",
+        )
+
+
+def _labels_of_its_own(path: Path) -> ConfigError:
+    return ConfigError(
+        f"'{path}' has labels of its own.", hint="--labels is for adapters that plain PEFT wrote."
+    )
 
 
 def _load_merged(path: Path, dtype: torch.dtype, device: torch.device | str) -> Loaded:

@@ -93,7 +93,8 @@ def _checked(written: dict[str, Any], path: Path) -> Manifest:
         raise AdapterError(f"'{path}': 'labels' must be at least two strings.")
     if len(set(labels)) != len(labels):
         raise AdapterError(f"'{path}': 'labels' holds the same label twice.")
-    if written.get("task", TASK) != TASK:
-        raise AdapterError(f"'{path}': the task '{written['task']}' is not supported.")
+    for key, ours in (("task", TASK), ("problem_type", PROBLEM_TYPE), ("inputs", 1)):
+        if written.get(key, ours) != ours:
+            raise AdapterError(f"'{path}': {key} '{written[key]}' is not supported.")
     values = {key: value for key, value in written.items() if key in known}
     return Manifest(**{**values, "labels": tuple(labels)})

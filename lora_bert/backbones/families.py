@@ -296,13 +296,16 @@ def family_of(config: Config) -> Family:
     """The family of a backbone, by its ``model_type``.
 
     Raises:
-        BackboneError: No family we know, or one that needs code of its own.
+        BackboneError: No family we know, or one that needs code of its own, or relative positions.
     """
     model_type = str(config.get("model_type", ""))
     if "auto_map" in config and model_type not in FAMILIES:
         raise BackboneError(
             "The backbone asks to run code of its own (auto_map), which lora-bert never does."
         )
+    kind = config.get("position_embedding_type") or "absolute"
+    if kind != "absolute":
+        raise BackboneError(f"Backbones with '{kind}' positions are not supported.")
     family = FAMILIES.get(model_type)
     if family is None:
         known = ", ".join(sorted(FAMILIES))

@@ -10,12 +10,18 @@ import re
 import ssl
 import threading
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.error import HTTPError
 
 from lora_bert.backbones.embedded import EMBEDDED, unpack
-from lora_bert.errors import BackboneError, NotFoundError, UnavailableError, did_you_mean
+from lora_bert.errors import (
+    BackboneError,
+    NotFoundError,
+    OutputError,
+    UnavailableError,
+    did_you_mean,
+)
 from lora_bert.files import cache_dir, write_json
 
 log = logging.getLogger(__name__)
@@ -34,11 +40,13 @@ class BackboneFiles:
             path. Never a path of this machine.
         path: The ``transformers`` directory.
         revision: The hub's commit or tag that was asked for; None elsewhere.
+        from_hub: Whether it lies in the hub's cache, which finds it again by itself.
     """
 
     name: str
     path: Path
     revision: str | None = None
+    from_hub: bool = field(default=False, compare=False)
 
 
 def backbone_path(name: str = EMBEDDED[0], revision: str | None = None) -> Path:
@@ -63,11 +71,11 @@ def find_backbone(name: str, revision: str | None = None) -> BackboneFiles:
     if Path(name).expanduser().is_dir():
         raise BackboneError(f"'{name}' is not a backbone: it has no config.json.")
     looks_local = name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name
-    if looks_local or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
+    if looks_local or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name, re.ASCII):
         raise NotFoundError(
             f"No such backbone directory: '{name}'.", hint=did_you_mean(name, EMBEDDED)
         )
-    return BackboneFiles(name, _from_hub(name, revision), revision)
+    return BackboneFiles(name, _from_hub(name, revision), revision, from_hub=True)
 
 
 def find_local(name: str) -> BackboneFiles | None:
@@ -83,11 +91,14 @@ def find_local(name: str) -> BackboneFiles | None:
 
 def remember(backbone: BackboneFiles) -> None:
     """Note where a local backbone is, so that its adapters find it by name on this machine."""
-    if backbone.name in EMBEDDED or "/" in backbone.name or backbone.revision:
+    if backbone.name in EMBEDDED or "/" in backbone.name or backbone.revision or backbone.from_hub:
         return
     book = _book()
     if book.get(backbone.name) != str(backbone.path):
-        write_json(_book_path(), {**book, backbone.name: str(backbone.path)})
+        try:
+            write_json(_book_path(), {**book, backbone.name: str(backbone.path)})
+        except OutputError as error:
+            log.info("Where '%s' is cannot be noted: %s", backbone.name, error)
 
 
 def _book_path() -> Path:
@@ -118,6 +129,7 @@ def _from_hub(name: str, revision: str | None) -> Path:
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import (
         HfHubHTTPError,
+        HFValidationError,
         LocalEntryNotFoundError,
         RepositoryNotFoundError,
         RevisionNotFoundError,
@@ -136,6 +148,10 @@ def _from_hub(name: str, revision: str | None) -> Path:
             return path
     except (LocalEntryNotFoundError, FileNotFoundError):
         pass
+    except HFValidationError as error:
+        raise NotFoundError(
+            f"'{name}' is neither a backbone directory nor a name that the hub could have."
+        ) from error
     if constants.HF_HUB_OFFLINE or not _reachable(constants.ENDPOINT):
         raise UnavailableError(
             f"Backbone '{name}' is neither a directory nor in the hub's cache, and the hub cannot "

@@ -150,7 +150,15 @@ def _convert(directory: Path, error: type[LoraBertError]) -> tuple[Tokenizer, di
     from transformers import AutoTokenizer
 
     log.info("Building a fast tokenizer from the vocabulary in '%s'.", directory)
-    slow = AutoTokenizer.from_pretrained(str(directory), local_files_only=True)
+    try:
+        slow = AutoTokenizer.from_pretrained(
+            str(directory), local_files_only=True, trust_remote_code=False
+        )
+    except (OSError, ValueError, ImportError) as problem:
+        reason = (str(problem).strip().splitlines() or [""])[0].rstrip(".")
+        raise error(
+            f"transformers cannot read the tokenizer in '{directory}': {reason}."
+        ) from problem
     with tempfile.TemporaryDirectory() as work:
         slow.save_pretrained(work)
         return _read(Path(work), error)

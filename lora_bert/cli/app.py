@@ -12,7 +12,7 @@ import click
 
 from lora_bert._version import __version__
 from lora_bert.cli import console
-from lora_bert.errors import ConfigError, LoraBertError, OutputError, did_you_mean
+from lora_bert.errors import ConfigError, LoraBertError, NotFoundError, OutputError, did_you_mean
 
 COMMANDS = {
     "train": "Train an adapter on labelled texts.",
@@ -114,6 +114,9 @@ def run(args: Sequence[str] | None = None) -> int:
         # The reader of our output (head, less) has seen enough; nothing is left to say to it.
         console.silence()
         return 0
+    except PermissionError as error:
+        reason = f"Cannot open '{error.filename}': {error.strerror}."
+        return console.fail(reason, "", NotFoundError.exit_code, error)
     except OSError as error:
         if error.errno not in _FULL:
             return console.bug(error)

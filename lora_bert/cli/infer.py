@@ -127,7 +127,7 @@ def _documents(texts: Sequence[str], found: Sequence[Prediction]) -> list[dict[s
 def _lines() -> Iterator[str]:
     """The lines of standard input that are not empty."""
     # UTF-8 whatever the locale says; a stray byte must not end the run.
-    stream = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="replace")
+    stream = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", errors="replace")
     return (line.rstrip("\r\n") for line in stream if line.strip())
 
 

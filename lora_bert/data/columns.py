@@ -40,12 +40,12 @@ def find_columns(
         columns: The names that are there.
         text: The text column, or ``None`` to find it by its name (case does not matter).
         label: The same for the label column.
-        need_label: Whether a table without a label column is an error.
+        need_label: Whether a label column is looked for, and its absence an error.
         source: How to name the table in messages.
 
     Returns:
         The two names as they stand in ``columns``; the label is ``None`` where none is needed and
-        none is found.
+        none is named.
 
     Raises:
         DataError: A column is not there, or none or several could be meant.
@@ -60,12 +60,12 @@ def find_columns(
         text_column = _by_name(TEXT_NAMES, free, "text", source)
         if text_column is None:
             raise _none_found("text", columns, source)
-    if label_column is None:
+    if label_column is None and need_label:
         free = [name for name in columns if name != text_column]
         label_column = _by_name(LABEL_NAMES, free, "label", source)
-        if label_column is None and need_label:
+        if label_column is None:
             raise _none_found("label", columns, source)
-    _say(text_column, label_column if need_label else None, text=text, label=label)
+    _say(text_column, label_column, text=text, label=label)
     return text_column, label_column
 
 

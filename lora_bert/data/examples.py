@@ -79,7 +79,7 @@ def examples_from(
     )
     texts = table.values[text_name]
     labels = None
-    if label_name is not None and (need_labels or label_column is not None):
+    if label_name is not None:
         labels = [label.strip() for label in table.values[label_name]]
     with_text = [at for at, text in enumerate(texts) if text.strip()]
     kept = [at for at in with_text if labels is None or labels[at]]

@@ -14,6 +14,7 @@ import numpy as np
 from lora_bert.adapters.manifest import Manifest
 from lora_bert.adapters.saving import RUN
 from lora_bert.config import EvaluateConfig, TrainConfig, parse_label_names, parse_names
+from lora_bert.data import named
 from lora_bert.data.asked import data_options, read_options
 from lora_bert.data.examples import Examples
 from lora_bert.data.sources import DataOptions, load_rows, load_splits
@@ -23,7 +24,7 @@ from lora_bert.evaluation.metrics import Floats
 from lora_bert.evaluation.plots import confusion_png
 from lora_bert.evaluation.result import Evaluation, judge
 from lora_bert.evaluation.wrong_rows import write_wrong_rows
-from lora_bert.files import atomic_directory, claim_output
+from lora_bert.files import atomic_directory, claim_output, spare_inputs
 from lora_bert.inference.predictor import Predictor, load
 from lora_bert.options import build, read_yaml
 from lora_bert.tasks.classification import LabelCodec
@@ -45,8 +46,8 @@ def evaluate(path: str | Path, data: str | Path | None = None, **options: Any) -
         AdapterError: It is incomplete, damaged, or made for another backbone.
 
     Example:
-        >>> evaluate("adapters/waimai", "waimai").scores.accuracy  # doctest: +SKIP
-        0.93
+        >>> evaluate("adapters/waimai").scores.accuracy  # doctest: +SKIP
+        0.902
     """
     return run(build(EvaluateConfig, {"path": path, "data": data, **options}))
 
@@ -55,6 +56,8 @@ def run(config: EvaluateConfig) -> Evaluation:
     """As :func:`evaluate`, of a checked configuration."""
     if config.output:
         claim_output(Path(config.output), overwrite=config.overwrite)
+    if config.train and not config.baseline:
+        raise ConfigError("--train names the rows for --baseline, which is not asked for.")
     predictor = load(
         config.path,
         backbone=config.backbone,
@@ -63,6 +66,9 @@ def run(config: EvaluateConfig) -> Evaluation:
         dtype=config.dtype,
         batch_size=config.batch_size,
     )
+    if config.output:
+        files = [name for name in (config.data, config.train) if name not in named.NAMED]
+        spare_inputs(Path(config.output), (config.path, predictor.loaded.files.path, *files))
     manifest = predictor.loaded.manifest
     rows = _rows(config, manifest)
     codec = LabelCodec(predictor.labels)
@@ -77,10 +83,10 @@ def run(config: EvaluateConfig) -> Evaluation:
 
 def _rows(config: EvaluateConfig, manifest: Manifest) -> Examples:
     """The rows to score."""
-    if config.data is None:
-        part = None if config.part == "auto" else config.part
-        return _own(config, part or ("test" if "test" in manifest.metrics else "validation"))
     part = None if config.part == "auto" else config.part
+    if config.data is None:
+        wanted = part or ("test" if "test" in manifest.metrics else "validation")
+        return _own(config, manifest, wanted)
     rows, _, digest = load_rows(config.data, options=_options(config, manifest), part=part)
     if part is None and digest == manifest.data.get("sha256"):
         log.warning(
@@ -93,7 +99,7 @@ def _rows(config: EvaluateConfig, manifest: Manifest) -> Examples:
 
 def _options(config: EvaluateConfig, manifest: Manifest) -> DataOptions:
     """Reading as told; renaming labels and splitting as the adapter's training did."""
-    own = _training(config, manifest, needed=False)
+    own = _training(config, needed=False)
     base = data_options(own) if own else DataOptions()
     names = {**manifest.label_names, **parse_label_names(config.label_names)}
     return replace(
@@ -102,10 +108,11 @@ def _options(config: EvaluateConfig, manifest: Manifest) -> DataOptions:
         label_column=config.label_column,
         label_names=names,
         read=read_options(config),
+        limit=None if config.part == "auto" else base.limit,
     )
 
 
-def _training(config: EvaluateConfig, manifest: Manifest, *, needed: bool) -> TrainConfig | None:
+def _training(config: EvaluateConfig, *, needed: bool) -> TrainConfig | None:
     """How the adapter was trained, from its ``run.yaml``."""
     path = Path(config.path) / RUN
     if path.is_file():
@@ -119,9 +126,9 @@ def _training(config: EvaluateConfig, manifest: Manifest, *, needed: bool) -> Tr
     return None
 
 
-def _own(config: EvaluateConfig, part: str) -> Examples:
+def _own(config: EvaluateConfig, manifest: Manifest, part: str) -> Examples:
     """One part of the rows the adapter's own training used."""
-    own = _training(config, Manifest((), 0, {}), needed=True)
+    own = _training(config, needed=True)
     assert own is not None
     try:
         splits = load_splits(
@@ -137,7 +144,14 @@ def _own(config: EvaluateConfig, part: str) -> Examples:
     rows: Examples | None = getattr(splits, part)
     if rows is None:
         raise ConfigError(f"--part {part}: the adapter's training had no such rows.")
-    log.info("Scoring the %s rows of '%s'.", part, splits.name)
+    if part != "train" and splits.sha256 != manifest.data.get("sha256"):
+        log.warning(
+            "'%s' has changed since the adapter was trained on it: rows it was trained on may be "
+            "among the %s rows now.",
+            splits.name,
+            part,
+        )
+    log.info("Using the %s rows of '%s'.", part, splits.name)
     return rows
 
 
@@ -145,7 +159,7 @@ def _baseline(config: EvaluateConfig, manifest: Manifest, rows: Examples) -> Bas
     if config.train:
         train, _, _ = load_rows(config.train, options=_options(config, manifest), part=None)
     else:
-        train = _own(config, "train")
+        train = _own(config, manifest, "train")
     log.info("Training TF-IDF + linear SVM on %d rows.", len(train))
     return tfidf_baseline(train.texts, train.labels, rows.texts, rows.labels)
 

@@ -17,7 +17,7 @@ from lora_bert.config import MergeConfig, parse_names
 from lora_bert.data.examples import examples_from
 from lora_bert.data.tables import read_table
 from lora_bert.errors import AdapterError, ConfigError, OutputError
-from lora_bert.files import atomic_directory, claim_output
+from lora_bert.files import atomic_directory, claim_output, spare_inputs
 from lora_bert.inference.predictor import Predictor
 from lora_bert.options import build
 
@@ -72,8 +72,7 @@ def run(config: MergeConfig) -> MergeResult:
         )
     claim_output(output, overwrite=config.overwrite)
     before = load_any(source, backbone=config.backbone, labels=parse_names(config.labels))
-    if resolved == before.files.path.resolve():
-        raise OutputError(f"OUT '{output}' is the backbone.", hint="Name another directory.")
+    spare_inputs(output, (before.files.path, config.data))
     texts = _texts(config)
     with atomic_directory(output, overwrite=config.overwrite) as work:
         write_merged(work, before)

@@ -11,6 +11,7 @@ import torch
 
 from lora_bert.adapters.loading import Loaded, load_any
 from lora_bert.backbones.tokenizer import Encoding, TextTokenizer
+from lora_bert.errors import ConfigError
 from lora_bert.inference.batching import by_length, collate
 from lora_bert.model.backbone import Backbone
 from lora_bert.model.branch import Adapter, logits
@@ -78,6 +79,7 @@ def load(
         batch_size: Texts computed at once.
 
     Raises:
+        ConfigError: A device, precision or batch size that makes no sense.
         NotFoundError: No such directory, or the backbone is not to be found.
         AdapterError: Incomplete, damaged, or made for another backbone.
 
@@ -85,6 +87,8 @@ def load(
         >>> load("adapters/waimai").predict(["很好吃"])[0].label  # doctest: +SKIP
         'positive'
     """
+    if batch_size < 1:
+        raise ConfigError(f"batch_size: {batch_size} is too small (at least 1).")
     where = pick_device(device)
     loaded = load_any(
         Path(path), backbone=backbone, labels=labels, device=where, dtype=pick_dtype(dtype, where)

@@ -61,12 +61,26 @@ class Delimited:
 
     def write(self, piece: Table, added: Columns) -> None:
         """Write the rows, before the first ones the header."""
-        writer = csv.writer(self.stream, delimiter=self.delimiter, lineterminator="\n")
+        # Only where rows end in CR LF does every Python's csv quote a lone CR, which, left bare,
+        # ends the row for readers.
+        writer = csv.writer(
+            _LineFeeds(self.stream), delimiter=self.delimiter, lineterminator="\r\n"
+        )
         if not self.started:
             writer.writerow([*piece.columns, *added])
             self.started = True
         kept = [piece.values[name] for name in piece.columns]
         writer.writerows(zip(*kept, *added.values(), strict=True))
+
+
+@dataclass(frozen=True)
+class _LineFeeds:
+    """Takes rows that end in CR LF and ends them with a line feed."""
+
+    stream: IO[str]
+
+    def write(self, row: str) -> int:
+        return self.stream.write(row.removesuffix("\r\n") + "\n")
 
 
 @dataclass

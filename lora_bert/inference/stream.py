@@ -99,13 +99,10 @@ def _pieces(
 
 
 def _answers(predictor: Predictor, texts: Sequence[str], names: Sequence[str]) -> Columns:
-    found = predictor.predict(texts)
-    columns: list[Sequence[object]] = [
-        [answer.label for answer in found],
-        [answer.score for answer in found],
-    ]
-    scores = [[answer.scores[label] for answer in found] for label in predictor.labels]
-    return dict(zip(names, [*columns, *scores], strict=True))
+    found = predictor.probabilities(texts)
+    best = [predictor.labels[index] for index in found.argmax(axis=1)]
+    columns = [best, found.max(axis=1).tolist(), *found.T.tolist()]
+    return dict(zip(names, columns, strict=True))
 
 
 def _free_names(taken: Sequence[str], labels: Sequence[str]) -> list[str]:

@@ -18,7 +18,7 @@ class TrainResult:
         path: The adapter's directory.
         labels: In the order of the scores.
         evaluations: By part: ``validation``, and ``test`` where there is one; in float32, as
-            ``evaluate`` scores.
+            ``evaluate`` scores; without those that Ctrl-C cut short.
         history: A dict an epoch: epoch, train_loss, seconds and the validation figures.
         best_epoch: The epoch that was kept, from 1; 0 when stopped before the first one ended.
         trainable: Trained parameters; ``total``: those and the frozen ones.

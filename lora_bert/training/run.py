@@ -17,13 +17,14 @@ from lora_bert.backbones.families import Family, family_of, read_config
 from lora_bert.backbones.resolve import find_backbone, remember
 from lora_bert.backbones.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
 from lora_bert.config import TrainConfig
+from lora_bert.data import named
 from lora_bert.data.asked import data_options
 from lora_bert.data.checks import warn_about
 from lora_bert.data.sources import load_splits
 from lora_bert.errors import ConfigError, DivergedError
 from lora_bert.evaluation.metrics import score
 from lora_bert.evaluation.result import Evaluation, judge
-from lora_bert.files import claim_output
+from lora_bert.files import claim_output, spare_inputs
 from lora_bert.inference.predictor import encoded_logits
 from lora_bert.model.backbone import Backbone, load_backbone
 from lora_bert.model.branch import Adapter
@@ -38,8 +39,6 @@ from lora_bert.training.result import TrainResult
 from lora_bert.training.tokens import Tokens, check_texts_left, tokenise, warn_of_tokens
 
 log = logging.getLogger(__name__)
-
-DEFAULT_DATA = "takeaway-mini"
 
 
 def train(data: str | Path | None = None, **options: Any) -> TrainResult:
@@ -73,6 +72,10 @@ def run(config: TrainConfig) -> TrainResult:
     output = Path(str(config.output))
     claim_output(output, overwrite=config.overwrite)
     files = find_backbone(config.backbone, config.revision)
+    if config.revision and not files.from_hub:
+        log.warning("'%s' is not from the hub: --revision counts for nothing.", config.backbone)
+    data = None if config.data in named.NAMED else config.data
+    spare_inputs(output, (files.path, data, config.train, config.validation, config.test))
     facts = read_config(files.path)
     family = family_of(facts)
     _check(config, family, facts)
@@ -99,11 +102,15 @@ def run(config: TrainConfig) -> TrainResult:
     exact = backbone
     if backbone.dtype != torch.float32:
         exact = load_backbone(files.path, device=device)
-    evaluations = {
-        part: _evaluate(exact, adapter, tokenizer, found, codec, config.batch_size)
-        for part, found in tokens.items()
-        if part != "train"
-    }
+    evaluations: dict[str, Evaluation] = {}
+    try:
+        for part in [part for part in tokens if part != "train"]:
+            evaluations[part] = _evaluate(
+                exact, adapter, tokenizer, tokens[part], codec, config.batch_size
+            )
+    except KeyboardInterrupt:
+        fitted.interrupted = True
+        log.warning("Stopped by Ctrl-C while scoring: the adapter is kept, not all of its scores.")
     record(Run(config, files, family, facts, splits, codec, tokenizer), fitted, evaluations, output)
     remember(files)
     return TrainResult(
@@ -122,10 +129,10 @@ def run(config: TrainConfig) -> TrainResult:
 
 def _resolve(config: TrainConfig) -> TrainConfig:
     """Fill in what depends on other options or on the machine."""
-    if config.data is None and config.train is None:
-        config = replace(config, data=DEFAULT_DATA)
-        log.info("No --data: training on the small data set '%s' that ships here.", DEFAULT_DATA)
-    name = PurePath(config.data or str(config.train)).name.split(".")[0] or "adapter"
+    if not any((config.data, config.train, config.validation, config.test)):
+        config = replace(config, data=named.DEFAULT)
+        log.info("No --data: training on the small data set '%s' that ships here.", named.DEFAULT)
+    name = PurePath(config.data or config.train or "").name.split(".")[0] or "adapter"
     dtype = pick_dtype(config.dtype, pick_device(config.device))
     return replace(
         config,

@@ -38,7 +38,7 @@ def test_without_data_it_scores_what_training_held_out(
     outcome = cli("evaluate", adapter, "--json")
     trained = json.loads((adapter / "lora_bert.json").read_text())["metrics"]["validation"]
     assert {key: outcome.document[key] for key in trained} == trained
-    assert "Scoring the validation rows of 'reviews.csv'." in outcome.stderr
+    assert "Using the validation rows of 'reviews.csv'." in outcome.stderr
     assert cli("evaluate", adapter, "--part", "train", "--json").document["rows"] == 48
 
 

@@ -69,7 +69,7 @@ def test_several():
 
 def test_without_label():
     assert find(("text", "x"), need_label=False) == ("text", None)
-    assert find(("text", "label"), need_label=False) == ("text", "label")
+    assert find(("text", "label", "Label"), need_label=False) == ("text", None)
 
 
 def test_one_column_for_both():
