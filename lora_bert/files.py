@@ -69,7 +69,7 @@ def spare_inputs(output: Path, inputs: Iterable[str | Path | None]) -> None:
         OutputError: One of them does.
     """
     final = output.resolve()
-    for source in map(Path, filter(None, inputs)):
+    for source in (Path(name) for name in inputs if name):
         found = source.resolve()
         if found.exists() and final in (found, *found.parents):
             raise OutputError(

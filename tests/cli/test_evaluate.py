@@ -42,6 +42,14 @@ def test_without_data_it_scores_what_training_held_out(
     assert cli("evaluate", adapter, "--part", "train", "--json").document["rows"] == 48
 
 
+def test_data_that_changed_since_training_are_warned_of(
+    cli: Cli, adapter: Path, reviews: Path
+) -> None:
+    text = reviews.read_text(encoding="utf-8")
+    Path("reviews.csv").write_text(text + "positive,new\n", encoding="utf-8")
+    assert "warning: 'reviews.csv' has changed since" in cli("evaluate", adapter).stderr
+
+
 def test_a_part_of_named_data_is_the_one_training_split_off(
     cli: Cli, adapter: Path, reviews: Path
 ) -> None:

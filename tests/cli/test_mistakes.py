@@ -184,7 +184,11 @@ def test_max_length_over_the_backbones_positions(train: Mistake, reviews: Path) 
         (["--learning-rate", "fast"], ["'--learning-rate'", "'fast' is not a valid float"]),
         (["--learning-rate", "nan"], ["--learning-rate: nan is not a finite number"]),
         (["--learning-rate", "inf"], ["--learning-rate: inf is not a finite number"]),
-        (["--learning-rate", "0"], ["--learning-rate: 0 is too small (more than 0)"]),
+        (
+            ["--learning-rate", "0"],
+            ["--learning-rate: 0 is too small (more than 0 and less than 1)"],
+        ),
+        (["--learning-rate", "1e3"], ["--learning-rate: 1000 is too large"]),
         (["--epochs", "0"], ["--epochs: 0 is too small (at least 1)"]),
         (["--dropout", "1"], ["--dropout: 1 is too large (at least 0 and at most 0.99)"]),
         (["--validation-fraction", "1"], ["--validation-fraction: 1 is too large"]),
@@ -264,9 +268,9 @@ def test_no_gpu(train: Mistake, reviews: Path, monkeypatch: pytest.MonkeyPatch) 
     train(UNAVAILABLE, "--data", reviews, "--device", "cuda", says=says)
 
 
-def test_a_learning_rate_that_diverges(train: Mistake, reviews: Path) -> None:
+def test_a_training_that_diverges(train: Mistake, reviews: Path) -> None:
     says = ["diverged", "Lower --learning-rate"]
-    train(1, "--data", reviews, "--learning-rate", 1e30, "--max-grad-norm", 0, says=says)
+    train(1, "--data", reviews, "--weight-decay", 1e300, says=says)
 
 
 # Output
@@ -288,6 +292,22 @@ def test_output_directory_not_empty(
     train(OUTPUT, "--data", reviews, says=says)
     mistake(OUTPUT, "merge", adapter, "out", says=says)
     mistake(OUTPUT, "evaluate", adapter, "--data", reviews, "--output", "out", says=says)
+
+
+def test_output_that_holds_what_is_read(
+    train: Mistake, mistake: Mistake, own_adapter: Path, own_backbone: Path
+) -> None:
+    Path("data").mkdir()
+    reviews = rows("data/reviews.csv", *["a,good", "b,bad"] * 10)
+    for output, words in (
+        ("data", ("--data", "data/reviews.csv")),
+        ("backbone", ("--data", reviews, "--backbone", own_backbone)),
+    ):
+        train(OUTPUT, *words, "--output", output, "--overwrite", says=["is or holds", "read here"])
+    words = ("evaluate", "adapter", "--data", reviews, "--overwrite", "--output")
+    mistake(OUTPUT, *words, own_adapter, says=["is or holds 'adapter'"])
+    mistake(OUTPUT, *words, "data", says=["is or holds 'data/reviews.csv'"])
+    mistake(OUTPUT, *words, ".", says=["'.' is a mount point, or the current directory"])
 
 
 def test_output_is_a_file(

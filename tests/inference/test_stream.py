@@ -15,7 +15,7 @@ from lora_bert.inference import stream
 from lora_bert.inference.stream import predict_file
 
 ADDED = ["prediction", "score", "prob_negative", "prob_positive"]
-TEXTS = ["good, tasty", 'he said "bad"', "太慢了\n差", "", "NA"]
+TEXTS = ["good, tasty", 'he said "bad"', "太慢了\n差", "", "NA", "slow\rcold"]
 
 
 @pytest.fixture(scope="module")
