@@ -15,6 +15,7 @@ from lora_bert.adapters.manifest import MANIFEST, Manifest, read_manifest
 from lora_bert.adapters.peft_format import CONFIG, WEIGHTS, PeftAdapter, assemble, read_peft
 from lora_bert.backbones.checkpoint import read_checkpoint
 from lora_bert.backbones.families import family_of, read_config
+from lora_bert.backbones.fingerprint import fingerprint
 from lora_bert.backbones.resolve import BackboneFiles, find_backbone, find_local, remember
 from lora_bert.backbones.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
 from lora_bert.errors import (
@@ -95,10 +96,12 @@ def load_any(
     revision = None if backbone else stored.config.get("revision")
     files = _find(name, revision, path, asked=backbone is not None)
     config = read_config(files.path)
-    base = build_backbone(
-        read_checkpoint(files.path, family_of(config)), config, dtype=dtype, device=device
-    )
+    family = family_of(config)
+    weights = read_checkpoint(files.path, family)
+    base = build_backbone(weights, config, dtype=dtype, device=device)
     adapter = assemble(stored, base)
+    if described:
+        _check_backbone(path, described, files, fingerprint(weights, config, family))
     manifest = described or _guessed(stored, adapter, base, files, labels)
     if labels and described:
         raise _labels_of_its_own(path)
@@ -173,6 +176,18 @@ def _guessed(
     return Manifest(named, length, {"name": files.name, "revision": files.revision})
 
 
+def _check_backbone(path: Path, manifest: Manifest, files: BackboneFiles, found: str) -> None:
+    """Equal shapes are not enough: on other weights an adapter's answers mean nothing."""
+    needed = manifest.backbone.get("fingerprint")
+    if needed and needed != found:
+        raise AdapterError(
+            f"'{path}' was trained on another backbone than '{files.path}': it needs "
+            f"'{manifest.backbone_name}' with fingerprint {needed[:12]}…, this one has "
+            f"{found[:12]}….",
+            hint="Name the right one with --backbone.",
+        )
+
+
 def _check_labels(path: Path, manifest: Manifest, adapter: Adapter, base: Backbone) -> None:
     outputs = adapter.head[f"{base.family.head.output}.weight"].shape[0]
     if outputs != len(manifest.labels):
@@ -225,6 +240,9 @@ def _merged_manifest(path: Path, config: dict[str, object], positions: int) -> M
         raise AdapterError(f"'{path / 'config.json'}' names no labels (id2label).")
     labels = tuple(str(names[key]) for key in sorted(names, key=int))
     settings = path / "tokenizer_config.json"
-    written = json.loads(settings.read_text(encoding="utf-8")) if settings.is_file() else {}
+    try:
+        written = json.loads(settings.read_text(encoding="utf-8")) if settings.is_file() else {}
+    except ValueError as error:
+        raise AdapterError(f"'{settings}' is not valid JSON: {error}.") from error
     length = min(int(written.get("model_max_length") or positions), positions)
     return Manifest(labels, length, {"name": path.name})

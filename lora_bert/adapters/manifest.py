@@ -23,7 +23,7 @@ class Manifest:
     Attributes:
         labels: In the order of the head's outputs.
         max_length: Tokens kept of a text.
-        backbone: ``name`` (portable), ``revision`` and ``model_type``.
+        backbone: ``name`` (portable), ``revision``, ``model_type`` and ``fingerprint``.
         label_names: Raw label -> label, as ``--label-names`` renamed them.
         clean: Whether the saved tokenizer cleans texts.
         data: Name, hash and row counts of what it was trained on.

@@ -39,7 +39,7 @@ class BackboneFiles:
         name: How adapters refer to it: the embedded name, the hub id, or the last part of a local
             path. Never a path of this machine.
         path: The ``transformers`` directory.
-        revision: The hub's commit or tag that was asked for; None elsewhere.
+        revision: The hub's commit; None elsewhere.
         from_hub: Whether it lies in the hub's cache, which finds it again by itself.
     """
 
@@ -75,7 +75,10 @@ def find_backbone(name: str, revision: str | None = None) -> BackboneFiles:
         raise NotFoundError(
             f"No such backbone directory: '{name}'.", hint=did_you_mean(name, EMBEDDED)
         )
-    return BackboneFiles(name, _from_hub(name, revision), revision, from_hub=True)
+    snapshot = _from_hub(name, revision)
+    # The hub's cache calls a snapshot by its commit: a branch may have moved by tomorrow.
+    commit = snapshot.name if snapshot.parent.name == "snapshots" else revision
+    return BackboneFiles(name, snapshot, commit, from_hub=True)
 
 
 def find_local(name: str) -> BackboneFiles | None:
@@ -173,8 +176,6 @@ def _from_hub(name: str, revision: str | None) -> Path:
 
 def _reachable(endpoint: str) -> bool:
     """Whether the hub answers within seconds; its own client would try for a minute."""
-    if os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy"):
-        return True
     answered = threading.Event()
 
     def ask() -> None:

@@ -28,6 +28,7 @@ EXAMPLES = """\
   lora-bert infer --adapter runs/reviews          (asks for texts on a terminal)"""
 
 LINES_AT_ONCE = 256
+_BLANKS = str.maketrans("\t\r\n", "   ")
 
 
 @declare("infer", InferConfig, examples=EXAMPLES)
@@ -62,7 +63,8 @@ def command(config: InferConfig, as_json: bool) -> None:
     source = _asked() if asking else config.texts or _lines()
     for texts in _chunks(source, 1 if asking else LINES_AT_ONCE):
         for text, answer in zip(texts, predictor.predict(texts), strict=True):
-            click.echo(f"{answer.label}\t{answer.score:.4f}\t{text}")
+            # One line a text, whatever stands in it.
+            click.echo(f"{answer.label}\t{answer.score:.4f}\t{text.translate(_BLANKS)}")
 
 
 def _path(config: InferConfig) -> str:

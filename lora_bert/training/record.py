@@ -32,6 +32,7 @@ class Run:
     files: BackboneFiles
     family: Family
     facts: Mapping[str, Any]
+    fingerprint: str
     splits: Splits
     codec: LabelCodec
     tokenizer: TextTokenizer
@@ -58,6 +59,7 @@ def record(this: Run, fitted: Fit, evaluations: Mapping[str, Evaluation], output
         "name": this.files.name,
         "revision": this.files.revision,
         "model_type": this.family.model_type,
+        "fingerprint": this.fingerprint,
     }
     counts = {part: len(examples) for part, examples in parts_of(this.splits).items()}
     manifest = Manifest(

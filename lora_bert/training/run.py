@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from lora_bert.backbones.checkpoint import read_checkpoint
 from lora_bert.backbones.families import Family, family_of, read_config
+from lora_bert.backbones.fingerprint import fingerprint
 from lora_bert.backbones.resolve import find_backbone, remember
 from lora_bert.backbones.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
 from lora_bert.config import TrainConfig
@@ -26,7 +28,7 @@ from lora_bert.evaluation.metrics import score
 from lora_bert.evaluation.result import Evaluation, judge
 from lora_bert.files import claim_output, spare_inputs
 from lora_bert.inference.predictor import encoded_logits
-from lora_bert.model.backbone import Backbone, load_backbone
+from lora_bert.model.backbone import Backbone, build_backbone
 from lora_bert.model.branch import Adapter
 from lora_bert.model.device import pick_device, pick_dtype
 from lora_bert.model.initial import new_adapter
@@ -97,11 +99,13 @@ def run(config: TrainConfig) -> TrainResult:
     warn_of_tokens(tokens["train"], tokenizer, files.name)
 
     device = pick_device(config.device)
-    backbone = load_backbone(files.path, dtype=pick_dtype(config.dtype, device), device=device)
+    weights = read_checkpoint(files.path, family)
+    dtype = pick_dtype(config.dtype, device)
+    backbone = build_backbone(weights, facts, dtype=dtype, device=device)
     fitted, adapter = _fit(config, epochs, backbone, codec, tokens, tokenizer)
     exact = backbone
     if backbone.dtype != torch.float32:
-        exact = load_backbone(files.path, device=device)
+        exact = build_backbone(weights, facts, device=device)
     evaluations: dict[str, Evaluation] = {}
     try:
         for part in [part for part in tokens if part != "train"]:
@@ -111,7 +115,9 @@ def run(config: TrainConfig) -> TrainResult:
     except KeyboardInterrupt:
         fitted.interrupted = True
         log.warning("Stopped by Ctrl-C while scoring: the adapter is kept, not all of its scores.")
-    record(Run(config, files, family, facts, splits, codec, tokenizer), fitted, evaluations, output)
+    identity = fingerprint(weights, facts, family)
+    this = Run(config, files, family, facts, identity, splits, codec, tokenizer)
+    record(this, fitted, evaluations, output)
     remember(files)
     return TrainResult(
         path=output,

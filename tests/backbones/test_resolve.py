@@ -109,13 +109,13 @@ def test_search_path(tmp_path, monkeypatch):
 
 def test_in_the_hubs_cache(tmp_path):
     snapshot = in_hub_cache(tmp_path / "hub", "org/model")
-    assert find_backbone("org/model") == BackboneFiles("org/model", snapshot)
+    assert find_backbone("org/model") == BackboneFiles("org/model", snapshot, snapshot.name)
 
 
 def test_a_revision_in_the_hubs_cache(tmp_path):
     in_hub_cache(tmp_path / "hub", "org/model")
     other = in_hub_cache(tmp_path / "hub", "org/model", "1" * 40, ref="v2")
-    assert find_backbone("org/model", "v2") == BackboneFiles("org/model", other, "v2")
+    assert find_backbone("org/model", "v2") == BackboneFiles("org/model", other, "1" * 40)
     assert find_backbone("org/model", "1" * 40).path == other
     with pytest.raises(UnavailableError):
         find_backbone("org/model", "v3")

@@ -1,0 +1,40 @@
+"""What identifies a backbone: its weights' values, whatever file, dtype or name they came in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from lora_bert.backbones.families import Config, Family
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# What changes the output but not the shape of any weight.
+_SETTINGS = ("num_attention_heads", "hidden_act", "layer_norm_eps", "max_position_embeddings")
+
+
+def fingerprint(tensors: Mapping[str, Tensor], config: Config, family: Family) -> str:
+    """SHA-256, in hexadecimal, of an encoder's tensors and of the settings shapes do not show.
+
+    Names, shapes and values (as float32) count, in the order of the names; heads, poolers and
+    buffers do not. So shards, prefixes and exact re-storage in another dtype give the same
+    fingerprint, a rounded copy another one.
+
+    Args:
+        tensors: As :func:`~lora_bert.backbones.checkpoint.read_checkpoint` gives them.
+        config: The backbone's ``config.json``.
+        family: Its family.
+    """
+    settings = {key: family.get(config, key) for key in _SETTINGS}
+    digest = hashlib.sha256(json.dumps([family.model_type, settings], sort_keys=True).encode())
+    for name in sorted(tensors):
+        inside = name.startswith(family.prefix)
+        if not inside or ".pooler." in name or name.endswith("position_ids"):
+            continue
+        tensor = tensors[name]
+        digest.update(f"{name}{list(tensor.shape)}".encode())
+        digest.update(tensor.float().contiguous().numpy().data)
+    return digest.hexdigest()
