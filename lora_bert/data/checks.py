@@ -27,19 +27,19 @@ def warn_about(splits: Splits) -> list[str]:
         DataError: The training rows have one class only.
     """
     sentences = []
-    if splits.train is not None:
-        if len(set(splits.train.labels)) == 1:
-            raise DataError(
-                f"'{splits.train.source}' has one class only, "
-                f"'{shortened(splits.train.labels[0])}': there is nothing to tell apart."
-            )
-        sentences += _small_classes(splits.train)
-        for part, examples in (("validation", splits.validation), ("test", splits.test)):
-            if examples is not None:
-                sentences += _shared_texts(splits.train, examples, part)
-    sentences += _contradictions(
-        [part for part in (splits.train, splits.validation, splits.test) if part is not None]
-    )
+    train = splits.train
+    if len(set(train.labels)) == 1:
+        raise DataError(
+            f"'{train.source}' has one class only, '{shortened(train.labels[0])}': there is "
+            "nothing to tell apart."
+        )
+    others = {"validation": splits.validation}
+    if splits.test is not None:
+        others["test"] = splits.test
+    sentences += _small_classes(train)
+    for part, examples in others.items():
+        sentences += _shared_texts(train, examples, part)
+    sentences += _contradictions([train, *others.values()])
     for sentence in sentences:
         logger.warning("%s", sentence)
     return sentences

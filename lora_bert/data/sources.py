@@ -21,18 +21,18 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Splits:
-    """The parts of a data set; those that are not there are ``None``.
+    """The parts of a data set to train on.
 
     Attributes:
         train: Rows to learn from.
         validation: Rows to choose by.
-        test: Rows to judge by.
+        test: Rows to judge by; None where there are none.
         name: The data set's name without directories.
         sha256: Over the bytes of all files read, in the order train, validation, test.
     """
 
-    train: Examples | None
-    validation: Examples | None
+    train: Examples
+    validation: Examples
     test: Examples | None
     name: str
     sha256: str
@@ -77,7 +77,6 @@ def load_splits(
     validation: str | None = None,
     test: str | None = None,
     options: DataOptions = DEFAULTS,
-    evaluate_only: bool = False,
 ) -> Splits:
     """Read a data set for training.
 
@@ -89,7 +88,6 @@ def load_splits(
             the training rows.
         test: A file of test rows.
         options: How to read and divide.
-        evaluate_only: Read what is there: training rows need not be, and nothing is split off.
 
     Raises:
         ConfigError: ``data`` and ``train`` are both given, or neither though rows to train are
@@ -98,16 +96,12 @@ def load_splits(
         DataError: A file cannot be understood, or has a label that training rows do not have.
     """
     place = _place(data, {"train": train, "validation": validation, "test": test})
-    if "train" not in place.parts and not evaluate_only:
+    if "train" not in place.parts:
         raise _no_train(data, place)
-    parts = _read(place, options)
-    if evaluate_only:
-        parts = {part: _limited(examples, options) for part, examples in parts.items()}
-    else:
-        parts = _fit_to_train(parts, options)
+    parts = _fit_to_train(_read(place, options), options)
     return Splits(
-        train=parts.get("train"),
-        validation=parts.get("validation"),
+        train=parts["train"],
+        validation=parts["validation"],
         test=parts.get("test"),
         name=place.name,
         sha256=fingerprint(place.parts.values()),

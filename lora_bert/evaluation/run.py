@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from lora_bert.config import EvaluateConfig, TrainConfig, parse_label_names, par
 from lora_bert.data import named
 from lora_bert.data.asked import data_options, read_options
 from lora_bert.data.examples import Examples
-from lora_bert.data.sources import DataOptions, load_rows, load_splits
+from lora_bert.data.sources import DataOptions, Splits, load_rows, load_splits
 from lora_bert.errors import ConfigError, NotFoundError
 from lora_bert.evaluation.baseline import Baseline, tfidf_baseline
 from lora_bert.evaluation.metrics import Floats
@@ -69,99 +70,107 @@ def run(config: EvaluateConfig) -> Evaluation:
     if config.output:
         files = [name for name in (config.data, config.train) if name not in named.NAMED]
         spare_inputs(Path(config.output), (config.path, predictor.loaded.files.path, *files))
-    manifest = predictor.loaded.manifest
-    rows = _rows(config, manifest)
+    source = _Rows(config, predictor.loaded.manifest)
+    rows = source.to_score()
     codec = LabelCodec(predictor.labels)
     true = np.asarray(codec.encode(rows.labels, rows.lines, rows.source))
     probabilities = predictor.probabilities(rows.texts)
-    baseline = _baseline(config, manifest, rows) if config.baseline else None
+    baseline = _baseline(source, rows) if config.baseline else None
     found = judge(codec.labels, probabilities, true, baseline=baseline)
     if config.output:
         _write(Path(config.output), found, rows, probabilities, predictor, config.overwrite)
     return found
 
 
-def _rows(config: EvaluateConfig, manifest: Manifest) -> Examples:
-    """The rows to score."""
-    part = None if config.part == "auto" else config.part
-    if config.data is None:
-        wanted = part or ("test" if "test" in manifest.metrics else "validation")
-        return _own(config, manifest, wanted)
-    rows, _, digest = load_rows(config.data, options=_options(config, manifest), part=part)
-    if part is None and digest == manifest.data.get("sha256"):
-        log.warning(
-            "The adapter was trained on rows of '%s': this score is too good. For rows it has not "
-            "seen, leave --data out or use --part.",
-            config.data,
+class _Rows:
+    """The rows an evaluation works with: those told, or those of the adapter's own training."""
+
+    def __init__(self, config: EvaluateConfig, manifest: Manifest) -> None:
+        self.config, self.manifest = config, manifest
+
+    def to_score(self) -> Examples:
+        """The rows to score."""
+        config = self.config
+        part = None if config.part == "auto" else config.part
+        if config.data is None:
+            return self.own(part or ("test" if "test" in self.manifest.metrics else "validation"))
+        rows, _, digest = load_rows(config.data, options=self.options, part=part)
+        if part is None and digest == self.manifest.data.get("sha256"):
+            log.warning(
+                "The adapter was trained on rows of '%s': this score is too good. For rows it has "
+                "not seen, leave --data out or use --part.",
+                config.data,
+            )
+        return rows
+
+    def to_train(self) -> Examples:
+        """The baseline's training rows."""
+        if self.config.train:
+            return load_rows(self.config.train, options=self.options)[0]
+        return self.own("train")
+
+    def own(self, part: str) -> Examples:
+        """One part of the rows the adapter's own training used."""
+        rows: Examples | None = getattr(self.own_splits, part)
+        if rows is None:
+            raise ConfigError(f"--part {part}: the adapter's training had no such rows.")
+        if part != "train" and self.own_splits.sha256 != self.manifest.data.get("sha256"):
+            log.warning(
+                "'%s' has changed since the adapter was trained on it: rows it was trained on may "
+                "be among the %s rows now.",
+                self.own_splits.name,
+                part,
+            )
+        log.info("Using the %s rows of '%s'.", part, self.own_splits.name)
+        return rows
+
+    @cached_property
+    def options(self) -> DataOptions:
+        """Reading as told; renaming labels and splitting as the adapter's training did."""
+        config = self.config
+        base = data_options(self.training) if self.training else DataOptions()
+        return replace(
+            base,
+            text_column=config.text_column,
+            label_column=config.label_column,
+            label_names={**self.manifest.label_names, **parse_label_names(config.label_names)},
+            read=read_options(config),
+            limit=None if config.part == "auto" else base.limit,
         )
-    return rows
+
+    @cached_property
+    def training(self) -> TrainConfig | None:
+        """How the adapter was trained, from its ``run.yaml``; None without one."""
+        path = Path(self.config.path) / RUN
+        return build(TrainConfig, read_yaml(path, TrainConfig)) if path.is_file() else None
+
+    @cached_property
+    def own_splits(self) -> Splits:
+        """The rows of the adapter's own training, split as they were then."""
+        own = self.training
+        if own is None:
+            raise ConfigError(
+                f"'{self.config.path}' does not say what rows it was trained on.",
+                hint="Name the rows to score with --data, and for --baseline those to train on "
+                "with --train.",
+            )
+        try:
+            return load_splits(
+                own.data, train=own.train, validation=own.validation, test=own.test,
+                options=data_options(own),
+            )  # fmt: skip
+        except NotFoundError as error:
+            raise NotFoundError(
+                f"The rows the adapter was trained on are not here: {error}",
+                hint="Run this in the directory it was trained in, or name the rows with --data "
+                "(and for --baseline with --train).",
+            ) from error
 
 
-def _options(config: EvaluateConfig, manifest: Manifest) -> DataOptions:
-    """Reading as told; renaming labels and splitting as the adapter's training did."""
-    own = _training(config, needed=False)
-    base = data_options(own) if own else DataOptions()
-    names = {**manifest.label_names, **parse_label_names(config.label_names)}
-    return replace(
-        base,
-        text_column=config.text_column,
-        label_column=config.label_column,
-        label_names=names,
-        read=read_options(config),
-        limit=None if config.part == "auto" else base.limit,
-    )
-
-
-def _training(config: EvaluateConfig, *, needed: bool) -> TrainConfig | None:
-    """How the adapter was trained, from its ``run.yaml``."""
-    path = Path(config.path) / RUN
-    if path.is_file():
-        return build(TrainConfig, read_yaml(path, TrainConfig))
-    if needed:
-        raise ConfigError(
-            f"'{config.path}' does not say what rows it was trained on.",
-            hint="Name the rows to score with --data, and for --baseline those to train on with "
-            "--train.",
-        )
-    return None
-
-
-def _own(config: EvaluateConfig, manifest: Manifest, part: str) -> Examples:
-    """One part of the rows the adapter's own training used."""
-    own = _training(config, needed=True)
-    assert own is not None
-    try:
-        splits = load_splits(
-            own.data, train=own.train, validation=own.validation, test=own.test,
-            options=data_options(own),
-        )  # fmt: skip
-    except NotFoundError as error:
-        raise NotFoundError(
-            f"The rows the adapter was trained on are not here: {error}",
-            hint="Run this in the directory it was trained in, or name the rows with --data "
-            "(and for --baseline with --train).",
-        ) from error
-    rows: Examples | None = getattr(splits, part)
-    if rows is None:
-        raise ConfigError(f"--part {part}: the adapter's training had no such rows.")
-    if part != "train" and splits.sha256 != manifest.data.get("sha256"):
-        log.warning(
-            "'%s' has changed since the adapter was trained on it: rows it was trained on may be "
-            "among the %s rows now.",
-            splits.name,
-            part,
-        )
-    log.info("Using the %s rows of '%s'.", part, splits.name)
-    return rows
-
-
-def _baseline(config: EvaluateConfig, manifest: Manifest, rows: Examples) -> Baseline:
-    if config.train:
-        train, _, _ = load_rows(config.train, options=_options(config, manifest), part=None)
-    else:
-        train = _own(config, manifest, "train")
-    log.info("Training TF-IDF + linear SVM on %d rows.", len(train))
-    return tfidf_baseline(train.texts, train.labels, rows.texts, rows.labels)
+def _baseline(rows: _Rows, scored: Examples) -> Baseline:
+    train = rows.to_train()
+    log.info("Training TF-IDF + linear SVM on %s rows.", f"{len(train):,}")
+    return tfidf_baseline(train.texts, train.labels, scored.texts, scored.labels)
 
 
 def _write(

@@ -24,7 +24,7 @@ from lora_bert.data.asked import data_options
 from lora_bert.data.checks import warn_about
 from lora_bert.data.sources import load_splits
 from lora_bert.errors import ConfigError, DivergedError
-from lora_bert.evaluation.metrics import score
+from lora_bert.evaluation.metrics import METRICS, metric, score
 from lora_bert.evaluation.result import Evaluation, judge
 from lora_bert.files import claim_output, spare_inputs
 from lora_bert.inference.predictor import encoded_logits
@@ -201,12 +201,8 @@ def _fit(
             backbone, current, tokenizer, tokens["validation"], config.batch_size
         )
         scores = score(codec.labels, found, np.asarray(tokens["validation"].targets))
-        return {
-            "accuracy": scores.accuracy,
-            "macro_f1": scores.macro_f1,
-            "log_loss": scores.log_loss,
-            "validation_loss": scores.log_loss,
-        }
+        figures = {name: metric(name, scores) for name in METRICS}
+        return figures | {"validation_loss": scores.log_loss}
 
     fitted = fit(
         backbone, adapter, tokens["train"], config, epochs=epochs,

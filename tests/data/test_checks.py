@@ -15,11 +15,12 @@ def part(rows, source="a.csv"):
     return Examples(texts, labels, tuple(range(2, len(rows) + 2)), source)
 
 
-def splits(train, validation=None, test=None):
-    return Splits(train, validation, test, "a", "0")
-
-
 CLEAN = [(f"{label}{n}", label) for label in "xy" for n in range(5)]
+UNSEEN = part([("unseen", "x")], "c.csv")
+
+
+def splits(train, validation=UNSEEN, test=None):
+    return Splits(train, validation, test, "a", "0")
 
 
 def test_nothing_to_say(caplog):
@@ -43,7 +44,7 @@ def test_texts_in_two_parts():
     assert warn_about(splits(part(CLEAN), other)) == [
         "1 of 4 validation texts (25.0%) also stands in training."
     ]
-    assert warn_about(splits(part(CLEAN), None, part(CLEAN))) == [
+    assert warn_about(splits(part(CLEAN), test=part(CLEAN))) == [
         "10 of 10 test texts (100.0%) also stand in training."
     ]
 

@@ -69,7 +69,6 @@ def test_a_directory_without_parts(tmp_path):
     write(tmp_path / "test.csv", rows_of(4))
     with pytest.raises(DataError, match="no training rows; it has 'test'"):
         load_splits(str(tmp_path))
-    assert sizes(load_splits(str(tmp_path), evaluate_only=True)) == [None, None, 4]
 
 
 def test_two_files_for_one_part(tmp_path):
@@ -86,7 +85,6 @@ def test_files_named_singly(tmp_path):
     assert sizes(splits) == [20, 4, 4]
     assert splits.name == "one.csv"
     assert sizes(load_splits(train, test=other)) == [16, 4, 4]
-    assert sizes(load_splits(None, test=other, evaluate_only=True)) == [None, None, 4]
     with pytest.raises(ConfigError, match="--data and --train"):
         load_splits(train, train=train)
     with pytest.raises(ConfigError, match="no training rows"):
