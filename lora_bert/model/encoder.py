@@ -66,7 +66,12 @@ class Pass:
 
     def linear(self, x: Tensor, linear: Linear) -> Tensor:
         """A linear layer with whatever the adapter changes in it."""
-        return adapted(x, linear, self.factors.get(linear.name), self.dropout)
+        return self.linears(x, linear)[0]
+
+    def linears(self, x: Tensor, *linears: Linear) -> tuple[Tensor, ...]:
+        """Layers that read the same ``x``, together: cheaper than one by one."""
+        factors = [self.factors.get(linear.name) for linear in linears]
+        return adapted(x, linears, factors, self.dropout)
 
 
 def activation(name: str) -> Activation:
@@ -143,9 +148,8 @@ def _attend(backbone: Backbone, layer: Layer, x: Tensor, shared: Pass) -> Tensor
     if "query_key_value" in layer.linears:
         projected = shared.linear(x, layer.linears["query_key_value"]).chunk(3, dim=-1)
     else:
-        projected = tuple(
-            shared.linear(x, layer.linears[slot]) for slot in ("query", "key", "value")
-        )
+        slots = ("query", "key", "value")
+        projected = shared.linears(x, *(layer.linears[slot] for slot in slots))
     query, key, value = (
         part.view(rows, length, backbone.heads, width // backbone.heads).transpose(1, 2)
         for part in projected
