@@ -24,6 +24,8 @@ class LoraBertError(Exception):
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+        if hint:
+            self.add_note(hint)  # so that a traceback shows it too
 
 
 class ConfigError(LoraBertError):

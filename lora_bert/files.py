@@ -18,6 +18,9 @@ from typing import Any
 
 from lora_bert.errors import OutputError
 
+# One of these stands in every directory we write, and in every model.
+_OURS = ("adapter_config.json", "lora_bert.json", "config.json", "evaluation.json")
+
 
 def cache_dir() -> Path:
     """The user's cache directory: ``$LORA_BERT_CACHE``, else ``$XDG_CACHE_HOME/lora-bert``."""
@@ -50,11 +53,18 @@ def claim_output(path: Path, *, overwrite: bool = False) -> None:
                 f"Output '{path}' is a mount point, or the current directory or one above it.",
                 hint="Name a directory inside it.",
             )
-    if path.is_dir() and any(path.iterdir()) and not overwrite:
-        raise OutputError(
-            f"Output directory '{path}' is not empty.",
-            hint="Choose another one, or replace it with --overwrite.",
-        )
+    if path.is_dir() and any(path.iterdir()):
+        if not overwrite:
+            raise OutputError(
+                f"Output directory '{path}' is not empty.",
+                hint="Choose another one, or replace it with --overwrite.",
+            )
+        if not any((path / name).is_file() for name in _OURS):
+            raise OutputError(
+                f"Output directory '{path}' holds something else than an adapter, a model or an "
+                "evaluation: --overwrite does not replace that.",
+                hint="Name another directory, or empty it yourself.",
+            )
     with _sentences(path):
         # Directories above it are made only with it: a run that fails leaves none behind.
         place = next(parent for parent in final.parents if parent.exists())

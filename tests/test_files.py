@@ -104,7 +104,7 @@ def test_inputs_are_spared(tmp_path):
 
 def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path):
     (tmp_path / "real").mkdir()
-    (tmp_path / "real" / "old").touch()
+    (tmp_path / "real" / "config.json").touch()
     (tmp_path / "link").symlink_to("real")
     with atomic_directory(tmp_path / "link", overwrite=True) as work:
         (work / "new").touch()

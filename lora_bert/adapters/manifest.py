@@ -26,7 +26,7 @@ class Manifest:
         backbone: ``name`` (portable), ``revision``, ``model_type`` and ``fingerprint``.
         label_names: Raw label -> label, as ``--label-names`` renamed them.
         clean: Whether the saved tokenizer cleans texts.
-        data: Name, hash and row counts of what it was trained on.
+        data: Name, hash, row counts and columns of what it was trained on.
         metrics: On the validation rows, with the interval.
         versions: Of the libraries that made it.
         inputs: Texts per row.
@@ -44,6 +44,11 @@ class Manifest:
     problem_type: str = PROBLEM_TYPE
     inputs: int = 1
     schema_version: int = SCHEMA
+
+    def column(self, kind: str) -> str | None:
+        """What the training rows called their column of ``text`` or ``label``, if that is known."""
+        columns = self.data.get("columns")
+        return columns.get(kind) if isinstance(columns, dict) else None
 
     @property
     def backbone_name(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from lora_bert.inference.predictor import Predictor
     from lora_bert.tasks.classification import Prediction
 
+log = logging.getLogger(__name__)
+
 EXAMPLES = """\
   lora-bert infer --adapter adapters/waimai "很快，好吃" "等了两个小时"
   lora-bert infer --model out/ < lines.txt
@@ -28,6 +31,7 @@ EXAMPLES = """\
   lora-bert infer --adapter runs/reviews          (asks for texts on a terminal)"""
 
 LINES_AT_ONCE = 256
+_DATA_FILES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".parquet")
 _BLANKS = str.maketrans("\t\r\n", "   ")
 
 
@@ -54,6 +58,7 @@ def command(config: InferConfig, as_json: bool) -> None:
             "There is nothing to classify: neither texts nor --input.",
             hint='lora-bert infer --adapter DIR "a text"',
         )
+    _warn_of_files(config.texts)
     predictor = _load(config, path)
     if as_json:
         texts = list(config.texts or _lines())
@@ -65,6 +70,12 @@ def command(config: InferConfig, as_json: bool) -> None:
         for text, answer in zip(texts, predictor.predict(texts), strict=True):
             # One line a text, whatever stands in it.
             click.echo(f"{answer.label}\t{answer.score:.4f}\t{text.translate(_BLANKS)}")
+
+
+def _warn_of_files(texts: Sequence[str]) -> None:
+    for text in texts:
+        if Path(text).suffix.lower() in _DATA_FILES and Path(text).is_file():
+            log.warning("'%s' is taken as a text; to classify its rows, use --input.", text)
 
 
 def _path(config: InferConfig) -> str:
@@ -127,10 +138,10 @@ def _documents(texts: Sequence[str], found: Sequence[Prediction]) -> list[dict[s
 
 
 def _lines() -> Iterator[str]:
-    """The lines of standard input that are not empty."""
+    """The lines of standard input, empty ones too: answers and lines stay side by side."""
     # UTF-8 whatever the locale says; a stray byte must not end the run.
     stream = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", errors="replace")
-    return (line.rstrip("\r\n") for line in stream if line.strip())
+    return (line.rstrip("\r\n") for line in stream)
 
 
 def _asked() -> Iterator[str]:

@@ -26,6 +26,7 @@ def command(config: TrainConfig, as_json: bool) -> int:
     Keeps the epoch that is best on the validation rows, and writes the adapter with everything
     that predicting the same tomorrow needs. Ctrl-C keeps the best adapter so far (exit code 130).
     """
+    from lora_bert.data.wording import counted
     from lora_bert.evaluation.report import percent
     from lora_bert.training.run import run
 
@@ -42,7 +43,7 @@ def command(config: TrainConfig, as_json: bool) -> int:
         scores = found.scores
         lines += [
             f"{part:<11} accuracy {percent(scores.accuracy, found.accuracy_interval)}, macro-F1 "
-            f"{percent(scores.macro_f1)}, {scores.rows:,} rows"
+            f"{percent(scores.macro_f1)}, {counted(scores.rows, 'row')}"
         ]
     path = shlex.quote(str(result.path))
     lines.append(f'next        lora-bert infer --adapter {path} "…"')

@@ -32,6 +32,8 @@ def find_columns(
     text: str | None,
     label: str | None,
     need_label: bool = True,
+    known_text: str | None = None,
+    known_label: str | None = None,
     source: str,
 ) -> tuple[str, str | None]:
     """The text column and the label column of a table.
@@ -41,6 +43,8 @@ def find_columns(
         text: The text column, or ``None`` to find it by its name (case does not matter).
         label: The same for the label column.
         need_label: Whether a label column is looked for, and its absence an error.
+        known_text: What an adapter's training called the text column: tried before the usual names.
+        known_label: The same for the label column.
         source: How to name the table in messages.
 
     Returns:
@@ -57,12 +61,12 @@ def find_columns(
     label_column = _given(label, columns, source)
     if text_column is None:
         free = [name for name in columns if name != label_column]
-        text_column = _by_name(TEXT_NAMES, free, "text", source)
+        text_column = _by_name(_first(known_text, TEXT_NAMES), free, "text", source)
         if text_column is None:
             raise _none_found("text", columns, source)
     if label_column is None and need_label:
         free = [name for name in columns if name != text_column]
-        label_column = _by_name(LABEL_NAMES, free, "label", source)
+        label_column = _by_name(_first(known_label, LABEL_NAMES), free, "label", source)
         if label_column is None:
             raise _none_found("label", columns, source)
     _say(text_column, label_column, text=text, label=label)
@@ -76,6 +80,10 @@ def _given(name: str | None, columns: Sequence[str], source: str) -> str | None:
         f"'{source}' has no column '{name}'; its columns are {listed(columns, 20)}.",
         hint=did_you_mean(name, columns),
     )
+
+
+def _first(known: str | None, usual: Sequence[str]) -> Sequence[str]:
+    return usual if known is None else [known.strip().lower(), *usual]
 
 
 def _by_name(usual: Sequence[str], columns: Sequence[str], what: str, source: str) -> str | None:

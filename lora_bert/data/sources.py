@@ -29,6 +29,7 @@ class Splits:
         test: Rows to judge by; None where there are none.
         name: The data set's name without directories.
         sha256: Over the bytes of all files read, in the order train, validation, test.
+        columns: Names of the training rows' text column and label column.
     """
 
     train: Examples
@@ -36,6 +37,7 @@ class Splits:
     test: Examples | None
     name: str
     sha256: str
+    columns: tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class DataOptions:
         split: How those are drawn, see :func:`lora_bert.data.splits.split`.
         split_seed: The seed of that draw, and of ``limit``'s.
         limit: The most rows to use of each file; ``None`` for all.
+        known_text: What an adapter's training called the text column: tried before the usual names.
+        known_label: The same for the label column.
     """
 
     text_column: str | None = None
@@ -63,6 +67,8 @@ class DataOptions:
     split: SplitKind = "stratified"
     split_seed: int = 42
     limit: int | None = None
+    known_text: str | None = None
+    known_label: str | None = None
 
 
 DEFAULTS = DataOptions()
@@ -98,13 +104,15 @@ def load_splits(
     place = _place(data, {"train": train, "validation": validation, "test": test})
     if "train" not in place.parts:
         raise _no_train(data, place)
-    parts = _fit_to_train(_read(place, options), options)
+    read, columns = _read(place, options)
+    parts = _fit_to_train(read, options)
     return Splits(
         train=parts["train"],
         validation=parts["validation"],
         test=parts.get("test"),
         name=place.name,
         sha256=fingerprint(place.parts.values()),
+        columns=columns,
     )
 
 
@@ -139,7 +147,7 @@ def load_rows(
     if part is None and len(there) > 1:
         logger.info("Using the %s rows of '%s'.", chosen, data)
     only = Place(place.name, {chosen: there[chosen]})
-    rows = _limited(_read(only, options)[chosen], options)
+    rows = _limited(_read(only, options)[0][chosen], options)
     if part is not None and must_split:
         rows = _divided(rows, there, options)[part]
     return rows, place.name, fingerprint(only.parts.values())
@@ -172,9 +180,10 @@ def _no_train(data: str | None, place: Place) -> ConfigError | DataError:
     )
 
 
-def _read(place: Place, options: DataOptions) -> dict[str, Examples]:
-    """The examples of each part; the columns found in the first count for all that have them."""
+def _read(place: Place, options: DataOptions) -> tuple[dict[str, Examples], tuple[str, str]]:
+    """The examples of each part, and the first one's columns, which count wherever they are."""
     found: dict[str, Examples] = {}
+    columns: tuple[str, str] | None = None
     text, label = options.text_column, options.label_column
     for part, path in place.parts.items():
         table = read_table(path, options.read)
@@ -183,13 +192,16 @@ def _read(place: Place, options: DataOptions) -> dict[str, Examples]:
                 table.columns,
                 text=options.text_column,
                 label=options.label_column,
+                known_text=options.known_text,
+                known_label=options.known_label,
                 source=table.source,
             )
+        columns = columns or (str(text), str(label))
         examples = examples_from(
             table, text_column=text, label_column=label, label_names=options.label_names
         )
         found[part] = examples
-    return found
+    return found, columns or ("", "")
 
 
 def _fit_to_train(parts: dict[str, Examples], options: DataOptions) -> dict[str, Examples]:

@@ -133,6 +133,8 @@ class _Rows:
             base,
             text_column=config.text_column,
             label_column=config.label_column,
+            known_text=self.manifest.column("text"),
+            known_label=self.manifest.column("label"),
             label_names={**self.manifest.label_names, **parse_label_names(config.label_names)},
             read=read_options(config),
             limit=None if config.part == "auto" else base.limit,

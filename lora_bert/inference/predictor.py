@@ -48,6 +48,11 @@ class Predictor:
         """
         if isinstance(texts, str):
             raise TypeError("predict takes a list of texts; for one text, pass [text].")
+        for at, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise TypeError(
+                    f"predict takes texts; number {at} is of type {type(text).__name__}."
+                )
         return decode(self.labels, self.probabilities(texts))
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:

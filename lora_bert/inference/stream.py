@@ -61,7 +61,8 @@ def predict_into(
     rows = 0
     names: Sequence[str] = ()
     with track(None, "classifying") as bar:
-        for piece, text in _pieces(source, text_column, options):
+        known = predictor.loaded.manifest.column("text")
+        for piece, text in _pieces(source, text_column, known, options):
             names = names or _free_names(piece.columns, predictor.labels)
             sink.write(piece, _answers(predictor, piece.values[text], names))
             rows += len(piece)
@@ -87,13 +88,18 @@ def check_target(source: Path, target: Path, *, overwrite: bool) -> None:
 
 
 def _pieces(
-    source: Path, text_column: str | None, options: ReadOptions
+    source: Path, text_column: str | None, known: str | None, options: ReadOptions
 ) -> Iterator[tuple[Table, str]]:
     text = ""
     for piece in iter_tables(source, options, rows=ROWS_AT_ONCE):
         if not text:
             text, _ = find_columns(
-                piece.columns, text=text_column, label=None, need_label=False, source=piece.source
+                piece.columns,
+                text=text_column,
+                label=None,
+                need_label=False,
+                known_text=known,
+                source=piece.source,
             )
         yield piece, text
 

@@ -68,7 +68,12 @@ def record(this: Run, fitted: Fit, evaluations: Mapping[str, Evaluation], output
         backbone=backbone,
         label_names=parse_label_names(config.label_names),
         clean=config.clean,
-        data={"name": this.splits.name, "sha256": this.splits.sha256, "rows": counts},
+        data={
+            "name": this.splits.name,
+            "sha256": this.splits.sha256,
+            "rows": counts,
+            "columns": dict(zip(("text", "label"), this.splits.columns, strict=True)),
+        },
         metrics=metrics,
         versions=versions(),
     )

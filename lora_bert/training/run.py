@@ -23,6 +23,7 @@ from lora_bert.data import named
 from lora_bert.data.asked import data_options
 from lora_bert.data.checks import warn_about
 from lora_bert.data.sources import load_splits
+from lora_bert.data.wording import counted, shortened
 from lora_bert.errors import ConfigError, DivergedError
 from lora_bert.evaluation.metrics import METRICS, metric, score
 from lora_bert.evaluation.result import Evaluation, judge
@@ -115,6 +116,7 @@ def run(config: TrainConfig) -> TrainResult:
     except KeyboardInterrupt:
         fitted.interrupted = True
         log.warning("Stopped by Ctrl-C while scoring: the adapter is kept, not all of its scores.")
+    _warn_of_one_answer(evaluations)
     identity = fingerprint(weights, facts, family)
     this = Run(config, files, family, facts, identity, splits, codec, tokenizer)
     record(this, fitted, evaluations, output)
@@ -131,6 +133,17 @@ def run(config: TrainConfig) -> TrainResult:
         seconds=time.perf_counter() - started,
         interrupted=fitted.interrupted,
     )
+
+
+def _warn_of_one_answer(evaluations: Mapping[str, Evaluation]) -> None:
+    """Say so when a training came to nothing: one class is predicted whatever the text."""
+    if found := evaluations.get("validation"):
+        predicted = [entry.label for entry in found.scores.per_class if entry.predicted]
+        if len(predicted) == 1:
+            log.warning(
+                "Every validation row is predicted '%s': train longer (--epochs) or on more rows.",
+                shortened(predicted[0]),
+            )
 
 
 def _resolve(config: TrainConfig) -> TrainConfig:
@@ -187,11 +200,11 @@ def _fit(
     ).to(backbone.device)
 
     log.info(
-        "Training %s of %s parameters on %s rows for %d epochs (%s, %s).",
+        "Training %s of %s parameters on %s for %s (%s, %s).",
         f"{adapter.parameter_count:,}",
         f"{adapter.parameter_count + backbone.parameter_count:,}",
-        f"{len(tokens['train']):,}",
-        epochs,
+        counted(len(tokens["train"]), "row"),
+        counted(epochs, "epoch"),
         backbone.device,
         config.dtype,
     )

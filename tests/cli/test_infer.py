@@ -72,7 +72,13 @@ def test_json_is_one_document(cli: Cli, merged: Path, predictor: lora_bert.Predi
 def test_lines_of_stdin(cli: Cli, merged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     feed(monkeypatch, "good one\n\n  \r\nbad, 太慢了\r\nno end".encode())
     lines = cli("infer", "--model", merged).stdout.splitlines()
-    assert [line.split("\t")[2] for line in lines] == ["good one", "bad, 太慢了", "no end"]
+    assert [line.split("\t")[2] for line in lines] == [
+        "good one",
+        "",
+        "  ",
+        "bad, 太慢了",
+        "no end",
+    ]
 
 
 def test_more_lines_than_a_batch_keep_their_order(
@@ -91,15 +97,25 @@ def test_a_stray_byte_on_stdin_ends_nothing(
     assert len(cli("infer", "--model", merged).stdout.splitlines()) == 2
 
 
-@pytest.mark.parametrize("data", [b"", b"\n", b" \n\r\n"])
-def test_empty_stdin_gives_no_rows(
-    cli: Cli, merged: Path, monkeypatch: pytest.MonkeyPatch, data: bytes
-) -> None:
-    feed(monkeypatch, data)
+def test_empty_stdin_gives_no_rows(cli: Cli, merged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    feed(monkeypatch, b"")
     outcome = cli("infer", "--model", merged)
     assert (outcome.code, outcome.stdout, outcome.stderr) == (0, "", "")
-    feed(monkeypatch, data)
+    feed(monkeypatch, b"")
     assert cli("infer", "--model", merged, "--json").document == []
+
+
+def test_a_file_given_as_a_text_is_noticed(cli: Cli, merged: Path) -> None:
+    Path("new.csv").write_text("text\ngood\n")
+    outcome = cli("infer", "--model", merged, "new.csv")
+    assert "'new.csv' is taken as a text" in outcome.stderr
+    assert "--input" in outcome.stderr
+
+
+def test_the_adapters_own_column_is_looked_for_first(cli: Cli, adapter: Path) -> None:
+    Path("new.csv").write_text("text,review\nbad,good\n")
+    outcome = cli("infer", "--adapter", adapter, "--input", "new.csv", "--output", "out.csv")
+    assert "text column 'review'" in outcome.stderr
 
 
 def test_an_empty_text_gets_an_answer(cli: Cli, merged: Path) -> None:

@@ -49,6 +49,7 @@ def test_a_difference_is_an_error_and_nothing_is_kept(
     monkeypatch.setattr("lora_bert.inference.merging._difference", lambda *_: 0.01)
     Path("old").mkdir()
     Path("old/model.safetensors").write_text("dear")
+    Path("old/config.json").write_text("{}")
     says = ["differs from base + adapter by 0.01", "0.0001"]
     mistake(65, "merge", adapter, "out", says=says)
     mistake(65, "merge", adapter, "old", "--overwrite", says=says)
@@ -65,6 +66,10 @@ def test_the_adapter_stays_as_it_was(cli: Cli, own_adapter: Path) -> None:
 def test_overwrite_replaces_the_directory(cli: Cli, adapter: Path) -> None:
     Path("out").mkdir()
     Path("out/old.txt").touch()
+    refused = cli("merge", adapter, "out", "--overwrite")
+    assert refused.code == 73
+    assert "something else than an adapter" in refused.stderr
+    Path("out/config.json").touch()
     assert cli("merge", adapter, "out", "--overwrite").code == 0
     assert not Path("out/old.txt").exists()
     assert Path("out/model.safetensors").is_file()

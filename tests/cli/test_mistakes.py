@@ -298,6 +298,7 @@ def test_output_that_holds_what_is_read(
     train: Mistake, mistake: Mistake, own_adapter: Path, own_backbone: Path
 ) -> None:
     Path("data").mkdir()
+    Path("data/evaluation.json").touch()
     reviews = rows("data/reviews.csv", *["a,good", "b,bad"] * 10)
     for output, words in (
         ("data", ("--data", "data/reviews.csv")),
@@ -328,6 +329,7 @@ def test_a_failing_overwrite_leaves_what_was_there(
     train: Mistake, mistake: Mistake, adapter: Path, merged: Path, reviews: Path
 ) -> None:
     taken("out")
+    Path("out/adapter_config.json").touch()
     rows("bad.csv", *["a,good"] * 10)
     train(BAD, "--data", "bad.csv", "--overwrite", says=["one class"])
     mistake(ABSENT, "merge", adapter, "out", "--overwrite", "--data", "no.csv", says=["'no.csv'"])

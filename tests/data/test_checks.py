@@ -20,7 +20,7 @@ UNSEEN = part([("unseen", "x")], "c.csv")
 
 
 def splits(train, validation=UNSEEN, test=None):
-    return Splits(train, validation, test, "a", "0")
+    return Splits(train, validation, test, "a", "0", ("text", "label"))
 
 
 def test_nothing_to_say(caplog):
