@@ -46,33 +46,17 @@ class Fit:
     interrupted: bool = False
 
 
-def fit(
-    backbone: Backbone,
-    adapter: Adapter,
-    rows: Tokens,
-    config: TrainConfig,
-    *,
-    epochs: int,
-    pad_id: int,
-    takes_types: bool,
-    validate: Callable[[Adapter], Figures],
-) -> Fit:
-    """Train ``adapter`` in place; keep a copy of it after its best epoch.
+def fit(crank: Crank, validate: Callable[[Adapter], Figures]) -> Fit:
+    """Train the crank's adapter in place; keep a copy of it after its best epoch.
 
     Args:
-        backbone: Frozen; not touched.
-        adapter: Fresh, on the backbone's device.
-        rows: The training rows.
-        config: Rates, batch size …
-        epochs: Passes over the rows.
-        pad_id: The tokenizer's padding id.
-        takes_types: Whether batches carry token-type ids.
+        crank: Backbone, adapter, rows and settings.
         validate: Scores an adapter on the validation rows.
 
     Raises:
         DivergedError: The loss became infinite or NaN before any epoch was worth keeping.
     """
-    crank = _Crank(backbone, adapter, rows, config, epochs, pad_id, takes_types)
+    adapter, config, epochs = crank.adapter, crank.config, crank.epochs
     result = Fit(adapter)
     waited = 0
     try:
@@ -104,8 +88,18 @@ def fit(
     return result
 
 
-class _Crank:
-    """Turns batches into optimizer steps."""
+class Crank:
+    """Turns batches into optimizer steps.
+
+    Args:
+        backbone: Frozen; not touched.
+        adapter: Fresh, on the backbone's device; trained in place.
+        rows: The training rows.
+        config: Rates, batch size …
+        epochs: Passes over the rows.
+        pad_id: The tokenizer's padding id.
+        takes_types: Whether batches carry token-type ids.
+    """
 
     def __init__(
         self,
@@ -113,12 +107,13 @@ class _Crank:
         adapter: Adapter,
         rows: Tokens,
         config: TrainConfig,
+        *,
         epochs: int,
         pad_id: int,
         takes_types: bool,
     ) -> None:
         self.backbone, self.adapter, self.rows, self.config = backbone, adapter, rows, config
-        self.pad_id, self.takes_types = pad_id, takes_types
+        self.epochs, self.pad_id, self.takes_types = epochs, pad_id, takes_types
         self.lengths = rows.lengths
         self.parameters = [tensor.requires_grad_() for tensor in adapter.tensors]
         # Tensors are where the backbone is; the accelerator need not place them.

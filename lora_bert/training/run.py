@@ -36,7 +36,7 @@ from lora_bert.model.initial import new_adapter
 from lora_bert.model.targets import target_names
 from lora_bert.options import build
 from lora_bert.tasks.classification import LabelCodec
-from lora_bert.training.loop import Figures, Fit, default_epochs, fit
+from lora_bert.training.loop import Crank, Figures, Fit, default_epochs, fit
 from lora_bert.training.record import Run, parts_of, record
 from lora_bert.training.result import TrainResult
 from lora_bert.training.tokens import Tokens, check_texts_left, tokenise, warn_of_tokens
@@ -103,19 +103,11 @@ def run(config: TrainConfig) -> TrainResult:
     weights = read_checkpoint(files.path, family)
     dtype = pick_dtype(config.dtype, device)
     backbone = build_backbone(weights, facts, dtype=dtype, device=device)
-    fitted, adapter = _fit(config, epochs, backbone, codec, tokens, tokenizer)
+    fitted = _fit(config, epochs, backbone, codec, tokens, tokenizer)
     exact = backbone
     if backbone.dtype != torch.float32:
         exact = build_backbone(weights, facts, device=device)
-    evaluations: dict[str, Evaluation] = {}
-    try:
-        for part in [part for part in tokens if part != "train"]:
-            evaluations[part] = _evaluate(
-                exact, adapter, tokenizer, tokens[part], codec, config.batch_size
-            )
-    except KeyboardInterrupt:
-        fitted.interrupted = True
-        log.warning("Stopped by Ctrl-C while scoring: the adapter is kept, not all of its scores.")
+    evaluations = _evaluate(exact, fitted, tokenizer, tokens, codec, config.batch_size)
     _warn_of_one_answer(evaluations)
     identity = fingerprint(weights, facts, family)
     this = Run(config, files, family, facts, identity, splits, codec, tokenizer)
@@ -127,8 +119,8 @@ def run(config: TrainConfig) -> TrainResult:
         evaluations=evaluations,
         history=fitted.history,
         best_epoch=fitted.best_epoch,
-        trainable=adapter.parameter_count,
-        total=adapter.parameter_count + backbone.parameter_count,
+        trainable=fitted.adapter.parameter_count,
+        total=fitted.adapter.parameter_count + backbone.parameter_count,
         size=sum(path.stat().st_size for path in output.rglob("*") if path.is_file()),
         seconds=time.perf_counter() - started,
         interrupted=fitted.interrupted,
@@ -184,7 +176,7 @@ def _fit(
     codec: LabelCodec,
     tokens: Mapping[str, Tokens],
     tokenizer: TextTokenizer,
-) -> tuple[Fit, Adapter]:
+) -> Fit:
     random.seed(config.seed)
     np.random.seed(config.seed)
     torch.manual_seed(config.seed)
@@ -217,11 +209,16 @@ def _fit(
         figures = {name: metric(name, scores) for name in METRICS}
         return figures | {"validation_loss": scores.log_loss}
 
-    fitted = fit(
-        backbone, adapter, tokens["train"], config, epochs=epochs,
-        pad_id=tokenizer.pad_id, takes_types=tokenizer.takes_types, validate=validate,
-    )  # fmt: skip
-    return fitted, fitted.adapter
+    crank = Crank(
+        backbone,
+        adapter,
+        tokens["train"],
+        config,
+        epochs=epochs,
+        pad_id=tokenizer.pad_id,
+        takes_types=tokenizer.takes_types,
+    )
+    return fit(crank, validate)
 
 
 def _probabilities(
@@ -238,11 +235,20 @@ def _probabilities(
 
 def _evaluate(
     backbone: Backbone,
-    adapter: Adapter,
+    fitted: Fit,
     tokenizer: TextTokenizer,
-    rows: Tokens,
+    tokens: Mapping[str, Tokens],
     codec: LabelCodec,
     batch_size: int,
-) -> Evaluation:
-    found = _probabilities(backbone, adapter, tokenizer, rows, batch_size)
-    return judge(codec.labels, found, np.asarray(rows.targets))
+) -> dict[str, Evaluation]:
+    """Score the kept adapter on every part it was not trained on."""
+    evaluations: dict[str, Evaluation] = {}
+    try:
+        for part in [part for part in tokens if part != "train"]:
+            rows = tokens[part]
+            found = _probabilities(backbone, fitted.adapter, tokenizer, rows, batch_size)
+            evaluations[part] = judge(codec.labels, found, np.asarray(rows.targets))
+    except KeyboardInterrupt:
+        fitted.interrupted = True
+        log.warning("Stopped by Ctrl-C while scoring: the adapter is kept, not all of its scores.")
+    return evaluations

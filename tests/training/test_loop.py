@@ -13,7 +13,7 @@ from lora_bert.config import TrainConfig
 from lora_bert.errors import DivergedError
 from lora_bert.model.branch import logits
 from lora_bert.training import loop
-from lora_bert.training.loop import fit, linear_schedule
+from lora_bert.training.loop import Crank, fit, linear_schedule
 from lora_bert.training.tokens import Tokens
 from tests.oracle import random_adapter, random_batch, tiny_engine
 
@@ -51,10 +51,11 @@ def run(tokens=None, validate=None, *, adapter=None, backbone=None, epochs=3, **
     start = adapter.copy()
     torch.manual_seed(0)
     options = {"batch_size": 8, "learning_rate": 3e-3, "seed": 1} | options
-    found = fit(
+    crank = Crank(
         backbone, adapter, tokens or rows(), TrainConfig(**options), epochs=epochs,
-        pad_id=1, takes_types=True, validate=validate or scripted([0.5] * epochs),
+        pad_id=1, takes_types=True,
     )  # fmt: skip
+    found = fit(crank, validate or scripted([0.5] * epochs))
     return found, adapter, start
 
 
