@@ -136,7 +136,7 @@ def test_texts_must_be_a_list_of_texts(
 def test_no_such_config_file(mistake: Mistake, here: Path) -> None:
     Path("run.yaml").touch()
     says = ["No such file: 'runn.yaml'", "Did you mean 'run.yaml'?"]
-    mistake(66, "train", "--config", "runn.yaml", says=says)
+    mistake(66, "train", "--config", "runn.yaml", says=says)  # codespell:ignore
     mistake(66, "train", "--config", ".", says=["."])
 
 

@@ -47,7 +47,7 @@ def rows(path: str, *lines: str) -> str:
 def test_no_such_file(train: Mistake) -> None:
     rows("reviews.csv", "a,b")
     says = ["No such data file", "'revews.csv'", "Did you mean 'reviews.csv'?"]
-    train(ABSENT, "--data", "revews.csv", says=says)
+    train(ABSENT, "--data", "revews.csv", says=says)  # codespell:ignore
     train(ABSENT, "--train", "reviews.csv", "--validation", "absent.csv", says=["'absent.csv'"])
     train(ABSENT, "--data", "waimi", says=["'waimi'", "Did you mean 'waimai'?"])
 
@@ -88,11 +88,12 @@ def test_binary_garbage(train: Mistake, mistake: Mistake, merged: Path, name: st
 
 def test_absent_column(train: Mistake, mistake: Mistake, merged: Path, reviews: Path) -> None:
     says = ["no column 'reviw'", "'label', 'review'", "Did you mean 'review'?"]
-    train(BAD, "--data", reviews, "--text-column", "reviw", says=says)
+    train(BAD, "--data", reviews, "--text-column", "reviw", says=says)  # codespell:ignore
     says = ["no column 'lable'", "'label', 'review'", "Did you mean 'label'?"]
-    train(BAD, "--data", reviews, "--label-column", "lable", says=says)
-    words = ("--model", merged, "--input", reviews, "--output", "out.csv")
-    mistake(BAD, "infer", *words, "--text-column", "reviw", says=["Did you mean 'review'?"])
+    train(BAD, "--data", reviews, "--label-column", "lable", says=says)  # codespell:ignore
+    words = ["--model", merged, "--input", reviews, "--output", "out.csv"]
+    words += ["--text-column", "reviw"]  # codespell:ignore
+    mistake(BAD, "infer", *words, says=["Did you mean 'review'?"])
 
 
 def test_no_column_that_is_called_like_a_text(train: Mistake) -> None:
@@ -108,7 +109,7 @@ def test_one_class(train: Mistake) -> None:
 def test_label_in_validation_never_seen_in_train(
     train: Mistake, mistake: Mistake, adapter: Path, reviews: Path
 ) -> None:
-    rows("val.csv", "positive,good", "negatve,bad")
+    rows("val.csv", "positive,good", "negatve,bad")  # codespell:ignore
     says = ["'val.csv', line 3", "'negatve' stands in no training row", "Did you mean 'negative'?"]
     train(BAD, "--train", reviews, "--validation", "val.csv", says=says)
     says = ["'val.csv', line 3", "'negatve' is not one of the adapter's", "'negative'?"]
@@ -164,7 +165,7 @@ def test_rank_0(train: Mistake, reviews: Path) -> None:
 def test_target_module_that_matches_nothing(train: Mistake, reviews: Path) -> None:
     says = ["'querry' matches no linear layer", "Did you mean 'query'?", "all-linear, attention,"]
     says += ["attention.self.query", "intermediate.dense"]
-    train(USAGE, "--data", reviews, "--target-modules", "querry", says=says)
+    train(USAGE, "--data", reviews, "--target-modules", "querry", says=says)  # codespell:ignore
 
 
 def test_layers_that_are_not_there(train: Mistake, reviews: Path) -> None:

@@ -47,7 +47,7 @@ def test_a_column_that_is_taken_is_not_found_again():
 
 def test_absent():
     with pytest.raises(DataError, match=r"no column 'reveiw'; its columns are 'label', 'review'"):
-        find(("label", "review"), text="reveiw")
+        find(("label", "review"), text="reveiw")  # codespell:ignore
     with pytest.raises(DataError) as caught:
         find(("label", "review"), label="labels", need_label=False)
     assert caught.value.hint == "Did you mean 'label'?"

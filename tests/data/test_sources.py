@@ -95,7 +95,7 @@ def test_files_named_singly(tmp_path):
 
 def test_unseen_label(tmp_path):
     train = write(tmp_path / "train.csv", ["a,positive", "b,negative"] * 3)
-    other = write(tmp_path / "dev.csv", ["a,positive", "b,negativ"])
+    other = write(tmp_path / "dev.csv", ["a,positive", "b,negativ"])  # codespell:ignore
     for part in ("validation", "test"):
         with pytest.raises(DataError, match=r"dev\.csv', line 3: the label 'negativ'") as caught:
             load_splits(None, train=train, **{part: other})

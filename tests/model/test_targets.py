@@ -55,7 +55,7 @@ def test_a_name_that_matches_nothing_says_what_would():
     assert "all-linear, attention, attention.self.query" in caught.value.hint
     # Part of a word is not a name.
     with pytest.raises(ConfigError, match="'uery' matches no"):
-        target_suffixes(BERT, "uery")
+        target_suffixes(BERT, "uery")  # codespell:ignore
 
 
 @pytest.mark.parametrize("text", ["", " , ,"])

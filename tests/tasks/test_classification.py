@@ -44,7 +44,7 @@ def test_order_does_not_depend_on_the_rows_order(labels, random):
 def test_an_unknown_label_says_where_it_stands():
     codec = LabelCodec.of(["positive", "negative"])
     with pytest.raises(DataError, match=r"test\.csv.*7.*'positiv'") as caught:
-        codec.encode(["positive", "positiv"], [3, 7], "test.csv")
+        codec.encode(["positive", "positiv"], [3, 7], "test.csv")  # codespell:ignore
     assert "Did you mean 'positive'?" in caught.value.hint
     assert "--label-names" in caught.value.hint
 
