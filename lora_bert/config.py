@@ -206,6 +206,13 @@ class TrainConfig(_Columns, _TrainRows):
         group=_TRAINING,
     )
     batch_size: int = option(32, "Rows per batch.", minimum=1, group=_TRAINING)
+    batch_tokens: int | None = option(
+        None,
+        "Tokens per batch, padding included, in place of --batch-size.",
+        metavar="N",
+        minimum=1,
+        group=_TRAINING,
+    )
     gradient_accumulation: int = option(
         1, "Batches per optimizer step.", minimum=1, group=_TRAINING
     )

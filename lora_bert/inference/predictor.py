@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from lora_bert.adapters.loading import Loaded, load_any
-from lora_bert.backbones.tokenizer import Encoding, TextTokenizer
+from lora_bert.backbones.encodings import Encodings
 from lora_bert.errors import ConfigError
-from lora_bert.inference.batching import by_length, collate
+from lora_bert.inference.batching import by_length
 from lora_bert.model.backbone import Backbone
 from lora_bert.model.branch import Adapter, logits
 from lora_bert.model.device import pick_device, pick_dtype
+from lora_bert.model.encoder import Batch
 from lora_bert.progress import track
 from lora_bert.tasks.classification import Prediction, decode
 
@@ -58,9 +59,8 @@ class Predictor:
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
         """The same as an array ``[texts, labels]``, float32, rows adding up to 1."""
         loaded = self.loaded
-        scores = predict_logits(
-            loaded.backbone, loaded.adapter, loaded.tokenizer, list(texts), self.batch_size
-        )
+        encodings = loaded.tokenizer.encode(texts)
+        scores = predict_logits(loaded.backbone, loaded.adapter, encodings, self.batch_size)
         return torch.softmax(scores, dim=-1).numpy()
 
 
@@ -102,33 +102,14 @@ def load(
 
 
 def predict_logits(
-    backbone: Backbone,
-    adapter: Adapter,
-    tokenizer: TextTokenizer,
-    texts: Sequence[str],
-    batch_size: int,
+    backbone: Backbone, adapter: Adapter, encodings: Encodings, batch_size: int
 ) -> torch.Tensor:
-    """Logits ``[texts, labels]`` on the CPU, float32, in the order of ``texts``."""
-    return encoded_logits(backbone, adapter, tokenizer, tokenizer.encode(texts), batch_size)
-
-
-def encoded_logits(
-    backbone: Backbone,
-    adapter: Adapter,
-    tokenizer: TextTokenizer,
-    encodings: Sequence[Encoding],
-    batch_size: int,
-) -> torch.Tensor:
-    """As :func:`predict_logits`, of texts already tokenised."""
+    """Logits ``[texts, labels]`` on the CPU, float32, in the order of ``encodings``."""
     classes = adapter.head[f"{backbone.family.head.output}.weight"].shape[0]
     found = torch.empty(len(encodings), classes)
     with track(len(encodings), "predicting") as bar:
-        for rows in by_length([len(encoding.ids) for encoding in encodings], batch_size):
-            batch = collate(
-                [encodings[row] for row in rows],
-                tokenizer.pad_id,
-                takes_types=tokenizer.takes_types,
-            )
-            found[rows] = logits(backbone, batch.to(backbone.device), adapter).cpu()
+        for rows in by_length(encodings.lengths, batch_size):
+            batch = Batch.of(encodings.pad(rows), backbone.device)
+            found[rows] = logits(backbone, batch, adapter).cpu()
             bar.update(len(rows))
     return found

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lora_bert.backbones.encodings import Padded
 from lora_bert.errors import BackboneError
 from lora_bert.model.backbone import Backbone, Layer, Norm
 from lora_bert.model.lora import Factors, Linear, adapted
@@ -40,10 +41,12 @@ class Batch:
     mask: Tensor
     types: Tensor | None = None
 
-    def to(self, device: torch.device) -> Batch:
-        """The same batch on another device."""
-        types = None if self.types is None else self.types.to(device)
-        return Batch(self.ids.to(device), self.mask.to(device), types)
+    @classmethod
+    def of(cls, padded: Padded, device: torch.device) -> Batch:
+        """Padded token arrays as tensors on a device."""
+        types = None if padded.types is None else torch.from_numpy(padded.types).to(device)
+        ids, mask = torch.from_numpy(padded.ids), torch.from_numpy(padded.mask)
+        return cls(ids.to(device), mask.to(device), types)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor
@@ -16,11 +17,12 @@ from torch import Tensor
 from lora_bert.config import TrainConfig
 from lora_bert.errors import DivergedError
 from lora_bert.evaluation.metrics import higher_is_better
-from lora_bert.inference.batching import collate, shuffled_by_length
 from lora_bert.model.backbone import Backbone
 from lora_bert.model.branch import Adapter, branch, trunk
+from lora_bert.model.encoder import Batch
 from lora_bert.progress import track
 from lora_bert.tasks.classification import class_weights, loss
+from lora_bert.training.order import epoch_batches
 from lora_bert.training.tokens import Tokens
 
 log = logging.getLogger(__name__)
@@ -62,7 +64,7 @@ def fit(crank: Crank, validate: Callable[[Adapter], Figures]) -> Fit:
     try:
         for epoch in range(1, epochs + 1):
             started = time.perf_counter()
-            train_loss = crank.epoch(f"epoch {epoch}/{epochs}")
+            train_loss = crank.epoch(epoch)
             figures = validate(adapter)
             seconds = time.perf_counter() - started
             row = {"epoch": epoch, "train_loss": train_loss, "seconds": seconds, **figures}
@@ -97,8 +99,6 @@ class Crank:
         rows: The training rows.
         config: Rates, batch size …
         epochs: Passes over the rows.
-        pad_id: The tokenizer's padding id.
-        takes_types: Whether batches carry token-type ids.
     """
 
     def __init__(
@@ -109,49 +109,62 @@ class Crank:
         config: TrainConfig,
         *,
         epochs: int,
-        pad_id: int,
-        takes_types: bool,
     ) -> None:
         self.backbone, self.adapter, self.rows, self.config = backbone, adapter, rows, config
-        self.epochs, self.pad_id, self.takes_types = epochs, pad_id, takes_types
-        self.lengths = rows.lengths
+        self.epochs = epochs
         self.parameters = [tensor.requires_grad_() for tensor in adapter.tensors]
         # Tensors are where the backbone is; the accelerator need not place them.
         self.accelerator = Accelerator(device_placement=False)
         optimizer = torch.optim.AdamW(
             self.parameters, lr=config.learning_rate, weight_decay=config.weight_decay
         )
-        batches = math.ceil(len(rows) / config.batch_size)
-        self.steps = math.ceil(batches / config.gradient_accumulation) * epochs
+        self.steps = self._steps()
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, linear_schedule(round(self.steps * config.warmup), self.steps)
         )
         self.optimizer = self.accelerator.prepare(optimizer)
         self.schedule = schedule
         self.step_count = 0
-        self.order = torch.Generator().manual_seed(config.seed)
         self.weights: Tensor | None = None
         if config.class_weights == "balanced":
             classes = adapter.head[f"{backbone.family.head.output}.weight"].shape[0]
-            weights = class_weights(rows.targets, classes)
+            weights = class_weights(rows.targets.tolist(), classes)
             self.weights = torch.tensor(weights, device=backbone.device)
 
-    def epoch(self, label: str) -> float:
+    def batches(self, epoch: int) -> list[np.ndarray]:
+        """The row numbers of an epoch's batches, in order; epochs count from 1."""
+        return epoch_batches(
+            self.rows.lengths,
+            seed=self.config.seed,
+            epoch=epoch,
+            batch_size=self.config.batch_size,
+            batch_tokens=self.config.batch_tokens,
+        )
+
+    def _steps(self) -> int:
+        """Optimizer steps of the whole training."""
+        size, config = self.config.gradient_accumulation, self.config
+        if config.batch_tokens is None:
+            return math.ceil(math.ceil(len(self.rows) / config.batch_size) / size) * self.epochs
+        numbers = range(1, self.epochs + 1)
+        return sum(math.ceil(len(self.batches(number)) / size) for number in numbers)
+
+    def epoch(self, number: int) -> float:
         """One pass over the rows; its mean loss."""
-        batches = shuffled_by_length(self.lengths, self.config.batch_size, self.order)
+        batches = self.batches(number)
         size = self.config.gradient_accumulation
         total, weight = 0.0, 0.0
-        with track(len(self.rows), label) as bar:
+        with track(len(self.rows), f"epoch {number}/{self.epochs}") as bar:
             for start in range(0, len(batches), size):
                 group = batches[start : start + size]
-                group_weight = self._weight([row for batch in group for row in batch])
+                group_weight = self._weight(np.concatenate(group))
                 summed = self.step(group, group_weight)
                 total, weight = total + summed, weight + group_weight
                 bar.set_postfix_str(f"loss {total / weight:.3f}", refresh=False)
                 bar.update(sum(map(len, group)))
         return total / weight
 
-    def step(self, batches: Sequence[Sequence[int]], weight: float) -> float:
+    def step(self, batches: Sequence[np.ndarray], weight: float) -> float:
         """One optimizer step over one or more batches; the summed loss.
 
         Every batch's loss is divided by the weight of the whole step, so that accumulating changes
@@ -176,10 +189,8 @@ class Crank:
         self.optimizer.zero_grad()
         return summed
 
-    def _loss(self, batch: Sequence[int]) -> Tensor:
-        tokens = collate(
-            [self.rows.encodings[row] for row in batch], self.pad_id, takes_types=self.takes_types
-        ).to(self.backbone.device)
+    def _loss(self, batch: np.ndarray) -> Tensor:
+        tokens = Batch.of(self.rows.encodings.pad(batch), self.backbone.device)
         scores = branch(
             self.backbone,
             trunk(self.backbone, tokens, self.adapter.depth),
@@ -188,13 +199,13 @@ class Crank:
             training=True,
             checkpointing=self.config.gradient_checkpointing,
         )
-        targets = torch.tensor([self.rows.targets[row] for row in batch], device=scores.device)
+        targets = torch.from_numpy(self.rows.targets[batch]).to(scores.device)
         return loss(scores, targets, self.weights)
 
-    def _weight(self, rows: Sequence[int]) -> float:
+    def _weight(self, rows: np.ndarray) -> float:
         if self.weights is None:
             return float(len(rows))
-        return float(self.weights[[self.rows.targets[row] for row in rows]].sum())
+        return float(self.weights[torch.from_numpy(self.rows.targets[rows])].sum())
 
 
 def default_epochs(rows: int, classes: int) -> int:

@@ -17,7 +17,7 @@ from lora_bert.backbones.checkpoint import read_checkpoint
 from lora_bert.backbones.families import Family, family_of, read_config
 from lora_bert.backbones.fingerprint import fingerprint
 from lora_bert.backbones.resolve import find_backbone, remember
-from lora_bert.backbones.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
+from lora_bert.backbones.tokenizer import DEFAULT_MAX_LENGTH, load_tokenizer
 from lora_bert.config import TrainConfig
 from lora_bert.data import named
 from lora_bert.data.asked import data_options
@@ -28,7 +28,7 @@ from lora_bert.errors import ConfigError, DivergedError
 from lora_bert.evaluation.metrics import METRICS, metric, score
 from lora_bert.evaluation.result import Evaluation, judge
 from lora_bert.files import claim_output, spare_inputs
-from lora_bert.inference.predictor import encoded_logits
+from lora_bert.inference.predictor import predict_logits
 from lora_bert.model.backbone import Backbone, build_backbone
 from lora_bert.model.branch import Adapter
 from lora_bert.model.device import pick_device, pick_dtype
@@ -103,11 +103,11 @@ def run(config: TrainConfig) -> TrainResult:
     weights = read_checkpoint(files.path, family)
     dtype = pick_dtype(config.dtype, device)
     backbone = build_backbone(weights, facts, dtype=dtype, device=device)
-    fitted = _fit(config, epochs, backbone, codec, tokens, tokenizer)
+    fitted = _fit(config, epochs, backbone, codec, tokens)
     exact = backbone
     if backbone.dtype != torch.float32:
         exact = build_backbone(weights, facts, device=device)
-    evaluations = _evaluate(exact, fitted, tokenizer, tokens, codec, config.batch_size)
+    evaluations = _evaluate(exact, fitted, tokens, codec, config.batch_size)
     _warn_of_one_answer(evaluations)
     identity = fingerprint(weights, facts, family)
     this = Run(config, files, family, facts, identity, splits, codec, tokenizer)
@@ -175,7 +175,6 @@ def _fit(
     backbone: Backbone,
     codec: LabelCodec,
     tokens: Mapping[str, Tokens],
-    tokenizer: TextTokenizer,
 ) -> Fit:
     random.seed(config.seed)
     np.random.seed(config.seed)
@@ -202,9 +201,7 @@ def _fit(
     )
 
     def validate(current: Adapter) -> Figures:
-        found = _probabilities(
-            backbone, current, tokenizer, tokens["validation"], config.batch_size
-        )
+        found = _probabilities(backbone, current, tokens["validation"], config.batch_size)
         scores = score(codec.labels, found, np.asarray(tokens["validation"].targets))
         figures = {name: metric(name, scores) for name in METRICS}
         return figures | {"validation_loss": scores.log_loss}
@@ -215,16 +212,14 @@ def _fit(
         tokens["train"],
         config,
         epochs=epochs,
-        pad_id=tokenizer.pad_id,
-        takes_types=tokenizer.takes_types,
     )
     return fit(crank, validate)
 
 
 def _probabilities(
-    backbone: Backbone, adapter: Adapter, tokenizer: TextTokenizer, rows: Tokens, batch_size: int
+    backbone: Backbone, adapter: Adapter, rows: Tokens, batch_size: int
 ) -> np.ndarray:
-    scores = encoded_logits(backbone, adapter, tokenizer, rows.encodings, batch_size)
+    scores = predict_logits(backbone, adapter, rows.encodings, batch_size)
     if not scores.isfinite().all():
         raise DivergedError(
             "Training diverged: what the adapter says of other rows is not a number.",
@@ -236,7 +231,6 @@ def _probabilities(
 def _evaluate(
     backbone: Backbone,
     fitted: Fit,
-    tokenizer: TextTokenizer,
     tokens: Mapping[str, Tokens],
     codec: LabelCodec,
     batch_size: int,
@@ -246,7 +240,7 @@ def _evaluate(
     try:
         for part in [part for part in tokens if part != "train"]:
             rows = tokens[part]
-            found = _probabilities(backbone, fitted.adapter, tokenizer, rows, batch_size)
+            found = _probabilities(backbone, fitted.adapter, rows, batch_size)
             evaluations[part] = judge(codec.labels, found, np.asarray(rows.targets))
     except KeyboardInterrupt:
         fitted.interrupted = True

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lora_bert.backbones.tokenizer import Encoding, TextTokenizer
+import numpy as np
+
+from lora_bert.backbones.encodings import Encodings
+from lora_bert.backbones.tokenizer import TextTokenizer
 from lora_bert.data.examples import Examples
 from lora_bert.errors import DataError
 from lora_bert.tasks.classification import LabelCodec
@@ -18,24 +20,24 @@ UNKNOWN_SHARE = 0.01
 
 @dataclass(frozen=True)
 class Tokens:
-    """Tokenised rows with their class indices."""
+    """Tokenised rows with their class indices, int64."""
 
-    encodings: Sequence[Encoding]
-    targets: Sequence[int]
+    encodings: Encodings
+    targets: np.ndarray
 
     def __len__(self) -> int:
         return len(self.encodings)
 
     @property
-    def lengths(self) -> list[int]:
+    def lengths(self) -> np.ndarray:
         """Tokens per row."""
-        return [len(encoding.ids) for encoding in self.encodings]
+        return self.encodings.lengths
 
 
 def tokenise(examples: Examples, tokenizer: TextTokenizer, codec: LabelCodec) -> Tokens:
     """Tokenise every row and look its label up."""
     targets = codec.encode(examples.labels, examples.lines, examples.source)
-    return Tokens(tokenizer.encode(examples.texts), targets)
+    return Tokens(tokenizer.encode(examples.texts), np.asarray(targets, dtype=np.int64))
 
 
 def check_texts_left(tokens: Tokens, tokenizer: TextTokenizer, source: str) -> None:
@@ -45,7 +47,7 @@ def check_texts_left(tokens: Tokens, tokenizer: TextTokenizer, source: str) -> N
         DataError: All of them are.
     """
     special = tokenizer.core.num_special_tokens_to_add(is_pair=False)
-    empty = sum(length <= special for length in tokens.lengths)
+    empty = int((tokens.lengths <= special).sum())
     if empty == len(tokens):
         raise DataError(
             f"'{source}' has nothing left after cleaning: no text of it holds more than "
@@ -58,7 +60,7 @@ def check_texts_left(tokens: Tokens, tokenizer: TextTokenizer, source: str) -> N
 
 def warn_of_tokens(tokens: Tokens, tokenizer: TextTokenizer, backbone_name: str) -> None:
     """Warn when too many tokens are unknown, and say how many rows are cut."""
-    cut = sum(encoding.cut for encoding in tokens.encodings)
+    cut = int(tokens.encodings.cut.sum())
     if cut:
         log.warning(
             "%.1f %% of the training texts are longer than %d tokens and cut there (--max-length).",
@@ -68,8 +70,7 @@ def warn_of_tokens(tokens: Tokens, tokenizer: TextTokenizer, backbone_name: str)
     unknown = tokenizer.unknown_id
     if unknown is None:
         return
-    total = sum(tokens.lengths)
-    share = sum(encoding.ids.count(unknown) for encoding in tokens.encodings) / max(total, 1)
+    share = float((tokens.encodings.ids == unknown).mean())
     if share > UNKNOWN_SHARE:
         log.warning(
             "%.1f %% of the tokens are unknown to the backbone '%s': it may not know the language "
