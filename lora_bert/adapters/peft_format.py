@@ -151,7 +151,8 @@ def assemble(stored: PeftAdapter, backbone: Backbone) -> Adapter:
     depths = {
         linear.name: index
         for index, layer in enumerate(backbone.layers)
-        for linear in layer.linears.values()
+        for stack in layer.stacks.values()
+        for linear in stack.linears
     }
     factors: dict[str, Factors] = {}
     head = {

@@ -13,7 +13,9 @@ from torch import Tensor
 from lora_bert.backbones.checkpoint import read_checkpoint
 from lora_bert.backbones.families import Family, family_of, read_config
 from lora_bert.errors import BackboneError
-from lora_bert.model.lora import Linear
+from lora_bert.model.lora import Linear, Stack
+
+_INPUTS = ("query", "key", "value", "query_key_value")
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,16 @@ class Norm:
 
 @dataclass(frozen=True)
 class Layer:
-    """One transformer layer: its linears by slot, its norms (absent ones are the identity)."""
+    """One transformer layer: its linears and its norms (absent ones are the identity).
 
-    linears: Mapping[str, Linear]
+    Attributes:
+        stacks: ``attention_input`` (query, key and value together), ``attention_output``,
+            ``intermediate``, ``output``.
+        norms: ``attention`` and ``output``.
+        local: Whether it attends within a window only.
+    """
+
+    stacks: Mapping[str, Stack]
     norms: Mapping[str, Norm]
     local: bool = False
 
@@ -77,7 +86,8 @@ class Backbone:
     @property
     def linears(self) -> dict[str, Linear]:
         """Every linear layer an adapter can change, by name."""
-        return {linear.name: linear for layer in self.layers for linear in layer.linears.values()}
+        stacks = [stack for layer in self.layers for stack in layer.stacks.values()]
+        return {linear.name: linear for stack in stacks for linear in stack.linears}
 
     @property
     def parameter_count(self) -> int:
@@ -86,8 +96,8 @@ class Backbone:
         tensors = [self.words, self.positions, self.types]
         for layer in self.layers:
             norms += layer.norms.values()
-            for linear in layer.linears.values():
-                tensors += [linear.weight, linear.bias]
+            for stack in layer.stacks.values():
+                tensors += [stack.weight, stack.bias]
         for norm in norms:
             tensors += [norm.weight, norm.bias] if norm else []
         return sum(tensor.numel() for tensor in tensors if tensor is not None)
@@ -177,7 +187,10 @@ class _Parts:
             for slot, path in self.family.norms.items()
             if slot not in skips
         }
-        return Layer(linears, norms, local=_is_local(self.family, self.config, index))
+        inputs = [linears.pop(slot) for slot in _INPUTS if slot in linears]
+        stacks = {"attention_input": Stack.of(inputs)}
+        stacks |= {slot: Stack.of([linear]) for slot, linear in linears.items()}
+        return Layer(stacks, norms, local=_is_local(self.family, self.config, index))
 
     def head(self) -> dict[str, Tensor]:
         head = self.family.head

@@ -15,15 +15,17 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from lora_bert.model.backbone import Backbone, Norm
+from lora_bert.model.dropout import dropout, mixed
 from lora_bert.model.encoder import (
     Batch,
+    Changes,
     activation,
     embed,
     new_pass,
     normalise,
     run_layer,
 )
-from lora_bert.model.lora import Factors
+from lora_bert.model.lora import Change, Factors, change_of
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,8 @@ def branch(
     mask: Tensor,
     adapter: Adapter,
     *,
-    training: bool = False,
+    changes: Changes | None = None,
+    seed: int | None = None,
     checkpointing: bool = False,
 ) -> Tensor:
     """Hidden states from below ``adapter.depth`` -> logits ``[rows, labels]``, float32.
@@ -98,11 +101,14 @@ def branch(
         hidden: What :func:`trunk` gave, ``[rows, length, hidden]``.
         mask: True on tokens, ``[rows, length]``.
         adapter: The adapter that answers.
-        training: Apply dropout (LoRA path and head).
+        changes: What :func:`changes_of` makes of the adapter, where it is at hand already.
+        seed: Apply dropout (LoRA path and head), this one; None: do not.
         checkpointing: Recompute each layer in the backward pass instead of keeping its
             activations (Chen et al. 2016, arXiv:1604.06174).
     """
-    shared = new_pass(backbone, mask, adapter.factors, adapter.dropout if training else 0.0)
+    if changes is None:
+        changes = changes_of(backbone, adapter)
+    shared = new_pass(backbone, mask, changes, 0.0 if seed is None else adapter.dropout, seed or 0)
     for layer in backbone.layers[adapter.depth :]:
         if checkpointing:
             hidden = checkpoint(run_layer, backbone, layer, hidden, shared, use_reentrant=False)
@@ -110,13 +116,33 @@ def branch(
             hidden = run_layer(backbone, layer, hidden, shared)
     if backbone.final_norm is not None:
         hidden = normalise(hidden, backbone.final_norm)
-    return _classify(backbone, _pool(backbone, hidden, mask), adapter.head, training=training)
+    return _classify(backbone, _pool(backbone, hidden, mask), adapter.head, seed)
 
 
-def logits(backbone: Backbone, batch: Batch, adapter: Adapter) -> Tensor:
+def changes_of(
+    backbone: Backbone, adapter: Adapter, dtype: torch.dtype | None = None
+) -> dict[str, Change]:
+    """What an adapter changes in each stack of the backbone, differentiable in its factors.
+
+    Args:
+        backbone: The backbone.
+        adapter: The adapter.
+        dtype: Of the result (default: the backbone's, which :func:`branch` needs).
+    """
+    layers = backbone.layers[adapter.depth :]
+    stacks = [stack for layer in layers for stack in layer.stacks.values()]
+    found = {stack.name: change_of(stack, adapter.factors) for stack in stacks}
+    dtype = dtype or backbone.dtype
+    return {name: change.to(dtype) for name, change in found.items() if change}
+
+
+def logits(
+    backbone: Backbone, batch: Batch, adapter: Adapter, changes: Changes | None = None
+) -> Tensor:
     """Token ids -> logits ``[rows, labels]``, float32, without gradients or dropout."""
     with torch.inference_mode():
-        return branch(backbone, trunk(backbone, batch, adapter.depth), batch.mask, adapter)
+        hidden = trunk(backbone, batch, adapter.depth)
+        return branch(backbone, hidden, batch.mask, adapter, changes=changes)
 
 
 def head_dropout(backbone: Backbone) -> float:
@@ -137,16 +163,16 @@ def _pool(backbone: Backbone, hidden: Tensor, mask: Tensor) -> Tensor:
 
 
 def _classify(
-    backbone: Backbone, pooled: Tensor, head: Mapping[str, Tensor], *, training: bool
+    backbone: Backbone, pooled: Tensor, head: Mapping[str, Tensor], seed: int | None
 ) -> Tensor:
     names = backbone.family.head
-    dropout = head_dropout(backbone)
+    rate = 0.0 if seed is None else head_dropout(backbone)
     if names.dropout_before_dense:
-        pooled = F.dropout(pooled, dropout, training)
+        pooled = dropout(pooled, rate, mixed(seed or 0, names.dense))
     act = activation(str(backbone.config.get(names.activation_key) or names.activation))
     x = act(F.linear(pooled, head[f"{names.dense}.weight"], head.get(f"{names.dense}.bias")))
     if names.norm:
         eps = float(backbone.family.get(backbone.config, "layer_norm_eps"))
         x = normalise(x, Norm(head[f"{names.norm}.weight"], head.get(f"{names.norm}.bias"), eps))
-    x = F.dropout(x, dropout, training)
+    x = dropout(x, rate, mixed(seed or 0, names.output))
     return F.linear(x, head[f"{names.output}.weight"], head.get(f"{names.output}.bias"))

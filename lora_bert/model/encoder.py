@@ -13,7 +13,14 @@ from torch.nn import functional as F
 from lora_bert.backbones.encodings import Padded
 from lora_bert.errors import BackboneError
 from lora_bert.model.backbone import Backbone, Layer, Norm
-from lora_bert.model.lora import Factors, Linear, adapted
+from lora_bert.model.by_hand import DERIVATIVES, SLOTS, Shape, layer_by_hand
+from lora_bert.model.dropout import mixed
+from lora_bert.model.lora import Change, Stack, adapted
+
+Changes = Mapping[str, Change]
+"""What an adapter changes, by the name of the stack."""
+
+_SHORT = 128
 
 Activation = Callable[[Tensor], Tensor]
 ACTIVATIONS: Mapping[str, Activation] = {
@@ -54,27 +61,25 @@ class Pass:
     """What the layers of one forward pass share.
 
     Attributes:
-        factors: LoRA factors by the name of the linear layer they change.
-        dropout: Dropout on the LoRA path; 0 outside training.
+        changes: What the adapter changes, by the name of the stack.
+        rate: Dropout on the LoRA path; 0 outside training.
+        seed: What decides which elements it drops.
         masks: Which keys a query sees, ``[rows, 1, length or 1, length]``, bool; None where it sees
             them all. One for global layers, one for local ones.
         rotary: Cosines and sines, ``[length, head size]`` each, likewise; None without rotary
             positions.
     """
 
-    factors: Mapping[str, Factors]
-    dropout: float
+    changes: Changes
+    rate: float
+    seed: int
     masks: tuple[Tensor | None, Tensor | None]
     rotary: tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]] | None
 
-    def linear(self, x: Tensor, linear: Linear) -> Tensor:
-        """A linear layer with whatever the adapter changes in it."""
-        return self.linears(x, linear)[0]
-
-    def linears(self, x: Tensor, *linears: Linear) -> tuple[Tensor, ...]:
-        """Layers that read the same ``x``, together: cheaper than one by one."""
-        factors = [self.factors.get(linear.name) for linear in linears]
-        return adapted(x, linears, factors, self.dropout)
+    def linear(self, x: Tensor, stack: Stack) -> Tensor:
+        """The linear layers of a stack with whatever the adapter changes in them."""
+        seed = mixed(self.seed, stack.name) if self.rate else 0
+        return adapted(x, stack, self.changes.get(stack.name), self.rate, seed)
 
 
 def activation(name: str) -> Activation:
@@ -110,49 +115,47 @@ def embed(backbone: Backbone, batch: Batch) -> Tensor:
 
 
 def new_pass(
-    backbone: Backbone, mask: Tensor, factors: Mapping[str, Factors], dropout: float = 0.0
+    backbone: Backbone, mask: Tensor, changes: Changes, rate: float = 0.0, seed: int = 0
 ) -> Pass:
     """Prepare masks and rotary tables, once for all layers, for tokens ``mask [rows, length]``."""
     seen = None if bool(mask.all()) else mask[:, None, None, :]
     if backbone.family.arrangement == "post":
-        return Pass(factors, dropout, (seen, None), None)
+        return Pass(changes, rate, seed, (seen, None), None)
     length = mask.shape[1]
     window = int(backbone.family.get(backbone.config, "local_attention")) // 2
     at = torch.arange(length, device=mask.device)
     near = ((at[:, None] - at[None, :]).abs() <= window)[None, None]
     local = near if seen is None else near & seen
     rotary = (_rotary(backbone, length, local=False), _rotary(backbone, length, local=True))
-    return Pass(factors, dropout, (seen, local), rotary)
+    return Pass(changes, rate, seed, (seen, local), rotary)
 
 
 def run_layer(backbone: Backbone, layer: Layer, hidden: Tensor, shared: Pass) -> Tensor:
     """One transformer layer: ``[rows, length, hidden]`` -> the same shape."""
     act = activation(str(backbone.family.get(backbone.config, "hidden_act")))
-    linears, norms = layer.linears, layer.norms
+    stacks, norms = layer.stacks, layer.norms
+    if _by_hand(backbone, hidden, shared):
+        return _layer_by_hand(backbone, layer, hidden, shared)
     if backbone.family.arrangement == "post":
         attended = shared.linear(
-            _attend(backbone, layer, hidden, shared), linears["attention_output"]
+            _attend(backbone, layer, hidden, shared), stacks["attention_output"]
         )
         hidden = normalise(hidden + attended, norms["attention"])
-        inner = act(shared.linear(hidden, linears["intermediate"]))
-        return normalise(hidden + shared.linear(inner, linears["output"]), norms["output"])
+        inner = act(shared.linear(hidden, stacks["intermediate"]))
+        return normalise(hidden + shared.linear(inner, stacks["output"]), norms["output"])
     normed = normalise(hidden, norms["attention"]) if "attention" in norms else hidden
     attended = _attend(backbone, layer, normed, shared)
-    hidden = hidden + shared.linear(attended, linears["attention_output"])
-    value, gate = shared.linear(normalise(hidden, norms["output"]), linears["intermediate"]).chunk(
+    hidden = hidden + shared.linear(attended, stacks["attention_output"])
+    value, gate = shared.linear(normalise(hidden, norms["output"]), stacks["intermediate"]).chunk(
         2, dim=-1
     )
-    return hidden + shared.linear(act(value) * gate, linears["output"])
+    return hidden + shared.linear(act(value) * gate, stacks["output"])
 
 
 def _attend(backbone: Backbone, layer: Layer, x: Tensor, shared: Pass) -> Tensor:
     """Multi-head self-attention before its output projection."""
     rows, length, width = x.shape
-    if "query_key_value" in layer.linears:
-        projected = shared.linear(x, layer.linears["query_key_value"]).chunk(3, dim=-1)
-    else:
-        slots = ("query", "key", "value")
-        projected = shared.linears(x, *(layer.linears[slot] for slot in slots))
+    projected = shared.linear(x, layer.stacks["attention_input"]).chunk(3, dim=-1)
     query, key, value = (
         part.view(rows, length, backbone.heads, width // backbone.heads).transpose(1, 2)
         for part in projected
@@ -164,11 +167,35 @@ def _attend(backbone: Backbone, layer: Layer, x: Tensor, shared: Pass) -> Tensor
     return mixed.transpose(1, 2).reshape(rows, length, width)
 
 
+def _by_hand(backbone: Backbone, hidden: Tensor, shared: Pass) -> bool:
+    """Whether a layer's backward pass is wanted, and is one that we have written."""
+    return (
+        torch.is_grad_enabled()
+        and hidden.device.type == "cpu"
+        and not shared.rate
+        and backbone.family.arrangement == "post"
+        and str(backbone.family.get(backbone.config, "hidden_act")) in DERIVATIVES
+    )
+
+
+def _layer_by_hand(backbone: Backbone, layer: Layer, hidden: Tensor, shared: Pass) -> Tensor:
+    act = str(backbone.family.get(backbone.config, "hidden_act"))
+    rows, length, width = hidden.shape
+    heads = backbone.heads
+    shape = Shape(rows, length, heads, width // heads, activation(act), DERIVATIVES[act])
+    changes = [shared.changes.get(layer.stacks[slot].name) for slot in SLOTS]
+    bias = hidden.new_zeros(rows, 1, 1, length)
+    if (seen := shared.masks[0]) is not None:
+        bias.masked_fill_(~seen, torch.finfo(hidden.dtype).min)
+    bias = bias.expand(rows, heads, 1, length).reshape(rows * heads, 1, length)
+    return layer_by_hand(hidden, bias, layer, changes, shape)
+
+
 def _mix(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
     """Softmax attention; ``[rows, heads, length, head size]`` throughout."""
-    if query.device.type != "cpu" or not query.requires_grad:
+    if query.device.type != "cpu" or (not query.requires_grad and query.shape[2] > _SHORT):
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-    # On a CPU the fused kernel's backward pass is slower than these three products.
+    # On a CPU the fused kernel is slower for short texts, and so is its backward pass for all.
     scores = (query @ key.transpose(-1, -2)) * query.shape[-1] ** -0.5
     if mask is not None:
         scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
+
+from lora_bert.model.dropout import dropout
+from lora_bert.model.product import Product
 
 
 @dataclass(frozen=True)
@@ -49,85 +53,167 @@ def initial_factors(linear: Linear, rank: int, alpha: float, generator: torch.Ge
     return Factors(down, torch.zeros(out_features, rank), alpha / rank)
 
 
+@dataclass(frozen=True)
+class Stack:
+    """Linear layers that read the same input, computed as one.
+
+    Attributes:
+        linears: The layers, in the order of their outputs; their weights are views of ``weight``.
+        weight: ``[out, in]``, all of them below one another.
+        bias: ``[out]``.
+    """
+
+    linears: tuple[Linear, ...]
+    weight: Tensor
+    bias: Tensor | None
+
+    @classmethod
+    def of(cls, linears: Sequence[Linear]) -> Stack:
+        """Put layers together; their tensors are held once."""
+        if len(linears) == 1:
+            return cls(tuple(linears), linears[0].weight, linears[0].bias)
+        weight, bias = torch.cat([linear.weight for linear in linears]), None
+        biases = [linear.bias for linear in linears]
+        if any(part is not None for part in biases):
+            bias = torch.cat(
+                [weight.new_zeros(len(linear.weight)) if linear.bias is None else linear.bias
+                 for linear in linears]
+            )  # fmt: skip
+        sizes = [len(linear.weight) for linear in linears]
+        shares = [None] * len(linears) if bias is None else torch.split(bias, sizes)
+        views = [
+            Linear(linear.name, part, None if linear.bias is None else share)
+            for linear, part, share in zip(linears, torch.split(weight, sizes), shares, strict=True)
+        ]
+        return cls(tuple(views), weight, bias)
+
+    @property
+    def name(self) -> str:
+        """What it is known by: the name of its first layer."""
+        return self.linears[0].name
+
+    @cached_property
+    def forward(self) -> Product:
+        """``x @ weight.T + bias``."""
+        return Product(self.weight, self.bias)
+
+    @cached_property
+    def backward(self) -> Product:
+        """``g @ weight``, which leads from the gradient of the output to that of the input."""
+        return Product(self.weight.t())
+
+
+@dataclass(frozen=True)
+class Change:
+    """What an adapter changes in a :class:`Stack`: ``up @ down``.
+
+    Attributes:
+        down: ``[ranks, in]``, the ranks of all changed layers together.
+        up: ``[out, ranks]``, scaled; zero where an output does not belong to a rank's layer.
+    """
+
+    down: Tensor
+    up: Tensor
+
+    def to(self, dtype: torch.dtype) -> Change:
+        """The same in another dtype."""
+        return Change(self.down.to(dtype), self.up.to(dtype))
+
+
+def change_of(stack: Stack, factors: Mapping[str, Factors]) -> Change | None:
+    """The change of a stack, float32, differentiable in the factors; None where there is none."""
+    pairs = [factors.get(linear.name) for linear in stack.linears]
+    if not any(pairs):
+        return None
+    blocks = [
+        linear.weight.new_zeros(len(linear.weight), 0, dtype=torch.float32)
+        if pair is None
+        else pair.up * pair.scaling
+        for linear, pair in zip(stack.linears, pairs, strict=True)
+    ]
+    down = torch.cat([pair.down for pair in pairs if pair])
+    return Change(down, torch.block_diag(*blocks))  # type: ignore[no-untyped-call]
+
+
 def adapted(
-    x: Tensor, linears: Sequence[Linear], factors: Sequence[Factors | None], dropout: float = 0.0
-) -> tuple[Tensor, ...]:
-    """``x @ W.T + b`` plus the LoRA path, for every linear layer that reads the same ``x``.
+    x: Tensor, stack: Stack, change: Change | None, rate: float = 0.0, seed: int = 0
+) -> Tensor:
+    """``x @ weight.T + bias`` plus the LoRA path.
 
     Args:
         x: ``[…, in]``.
-        linears: The frozen layers.
-        factors: What the adapter changes in each of them, None for nothing.
-        dropout: Of the LoRA path's input, drawn anew for each layer.
+        stack: The frozen layers.
+        change: What the adapter changes in them, None for nothing.
+        rate: Dropout of the LoRA path's input.
+        seed: Which elements that drops.
 
     Returns:
-        One ``[…, out]`` a layer, in the dtype of ``x``.
+        ``[…, out]``, in the dtype of ``x``.
     """
-    if not torch.is_grad_enabled() or dropout or not any(factors):
-        return tuple(
-            _plain(x, linear, pair, dropout) for linear, pair in zip(linears, factors, strict=True)
-        )
-    tensors = [part for pair in factors if pair for part in (pair.down, pair.up)]
-    return _Adapted.apply(x, linears, factors, *tensors)  # type: ignore[no-any-return, no-untyped-call]
-
-
-def _plain(x: Tensor, linear: Linear, pair: Factors | None, dropout: float) -> Tensor:
-    y = F.linear(x, linear.weight, linear.bias)
-    if pair is None:
+    if x.device.type == "cpu" and not rate:
+        if torch.is_grad_enabled():
+            parts = (change.down, change.up) if change else (None, None)
+            return _Adapted.apply(x, stack, *parts)  # type: ignore[no-any-return, no-untyped-call]
+        return forward_product(x.reshape(-1, x.shape[-1]), stack, change)[0].view(*x.shape[:-1], -1)
+    y = F.linear(x, stack.weight, stack.bias)
+    if change is None:
         return y
-    low = F.linear(F.dropout(x, dropout), pair.down.to(x.dtype))
-    return y + F.linear(low, pair.up.to(x.dtype) * pair.scaling)
+    return y + F.linear(F.linear(dropout(x, rate, seed), change.down), change.up)
+
+
+def forward_product(x: Tensor, stack: Stack, change: Change | None) -> tuple[Tensor, Tensor | None]:
+    """``[rows, in]`` -> ``[rows, out]`` and the low-rank activations ``[rows, ranks]``."""
+    y = stack.forward(x)
+    if change is None:
+        return y, None
+    low = x @ change.down.t()
+    return y.addmm_(low, change.up.t()), low
+
+
+def backward_product(
+    g: Tensor,
+    x: Tensor,
+    low: Tensor | None,
+    stack: Stack,
+    change: Change | None,
+    *,
+    wanted: bool = True,
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """The gradient of the output -> those of ``x`` (empty if not ``wanted``), ``down`` and ``up``.
+
+    The weights are frozen: nothing is computed for them, and both paths share one gradient of
+    ``x``, summed inside the products.
+    """
+    towards_x = stack.backward(g) if wanted else g.new_empty(0)
+    if change is None or low is None:
+        return towards_x, None, None
+    narrow = g @ change.up
+    if wanted:
+        towards_x.addmm_(narrow, change.down)
+    return towards_x, narrow.t() @ x, g.t() @ low
 
 
 class _Adapted(torch.autograd.Function):
-    """The same with a backward pass of its own, which knows that the weights are frozen.
-
-    All sums are made inside the products (``addmm_``): the frozen and the low-rank path share one
-    output, all layers share one gradient of ``x``, and nothing but ``x`` and the low-rank
-    activations is kept.
-    """
+    """:func:`adapted` with a backward pass that knows what is frozen."""
 
     @staticmethod
     def forward(
-        ctx: Any,
-        x: Tensor,
-        linears: Sequence[Linear],
-        factors: Sequence[Factors | None],
-        *tensors: Tensor,
-    ) -> tuple[Tensor, ...]:
+        ctx: Any, x: Tensor, stack: Stack, down: Tensor | None, up: Tensor | None
+    ) -> Tensor:
+        change = None if down is None or up is None else Change(down, up)
         rows = x.reshape(-1, x.shape[-1])
-        outputs: list[Tensor] = []
-        saved: list[Tensor] = []
-        for linear, pair in zip(linears, factors, strict=True):
-            y = F.linear(rows, linear.weight, linear.bias)
-            if pair is not None:
-                down, up = pair.down.to(x.dtype), (pair.up * pair.scaling).to(x.dtype)
-                low = rows @ down.t()
-                y.addmm_(low, up.t())
-                saved += [low, down, up]
-            outputs.append(y.view(*x.shape[:-1], -1))
-        ctx.save_for_backward(rows, *saved)
-        ctx.linears, ctx.factors, ctx.shape = linears, factors, x.shape
-        return tuple(outputs)
+        y, low = forward_product(rows, stack, change)
+        ctx.save_for_backward(rows, low, down, up)
+        ctx.stack = stack
+        return y.view(*x.shape[:-1], -1)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *upstream: Tensor) -> tuple[Any, ...]:
-        rows, *saved = ctx.saved_tensors
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
+        rows, low, down, up = ctx.saved_tensors
+        change = None if down is None else Change(down, up)
+        g = gradient.reshape(len(rows), -1)
         wanted = ctx.needs_input_grad[0]
-        towards_x = torch.zeros_like(rows) if wanted else None
-        gradients: list[Tensor] = []
-        parts = iter(saved)
-        for linear, pair, gradient in zip(ctx.linears, ctx.factors, upstream, strict=True):
-            g = gradient.reshape(rows.shape[0], -1)
-            if towards_x is not None:
-                towards_x.addmm_(g, linear.weight)
-            if pair is None:
-                continue
-            low, down, up = next(parts), next(parts), next(parts)
-            narrow = g @ up
-            if towards_x is not None:
-                towards_x.addmm_(narrow, down)
-            gradients += [(narrow.t() @ rows).float(), (g.t() @ low).float() * pair.scaling]
-        shaped = towards_x.view(ctx.shape) if towards_x is not None else None
-        return shaped, None, None, *gradients
+        towards_x, *towards = backward_product(g, rows, low, ctx.stack, change, wanted=wanted)
+        shaped = towards_x.view(*gradient.shape[:-1], -1) if wanted else None
+        return shaped, None, *towards

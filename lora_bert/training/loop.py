@@ -18,10 +18,12 @@ from lora_bert.config import TrainConfig
 from lora_bert.errors import DivergedError
 from lora_bert.evaluation.metrics import higher_is_better
 from lora_bert.model.backbone import Backbone
-from lora_bert.model.branch import Adapter, branch, trunk
+from lora_bert.model.branch import Adapter, trunk
 from lora_bert.model.encoder import Batch
 from lora_bert.progress import track
-from lora_bert.tasks.classification import class_weights, loss
+from lora_bert.tasks.classification import class_weights
+from lora_bert.threads import Workers
+from lora_bert.training.gradients import Gradients, HiddenStates
 from lora_bert.training.order import epoch_batches
 from lora_bert.training.tokens import Tokens
 
@@ -98,7 +100,9 @@ class Crank:
         adapter: Fresh, on the backbone's device; trained in place.
         rows: The training rows.
         config: Rates, batch size …
+        workers: The threads that compute.
         epochs: Passes over the rows.
+        hidden: Gives the trunk's output for row numbers (default: computes it).
     """
 
     def __init__(
@@ -107,8 +111,10 @@ class Crank:
         adapter: Adapter,
         rows: Tokens,
         config: TrainConfig,
+        workers: Workers,
         *,
         epochs: int,
+        hidden: HiddenStates | None = None,
     ) -> None:
         self.backbone, self.adapter, self.rows, self.config = backbone, adapter, rows, config
         self.epochs = epochs
@@ -130,6 +136,14 @@ class Crank:
             classes = adapter.head[f"{backbone.family.head.output}.weight"].shape[0]
             weights = class_weights(rows.targets.tolist(), classes)
             self.weights = torch.tensor(weights, device=backbone.device)
+        self.gradients = Gradients(
+            backbone, adapter, hidden or self._hidden, rows.targets, self.weights, workers,
+            seed=config.seed, checkpointing=config.gradient_checkpointing,
+        )  # fmt: skip
+
+    def _hidden(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+        batch = Batch.of(self.rows.encodings.pad(rows), self.backbone.device)
+        return trunk(self.backbone, batch, self.adapter.depth), batch.mask
 
     def batches(self, epoch: int) -> list[np.ndarray]:
         """The row numbers of an epoch's batches, in order; epochs count from 1."""
@@ -165,17 +179,13 @@ class Crank:
         return total / weight
 
     def step(self, batches: Sequence[np.ndarray], weight: float) -> float:
-        """One optimizer step over one or more batches; the summed loss.
+        """One optimizer step over one or more batches of row numbers; the summed loss.
 
         Every batch's loss is divided by the weight of the whole step, so that accumulating changes
         the memory needed and nothing else.
         """
-        summed = 0.0
-        for batch in batches:
-            part = self._loss(batch)
-            self.accelerator.backward(part / weight)
-            summed += part.item()
         self.step_count += 1
+        summed = self.gradients(batches, weight, self.step_count)
         if not math.isfinite(summed):
             raise DivergedError(
                 f"Training diverged: the loss is {summed} at step {self.step_count} of "
@@ -188,19 +198,6 @@ class Crank:
         self.schedule.step()
         self.optimizer.zero_grad()
         return summed
-
-    def _loss(self, batch: np.ndarray) -> Tensor:
-        tokens = Batch.of(self.rows.encodings.pad(batch), self.backbone.device)
-        scores = branch(
-            self.backbone,
-            trunk(self.backbone, tokens, self.adapter.depth),
-            tokens.mask,
-            self.adapter,
-            training=True,
-            checkpointing=self.config.gradient_checkpointing,
-        )
-        targets = torch.from_numpy(self.rows.targets[batch]).to(scores.device)
-        return loss(scores, targets, self.weights)
 
     def _weight(self, rows: np.ndarray) -> float:
         if self.weights is None:

@@ -36,6 +36,8 @@ from lora_bert.model.initial import new_adapter
 from lora_bert.model.targets import target_names
 from lora_bert.options import build
 from lora_bert.tasks.classification import LabelCodec
+from lora_bert.threads import workers
+from lora_bert.training.gradients import TOKENS_A_WORKER
 from lora_bert.training.loop import Crank, Figures, Fit, default_epochs, fit
 from lora_bert.training.record import Run, parts_of, record
 from lora_bert.training.result import TrainResult
@@ -206,14 +208,11 @@ def _fit(
         figures = {name: metric(name, scores) for name in METRICS}
         return figures | {"validation_loss": scores.log_loss}
 
-    crank = Crank(
-        backbone,
-        adapter,
-        tokens["train"],
-        config,
-        epochs=epochs,
-    )
-    return fit(crank, validate)
+    train = tokens["train"]
+    batch_tokens = config.batch_tokens or config.batch_size * float(train.lengths.mean())
+    most = max(1, min(config.batch_size, int(batch_tokens / TOKENS_A_WORKER)))
+    with workers(most, device=backbone.device) as threads:
+        return fit(Crank(backbone, adapter, train, config, threads, epochs=epochs), validate)
 
 
 def _probabilities(

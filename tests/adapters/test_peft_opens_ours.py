@@ -23,7 +23,8 @@ TEXTS = ["good tasty 7", "很好吃", "bad and awful, slow slow late cold", "太
 def our_logits(adapter: Path, **options) -> torch.Tensor:
     """What we say of :data:`TEXTS`."""
     loaded = lora_bert.load(adapter, device="cpu", **options).loaded
-    return predict_logits(loaded.backbone, loaded.adapter, loaded.tokenizer, TEXTS, batch_size=2)
+    encodings = loaded.tokenizer.encode(TEXTS)
+    return predict_logits(loaded.backbone, loaded.adapter, encodings, batch_size=2)
 
 
 def plain_logits(model, adapter: Path) -> torch.Tensor:

@@ -47,7 +47,8 @@ def write_plain(backbone: Path, output: Path, *, labels: int = 3, **options) -> 
 
 def our_logits(adapter: Path, **options) -> torch.Tensor:
     loaded = load_any(adapter, **options)
-    return predict_logits(loaded.backbone, loaded.adapter, loaded.tokenizer, TEXTS, batch_size=2)
+    encodings = loaded.tokenizer.encode(TEXTS)
+    return predict_logits(loaded.backbone, loaded.adapter, encodings, batch_size=2)
 
 
 def edited(adapter: Path, copy: Path, **changed) -> Path:

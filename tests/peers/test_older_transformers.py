@@ -111,7 +111,8 @@ def test_merged_models_give_our_logits(name, older, trained, cleaning):
     path = {**trained, "cleaning": cleaning}[name]
     scores, labels = older["logits"][str(path / "merged")]
     loaded = lora_bert.load(path / "adapter").loaded
-    ours = predict_logits(loaded.backbone, loaded.adapter, loaded.tokenizer, TEXTS, batch_size=3)
+    encodings = loaded.tokenizer.encode(TEXTS)
+    ours = predict_logits(loaded.backbone, loaded.adapter, encodings, batch_size=3)
     torch.testing.assert_close(ours, torch.tensor(scores), rtol=1e-4, atol=1e-5)
     assert labels == {"0": "negative", "1": "positive"}
 

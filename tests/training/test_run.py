@@ -39,7 +39,7 @@ def test_it_learns_the_tiny_data(train, reviews):
     losses = [row["train_loss"] for row in result.history]
     assert losses[-1] < 0.5 * losses[0]
     assert lora_bert.evaluate(result.path, reviews).scores.accuracy >= 0.9
-    answers = lora_bert.load(result.path).predict(["good tasty fast", "太慢了 差"])
+    answers = lora_bert.load(result.path).predict(["good tasty fast", "awful slow late"])
     assert [answer.label for answer in answers] == ["positive", "negative"]
 
 
@@ -95,7 +95,7 @@ def test_a_test_part_is_scored_once_at_the_end(train):
 
 
 def test_ctrl_c_still_writes_an_adapter(train, monkeypatch):
-    inner = run_module.encoded_logits
+    inner = run_module.predict_logits
     calls = iter(range(99))
 
     def stop_in_the_third_epoch(*arguments):
@@ -103,7 +103,7 @@ def test_ctrl_c_still_writes_an_adapter(train, monkeypatch):
             raise KeyboardInterrupt
         return inner(*arguments)
 
-    monkeypatch.setattr(run_module, "encoded_logits", stop_in_the_third_epoch)
+    monkeypatch.setattr(run_module, "predict_logits", stop_in_the_third_epoch)
     result = train(epochs=9)
     assert result.interrupted
     assert len(result.history) == 2

@@ -25,8 +25,8 @@ def tokens_of(tokenizer, texts):
 
 def test_rows_in_order(tokenizer):
     tokens = tokens_of(tokenizer, ["good", "bad cold", "late"])
-    assert tokens.targets == [0, 1, 0]
-    assert tokens.lengths == [3, 4, 3]
+    assert tokens.targets.tolist() == [0, 1, 0]
+    assert tokens.lengths.tolist() == [3, 4, 3]
     assert len(tokens) == 3
 
 

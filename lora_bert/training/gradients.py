@@ -1,0 +1,88 @@
+"""The gradient of one optimizer step: slices of its batches side by side, summed in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lora_bert.model.backbone import Backbone
+from lora_bert.model.branch import Adapter, branch, changes_of
+from lora_bert.model.dropout import mixed
+from lora_bert.model.lora import Change
+from lora_bert.tasks.classification import loss
+from lora_bert.threads import Workers
+
+HiddenStates = Callable[[np.ndarray], tuple[Tensor, Tensor]]
+"""Row numbers -> what the trunk makes of them ``[rows, length, hidden]``, and their mask."""
+
+TOKENS_A_WORKER = 256
+"""Fewer tokens are not worth another thread."""
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """Computes gradients of the summed loss.
+
+    Attributes:
+        backbone: Frozen.
+        adapter: Its tensors get the gradients.
+        hidden: Gives the trunk's output.
+        targets: The class of every row.
+        class_weights: Of each class in the loss, or None.
+        workers: Who computes. How many they are decides the order of sums, hence the last bits.
+        seed: Of dropout.
+        checkpointing: Recompute each layer instead of keeping its activations.
+    """
+
+    backbone: Backbone
+    adapter: Adapter
+    hidden: HiddenStates
+    targets: np.ndarray
+    class_weights: Tensor | None
+    workers: Workers
+    seed: int
+    checkpointing: bool = False
+
+    def __call__(self, batches: Sequence[np.ndarray], weight: float, step: int) -> float:
+        """Set the gradients of ``loss / weight`` over some batches of row numbers.
+
+        Returns:
+            The summed loss.
+        """
+        # The factors are put together and rounded once for all slices; each slice's gradients are
+        # those of the result, and only their sum goes the rest of the way.
+        changes = list(changes_of(self.backbone, self.adapter, torch.float32).items())
+        exact = [part for _, change in changes for part in (change.down, change.up)]
+        leaves = [part.detach().to(self.backbone.dtype).requires_grad_() for part in exact]
+        names = [name for name, _ in changes]
+        rounded = dict(zip(names, map(Change, leaves[::2], leaves[1::2]), strict=True))
+        head = list(self.adapter.head.values())
+
+        def turn(piece: tuple[int, np.ndarray]) -> tuple[float, tuple[Tensor, ...]]:
+            number, rows = piece
+            part = self._loss(rows, rounded, mixed(self.seed, step, number))
+            return part.item(), torch.autograd.grad(part / weight, [*leaves, *head])
+
+        pieces = [piece for batch in batches for piece in np.array_split(batch, self.workers.count)]
+        summed, total = 0.0, [torch.zeros_like(part) for part in [*exact, *head]]
+        for found, gradients in self.workers.map(turn, enumerate(filter(len, pieces))):
+            summed += found
+            for so_far, gradient in zip(total, gradients, strict=True):
+                so_far.add_(gradient)
+        torch.autograd.backward(exact, total[: len(exact)])
+        for tensor, gradient in zip(head, total[len(exact) :], strict=True):
+            tensor.grad = gradient
+        return summed
+
+    def _loss(self, rows: np.ndarray, changes: dict[str, Change], seed: int) -> Tensor:
+        hidden, mask = self.hidden(rows)
+        scores = branch(
+            self.backbone, hidden, mask, self.adapter,
+            changes=changes, seed=seed, checkpointing=self.checkpointing,
+        )  # fmt: skip
+        targets = torch.from_numpy(self.targets[rows]).to(scores.device)
+        return loss(scores, targets, self.class_weights)
