@@ -255,6 +255,20 @@ class TrainConfig(_Columns, _TrainRows):
         choices=("auto", "float32", "bfloat16"),
         group=_RUN,
     )
+    trunk_cache: str = option(
+        "auto",
+        "Where the output of the layers below the adapted ones is kept, so that they run once "
+        "(auto: a file, which the next run finds, or memory).",
+        choices=("auto", "memory", "disk", "off"),
+        group=_RUN,
+    )
+    trunk_cache_limit: float | None = option(
+        None,
+        "Gigabytes it may take (default: half of what is free).",
+        minimum=0,
+        metavar="GB",
+        group=_RUN,
+    )
     output: str | None = option(
         None, "Directory of the adapter (default: runs/DATA).", metavar="DIR", group=_RUN
     )
@@ -332,6 +346,19 @@ class InfoConfig:
     """What ``info`` can be told."""
 
     path: str = option("", "Adapter, merged model or backbone.", positional=True, metavar="PATH")
+
+
+@dataclass(frozen=True)
+class CacheConfig:
+    """What ``cache`` can be told."""
+
+    action: str = option("list", "list or clear.", positional=True, metavar="[list|clear]")
+    names: tuple[str, ...] = option(
+        (), "Kinds or keys; the beginning of a key will do.", positional=True, metavar="[NAME]…"
+    )
+    older_than: float | None = option(
+        None, "Only what was not used for so many days.", metavar="DAYS", minimum=0
+    )
 
 
 def parse_names(text: str | None) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ COMMANDS = {
     "merge": "Fold an adapter into its backbone: a standalone model.",
     "infer": "Classify texts, lines or a file.",
     "info": "Say what an adapter, merged model or backbone is.",
+    "cache": "List or clear what is kept to save time.",
 }
 
 HELP = """\

@@ -24,6 +24,11 @@ def shortened(text: str, length: int = 60) -> str:
     return line if len(line) <= length else line[: length - 1] + "…"
 
 
+def amount(size: int) -> str:
+    """Bytes as ``"1.2 GB"`` or ``"3.4 MB"``."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+
+
 def position(source: str, line: int) -> str:
     """``"'a.csv', line 3"``, or ``"'a.parquet', row 3"`` where a file has no lines."""
     unit = "row" if Path(source).suffix.lower() in ("", ".parquet") else "line"

@@ -18,8 +18,7 @@ from lora_bert.config import TrainConfig
 from lora_bert.errors import DivergedError
 from lora_bert.evaluation.metrics import higher_is_better
 from lora_bert.model.backbone import Backbone
-from lora_bert.model.branch import Adapter, trunk
-from lora_bert.model.encoder import Batch
+from lora_bert.model.branch import Adapter
 from lora_bert.progress import track
 from lora_bert.tasks.classification import class_weights
 from lora_bert.threads import Workers
@@ -100,9 +99,9 @@ class Crank:
         adapter: Fresh, on the backbone's device; trained in place.
         rows: The training rows.
         config: Rates, batch size …
+        hidden: Gives the trunk's output for row numbers.
         workers: The threads that compute.
         epochs: Passes over the rows.
-        hidden: Gives the trunk's output for row numbers (default: computes it).
     """
 
     def __init__(
@@ -111,10 +110,10 @@ class Crank:
         adapter: Adapter,
         rows: Tokens,
         config: TrainConfig,
+        hidden: HiddenStates,
         workers: Workers,
         *,
         epochs: int,
-        hidden: HiddenStates | None = None,
     ) -> None:
         self.backbone, self.adapter, self.rows, self.config = backbone, adapter, rows, config
         self.epochs = epochs
@@ -137,13 +136,9 @@ class Crank:
             weights = class_weights(rows.targets.tolist(), classes)
             self.weights = torch.tensor(weights, device=backbone.device)
         self.gradients = Gradients(
-            backbone, adapter, hidden or self._hidden, rows.targets, self.weights, workers,
+            backbone, adapter, hidden, rows.targets, self.weights, workers,
             seed=config.seed, checkpointing=config.gradient_checkpointing,
         )  # fmt: skip
-
-    def _hidden(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        batch = Batch.of(self.rows.encodings.pad(rows), self.backbone.device)
-        return trunk(self.backbone, batch, self.adapter.depth), batch.mask
 
     def batches(self, epoch: int) -> list[np.ndarray]:
         """The row numbers of an epoch's batches, in order; epochs count from 1."""

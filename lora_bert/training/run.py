@@ -39,9 +39,11 @@ from lora_bert.tasks.classification import LabelCodec
 from lora_bert.threads import workers
 from lora_bert.training.gradients import TOKENS_A_WORKER
 from lora_bert.training.loop import Crank, Figures, Fit, default_epochs, fit
+from lora_bert.training.order import epoch_batches, padding_share
 from lora_bert.training.record import Run, parts_of, record
 from lora_bert.training.result import TrainResult
 from lora_bert.training.tokens import Tokens, check_texts_left, tokenise, warn_of_tokens
+from lora_bert.training.trunk import hidden_states, validation_logits
 
 log = logging.getLogger(__name__)
 
@@ -103,15 +105,15 @@ def run(config: TrainConfig) -> TrainResult:
 
     device = pick_device(config.device)
     weights = read_checkpoint(files.path, family)
+    identity = fingerprint(weights, facts, family)
     dtype = pick_dtype(config.dtype, device)
     backbone = build_backbone(weights, facts, dtype=dtype, device=device)
-    fitted = _fit(config, epochs, backbone, codec, tokens)
+    fitted = _fit(config, epochs, backbone, codec, tokens, identity=identity, name=files.name)
     exact = backbone
     if backbone.dtype != torch.float32:
         exact = build_backbone(weights, facts, device=device)
     evaluations = _evaluate(exact, fitted, tokens, codec, config.batch_size)
     _warn_of_one_answer(evaluations)
-    identity = fingerprint(weights, facts, family)
     this = Run(config, files, family, facts, identity, splits, codec, tokenizer)
     record(this, fitted, evaluations, output)
     remember(files)
@@ -177,6 +179,9 @@ def _fit(
     backbone: Backbone,
     codec: LabelCodec,
     tokens: Mapping[str, Tokens],
+    *,
+    identity: str,
+    name: str,
 ) -> Fit:
     random.seed(config.seed)
     np.random.seed(config.seed)
@@ -202,23 +207,44 @@ def _fit(
         config.dtype,
     )
 
-    def validate(current: Adapter) -> Figures:
-        found = _probabilities(backbone, current, tokens["validation"], config.batch_size)
-        scores = score(codec.labels, found, np.asarray(tokens["validation"].targets))
-        figures = {name: metric(name, scores) for name in METRICS}
-        return figures | {"validation_loss": scores.log_loss}
+    train, validation = tokens["train"], tokens["validation"]
+    hidden = hidden_states(backbone, adapter.depth, tokens, config, fingerprint=identity, name=name)
+    _say_padding(config, train)
+    with workers(_most_workers(config, train), device=backbone.device) as threads:
 
-    train = tokens["train"]
-    batch_tokens = config.batch_tokens or config.batch_size * float(train.lengths.mean())
-    most = max(1, min(config.batch_size, int(batch_tokens / TOKENS_A_WORKER)))
-    with workers(most, device=backbone.device) as threads:
-        return fit(Crank(backbone, adapter, train, config, threads, epochs=epochs), validate)
+        def validate(current: Adapter) -> Figures:
+            found = validation_logits(
+                backbone, current, hidden["validation"], validation.lengths,
+                config.batch_size, threads,
+            )  # fmt: skip
+            scores = score(codec.labels, _probabilities(found), validation.targets)
+            figures = {name: metric(name, scores) for name in METRICS}
+            return figures | {"validation_loss": scores.log_loss}
+
+        crank = Crank(backbone, adapter, train, config, hidden["train"], threads, epochs=epochs)
+        return fit(crank, validate)
 
 
-def _probabilities(
-    backbone: Backbone, adapter: Adapter, rows: Tokens, batch_size: int
-) -> np.ndarray:
-    scores = predict_logits(backbone, adapter, rows.encodings, batch_size)
+def _most_workers(config: TrainConfig, rows: Tokens) -> int:
+    """How many threads a batch is worth."""
+    tokens = config.batch_tokens or config.batch_size * float(rows.lengths.mean())
+    return max(1, min(config.batch_size, int(tokens / TOKENS_A_WORKER)))
+
+
+def _say_padding(config: TrainConfig, rows: Tokens) -> None:
+    batches = epoch_batches(
+        rows.lengths, seed=config.seed, epoch=1,
+        batch_size=config.batch_size, batch_tokens=config.batch_tokens,
+    )  # fmt: skip
+    log.info(
+        "%s an epoch, %.1f tokens a text, %.1f %% padding.",
+        counted(len(batches), "batch", "batches"),
+        float(rows.lengths.mean()),
+        100 * padding_share(rows.lengths, batches),
+    )
+
+
+def _probabilities(scores: torch.Tensor) -> np.ndarray:
     if not scores.isfinite().all():
         raise DivergedError(
             "Training diverged: what the adapter says of other rows is not a number.",
@@ -239,8 +265,8 @@ def _evaluate(
     try:
         for part in [part for part in tokens if part != "train"]:
             rows = tokens[part]
-            found = _probabilities(backbone, fitted.adapter, rows, batch_size)
-            evaluations[part] = judge(codec.labels, found, np.asarray(rows.targets))
+            scores = predict_logits(backbone, fitted.adapter, rows.encodings, batch_size)
+            evaluations[part] = judge(codec.labels, _probabilities(scores), rows.targets)
     except KeyboardInterrupt:
         fitted.interrupted = True
         log.warning("Stopped by Ctrl-C while scoring: the adapter is kept, not all of its scores.")

@@ -9,6 +9,7 @@ import numpy as np
 
 from lora_bert.backbones.encodings import Encodings
 from lora_bert.backbones.tokenizer import TextTokenizer
+from lora_bert.cache.tokens import cached_encodings
 from lora_bert.data.examples import Examples
 from lora_bert.errors import DataError
 from lora_bert.tasks.classification import LabelCodec
@@ -37,7 +38,7 @@ class Tokens:
 def tokenise(examples: Examples, tokenizer: TextTokenizer, codec: LabelCodec) -> Tokens:
     """Tokenise every row and look its label up."""
     targets = codec.encode(examples.labels, examples.lines, examples.source)
-    return Tokens(tokenizer.encode(examples.texts), np.asarray(targets, dtype=np.int64))
+    return Tokens(cached_encodings(tokenizer, examples.texts), np.asarray(targets, dtype=np.int64))
 
 
 def check_texts_left(tokens: Tokens, tokenizer: TextTokenizer, source: str) -> None:

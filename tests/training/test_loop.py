@@ -17,6 +17,7 @@ from lora_bert.threads import workers
 from lora_bert.training import gradients, loop
 from lora_bert.training.loop import Crank, fit, linear_schedule
 from lora_bert.training.tokens import Tokens
+from lora_bert.training.trunk import computed
 from tests.oracle import random_adapter, random_batch, tiny_engine
 
 
@@ -51,8 +52,9 @@ def run(tokens=None, validate=None, *, adapter=None, backbone=None, epochs=3, th
     torch.manual_seed(0)
     options = {"batch_size": 8, "learning_rate": 3e-3, "seed": 1} | options
     with workers(threads, device=backbone.device) as made:
-        config = TrainConfig(**options)
-        crank = Crank(backbone, adapter, tokens or rows(), config, made, epochs=epochs)
+        config, tokens = TrainConfig(**options), tokens or rows()
+        hidden = computed(backbone, adapter.depth, tokens)
+        crank = Crank(backbone, adapter, tokens, config, hidden, made, epochs=epochs)
         found = fit(crank, validate or scripted([0.5] * epochs))
     return found, adapter, start
 

@@ -1,0 +1,116 @@
+"""Texts in the order in which the trunk reads them, whatever order and company they came in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lora_bert.backbones.encodings import Encodings
+
+
+@dataclass(frozen=True)
+class Canonical:
+    """Every different text once, by length and then by content.
+
+    Attributes:
+        encodings: The different texts.
+        numbers: For each part that was given, which of them each of its rows is.
+    """
+
+    encodings: Encodings
+    numbers: tuple[np.ndarray, ...]
+
+    @classmethod
+    def of(cls, parts: Sequence[Encodings]) -> Canonical:
+        """The texts of several parts; at least one part."""
+        rows = Encodings.joined(parts)
+        by_length = np.argsort(rows.lengths, kind="stable")
+        lengths, begins = np.unique(rows.lengths[by_length], return_index=True)
+        numbers = np.empty(len(rows), dtype=np.int64)
+        found: list[np.ndarray] = []
+        count = 0
+        for length, alike in zip(lengths, np.split(by_length, begins[1:]), strict=True):
+            tokens = _tokens(rows, alike, int(length))
+            first, which = _distinct(tokens)
+            numbers[alike] = count + which
+            found.append(tokens[first])
+            count += len(first)
+        ends = np.cumsum([len(part) for part in parts])
+        return cls(_flat(found, rows), tuple(np.split(numbers, ends[:-1])))
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Texts that the trunk reads at once.
+
+    Attributes:
+        rows: Their numbers, filled up to the chunk's shape with the last one.
+        count: How many they are without that.
+        width: Tokens of a row, padding included.
+    """
+
+    rows: np.ndarray
+    count: int
+    width: int
+
+
+def chunks(lengths: np.ndarray, *, tokens: int, longest: int) -> Iterator[Chunk]:
+    """Cut texts into chunks whose shape depends on nothing but the length of a text.
+
+    So do the hidden states, then: a row's bits follow from the batch's shape, not from its mates.
+
+    Args:
+        lengths: Tokens of each text, ascending.
+        tokens: Tokens of a chunk, about.
+        longest: Tokens that the backbone has positions for.
+    """
+    widths = np.minimum(_width(lengths), longest)
+    for width, begin, count in zip(
+        *np.unique(widths, return_index=True, return_counts=True), strict=True
+    ):
+        size = max(1, tokens // int(width))
+        for start in range(begin, begin + count, size):
+            real = min(size, begin + count - start)
+            rows = np.minimum(np.arange(start, start + size), start + real - 1)
+            yield Chunk(rows, real, int(width))
+
+
+def _width(lengths: np.ndarray) -> np.ndarray:
+    """Lengths rounded up to a multiple of 8, from 128 on to a sixteenth to an eighth."""
+    _, exponents = np.frexp(np.maximum(lengths - 1, 1))
+    steps = np.maximum(8, 2 ** np.maximum(exponents - 4, 0))
+    widths: np.ndarray = -(-lengths // steps) * steps
+    return widths
+
+
+def _tokens(rows: Encodings, alike: np.ndarray, length: int) -> np.ndarray:
+    """Rows of one length as int32 ``[rows, length]``, their types behind them if there are any."""
+    at = rows.starts[alike][:, None] + np.arange(length)
+    ids: np.ndarray = rows.ids[at]
+    if rows.types is None:
+        return ids
+    both: np.ndarray = np.hstack([ids, rows.types[at].astype(ids.dtype)])
+    return both
+
+
+def _distinct(tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """One row of each content, in the order of their bytes, and which of these each row is."""
+    whole = np.ascontiguousarray(tokens).view(np.dtype((np.void, tokens[0].nbytes))).ravel()
+    _, first, which = np.unique(whole, return_index=True, return_inverse=True)
+    return first, which
+
+
+def _flat(found: Sequence[np.ndarray], rows: Encodings) -> Encodings:
+    typed = rows.types is not None
+    halves = [np.hsplit(part, 2) if typed else (part,) for part in found]
+    lengths = np.concatenate([np.full(len(half[0]), half[0].shape[1]) for half in halves])
+    types = np.concatenate([half[-1].ravel() for half in halves]).astype(np.uint8)
+    return Encodings(
+        ids=np.concatenate([half[0].ravel() for half in halves]),
+        starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        types=types if typed else None,
+        cut=np.zeros(len(lengths), dtype=bool),
+        pad_id=rows.pad_id,
+    )

@@ -1,0 +1,61 @@
+"""The trunk over many texts, each chunk on one core: how many there are does not change a bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from itertools import islice
+
+import torch
+from torch import Tensor
+
+from lora_bert.backbones.encodings import Encodings
+from lora_bert.cache.canonical import Chunk, chunks
+from lora_bert.model.backbone import Backbone
+from lora_bert.model.branch import trunk
+from lora_bert.model.encoder import Batch
+from lora_bert.progress import track
+from lora_bert.threads import workers
+
+CHUNK_TOKENS = {"cpu": 1024, "cuda": 32768}
+"""Tokens that the trunk reads at once. On a CPU, fewer wait on overhead, more leave the cache."""
+
+_AT_ONCE = 32
+"""Chunks a core that are computed before the results are taken: they wait in memory."""
+
+
+def hidden_states(
+    backbone: Backbone, encodings: Encodings, depth: int, keep: Callable[[Tensor], object]
+) -> None:
+    """Run the layers below ``depth`` over texts in canonical order.
+
+    Args:
+        backbone: Where it is, there is computed.
+        encodings: Sorted by length.
+        depth: How many layers.
+        keep: Takes the hidden states of the next texts' tokens, ``[tokens, hidden]``, until all
+            texts have had their turn; padding is left out.
+    """
+    planned = chunks(
+        encodings.lengths,
+        tokens=CHUNK_TOKENS[backbone.device.type],
+        longest=backbone.family.max_length(backbone.config),
+    )
+    compute = partial(_chunk, backbone, encodings, depth)
+    with (
+        track(len(encodings), f"layers 1 to {depth}", unit="text") as bar,
+        workers(torch.get_num_threads(), device=backbone.device) as threads,
+    ):
+        while some := list(islice(planned, _AT_ONCE * threads.count)):
+            for count, hidden in threads.map(compute, some):
+                keep(hidden)
+                bar.update(count)
+
+
+def _chunk(
+    backbone: Backbone, encodings: Encodings, depth: int, chunk: Chunk
+) -> tuple[int, Tensor]:
+    """How many texts a chunk holds and their tokens' hidden states."""
+    batch = Batch.of(encodings.pad(chunk.rows, chunk.width), backbone.device)
+    hidden = trunk(backbone, batch, depth)
+    return chunk.count, hidden[: chunk.count][batch.mask[: chunk.count]]

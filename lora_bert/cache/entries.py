@@ -1,0 +1,171 @@
+"""Entries on disk: directories that are whole or not there, named by what they depend on.
+
+An entry is ``CACHE/KIND/KEY/``: its files and ``entry.json``, which says what it is and how large
+its files are. It is written beside its place and renamed into it. The record's time of change is
+when the entry was last used.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from lora_bert.errors import ConfigError
+from lora_bert.files import cache_dir, shared_directory
+
+log = logging.getLogger(__name__)
+
+RECORD = "entry.json"
+KEPT = ("trunk", "tokens")
+"""The kinds that come and go by themselves: the least recently used ones make room."""
+DEFAULT_LIMIT = 20.0
+"""Gigabytes that all entries of these kinds may take together."""
+
+_BROKEN_OFF = 3600.0
+"""A hidden directory that nothing was written to for so many seconds has no writer any more."""
+
+
+def find_entry(kind: str, key: str) -> Path | None:
+    """The directory of a whole entry, marked as used now; None where there is none."""
+    path = cache_dir() / kind / key
+    if not _is_whole(path):
+        return None
+    with suppress(OSError):  # a cache may be shared and read-only
+        os.utime(path / RECORD)
+    return path
+
+
+@contextmanager
+def new_entry(kind: str, key: str, size: int, facts: dict[str, Any]) -> Iterator[Path]:
+    """Yield an empty directory that becomes the entry when the block succeeds.
+
+    Entries that were not used for the longest time go first where room is needed.
+
+    Args:
+        kind: One of :data:`KEPT`.
+        key: What the content depends on, hashed.
+        size: Bytes that will be written.
+        facts: What the record says: ``what`` in words, and more.
+
+    Raises:
+        OutputError: It cannot be written; what was there before still is, less what made room.
+    """
+    make_room(size)
+    with shared_directory(cache_dir() / kind / key, _is_whole) as work:
+        yield work
+        sizes = {}
+        for path in sorted(work.iterdir()):
+            # A record must not outlive, in a power cut, the data it vouches for.
+            with path.open("rb") as stream:
+                os.fsync(stream.fileno())
+            sizes[path.name] = path.stat().st_size
+        record = {"key": key, "files": sizes, "created": time.time(), **facts}
+        text = json.dumps(record, ensure_ascii=False, indent=2) + "\n"
+        (work / RECORD).write_text(text, encoding="utf-8")
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """What ``entry.json`` in a directory says; nothing where it says nothing that can be read."""
+    try:
+        record = json.loads((path / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def discard(path: Path) -> None:
+    """Remove a file or directory of the cache, at one blow for whoever looks on.
+
+    Raises:
+        OSError: It cannot be removed.
+    """
+    away = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name.lstrip('.')[:64]}."))
+    try:
+        with suppress(FileNotFoundError):  # somebody else was faster
+            path.rename(away / "was")
+    finally:
+        shutil.rmtree(away)
+
+
+def reject(path: Path, problem: Exception) -> None:
+    """Say that an entry is of no use, and remove it if that can be."""
+    log.warning("What is cached in '%s' cannot be read and is made again: %s.", path, problem)
+    with suppress(OSError):
+        discard(path)
+
+
+def last_used(path: Path) -> float:
+    """When an entry was last used, or a leftover last written to; seconds since 1970."""
+    places = [path / RECORD] if (path / RECORD).is_file() else [path, *path.rglob("*")]
+    times = [0.0]
+    for place in places:
+        with suppress(FileNotFoundError):
+            times.append(place.stat().st_mtime)
+    return max(times)
+
+
+def size_of(path: Path) -> int:
+    """Bytes of the files in a directory, or of a file."""
+    total = 0
+    for place in (path, *path.rglob("*")):
+        with suppress(FileNotFoundError):
+            total += place.stat().st_size if place.is_file() else 0
+    return total
+
+
+def total_limit() -> int:
+    """Bytes that the entries may take together: ``$LORA_BERT_CACHE_LIMIT`` in GB, else 20 GB.
+
+    Raises:
+        ConfigError: It is not a number of at least 0.
+    """
+    written = os.environ.get("LORA_BERT_CACHE_LIMIT", "").strip()
+    try:
+        limit = float(written) if written else DEFAULT_LIMIT
+    except ValueError:
+        limit = math.nan
+    if not (math.isfinite(limit) and limit >= 0):
+        raise ConfigError(
+            f"$LORA_BERT_CACHE_LIMIT: '{written}' is not a number of gigabytes.",
+            hint="For example: LORA_BERT_CACHE_LIMIT=50",
+        )
+    return int(limit * 1e9)
+
+
+def make_room(size: int) -> None:
+    """Drop broken-off leftovers and, above the limit, the entries not used for the longest time."""
+    found = []
+    for kind in KEPT:
+        for path in (cache_dir() / kind).glob("*"):
+            if not path.name.startswith("."):
+                found.append((last_used(path), size_of(path), path))
+            elif time.time() - last_used(path) > _BROKEN_OFF:
+                with suppress(OSError):
+                    discard(path)
+    excess = sum(taken for _, taken, _ in found) + size - total_limit()
+    for _, taken, path in sorted(found):
+        if excess <= 0:
+            break
+        with suppress(OSError):
+            discard(path)
+            excess -= taken
+
+
+def _is_whole(path: Path) -> bool:
+    record = read_record(path)
+    sizes = record.get("files")
+    if record.get("key") != path.name or not isinstance(sizes, dict):
+        return False
+    try:
+        return all((path / name).stat().st_size == size for name, size in sizes.items())
+    except OSError:
+        return False

@@ -1,0 +1,124 @@
+"""What the cache directory holds, and clearing it. Everything in it is made again when needed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lora_bert.cache.entries import discard, last_used, read_record, size_of
+from lora_bert.errors import ConfigError, NotFoundError, OutputError, did_you_mean
+from lora_bert.files import cache_dir
+
+LEFTOVER = "leftover"
+"""The kind of what a process left behind that was stopped while it wrote."""
+FETCHED = "data"
+"""The kind that comes from the network: it goes only when it is named."""
+KINDS = ("backbones", FETCHED, LEFTOVER, "tokens", "trunk")
+
+_SHORTEST_KEY = 4
+_NOTES = ("known.json",)  # where local backbones are: a notebook, not a cache
+_DAY = 86400.0
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Something in the cache.
+
+    Attributes:
+        kind: One of :data:`KINDS`, or what a later version calls its own.
+        key: Its name in the directory.
+        what: The same in words.
+        size: Bytes on disk.
+        used: When it was last used, seconds since 1970.
+        path: Where it is.
+    """
+
+    kind: str
+    key: str
+    what: str
+    size: int
+    used: float
+    path: Path
+
+
+def entries(names: Sequence[str] = (), *, unused_days: float = 0.0) -> list[Entry]:
+    """What is in the cache, by kind, the last used first.
+
+    Args:
+        names: Only these kinds and keys; a key may be shortened to its beginning.
+        unused_days: Only what was not used for so many days.
+
+    Raises:
+        NotFoundError: One of the names is neither a kind nor the beginning of a key.
+        ConfigError: It is the beginning of more than one.
+    """
+    found = _all()
+    if names:
+        chosen = {entry.path for name in names for entry in _named(name, found)}
+        found = [entry for entry in found if entry.path in chosen]
+    before = time.time() - unused_days * _DAY
+    return [entry for entry in found if entry.used <= before or not unused_days]
+
+
+def clear(names: Sequence[str] = (), *, unused_days: float = 0.0) -> list[Entry]:
+    """Remove entries from the cache; without names, all but the kind :data:`FETCHED`.
+
+    Args:
+        names: As in :func:`entries`.
+        unused_days: As in :func:`entries`.
+
+    Returns:
+        What was removed.
+
+    Raises:
+        NotFoundError, ConfigError: As :func:`entries`.
+        OutputError: One of them cannot be removed.
+    """
+    gone = []
+    for entry in entries(names, unused_days=unused_days):
+        if not names and entry.kind == FETCHED:
+            continue
+        try:
+            discard(entry.path)
+        except OSError as error:
+            raise OutputError(
+                f"Cannot remove '{entry.path}': {error.strerror or error}."
+            ) from error
+        gone.append(entry)
+    return gone
+
+
+def _all() -> list[Entry]:
+    found = [
+        _entry(path)
+        for kind in cache_dir().glob("[!.]*")
+        if kind.is_dir()
+        for path in kind.iterdir()
+        if path.name not in _NOTES
+    ]
+    return sorted(found, key=lambda entry: (entry.kind, -entry.used, entry.key))
+
+
+def _entry(path: Path) -> Entry:
+    kind = LEFTOVER if path.name.startswith(".") else path.parent.name
+    what = str(read_record(path).get("what") or path.name)
+    if kind == LEFTOVER:
+        what = f"of a broken-off write into {path.parent.name}"
+    return Entry(kind, path.name, what, size_of(path), last_used(path), path)
+
+
+def _named(name: str, found: Sequence[Entry]) -> list[Entry]:
+    of_kind = [entry for entry in found if entry.kind == name]
+    if of_kind or name in KINDS:
+        return of_kind
+    matches = [entry for entry in found if entry.key.startswith(name)]
+    if len(matches) > 1:
+        raise ConfigError(
+            f"'{name}' is the beginning of {len(matches)} keys.", hint="Write more of it."
+        )
+    if not matches or len(name) < _SHORTEST_KEY:
+        hint = did_you_mean(name, KINDS) or "See what there is with: lora-bert cache list"
+        raise NotFoundError(f"The cache holds no kind and no key '{name}'.", hint=hint)
+    return matches

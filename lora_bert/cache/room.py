@@ -1,0 +1,62 @@
+"""How much room there is: memory, the device's memory, the disk of the cache."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+
+from lora_bert.cache.entries import total_limit
+from lora_bert.files import cache_dir
+
+_CGROUP = Path("/sys/fs/cgroup")
+_MEMINFO = Path("/proc/meminfo")
+
+
+def memory_room(device: torch.device, limit: int | None = None) -> int:
+    """Bytes that a cache may take in the memory of a device: half of what is free there.
+
+    Args:
+        device: Where the backbone is.
+        limit: At most so many bytes, in place of the half.
+    """
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else _free_memory()
+    return free // 2 if limit is None else min(free, limit)
+
+
+def disk_room(limit: int | None = None) -> int:
+    """Bytes that one entry may take on the disk of the cache.
+
+    At most half of what is free there, and no more than all entries may take together.
+    """
+    place = cache_dir()
+    while not place.exists():
+        place = place.parent
+    rooms = [shutil.disk_usage(place).free // 2, total_limit()]
+    return min(rooms if limit is None else [*rooms, limit])
+
+
+def _free_memory() -> int:
+    """Bytes that this process can still have without swapping."""
+    found = [_container_memory(), _available_memory()]
+    return min(room for room in found if room is not None)
+
+
+def _available_memory() -> int:
+    with suppress(OSError, StopIteration):
+        lines = _MEMINFO.read_text(encoding="ascii").splitlines()
+        line = next(line for line in lines if line.startswith("MemAvailable:"))
+        return int(line.split()[1]) * 1024
+    # Elsewhere nobody says what is available; half of all there is stands in for it.
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+def _container_memory() -> int | None:
+    """What a container's limit leaves, None without one."""
+    with suppress(OSError, ValueError):
+        limit = int((_CGROUP / "memory.max").read_text())
+        return max(0, limit - int((_CGROUP / "memory.current").read_text()))
+    return None

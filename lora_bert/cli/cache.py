@@ -1,0 +1,98 @@
+"""``lora-bert cache``."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from lora_bert.cli.declare import command as declare
+from lora_bert.config import CacheConfig
+from lora_bert.data.wording import amount, counted
+from lora_bert.errors import ConfigError, did_you_mean
+
+EXAMPLES = """\
+  lora-bert cache
+  lora-bert cache clear
+  lora-bert cache clear trunk --older-than 7
+  lora-bert cache clear 3f2a91c0"""
+
+_ACTIONS = ("list", "clear")
+_UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"))
+
+
+@declare("cache", CacheConfig, examples=EXAMPLES)
+def command(config: CacheConfig, as_json: bool) -> None:
+    """List or clear what is kept on disk to save time: trunk outputs, tokens, unpacked backbones.
+
+    All of it is made again when it is needed. Downloaded data sets are cleared only by name
+    (lora-bert cache clear data).
+    """
+    from lora_bert.cache.entries import total_limit
+    from lora_bert.cache.housekeeping import clear, entries
+    from lora_bert.files import cache_dir
+
+    if config.action not in _ACTIONS:
+        raise ConfigError(
+            f"cache: '{config.action}' is neither list nor clear.",
+            hint=did_you_mean(config.action, _ACTIONS) or "lora-bert cache clear trunk",
+        )
+    limit, cleared = total_limit(), config.action == "clear"
+    act = clear if cleared else entries
+    found = act(config.names, unused_days=config.older_than or 0.0)
+    size = sum(entry.size for entry in found)
+    if as_json:
+        document = {
+            "path": str(cache_dir()),
+            "limit_bytes": limit,
+            "bytes": size,
+            "cleared" if cleared else "entries": [_facts(entry) for entry in found],
+        }
+        click.echo(json.dumps(document, ensure_ascii=False, indent=2))
+        return
+    if not cleared:
+        click.echo("".join(f"{line}\n" for line in _table(found)), nl=False)
+    entries_and_size = f"{counted(len(found), 'entry', 'entries')}, {amount(size)}"
+    click.echo(f"{'cleared' if cleared else 'in all'}     {entries_and_size} ({cache_dir()})")
+
+
+def _facts(entry: Any) -> dict[str, Any]:
+    return {
+        "kind": entry.kind,
+        "key": entry.key,
+        "what": entry.what,
+        "bytes": entry.size,
+        "last_used": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(entry.used)),
+        "path": str(entry.path),
+    }
+
+
+def _table(found: Sequence[Any]) -> list[str]:
+    if not found:
+        return []
+    rows = [("KIND", "KEY", "SIZE", "LAST USED", "WHAT")]
+    rows += [
+        (entry.kind, _short(entry.key), amount(entry.size), _ago(entry.used), entry.what)
+        for entry in found
+    ]
+    kind, key, size, used = (max(len(row[at]) for row in rows) for at in range(4))
+    return [
+        f"{row[0]:<{kind}}  {row[1]:<{key}}  {row[2]:>{size}}  {row[3]:<{used}}  {row[4]}"
+        for row in rows
+    ]
+
+
+def _short(key: str) -> str:
+    """Enough of a hash to name it by."""
+    return key if len(key) <= 32 else key[:12]
+
+
+def _ago(moment: float) -> str:
+    seconds = time.time() - moment
+    for length, unit in _UNITS:
+        if seconds >= length:
+            return f"{counted(int(seconds / length), unit)} ago"
+    return "just now"

@@ -1,0 +1,89 @@
+"""The trunk's side of a training: hidden states of rows, kept or computed anew each time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lora_bert.cache.trunk import trunk_cache
+from lora_bert.config import TrainConfig
+from lora_bert.inference.batching import by_length
+from lora_bert.model.backbone import Backbone
+from lora_bert.model.branch import Adapter, branch, changes_of, trunk
+from lora_bert.model.encoder import Batch
+from lora_bert.threads import Workers
+from lora_bert.training.gradients import HiddenStates
+from lora_bert.training.tokens import Tokens
+
+PARTS = ("train", "validation")
+"""What is read again every epoch."""
+
+
+def hidden_states(
+    backbone: Backbone,
+    depth: int,
+    tokens: Mapping[str, Tokens],
+    config: TrainConfig,
+    *,
+    fingerprint: str,
+    name: str,
+) -> dict[str, HiddenStates]:
+    """Where the hidden states below layer ``depth`` come from, for each of :data:`PARTS`.
+
+    Args:
+        backbone: Computes them.
+        depth: The lowest layer that is adapted.
+        tokens: The rows, by part.
+        config: Says whether and where they are kept.
+        fingerprint: Of the backbone.
+        name: Of the backbone.
+    """
+    gigabytes = config.trunk_cache_limit
+    cache = trunk_cache(
+        backbone,
+        fingerprint,
+        [tokens[part].encodings for part in PARTS],
+        depth,
+        place=config.trunk_cache,
+        limit_bytes=None if gigabytes is None else int(gigabytes * 1e9),
+        name=name,
+    )
+    if cache is not None:
+        return {part: rows.hidden for part, rows in zip(PARTS, cache.parts, strict=True)}
+    return {part: computed(backbone, depth, tokens[part]) for part in PARTS}
+
+
+def computed(backbone: Backbone, depth: int, tokens: Tokens) -> HiddenStates:
+    """Hidden states that are computed whenever they are asked for."""
+
+    def hidden(rows: np.ndarray) -> tuple[Tensor, Tensor]:
+        batch = Batch.of(tokens.encodings.pad(rows), backbone.device)
+        return trunk(backbone, batch, depth), batch.mask
+
+    return hidden
+
+
+def validation_logits(
+    backbone: Backbone,
+    adapter: Adapter,
+    hidden: HiddenStates,
+    lengths: np.ndarray,
+    batch_size: int,
+    workers: Workers,
+) -> Tensor:
+    """Logits ``[rows, labels]`` of all rows of a part, on the CPU, float32; no dropout."""
+    with torch.no_grad():
+        changes = changes_of(backbone, adapter)
+
+    def answer(rows: np.ndarray) -> Tensor:
+        with torch.inference_mode():
+            states, mask = hidden(rows)
+            return branch(backbone, states, mask, adapter, changes=changes).cpu()
+
+    batches = by_length(lengths, batch_size)
+    found = torch.cat(list(workers.map(answer, batches)))
+    order = torch.from_numpy(np.concatenate(batches))
+    return torch.empty_like(found).index_copy_(0, order, found)
