@@ -114,9 +114,7 @@ def test_checkpointing_gives_the_same_gradients(model_type):
     found = []
     for checkpointing in (False, True):
         torch.manual_seed(7)
-        found.append(
-            gradients(backbone, adapter, PADDED, seed=0, checkpointing=checkpointing)
-        )
+        found.append(gradients(backbone, adapter, PADDED, seed=0, checkpointing=checkpointing))
     (one, one_gradients), (other, other_gradients) = found
     torch.testing.assert_close(one, other)
     for name, gradient in one_gradients.items():
