@@ -46,9 +46,10 @@ def workers(most: int, *, device: torch.device) -> Iterator[Workers]:
     cores = torch.get_num_threads()
     count = max(1, min(most, cores)) if device.type == "cpu" else 1
     made = Workers(count, cores // count)
+    # Here as in the threads: idle members of a larger team would wait busily, on their cores.
+    torch.set_num_threads(made.cores)
     try:
         yield made
     finally:
         made.close()
-        # Set in any thread, the number counts for threads that start later, too.
         torch.set_num_threads(cores)

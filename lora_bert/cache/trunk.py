@@ -119,7 +119,7 @@ class _Making:
         except (OSError, ValueError) as error:
             reject(path, error)
             return None
-        log.info("%s from the cache: %s.", self.what, amount(self.lines.size))
+        log.info("%s need not run: the cache has their output (%s).", self.what, self.amount)
         return self.near(data), "disk"
 
     def computed(self, place: str) -> tuple[Tensor, str] | None:
@@ -129,24 +129,22 @@ class _Making:
             "disk": disk_room(self.limit),
         }
         choices = self.choices if place == "auto" else [place]
-        for choice in choices:
-            if self.lines.size > rooms[choice]:
-                continue
-            log.info("%s once, kept %s: %s.", self.what, _WHERE[choice], amount(self.lines.size))
+        fitting = [choice for choice in choices if self.lines.size <= rooms[choice]]
+        if not fitting:
+            free = " and ".join(f"{amount(rooms[choice])} {_WHERE[choice]}" for choice in choices)
+            log.info(
+                "%s run for every batch: their output would take %s, and there is room for %s.",
+                self.what,
+                self.amount,
+                free,
+            )
+        for choice in fitting:
+            where = _WHERE[choice]
+            log.info("%s run once: their output is kept %s (%s).", self.what, where, self.amount)
             try:
-                data = self.lines.in_memory() if choice == "memory" else self.on_disk()
-            except (OutputError, OSError) as error:
-                log.warning("%s", error)
-                continue
-            return data, choice
-        free = " and ".join(f"{amount(rooms[choice])} {_WHERE[choice]}" for choice in choices)
-        log.info(
-            "%s for every batch: keeping their output would take %s, there is room for %s "
-            "(--trunk-cache-limit).",
-            self.what,
-            amount(self.lines.size),
-            free,
-        )
+                return (self.lines.in_memory() if choice == "memory" else self.on_disk()), choice
+            except OutputError as error:
+                log.warning("%s It is not kept %s.", error, where)
         return None
 
     @property
@@ -160,7 +158,12 @@ class _Making:
     @property
     def what(self) -> str:
         """The beginning of a sentence."""
-        return f"Layers 1 to {self.lines.depth} of {len(self.lines.backbone.layers)} run"
+        return f"Layers 1 to {self.lines.depth} of {len(self.lines.backbone.layers)}"
+
+    @property
+    def amount(self) -> str:
+        """What the lines take."""
+        return amount(self.lines.size)
 
     def on_disk(self) -> Tensor:
         """Compute the lines into a new entry."""
@@ -178,10 +181,8 @@ class _Making:
         }
         with new_entry(_KIND, self.key, lines.size, facts) as work:
             lines.write(work / _FILE)
-        path = find_entry(_KIND, self.key)
-        if path is None:
-            raise OutputError("What was cached on disk was removed at once.")
-        return self.near(lines.mapped(path / _FILE))
+            data = lines.mapped(work / _FILE)  # a mapping follows its file into its place
+        return self.near(data)
 
     def near(self, data: Tensor) -> Tensor:
         """Mapped lines, in the memory of a GPU if the backbone is there and they fit."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from lora_bert.adapters.loading import Loaded, load_any
-from lora_bert.backbones.encodings import Encodings
+from lora_bert.backbones.encodings import Encodings, rounded
 from lora_bert.errors import ConfigError
 from lora_bert.inference.batching import by_length
 from lora_bert.model.backbone import Backbone
@@ -107,9 +107,11 @@ def predict_logits(
     """Logits ``[texts, labels]`` on the CPU, float32, in the order of ``encodings``."""
     classes = adapter.head[f"{backbone.family.head.output}.weight"].shape[0]
     found = torch.empty(len(encodings), classes)
+    most = backbone.family.max_length(backbone.config)
     with track(len(encodings), "predicting") as bar:
         for rows in by_length(encodings.lengths, batch_size):
-            batch = Batch.of(encodings.pad(rows), backbone.device)
+            length = rounded(int(encodings.lengths[rows].max()), most)
+            batch = Batch.of(encodings.pad(rows, length), backbone.device)
             found[rows] = logits(backbone, batch, adapter).cpu()
             bar.update(len(rows))
     return found

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lora_bert.backbones.encodings import rounded
+
 _POOL = 50
 """Batches that are sorted by length together: more pad less, fewer mix better."""
 
@@ -43,7 +45,7 @@ def epoch_batches(
 
 def padding_share(lengths: np.ndarray, batches: Sequence[np.ndarray]) -> float:
     """Which part of the batches' tokens is padding, 0..1."""
-    padded = sum(len(rows) * int(lengths[rows].max()) for rows in batches)
+    padded = sum(len(rows) * rounded(int(lengths[rows].max())) for rows in batches)
     return 1 - float(lengths.sum()) / padded
 
 
@@ -52,6 +54,6 @@ def _cuts(lengths: np.ndarray, batch_size: int, batch_tokens: int | None) -> lis
     if not batch_tokens:
         return list(range(batch_size, len(lengths), batch_size))
     cuts, at = [], 0
-    while (at := at + max(1, batch_tokens // int(lengths[at]))) < len(lengths):
+    while (at := at + max(1, batch_tokens // rounded(int(lengths[at])))) < len(lengths):
         cuts.append(at)
     return cuts
