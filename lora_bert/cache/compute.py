@@ -20,8 +20,8 @@ from lora_bert.threads import workers
 CHUNK_TOKENS = {"cpu": 1024, "cuda": 32768}
 """Tokens that the trunk reads at once. On a CPU, fewer wait on overhead, more leave the cache."""
 
-_AT_ONCE = 32
-"""Chunks a core that are computed before the results are taken: they wait in memory."""
+_AT_ONCE = 64
+"""Chunks whose results may wait in memory; four a core where there are many cores."""
 
 
 def hidden_states(
@@ -46,7 +46,7 @@ def hidden_states(
         track(len(encodings), f"layers 1 to {depth}", unit="text") as bar,
         workers(torch.get_num_threads(), device=backbone.device) as threads,
     ):
-        while some := list(islice(planned, _AT_ONCE * threads.count)):
+        while some := list(islice(planned, max(_AT_ONCE, 4 * threads.count))):
             for count, hidden in threads.map(compute, some):
                 keep(hidden)
                 bar.update(count)

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 
 from lora_bert.backbones.encodings import Encodings
 from lora_bert.backbones.tokenizer import TextTokenizer
-from lora_bert.cache.entries import find_entry, new_entry, reject
+from lora_bert.cache.entries import find_entry, new_entry, reject, total_limit
 from lora_bert.errors import OutputError
 
 log = logging.getLogger(__name__)
@@ -92,6 +92,8 @@ def _write(key: str, made: Encodings) -> None:
     if made.types is not None:
         arrays["types"] = made.types
     size = sum(array.nbytes for array in arrays.values())
+    if size > total_limit():
+        return
     facts = {"what": f"{len(made):,} texts, {len(made.ids):,} tokens"}
     with new_entry(_KIND, key, size, facts) as work:
         save_file(arrays, work / _FILE)

@@ -80,9 +80,11 @@ def _stratified(examples: Examples, fraction: float, seed: int) -> tuple[list[in
         )
     classes = len({labels[at] for at in several})
     wanted = math.ceil(fraction * len(several))
+    train: list[int] = []
     if wanted >= classes and len(several) - wanted >= classes:
         train, validation = _sklearn(several, fraction, seed, [labels[at] for at in several])
-    else:
+    # scikit-learn rounds the shares, at times a small class's to all of its rows.
+    if len({labels[at] for at in train}) < classes:
         train, validation = _sparse(labels, several, wanted, fraction, seed)
         logger.info(
             "%s for %s: too few to hold every class in its share.",

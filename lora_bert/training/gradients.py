@@ -9,18 +9,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lora_bert.config import TrainConfig
 from lora_bert.model.backbone import Backbone
 from lora_bert.model.branch import Adapter, branch, changes_of
 from lora_bert.model.dropout import mixed
 from lora_bert.model.lora import Change
 from lora_bert.tasks.classification import loss
 from lora_bert.threads import Workers
+from lora_bert.training.tokens import Tokens
 
 HiddenStates = Callable[[np.ndarray], tuple[Tensor, Tensor]]
 """Row numbers -> what the trunk makes of them ``[rows, length, hidden]``, and their mask."""
 
-TOKENS_A_WORKER = 256
+_TOKENS_A_WORKER = 256
 """Fewer tokens are not worth another thread."""
+
+
+def most_workers(config: TrainConfig, rows: Tokens) -> int:
+    """How many threads a batch is worth."""
+    tokens = config.batch_tokens or config.batch_size * float(rows.lengths.mean())
+    return max(1, min(config.batch_size, int(tokens / _TOKENS_A_WORKER)))
 
 
 @dataclass(frozen=True)
@@ -71,8 +79,7 @@ class Gradients:
         summed, total = 0.0, [torch.zeros_like(part) for part in [*exact, *head]]
         for found, gradients in self.workers.map(turn, enumerate(filter(len, pieces))):
             summed += found
-            for so_far, gradient in zip(total, gradients, strict=True):
-                so_far.add_(gradient)
+            torch._foreach_add_(total, gradients)
         torch.autograd.backward(exact, total[: len(exact)])
         for tensor, gradient in zip(head, total[len(exact) :], strict=True):
             tensor.grad = gradient

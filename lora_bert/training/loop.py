@@ -121,7 +121,10 @@ class Crank:
         # Tensors are where the backbone is; the accelerator need not place them.
         self.accelerator = Accelerator(device_placement=False)
         optimizer = torch.optim.AdamW(
-            self.parameters, lr=config.learning_rate, weight_decay=config.weight_decay
+            self.parameters,
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            fused=True,
         )
         self.steps = self._steps()
         schedule = torch.optim.lr_scheduler.LambdaLR(

@@ -28,7 +28,7 @@ from lora_bert.errors import ConfigError, DivergedError
 from lora_bert.evaluation.metrics import METRICS, metric, score
 from lora_bert.evaluation.result import Evaluation, judge
 from lora_bert.files import claim_output, spare_inputs
-from lora_bert.inference.predictor import predict_logits
+from lora_bert.inference.predictor import predict_logits, softmax
 from lora_bert.model.backbone import Backbone, build_backbone
 from lora_bert.model.branch import Adapter
 from lora_bert.model.device import pick_device, pick_dtype
@@ -37,7 +37,7 @@ from lora_bert.model.targets import target_names
 from lora_bert.options import build
 from lora_bert.tasks.classification import LabelCodec
 from lora_bert.threads import workers
-from lora_bert.training.gradients import TOKENS_A_WORKER
+from lora_bert.training.gradients import most_workers
 from lora_bert.training.loop import Crank, Figures, Fit, default_epochs, fit
 from lora_bert.training.order import epoch_batches, padding_share
 from lora_bert.training.record import Run, parts_of, record
@@ -210,7 +210,7 @@ def _fit(
     train, validation = tokens["train"], tokens["validation"]
     hidden = hidden_states(backbone, adapter.depth, tokens, config, fingerprint=identity, name=name)
     _say_padding(config, train)
-    with workers(_most_workers(config, train), device=backbone.device) as threads:
+    with workers(most_workers(config, train), device=backbone.device) as threads:
 
         def validate(current: Adapter) -> Figures:
             found = validation_logits(
@@ -223,12 +223,6 @@ def _fit(
 
         crank = Crank(backbone, adapter, train, config, hidden["train"], threads, epochs=epochs)
         return fit(crank, validate)
-
-
-def _most_workers(config: TrainConfig, rows: Tokens) -> int:
-    """How many threads a batch is worth."""
-    tokens = config.batch_tokens or config.batch_size * float(rows.lengths.mean())
-    return max(1, min(config.batch_size, int(tokens / TOKENS_A_WORKER)))
 
 
 def _say_padding(config: TrainConfig, rows: Tokens) -> None:
@@ -250,7 +244,7 @@ def _probabilities(scores: torch.Tensor) -> np.ndarray:
             "Training diverged: what the adapter says of other rows is not a number.",
             hint="Lower --learning-rate.",
         )
-    return torch.softmax(scores, dim=-1).numpy()
+    return softmax(scores.numpy())
 
 
 def _evaluate(

@@ -13,6 +13,7 @@ from peft import PeftModel
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import lora_bert
+from lora_bert.adapters.loading import load_any
 from lora_bert.inference.predictor import predict_logits
 from tests.oracle import elsewhere
 from tests.tiny import FAMILIES, write_backbone
@@ -22,7 +23,7 @@ TEXTS = ["good tasty 7", "很好吃", "bad and awful, slow slow late cold", "太
 
 def our_logits(adapter: Path, **options) -> torch.Tensor:
     """What we say of :data:`TEXTS`."""
-    loaded = lora_bert.load(adapter, device="cpu", **options).loaded
+    loaded = load_any(adapter, **options)
     encodings = loaded.tokenizer.encode(TEXTS)
     return predict_logits(loaded.backbone, loaded.adapter, encodings, batch_size=2)
 

@@ -157,7 +157,7 @@ def test_a_hub_backbone_keeps_its_whole_name(plain, tiny_backbone, tmp_path, mon
     copy = edited(plain[0], tmp_path / "copy", base_model_name_or_path="org/tiny")
     loaded = load_any(copy)
     assert loaded.manifest.backbone_name == "org/tiny"
-    assert Predictor(loaded).predict(TEXTS)
+    assert Predictor.of(loaded, copy).predict(TEXTS)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
@@ -50,6 +50,7 @@ def test_stratified_is_scikit_learns():
     st.floats(0.05, 0.95),
     st.integers(0, 100),
 )
+@example(list("aaaaaaabb"), 0.75, 0)
 def test_stratified_always_keeps_every_class_in_training(labels, fraction, seed):
     examples = examples_of(labels)
     if len(set(labels)) == len(labels):

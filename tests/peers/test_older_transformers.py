@@ -14,6 +14,7 @@ import pytest
 import torch
 
 import lora_bert
+from lora_bert.adapters.loading import load_any
 from lora_bert.backbones.families import read_config
 from lora_bert.backbones.tokenizer import load_tokenizer
 from lora_bert.inference.predictor import predict_logits
@@ -90,8 +91,9 @@ def older(trained, cleaning, embedded):
 
 
 def ids_here(path):
-    loaded = lora_bert.load(path).loaded
-    return [found.ids for found in loaded.tokenizer.encode(TEXTS)], loaded.tokenizer.pad_id
+    tokenizer = lora_bert.load(path).tokenizer
+    encodings = tokenizer.encode(TEXTS)
+    return [encodings.row(at) for at in range(len(TEXTS))], tokenizer.pad_id
 
 
 @pytest.mark.parametrize("kind", ["adapter", "merged"])
@@ -110,7 +112,7 @@ def test_cleaning_cleans_there(older, trained, cleaning):
 def test_merged_models_give_our_logits(name, older, trained, cleaning):
     path = {**trained, "cleaning": cleaning}[name]
     scores, labels = older["logits"][str(path / "merged")]
-    loaded = lora_bert.load(path / "adapter").loaded
+    loaded = load_any(path / "adapter")
     encodings = loaded.tokenizer.encode(TEXTS)
     ours = predict_logits(loaded.backbone, loaded.adapter, encodings, batch_size=3)
     torch.testing.assert_close(ours, torch.tensor(scores), rtol=1e-4, atol=1e-5)
@@ -122,10 +124,11 @@ def test_the_embedded_backbone_opens_there(older, embedded):
     tokenizer = load_tokenizer(embedded, config, max_length=512)
     encodings = tokenizer.encode(TEXTS)
     ids, pad_id = older["ids"][str(embedded)]
-    assert [found.ids for found in encodings] == ids
+    ours = [encodings.row(at) for at in range(len(TEXTS))]
+    assert ours == ids
     assert tokenizer.pad_id == pad_id == 1
     backbone = load_backbone(embedded)
-    for found, expected in zip(encodings, older["hidden"][str(embedded)], strict=True):
-        row = torch.tensor([found.ids])
+    for found, expected in zip(ours, older["hidden"][str(embedded)], strict=True):
+        row = torch.tensor([found])
         hidden = trunk(backbone, Batch(row, torch.ones_like(row, dtype=torch.bool)), 12)
         torch.testing.assert_close(hidden[0, 0], torch.tensor(expected), rtol=1e-4, atol=1e-4)

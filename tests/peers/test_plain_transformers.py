@@ -34,7 +34,7 @@ def theirs(trained):
 @pytest.mark.parametrize("model_type", FAMILIES)
 def test_the_pipeline_gives_our_labels_and_probabilities(model_type, trained, theirs):
     every, best = theirs[model_type]
-    ours = lora_bert.load(trained[model_type] / "adapter").predict(TEXTS)
+    ours = lora_bert.load(trained[model_type] / "adapter", dtype="float32").predict(TEXTS)
     for answer, scores, likeliest in zip(ours, every, best, strict=True):
         found = {entry["label"]: entry["score"] for entry in scores}
         assert found.keys() == {"negative", "positive"}

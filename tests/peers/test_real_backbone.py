@@ -28,7 +28,7 @@ def test_embedded_backbone_on_takeaway_mini(tmp_path):
     assert result.size < 5_000_000
     merged = lora_bert.merge(tmp_path / "adapter", tmp_path / "merged")
     assert merged.difference < 1e-4
-    ours = lora_bert.load(tmp_path / "adapter").predict(TEXTS)
+    ours = lora_bert.load(tmp_path / "adapter", dtype="float32").predict(TEXTS)
     theirs = elsewhere(PIPELINE, str(tmp_path / "merged"), json.dumps(TEXTS))["found"]
     for answer, scores in zip(ours, theirs, strict=True):
         for entry in scores:

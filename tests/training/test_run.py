@@ -95,7 +95,7 @@ def test_a_test_part_is_scored_once_at_the_end(train):
 
 
 def test_ctrl_c_still_writes_an_adapter(train, monkeypatch):
-    inner = run_module.predict_logits
+    inner = run_module.validation_logits
     calls = iter(range(99))
 
     def stop_in_the_third_epoch(*arguments):
@@ -103,7 +103,7 @@ def test_ctrl_c_still_writes_an_adapter(train, monkeypatch):
             raise KeyboardInterrupt
         return inner(*arguments)
 
-    monkeypatch.setattr(run_module, "predict_logits", stop_in_the_third_epoch)
+    monkeypatch.setattr(run_module, "validation_logits", stop_in_the_third_epoch)
     result = train(epochs=9)
     assert result.interrupted
     assert len(result.history) == 2

@@ -1,0 +1,117 @@
+"""What is measured through inner rooms of ``lora_bert``: the one file that knows them.
+
+Training steps go through :class:`Stepper`, predicting from file to file through ``predict_file``;
+what the public API does is in :mod:`benchmarks.public`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from benchmarks.data import Workload, read_rows
+
+
+class Stepper:
+    """Our training steps on all linear layers, without trunk cache.
+
+    Args:
+        work: Backbone, rank, batch size, device.
+        ids: Token ids of every row.
+        targets: Class index of every row.
+        layers: Which layers are adapted.
+
+    Attributes:
+        dtype: Of the frozen weights (torch's).
+        hidden: Width of the hidden states; ``inner`` of the feed-forward layers.
+        layers: Number of transformer layers.
+    """
+
+    def __init__(
+        self,
+        work: Workload,
+        ids: Sequence[Sequence[int]],
+        targets: Sequence[int],
+        *,
+        layers: str = "all",
+    ) -> None:
+        import numpy as np
+        import torch
+
+        from lora_bert.backbones.encodings import Encodings
+        from lora_bert.config import TrainConfig
+        from lora_bert.model.backbone import load_backbone
+        from lora_bert.model.device import pick_device, pick_dtype
+        from lora_bert.model.initial import new_adapter
+        from lora_bert.threads import workers
+        from lora_bert.training.gradients import most_workers
+        from lora_bert.training.loop import Crank
+        from lora_bert.training.tokens import Tokens
+        from lora_bert.training.trunk import computed
+
+        device = pick_device(work.device)
+        backbone = load_backbone(
+            Path(work.backbone), dtype=pick_dtype("auto", device), device=device
+        )
+        adapter = new_adapter(
+            backbone,
+            max(targets) + 1,
+            rank=work.rank,
+            alpha=2.0 * work.rank,
+            dropout=0.0,
+            target_modules="all-linear",
+            layers=layers,
+            generator=torch.Generator().manual_seed(work.seed),
+        ).to(device)
+        self.dtype = backbone.dtype
+        self.hidden = int(backbone.config["hidden_size"])
+        self.inner = int(backbone.config["intermediate_size"])
+        self.layers = len(backbone.layers)
+        self._array = np.asarray
+        rows = Tokens(
+            Encodings.of(ids, int(backbone.config.get("pad_token_id") or 0)),
+            np.asarray(targets, dtype=np.int64),
+        )
+        config = TrainConfig(batch_size=work.batch_size, learning_rate=work.learning_rate)
+        # The threads live as long as the process, which measures this and nothing else.
+        self._open = ExitStack()
+        threads = self._open.enter_context(workers(most_workers(config, rows), device=device))
+        hidden = computed(backbone, adapter.depth, rows)
+        self._crank = Crank(backbone, adapter, rows, config, hidden, threads, epochs=1)
+
+    def step(self, rows: Sequence[int]) -> None:
+        """One optimizer step over one batch, given by its row numbers."""
+        self._crank.step([self._array(rows)], len(rows))
+
+
+def file_to_file(
+    model: str, source: str, warm: str, scratch: str, **settings: Any
+) -> dict[str, Any]:
+    """Rows per second from JSON lines to JSON lines, tokenising included, the model loaded."""
+    from lora_bert.inference.stream import predict_file
+
+    predictor = _predictor(model, **settings)
+    predict_file(predictor, Path(warm), Path(scratch, "warm.jsonl"))
+    started = time.perf_counter()
+    rows = predict_file(predictor, Path(source), Path(scratch, "out.jsonl"))
+    seconds = time.perf_counter() - started
+    return {"rate": rows / seconds, "seconds": seconds, "rows": rows}
+
+
+def one_by_one(model: str, source: str, **settings: Any) -> dict[str, Any]:
+    """Seconds per text, each asked alone."""
+    from benchmarks.peers.answering import latencies
+
+    predictor = _predictor(model, **settings)
+    texts = [text for text, _ in read_rows(source)]
+    return latencies(lambda text: predictor.predict([text]), texts)
+
+
+def _predictor(model: str, **settings: Any) -> Any:
+    """``lora_bert.load``; ``engine`` is named only where it is not torch."""
+    import lora_bert
+
+    return lora_bert.load(model, **settings)

@@ -1,0 +1,131 @@
+"""Predicting from file to file: reading, tokenising, computing, writing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.data import Workload, prepare, read_rows, write_rows
+from benchmarks.measure import Contender, MeasurementError, alternate, once, say
+from benchmarks.options import Options
+from benchmarks.ratios import advantage
+from benchmarks.record import Goal, Record, Table, comparison, goal, new_record
+
+SUMMARY = "predicting, file to file, tokenising included, against other engines"
+NOTES = """\
+JSON lines in, JSON lines with label, score and probabilities out; the model is loaded and another
+file of as many other rows has been answered before the clock starts. Everyone sorts by length into
+batches of 32, padded to the longest. OpenVINO by hand: `convert_model`, the precision hint, one
+request under the latency hint (*sync*) or an asynchronous queue under the throughput hint
+(*queue*); the faster one counts. ONNX Runtime: exported by torch, default session; *int8* quantised
+dynamically.
+"""
+ROUNDS = 5
+OURS_TORCH = {name: f"lora-bert torch merged {name}" for name in ("bfloat16", "float32")}
+HF = {name: f"transformers {name}" for name in ("bfloat16", "float32")}
+UNMERGED = {name: f"lora-bert torch base + adapter {name}" for name in ("bfloat16", "float32")}
+OURS_OPENVINO = "lora-bert openvino"
+BY_HAND = ("OpenVINO by hand bf16 sync", "OpenVINO by hand bf16 queue")
+
+
+def measure(options: Options) -> Record:
+    """Everyone classifies the same file."""
+    workload = prepare(options, rows=None, test_rows=options.rows_or(None))
+    rows = len(read_rows(workload.test))
+    record = new_record("predict", options, rows=rows, source=workload.source)
+    warm = str(options.work / "warm.jsonl")
+    write_rows(Path(warm), read_rows(workload.train)[:rows])
+    files = {"source": workload.test, "warm": warm}
+    contenders = [
+        Contender(one.name, f"{one.target}:file_to_file", {**files, **one.arguments}, scratch=True)
+        for one in engines(workload, options, record)
+    ]
+    alternate(contenders, options, record, rounds=options.rounds_or(ROUNDS),
+              show=lambda raw: f"{raw['rate']:.0f} rows/s")  # fmt: skip
+    return record
+
+
+def tables(record: Record) -> list[Table]:
+    """Rows per second."""
+    title = f"File to file, {record.settings.get('rows', '')} rows"
+    base = [*OURS_TORCH.values(), OURS_OPENVINO]
+    return [comparison(record, title, "rate", "rows/s", base=base)]
+
+
+def goals(record: Record) -> list[Goal]:
+    """Our torch engine, our best engine, base + adapter."""
+    if record.name != "predict":
+        return []
+
+    def faster(ours: Sequence[str], peers: Sequence[str]) -> Any:
+        return advantage(record.figures, ours, peers, "rate", higher=True)
+
+    found = [
+        goal(f"predicting, torch engine, {dtype}",
+             "transformers with the same dtype and sorted batches", 1.2,
+             faster([OURS_TORCH[dtype]], [HF[dtype]]))
+        for dtype in HF
+    ]  # fmt: skip
+    everyone = [*OURS_TORCH.values(), OURS_OPENVINO]
+    found.append(goal("predicting, best engine", "OpenVINO bf16 by hand, tokenising included",
+                      0.95, faster(everyone, BY_HAND)))  # fmt: skip
+    found += [
+        goal(f"base + adapter unmerged, {dtype}", "merged, same engine", 0.85,
+             faster([UNMERGED[dtype]], [OURS_TORCH[dtype]]))
+        for dtype in UNMERGED
+    ]  # fmt: skip
+    return found
+
+
+def engines(workload: Workload, options: Options, record: Record) -> list[Contender]:
+    """Ways to predict with one adapter: ``target`` is the module, ``arguments`` how to load it.
+
+    The models are made here; a format that cannot be made is noted in the record as failed.
+    """
+    adapter, merged = str(options.work / "adapter"), str(options.work / "merged")
+    arguments = {"workload": workload.as_json(), "target": str(options.work)}
+    once(Contender("models", "benchmarks.public:models", arguments), options.work)
+    ours, theirs = "benchmarks.ours", "benchmarks.peers.answering"
+    found = []
+    for dtype, peer in HF.items():
+        same = {"dtype": dtype, "device": options.device}
+        on_base = {"model": adapter, "backbone": workload.backbone, **same}
+        found += [
+            Contender(OURS_TORCH[dtype], ours, {"model": merged, **same}),
+            Contender(UNMERGED[dtype], ours, on_base),
+            Contender(peer, theirs, {"model": merged, "engine": "transformers_torch", **same}),
+        ]
+    return found if options.device == "cuda" else [*found, *_cpu_engines(merged, options, record)]
+
+
+def _cpu_engines(merged: str, options: Options, record: Record) -> list[Contender]:
+    ours, theirs = "benchmarks.ours", "benchmarks.peers.answering"
+    exported = str(options.work / "openvino")
+    found: list[Contender] = []
+
+    def made(export: str, names: Sequence[str], **arguments: str) -> bool:
+        try:
+            once(Contender("export", export, {"model": merged, **arguments}), options.work)
+        except MeasurementError as error:
+            record.failed |= {name: str(error) for name in names}
+            say(f"{', '.join(names)}: cannot be made: {error}")
+            return False
+        return True
+
+    if made("benchmarks.public:export_openvino", [OURS_OPENVINO], target=exported):
+        loaded = {"model": exported, "engine": "openvino"}
+        found.append(Contender(OURS_OPENVINO, ours, loaded))
+    by_hand = {"model": merged, "engine": "openvino_by_hand"}
+    if made("benchmarks.peers.exports:openvino", BY_HAND):
+        found += [
+            Contender(BY_HAND[0], theirs, {**by_hand, "precision": "bf16", "queue": False}),
+            Contender(BY_HAND[1], theirs, {**by_hand, "precision": "bf16", "queue": True}),
+            Contender("OpenVINO by hand f32 queue", theirs,
+                      {**by_hand, "precision": "f32", "queue": True}),
+        ]  # fmt: skip
+    onnx = {"ONNX Runtime float32": "model.onnx", "ONNX Runtime int8": "model.int8.onnx"}
+    if made("benchmarks.peers.exports:onnx", list(onnx)):
+        session = {"model": merged, "engine": "onnxruntime_cpu"}
+        found += [Contender(name, theirs, {**session, "file": file}) for name, file in onnx.items()]
+    return found

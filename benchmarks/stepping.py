@@ -1,0 +1,99 @@
+"""Timing our training steps; how a step is made is :class:`benchmarks.ours.Stepper`'s business."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from benchmarks.batches import plan
+from benchmarks.data import Workload, read_rows, text_encoder
+from benchmarks.ours import Stepper
+
+
+def rate(workload: dict[str, Any]) -> dict[str, Any]:
+    """Examples per second of training steps without trunk cache, over the batches of everyone."""
+    work = Workload(**workload)
+    ids, targets = _tokens(work)
+    stepper = Stepper(work, ids, targets)
+    schedule = plan([len(row) for row in ids], work.batch_size)
+    seconds = 0.0
+    for _ in range(2):
+        started = time.perf_counter()
+        for batch in schedule.batches:
+            stepper.step(batch)
+        settle(work.device)
+        seconds = time.perf_counter() - started
+    return {
+        "rate": schedule.rows / seconds,
+        "tokens_per_second": schedule.useful / seconds,
+        "padding": schedule.padding,
+        "dtype": str(stepper.dtype).removeprefix("torch."),
+    }
+
+
+def synthetic_rate(
+    workload: dict[str, Any], tokens: int, batch: int, rank: int, steps: int
+) -> dict[str, Any]:
+    """Tokens per second on rows that all have ``tokens`` tokens."""
+    work = Workload(**{**workload, "rank": rank, "batch_size": batch})
+    ids = [[0, *(5 + (row + at) % 1000 for at in range(tokens - 2)), 2] for row in range(batch)]
+    stepper = Stepper(work, ids, [row % 2 for row in range(batch)])
+    rows = list(range(batch))
+    for _ in range(2):
+        stepper.step(rows)
+    settle(work.device)
+    started = time.perf_counter()
+    for _ in range(steps):
+        stepper.step(rows)
+    settle(work.device)
+    seconds = time.perf_counter() - started
+    return {"tokens_per_second": steps * batch * tokens / seconds, "seconds": seconds / steps}
+
+
+def roof(workload: dict[str, Any]) -> dict[str, Any]:
+    """What share of a training step its useful FLOPs would take at the rate of plain products.
+
+    After every step the model's own four products are timed at that batch's (padded) token count.
+    """
+    from benchmarks.roof import product_rate, step_flops
+
+    work = Workload(**workload)
+    ids, targets = _tokens(work)
+    lengths = [len(row) for row in ids]
+    stepper = Stepper(work, ids, targets)
+    hidden, inner = stepper.hidden, stepper.inner
+    flops = ideal = seconds = 0.0
+    batches = plan(lengths, work.batch_size).batches
+    for batch in batches:
+        stepper.step(batch)
+    for batch in batches:
+        started = time.perf_counter()
+        stepper.step(batch)
+        settle(work.device)
+        taken = time.perf_counter() - started
+        padded = len(batch) * max(lengths[row] for row in batch)
+        found = product_rate(padded, hidden, inner, dtype=stepper.dtype, device=work.device)
+        rows = [lengths[row] for row in batch]
+        useful = step_flops(rows, hidden, inner, stepper.layers, work.rank)
+        flops, ideal, seconds = flops + useful, ideal + useful / found, seconds + taken
+    return {
+        "share": ideal / seconds,
+        "useful_flops_per_second": flops / seconds,
+        "product_flops_per_second": flops / ideal,
+        "dtype": str(stepper.dtype).removeprefix("torch."),
+    }
+
+
+def settle(device: str) -> None:
+    """Wait until the device has done what it was told."""
+    if device == "cuda":
+        import torch
+
+        torch.cuda.synchronize()
+
+
+def _tokens(work: Workload) -> tuple[list[list[int]], list[int]]:
+    rows = read_rows(work.train)
+    numbers = {label: at for at, label in enumerate(sorted({label for _, label in rows}))}
+    encode, _ = text_encoder(work.backbone, work.max_length)
+    return encode([text for text, _ in rows]), [numbers[label] for _, label in rows]
