@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lora_bert.errors import LoraBertError
     from lora_bert.evaluation.result import Evaluation
     from lora_bert.evaluation.run import evaluate
+    from lora_bert.inference.export import ExportResult, export
     from lora_bert.inference.merging import MergeResult, merge
     from lora_bert.inference.predictor import Predictor, load
     from lora_bert.tasks.classification import Prediction
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Evaluation": "evaluation.result",
+    "ExportResult": "inference.export",
     "LoraBertError": "errors",
     "MergeResult": "inference.merging",
     "Prediction": "tasks.classification",
@@ -30,6 +32,7 @@ _HOME = {
     "TrainResult": "training.result",
     "backbone_path": "backbones.resolve",
     "evaluate": "evaluation.run",
+    "export": "inference.export",
     "load": "inference.predictor",
     "merge": "inference.merging",
     "train": "training.run",
@@ -37,6 +40,7 @@ _HOME = {
 
 __all__ = [
     "Evaluation",
+    "ExportResult",
     "LoraBertError",
     "MergeResult",
     "Prediction",
@@ -45,6 +49,7 @@ __all__ = [
     "__version__",
     "backbone_path",
     "evaluate",
+    "export",
     "load",
     "merge",
     "train",

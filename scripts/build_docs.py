@@ -12,8 +12,10 @@ COMMANDS = {
     "train": config.TrainConfig,
     "evaluate": config.EvaluateConfig,
     "merge": config.MergeConfig,
+    "export": config.ExportConfig,
     "infer": config.InferConfig,
     "info": config.InfoConfig,
+    "cache": config.CacheConfig,
 }
 TARGET = Path(__file__).parents[1] / "docs" / "options.md"
 HEAD = """\

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lora_bert.adapters.loading import backbone_name, kind_of, manifest_of
+from lora_bert.adapters.directory import EXPORTED, backbone_name, kind_of, manifest_of
 from lora_bert.adapters.manifest import MANIFEST, Manifest, read_manifest
-from lora_bert.adapters.peft_format import read_peft
-from lora_bert.backbones.families import read_config
+from lora_bert.adapters.peft_format import WEIGHTS, read_peft_config
+from lora_bert.backbones.checkpoint import count_weights
+from lora_bert.backbones.families import Config, read_config
 from lora_bert.backbones.resolve import find_local
-from lora_bert.errors import missing
+from lora_bert.errors import AdapterError, missing
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Description:
     """What is known of a directory.
 
     Attributes:
-        kind: ``adapter``, ``merged model`` or ``backbone``.
+        kind: ``adapter``, ``merged model``, ``exported model`` or ``backbone``.
         facts: JSON-ready values by name.
     """
 
@@ -28,7 +29,7 @@ class Description:
 
 
 def describe(path: str | Path) -> Description:
-    """Say what an adapter, merged model or backbone is.
+    """Say what an adapter, merged or exported model, or backbone is.
 
     Args:
         path: Its directory, or the name of a backbone that is here.
@@ -46,23 +47,30 @@ def describe(path: str | Path) -> Description:
     if kind_of(place) == "adapter":
         return Description("adapter", {"kind": "adapter", "path": str(path), **_adapter(place)})
     config = read_config(place)
-    names = config.get("architectures") or [""]
-    kind = "merged model" if str(names[0]).endswith("SequenceClassification") else "backbone"
+    kind = _standalone(place, config)
     facts = {"kind": kind, "path": str(path), "model_type": config.get("model_type")}
     if (place / MANIFEST).is_file():
         facts |= _described(read_manifest(place / MANIFEST))
-    elif kind == "merged model":
+    elif kind != "backbone":
         labels = config.get("id2label") or {}
         facts["labels"] = [labels[key] for key in sorted(labels, key=int)]
     return Description(kind, facts | {"bytes": _size(place)})
 
 
+def _standalone(path: Path, config: Config) -> str:
+    """What kind of model it is that is not an adapter."""
+    if kind_of(path) in EXPORTED:
+        return "exported model"
+    names = config.get("architectures") or [""]
+    classifies = str(names[0]).endswith("SequenceClassification")
+    return "merged model" if classifies else "backbone"
+
+
 def _adapter(path: Path) -> dict[str, Any]:
-    stored = read_peft(path)
+    config = read_peft_config(path)
     manifest = manifest_of(path)
-    name = backbone_name(stored, manifest)
+    name = backbone_name(path, config, manifest)
     found = find_local(name)
-    config = stored.config
     facts = _described(manifest) if manifest else {"written_by": "plain PEFT (no lora_bert.json)"}
     return {
         **facts,
@@ -72,13 +80,14 @@ def _adapter(path: Path) -> dict[str, Any]:
         "alpha": config.get("lora_alpha"),
         "target_modules": config.get("target_modules"),
         "layers": config.get("layers_to_transform"),
-        "parameters": sum(tensor.numel() for tensor in stored.tensors.values()),
+        "parameters": count_weights(path / WEIGHTS, AdapterError),
         "bytes": _size(path),
     }
 
 
 def _described(manifest: Manifest) -> dict[str, Any]:
-    return {
+    exported = {"exported": dict(manifest.exported)} if manifest.exported else {}
+    return exported | {
         "task": manifest.task,
         "labels": list(manifest.labels),
         "max_length": manifest.max_length,

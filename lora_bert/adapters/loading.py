@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,20 +10,23 @@ from typing import Literal
 
 import torch
 
-from lora_bert.adapters.manifest import MANIFEST, Manifest, read_manifest
-from lora_bert.adapters.peft_format import CONFIG, WEIGHTS, PeftAdapter, assemble, read_peft
+from lora_bert.adapters.directory import (
+    EXPORTED,
+    backbone_name,
+    check_stands_alone,
+    kind_of,
+    labels_of_its_own,
+    manifest_of,
+    standalone_manifest,
+)
+from lora_bert.adapters.manifest import Manifest
+from lora_bert.adapters.peft_format import PeftAdapter, assemble, read_peft
 from lora_bert.backbones.checkpoint import read_checkpoint
 from lora_bert.backbones.families import family_of, read_config
 from lora_bert.backbones.fingerprint import fingerprint
 from lora_bert.backbones.resolve import BackboneFiles, find_backbone, find_local, remember
 from lora_bert.backbones.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
-from lora_bert.errors import (
-    AdapterError,
-    ConfigError,
-    NotFoundError,
-    UnavailableError,
-    missing,
-)
+from lora_bert.errors import AdapterError, ConfigError, NotFoundError, UnavailableError
 from lora_bert.model.backbone import Backbone, build_backbone
 from lora_bert.model.branch import Adapter
 
@@ -45,24 +47,6 @@ class Loaded:
     manifest: Manifest
     files: BackboneFiles
     kind: Literal["adapter", "merged"]
-
-
-def kind_of(path: Path) -> Literal["adapter", "merged"]:
-    """What a directory holds.
-
-    Raises:
-        NotFoundError: No such directory.
-        AdapterError: Neither an adapter nor a merged model.
-    """
-    if not path.is_dir():
-        raise missing(path, "adapter or merged model")
-    if (path / CONFIG).exists() or (path / WEIGHTS).exists() or (path / "run.yaml").exists():
-        return "adapter"
-    if (path / "config.json").exists():
-        return "merged"
-    raise AdapterError(
-        f"'{path}' is neither an adapter (it has no {CONFIG}) nor a merged model (no config.json)."
-    )
 
 
 def load_any(
@@ -86,13 +70,18 @@ def load_any(
         NotFoundError, UnavailableError: It, or its backbone, is not to be found.
         AdapterError, BackboneError: Incomplete, damaged, or made for another backbone.
     """
-    if kind_of(path) == "merged":
-        if labels:
-            raise _labels_of_its_own(path)
+    kind = kind_of(path)
+    if kind in EXPORTED:
+        raise ConfigError(
+            f"'{path}' is exported for {kind}: this needs the adapter or merged model that it was "
+            "made from."
+        )
+    if kind == "merged":
+        check_stands_alone(path, backbone, labels)
         return _load_merged(path, dtype, device)
     stored = read_peft(path)
     described = manifest_of(path)
-    name = backbone or backbone_name(stored, described)
+    name = backbone or backbone_name(path, stored.config, described)
     revision = None if backbone else stored.config.get("revision")
     files = _find(name, revision, path, asked=backbone is not None)
     config = read_config(files.path)
@@ -104,7 +93,7 @@ def load_any(
         _check_backbone(path, described, files, fingerprint(weights, config, family))
     manifest = described or _guessed(stored, adapter, base, files, labels)
     if labels and described:
-        raise _labels_of_its_own(path)
+        raise labels_of_its_own(path)
     _check_labels(path, manifest, adapter, base)
     home = path if (path / "tokenizer.json").is_file() else files.path
     if described and home != path:
@@ -114,34 +103,6 @@ def load_any(
     if find_local(manifest.backbone_name) is None:
         remember(replace(files, name=manifest.backbone_name))
     return Loaded(base, adapter.to(base.device), tokenizer, manifest, files, "adapter")
-
-
-def manifest_of(path: Path) -> Manifest | None:
-    """What the adapter at ``path`` says of itself; None for one that plain PEFT wrote.
-
-    Raises:
-        AdapterError: Its ``lora_bert.json`` is gone or damaged.
-    """
-    if (path / MANIFEST).is_file():
-        return read_manifest(path / MANIFEST)
-    if (path / "run.yaml").is_file():
-        raise AdapterError(f"'{path}' is not a whole adapter: it has no {MANIFEST}.")
-    return None
-
-
-def backbone_name(stored: PeftAdapter, described: Manifest | None) -> str:
-    """The backbone an adapter was trained on, by name.
-
-    Raises:
-        AdapterError: It does not say.
-    """
-    name = described.backbone_name if described else stored.config.get("base_model_name_or_path")
-    if not name:
-        raise AdapterError(
-            f"'{stored.path}' does not say which backbone it belongs to.",
-            hint="Name it with --backbone.",
-        )
-    return str(name)
 
 
 def _find(name: str, revision: str | None, path: Path, *, asked: bool) -> BackboneFiles:
@@ -209,12 +170,6 @@ def _check_reach(path: Path, tokenizer: TextTokenizer, base: Backbone) -> None:
         )
 
 
-def _labels_of_its_own(path: Path) -> ConfigError:
-    return ConfigError(
-        f"'{path}' has labels of its own.", hint="--labels is for adapters that plain PEFT wrote."
-    )
-
-
 def _load_merged(path: Path, dtype: torch.dtype, device: torch.device | str) -> Loaded:
     config = read_config(path)
     family = family_of(config)
@@ -226,23 +181,7 @@ def _load_merged(path: Path, dtype: torch.dtype, device: torch.device | str) -> 
             hint="Train an adapter on it: lora-bert train --backbone …",
         )
     adapter = Adapter({}, base.pretrained_head, len(base.layers))
-    manifest = _merged_manifest(path, config, family.max_length(config))
+    manifest = standalone_manifest(path, config, family.max_length(config))
     _check_labels(path, manifest, adapter, base)
     tokenizer = load_tokenizer(path, config, max_length=manifest.max_length, error=AdapterError)
     return Loaded(base, adapter, tokenizer, manifest, BackboneFiles(path.name, path), "merged")
-
-
-def _merged_manifest(path: Path, config: dict[str, object], positions: int) -> Manifest:
-    if (path / MANIFEST).is_file():
-        return read_manifest(path / MANIFEST)
-    names = config.get("id2label")
-    if not isinstance(names, dict) or len(names) < 2:
-        raise AdapterError(f"'{path / 'config.json'}' names no labels (id2label).")
-    labels = tuple(str(names[key]) for key in sorted(names, key=int))
-    settings = path / "tokenizer_config.json"
-    try:
-        written = json.loads(settings.read_text(encoding="utf-8")) if settings.is_file() else {}
-    except ValueError as error:
-        raise AdapterError(f"'{settings}' is not valid JSON: {error}.") from error
-    length = min(int(written.get("model_max_length") or positions), positions)
-    return Manifest(labels, length, {"name": path.name})

@@ -30,6 +30,7 @@ class Manifest:
         metrics: On the validation rows, with the interval.
         versions: Of the libraries that made it.
         inputs: Texts per row.
+        exported: Of an exported model: ``format``, ``precision``, and how it compared with torch.
     """
 
     labels: tuple[str, ...]
@@ -44,6 +45,7 @@ class Manifest:
     problem_type: str = PROBLEM_TYPE
     inputs: int = 1
     schema_version: int = SCHEMA
+    exported: Mapping[str, Any] = field(default_factory=dict)
 
     def column(self, kind: str) -> str | None:
         """What the training rows called their column of ``text`` or ``label``, if that is known."""
@@ -57,7 +59,10 @@ class Manifest:
 
     def to_json(self) -> str:
         """The text of ``lora_bert.json``."""
-        return json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n"
+        written = asdict(self)
+        if not self.exported:
+            del written["exported"]
+        return json.dumps(written, ensure_ascii=False, indent=2) + "\n"
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -86,7 +91,7 @@ def read_manifest(path: Path) -> Manifest:
 def _checked(written: dict[str, Any], path: Path) -> Manifest:
     known = {entry.name for entry in fields(Manifest)}
     kinds: dict[str, type] = {"labels": list, "max_length": int, "backbone": dict}
-    kinds |= {"label_names": dict, "data": dict, "metrics": dict, "versions": dict}
+    kinds |= dict.fromkeys(("label_names", "data", "metrics", "versions", "exported"), dict)
     for key, kind in kinds.items():
         required = key in ("labels", "max_length", "backbone")
         if key not in written and not required:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lora_bert.adapters.card import card
 from lora_bert.adapters.loading import Loaded
-from lora_bert.adapters.manifest import MANIFEST
+from lora_bert.adapters.manifest import MANIFEST, Manifest
 from lora_bert.backbones.checkpoint import read_checkpoint
 from lora_bert.errors import AdapterError
 
@@ -28,16 +28,25 @@ def write_merged(directory: Path, loaded: Loaded) -> None:
     """
     from safetensors.torch import save_file
 
-    save_file(_folded(loaded), directory / "model.safetensors", metadata={"format": "pt"})
-    text = json.dumps(_config(loaded), ensure_ascii=False, indent=2) + "\n"
-    (directory / "config.json").write_text(text, encoding="utf-8")
-    loaded.tokenizer.save(directory)
-    (directory / MANIFEST).write_text(loaded.manifest.to_json(), encoding="utf-8")
+    save_file(folded(loaded), directory / "model.safetensors", metadata={"format": "pt"})
+    describe_merged(directory, loaded, loaded.manifest)
     (directory / "README.md").write_text(card(loaded.manifest, "merged"), encoding="utf-8")
 
 
-def _folded(loaded: Loaded) -> dict[str, Tensor]:
-    """The sequence classifier's state dict, float32: ``W + scaling · up @ down``, and the head."""
+def describe_merged(directory: Path, loaded: Loaded, manifest: Manifest) -> None:
+    """Write ``config.json``, tokenizer and ``lora_bert.json`` of a model that stands alone."""
+    text = json.dumps(_config(loaded), ensure_ascii=False, indent=2) + "\n"
+    (directory / "config.json").write_text(text, encoding="utf-8")
+    loaded.tokenizer.save(directory)
+    (directory / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+
+
+def folded(loaded: Loaded) -> dict[str, Tensor]:
+    """The sequence classifier's state dict, float32: ``W + scaling · up @ down``, and the head.
+
+    Raises:
+        AdapterError: A folded weight is not finite.
+    """
     import torch
 
     family = loaded.backbone.family

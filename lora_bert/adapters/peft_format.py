@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 from lora_bert.backbones.checkpoint import read_safetensors
 from lora_bert.backbones.families import Family
 from lora_bert.errors import AdapterError
-from lora_bert.model.backbone import Backbone
-from lora_bert.model.branch import Adapter
-from lora_bert.model.lora import Factors, Linear
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from lora_bert.model.backbone import Backbone
+    from lora_bert.model.branch import Adapter
+    from lora_bert.model.lora import Factors, Linear
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
@@ -115,6 +116,17 @@ def read_peft(directory: Path) -> PeftAdapter:
         AdapterError: One of them is missing or damaged, or it is a kind of adapter that the
             branch cannot compute.
     """
+    config = read_peft_config(directory)
+    return PeftAdapter(config, read_safetensors(directory / WEIGHTS, AdapterError), directory)
+
+
+def read_peft_config(directory: Path) -> dict[str, Any]:
+    """Read ``adapter_config.json`` of a whole adapter.
+
+    Raises:
+        AdapterError: One of the two files is missing, this one is damaged, or it is a kind of
+            adapter that the branch cannot compute.
+    """
     for name in (CONFIG, WEIGHTS):
         if not (directory / name).is_file():
             raise AdapterError(
@@ -136,7 +148,7 @@ def read_peft(directory: Path) -> PeftAdapter:
         used.append(f"init_lora_weights={initial}")
     if used:
         raise AdapterError(f"'{path}' uses {', '.join(used)}, which is not supported.")
-    return PeftAdapter(config, read_safetensors(directory / WEIGHTS, AdapterError), directory)
+    return config
 
 
 def assemble(stored: PeftAdapter, backbone: Backbone) -> Adapter:
@@ -147,6 +159,8 @@ def assemble(stored: PeftAdapter, backbone: Backbone) -> Adapter:
     Raises:
         AdapterError: A tensor fits nowhere, or the head is incomplete.
     """
+    from lora_bert.model.branch import Adapter
+
     family, linears = backbone.family, backbone.linears
     depths = {
         linear.name: index
@@ -176,6 +190,8 @@ def assemble(stored: PeftAdapter, backbone: Backbone) -> Adapter:
 
 
 def _factors(stored: PeftAdapter, name: str, linears: Mapping[str, Linear]) -> Factors:
+    from lora_bert.model.lora import Factors
+
     if name not in linears:
         raise AdapterError(
             f"'{stored.path}' changes '{name}', which the backbone does not have.",

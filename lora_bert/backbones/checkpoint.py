@@ -8,6 +8,7 @@ have in ``transformers``' sequence classifier. Only safetensors are read.
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,10 +33,23 @@ def read_safetensors(path: Path, error: type[LoraBertError]) -> dict[str, Tensor
     try:
         return load_file(path)
     except (SafetensorError, OSError) as problem:
-        raise error(
-            f"'{path}' is damaged or not a safetensors file: {problem}.",
-            hint="Copy or download it again.",
-        ) from problem
+        raise _damaged(path, problem, error) from problem
+
+
+def count_weights(path: Path, error: type[LoraBertError]) -> int:
+    """How many numbers one file holds, from its header alone.
+
+    Raises:
+        error: The file is truncated or not safetensors.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as tensors:
+            shapes = [tensors.get_slice(name).get_shape() for name in tensors.keys()]  # noqa: SIM118
+    except (SafetensorError, OSError) as problem:
+        raise _damaged(path, problem, error) from problem
+    return sum(math.prod(shape) for shape in shapes)
 
 
 def read_checkpoint(directory: Path, family: Family) -> dict[str, Tensor]:
@@ -48,6 +62,13 @@ def read_checkpoint(directory: Path, family: Family) -> dict[str, Tensor]:
     for path in _weight_files(directory):
         tensors |= read_safetensors(path, BackboneError)
     return _rename(tensors, family, directory)
+
+
+def _damaged(path: Path, problem: Exception, error: type[LoraBertError]) -> LoraBertError:
+    return error(
+        f"'{path}' is damaged or not a safetensors file: {problem}.",
+        hint="Copy or download it again.",
+    )
 
 
 def _weight_files(directory: Path) -> list[Path]:

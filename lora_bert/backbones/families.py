@@ -115,6 +115,30 @@ class Family:
             positions -= int(self.get(config, "pad_token_id")) + 1
         return positions
 
+    def is_local(self, config: Config, layer: int) -> bool:
+        """Whether a layer attends within a window only."""
+        if self.arrangement == "post":
+            return False
+        if kinds := config.get("layer_types"):
+            return bool(kinds[layer] == "sliding_attention")
+        return bool(layer % int(self.get(config, "global_attn_every_n_layers")))
+
+    def rotary_base(self, config: Config, *, local: bool) -> float:
+        """The base of the rotary positions' frequencies, in local or in global layers.
+
+        Raises:
+            BackboneError: They are scaled, which is not supported.
+        """
+        kind = "sliding_attention" if local else "full_attention"
+        written = (config.get("rope_parameters") or {}).get(kind) or {}
+        if written.get("rope_type", "default") != "default":
+            raise BackboneError(
+                f"The backbone scales its rotary positions ('{written['rope_type']}'), "
+                "which is not supported."
+            )
+        key = "local_rope_theta" if local else "global_rope_theta"
+        return float(written.get("rope_theta") or self.get(config, key))
+
 
 _ATTENTION = {
     "query": "attention.self.query",

@@ -16,10 +16,11 @@ from lora_bert.errors import ConfigError, LoraBertError, NotFoundError, OutputEr
 
 COMMANDS = {
     "train": "Train an adapter on labelled texts.",
-    "evaluate": "Score an adapter or merged model on labelled rows.",
+    "evaluate": "Score an adapter or model on labelled rows.",
     "merge": "Fold an adapter into its backbone: a standalone model.",
+    "export": "Write a model for a faster engine: OpenVINO, ONNX Runtime.",
     "infer": "Classify texts, lines or a file.",
-    "info": "Say what an adapter, merged model or backbone is.",
+    "info": "Say what an adapter, model or backbone is.",
     "cache": "List or clear what is kept to save time.",
 }
 

@@ -99,6 +99,7 @@ def _load(config: InferConfig, path: str) -> Predictor:
         device=config.device,
         dtype=config.dtype,
         batch_size=config.batch_size,
+        engine=config.engine,
     )
 
 

@@ -39,6 +39,8 @@ def _shown(name: str, value: Any) -> str:
         return f"{value / 1e6:.1f} MB"
     if name == "backbone_here":
         return value or "no: name it with --backbone"
+    if name == "exported":
+        return ", ".join(part for key in ("format", "precision") if (part := value.get(key)))
     if name == "metrics":
         return "; ".join(
             f"{part}: accuracy {found['accuracy']:.2%} on {found['rows']:,} rows"

@@ -66,11 +66,12 @@ def run(config: EvaluateConfig) -> Evaluation:
         device=config.device,
         dtype=config.dtype,
         batch_size=config.batch_size,
+        engine=config.engine,
     )
     if config.output:
         files = [name for name in (config.data, config.train) if name not in named.NAMED]
-        spare_inputs(Path(config.output), (config.path, predictor.loaded.files.path, *files))
-    source = _Rows(config, predictor.loaded.manifest)
+        spare_inputs(Path(config.output), (config.path, *predictor.places, *files))
+    source = _Rows(config, predictor.manifest)
     rows = source.to_score()
     codec = LabelCodec(predictor.labels)
     true = np.asarray(codec.encode(rows.labels, rows.lines, rows.source))

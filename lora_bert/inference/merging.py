@@ -9,9 +9,10 @@ from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
 
-from lora_bert.adapters.loading import kind_of, load_any
+from lora_bert.adapters.directory import kind_of
+from lora_bert.adapters.loading import load_any
 from lora_bert.adapters.merged import write_merged
 from lora_bert.config import MergeConfig, parse_names
 from lora_bert.data.examples import examples_from
@@ -76,7 +77,8 @@ def run(config: MergeConfig) -> MergeResult:
     texts = _texts(config)
     with atomic_directory(output, overwrite=config.overwrite) as work:
         write_merged(work, before)
-        difference = _difference(Predictor(before), Predictor(load_any(work)), texts)
+        after = load_any(work)
+        difference = _difference(Predictor.of(before, source), Predictor.of(after, work), texts)
         if not difference <= TOLERANCE:
             raise AdapterError(
                 f"The merged model differs from base + adapter by {difference:.2g} in probability, "
@@ -106,5 +108,4 @@ def _texts(config: MergeConfig) -> Sequence[str]:
 
 
 def _difference(before: Predictor, after: Predictor, texts: Sequence[str]) -> float:
-    one, other = before.probabilities(texts), after.probabilities(texts)
-    return float(torch.from_numpy(one - other).abs().max())
+    return float(np.abs(before.probabilities(texts) - after.probabilities(texts)).max())

@@ -1,27 +1,33 @@
-"""Answers: texts -> predictions, from an adapter on its backbone or from a merged model."""
+"""Answers: texts -> predictions, from an adapter on its backbone, a merged or an exported model."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
+import numpy as np
 
-from lora_bert.adapters.loading import Loaded, load_any
-from lora_bert.backbones.encodings import Encodings, rounded
+from lora_bert.adapters.directory import EXPORTED, kind_of
+from lora_bert.adapters.exported import read_exported
+from lora_bert.adapters.manifest import Manifest
+from lora_bert.backbones.encodings import Encodings
+from lora_bert.backbones.tokenizer import TextTokenizer
 from lora_bert.errors import ConfigError
-from lora_bert.inference.batching import by_length
-from lora_bert.model.backbone import Backbone
-from lora_bert.model.branch import Adapter, logits
-from lora_bert.model.device import pick_device, pick_dtype
-from lora_bert.model.encoder import Batch
-from lora_bert.progress import track
+from lora_bert.inference.choice import check_fits, open_engine
+from lora_bert.inference.engine import Engine, answer, answers
 from lora_bert.tasks.classification import Prediction, decode
 
 if TYPE_CHECKING:
-    import numpy as np
+    from torch import Tensor
+
+    from lora_bert.adapters.loading import Loaded
+    from lora_bert.model.backbone import Backbone
+    from lora_bert.model.branch import Adapter
+
+TEXTS_AT_ONCE = 8192
+"""Texts that are sorted by length together."""
 
 
 @dataclass(frozen=True)
@@ -29,17 +35,32 @@ class Predictor:
     """A loaded classifier.
 
     Attributes:
-        loaded: Backbone, adapter, tokenizer and what the adapter says of itself.
+        engine: What computes.
+        tokenizer: Its own, cleaning included.
+        manifest: What it says of itself.
+        places: The directories that were read.
         batch_size: Texts computed at once.
     """
 
-    loaded: Loaded
+    engine: Engine
+    tokenizer: TextTokenizer
+    manifest: Manifest
+    places: tuple[Path, ...] = ()
     batch_size: int = 32
+
+    @classmethod
+    def of(cls, loaded: Loaded, path: Path, batch_size: int = 32) -> Predictor:
+        """The predictor of what torch has loaded from ``path``."""
+        from lora_bert.inference.torch_engine import TorchEngine
+
+        engine = TorchEngine(loaded.backbone, loaded.adapter)
+        places = (path, loaded.files.path)
+        return cls(engine, loaded.tokenizer, loaded.manifest, places, batch_size)
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The labels, in the order of the scores."""
-        return self.loaded.manifest.labels
+        return self.manifest.labels
 
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
         """One prediction per text, in order; an empty list for no texts.
@@ -58,10 +79,24 @@ class Predictor:
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
         """The same as an array ``[texts, labels]``, float32, rows adding up to 1."""
-        loaded = self.loaded
-        encodings = loaded.tokenizer.encode(texts)
-        scores = predict_logits(loaded.backbone, loaded.adapter, encodings, self.batch_size)
-        return torch.softmax(scores, dim=-1).numpy()
+        if len(texts) <= TEXTS_AT_ONCE:
+            encodings = self.tokenizer.encode(texts)
+            return softmax(answer(self.engine, encodings, self.batch_size))
+        starts = range(0, len(texts), TEXTS_AT_ONCE)
+        parts = (texts[start : start + TEXTS_AT_ONCE] for start in starts)
+        return np.concatenate(list(self.stream(parts, len(texts))))
+
+    def stream(
+        self, parts: Iterable[Sequence[str]], total: int | None = None
+    ) -> Iterator[np.ndarray]:
+        """:meth:`probabilities` of each part, in order; the next is read while one is computed.
+
+        Args:
+            parts: Lists of texts; each is sorted by length for itself.
+            total: Texts in all, if that is known.
+        """
+        encoded = map(self.tokenizer.encode, parts)
+        return map(softmax, answers(self.engine, encoded, self.batch_size, total))
 
 
 def load(
@@ -70,22 +105,25 @@ def load(
     backbone: str | None = None,
     labels: Sequence[str] = (),
     device: str = "auto",
-    dtype: str = "float32",
+    dtype: str = "auto",
     batch_size: int = 32,
+    engine: str = "auto",
 ) -> Predictor:
-    """Load an adapter (with its backbone) or a merged model.
+    """Load an adapter (with its backbone), a merged model or an exported one.
 
     Args:
-        path: Directory of the adapter or merged model.
+        path: Its directory.
         backbone: Where the adapter's backbone is, if it is not found by its name.
         labels: The labels of an adapter that plain PEFT wrote, in the order of its outputs.
         device: ``auto``, ``cpu`` or ``cuda``.
-        dtype: ``float32``, ``bfloat16`` or ``auto``.
+        dtype: ``float32``, ``bfloat16`` or ``auto``: bfloat16 where it is fast.
         batch_size: Texts computed at once.
+        engine: ``torch``, ``openvino``, ``onnx`` or ``auto``: what the directory is made for.
 
     Raises:
-        ConfigError: A device, precision or batch size that makes no sense.
+        ConfigError: An engine, device, precision or batch size that makes no sense here.
         NotFoundError: No such directory, or the backbone is not to be found.
+        UnavailableError: The engine is not installed.
         AdapterError: Incomplete, damaged, or made for another backbone.
 
     Example:
@@ -94,24 +132,35 @@ def load(
     """
     if batch_size < 1:
         raise ConfigError(f"batch_size: {batch_size} is too small (at least 1).")
+    place = Path(path)
+    kind = kind_of(place)
+    check_fits(engine, kind, place)
+    if kind in EXPORTED:
+        found = read_exported(place, backbone=backbone, labels=labels)
+        opened = open_engine(found, asked=engine, dtype=dtype, device=device)
+        return Predictor(opened, found.tokenizer, found.manifest, (place,), batch_size)
+    from lora_bert.adapters.loading import load_any
+    from lora_bert.model.device import pick_device, pick_dtype
+
     where = pick_device(device)
-    loaded = load_any(
-        Path(path), backbone=backbone, labels=labels, device=where, dtype=pick_dtype(dtype, where)
-    )
-    return Predictor(loaded, batch_size)
+    precision = pick_dtype(dtype, where)
+    loaded = load_any(place, backbone=backbone, labels=labels, device=where, dtype=precision)
+    return Predictor.of(loaded, place, batch_size)
 
 
 def predict_logits(
     backbone: Backbone, adapter: Adapter, encodings: Encodings, batch_size: int
-) -> torch.Tensor:
+) -> Tensor:
     """Logits ``[texts, labels]`` on the CPU, float32, in the order of ``encodings``."""
-    classes = adapter.head[f"{backbone.family.head.output}.weight"].shape[0]
-    found = torch.empty(len(encodings), classes)
-    most = backbone.family.max_length(backbone.config)
-    with track(len(encodings), "predicting") as bar:
-        for rows in by_length(encodings.lengths, batch_size):
-            length = rounded(int(encodings.lengths[rows].max()), most)
-            batch = Batch.of(encodings.pad(rows, length), backbone.device)
-            found[rows] = logits(backbone, batch, adapter).cpu()
-            bar.update(len(rows))
+    import torch
+
+    from lora_bert.inference.torch_engine import TorchEngine
+
+    return torch.from_numpy(answer(TorchEngine(backbone, adapter), encodings, batch_size))
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Logits ``[texts, labels]`` -> probabilities."""
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    found: np.ndarray = powers / powers.sum(axis=-1, keepdims=True)
     return found

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from lora_bert.data.columns import find_columns
 from lora_bert.data.rows import DEFAULT_READ, ReadOptions
 from lora_bert.data.tables import Table, iter_tables
 from lora_bert.errors import ConfigError, OutputError
 from lora_bert.files import atomic_file
-from lora_bert.inference.predictor import Predictor
+from lora_bert.inference.predictor import TEXTS_AT_ONCE, Predictor
 from lora_bert.inference.sinks import Columns, Sink, open_sink
-from lora_bert.progress import track
 
 log = logging.getLogger(__name__)
 
-ROWS_AT_ONCE = 4096
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 
 
@@ -44,7 +45,7 @@ def predict_file(
     suffix = target.suffix.lower()
     with (
         atomic_file(target) as work,
-        open_sink(work, suffix, source, options, ROWS_AT_ONCE) as sink,
+        open_sink(work, suffix, source, options, TEXTS_AT_ONCE) as sink,
     ):
         return predict_into(predictor, source, sink, text_column=text_column, options=options)
 
@@ -58,15 +59,21 @@ def predict_into(
     options: ReadOptions = DEFAULT_READ,
 ) -> int:
     """As :func:`predict_file`, into any sink."""
+    waiting: deque[Table] = deque()
+    known = predictor.manifest.column("text")
+
+    def texts() -> Iterator[Sequence[str]]:
+        for piece, text in _pieces(source, text_column, known, options):
+            waiting.append(piece)
+            yield piece.values[text]
+
     rows = 0
     names: Sequence[str] = ()
-    with track(None, "classifying") as bar:
-        known = predictor.loaded.manifest.column("text")
-        for piece, text in _pieces(source, text_column, known, options):
-            names = names or _free_names(piece.columns, predictor.labels)
-            sink.write(piece, _answers(predictor, piece.values[text], names))
-            rows += len(piece)
-            bar.update(len(piece))
+    for found in predictor.stream(texts()):
+        piece = waiting.popleft()
+        names = names or _free_names(piece.columns, predictor.labels)
+        sink.write(piece, _answers(predictor, found, names))
+        rows += len(piece)
     return rows
 
 
@@ -91,7 +98,7 @@ def _pieces(
     source: Path, text_column: str | None, known: str | None, options: ReadOptions
 ) -> Iterator[tuple[Table, str]]:
     text = ""
-    for piece in iter_tables(source, options, rows=ROWS_AT_ONCE):
+    for piece in iter_tables(source, options, rows=TEXTS_AT_ONCE):
         if not text:
             text, _ = find_columns(
                 piece.columns,
@@ -104,8 +111,8 @@ def _pieces(
         yield piece, text
 
 
-def _answers(predictor: Predictor, texts: Sequence[str], names: Sequence[str]) -> Columns:
-    found = predictor.probabilities(texts)
+def _answers(predictor: Predictor, found: np.ndarray, names: Sequence[str]) -> Columns:
+    """The columns to add for the probabilities ``[rows, labels]`` of a piece."""
     best = [predictor.labels[index] for index in found.argmax(axis=1)]
     columns = [best, found.max(axis=1).tolist(), *found.T.tolist()]
     return dict(zip(names, columns, strict=True))

@@ -7,7 +7,15 @@ import pytest
 
 from lora_bert import __version__
 from lora_bert.cli.app import COMMANDS
-from lora_bert.config import EvaluateConfig, InferConfig, InfoConfig, MergeConfig, TrainConfig
+from lora_bert.config import (
+    CacheConfig,
+    EvaluateConfig,
+    ExportConfig,
+    InferConfig,
+    InfoConfig,
+    MergeConfig,
+    TrainConfig,
+)
 from lora_bert.options import flag, options_of
 from tests.cli.conftest import Cli
 from tests.cli.outcome import environment
@@ -16,8 +24,10 @@ CONFIGS = {
     "train": TrainConfig,
     "evaluate": EvaluateConfig,
     "merge": MergeConfig,
+    "export": ExportConfig,
     "infer": InferConfig,
     "info": InfoConfig,
+    "cache": CacheConfig,
 }
 HEAVY = "torch transformers peft sklearn pandas pyarrow matplotlib accelerate datasets".split()
 

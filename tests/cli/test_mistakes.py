@@ -216,7 +216,7 @@ def test_unknown_option(mistake: Mistake) -> None:
 
 def test_unknown_command(mistake: Mistake) -> None:
     mistake(USAGE, "tran", says=["'tran'", "Did you mean 'train'?"])
-    mistake(USAGE, "zzz", says=["'zzz'", "train, evaluate, merge, infer, info"])
+    mistake(USAGE, "zzz", says=["'zzz'", "train, evaluate, merge, export, infer, info, cache"])
 
 
 def test_an_argument_too_many(mistake: Mistake) -> None:

@@ -191,17 +191,17 @@ def test_ctrl_c_keeps_the_best_adapter_so_far(tiny_backbone: Path, reviews: Path
 
 
 def test_ctrl_c_before_the_first_epoch_ended(train: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lora_bert.training import loop
+    from lora_bert.training import gradients
 
     calls = iter(range(100))
-    compute = loop.branch
+    compute = gradients.branch
 
     def pressed(*given: object, **more: object) -> object:
         if next(calls) == 2:
             signal.raise_signal(signal.SIGINT)
         return compute(*given, **more)
 
-    monkeypatch.setattr(loop, "branch", pressed)
+    monkeypatch.setattr(gradients, "branch", pressed)
     outcome = train("--output", "out", "--batch-size", 8, "--json")
     assert outcome.code == 130
     assert (outcome.document["interrupted"], outcome.document["best_epoch"]) == (True, 0)

@@ -22,14 +22,14 @@ TEXTS = ["good tasty", "太慢了", "bad", "很好吃 good " * 30]
 @pytest.mark.parametrize("model_type", FAMILIES)
 def test_the_same_answers_without_the_backbone(model_type, trained, tmp_path, monkeypatch):
     place = trained[model_type]
-    expected = lora_bert.load(place / "adapter").probabilities(TEXTS)
+    expected = lora_bert.load(place / "adapter", dtype="float32").probabilities(TEXTS)
     # Alone: no backbone, no memory of one.
     alone = shutil.copytree(place / "merged", tmp_path / "alone")
     monkeypatch.setenv("LORA_BERT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(
         "lora_bert.adapters.loading.find_backbone", lambda *_: pytest.fail("looked for a backbone")
     )
-    found = lora_bert.load(alone)
+    found = lora_bert.load(alone, dtype="float32")
     assert found.labels == ("negative", "positive")
     assert abs(found.probabilities(TEXTS) - expected).max() < 1e-5
     assert not (tmp_path / "cache").exists()

@@ -53,7 +53,7 @@ def test_any_sequence_of_texts(predictor):
 
 
 def test_a_text_is_cut_at_the_adapters_length(predictor):
-    length = predictor.loaded.manifest.max_length
+    length = predictor.manifest.max_length
     words = ["good"] * (length - 2)
     one, other = predictor.probabilities([" ".join(words), " ".join([*words, "bad", "bad"])])
     np.testing.assert_allclose(one, other, atol=1e-6)
@@ -79,4 +79,4 @@ def test_cleaning_travels_with_the_adapter(tiny_backbone, reviews, tmp_path):
         predictor = lora_bert.load(path)
         one, other = predictor.probabilities(["！！good,,bad。", "good bad"])
         np.testing.assert_array_equal(one, other)
-        assert predictor.loaded.manifest.clean
+        assert predictor.manifest.clean

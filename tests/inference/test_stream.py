@@ -47,7 +47,7 @@ def rows_of(path):
 def test_columns_unchanged_and_in_order_then_the_predictions(
     suffix, at_once, predictor, source, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(stream, "ROWS_AT_ONCE", at_once)
+    monkeypatch.setattr(stream, "TEXTS_AT_ONCE", at_once)
     target = tmp_path / f"out{suffix}"
     assert predict_file(predictor, source, target) == len(TEXTS)
     found = rows_of(target)

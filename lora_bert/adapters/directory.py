@@ -1,0 +1,126 @@
+"""What a directory is and what it says of itself, from its small files: no weights, no torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from lora_bert.adapters.manifest import MANIFEST, Manifest, read_manifest
+from lora_bert.adapters.peft_format import CONFIG, WEIGHTS
+from lora_bert.errors import AdapterError, ConfigError, missing
+
+Kind = Literal["adapter", "merged", "openvino", "onnx"]
+
+EXPORTED: Mapping[Kind, tuple[str, ...]] = {
+    "openvino": ("openvino_model.xml", "openvino_model.bin"),
+    "onnx": ("model.onnx",),
+}
+"""The files of each exported format, named as Optimum names them; the first one is opened."""
+
+
+def kind_of(path: Path) -> Kind:
+    """What a directory holds: an adapter, a merged model, or one exported for an engine.
+
+    Raises:
+        NotFoundError: No such directory.
+        AdapterError: None of them, or an exported model whose description is damaged.
+    """
+    if not path.is_dir():
+        raise missing(path, "adapter or merged model")
+    if (path / CONFIG).exists() or (path / WEIGHTS).exists() or (path / "run.yaml").exists():
+        return "adapter"
+    if (path / "model.safetensors").exists():
+        return "merged"
+    for kind, names in EXPORTED.items():
+        if any((path / name).exists() for name in names):
+            return kind
+    if (path / MANIFEST).is_file():
+        told = read_manifest(path / MANIFEST).exported.get("format")
+        for kind in EXPORTED:
+            if told == kind:
+                return kind
+    if (path / "config.json").exists():
+        return "merged"
+    raise AdapterError(
+        f"'{path}' is neither an adapter (it has no {CONFIG}) nor a merged model (no config.json)."
+    )
+
+
+def manifest_of(path: Path) -> Manifest | None:
+    """What the adapter at ``path`` says of itself; None for one that plain PEFT wrote.
+
+    Raises:
+        AdapterError: Its ``lora_bert.json`` is gone or damaged.
+    """
+    if (path / MANIFEST).is_file():
+        return read_manifest(path / MANIFEST)
+    if (path / "run.yaml").is_file():
+        raise AdapterError(f"'{path}' is not a whole adapter: it has no {MANIFEST}.")
+    return None
+
+
+def backbone_name(path: Path, config: Mapping[str, Any], described: Manifest | None) -> str:
+    """The backbone an adapter was trained on, by name.
+
+    Args:
+        path: The adapter's directory.
+        config: Its ``adapter_config.json``.
+        described: Its manifest, if there is one.
+
+    Raises:
+        AdapterError: It does not say.
+    """
+    name = described.backbone_name if described else config.get("base_model_name_or_path")
+    if not name:
+        raise AdapterError(
+            f"'{path}' does not say which backbone it belongs to.",
+            hint="Name it with --backbone.",
+        )
+    return str(name)
+
+
+def standalone_manifest(path: Path, config: Mapping[str, Any], positions: int) -> Manifest:
+    """What a merged or exported model says of itself; if nothing, what ``config.json`` says.
+
+    Args:
+        path: Its directory.
+        config: Its ``config.json``.
+        positions: How many tokens the backbone has positions for.
+
+    Raises:
+        AdapterError: Neither names the labels, or one of the files is damaged.
+    """
+    if (path / MANIFEST).is_file():
+        return read_manifest(path / MANIFEST)
+    names = config.get("id2label")
+    if not isinstance(names, dict) or len(names) < 2:
+        raise AdapterError(f"'{path / 'config.json'}' names no labels (id2label).")
+    labels = tuple(str(names[key]) for key in sorted(names, key=int))
+    settings = path / "tokenizer_config.json"
+    try:
+        written = json.loads(settings.read_text(encoding="utf-8")) if settings.is_file() else {}
+    except ValueError as error:
+        raise AdapterError(f"'{settings}' is not valid JSON: {error}.") from error
+    length = min(int(written.get("model_max_length") or positions), positions)
+    return Manifest(labels, length, {"name": path.name})
+
+
+def check_stands_alone(path: Path, backbone: str | None, labels: Sequence[str]) -> None:
+    """Refuse what only an adapter can be told.
+
+    Raises:
+        ConfigError: A backbone, or labels.
+    """
+    if backbone is not None:
+        raise ConfigError(f"'{path}' has its backbone inside.", hint="--backbone is for adapters.")
+    if labels:
+        raise labels_of_its_own(path)
+
+
+def labels_of_its_own(path: Path) -> ConfigError:
+    """The error for ``--labels`` where there are labels already."""
+    return ConfigError(
+        f"'{path}' has labels of its own.", hint="--labels is for adapters that plain PEFT wrote."
+    )

@@ -1,0 +1,68 @@
+"""Reading a model that was exported for an engine: its description and tokenizer. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lora_bert.adapters.directory import (
+    EXPORTED,
+    Kind,
+    check_stands_alone,
+    kind_of,
+    standalone_manifest,
+)
+from lora_bert.adapters.manifest import Manifest
+from lora_bert.backbones.families import family_of, read_config
+from lora_bert.backbones.tokenizer import TextTokenizer, load_tokenizer
+from lora_bert.errors import AdapterError
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What predicting needs of an exported model, its graph not yet opened.
+
+    Attributes:
+        graph: The file that the engine opens.
+        kind: The format.
+    """
+
+    graph: Path
+    kind: Kind
+    tokenizer: TextTokenizer
+    manifest: Manifest
+
+
+def read_exported(
+    path: Path, *, backbone: str | None = None, labels: Sequence[str] = ()
+) -> Exported:
+    """Read the exported model at ``path``.
+
+    Args:
+        path: Its directory.
+        backbone: Refused: only adapters can be told one.
+        labels: Refused too.
+
+    Raises:
+        ConfigError: A backbone or labels are given.
+        AdapterError, BackboneError: A file is missing or damaged.
+    """
+    check_stands_alone(path, backbone, labels)
+    kind = kind_of(path)
+    for name in EXPORTED[kind]:
+        if not (path / name).is_file():
+            raise AdapterError(
+                f"'{path}' is not a whole exported model: it has no {name}.",
+                hint="Copy the directory again, with all its files.",
+            )
+    config = read_config(path)
+    positions = family_of(config).max_length(config)
+    manifest = standalone_manifest(path, config, positions)
+    if manifest.max_length > positions:
+        raise AdapterError(
+            f"'{path}' keeps {manifest.max_length:,} tokens of a text, but has positions for "
+            f"{positions:,} only."
+        )
+    tokenizer = load_tokenizer(path, config, max_length=manifest.max_length, error=AdapterError)
+    return Exported(path / EXPORTED[kind][0], kind, tokenizer, manifest)

@@ -1,0 +1,79 @@
+"""Writes an ONNX graph node by node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+_OPSET, _IR = 20, 10  # what ONNX Runtime 1.17 and OpenVINO 2024 read
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Nodes in the order of the computation; a value is known by its name."""
+
+    nodes: list[Any] = field(default_factory=list)
+    constants: dict[str, Any] = field(default_factory=dict)
+
+    def constant(self, value: Any, name: str = "") -> str:
+        """A constant; Python's whole numbers and lists of them become int64."""
+        from onnx import numpy_helper
+
+        name = name or f"constant_{len(self.constants)}"
+        if name not in self.constants:
+            self.constants[name] = numpy_helper.from_array(np.array(value, order="C"), name)
+        return name
+
+    def op(self, kind: str, *inputs: Any, **attributes: Any) -> str:
+        """The result of an operation; inputs that are no names are constants."""
+        return self._ops(kind, inputs, 1, attributes)[0]
+
+    def halves(self, value: str) -> tuple[str, str]:
+        """A value cut in two along its last dimension."""
+        first, second = self._ops("Split", [value], 2, {"axis": -1, "num_outputs": 2})
+        return first, second
+
+    def cast(self, value: str, kind: str) -> str:
+        """A value as ``FLOAT``, ``INT64`` or ``BOOL``."""
+        from onnx import TensorProto
+
+        return self.op("Cast", value, to=TensorProto.DataType.Value(kind))
+
+    def model(
+        self, inputs: Iterable[str], dimensions: list[str], result: str, output: str, labels: int
+    ) -> Any:
+        """The finished model.
+
+        Args:
+            inputs: Names of the inputs, int64.
+            dimensions: What their dimensions are called.
+            result: The value to give, float32.
+            output: What callers know it by.
+            labels: Its last dimension; the first is that of the inputs.
+        """
+        from onnx import TensorProto, helper
+
+        self.nodes.append(helper.make_node("Identity", [result], [output], name=output))
+        taken = [
+            helper.make_tensor_value_info(name, TensorProto.INT64, dimensions) for name in inputs
+        ]
+        shape = [dimensions[0], labels]
+        given = helper.make_tensor_value_info(output, TensorProto.FLOAT, shape)
+        constants = list(self.constants.values())
+        graph = helper.make_graph(self.nodes, "classifier", taken, [given], constants)
+        opset = helper.make_opsetid("", _OPSET)
+        return helper.make_model(graph, opset_imports=[opset], ir_version=_IR)
+
+    def _ops(
+        self, kind: str, inputs: Iterable[Any], outputs: int, attributes: Mapping[str, Any]
+    ) -> list[str]:
+        from onnx import helper
+
+        label = f"{kind}_{len(self.nodes)}"
+        names = [one if isinstance(one, str) else self.constant(one) for one in inputs]
+        found = [label] if outputs == 1 else [f"{label}_{at}" for at in range(outputs)]
+        self.nodes.append(helper.make_node(kind, names, found, name=label, **attributes))
+        return found
