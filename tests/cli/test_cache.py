@@ -85,7 +85,8 @@ def test_what_was_cleared_as_json(cli: Cli, place: Path) -> None:
 
 
 def test_mistakes(mistake: Mistake, place: Path) -> None:
-    mistake(2, "cache", "claer", says=["'claer' is neither list nor clear", "Did you mean 'clear'"])  # codespell:ignore
+    typed = "claer"  # codespell:ignore
+    mistake(2, "cache", typed, says=[f"'{typed}' is neither list nor clear", "Did you mean 'clear'"])
     mistake(66, "cache", "clear", "trunc", says=["'trunc'", "Did you mean 'trunk'?"])
     mistake(66, "cache", "clear", "ffff", says=["'ffff'", "lora-bert cache list"])
     mistake(2, "cache", "--older-than", "-1", says=["--older-than"])
