@@ -55,7 +55,7 @@ class OpenVinoEngine:
             self._model = read_graph(openvino, self._core, graph)
             inputs = {one.any_name for one in self._model.inputs}
             outputs = self._model.outputs[0].partial_shape[1]
-        except (RuntimeError, IndexError) as problem:
+        except Exception as problem:  # its errors have no other class in common
             raise AdapterError(
                 f"'{graph}' is damaged: OpenVINO cannot read it.",
                 hint="Copy the directory again, or export the model again.",
@@ -129,7 +129,7 @@ def _infer(request: Any, inputs: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def read_graph(openvino: Any, core: Any, graph: Path) -> Any:
-    """OpenVINO's model of an ``.xml`` or ``.onnx`` file; RuntimeError where it is damaged."""
+    """OpenVINO's model of an ``.xml`` or ``.onnx`` file; one of its errors where that is damaged."""
     if graph.suffix != ".onnx":
         return core.read_model(graph)
     # Asked in general, it would try every format it knows and complain on stderr.

@@ -86,7 +86,7 @@ def test_what_was_cleared_as_json(cli: Cli, place: Path) -> None:
 
 def test_mistakes(mistake: Mistake, place: Path) -> None:
     typed = "claer"  # codespell:ignore
-    mistake(2, "cache", typed, says=[f"'{typed}' is neither list nor clear", "Did you mean 'clear'"])
+    mistake(2, "cache", typed, says=[f"'{typed}' is neither list nor", "Did you mean 'clear'"])
     mistake(66, "cache", "clear", "trunc", says=["'trunc'", "Did you mean 'trunk'?"])
     mistake(66, "cache", "clear", "ffff", says=["'ffff'", "lora-bert cache list"])
     mistake(2, "cache", "--older-than", "-1", says=["--older-than"])

@@ -6,16 +6,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 import lora_bert
-from lora_bert.errors import UnavailableError
+from lora_bert.errors import ConfigError, UnavailableError
 
 TEXTS = ["good " * number + "bad" for number in (30, 1, 0, 7, 120, 3)] + ["", "太慢了！", "\ud83d"]
 
 
 @pytest.fixture(scope="module", params=["adapter", "merged"])
 def predictor(request, adapter, merged):
-    return lora_bert.load({"adapter": adapter, "merged": merged}[request.param])
+    return lora_bert.load({"adapter": adapter, "merged": merged}[request.param], dtype="float32")
 
 
 def test_order_and_answers_do_not_depend_on_the_batch(predictor):
@@ -62,6 +63,41 @@ def test_a_text_is_cut_at_the_adapters_length(predictor):
 def test_bfloat16_is_close(adapter):
     exact, rough = lora_bert.load(adapter), lora_bert.load(adapter, dtype="bfloat16")
     np.testing.assert_allclose(rough.probabilities(TEXTS), exact.probabilities(TEXTS), atol=0.05)
+
+
+def test_by_itself_it_is_as_precise_as_is_fast(adapter, monkeypatch):
+    monkeypatch.setattr("lora_bert.model.device._bfloat16_is_fast", lambda device: True)
+    found = lora_bert.load(adapter).probabilities(TEXTS)
+    rough = lora_bert.load(adapter, dtype="bfloat16").probabilities(TEXTS)
+    np.testing.assert_array_equal(found, rough)
+
+
+@pytest.mark.parametrize("cores", [1, 2, 5])
+def test_batches_side_by_side_give_the_same_answers(predictor, cores, monkeypatch):
+    monkeypatch.setattr("lora_bert.inference.engine.cores_allowed", lambda: cores)
+    before = torch.get_num_threads()
+    found = replace(predictor, batch_size=2).probabilities(TEXTS * 5)
+    np.testing.assert_allclose(found, np.tile(predictor.probabilities(TEXTS), (5, 1)), atol=1e-6)
+    assert torch.get_num_threads() == before
+
+
+def test_more_texts_than_are_sorted_together(predictor, monkeypatch):
+    monkeypatch.setattr("lora_bert.inference.predictor.TEXTS_AT_ONCE", 4)
+    found = predictor.probabilities(TEXTS)
+    monkeypatch.undo()
+    np.testing.assert_allclose(found, predictor.probabilities(TEXTS), atol=1e-6)
+
+
+def test_what_makes_no_sense(adapter, merged):
+    for options, says in (
+        ({"engine": "openvino"}, "is not exported for it"),
+        ({"batch_size": 0}, "too small"),
+        ({"dtype": "float8"}, "float8"),
+    ):
+        with pytest.raises(ConfigError, match=says):
+            lora_bert.load(adapter, **options)
+    with pytest.raises(ConfigError, match="has its backbone inside"):
+        lora_bert.load(merged, backbone="e5-small-zh-en")
 
 
 def test_cuda_where_there_is_none(adapter, monkeypatch):

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import lora_bert
+from tests.cli.conftest import Cli, Mistake
+
+pytest.importorskip("onnx", reason="the extras onnx and openvino are not installed")
+
+GRAPHS = {"openvino": "openvino_model.xml", "onnx": "model.onnx"}
+USAGE, BAD, ABSENT, UNAVAILABLE, OUTPUT = 2, 65, 66, 69, 73
+
+
+@pytest.fixture(scope="module")
+def exported(merged: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A merged model in each format; do not change it."""
+    place = tmp_path_factory.mktemp("exported")
+    for kind in GRAPHS:
+        lora_bert.export(merged, place / kind, format=kind)
+    return {kind: place / kind for kind in GRAPHS}
+
+
+@pytest.fixture(params=GRAPHS)
+def own(request: pytest.FixtureRequest, exported: dict[str, Path], here: Path) -> Path:
+    """A copy of an exported model, to break; its name is its format."""
+    return Path(shutil.copytree(exported[request.param], here / request.param))
+
+
+def test_export_says_what_it_compared(cli: Cli, merged: Path) -> None:
+    outcome = cli("export", merged, "out dir")
+    assert (outcome.code, outcome.stderr) == (0, "")
+    lines = dict(line.split(maxsplit=1) for line in outcome.stdout.splitlines())
+    assert lines["exported"].startswith("out dir (openvino, float32, 0.")
+    assert lines["compared"].endswith(" on 64 texts, same label on 100.0%")
+    assert lines["next"] == "lora-bert infer --model 'out dir' \"…\""
+    assert {file.name for file in Path("out dir").iterdir()} == {
+        "config.json",
+        "lora_bert.json",
+        "openvino_model.bin",
+        "openvino_model.xml",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    }
+
+
+def test_export_json_is_one_document(cli: Cli, adapter: Path, reviews: Path) -> None:
+    words = ("--format", "onnx", "--data", reviews, "--json")
+    found = cli("export", adapter, "out", *words).document
+    assert (found["path"], found["format"], found["precision"]) == ("out", "onnx", "float32")
+    assert (found["texts"], found["agreement"]) == (60, 1.0)
+    before, after = found["accuracy"]
+    assert before == after
+    assert found["size"] == sum(path.stat().st_size for path in Path("out").iterdir())
+
+
+def test_other_commands_take_it(
+    cli: Cli, exported: dict[str, Path], merged: Path, reviews: Path
+) -> None:
+    exact = ("--dtype", "float32", "--json")
+    wanted = cli("infer", "--model", merged, "good", "太慢了", *exact).document
+    scores = cli("evaluate", merged, "--data", reviews, "--json").document
+    for kind, path in exported.items():
+        found = cli("infer", "--model", path, "good", "太慢了", *exact).document
+        for one, other in zip(found, wanted, strict=True):
+            assert one["scores"] == pytest.approx(other["scores"], abs=1e-5)
+        judged = cli("evaluate", path, "--data", reviews, "--json").document
+        assert judged["confusion"] == scores["confusion"]
+        facts = cli("info", path, "--json").document
+        assert (facts["kind"], facts["exported"]["format"]) == ("exported model", kind)
+        assert facts["labels"] == ["negative", "positive"]
+        assert f"exported         {kind}, float32\n" in cli("info", path).stdout
+
+
+def test_a_file_to_a_file(cli: Cli, exported: dict[str, Path], reviews: Path) -> None:
+    for path in exported.values():
+        words = ("--input", reviews, "--output", "out.jsonl", "--overwrite", "--batch-size", 7)
+        assert cli("infer", "--model", path, *words).stdout == "60 rows in out.jsonl\n"
+        rows = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
+        wanted = lora_bert.load(path).predict([row["review"] for row in rows])
+        for row, one in zip(rows, wanted, strict=True):
+            assert row["score"] == pytest.approx(one.score, abs=0.02)
+
+
+def test_what_cannot_be_exported(mistake: Mistake, exported: dict[str, Path], merged: Path) -> None:
+    mistake(USAGE, "export", merged, says=["needs an adapter or merged model and a directory"])
+    mistake(ABSENT, "export", "absent", "out", says=["'absent'"])
+    for command in ("export", "merge"):
+        says = ["is exported for onnx", "adapter or merged model"]
+        mistake(USAGE, command, exported["onnx"], "out", says=says)
+    says = ["has its backbone inside", "--backbone is for adapters"]
+    mistake(USAGE, "export", merged, "out", "--backbone", "x", says=says)
+
+
+def test_a_difference_is_an_error_and_nothing_is_kept(
+    mistake: Mistake, merged: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lora_bert.inference import graph
+
+    monkeypatch.setattr(graph, "_UNSEEN", graph._UNSEEN * 0)
+    Path("old").mkdir()
+    Path("old/config.json").write_text("{}")
+    for out in ("out", "old"):
+        says = ["differs from torch by", "it was not kept"]
+        mistake(BAD, "export", merged, out, "--format", "onnx", "--overwrite", says=says)
+
+
+def test_the_place_of_the_result(mistake: Mistake, cli: Cli, own: Path, merged: Path) -> None:
+    mistake(OUTPUT, "export", merged, own, says=["is not empty", "--overwrite"])
+    model = shutil.copytree(merged, "model")
+    mistake(OUTPUT, "export", model, model, "--overwrite", says=["is or holds"])
+    assert cli("export", merged, own, "--overwrite", "--format", own.name).code == 0
+
+
+def test_lacking_or_broken_files(mistake: Mistake, own: Path) -> None:
+    for name in sorted(path.name for path in own.iterdir()):
+        if name in ("tokenizer_config.json", "lora_bert.json"):
+            continue
+        path, whole = own / name, (own / name).read_bytes()
+        path.unlink()
+        mistake(BAD, "infer", "--model", own, "good", says=[own.name, name])
+        path.write_bytes(whole[: len(whole) // 2])
+        # OpenVINO notices that weights are missing when it reads the graph that names them.
+        named = name.replace(".bin", ".xml")
+        mistake(BAD, "infer", "--model", own, "good", says=[f"{own.name}/{named}"])
+        path.write_bytes(whole)
+
+
+def test_engines_that_do_not_fit(mistake: Mistake, own: Path, merged: Path) -> None:
+    infer = ("infer", "good", "--model")
+    mistake(USAGE, *infer, own, "--engine", "torch", says=[f"exported for {own.name}"])
+    says = ["is not exported for it", "lora-bert export"]
+    mistake(USAGE, *infer, merged, "--engine", "openvino", says=says)
+    mistake(USAGE, *infer, own, "--backbone", "x", says=["has its backbone inside"])
+    mistake(USAGE, *infer, own, "--labels", "a,b", says=["has labels of its own"])
+    mistake(USAGE, *infer, own, "--device", "cuda", says=["exported models run on the CPU"])
+    if own.name == "onnx":
+        words = ("--engine", "onnx", "--dtype", "bfloat16")
+        mistake(USAGE, *infer, own, *words, says=["no bfloat16"])
+    else:
+        mistake(USAGE, *infer, own, "--engine", "onnx", says=["exported for openvino"])
+
+
+def test_engines_that_are_not_installed(
+    mistake: Mistake, own: Path, merged: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lora_bert.inference.choice._is_installed", lambda package: False)
+    says = ["not installed", f"pip install 'lora-bert[{own.name}]'"]
+    mistake(UNAVAILABLE, "infer", "good", "--model", own, says=says)
+    mistake(UNAVAILABLE, "export", merged, "out", "--format", own.name, says=says)
