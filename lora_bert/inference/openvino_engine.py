@@ -129,7 +129,7 @@ def _infer(request: Any, inputs: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def read_graph(openvino: Any, core: Any, graph: Path) -> Any:
-    """OpenVINO's model of an ``.xml`` or ``.onnx`` file; one of its errors where that is damaged."""
+    """OpenVINO's model of an ``.xml`` or ``.onnx`` file; raises errors of its own."""
     if graph.suffix != ".onnx":
         return core.read_model(graph)
     # Asked in general, it would try every format it knows and complain on stderr.
