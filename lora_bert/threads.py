@@ -13,6 +13,8 @@ from typing import TypeVar
 
 import torch
 
+from lora_bert.memory import keep_freed_memory
+
 Item = TypeVar("Item")
 Found = TypeVar("Found")
 
@@ -44,6 +46,7 @@ class Workers:
 def workers(most: int, *, device: torch.device) -> Iterator[Workers]:
     """Threads for the cores that torch may use, at most ``most``; one where a GPU computes."""
     cores = torch.get_num_threads()
+    keep_freed_memory()
     count = max(1, min(most, cores)) if device.type == "cpu" else 1
     made = Workers(count, cores // count)
     # Here as in the threads: idle members of a larger team would wait busily, on their cores.

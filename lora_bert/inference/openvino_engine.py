@@ -19,6 +19,7 @@ from lora_bert.inference.engine import Crew, cores_allowed
 from lora_bert.inference.inputs import IDS, MASK, feed
 
 _SHORT = 256
+_STEP = 4
 
 
 def import_openvino() -> Any:
@@ -65,8 +66,8 @@ class OpenVinoEngine:
         self._inputs = inputs
 
     def length(self, longest: int) -> int:
-        """As long as the longest: OpenVINO prepares a new shape within milliseconds."""
-        return longest
+        """A multiple of four: what OpenVINO prepares for each shape it keeps, some MB at a time."""
+        return max(longest, min(-(-longest // _STEP) * _STEP, self._max_length))
 
     def logits(self, padded: Padded) -> np.ndarray:
         """The logits of one batch, as soon as possible."""

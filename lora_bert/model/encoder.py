@@ -20,8 +20,6 @@ from lora_bert.model.lora import Change, Stack, adapted
 Changes = Mapping[str, Change]
 """What an adapter changes, by the name of the stack."""
 
-_SHORT = 128
-
 Activation = Callable[[Tensor], Tensor]
 ACTIVATIONS: Mapping[str, Activation] = {
     "gelu": F.gelu,
@@ -184,18 +182,18 @@ def _layer_by_hand(backbone: Backbone, layer: Layer, hidden: Tensor, shared: Pas
     heads = backbone.heads
     shape = Shape(rows, length, heads, width // heads, activation(act), DERIVATIVES[act])
     changes = [shared.changes.get(layer.stacks[slot].name) for slot in SLOTS]
-    bias = hidden.new_zeros(rows, 1, 1, length)
+    bias = None
     if (seen := shared.masks[0]) is not None:
+        bias = hidden.new_zeros(rows, 1, 1, length)
         bias.masked_fill_(~seen, torch.finfo(hidden.dtype).min)
-    bias = bias.expand(rows, heads, 1, length).reshape(rows * heads, 1, length)
     return layer_by_hand(hidden, bias, layer, changes, shape)
 
 
 def _mix(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
     """Softmax attention; ``[rows, heads, length, head size]`` throughout."""
-    if query.device.type != "cpu" or (not query.requires_grad and query.shape[2] > _SHORT):
+    slow_backward = query.device.type == "cpu" and query.dtype == torch.bfloat16
+    if not (slow_backward and query.requires_grad):
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-    # On a CPU the fused kernel is slower for short texts, and so is its backward pass for all.
     scores = (query @ key.transpose(-1, -2)) * query.shape[-1] ** -0.5
     if mask is not None:
         scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)

@@ -94,7 +94,7 @@ class Stack:
 
     @cached_property
     def forward(self) -> Product:
-        """``x @ weight.T + bias``."""
+        """``x @ weight.T + bias``, onto something if wanted."""
         return Product(self.weight, self.bias)
 
     @cached_property
@@ -161,13 +161,23 @@ def adapted(
     return y + F.linear(F.linear(dropout(x, rate, seed), change.down), change.up)
 
 
-def forward_product(x: Tensor, stack: Stack, change: Change | None) -> tuple[Tensor, Tensor | None]:
-    """``[rows, in]`` -> ``[rows, out]`` and the low-rank activations ``[rows, ranks]``."""
-    y = stack.forward(x)
+def forward_product(
+    x: Tensor, stack: Stack, change: Change | None, onto: Tensor | None = None
+) -> tuple[Tensor, Tensor | None]:
+    """``[rows, in]`` -> ``[rows, out]`` and the low-rank activations ``[rows, ranks]``.
+
+    Args:
+        x: The input.
+        stack: The frozen layers.
+        change: What the adapter changes in them.
+        onto: ``[rows, out]``, added to the result.
+    """
     if change is None:
-        return y, None
+        return stack.forward(x, onto), None
     low = x @ change.down.t()
-    return y.addmm_(low, change.up.t()), low
+    if onto is None:
+        return stack.forward(x).addmm_(low, change.up.t()), low
+    return stack.forward(x, torch.addmm(onto, low, change.up.t())), low
 
 
 def backward_product(
@@ -176,21 +186,26 @@ def backward_product(
     low: Tensor | None,
     stack: Stack,
     change: Change | None,
+    onto: Tensor | None = None,
     *,
     wanted: bool = True,
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """The gradient of the output -> those of ``x`` (empty if not ``wanted``), ``down`` and ``up``.
 
     The weights are frozen: nothing is computed for them, and both paths share one gradient of
-    ``x``, summed inside the products.
+    ``x``, summed inside the products together with ``onto``, which comes another way.
     """
-    towards_x = stack.backward(g) if wanted else g.new_empty(0)
     if change is None or low is None:
-        return towards_x, None, None
+        return stack.backward(g, onto) if wanted else g.new_empty(0), None, None
     narrow = g @ change.up
-    if wanted:
-        towards_x.addmm_(narrow, change.down)
-    return towards_x, narrow.t() @ x, g.t() @ low
+    if not wanted:
+        towards_x = g.new_empty(0)
+    elif onto is None:
+        towards_x = stack.backward(g).addmm_(narrow, change.down)
+    else:
+        towards_x = stack.backward(g, torch.addmm(onto, narrow, change.down))
+    # Short times long and then turned round: faster than long times short.
+    return towards_x, narrow.t() @ x, (low.t() @ g).t()
 
 
 class _Adapted(torch.autograd.Function):

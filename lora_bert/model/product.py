@@ -27,11 +27,12 @@ class Product:
         packs = weight.device.type == "cpu" and weight.dtype == torch.bfloat16 and _can_pack()
         self.packed = _pack(weight) if packs else None
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """The product; ``[rows, out]``."""
-        if self.packed is None:
-            return F.linear(x, self.weight, self.bias)
-        return _multiply(x, self.packed, self.bias)
+    def __call__(self, x: Tensor, onto: Tensor | None = None) -> Tensor:
+        """The product, plus ``onto`` where that is given; both ``[rows, out]``."""
+        if self.packed is not None:
+            return _multiply(x, self.packed, self.bias, onto)
+        y = F.linear(x, self.weight, self.bias)
+        return y if onto is None else y.add_(onto)
 
 
 @cache
@@ -39,10 +40,10 @@ def _can_pack() -> bool:
     """Whether this torch has the operators that its compiler uses for packed weights."""
     weight = torch.linspace(-1, 1, 32 * 32).view(32, 32).to(torch.bfloat16)
     try:
-        found = _multiply(weight, _pack(weight), None)
+        found = _multiply(weight, _pack(weight), None, weight)
     except (AttributeError, NotImplementedError, RuntimeError):
         return False
-    return torch.allclose(found, F.linear(weight, weight), rtol=1e-2, atol=1e-2)
+    return torch.allclose(found, F.linear(weight, weight) + weight, rtol=1e-2, atol=1e-2)
 
 
 def _pack(weight: Tensor) -> Tensor:
@@ -50,6 +51,11 @@ def _pack(weight: Tensor) -> Tensor:
     return packed
 
 
-def _multiply(x: Tensor, packed: Tensor, bias: Tensor | None) -> Tensor:
-    y: Tensor = torch.ops.mkldnn._linear_pointwise(x, packed, bias, "none", [], "")
+def _multiply(x: Tensor, packed: Tensor, bias: Tensor | None, onto: Tensor | None) -> Tensor:
+    multiply = torch.ops.mkldnn._linear_pointwise
+    y: Tensor
+    if onto is None:
+        y = multiply(x, packed, bias, "none", [], "")
+    else:
+        y = multiply.binary(x, onto, packed, bias, "add")
     return y

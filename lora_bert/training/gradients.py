@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,8 @@ HiddenStates = Callable[[np.ndarray], tuple[Tensor, Tensor]]
 
 _TOKENS_A_WORKER = 256
 """Fewer tokens are not worth another thread."""
+_TOKENS_A_SLICE = 2048
+"""More at once are not faster on a CPU core; they only take memory."""
 
 
 def most_workers(config: TrainConfig, rows: Tokens) -> int:
@@ -39,6 +42,7 @@ class Gradients:
         backbone: Frozen.
         adapter: Its tensors get the gradients.
         hidden: Gives the trunk's output.
+        lengths: Tokens of every row.
         targets: The class of every row.
         class_weights: Of each class in the loss, or None.
         workers: Who computes. How many they are decides the order of sums, hence the last bits.
@@ -49,6 +53,7 @@ class Gradients:
     backbone: Backbone
     adapter: Adapter
     hidden: HiddenStates
+    lengths: np.ndarray
     targets: np.ndarray
     class_weights: Tensor | None
     workers: Workers
@@ -75,15 +80,23 @@ class Gradients:
             part = self._loss(rows, rounded, mixed(self.seed, step, number))
             return part.item(), torch.autograd.grad(part / weight, [*leaves, *head])
 
-        pieces = [piece for batch in batches for piece in np.array_split(batch, self.workers.count)]
+        pieces = [piece for batch in batches for piece in self._slices(batch)]
         summed, total = 0.0, [torch.zeros_like(part) for part in [*exact, *head]]
-        for found, gradients in self.workers.map(turn, enumerate(filter(len, pieces))):
+        for found, gradients in self.workers.map(turn, enumerate(pieces)):
             summed += found
             torch._foreach_add_(total, gradients)
         torch.autograd.backward(exact, total[: len(exact)])
         for tensor, gradient in zip(head, total[len(exact) :], strict=True):
             tensor.grad = gradient
         return summed
+
+    def _slices(self, batch: np.ndarray) -> list[np.ndarray]:
+        """A batch's rows in parts: one a worker, or a multiple of that where rows are long."""
+        rounds = 1
+        if self.backbone.device.type == "cpu":
+            tokens = len(batch) * int(self.lengths[batch].max())
+            rounds = max(1, math.ceil(tokens / _TOKENS_A_SLICE / self.workers.count))
+        return list(filter(len, np.array_split(batch, rounds * self.workers.count)))
 
     def _loss(self, rows: np.ndarray, changes: dict[str, Change], seed: int) -> Tensor:
         hidden, mask = self.hidden(rows)

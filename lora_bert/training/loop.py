@@ -139,7 +139,7 @@ class Crank:
             weights = class_weights(rows.targets.tolist(), classes)
             self.weights = torch.tensor(weights, device=backbone.device)
         self.gradients = Gradients(
-            backbone, adapter, hidden, rows.targets, self.weights, workers,
+            backbone, adapter, hidden, rows.lengths, rows.targets, self.weights, workers,
             seed=config.seed, checkpointing=config.gradient_checkpointing,
         )  # fmt: skip
 
