@@ -10,7 +10,7 @@ from functools import cached_property, partial
 import numpy as np
 import torch
 
-from lora_bert.backbones.encodings import Padded, rounded
+from lora_bert.backbones.encodings import Padded
 from lora_bert.inference.engine import Crew, shares
 from lora_bert.model.backbone import Backbone
 from lora_bert.model.branch import Adapter, changes_of, logits
@@ -29,7 +29,6 @@ class TorchEngine:
 
     def __init__(self, backbone: Backbone, adapter: Adapter) -> None:
         self._backbone, self._adapter = backbone, adapter
-        self._most = backbone.family.max_length(backbone.config)
         self.labels = adapter.head[f"{backbone.family.head.output}.weight"].shape[0]
 
     @cached_property
@@ -38,8 +37,8 @@ class TorchEngine:
             return changes_of(self._backbone, self._adapter)
 
     def length(self, longest: int) -> int:
-        """A multiple of eight: products are prepared anew for every other shape."""
-        return rounded(longest, self._most)
+        """As the backbone wants it."""
+        return self._backbone.padded_length(longest)
 
     def logits(self, padded: Padded) -> np.ndarray:
         """The logits of one batch."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lora_bert.backbones.checkpoint import read_checkpoint
+from lora_bert.backbones.encodings import rounded
 from lora_bert.backbones.families import Family, family_of, read_config
 from lora_bert.errors import BackboneError
 from lora_bert.model.lora import Linear, Stack
@@ -82,6 +83,16 @@ class Backbone:
     def heads(self) -> int:
         """Number of attention heads."""
         return int(self.family.get(self.config, "num_attention_heads"))
+
+    def padded_length(self, longest: int) -> int:
+        """To how many tokens a batch is padded whose longest text has ``longest``.
+
+        In bfloat16 a multiple of eight, because products are prepared for each shape anew; float32
+        needs no preparation, and padding would cost it more.
+        """
+        if self.dtype == torch.float32:
+            return longest
+        return rounded(longest, self.family.max_length(self.config))
 
     @property
     def linears(self) -> dict[str, Linear]:

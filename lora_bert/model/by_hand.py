@@ -73,9 +73,7 @@ class Shape:
     def split(self, x: Tensor) -> Tensor:
         """``[tokens, n · hidden]`` -> ``[n, rows · heads, length, head size]``, copied."""
         parts = x.view(-1, self.length, x.shape[1] // self.width, self.heads, self.head_size)
-        return parts.permute(2, 0, 3, 1, 4).reshape(
-            parts.shape[2], -1, self.length, self.head_size
-        )
+        return parts.permute(2, 0, 3, 1, 4).reshape(parts.shape[2], -1, self.length, self.head_size)
 
     def join(self, x: Tensor, out: Tensor) -> None:
         """The way back, into ``out``."""

@@ -20,6 +20,8 @@ from lora_bert.model.lora import Change, Stack, adapted
 Changes = Mapping[str, Change]
 """What an adapter changes, by the name of the stack."""
 
+_LONG = 48
+
 Activation = Callable[[Tensor], Tensor]
 ACTIVATIONS: Mapping[str, Activation] = {
     "gelu": F.gelu,
@@ -74,10 +76,11 @@ class Pass:
     masks: tuple[Tensor | None, Tensor | None]
     rotary: tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]] | None
 
-    def linear(self, x: Tensor, stack: Stack) -> Tensor:
-        """The linear layers of a stack with whatever the adapter changes in them."""
+    def linear(self, x: Tensor, stack: Stack, onto: Tensor | None = None) -> Tensor:
+        """The linear layers of a stack with whatever the adapter changes in them, plus ``onto``."""
         seed = mixed(self.seed, stack.name) if self.rate else 0
-        return adapted(x, stack, self.changes.get(stack.name), self.rate, seed)
+        change = self.changes.get(stack.name)
+        return adapted(x, stack, change, onto, rate=self.rate, seed=seed)
 
 
 def activation(name: str) -> Activation:
@@ -135,19 +138,18 @@ def run_layer(backbone: Backbone, layer: Layer, hidden: Tensor, shared: Pass) ->
     if _by_hand(backbone, hidden, shared):
         return _layer_by_hand(backbone, layer, hidden, shared)
     if backbone.family.arrangement == "post":
-        attended = shared.linear(
-            _attend(backbone, layer, hidden, shared), stacks["attention_output"]
-        )
-        hidden = normalise(hidden + attended, norms["attention"])
+        mixture = _attend(backbone, layer, hidden, shared)
+        attended = shared.linear(mixture, stacks["attention_output"], hidden)
+        hidden = normalise(attended, norms["attention"])
         inner = act(shared.linear(hidden, stacks["intermediate"]))
-        return normalise(hidden + shared.linear(inner, stacks["output"]), norms["output"])
+        return normalise(shared.linear(inner, stacks["output"], hidden), norms["output"])
     normed = normalise(hidden, norms["attention"]) if "attention" in norms else hidden
-    attended = _attend(backbone, layer, normed, shared)
-    hidden = hidden + shared.linear(attended, stacks["attention_output"])
+    mixture = _attend(backbone, layer, normed, shared)
+    hidden = shared.linear(mixture, stacks["attention_output"], hidden)
     value, gate = shared.linear(normalise(hidden, norms["output"]), stacks["intermediate"]).chunk(
         2, dim=-1
     )
-    return hidden + shared.linear(act(value) * gate, stacks["output"])
+    return shared.linear(act(value) * gate, stacks["output"], hidden)
 
 
 def _attend(backbone: Backbone, layer: Layer, x: Tensor, shared: Pass) -> Tensor:
@@ -191,13 +193,24 @@ def _layer_by_hand(backbone: Backbone, layer: Layer, hidden: Tensor, shared: Pas
 
 def _mix(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
     """Softmax attention; ``[rows, heads, length, head size]`` throughout."""
-    slow_backward = query.device.type == "cpu" and query.dtype == torch.bfloat16
-    if not (slow_backward and query.requires_grad):
+    if _fused_is_faster(query):
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
     scores = (query @ key.transpose(-1, -2)) * query.shape[-1] ** -0.5
     if mask is not None:
         scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
     return torch.softmax(scores, -1, dtype=torch.float32).to(value.dtype) @ value
+
+
+def _fused_is_faster(query: Tensor) -> bool:
+    """Whether torch's fused attention is faster than its parts, one after the other.
+
+    In bfloat16 on a CPU its backward pass is slow, and so are short lengths that do not fill the
+    processor's vectors.
+    """
+    if query.device.type != "cpu" or query.dtype != torch.bfloat16:
+        return True
+    length = query.shape[2]
+    return not query.requires_grad and (length % 16 == 0 or length >= _LONG)
 
 
 def _positions(backbone: Backbone, batch: Batch) -> Tensor:

@@ -136,7 +136,13 @@ def change_of(stack: Stack, factors: Mapping[str, Factors]) -> Change | None:
 
 
 def adapted(
-    x: Tensor, stack: Stack, change: Change | None, rate: float = 0.0, seed: int = 0
+    x: Tensor,
+    stack: Stack,
+    change: Change | None,
+    onto: Tensor | None = None,
+    *,
+    rate: float = 0.0,
+    seed: int = 0,
 ) -> Tensor:
     """``x @ weight.T + bias`` plus the LoRA path.
 
@@ -144,21 +150,25 @@ def adapted(
         x: ``[…, in]``.
         stack: The frozen layers.
         change: What the adapter changes in them, None for nothing.
+        onto: ``[…, out]``, added to the result.
         rate: Dropout of the LoRA path's input.
         seed: Which elements that drops.
 
     Returns:
         ``[…, out]``, in the dtype of ``x``.
     """
+    if x.device.type == "cpu" and not rate and not torch.is_grad_enabled():
+        below = None if onto is None else onto.reshape(-1, onto.shape[-1])
+        y, _ = forward_product(x.reshape(-1, x.shape[-1]), stack, change, below)
+        return y.view(*x.shape[:-1], -1)
     if x.device.type == "cpu" and not rate:
-        if torch.is_grad_enabled():
-            parts = (change.down, change.up) if change else (None, None)
-            return _Adapted.apply(x, stack, *parts)  # type: ignore[no-any-return, no-untyped-call]
-        return forward_product(x.reshape(-1, x.shape[-1]), stack, change)[0].view(*x.shape[:-1], -1)
-    y = F.linear(x, stack.weight, stack.bias)
-    if change is None:
-        return y
-    return y + F.linear(F.linear(dropout(x, rate, seed), change.down), change.up)
+        parts = (change.down, change.up) if change else (None, None)
+        y = _Adapted.apply(x, stack, *parts)  # type: ignore[no-untyped-call]
+    else:
+        y = F.linear(x, stack.weight, stack.bias)
+        if change is not None:
+            y = y + F.linear(F.linear(dropout(x, rate, seed), change.down), change.up)
+    return y if onto is None else onto + y
 
 
 def forward_product(
@@ -172,12 +182,11 @@ def forward_product(
         change: What the adapter changes in them.
         onto: ``[rows, out]``, added to the result.
     """
+    y = stack.forward(x, onto)
     if change is None:
-        return stack.forward(x, onto), None
+        return y, None
     low = x @ change.down.t()
-    if onto is None:
-        return stack.forward(x).addmm_(low, change.up.t()), low
-    return stack.forward(x, torch.addmm(onto, low, change.up.t())), low
+    return y.addmm_(low, change.up.t()), low
 
 
 def backward_product(
@@ -195,15 +204,12 @@ def backward_product(
     The weights are frozen: nothing is computed for them, and both paths share one gradient of
     ``x``, summed inside the products together with ``onto``, which comes another way.
     """
+    towards_x = stack.backward(g, onto) if wanted else g.new_empty(0)
     if change is None or low is None:
-        return stack.backward(g, onto) if wanted else g.new_empty(0), None, None
+        return towards_x, None, None
     narrow = g @ change.up
-    if not wanted:
-        towards_x = g.new_empty(0)
-    elif onto is None:
-        towards_x = stack.backward(g).addmm_(narrow, change.down)
-    else:
-        towards_x = stack.backward(g, torch.addmm(onto, narrow, change.down))
+    if wanted:
+        towards_x.addmm_(narrow, change.down)
     # Short times long and then turned round: faster than long times short.
     return towards_x, narrow.t() @ x, (low.t() @ g).t()
 

@@ -15,7 +15,9 @@ _PACKED_FOR = 1024
 class Product:
     """``x [rows, in]`` -> ``x @ weight.T + bias``, without gradients.
 
-    In bfloat16 on a CPU oneDNN reorders a weight before each product; here that is done once.
+    In bfloat16 on a CPU oneDNN reorders a weight before each product; here that is done once. In
+    float32, where there is a bias, torch would write it down before it multiplies, a pass over
+    memory that oneDNN does without.
 
     Args:
         weight: ``[out, in]``, frozen.
@@ -24,7 +26,10 @@ class Product:
 
     def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
         self.weight, self.bias = weight, bias
-        packs = weight.device.type == "cpu" and weight.dtype == torch.bfloat16 and _can_pack()
+        wanted = weight.dtype == torch.bfloat16 or (
+            weight.dtype == torch.float32 and bias is not None
+        )
+        packs = weight.device.type == "cpu" and wanted and _can_pack()
         self.packed = _pack(weight) if packs else None
 
     def __call__(self, x: Tensor, onto: Tensor | None = None) -> Tensor:

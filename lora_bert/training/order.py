@@ -5,7 +5,7 @@ The position of a batch in an epoch is therefore one number, whoever computes it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -43,9 +43,17 @@ def epoch_batches(
     return [batches[at] for at in generator.permutation(len(batches))]
 
 
-def padding_share(lengths: np.ndarray, batches: Sequence[np.ndarray]) -> float:
-    """Which part of the batches' tokens is padding, 0..1."""
-    padded = sum(len(rows) * rounded(int(lengths[rows].max())) for rows in batches)
+def padding_share(
+    lengths: np.ndarray, batches: Sequence[np.ndarray], padded_length: Callable[[int], int]
+) -> float:
+    """Which part of the batches' tokens is padding, 0..1.
+
+    Args:
+        lengths: Tokens of each row.
+        batches: Row numbers.
+        padded_length: Tokens of the longest row -> tokens of every row of its batch.
+    """
+    padded = sum(len(rows) * padded_length(int(lengths[rows].max())) for rows in batches)
     return 1 - float(lengths.sum()) / padded
 
 

@@ -209,7 +209,7 @@ def _fit(
 
     train, validation = tokens["train"], tokens["validation"]
     hidden = hidden_states(backbone, adapter.depth, tokens, config, fingerprint=identity, name=name)
-    _say_padding(config, train)
+    _say_padding(config, backbone, train)
     with workers(most_workers(config, train), device=backbone.device) as threads:
 
         def validate(current: Adapter) -> Figures:
@@ -225,7 +225,7 @@ def _fit(
         return fit(crank, validate)
 
 
-def _say_padding(config: TrainConfig, rows: Tokens) -> None:
+def _say_padding(config: TrainConfig, backbone: Backbone, rows: Tokens) -> None:
     batches = epoch_batches(
         rows.lengths, seed=config.seed, epoch=1,
         batch_size=config.batch_size, batch_tokens=config.batch_tokens,
@@ -234,7 +234,7 @@ def _say_padding(config: TrainConfig, rows: Tokens) -> None:
         "%s an epoch, %.1f tokens a text, %.1f %% padding.",
         counted(len(batches), "batch", "batches"),
         float(rows.lengths.mean()),
-        100 * padding_share(rows.lengths, batches),
+        100 * padding_share(rows.lengths, batches, backbone.padded_length),
     )
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lora_bert.backbones.encodings import rounded
 from lora_bert.cache.rows import CachedRows
 from lora_bert.cache.trunk import trunk_cache
 from lora_bert.config import TrainConfig
@@ -54,15 +53,15 @@ def hidden_states(
         name=name,
     )
     if cache is not None:
-        return {part: kept(rows) for part, rows in zip(PARTS, cache.parts, strict=True)}
+        return {part: kept(backbone, rows) for part, rows in zip(PARTS, cache.parts, strict=True)}
     return {part: computed(backbone, depth, tokens[part]) for part in PARTS}
 
 
-def kept(cached: CachedRows) -> HiddenStates:
+def kept(backbone: Backbone, cached: CachedRows) -> HiddenStates:
     """Hidden states that are read."""
 
     def hidden(rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        return cached.hidden(rows, rounded(int(cached.lengths[rows].max())))
+        return cached.hidden(rows, backbone.padded_length(int(cached.lengths[rows].max())))
 
     return hidden
 
@@ -70,10 +69,9 @@ def kept(cached: CachedRows) -> HiddenStates:
 def computed(backbone: Backbone, depth: int, tokens: Tokens) -> HiddenStates:
     """Hidden states that are computed whenever they are asked for."""
     encodings = tokens.encodings
-    most = backbone.family.max_length(backbone.config)
 
     def hidden(rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        length = rounded(int(encodings.lengths[rows].max()), most)
+        length = backbone.padded_length(int(encodings.lengths[rows].max()))
         batch = Batch.of(encodings.pad(rows, length), backbone.device)
         return trunk(backbone, batch, depth), batch.mask
 

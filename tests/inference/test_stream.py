@@ -20,7 +20,7 @@ TEXTS = ["good, tasty", 'he said "bad"', "太慢了\n差", "", "NA", "slow\rcold
 
 @pytest.fixture(scope="module")
 def predictor(adapter):
-    return lora_bert.load(adapter)
+    return lora_bert.load(adapter, dtype="float32")
 
 
 @pytest.fixture

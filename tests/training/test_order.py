@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lora_bert.backbones.encodings import rounded
 from lora_bert.training.order import epoch_batches, padding_share
 
 LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=300).map(np.array)
@@ -78,14 +79,14 @@ def test_rows_meet_others_in_another_epoch():
 def test_batches_are_of_like_length_and_yet_in_random_order(options):
     lengths = np.arange(3000) * 37 % 101 + 1
     batches = epoch_batches(lengths, seed=0, epoch=1, **options)
-    assert padding_share(lengths, batches) < 0.15
+    assert padding_share(lengths, batches, rounded) < 0.15
     longest = [int(lengths[batch].max()) for batch in batches]
     assert longest not in (sorted(longest), sorted(longest, reverse=True))
 
 
 def test_padding_share():
     lengths = np.array([32, 16, 8, 24])
-    assert padding_share(lengths, [np.array([0, 1]), np.array([2, 3])]) == pytest.approx(32 / 112)
-    assert padding_share(lengths, [np.array([row]) for row in range(4)]) == 0
-    # Batches are as long as a multiple of eight.
-    assert padding_share(np.array([5, 3]), [np.array([0, 1])]) == pytest.approx(0.5)
+    halves = [np.array([0, 1]), np.array([2, 3])]
+    assert padding_share(lengths, halves, int) == pytest.approx(32 / 112)
+    assert padding_share(lengths, [np.array([row]) for row in range(4)], int) == 0
+    assert padding_share(np.array([5, 3]), [np.array([0, 1])], rounded) == pytest.approx(0.5)
