@@ -152,7 +152,7 @@ class _Compute:
     )
     device: str = option("auto", "Where to compute.", choices=("auto", "cpu", "cuda"), group=_RUN)
     dtype: str = option(
-        "float32",
+        "auto",
         "Precision of the frozen weights (auto: bfloat16 where it is fast).",
         choices=("auto", "float32", "bfloat16"),
         group=_RUN,

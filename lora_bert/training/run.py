@@ -108,11 +108,9 @@ def run(config: TrainConfig) -> TrainResult:
     identity = fingerprint(weights, facts, family)
     dtype = pick_dtype(config.dtype, device)
     backbone = build_backbone(weights, facts, dtype=dtype, device=device)
+    del weights
     fitted = _fit(config, epochs, backbone, codec, tokens, identity=identity, name=files.name)
-    exact = backbone
-    if backbone.dtype != torch.float32:
-        exact = build_backbone(weights, facts, device=device)
-    evaluations = _evaluate(exact, fitted, tokens, codec, config.batch_size)
+    evaluations = _evaluate(backbone, fitted, tokens, codec, config.batch_size)
     _warn_of_one_answer(evaluations)
     this = Run(config, files, family, facts, identity, splits, codec, tokenizer)
     record(this, fitted, evaluations, output)

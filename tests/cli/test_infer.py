@@ -37,7 +37,7 @@ def check(row: dict[str, Any], text: str, predictor: lora_bert.Predictor) -> Non
 
 @pytest.fixture(scope="module")
 def predictor(merged: Path) -> lora_bert.Predictor:
-    return lora_bert.load(merged)
+    return lora_bert.load(merged, dtype="float32")
 
 
 # Arguments, lines, a prompt
@@ -209,7 +209,8 @@ def test_columns_stay_and_answers_stand_behind(
     cli: Cli, merged: Path, predictor: lora_bert.Predictor, source: str, target: str
 ) -> None:
     write(source)
-    outcome = cli("infer", "--model", merged, "--input", source, "--output", target)
+    words = ("--input", source, "--output", target, "--dtype", "float32")
+    outcome = cli("infer", "--model", merged, *words)
     assert (outcome.code, outcome.stdout) == (0, f"3 rows in {target}\n")
     columns, rows = read(target)
     assert columns == ["id", "review", "note", *ADDED]

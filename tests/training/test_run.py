@@ -78,11 +78,11 @@ def test_nothing_outside_decides(train):
 
 
 def test_the_kept_epochs_figures_are_the_adapters(train, reviews):
-    result = train(**LEARNS | {"epochs": 4, "metric": "log_loss"})
+    result = train(**LEARNS | {"epochs": 4, "metric": "log_loss", "dtype": "float32"})
     best = min(row["log_loss"] for row in result.history)
     assert result.history[result.best_epoch - 1]["log_loss"] == best
     assert result.evaluations["validation"].scores.log_loss == pytest.approx(best, abs=1e-6)
-    scored = lora_bert.evaluate(result.path, reviews, part="validation")
+    scored = lora_bert.evaluate(result.path, reviews, part="validation", dtype="float32")
     assert scored.scores.log_loss == pytest.approx(best, abs=1e-6)
 
 
