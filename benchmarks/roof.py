@@ -15,9 +15,9 @@ from benchmarks.record import Goal, Record, Table, new_record, number
 SUMMARY = "useful FLOP/s of training steps against the rate of plain matrix products"
 NOTES = """\
 After each training step the model's own four products (q/k/v in one, attention's output, the two of
-the feed-forward layers) are timed at that batch's token count, padding included; their mean rate,
-weighted by FLOPs, is the roof of that step. Useful FLOPs are those of the rows without padding:
-frozen products forward and towards their inputs, low-rank products, attention.
+the feed-forward layers) are timed on all cores at that batch's token count, padding included; their
+mean rate, weighted by FLOPs, is the roof of that step. Useful FLOPs are those of the rows without
+padding: frozen products forward and towards their inputs, low-rank products, attention.
 """
 ROUNDS = 5
 ROWS = 960

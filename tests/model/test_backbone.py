@@ -112,3 +112,14 @@ def test_cuda_where_there_is_none(monkeypatch):
     assert pick_device("auto") == torch.device("cpu")
     with pytest.raises(UnavailableError, match="no NVIDIA GPU"):
         pick_device("cuda")
+
+
+def test_bfloat16_pads_to_few_lengths_and_float32_to_the_longest():
+    model = tiny_classifier("bert")
+    exact, rough = (
+        build_backbone(model.state_dict(), model.config.to_dict(), dtype=dtype)
+        for dtype in (torch.float32, torch.bfloat16)
+    )
+    most = int(model.config.max_position_embeddings)
+    assert [exact.padded_length(longest) for longest in (1, 8, 13, most)] == [1, 8, 13, most]
+    assert [rough.padded_length(longest) for longest in (1, 8, 13, most)] == [8, 8, 16, most]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lora_bert.model import encoder
+from lora_bert.model import by_hand, encoder
 from lora_bert.model.backbone import build_backbone
 from lora_bert.model.branch import branch, trunk
 from tests.oracle import NO_DROPOUT, random_adapter, random_batch, tiny_engine
@@ -49,7 +49,9 @@ def test_an_activation_without_a_derivative_of_ours_is_left_to_autograd():
     assert all(gradient.abs().sum() > 0 for gradient in found)
 
 
-def test_bfloat16_is_near_float32():
+@pytest.mark.parametrize("at_once", [2**18, 200, 1])
+def test_bfloat16_is_near_float32(at_once, monkeypatch):
+    monkeypatch.setattr(by_hand, "_SCORES", at_once)  # of all rows, of some, of one at a time
     model = tiny_classifier("bert", **NO_DROPOUT["bert"])
     exact, rough = (
         build_backbone(model.state_dict(), model.config.to_dict(), dtype=dtype)

@@ -17,9 +17,15 @@ def test_it_is_the_linear_layer(dtype, rows, bias):
     generator = torch.Generator().manual_seed(0)
     x, weight = (torch.randn(size, 48, generator=generator).to(dtype) for size in (rows, 40))
     shift = torch.randn(40, generator=generator).to(dtype) if bias else None
-    found = Product(weight, shift)(x)
+    product = Product(weight, shift)
+    found = product(x)
     assert found.shape == (rows, 40)
     torch.testing.assert_close(found, F.linear(x, weight, shift))
+    onto = torch.randn(rows, 40, generator=generator).to(dtype)
+    before = onto.clone()
+    rough = {"rtol": 2e-2, "atol": 2e-2} if dtype == torch.bfloat16 else {}
+    torch.testing.assert_close(product(x, onto), F.linear(x, weight, shift) + onto, **rough)
+    assert torch.equal(onto, before)
 
 
 def test_without_the_packing_operators_it_is_the_linear_layer_too(monkeypatch):

@@ -112,6 +112,23 @@ def test_slices_on_several_threads_give_the_same_gradients_and_the_same_bits_aga
     assert distance(run(threads=1)[0].adapter, halves) < 1e-3
 
 
+def test_long_batches_are_computed_in_slices_and_nothing_else_changes(monkeypatch):
+    seen = []
+    whole = gradients.Gradients._loss
+
+    def watched(self, part, *rest):
+        seen.append(len(part))
+        return whole(self, part, *rest)
+
+    monkeypatch.setattr(gradients.Gradients, "_loss", watched)
+    one = run(epochs=1)[0].adapter
+    assert seen == [8] * 4
+    seen.clear()
+    monkeypatch.setattr(gradients, "_TOKENS_A_SLICE", 3 * 7)  # rows have seven tokens
+    assert distance(one, run(epochs=1)[0].adapter) < 1e-5
+    assert seen == [3, 3, 2] * 4
+
+
 def test_accumulating_changes_the_memory_and_nothing_else(monkeypatch):
     # The same sixteen rows in a step, as one batch or as two halves of it.
     def in_order(lengths, *, batch_size, **_):
