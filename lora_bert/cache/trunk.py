@@ -30,7 +30,7 @@ from lora_bert.model.backbone import Backbone
 
 log = logging.getLogger(__name__)
 
-_FORMAT = 1
+_FORMAT = 2
 _KIND, _FILE = "trunk", "hidden.bin"
 _WHERE = {"memory": "in memory", "disk": "on disk"}
 _WORTH_A_FILE = 16_000_000

@@ -13,7 +13,7 @@ import torch
 from lora_bert.backbones.encodings import Padded
 from lora_bert.inference.engine import Crew, shares
 from lora_bert.model.backbone import Backbone
-from lora_bert.model.branch import Adapter, changes_of, logits
+from lora_bert.model.branch import Adapter, joined_changes, logits
 from lora_bert.model.encoder import Batch, Changes
 
 
@@ -33,8 +33,7 @@ class TorchEngine:
 
     @cached_property
     def _changes(self) -> Changes:
-        with torch.no_grad():
-            return changes_of(self._backbone, self._adapter)
+        return joined_changes(self._backbone, self._adapter)
 
     def length(self, longest: int) -> int:
         """As the backbone wants it."""

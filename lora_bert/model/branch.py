@@ -14,12 +14,12 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from lora_bert.model.activation import activation
 from lora_bert.model.backbone import Backbone, Norm
 from lora_bert.model.dropout import dropout, mixed
 from lora_bert.model.encoder import (
     Batch,
     Changes,
-    activation,
     embed,
     new_pass,
     normalise,
@@ -134,6 +134,17 @@ def changes_of(
     found = {stack.name: change_of(stack, adapter.factors) for stack in stacks}
     dtype = dtype or backbone.dtype
     return {name: change.to(dtype) for name, change in found.items() if change}
+
+
+def joined_changes(backbone: Backbone, adapter: Adapter) -> dict[str, Change]:
+    """:func:`changes_of` for predicting over and over: on a CPU with what that is faster with."""
+    with torch.no_grad():
+        changes = changes_of(backbone, adapter)
+        if backbone.device.type != "cpu":
+            return changes
+        stacks = [stack for layer in backbone.layers for stack in layer.stacks.values()]
+        wide = [stack for stack in stacks if stack.is_wide and stack.name in changes]
+        return changes | {stack.name: changes[stack.name].joined_to(stack) for stack in wide}
 
 
 def logits(

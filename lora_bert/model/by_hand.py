@@ -7,7 +7,7 @@ its four products each way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from lora_bert.model.activation import Activation
 from lora_bert.model.backbone import Layer, Norm
 from lora_bert.model.lora import Change, backward_product, forward_product
 
@@ -23,22 +24,6 @@ aten = torch.ops.aten
 flash = aten._scaled_dot_product_flash_attention_for_cpu
 flash_backward = aten._scaled_dot_product_flash_attention_for_cpu_backward
 
-Derivative = Callable[[Tensor, Tensor], Tensor]
-"""(gradient of the output, input) -> gradient of the input, in place of the former."""
-
-
-def _in_place(operator: Any, **settings: Any) -> Derivative:
-    return lambda g, x: operator.grad_input(g, x, grad_input=g, **settings)
-
-
-DERIVATIVES: Mapping[str, Derivative] = {
-    "gelu": _in_place(aten.gelu_backward),
-    "gelu_new": _in_place(aten.gelu_backward, approximate="tanh"),
-    "gelu_pytorch_tanh": _in_place(aten.gelu_backward, approximate="tanh"),
-    "relu": _in_place(aten.threshold_backward, threshold=0),
-    "silu": _in_place(aten.silu_backward),
-    "swish": _in_place(aten.silu_backward),
-}
 _SCORES = 2**18
 """Attention scores computed at once: with their gradients they fit a core's cache."""
 SLOTS = ("attention_input", "attention_output", "intermediate", "output")
@@ -52,8 +37,7 @@ class Shape:
     length: int
     heads: int
     head_size: int
-    act: Callable[[Tensor], Tensor]
-    derivative: Derivative
+    act: Activation
 
     def groups(self) -> list[tuple[slice, slice]]:
         """Rows whose attention fits the core's cache together: their tokens, and their heads."""
@@ -152,7 +136,7 @@ class _LayerByHand(torch.autograd.Function):
         g = gradient.reshape(len(x), -1)
         g_outer = _normalise_backward(g, outer, other_mean, other_deviation, norms["output"])
         g_active, *of_output = backward_product(g_outer, active, low_outer, stacks[3], changes[3])
-        g_inner = shape.derivative(g_active, inner)
+        g_inner = shape.act.derivative(g_active, inner)
         g_middle, *of_inner = backward_product(
             g_inner, middle, low_inner, stacks[2], changes[2], g_outer
         )

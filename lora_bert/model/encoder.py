@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -12,8 +11,9 @@ from torch.nn import functional as F
 
 from lora_bert.backbones.encodings import Padded
 from lora_bert.errors import BackboneError
+from lora_bert.model.activation import Activation, activation
 from lora_bert.model.backbone import Backbone, Layer, Norm
-from lora_bert.model.by_hand import DERIVATIVES, SLOTS, Shape, layer_by_hand
+from lora_bert.model.by_hand import SLOTS, Shape, layer_by_hand
 from lora_bert.model.dropout import mixed
 from lora_bert.model.lora import Change, Stack, adapted
 
@@ -21,17 +21,6 @@ Changes = Mapping[str, Change]
 """What an adapter changes, by the name of the stack."""
 
 _LONG = 48
-
-Activation = Callable[[Tensor], Tensor]
-ACTIVATIONS: Mapping[str, Activation] = {
-    "gelu": F.gelu,
-    "gelu_new": partial(F.gelu, approximate="tanh"),
-    "gelu_pytorch_tanh": partial(F.gelu, approximate="tanh"),
-    "relu": F.relu,
-    "silu": F.silu,
-    "swish": F.silu,
-    "tanh": torch.tanh,
-}
 
 
 @dataclass(frozen=True)
@@ -76,27 +65,13 @@ class Pass:
     masks: tuple[Tensor | None, Tensor | None]
     rotary: tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]] | None
 
-    def linear(self, x: Tensor, stack: Stack, onto: Tensor | None = None) -> Tensor:
-        """The linear layers of a stack with whatever the adapter changes in them, plus ``onto``."""
+    def linear(
+        self, x: Tensor, stack: Stack, onto: Tensor | None = None, act: Activation | None = None
+    ) -> Tensor:
+        """``act`` of the linear layers with whatever the adapter changes in them, plus ``onto``."""
         seed = mixed(self.seed, stack.name) if self.rate else 0
         change = self.changes.get(stack.name)
-        return adapted(x, stack, change, onto, rate=self.rate, seed=seed)
-
-
-def activation(name: str) -> Activation:
-    """The activation that ``config.json`` calls ``name``.
-
-    Raises:
-        BackboneError: Not one we know.
-    """
-    try:
-        return ACTIVATIONS[name]
-    except KeyError:
-        known = ", ".join(sorted(ACTIVATIONS))
-        raise BackboneError(
-            f"The backbone uses the activation '{name}', which is not supported.",
-            hint=f"Supported: {known}.",
-        ) from None
+        return adapted(x, stack, change, onto, act, rate=self.rate, seed=seed)
 
 
 def normalise(x: Tensor, norm: Norm) -> Tensor:
@@ -133,7 +108,7 @@ def new_pass(
 
 def run_layer(backbone: Backbone, layer: Layer, hidden: Tensor, shared: Pass) -> Tensor:
     """One transformer layer: ``[rows, length, hidden]`` -> the same shape."""
-    act = activation(str(backbone.family.get(backbone.config, "hidden_act")))
+    act = _activation(backbone)
     stacks, norms = layer.stacks, layer.norms
     if _by_hand(backbone, hidden, shared):
         return _layer_by_hand(backbone, layer, hidden, shared)
@@ -141,7 +116,7 @@ def run_layer(backbone: Backbone, layer: Layer, hidden: Tensor, shared: Pass) ->
         mixture = _attend(backbone, layer, hidden, shared)
         attended = shared.linear(mixture, stacks["attention_output"], hidden)
         hidden = normalise(attended, norms["attention"])
-        inner = act(shared.linear(hidden, stacks["intermediate"]))
+        inner = shared.linear(hidden, stacks["intermediate"], act=act)
         return normalise(shared.linear(inner, stacks["output"], hidden), norms["output"])
     normed = normalise(hidden, norms["attention"]) if "attention" in norms else hidden
     mixture = _attend(backbone, layer, normed, shared)
@@ -174,21 +149,24 @@ def _by_hand(backbone: Backbone, hidden: Tensor, shared: Pass) -> bool:
         and hidden.device.type == "cpu"
         and not shared.rate
         and backbone.family.arrangement == "post"
-        and str(backbone.family.get(backbone.config, "hidden_act")) in DERIVATIVES
+        and _activation(backbone).derivative is not None
     )
 
 
 def _layer_by_hand(backbone: Backbone, layer: Layer, hidden: Tensor, shared: Pass) -> Tensor:
-    act = str(backbone.family.get(backbone.config, "hidden_act"))
     rows, length, width = hidden.shape
     heads = backbone.heads
-    shape = Shape(rows, length, heads, width // heads, activation(act), DERIVATIVES[act])
+    shape = Shape(rows, length, heads, width // heads, _activation(backbone))
     changes = [shared.changes.get(layer.stacks[slot].name) for slot in SLOTS]
     bias = None
     if (seen := shared.masks[0]) is not None:
         bias = hidden.new_zeros(rows, 1, 1, length)
         bias.masked_fill_(~seen, torch.finfo(hidden.dtype).min)
     return layer_by_hand(hidden, bias, layer, changes, shape)
+
+
+def _activation(backbone: Backbone) -> Activation:
+    return activation(str(backbone.family.get(backbone.config, "hidden_act")))
 
 
 def _mix(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:

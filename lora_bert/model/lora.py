@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from lora_bert.model.activation import Activation
 from lora_bert.model.dropout import dropout
 from lora_bert.model.product import Product
 
@@ -88,13 +89,18 @@ class Stack:
         return cls(tuple(views), weight, bias)
 
     @property
+    def is_wide(self) -> bool:
+        """Whether its output is wider than its input."""
+        return self.weight.shape[0] > self.weight.shape[1]
+
+    @property
     def name(self) -> str:
         """What it is known by: the name of its first layer."""
         return self.linears[0].name
 
     @cached_property
     def forward(self) -> Product:
-        """``x @ weight.T + bias``, onto something if wanted."""
+        """``x @ weight.T + bias``."""
         return Product(self.weight, self.bias)
 
     @cached_property
@@ -110,10 +116,20 @@ class Change:
     Attributes:
         down: ``[ranks, in]``, the ranks of all changed layers together.
         up: ``[out, ranks]``, scaled; zero where an output does not belong to a rank's layer.
+        joined: ``[x, x @ down.T] @ [weight, up].T + bias``, the changed layers in one product: for
+            outputs that are wide, which a second product would read and write once more.
     """
 
     down: Tensor
     up: Tensor
+    joined: Product | None = None
+
+    def joined_to(self, stack: Stack) -> Change:
+        """The same with the product that has the weights of ``stack`` in it."""
+        # Processors multiply in pieces of 32: zeros up to there are faster than a remainder.
+        missing = -(stack.weight.shape[1] + len(self.down)) % 32
+        down, up = F.pad(self.down, (0, 0, 0, missing)), F.pad(self.up, (0, missing))
+        return Change(down, up, Product(torch.cat([stack.weight, up], dim=1), stack.bias))
 
     def to(self, dtype: torch.dtype) -> Change:
         """The same in another dtype."""
@@ -140,6 +156,7 @@ def adapted(
     stack: Stack,
     change: Change | None,
     onto: Tensor | None = None,
+    act: Activation | None = None,
     *,
     rate: float = 0.0,
     seed: int = 0,
@@ -151,6 +168,7 @@ def adapted(
         stack: The frozen layers.
         change: What the adapter changes in them, None for nothing.
         onto: ``[…, out]``, added to the result.
+        act: Applied at the end.
         rate: Dropout of the LoRA path's input.
         seed: Which elements that drops.
 
@@ -159,7 +177,7 @@ def adapted(
     """
     if x.device.type == "cpu" and not rate and not torch.is_grad_enabled():
         below = None if onto is None else onto.reshape(-1, onto.shape[-1])
-        y, _ = forward_product(x.reshape(-1, x.shape[-1]), stack, change, below)
+        y, _ = forward_product(x.reshape(-1, x.shape[-1]), stack, change, below, act)
         return y.view(*x.shape[:-1], -1)
     if x.device.type == "cpu" and not rate:
         parts = (change.down, change.up) if change else (None, None)
@@ -168,11 +186,16 @@ def adapted(
         y = F.linear(x, stack.weight, stack.bias)
         if change is not None:
             y = y + F.linear(F.linear(dropout(x, rate, seed), change.down), change.up)
-    return y if onto is None else onto + y
+    y = y if onto is None else onto + y
+    return y if act is None else act(y)
 
 
 def forward_product(
-    x: Tensor, stack: Stack, change: Change | None, onto: Tensor | None = None
+    x: Tensor,
+    stack: Stack,
+    change: Change | None,
+    onto: Tensor | None = None,
+    act: Activation | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """``[rows, in]`` -> ``[rows, out]`` and the low-rank activations ``[rows, ranks]``.
 
@@ -181,12 +204,15 @@ def forward_product(
         stack: The frozen layers.
         change: What the adapter changes in them.
         onto: ``[rows, out]``, added to the result.
+        act: Applied at the end.
     """
-    y = stack.forward(x, onto)
     if change is None:
-        return y, None
+        return stack.forward(x, onto, act), None
     low = x @ change.down.t()
-    return y.addmm_(low, change.up.t()), low
+    if change.joined is not None:
+        return change.joined(torch.cat([x, low], dim=1), onto, act), low
+    y = stack.forward(x, onto).addmm_(low, change.up.t())
+    return y if act is None else act(y), low
 
 
 def backward_product(

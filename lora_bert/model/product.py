@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lora_bert.model.activation import Activation
+
 _PACKED_FOR = 1024
 """Rows that the packed layout is chosen for; every other number works too."""
 
@@ -25,19 +27,26 @@ class Product:
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
-        self.weight, self.bias = weight, bias
+        # oneDNN reads a bias as if it were contiguous.
+        self.weight, self.bias = weight, None if bias is None else bias.contiguous()
         wanted = weight.dtype == torch.bfloat16 or (
             weight.dtype == torch.float32 and bias is not None
         )
         packs = weight.device.type == "cpu" and wanted and _can_pack()
         self.packed = _pack(weight) if packs else None
 
-    def __call__(self, x: Tensor, onto: Tensor | None = None) -> Tensor:
-        """The product, plus ``onto`` where that is given; both ``[rows, out]``."""
-        if self.packed is not None:
-            return _multiply(x, self.packed, self.bias, onto)
-        y = F.linear(x, self.weight, self.bias)
-        return y if onto is None else y.add_(onto)
+    def __call__(
+        self, x: Tensor, onto: Tensor | None = None, act: Activation | None = None
+    ) -> Tensor:
+        """``act`` of the product plus ``onto``, where they are given; all ``[rows, out]``."""
+        if self.packed is None:
+            y = F.linear(x, self.weight, self.bias)
+            y = y if onto is None else y.add_(onto)
+        elif onto is None and act is not None and act.fused:
+            return _multiply(x, self.packed, self.bias, fused=act.fused)
+        else:
+            y = _multiply(x, self.packed, self.bias, onto)
+        return y if act is None else act(y)
 
 
 @cache
@@ -46,6 +55,7 @@ def _can_pack() -> bool:
     weight = torch.linspace(-1, 1, 32 * 32).view(32, 32).to(torch.bfloat16)
     try:
         found = _multiply(weight, _pack(weight), None, weight)
+        _multiply(weight, _pack(weight), None, fused=("gelu", "none"))
     except (AttributeError, NotImplementedError, RuntimeError):
         return False
     return torch.allclose(found, F.linear(weight, weight) + weight, rtol=1e-2, atol=1e-2)
@@ -56,11 +66,17 @@ def _pack(weight: Tensor) -> Tensor:
     return packed
 
 
-def _multiply(x: Tensor, packed: Tensor, bias: Tensor | None, onto: Tensor | None) -> Tensor:
+def _multiply(
+    x: Tensor,
+    packed: Tensor,
+    bias: Tensor | None,
+    onto: Tensor | None = None,
+    fused: tuple[str, str] = ("none", ""),
+) -> Tensor:
     multiply = torch.ops.mkldnn._linear_pointwise
     y: Tensor
     if onto is None:
-        y = multiply(x, packed, bias, "none", [], "")
+        y = multiply(x, packed, bias, fused[0], [], fused[1])
     else:
         y = multiply.binary(x, onto, packed, bias, "add")
     return y

@@ -9,9 +9,9 @@ import torch
 from torch.nn import functional as F
 
 from lora_bert.errors import BackboneError
+from lora_bert.model.activation import activation
 from lora_bert.model.backbone import build_backbone
-from lora_bert.model.branch import branch, head_dropout, logits, trunk
-from lora_bert.model.encoder import activation
+from lora_bert.model.branch import branch, head_dropout, joined_changes, logits, trunk
 from tests.oracle import (
     NO_DROPOUT,
     named_parameters,
@@ -208,6 +208,18 @@ def test_a_copy_is_not_changed_by_further_training():
     assert all(map(torch.equal, kept.tensors, before))
     assert not any(tensor.requires_grad for tensor in kept.tensors)
     assert kept.parameter_count == adapter.parameter_count
+
+
+@pytest.mark.parametrize("model_type", FAMILIES)
+def test_joined_changes_answer_the_same(model_type):
+    backbone = tiny_engine(model_type)
+    adapter = random_adapter(backbone, layers="top:2")
+    joined = joined_changes(backbone, adapter)
+    assert any(change.joined for change in joined.values())
+    expected = logits(backbone, PADDED, adapter)
+    torch.testing.assert_close(
+        logits(backbone, PADDED, adapter, joined), expected, rtol=1e-5, atol=1e-5
+    )
 
 
 def test_an_unknown_activation_is_named():

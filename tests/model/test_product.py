@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from lora_bert.model import product
+from lora_bert.model.activation import ACTIVATIONS
 from lora_bert.model.product import Product
 
 
@@ -28,6 +29,20 @@ def test_it_is_the_linear_layer(dtype, rows, bias):
     assert torch.equal(onto, before)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_are_applied_at_the_end(name, dtype):
+    generator = torch.Generator().manual_seed(0)
+    x, weight, onto = (
+        torch.randn(shape, generator=generator).to(dtype) for shape in ((9, 48), (40, 48), (9, 40))
+    )
+    act, product = ACTIVATIONS[name], Product(weight, weight[:, 0])
+    plain = F.linear(x, weight, weight[:, 0])
+    rough = {"rtol": 2e-2, "atol": 5e-2} if dtype == torch.bfloat16 else {}
+    torch.testing.assert_close(product(x, act=act), act(plain), **rough)
+    torch.testing.assert_close(product(x, onto, act), act(plain + onto), **rough)
+
+
 def test_without_the_packing_operators_it_is_the_linear_layer_too(monkeypatch):
     monkeypatch.setattr(product, "_can_pack", lambda: False)
     x, weight = torch.ones(2, 32).bfloat16(), torch.ones(8, 32).bfloat16()
@@ -37,11 +52,11 @@ def test_without_the_packing_operators_it_is_the_linear_layer_too(monkeypatch):
 
 
 def test_operators_that_fail_or_compute_something_else_are_not_used(monkeypatch):
-    def absent(*_):
+    def absent(*_, **__):
         raise AttributeError("no such operator")
 
     product._can_pack.cache_clear()
-    for multiply in (absent, lambda x, *_: torch.zeros_like(x)):
+    for multiply in (absent, lambda x, *_, **__: torch.zeros_like(x)):
         monkeypatch.setattr(product, "_multiply", multiply)
         assert not product._can_pack()
         product._can_pack.cache_clear()
