@@ -196,7 +196,12 @@ class TrainConfig(_Columns, _TrainRows):
         metavar="all-linear|attention|NAME,…",
         group=_ADAPTER,
     )
-    layers: str = option("all", "Transformer layers to adapt.", metavar="all|top:N", group=_ADAPTER)
+    layers: str = option(
+        "auto",
+        "Transformer layers to adapt (auto: the upper half, as accurate and faster).",
+        metavar="auto|all|top:N",
+        group=_ADAPTER,
+    )
     epochs: int | None = option(
         None,
         "Passes over the training rows (default: 3; up to 20 on few rows or many classes).",

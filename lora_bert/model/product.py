@@ -28,19 +28,20 @@ class Product:
 
     def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
         # oneDNN reads a bias as if it were contiguous.
-        self.weight, self.bias = weight, None if bias is None else bias.contiguous()
+        self.bias = None if bias is None else bias.contiguous()
         wanted = weight.dtype == torch.bfloat16 or (
             weight.dtype == torch.float32 and bias is not None
         )
         packs = weight.device.type == "cpu" and wanted and _can_pack()
         self.packed = _pack(weight) if packs else None
+        self._weight = weight.new_empty(0) if packs else weight
 
     def __call__(
         self, x: Tensor, onto: Tensor | None = None, act: Activation | None = None
     ) -> Tensor:
         """``act`` of the product plus ``onto``, where they are given; all ``[rows, out]``."""
         if self.packed is None:
-            y = F.linear(x, self.weight, self.bias)
+            y = F.linear(x, self._weight, self.bias)
             y = y if onto is None else y.add_(onto)
         elif onto is None and act is not None and act.fused:
             return _multiply(x, self.packed, self.bias, fused=act.fused)

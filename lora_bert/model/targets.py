@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 
 from lora_bert.backbones.families import ATTENTION_SLOTS, Config, Family
 from lora_bert.errors import ConfigError, did_you_mean
+
+
+def resolved_layers(layers: str, count: int) -> str:
+    """``auto`` -> ``top:N`` of the upper half of ``count`` layers; anything else as it is.
+
+    That is as accurate as adapting all of them (``layers`` in docs/performance.md), and the lower
+    half runs once.
+    """
+    return f"top:{math.ceil(count / 2)}" if layers == "auto" else layers
 
 
 def parse_layers(layers: str, count: int) -> range:
@@ -19,7 +29,7 @@ def parse_layers(layers: str, count: int) -> range:
         return range(count)
     match = re.fullmatch(r"top:(\d+)", layers)
     if not match:
-        raise ConfigError(f"--layers '{layers}' is neither 'all' nor 'top:N'.")
+        raise ConfigError(f"--layers '{layers}' is none of 'auto', 'all' and 'top:N'.")
     top = int(match[1])
     if not 1 <= top <= count:
         raise ConfigError(

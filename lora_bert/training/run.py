@@ -33,7 +33,7 @@ from lora_bert.model.backbone import Backbone, build_backbone
 from lora_bert.model.branch import Adapter
 from lora_bert.model.device import pick_device, pick_dtype
 from lora_bert.model.initial import new_adapter
-from lora_bert.model.targets import target_names
+from lora_bert.model.targets import resolved_layers, target_names
 from lora_bert.options import build
 from lora_bert.tasks.classification import LabelCodec
 from lora_bert.threads import workers
@@ -85,6 +85,8 @@ def run(config: TrainConfig) -> TrainResult:
     spare_inputs(output, (files.path, data, config.train, config.validation, config.test))
     facts = read_config(files.path)
     family = family_of(facts)
+    layers = resolved_layers(config.layers, family.layer_count(facts))
+    config = replace(config, layers=layers)
     _check(config, family, facts)
     max_length = config.max_length or min(DEFAULT_MAX_LENGTH, family.max_length(facts))
     config = replace(config, max_length=max_length)

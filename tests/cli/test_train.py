@@ -27,7 +27,7 @@ def test_train_says_what_came_out_and_what_to_do_next(train: Cli) -> None:
     lines = dict(line.split(maxsplit=1) for line in outcome.stdout.splitlines())
     assert list(lines) == ["adapter", "trained", "validation", "next"]
     assert lines["adapter"].startswith("out (0.1 MB, epoch 1")
-    assert "14,434 of 51,586 parameters (27.98%)" in lines["trained"]
+    assert "7,778 of 44,930 parameters (17.31%)" in lines["trained"]
     for part in ("accuracy", "95 % interval", "macro-F1", "12 rows"):
         assert part in lines["validation"]
     assert lines["next"] == 'lora-bert infer --adapter out "…"'
@@ -64,7 +64,7 @@ def test_train_json_is_one_document(train: Cli) -> None:
     assert outcome.code == 0
     assert found["validation"].keys() >= KEYS
     assert (found["path"], found["labels"]) == ("out", ["negative", "positive"])
-    assert (found["trainable_parameters"], found["total_parameters"]) == (14_434, 51_586)
+    assert (found["trainable_parameters"], found["total_parameters"]) == (7_778, 44_930)
     assert (found["best_epoch"], found["interrupted"], len(found["history"])) == (1, False, 1)
     assert found["bytes"] == sum(path.stat().st_size for path in Path("out").iterdir())
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lora_bert.backbones.families import FAMILIES
 from lora_bert.errors import ConfigError
-from lora_bert.model.targets import parse_layers, target_names, target_suffixes
+from lora_bert.model.targets import parse_layers, resolved_layers, target_names, target_suffixes
 from tests.tiny import tiny_classifier
 
 BERT = FAMILIES["bert"]
@@ -80,5 +80,14 @@ def test_more_layers_than_there_are(layers):
 
 @pytest.mark.parametrize("layers", ["", "top", "top:", "top:-1", "top:2.5", "bottom:2", "ALL"])
 def test_other_forms_are_refused(layers):
-    with pytest.raises(ConfigError, match="neither 'all' nor 'top:N'"):
+    with pytest.raises(ConfigError, match="none of 'auto', 'all' and 'top:N'"):
         parse_layers(layers, 4)
+
+
+@pytest.mark.parametrize(("count", "first"), [(1, 0), (2, 1), (5, 2), (6, 3), (12, 6), (22, 11)])
+def test_auto_is_the_upper_half(count, first):
+    assert parse_layers(resolved_layers("auto", count), count).start == first
+
+
+def test_layers_that_are_named_stay():
+    assert [resolved_layers(asked, 12) for asked in ("all", "top:3")] == ["all", "top:3"]
