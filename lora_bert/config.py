@@ -198,7 +198,7 @@ class TrainConfig(_Columns, _TrainRows):
     )
     layers: str = option(
         "auto",
-        "Transformer layers to adapt (auto: the upper half, as accurate and faster).",
+        "Transformer layers to adapt (auto: the upper half, which is faster).",
         metavar="auto|all|top:N",
         group=_ADAPTER,
     )

@@ -21,6 +21,7 @@ Changes = Mapping[str, Change]
 """What an adapter changes, by the name of the stack."""
 
 _LONG = 48
+"""Tokens from which on torch's fused attention is faster whatever the length."""
 
 
 @dataclass(frozen=True)

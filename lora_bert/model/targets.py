@@ -13,8 +13,7 @@ from lora_bert.errors import ConfigError, did_you_mean
 def resolved_layers(layers: str, count: int) -> str:
     """``auto`` -> ``top:N`` of the upper half of ``count`` layers; anything else as it is.
 
-    That is as accurate as adapting all of them (``layers`` in docs/performance.md), and the lower
-    half runs once.
+    The lower half then runs once; accuracy against time: ``layers`` in docs/performance.md.
     """
     return f"top:{math.ceil(count / 2)}" if layers == "auto" else layers
 
