@@ -19,8 +19,8 @@ NOTES = """\
 Our defaults but for `--layers`: seconds of the whole run with an empty cache, and accuracy on test
 rows; a round is a seed. The epoch is chosen on validation rows, but the default of `--layers` was
 chosen by looking at this table: its row is therefore a little flattered. Differences of less than a
-point are within what one seed or a few thousand rows can tell apart. Waimai's test rows are a fifth,
-drawn with seed 2023.
+point are within what one seed or a few thousand rows can tell apart. Waimai's test rows are a
+fifth, drawn with seed 2023.
 """
 LAYERS = ("top:2", "top:4", "top:6", "all")
 SEEDS = (42, 43, 44)
