@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lora_bert._version import __version__
 
 if TYPE_CHECKING:
+    from lora_bert.backbones.convert import Conversion, convert_backbone
     from lora_bert.backbones.resolve import backbone_path
     from lora_bert.errors import LoraBertError
     from lora_bert.evaluation.result import Evaluation
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from lora_bert.training.run import train
 
 _HOME = {
+    "Conversion": "backbones.convert",
     "Evaluation": "evaluation.result",
     "ExportResult": "inference.export",
     "LoraBertError": "errors",
@@ -31,6 +33,7 @@ _HOME = {
     "Predictor": "inference.predictor",
     "TrainResult": "training.result",
     "backbone_path": "backbones.resolve",
+    "convert_backbone": "backbones.convert",
     "evaluate": "evaluation.run",
     "export": "inference.export",
     "load": "inference.predictor",
@@ -39,6 +42,7 @@ _HOME = {
 }
 
 __all__ = [
+    "Conversion",
     "Evaluation",
     "ExportResult",
     "LoraBertError",
@@ -48,6 +52,7 @@ __all__ = [
     "TrainResult",
     "__version__",
     "backbone_path",
+    "convert_backbone",
     "evaluate",
     "export",
     "load",

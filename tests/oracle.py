@@ -20,12 +20,13 @@ from lora_bert.model.branch import Adapter
 from lora_bert.model.encoder import Batch
 from lora_bert.model.initial import new_adapter
 from lora_bert.model.targets import parse_layers, target_suffixes
-from tests.tiny import tiny_classifier
+from tests.tiny import FAMILIES, tiny_classifier
 
+_USUAL = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 NO_DROPOUT: Mapping[str, Mapping[str, float]] = {
-    "bert": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},
-    "roberta": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},
+    **dict.fromkeys(FAMILIES, _USUAL),
     "distilbert": {"dropout": 0.0, "attention_dropout": 0.0, "seq_classif_dropout": 0.0},
+    "albert": {**_USUAL, "classifier_dropout_prob": 0.0},
     "modernbert": {},
 }
 
@@ -73,7 +74,7 @@ def peft_twin(
     """The PEFT model of ``adapter`` on the classifier that :func:`tiny_engine` is made of."""
     model = tiny_classifier(model_type, **NO_DROPOUT[model_type], **extra)
     family = family_of(model.config.to_dict())
-    top = parse_layers(layers, 4)
+    top = parse_layers(layers, family, model.config.to_dict())
     rank = next(iter(adapter.factors.values())).down.shape[0]
     twin = get_peft_model(
         model,

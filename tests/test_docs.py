@@ -25,7 +25,7 @@ def commands(page: Path) -> list[str]:
     return [line for line in words if line.startswith("lora-bert ")]
 
 
-def test_options_page_is_current():
+def test_generated_pages_are_current():
     script = ROOT / "scripts" / "build_docs.py"
     done = subprocess.run([sys.executable, script, "--check"], cwd=ROOT, check=False)
     assert done.returncode == 0, "run python scripts/build_docs.py"

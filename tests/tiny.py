@@ -10,7 +10,12 @@ import torch
 import transformers
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-FAMILIES = ("bert", "roberta", "distilbert", "modernbert")
+FAMILIES = (
+    "bert", "roberta", "distilbert", "modernbert", "xlm-roberta", "electra", "albert", "deberta-v2",
+    "mpnet", "camembert", "ernie", "roformer",
+)  # fmt: skip
+SPLIT = tuple(family for family in FAMILIES if family != "albert")
+"""Those of which some layers can be adapted alone."""
 WORDS = "good bad fine awful tasty cold hot slow fast late".split()
 CHARACTERS = [*string.ascii_lowercase, *string.digits, *"很好吃太慢了差快味道送餐"]
 # Padding is not id 0: nothing may assume that it is.
@@ -32,6 +37,17 @@ _OWN: dict[str, dict[str, Any]] = {
     "bert": _SIZES,
     "roberta": _SIZES | {"type_vocab_size": 1},
     "distilbert": {"dim": 32, "n_layers": 4, "n_heads": 4, "hidden_dim": 48},
+    "xlm-roberta": _SIZES | {"type_vocab_size": 1},
+    "camembert": _SIZES | {"type_vocab_size": 1},
+    "electra": _SIZES | {"embedding_size": 16},
+    "albert": _SIZES | {"embedding_size": 16},
+    "ernie": _SIZES | {"use_task_id": True},
+    "mpnet": _SIZES,
+    "roformer": _SIZES | {"embedding_size": 16},
+    # As DeBERTa-v3 has it, but with so few buckets that short texts need the logarithmic ones.
+    "deberta-v2": _SIZES
+    | {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "share_att_key": True}
+    | {"position_buckets": 8, "norm_rel_ebd": "layer_norm", "position_biased_input": False},
     "modernbert": _SIZES
     | {"local_attention": 8, "bos_token_id": 0, "eos_token_id": 2, "cls_token_id": 0}
     | {"sep_token_id": 2},
@@ -46,6 +62,8 @@ def tiny_classifier(model_type: str, labels: int = 3, **extra: Any) -> Any:
     model = transformers.AutoModelForSequenceClassification.from_config(config).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
+            if "embed_positions" in name:  # RoFormer's sines: a formula, not a weight
+                continue
             noise = torch.randn_like(parameter) * 0.1
             parameter.copy_(parameter + noise if "orm" in name else noise)
     return model

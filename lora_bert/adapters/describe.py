@@ -10,7 +10,8 @@ from lora_bert.adapters.directory import EXPORTED, backbone_name, kind_of, manif
 from lora_bert.adapters.manifest import MANIFEST, Manifest, read_manifest
 from lora_bert.adapters.peft_format import WEIGHTS, read_peft_config
 from lora_bert.backbones.checkpoint import count_weights
-from lora_bert.backbones.families import Config, read_config
+from lora_bert.backbones.families import read_config
+from lora_bert.backbones.family import Config
 from lora_bert.backbones.resolve import find_local
 from lora_bert.errors import AdapterError, missing
 

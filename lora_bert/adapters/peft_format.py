@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lora_bert.backbones.checkpoint import read_safetensors
-from lora_bert.backbones.families import Family
+from lora_bert.backbones.family import Family
 from lora_bert.errors import AdapterError
 
 if TYPE_CHECKING:
@@ -162,9 +162,10 @@ def assemble(stored: PeftAdapter, backbone: Backbone) -> Adapter:
     from lora_bert.model.branch import Adapter
 
     family, linears = backbone.family, backbone.linears
+    # From the top: what layers share belongs to the lowest of them.
     depths = {
         linear.name: index
-        for index, layer in enumerate(backbone.layers)
+        for index, layer in reversed(list(enumerate(backbone.layers)))
         for stack in layer.stacks.values()
         for linear in stack.linears
     }

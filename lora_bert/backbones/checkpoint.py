@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lora_bert.backbones.families import Family
+from lora_bert.backbones.family import Family
 from lora_bert.errors import BackboneError, LoraBertError
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def read_checkpoint(directory: Path, family: Family) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for path in _weight_files(directory):
         tensors |= read_safetensors(path, BackboneError)
-    return _rename(tensors, family, directory)
+    return canonical(tensors, family, directory)
 
 
 def _damaged(path: Path, problem: Exception, error: type[LoraBertError]) -> LoraBertError:
@@ -75,20 +76,29 @@ def _weight_files(directory: Path) -> list[Path]:
     whole = directory / "model.safetensors"
     if whole.is_file():
         return [whole]
-    index = directory / "model.safetensors.index.json"
-    if index.is_file():
-        files = [directory / shard for shard in _shards(index)]
-        absent = [path.name for path in files if not path.is_file()]
-        if absent:
-            raise BackboneError(f"'{directory}' lacks {', '.join(absent)}, which its index names.")
-        return files
-    if any(directory.glob("*.bin")):
+    if any(directory.glob("*.bin")) and not any(directory.glob("*.safetensors*")):
+        quoted = shlex.quote(str(directory))
         raise BackboneError(
-            f"'{directory}' holds its weights only as a pickle (.bin), which is never opened.",
-            hint="Take a backbone with model.safetensors, or convert this one with transformers: "
-            "from_pretrained(...).save_pretrained(...).",
+            f"'{directory}' holds its weights only as a pickle (.bin), which could run code.",
+            hint=f"Convert it once: lora-bert convert-backbone {quoted} OUT",
         )
-    raise BackboneError(f"'{directory}' has no model.safetensors.")
+    return shards_of(directory, "model.safetensors.index.json")
+
+
+def shards_of(directory: Path, index_name: str) -> list[Path]:
+    """The files that an index of weights names, all of them there.
+
+    Raises:
+        BackboneError: There is no index, it is damaged, or a file is missing.
+    """
+    index = directory / index_name
+    if not index.is_file():
+        raise BackboneError(f"'{directory}' has no {index_name.removesuffix('.index.json')}.")
+    files = [directory / shard for shard in _shards(index)]
+    absent = [path.name for path in files if not path.is_file()]
+    if absent:
+        raise BackboneError(f"'{directory}' lacks {', '.join(absent)}, which its index names.")
+    return files
 
 
 def _shards(index: Path) -> list[str]:
@@ -101,7 +111,12 @@ def _shards(index: Path) -> list[str]:
         ) from problem
 
 
-def _rename(tensors: dict[str, Tensor], family: Family, directory: Path) -> dict[str, Tensor]:
+def canonical(tensors: dict[str, Tensor], family: Family, directory: Path) -> dict[str, Tensor]:
+    """Tensors as they are stored in ``directory`` -> named as in the sequence classifier.
+
+    Raises:
+        BackboneError: No encoder of that family is among them.
+    """
     anchor = f"{family.words}.weight"
     found = [name for name in tensors if name == anchor or name.endswith(f".{anchor}")]
     if len(found) != 1:

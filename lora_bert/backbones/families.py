@@ -1,152 +1,15 @@
-"""What is special about each family of backbones, in one place.
-
-The engine in ``model/`` knows two arrangements of a transformer layer: normalisation after or
-before the sublayers. A :class:`Family` says which of them a ``model_type`` uses, how it embeds, how
-``transformers`` names the weights of its sequence classifier, and what its head is.
-"""
+"""The families of backbones: all that is special about each, in one table."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from lora_bert.backbones.family import Config, Family, Head
 from lora_bert.errors import BackboneError, did_you_mean, missing
-
-Config = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Head:
-    """A family's classification head: pool, dense, activation, (norm), output.
-
-    Names are those of the sequence classifier's state dict, without ``.weight``/``.bias``.
-
-    Attributes:
-        dense: The hidden dense layer.
-        output: The last layer, ``[labels, hidden]``.
-        activation: Between the two; ``activation_key`` names the key of ``config.json`` that
-            says otherwise.
-        norm: A layer norm after the activation, or "".
-        modules: What PEFT must save whole (``modules_to_save``): suffixes of module names.
-        dropout: Keys of ``config.json`` that give the head's dropout, the first present one counts.
-        dropout_before_dense: Whether the pooled vector is dropped out too, as RoBERTa does.
-    """
-
-    dense: str
-    output: str
-    modules: tuple[str, ...]
-    dropout: tuple[str, ...]
-    activation: str = "tanh"
-    activation_key: str = ""
-    norm: str = ""
-    dropout_before_dense: bool = False
-
-
-@dataclass(frozen=True)
-class Family:
-    """How ``transformers`` lays out one ``model_type``.
-
-    Attributes:
-        prefix: Where the encoder stands inside the sequence classifier, with its dot.
-        layer: Path of layer ``{}`` below the prefix.
-        linears: Slot -> path below the layer, in the order of the computation.
-        norms: ``attention``/``output`` -> path below the layer.
-        embedding_norm: Path of the embeddings' layer norm below the prefix.
-        words: Path of the word embeddings below the prefix.
-        positions: Path of the learned positions below the prefix, or "" (rotary).
-        types: Path of the token-type embeddings below the prefix, or "" (none).
-        final_norm: Path of a norm after the last layer, or "".
-        arrangement: ``post``: norm after each sublayer; ``pre``: before it, with a gated MLP,
-            rotary positions and local attention.
-        position_offset: Positions start at the padding id + 1 and skip padding (RoBERTa).
-        keys: Our names of dimensions -> the keys of ``config.json``.
-        defaults: What ``transformers`` assumes for keys that ``config.json`` leaves out.
-    """
-
-    model_type: str
-    architecture: str
-    prefix: str
-    layer: str
-    linears: Mapping[str, str]
-    norms: Mapping[str, str]
-    words: str
-    embedding_norm: str
-    head: Head
-    positions: str = ""
-    types: str = ""
-    final_norm: str = ""
-    arrangement: Literal["post", "pre"] = "post"
-    position_offset: bool = False
-    keys: Mapping[str, str] = field(default_factory=dict)
-    defaults: Config = field(default_factory=dict)
-
-    @property
-    def takes_types(self) -> bool:
-        """Whether the model's forward knows ``token_type_ids``."""
-        return bool(self.types)
-
-    def get(self, config: Config, name: str) -> Any:
-        """The value of ``name`` (our word) in ``config``, or the family's default.
-
-        Raises:
-            BackboneError: ``config.json`` lacks it and there is no default.
-        """
-        key = self.keys.get(name, name)
-        value = config.get(key, self.defaults.get(key))
-        if value is None:
-            raise BackboneError(f"The backbone's config.json has no '{key}'.")
-        return value
-
-    def layer_count(self, config: Config) -> int:
-        """The number of transformer layers."""
-        return int(self.get(config, "num_hidden_layers"))
-
-    def module(self, layer: int, slot: str) -> str:
-        """Full name of a linear module, as in the sequence classifier's state dict."""
-        return f"{self.prefix}{self.layer.format(layer)}.{self.linears[slot]}"
-
-    def max_length(self, config: Config) -> int:
-        """The longest input, in tokens, that the backbone has positions for."""
-        positions = int(self.get(config, "max_position_embeddings"))
-        if self.position_offset:
-            positions -= int(self.get(config, "pad_token_id")) + 1
-        return positions
-
-    def is_local(self, config: Config, layer: int) -> bool:
-        """Whether a layer attends within a window only."""
-        if self.arrangement == "post":
-            return False
-        if kinds := config.get("layer_types"):
-            return bool(kinds[layer] == "sliding_attention")
-        return bool(layer % int(self.get(config, "global_attn_every_n_layers")))
-
-    def rotary_base(self, config: Config, *, local: bool) -> float:
-        """The base of the rotary positions' frequencies, in local or in global layers.
-
-        Raises:
-            BackboneError: They are scaled, which is not supported.
-        """
-        kind = "sliding_attention" if local else "full_attention"
-        written = (config.get("rope_parameters") or {}).get(kind) or {}
-        if written.get("rope_type", "default") != "default":
-            raise BackboneError(
-                f"The backbone scales its rotary positions ('{written['rope_type']}'), "
-                "which is not supported."
-            )
-        key = "local_rope_theta" if local else "global_rope_theta"
-        return float(written.get("rope_theta") or self.get(config, key))
-
-
-_ATTENTION = {
-    "query": "attention.self.query",
-    "key": "attention.self.key",
-    "value": "attention.self.value",
-    "attention_output": "attention.output.dense",
-}
-ATTENTION_SLOTS = frozenset({*_ATTENTION, "query_key_value"})
 
 _BERT_DEFAULTS = {
     "layer_norm_eps": 1e-12,
@@ -157,13 +20,28 @@ _BERT_DEFAULTS = {
     "initializer_range": 0.02,
     "max_position_embeddings": 512,
 }
+_CLASSIFIER_DROPOUT = ("classifier_dropout", "hidden_dropout_prob")
+_SPLIT_HEAD = Head(
+    dense="classifier.dense",
+    output="classifier.out_proj",
+    modules=("classifier",),
+    dropout=_CLASSIFIER_DROPOUT,
+    input_dropout=_CLASSIFIER_DROPOUT,
+)
 
 BERT = Family(
     model_type="bert",
     architecture="BertForSequenceClassification",
     prefix="bert.",
     layer="encoder.layer.{}",
-    linears={**_ATTENTION, "intermediate": "intermediate.dense", "output": "output.dense"},
+    linears={
+        "query": "attention.self.query",
+        "key": "attention.self.key",
+        "value": "attention.self.value",
+        "attention_output": "attention.output.dense",
+        "intermediate": "intermediate.dense",
+        "output": "output.dense",
+    },
     norms={"attention": "attention.output.LayerNorm", "output": "output.LayerNorm"},
     words="embeddings.word_embeddings",
     positions="embeddings.position_embeddings",
@@ -173,31 +51,51 @@ BERT = Family(
         dense="bert.pooler.dense",
         output="classifier",
         modules=("pooler", "classifier"),
-        dropout=("classifier_dropout", "hidden_dropout_prob"),
+        dropout=_CLASSIFIER_DROPOUT,
     ),
     defaults=_BERT_DEFAULTS,
 )
 
-ROBERTA = Family(
+ERNIE = replace(
+    BERT,
+    model_type="ernie",
+    architecture="ErnieForSequenceClassification",
+    prefix="ernie.",
+    head=replace(BERT.head, dense="ernie.pooler.dense"),
+    tasks="embeddings.task_type_embeddings",
+    settings=("use_task_id",),
+    defaults={**_BERT_DEFAULTS, "use_task_id": False},
+    specialise=lambda family, config: (
+        family if family.get(config, "use_task_id") else replace(family, tasks="")
+    ),
+)
+
+ELECTRA = replace(
+    BERT,
+    model_type="electra",
+    architecture="ElectraForSequenceClassification",
+    prefix="electra.",
+    head=replace(_SPLIT_HEAD, activation="gelu"),
+    projection="embeddings_project",
+    defaults={**_BERT_DEFAULTS, "embedding_size": 128},
+)
+
+ROBERTA = replace(
+    BERT,
     model_type="roberta",
     architecture="RobertaForSequenceClassification",
     prefix="roberta.",
-    layer=BERT.layer,
-    linears=BERT.linears,
-    norms=BERT.norms,
-    words=BERT.words,
-    positions=BERT.positions,
-    types=BERT.types,
-    embedding_norm=BERT.embedding_norm,
+    head=_SPLIT_HEAD,
     position_offset=True,
-    head=Head(
-        dense="classifier.dense",
-        output="classifier.out_proj",
-        modules=("classifier",),
-        dropout=("classifier_dropout", "hidden_dropout_prob"),
-        dropout_before_dense=True,
-    ),
     defaults={**_BERT_DEFAULTS, "pad_token_id": 1},
+)
+
+XLM_ROBERTA = replace(
+    ROBERTA, model_type="xlm-roberta", architecture="XLMRobertaForSequenceClassification"
+)
+
+CAMEMBERT = replace(
+    ROBERTA, model_type="camembert", architecture="CamembertForSequenceClassification"
 )
 
 DISTILBERT = Family(
@@ -245,6 +143,176 @@ DISTILBERT = Family(
     },
 )
 
+MPNET = replace(
+    BERT,
+    model_type="mpnet",
+    architecture="MPNetForSequenceClassification",
+    prefix="mpnet.",
+    linears={
+        "query": "attention.attn.q",
+        "key": "attention.attn.k",
+        "value": "attention.attn.v",
+        "attention_output": "attention.attn.o",
+        "intermediate": "intermediate.dense",
+        "output": "output.dense",
+    },
+    norms={"attention": "attention.LayerNorm", "output": "output.LayerNorm"},
+    types="",
+    position_offset=True,
+    relative="encoder.relative_attention_bias",
+    head=replace(
+        _SPLIT_HEAD, dropout=("hidden_dropout_prob",), input_dropout=("hidden_dropout_prob",)
+    ),
+    defaults={**_BERT_DEFAULTS, "pad_token_id": 1},
+)
+
+ROFORMER = replace(
+    BERT,
+    model_type="roformer",
+    architecture="RoFormerForSequenceClassification",
+    prefix="roformer.",
+    positions="",
+    projection="embeddings_project",
+    rotary="pairs",
+    head=replace(
+        _SPLIT_HEAD,
+        activation="gelu",
+        activation_key="hidden_act",
+        dropout=("hidden_dropout_prob",),
+        input_dropout=("hidden_dropout_prob",),
+    ),
+    settings=("rotary_value",),
+    defaults={
+        **_BERT_DEFAULTS,
+        "max_position_embeddings": 1536,
+        "rotary_value": False,
+        "global_rope_theta": 10000.0,
+    },
+    specialise=lambda family, config: replace(
+        family, rotates_values=bool(family.get(config, "rotary_value"))
+    ),
+)
+
+
+def _of_albert(family: Family, config: Config) -> Family:
+    if family.get(config, "inner_group_num") != 1:
+        raise BackboneError("ALBERT backbones with several layers in a group are not supported.")
+    groups = int(family.get(config, "num_hidden_groups"))
+    return replace(family, layers_per_group=family.layer_count(config) / groups)
+
+
+ALBERT = replace(
+    BERT,
+    model_type="albert",
+    architecture="AlbertForSequenceClassification",
+    prefix="albert.",
+    layer="encoder.albert_layer_groups.{}.albert_layers.0",
+    linears={
+        "query": "attention.query",
+        "key": "attention.key",
+        "value": "attention.value",
+        "attention_output": "attention.dense",
+        "intermediate": "ffn",
+        "output": "ffn_output",
+    },
+    norms={"attention": "attention.LayerNorm", "output": "full_layer_layer_norm"},
+    projection="encoder.embedding_hidden_mapping_in",
+    head=Head(
+        dense="albert.pooler",
+        output="classifier",
+        modules=("pooler", "classifier"),
+        dropout=("classifier_dropout_prob",),
+    ),
+    settings=("num_hidden_layers", "num_hidden_groups"),
+    defaults={
+        **_BERT_DEFAULTS,
+        "embedding_size": 128,
+        "num_hidden_layers": 12,
+        "num_hidden_groups": 1,
+        "inner_group_num": 1,
+        "hidden_act": "gelu_new",
+        "classifier_dropout_prob": 0.1,
+    },
+    specialise=_of_albert,
+)
+
+
+def _of_deberta(family: Family, config: Config) -> Family:
+    kinds = family.get(config, "pos_att_type")
+    kinds = kinds.lower().split("|") if isinstance(kinds, str) else kinds
+    kinds = tuple(kind.strip() for kind in kinds)
+    if bool(kinds) != bool(family.get(config, "relative_attention")):
+        raise BackboneError("DeBERTa's relative_attention and pos_att_type go together only.")
+    linears = dict(family.linears)
+    for slot, kind in (("position_key", "c2p"), ("position_query", "p2c")):
+        if kind not in kinds or family.get(config, "share_att_key"):
+            del linears[slot]
+    return replace(
+        family,
+        linears=linears,
+        positions=family.positions if family.get(config, "position_biased_input") else "",
+        types=family.types if int(family.get(config, "type_vocab_size")) else "",
+        relative=family.relative if kinds else "",
+        relative_kinds=kinds,
+        relative_norm=(
+            family.relative_norm if "layer_norm" in family.get(config, "norm_rel_ebd") else ""
+        ),
+        convolution=family.convolution if int(family.get(config, "conv_kernel_size")) else "",
+    )
+
+
+DEBERTA_V2 = replace(
+    BERT,
+    model_type="deberta-v2",
+    architecture="DebertaV2ForSequenceClassification",
+    prefix="deberta.",
+    linears={
+        "query": "attention.self.query_proj",
+        "key": "attention.self.key_proj",
+        "value": "attention.self.value_proj",
+        "position_key": "attention.self.pos_key_proj",
+        "position_query": "attention.self.pos_query_proj",
+        "attention_output": "attention.output.dense",
+        "intermediate": "intermediate.dense",
+        "output": "output.dense",
+    },
+    projection="embeddings.embed_proj",
+    projects_first=True,
+    relative="encoder.rel_embeddings",
+    relative_norm="encoder.LayerNorm",
+    convolution="encoder.conv",
+    head=Head(
+        dense="pooler.dense",
+        output="classifier",
+        activation="gelu",
+        activation_key="pooler_hidden_act",
+        modules=("pooler", "classifier"),
+        dropout=("cls_dropout", "hidden_dropout_prob"),
+        input_dropout=("pooler_dropout",),
+    ),
+    settings=(
+        "share_att_key", "position_buckets", "max_relative_positions", "norm_rel_ebd",
+        "position_biased_input", "conv_act",
+    ),
+    defaults={
+        **_BERT_DEFAULTS,
+        "layer_norm_eps": 1e-7,
+        "type_vocab_size": 0,
+        "relative_attention": False,
+        "pos_att_type": (),
+        "share_att_key": False,
+        "position_buckets": -1,
+        "max_relative_positions": -1,
+        "norm_rel_ebd": "none",
+        "position_biased_input": True,
+        "conv_kernel_size": 0,
+        "conv_groups": 1,
+        "conv_act": "tanh",
+        "pooler_dropout": 0.0,
+    },
+    specialise=_of_deberta,
+)  # fmt: skip
+
 MODERNBERT = Family(
     model_type="modernbert",
     architecture="ModernBertForSequenceClassification",
@@ -261,6 +329,7 @@ MODERNBERT = Family(
     embedding_norm="embeddings.norm",
     final_norm="final_norm",
     arrangement="pre",
+    rotary="halves",
     head=Head(
         dense="head.dense",
         norm="head.norm",
@@ -288,8 +357,13 @@ MODERNBERT = Family(
 )
 
 FAMILIES: Mapping[str, Family] = {
-    family.model_type: family for family in (BERT, ROBERTA, DISTILBERT, MODERNBERT)
-}
+    family.model_type: family
+    for family in (
+        BERT, ROBERTA, DISTILBERT, MODERNBERT, XLM_ROBERTA, ELECTRA, ALBERT, DEBERTA_V2, MPNET,
+        CAMEMBERT, ERNIE, ROFORMER,
+    )
+}  # fmt: skip
+"""By ``model_type``; :func:`family_of` gives one as a ``config.json`` has it."""
 
 
 def read_config(directory: Path) -> dict[str, Any]:
@@ -337,4 +411,4 @@ def family_of(config: Config) -> Family:
             f"Backbones of type '{model_type or 'unknown'}' are not supported.",
             hint=f"{did_you_mean(model_type, FAMILIES)} Supported: {known}.".strip(),
         )
-    return family
+    return family.specialise(family, config)

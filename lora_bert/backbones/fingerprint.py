@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from lora_bert.backbones.families import Config, Family
+from lora_bert.backbones.family import Config, Family
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,7 +28,8 @@ def fingerprint(tensors: Mapping[str, Tensor], config: Config, family: Family) -
         config: The backbone's ``config.json``.
         family: Its family.
     """
-    settings = {key: family.get(config, key) for key in _SETTINGS}
+    settings = {key: family.get(config, key) for key in (*_SETTINGS, *family.settings)}
+    settings |= {"relative_kinds": family.relative_kinds} if family.relative_kinds else {}
     digest = hashlib.sha256(json.dumps([family.model_type, settings], sort_keys=True).encode())
     for name in sorted(tensors):
         inside = name.startswith(family.prefix)

@@ -21,13 +21,15 @@ from lora_bert.errors import (
     OutputError,
     UnavailableError,
     did_you_mean,
+    missing,
 )
 from lora_bert.files import cache_dir, write_json
 
 log = logging.getLogger(__name__)
 
-_WANTED = ["config.json", "model*.safetensors", "model.safetensors.index.json", "tokenizer*"]
-_WANTED += ["special_tokens_map.json", "vocab.*", "merges.txt", "*.model"]
+_WANTED = ["config.json", "tokenizer*", "special_tokens_map.json", "vocab.*", "merges.txt"]
+_WANTED += ["added_tokens.json", "*.model"]
+_WEIGHTS, _PICKLES = "model*.safetensors", "pytorch_model*.bin"
 _SECONDS_TO_ANSWER = 3.0
 
 
@@ -70,15 +72,34 @@ def find_backbone(name: str, revision: str | None = None) -> BackboneFiles:
         return here
     if Path(name).expanduser().is_dir():
         raise BackboneError(f"'{name}' is not a backbone: it has no config.json.")
-    looks_local = name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name
-    if looks_local or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name, re.ASCII):
+    if not _is_hub_id(name):
         raise NotFoundError(
             f"No such backbone directory: '{name}'.", hint=did_you_mean(name, EMBEDDED)
         )
-    snapshot = _from_hub(name, revision)
+    snapshot = _from_hub(name, revision, _WEIGHTS)
     # The hub's cache calls a snapshot by its commit: a branch may have moved by tomorrow.
     commit = snapshot.name if snapshot.parent.name == "snapshots" else revision
     return BackboneFiles(name, snapshot, commit, from_hub=True)
+
+
+def find_pickled(name: str, revision: str | None = None) -> Path:
+    """The directory of a backbone whose weights are a pickle: local, or fetched from the hub.
+
+    Raises:
+        NotFoundError: There is nothing of that name.
+        UnavailableError: It is not in the hub's cache and the hub cannot be reached.
+    """
+    here = Path(name).expanduser()
+    if here.is_dir():
+        return here
+    if not _is_hub_id(name):
+        raise missing(here, "backbone directory")
+    return _from_hub(name, revision, _PICKLES)
+
+
+def _is_hub_id(name: str) -> bool:
+    looks_local = name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name
+    return not looks_local and bool(re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name, re.ASCII))
 
 
 def find_local(name: str) -> BackboneFiles | None:
@@ -128,7 +149,8 @@ def _search_path() -> list[str]:
     return [part for part in os.environ.get("LORA_BERT_BACKBONES", "").split(os.pathsep) if part]
 
 
-def _from_hub(name: str, revision: str | None) -> Path:
+def _from_hub(name: str, revision: str | None, weights: str) -> Path:
+    """The snapshot of a hub's model in the hub's own cache, with the files ``weights`` matches."""
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import (
         HfHubHTTPError,
@@ -141,13 +163,16 @@ def _from_hub(name: str, revision: str | None) -> Path:
     def fetch(*, local: bool) -> Path:
         return Path(
             snapshot_download(
-                name, revision=revision, allow_patterns=_WANTED, local_files_only=local
+                name,
+                revision=revision,
+                local_files_only=local,
+                allow_patterns=[*_WANTED, weights, f"{weights}.index.json"],
             )
         )
 
     try:
         path = fetch(local=True)
-        if (path / "config.json").is_file() and any(path.glob("model*.safetensors")):
+        if (path / "config.json").is_file() and any(path.glob(weights)):
             return path
     except (LocalEntryNotFoundError, FileNotFoundError):
         pass

@@ -18,7 +18,8 @@ from typing import Any
 from tokenizers import Regex, Tokenizer, normalizers
 
 from lora_bert.backbones.encodings import Encodings
-from lora_bert.backbones.families import Config, family_of
+from lora_bert.backbones.families import family_of
+from lora_bert.backbones.family import Config
 from lora_bert.errors import BackboneError, LoraBertError
 
 log = logging.getLogger(__name__)
@@ -120,7 +121,7 @@ def load_tokenizer(
     pad_id = core.token_to_id(_content(special["pad_token"]) or "")
     if pad_id is None:
         raise error(f"The tokenizer in '{directory}' has no padding token.")
-    takes_types = family_of(config).takes_types and int(config.get("type_vocab_size", 2)) > 1
+    takes_types = family_of(config).takes_types(config)
     return TextTokenizer(core, special, pad_id, max_length, takes_types)
 
 

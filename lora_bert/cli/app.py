@@ -20,6 +20,7 @@ COMMANDS = {
     "merge": "Fold an adapter into its backbone: a standalone model.",
     "export": "Write a model for a faster engine: OpenVINO, ONNX Runtime.",
     "infer": "Classify texts, lines or a file.",
+    "convert-backbone": "Make safetensors of a backbone that is a pickle.",
     "info": "Say what an adapter, model or backbone is.",
     "cache": "List or clear what is kept to save time.",
 }
@@ -62,7 +63,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"lora_bert.cli.{cmd_name}")
+        module = importlib.import_module(f"lora_bert.cli.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 

@@ -10,18 +10,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from lora_bert.backbones.families import Config, Family
+from lora_bert.backbones.family import Config, Family
 from lora_bert.errors import BackboneError
+from lora_bert.inference.graph_places import Places
 from lora_bert.inference.inputs import IDS, LOGITS, MASK
 from lora_bert.inference.onnx_writer import Writer
 
 _MOST_BYTES = 2**31 - 2**24  # protobuf's limit, less the graph itself
-_UNSEEN = np.float32(-3e4)  # what is added to a masked score: exp gives 0, in float16 too
 _QUERY_KEY_VALUE = ("query", "key", "value")
 
 
@@ -44,7 +43,9 @@ def classifier_graph(tensors: Mapping[str, np.ndarray], family: Family, config: 
             f"The model has {size / 1e9:.1f} GB of weights; an ONNX file cannot hold more than 2."
         )
     writer = Writer()
-    logits = _Classifier(writer, _apart(tensors, family, config), family, config).logits()
+    places = Places(writer, tensors, family, config)
+    parts = _apart(tensors, family, config)
+    logits = _Classifier(writer, parts, family, config, places).logits()
     labels = len(tensors[f"{family.head.output}.weight"])
     return writer.model((IDS, MASK), ["rows", "length"], logits, LOGITS, labels)
 
@@ -77,6 +78,7 @@ class _Classifier:
     tensors: Mapping[str, np.ndarray]
     family: Family
     config: Config
+    places: Places
 
     def logits(self) -> str:
         """Token ids -> ``[rows, labels]``."""
@@ -94,17 +96,25 @@ class _Classifier:
         op, family, constant = self.writer.op, self.family, self.writer.constant
         words = f"{family.prefix}{family.words}.weight"
         hidden = op("Gather", constant(self.tensors[words], words), IDS)
+        # What every token has in common: the first type, the first task.
+        parts = [f"{family.prefix}{path}.weight" for path in (family.types, family.tasks) if path]
+        same = sum((self.tensors[one][0] for one in parts), np.zeros(1, np.float32))
         if family.positions:
             table = self.tensors[f"{family.prefix}{family.positions}.weight"]
-            if family.types:
-                table = table + self.tensors[f"{family.prefix}{family.types}.weight"][0]
-            hidden = op("Add", hidden, self._positions(constant(table, "positions")))
-        return self._norm(hidden, family.prefix + family.embedding_norm)
+            hidden = op("Add", hidden, self._positions(constant(table + same, "positions")))
+        elif same.any():
+            hidden = op("Add", hidden, same)
+        norm, projection = family.prefix + family.embedding_norm, family.prefix + family.projection
+        if f"{projection}.weight" not in self.tensors:
+            return self._norm(hidden, norm)
+        if family.projects_first:
+            return self._norm(self._linear(hidden, projection), norm)
+        return self._linear(self._norm(hidden, norm), projection)
 
     def _positions(self, table: str) -> str:
         op = self.writer.op
         if not self.family.position_offset:
-            return op("Slice", table, [0], self._length, [0])
+            return op("Slice", table, [0], self.places.length, [0])
         padding = int(self.family.get(self.config, "pad_token_id"))
         real = self.writer.cast(op("Not", op("Equal", IDS, padding)), "INT64")
         counted = op("Mul", op("CumSum", real, 1), real)
@@ -114,12 +124,33 @@ class _Classifier:
 
     def _layer_after(self, index: int, hidden: str) -> str:
         """A layer that normalises after each sublayer."""
-        op, module = self.writer.op, self.family.module
+        op, module, below = self.writer.op, self.family.module, hidden
         attended = self._linear(self._attended(index, hidden), module(index, "attention_output"))
         hidden = self._layer_norm(op("Add", attended, hidden), index, "attention")
         inner = self._activated(self._linear(hidden, module(index, "intermediate")), self._act)
         out = self._linear(inner, module(index, "output"))
-        return self._layer_norm(op("Add", out, hidden), index, "output")
+        found = self._layer_norm(op("Add", out, hidden), index, "output")
+        return self._convolved(below, found) if self.family.convolution and not index else found
+
+    def _convolved(self, below: str, hidden: str) -> str:
+        """With a convolution of what is below the first layer; padding counts for nothing."""
+        op, name = self.writer.op, self.family.prefix + self.family.convolution
+        real = op("Unsqueeze", self.writer.cast(MASK, "FLOAT"), [2])
+        kernel = self.tensors[f"{name}.conv.weight"]
+        parts = [
+            self.writer.constant(self.tensors[one], one)
+            for kind in ("weight", "bias")
+            if (one := f"{name}.conv.{kind}") in self.tensors
+        ]
+        turned = op("Transpose", op("Mul", below, real), perm=[0, 2, 1])
+        wide = op(
+            "Conv", turned, *parts, pads=[kernel.shape[-1] // 2] * 2,
+            group=int(self.family.get(self.config, "conv_groups")),
+        )  # fmt: skip
+        wide = op("Mul", op("Transpose", wide, perm=[0, 2, 1]), real)
+        act = str(self.family.get(self.config, "conv_act"))
+        added = op("Add", hidden, self._activated(wide, act))
+        return self._norm(added, f"{name}.LayerNorm")
 
     def _layer_before(self, index: int, hidden: str) -> str:
         """A layer that normalises before each sublayer, with a gated feed-forward part."""
@@ -141,30 +172,44 @@ class _Classifier:
             for part in self._projected(index, hidden)
         )
         local = self.family.is_local(self.config, index)
-        if self.family.arrangement == "pre":
-            query, key = self._rotated(query, local), self._rotated(key, local)
+        if self.family.rotary:
+            query, key = self.places.turned(query, local), self.places.turned(key, local)
+        if self.family.rotates_values:
+            value = self.places.turned(value, local)
         scores = op("MatMul", query, op("Transpose", key, perm=[0, 1, 3, 2]))
-        seen = op("Softmax", op("Add", scores, self._near if local else self._everywhere), axis=-1)
+        if self.family.relative_kinds:
+            scores = self.places.disentangled(scores, query, key, self._of_positions(index))
+        seen = op("Softmax", op("Add", scores, self.places.bias(local)), axis=-1)
         mixed = op("Transpose", op("MatMul", seen, value), perm=[0, 2, 1, 3])
         return op("Reshape", mixed, [0, 0, self._width])
 
+    def _of_positions(self, index: int) -> dict[str, np.ndarray]:
+        """What queries (``c2p``) and keys (``p2c``) meet, ``[heads, distances, size]`` each."""
+        own = "position_key" in self.family.linears or "position_query" in self.family.linears
+        slots = {"c2p": "position_key", "p2c": "position_query"}
+        if not own:
+            slots = {"c2p": "key", "p2c": "query"}
+        found = {}
+        for kind in self.family.relative_kinds:
+            name = self.family.module(index, slots[kind])
+            x = self.places.distances @ self.tensors[f"{name}.weight"].T
+            x = x + self.tensors.get(f"{name}.bias", np.float32(0))
+            parts = x.reshape(len(x), self._heads, -1).transpose(1, 0, 2)
+            found[kind] = parts * np.float32(self._scale if kind == "p2c" else 1)
+        return found
+
     def _projected(self, index: int, hidden: str) -> list[str]:
         """Query, scaled, key and value, ``[rows, length, hidden]`` each."""
-        names = [self.family.module(index, slot) for slot in self.family.linears]
+        module = self.family.module
         if "query_key_value" in self.family.linears:
-            names = [f"{names[0]}.{slot}" for slot in _QUERY_KEY_VALUE]
-        scales = (1 / math.sqrt(self._width // self._heads), 1.0, 1.0)
+            whole = module(index, "query_key_value")
+            names = [f"{whole}.{slot}" for slot in _QUERY_KEY_VALUE]
+        else:
+            names = [module(index, slot) for slot in _QUERY_KEY_VALUE]
+        scales = (self._scale, 1.0, 1.0)
         return [
-            self._linear(hidden, name, scale) for name, scale in zip(names[:3], scales, strict=True)
+            self._linear(hidden, name, scale) for name, scale in zip(names, scales, strict=True)
         ]
-
-    def _rotated(self, states: str, local: bool) -> str:
-        """Rotary positions (Su et al. 2021, arXiv:2104.09864), ``[rows, heads, length, size]``."""
-        op = self.writer.op
-        cosines, sines = self._local_angles if local else self._angles
-        first, second = self.writer.halves(states)
-        turned = op("Concat", op("Neg", second), first, axis=-1)
-        return op("Add", op("Mul", states, cosines), op("Mul", turned, sines))
 
     # Head
 
@@ -193,7 +238,7 @@ class _Classifier:
         return op("Add", y, constant(bias * np.float32(scale), f"{name}.bias"))
 
     def _layer_norm(self, x: str, index: int, slot: str) -> str:
-        layer = f"{self.family.prefix}{self.family.layer.format(index)}"
+        layer = f"{self.family.prefix}{self.family.layer_path(index)}"
         return self._norm(x, f"{layer}.{self.family.norms[slot]}")
 
     def _norm(self, x: str, name: str) -> str:
@@ -219,58 +264,15 @@ class _Classifier:
         return str(self.family.get(self.config, "hidden_act"))
 
     @property
+    def _scale(self) -> float:
+        """Of attention scores."""
+        terms = 1 + len(self.family.relative_kinds)
+        return 1 / math.sqrt(self._width // self._heads * terms)
+
+    @property
     def _width(self) -> int:
         return int(self.family.get(self.config, "hidden_size"))
 
     @property
     def _heads(self) -> int:
         return int(self.family.get(self.config, "num_attention_heads"))
-
-    # What all layers share
-
-    @cached_property
-    def _length(self) -> str:
-        """The length of the batch, ``[1]``."""
-        return self.writer.op("Shape", IDS, start=1, end=2)
-
-    @cached_property
-    def _tokens(self) -> str:
-        """Where tokens stand, bool ``[rows, 1, 1, length]``."""
-        return self.writer.op("Unsqueeze", self.writer.cast(MASK, "BOOL"), [1, 2])
-
-    @cached_property
-    def _everywhere(self) -> str:
-        """What is added to the scores of a layer that attends to every token."""
-        return self.writer.op("Where", self._tokens, np.float32(0), _UNSEEN)
-
-    @cached_property
-    def _near(self) -> str:
-        """The same for a layer that attends within a window."""
-        op, window = self.writer.op, int(self.family.get(self.config, "local_attention")) // 2
-        apart = op("Sub", op("Unsqueeze", self._places, [1]), op("Unsqueeze", self._places, [0]))
-        near = op("LessOrEqual", op("Abs", apart), np.int64(window))
-        return op("Where", op("And", near, self._tokens), np.float32(0), _UNSEEN)
-
-    @cached_property
-    def _places(self) -> str:
-        """0, 1, 2 … ``[length]``."""
-        op = self.writer.op
-        return op("Range", np.int64(0), op("Squeeze", self._length, [0]), np.int64(1))
-
-    @cached_property
-    def _angles(self) -> tuple[str, str]:
-        return self._turns(local=False)
-
-    @cached_property
-    def _local_angles(self) -> tuple[str, str]:
-        return self._turns(local=True)
-
-    def _turns(self, *, local: bool) -> tuple[str, str]:
-        """Cosines and sines of rotary positions, ``[length, head size]`` each."""
-        op, size = self.writer.op, self._width // self._heads
-        steps = np.arange(0, size, 2, dtype=np.float32)
-        speeds = 1 / self.family.rotary_base(self.config, local=local) ** (steps / size)
-        places = op("Unsqueeze", self.writer.cast(self._places, "FLOAT"), [1])
-        half = op("Mul", places, speeds[None].astype(np.float32))
-        angles = op("Concat", half, half, axis=-1)
-        return op("Cos", angles), op("Sin", angles)

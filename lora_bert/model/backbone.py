@@ -12,7 +12,8 @@ from torch import Tensor
 
 from lora_bert.backbones.checkpoint import read_checkpoint
 from lora_bert.backbones.encodings import rounded
-from lora_bert.backbones.families import Family, family_of, read_config
+from lora_bert.backbones.families import family_of, read_config
+from lora_bert.backbones.family import Family
 from lora_bert.errors import BackboneError
 from lora_bert.model.lora import Linear, Stack
 
@@ -29,19 +30,41 @@ class Norm:
 
 
 @dataclass(frozen=True)
+class Convolution:
+    """What DeBERTa-v2 computes beside its first layer.
+
+    Attributes:
+        weight: ``[hidden, hidden / groups, width]``.
+        bias: ``[hidden]``.
+        groups: Of channels that do not see each other.
+        act: The activation's name.
+        norm: Of the sum with the layer's output.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    groups: int
+    act: str
+    norm: Norm
+
+
+@dataclass(frozen=True)
 class Layer:
     """One transformer layer: its linears and its norms (absent ones are the identity).
 
     Attributes:
         stacks: ``attention_input`` (query, key and value together), ``attention_output``,
-            ``intermediate``, ``output``.
+            ``intermediate``, ``output``; ``position_key`` and ``position_query`` where relative
+            positions have projections of their own.
         norms: ``attention`` and ``output``.
         local: Whether it attends within a window only.
+        convolution: Beside the layer, or None.
     """
 
     stacks: Mapping[str, Stack]
     norms: Mapping[str, Norm]
     local: bool = False
+    convolution: Convolution | None = None
 
 
 @dataclass(frozen=True)
@@ -49,8 +72,11 @@ class Backbone:
     """A pretrained encoder, in one dtype on one device.
 
     Attributes:
-        words: ``[vocabulary, hidden]``; ``positions`` ``[positions, hidden]`` and ``types``
-            ``[types, hidden]`` where the family learns them.
+        words: ``[vocabulary, width]``; ``positions`` ``[positions, width]`` and ``types``
+            ``[types, width]`` where the family learns them.
+        projection: From the embeddings' width to the hidden one, where they differ.
+        relative: The table of relative positions, ``[distances, heads]`` (MPNet) or
+            ``[distances, hidden]`` (DeBERTa, before ``relative_norm``).
         pretrained_head: What the checkpoint holds of the classification head, float32, by name.
     """
 
@@ -60,6 +86,9 @@ class Backbone:
     positions: Tensor | None
     types: Tensor | None
     embedding_norm: Norm
+    projection: Stack | None
+    relative: Tensor | None
+    relative_norm: Norm | None
     layers: tuple[Layer, ...]
     final_norm: Norm | None
     pretrained_head: Mapping[str, Tensor]
@@ -77,7 +106,7 @@ class Backbone:
     @property
     def hidden_size(self) -> int:
         """Width of the hidden states."""
-        return self.words.shape[1]
+        return int(self.family.get(self.config, "hidden_size"))
 
     @property
     def heads(self) -> int:
@@ -94,23 +123,30 @@ class Backbone:
             return longest
         return rounded(longest, self.family.max_length(self.config))
 
+    def stacks(self, depth: int = 0) -> dict[str, Stack]:
+        """Everything an adapter can change from layer ``depth`` up, by name."""
+        layers = self.layers[depth:]
+        return {stack.name: stack for layer in layers for stack in layer.stacks.values()}
+
     @property
     def linears(self) -> dict[str, Linear]:
         """Every linear layer an adapter can change, by name."""
-        stacks = [stack for layer in self.layers for stack in layer.stacks.values()]
-        return {linear.name: linear for stack in stacks for linear in stack.linears}
+        return {linear.name: linear for stack in self.stacks().values() for linear in stack.linears}
 
     @property
     def parameter_count(self) -> int:
-        """Number of frozen weights, the head left out."""
-        norms = [self.embedding_norm, self.final_norm]
-        tensors = [self.words, self.positions, self.types]
-        for layer in self.layers:
+        """Number of frozen weights, the head left out; what layers share counts once."""
+        norms = [self.embedding_norm, self.relative_norm, self.final_norm]
+        tensors = [self.words, self.positions, self.types, self.relative]
+        stacks = [self.projection] if self.projection else []
+        for layer in {id(layer): layer for layer in self.layers}.values():
             norms += layer.norms.values()
-            for stack in layer.stacks.values():
-                tensors += [stack.weight, stack.bias]
-        for norm in norms:
-            tensors += [norm.weight, norm.bias] if norm else []
+            stacks += layer.stacks.values()
+            if layer.convolution:
+                norms.append(layer.convolution.norm)
+                tensors += [layer.convolution.weight, layer.convolution.bias]
+        for part in (*norms, *stacks):
+            tensors += [part.weight, part.bias] if part else []
         return sum(tensor.numel() for tensor in tensors if tensor is not None)
 
 
@@ -139,19 +175,22 @@ def build_backbone(
     family = family_of(config)
     parts = _Parts(tensors, family, config, dtype, torch.device(device))
     words = parts.weight(family.words)
-    hidden = int(family.get(config, "hidden_size"))
-    if words.shape[1] != hidden:
+    width = family.embedding_size(config)
+    if words.shape[1] != width:
         raise BackboneError(
-            f"The backbone's weights are {words.shape[1]} wide, its config.json says {hidden}."
+            f"The backbone's weights are {words.shape[1]} wide, its config.json says {width}."
         )
     return Backbone(
         family=family,
         config=config,
         words=words,
-        positions=parts.weight(family.positions) if family.positions else None,
+        positions=parts.positions(),
         types=parts.weight(family.types) if family.types else None,
         embedding_norm=parts.norm(family.embedding_norm),
-        layers=tuple(parts.layer(index) for index in range(family.layer_count(config))),
+        projection=parts.projection(),
+        relative=parts.weight(family.relative) if family.relative else None,
+        relative_norm=parts.norm(family.relative_norm) if family.relative_norm else None,
+        layers=parts.layers(),
         final_norm=parts.norm(family.final_norm) if family.final_norm else None,
         pretrained_head=parts.head(),
     )
@@ -181,15 +220,37 @@ class _Parts:
         eps = float(self.family.get(self.config, "layer_norm_eps"))
         return Norm(self.weight(path), self.maybe(f"{path}.bias"), eps)
 
-    def layer(self, index: int) -> Layer:
-        base = self.family.layer.format(index)
+    def linear(self, path: str) -> Linear:
+        name = self.family.prefix + path
+        return Linear(name, self.weight(path), self.maybe(f"{path}.bias"))
+
+    def positions(self) -> Tensor | None:
+        """Learned positions; what every token has in common is added to them."""
+        if not self.family.positions:
+            return None
+        positions = self.weight(self.family.positions)
+        return positions + self.weight(self.family.tasks)[0] if self.family.tasks else positions
+
+    def projection(self) -> Stack | None:
+        path, config = self.family.projection, self.config
+        as_wide = self.family.embedding_size(config) == self.family.get(config, "hidden_size")
+        if not path or (as_wide and self.maybe(f"{path}.weight") is None):
+            return None
+        return Stack.of([self.linear(path)])
+
+    def layers(self) -> tuple[Layer, ...]:
+        """All of them; those that have the same weights are the same."""
+        made: dict[str, Layer] = {}
+        indices = range(self.family.layer_count(self.config))
+        paths = [self.family.layer_path(index) for index in indices]
+        for index, path in zip(indices, paths, strict=True):
+            if path not in made:
+                made[path] = self.layer(index, path)
+        return tuple(made[path] for path in paths)
+
+    def layer(self, index: int, base: str) -> Layer:
         linears = {
-            slot: Linear(
-                self.family.prefix + f"{base}.{path}",
-                self.weight(f"{base}.{path}"),
-                self.maybe(f"{base}.{path}.bias"),
-            )
-            for slot, path in self.family.linears.items()
+            slot: self.linear(f"{base}.{path}") for slot, path in self.family.linears.items()
         }
         # ModernBERT's first layer has no norm before its attention: the embeddings end in one.
         skips = {"attention"} if self.family.arrangement == "pre" and index == 0 else set()
@@ -201,7 +262,20 @@ class _Parts:
         inputs = [linears.pop(slot) for slot in _INPUTS if slot in linears]
         stacks = {"attention_input": Stack.of(inputs)}
         stacks |= {slot: Stack.of([linear]) for slot, linear in linears.items()}
-        return Layer(stacks, norms, local=_is_local(self.family, self.config, index))
+        convolution = self.convolution() if self.family.convolution and index == 0 else None
+        return Layer(stacks, norms, self.family.is_local(self.config, index), convolution)
+
+    def convolution(self) -> Convolution:
+        path, get = self.family.convolution, self.family.get
+        bias = self.maybe(f"{path}.conv.bias")
+        weight = self.weight(f"{path}.conv")
+        return Convolution(
+            weight=weight,
+            bias=weight.new_zeros(len(weight)) if bias is None else bias,
+            groups=int(get(self.config, "conv_groups")),
+            act=str(get(self.config, "conv_act")),
+            norm=self.norm(f"{path}.LayerNorm"),
+        )
 
     def head(self) -> dict[str, Tensor]:
         head = self.family.head
@@ -211,12 +285,3 @@ class _Parts:
             for name, tensor in self.tensors.items()
             if name.startswith(parts)
         }
-
-
-def _is_local(family: Family, config: Mapping[str, Any], index: int) -> bool:
-    """Whether layer ``index`` attends within a window only."""
-    if family.arrangement == "post":
-        return False
-    if kinds := config.get("layer_types"):
-        return bool(kinds[index] == "sliding_attention")
-    return bool(index % int(family.get(config, "global_attn_every_n_layers")))

@@ -6,7 +6,7 @@ a function of (hidden states, mask, adapter): any number of adapters run on one 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -129,9 +129,8 @@ def changes_of(
         adapter: The adapter.
         dtype: Of the result (default: the backbone's, which :func:`branch` needs).
     """
-    layers = backbone.layers[adapter.depth :]
-    stacks = [stack for layer in layers for stack in layer.stacks.values()]
-    found = {stack.name: change_of(stack, adapter.factors) for stack in stacks}
+    stacks = backbone.stacks(adapter.depth)
+    found = {name: change_of(stack, adapter.factors) for name, stack in stacks.items()}
     dtype = dtype or backbone.dtype
     return {name: change.to(dtype) for name, change in found.items() if change}
 
@@ -142,9 +141,9 @@ def joined_changes(backbone: Backbone, adapter: Adapter) -> dict[str, Change]:
         changes = changes_of(backbone, adapter)
         if backbone.device.type != "cpu":
             return changes
-        stacks = [stack for layer in backbone.layers for stack in layer.stacks.values()]
-        wide = [stack for stack in stacks if stack.is_wide and stack.name in changes]
-        return changes | {stack.name: changes[stack.name].joined_to(stack) for stack in wide}
+        stacks = backbone.stacks(adapter.depth).items()
+        wide = {name: stack for name, stack in stacks if stack.is_wide and name in changes}
+        return changes | {name: changes[name].joined_to(stack) for name, stack in wide.items()}
 
 
 def logits(
@@ -156,9 +155,9 @@ def logits(
         return branch(backbone, hidden, batch.mask, adapter, changes=changes)
 
 
-def head_dropout(backbone: Backbone) -> float:
-    """The dropout that the family puts before its output layer."""
-    for key in backbone.family.head.dropout:
+def head_dropout(backbone: Backbone, keys: Sequence[str]) -> float:
+    """The first of ``keys`` that the configuration or the family's defaults know; or none."""
+    for key in keys:
         value = backbone.config.get(key, backbone.family.defaults.get(key))
         if value is not None:
             return float(value)
@@ -177,13 +176,14 @@ def _classify(
     backbone: Backbone, pooled: Tensor, head: Mapping[str, Tensor], seed: int | None
 ) -> Tensor:
     names = backbone.family.head
-    rate = 0.0 if seed is None else head_dropout(backbone)
-    if names.dropout_before_dense:
-        pooled = dropout(pooled, rate, mixed(seed or 0, names.dense))
+    if seed is not None:
+        rate = head_dropout(backbone, names.input_dropout)
+        pooled = dropout(pooled, rate, mixed(seed, names.dense))
     act = activation(str(backbone.config.get(names.activation_key) or names.activation))
     x = act(F.linear(pooled, head[f"{names.dense}.weight"], head.get(f"{names.dense}.bias")))
     if names.norm:
         eps = float(backbone.family.get(backbone.config, "layer_norm_eps"))
         x = normalise(x, Norm(head[f"{names.norm}.weight"], head.get(f"{names.norm}.bias"), eps))
-    x = dropout(x, rate, mixed(seed or 0, names.output))
+    if seed is not None:
+        x = dropout(x, head_dropout(backbone, names.dropout), mixed(seed, names.output))
     return F.linear(x, head[f"{names.output}.weight"], head.get(f"{names.output}.bias"))

@@ -10,18 +10,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lora_bert.backbones.encodings import Padded
-from lora_bert.errors import BackboneError
 from lora_bert.model.activation import Activation, activation
-from lora_bert.model.backbone import Backbone, Layer, Norm
+from lora_bert.model.attention import Places, mix, places_of, rotate, weigh
+from lora_bert.model.backbone import Backbone, Convolution, Layer, Norm
 from lora_bert.model.by_hand import SLOTS, Shape, layer_by_hand
 from lora_bert.model.dropout import mixed
 from lora_bert.model.lora import Change, Stack, adapted
 
 Changes = Mapping[str, Change]
 """What an adapter changes, by the name of the stack."""
-
-_LONG = 48
-"""Tokens from which on torch's fused attention is faster whatever the length."""
 
 
 @dataclass(frozen=True)
@@ -54,17 +51,13 @@ class Pass:
         changes: What the adapter changes, by the name of the stack.
         rate: Dropout on the LoRA path; 0 outside training.
         seed: What decides which elements it drops.
-        masks: Which keys a query sees, ``[rows, 1, length or 1, length]``, bool; None where it sees
-            them all. One for global layers, one for local ones.
-        rotary: Cosines and sines, ``[length, head size]`` each, likewise; None without rotary
-            positions.
+        places: Which tokens see which, and where they stand.
     """
 
     changes: Changes
     rate: float
     seed: int
-    masks: tuple[Tensor | None, Tensor | None]
-    rotary: tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]] | None
+    places: Places
 
     def linear(
         self, x: Tensor, stack: Stack, onto: Tensor | None = None, act: Activation | None = None
@@ -88,59 +81,96 @@ def embed(backbone: Backbone, batch: Batch) -> Tensor:
     if backbone.types is not None:
         kinds = torch.zeros_like(batch.ids) if batch.types is None else batch.types
         hidden = hidden + F.embedding(kinds, backbone.types)
-    return normalise(hidden, backbone.embedding_norm)
+    if backbone.projection is None:
+        return normalise(hidden, backbone.embedding_norm)
+    if backbone.family.projects_first:
+        return normalise(adapted(hidden, backbone.projection, None), backbone.embedding_norm)
+    return adapted(normalise(hidden, backbone.embedding_norm), backbone.projection, None)
 
 
 def new_pass(
     backbone: Backbone, mask: Tensor, changes: Changes, rate: float = 0.0, seed: int = 0
 ) -> Pass:
-    """Prepare masks and rotary tables, once for all layers, for tokens ``mask [rows, length]``."""
-    seen = None if bool(mask.all()) else mask[:, None, None, :]
-    if backbone.family.arrangement == "post":
-        return Pass(changes, rate, seed, (seen, None), None)
-    length = mask.shape[1]
-    window = int(backbone.family.get(backbone.config, "local_attention")) // 2
-    at = torch.arange(length, device=mask.device)
-    near = ((at[:, None] - at[None, :]).abs() <= window)[None, None]
-    local = near if seen is None else near & seen
-    rotary = (_rotary(backbone, length, local=False), _rotary(backbone, length, local=True))
-    return Pass(changes, rate, seed, (seen, local), rotary)
+    """Prepare what depends on places alone, once, for tokens ``mask [rows, length]``."""
+    return Pass(changes, rate, seed, places_of(backbone, mask))
 
 
 def run_layer(backbone: Backbone, layer: Layer, hidden: Tensor, shared: Pass) -> Tensor:
     """One transformer layer: ``[rows, length, hidden]`` -> the same shape."""
-    act = _activation(backbone)
-    stacks, norms = layer.stacks, layer.norms
     if _by_hand(backbone, hidden, shared):
         return _layer_by_hand(backbone, layer, hidden, shared)
-    if backbone.family.arrangement == "post":
-        mixture = _attend(backbone, layer, hidden, shared)
-        attended = shared.linear(mixture, stacks["attention_output"], hidden)
-        hidden = normalise(attended, norms["attention"])
-        inner = shared.linear(hidden, stacks["intermediate"], act=act)
-        return normalise(shared.linear(inner, stacks["output"], hidden), norms["output"])
+    if backbone.family.arrangement == "pre":
+        return _norm_before(backbone, layer, hidden, shared)
+    found = _norm_after(backbone, layer, hidden, shared)
+    if layer.convolution is None:
+        return found
+    return _convolved(layer.convolution, hidden, found, shared.places.real)
+
+
+def _norm_after(backbone: Backbone, layer: Layer, hidden: Tensor, shared: Pass) -> Tensor:
+    stacks, norms = layer.stacks, layer.norms
+    mixture = _attend(backbone, layer, hidden, shared)
+    attended = shared.linear(mixture, stacks["attention_output"], hidden)
+    hidden = normalise(attended, norms["attention"])
+    inner = shared.linear(hidden, stacks["intermediate"], act=_activation(backbone))
+    return normalise(shared.linear(inner, stacks["output"], hidden), norms["output"])
+
+
+def _norm_before(backbone: Backbone, layer: Layer, hidden: Tensor, shared: Pass) -> Tensor:
+    stacks, norms, act = layer.stacks, layer.norms, _activation(backbone)
     normed = normalise(hidden, norms["attention"]) if "attention" in norms else hidden
     mixture = _attend(backbone, layer, normed, shared)
     hidden = shared.linear(mixture, stacks["attention_output"], hidden)
-    value, gate = shared.linear(normalise(hidden, norms["output"]), stacks["intermediate"]).chunk(
-        2, dim=-1
-    )
+    both = shared.linear(normalise(hidden, norms["output"]), stacks["intermediate"])
+    value, gate = both.chunk(2, dim=-1)
     return shared.linear(act(value) * gate, stacks["output"], hidden)
+
+
+def _convolved(part: Convolution, below: Tensor, hidden: Tensor, real: Tensor | None) -> Tensor:
+    """``hidden`` with a convolution of what is ``below`` the layer; padding counts for nothing."""
+    tokens = None if real is None else real[..., None].to(below.dtype)
+    below = below if tokens is None else below * tokens
+    padding = part.weight.shape[-1] // 2
+    wide = F.conv1d(below.mT, part.weight, part.bias, padding=padding, groups=part.groups).mT
+    wide = wide if tokens is None else wide * tokens
+    return normalise(hidden + activation(part.act)(wide), part.norm)
 
 
 def _attend(backbone: Backbone, layer: Layer, x: Tensor, shared: Pass) -> Tensor:
     """Multi-head self-attention before its output projection."""
-    rows, length, width = x.shape
-    projected = shared.linear(x, layer.stacks["attention_input"]).chunk(3, dim=-1)
-    query, key, value = (
-        part.view(rows, length, backbone.heads, width // backbone.heads).transpose(1, 2)
-        for part in projected
-    )
-    if shared.rotary is not None:
-        table = shared.rotary[layer.local]
-        query, key = _rotate(query, *table), _rotate(key, *table)
-    mixed = _mix(query, key, value, shared.masks[layer.local])
-    return mixed.transpose(1, 2).reshape(rows, length, width)
+    places, bias = shared.places, shared.places.biases[layer.local]
+    query, key, value = _by_head(backbone, shared.linear(x, layer.stacks["attention_input"]), 3)
+    if places.rotations is not None:
+        angles, kind = places.rotations[layer.local], backbone.family.rotary
+        query, key = rotate(query, angles, kind), rotate(key, angles, kind)
+        value = rotate(value, angles, kind) if backbone.family.rotates_values else value
+    if places.distances is None:
+        mixed = mix(query, key, value, bias)
+    else:
+        positions = _of_positions(backbone, layer, shared, places.distances.embeddings)
+        mixed = weigh(places.distances.scores(query, key, *positions), value, bias)
+    return mixed.transpose(1, 2).flatten(2)
+
+
+def _of_positions(
+    backbone: Backbone, layer: Layer, shared: Pass, embeddings: Tensor
+) -> tuple[Tensor | None, Tensor | None]:
+    """What queries and what keys meet of relative positions, ``[1, heads, distances, size]``."""
+    kinds, stacks, x = backbone.family.relative_kinds, layer.stacks, embeddings[None]
+    if "position_key" in stacks or "position_query" in stacks:
+        found = [
+            _by_head(backbone, shared.linear(x, stacks[slot]), 1)[0] if slot in stacks else None
+            for slot in ("position_key", "position_query")
+        ]
+        return found[0], found[1]
+    query, key, _ = _by_head(backbone, shared.linear(x, stacks["attention_input"]), 3)
+    return key if "c2p" in kinds else None, query if "p2c" in kinds else None
+
+
+def _by_head(backbone: Backbone, x: Tensor, parts: int) -> tuple[Tensor, ...]:
+    """``[rows, length, parts · hidden]`` -> ``[rows, heads, length, head size]`` each."""
+    apart = x.view(*x.shape[:2], parts, backbone.heads, -1)
+    return apart.permute(2, 0, 3, 1, 4).unbind()
 
 
 def _by_hand(backbone: Backbone, hidden: Tensor, shared: Pass) -> bool:
@@ -149,7 +179,7 @@ def _by_hand(backbone: Backbone, hidden: Tensor, shared: Pass) -> bool:
         torch.is_grad_enabled()
         and hidden.device.type == "cpu"
         and not shared.rate
-        and backbone.family.arrangement == "post"
+        and backbone.family.has_plain_layers
         and _activation(backbone).derivative is not None
     )
 
@@ -159,37 +189,11 @@ def _layer_by_hand(backbone: Backbone, layer: Layer, hidden: Tensor, shared: Pas
     heads = backbone.heads
     shape = Shape(rows, length, heads, width // heads, _activation(backbone))
     changes = [shared.changes.get(layer.stacks[slot].name) for slot in SLOTS]
-    bias = None
-    if (seen := shared.masks[0]) is not None:
-        bias = hidden.new_zeros(rows, 1, 1, length)
-        bias.masked_fill_(~seen, torch.finfo(hidden.dtype).min)
-    return layer_by_hand(hidden, bias, layer, changes, shape)
+    return layer_by_hand(hidden, shared.places.biases[0], layer, changes, shape)
 
 
 def _activation(backbone: Backbone) -> Activation:
     return activation(str(backbone.family.get(backbone.config, "hidden_act")))
-
-
-def _mix(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
-    """Softmax attention; ``[rows, heads, length, head size]`` throughout."""
-    if _fused_is_faster(query):
-        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-    scores = (query @ key.transpose(-1, -2)) * query.shape[-1] ** -0.5
-    if mask is not None:
-        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
-    return torch.softmax(scores, -1, dtype=torch.float32).to(value.dtype) @ value
-
-
-def _fused_is_faster(query: Tensor) -> bool:
-    """Whether torch's fused attention is faster than its parts, one after the other.
-
-    In bfloat16 on a CPU its backward pass is slow, and so are short lengths that do not fill the
-    processor's vectors.
-    """
-    if query.device.type != "cpu" or query.dtype != torch.bfloat16:
-        return True
-    length = query.shape[2]
-    return not query.requires_grad and (length % 16 == 0 or length >= _LONG)
 
 
 def _positions(backbone: Backbone, batch: Batch) -> Tensor:
@@ -198,27 +202,3 @@ def _positions(backbone: Backbone, batch: Batch) -> Tensor:
     padding = int(backbone.family.get(backbone.config, "pad_token_id"))
     real = (batch.ids != padding).long()
     return real.cumsum(1) * real + padding
-
-
-def _rotary(backbone: Backbone, length: int, *, local: bool) -> tuple[Tensor, Tensor]:
-    """Cosines and sines of rotary positions (Su et al. 2021, arXiv:2104.09864)."""
-    kind = "sliding_attention" if local else "full_attention"
-    written = (backbone.config.get("rope_parameters") or {}).get(kind) or {}
-    if written.get("rope_type", "default") != "default":
-        raise BackboneError(
-            f"The backbone scales its rotary positions ('{written['rope_type']}'), "
-            "which is not supported."
-        )
-    key = "local_rope_theta" if local else "global_rope_theta"
-    theta = float(written.get("rope_theta") or backbone.family.get(backbone.config, key))
-    size = backbone.hidden_size // backbone.heads
-    steps = torch.arange(0, size, 2, dtype=torch.float32, device=backbone.device)
-    angles = torch.arange(length, device=backbone.device)[:, None] / theta ** (steps / size)
-    angles = torch.cat((angles, angles), dim=-1)
-    return angles.cos(), angles.sin()
-
-
-def _rotate(x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
-    wide = x.float()
-    first, second = wide.chunk(2, dim=-1)
-    return (wide * cosines + torch.cat((-second, first), dim=-1) * sines).to(x.dtype)

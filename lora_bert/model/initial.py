@@ -37,7 +37,7 @@ def new_adapter(
     linears = backbone.linears
     names = target_names(backbone.family, backbone.config, target_modules, layers)
     factors = {name: initial_factors(linears[name], rank, alpha, generator) for name in names}
-    depth = parse_layers(layers, len(backbone.layers)).start
+    depth = parse_layers(layers, backbone.family, backbone.config).start
     return Adapter(factors, _new_head(backbone, label_count, generator), depth, dropout)
 
 

@@ -6,24 +6,30 @@ import math
 import re
 from collections.abc import Iterable
 
-from lora_bert.backbones.families import ATTENTION_SLOTS, Config, Family
+from lora_bert.backbones.family import ATTENTION_SLOTS, Config, Family
 from lora_bert.errors import ConfigError, did_you_mean
 
 
-def resolved_layers(layers: str, count: int) -> str:
-    """``auto`` -> ``top:N`` of the upper half of ``count`` layers; anything else as it is.
+def resolved_layers(layers: str, family: Family, config: Config) -> str:
+    """``auto`` -> ``top:N`` of the upper half of the layers; anything else as it is.
 
-    The lower half then runs once; accuracy against time: ``layers`` in docs/performance.md.
+    The lower half then runs once; accuracy against time: ``layers`` in docs/performance.md. Where
+    layers share their weights, ``auto`` is ``all``.
     """
-    return f"top:{math.ceil(count / 2)}" if layers == "auto" else layers
+    if layers != "auto":
+        return layers
+    half = math.ceil(family.layer_count(config) / 2)
+    return "all" if family.shares_layers else f"top:{half}"
 
 
-def parse_layers(layers: str, count: int) -> range:
-    """``all`` or ``top:N`` -> the indices of the layers meant, of ``count``.
+def parse_layers(layers: str, family: Family, config: Config) -> range:
+    """``all`` or ``top:N`` -> the indices of the layers meant.
 
     Raises:
-        ConfigError: Neither of the two forms, or N is not in 1..count.
+        ConfigError: Neither of the two forms, N is not in 1..number of layers, or they share their
+            weights, so that none can be adapted alone.
     """
+    count = family.layer_count(config)
     if layers == "all":
         return range(count)
     match = re.fullmatch(r"top:(\d+)", layers)
@@ -34,6 +40,12 @@ def parse_layers(layers: str, count: int) -> range:
         raise ConfigError(
             f"--layers {layers}: the backbone has {count} layers.",
             hint=f"N goes from 1 to {count}.",
+        )
+    if family.shares_layers:
+        raise ConfigError(
+            f"--layers {layers}: the layers of this {family.model_type} backbone share their "
+            "weights, so none can be adapted alone.",
+            hint="Leave --layers out, or say --layers all.",
         )
     return range(count - top, count)
 
@@ -82,9 +94,10 @@ def target_names(
         ConfigError: As :func:`parse_layers` and :func:`target_suffixes`.
     """
     suffixes = target_suffixes(family, target_modules)
-    return tuple(
+    names = (
         family.module(index, slot)
-        for index in parse_layers(layers, family.layer_count(config))
+        for index in parse_layers(layers, family, config)
         for slot, path in family.linears.items()
         if path in suffixes
     )
+    return tuple(dict.fromkeys(names))

@@ -10,7 +10,7 @@ from typing import Any
 from lora_bert.adapters.manifest import Manifest
 from lora_bert.adapters.peft_format import LoraSettings
 from lora_bert.adapters.saving import CURVE, save_adapter, versions
-from lora_bert.backbones.families import Family
+from lora_bert.backbones.family import Family
 from lora_bert.backbones.resolve import BackboneFiles
 from lora_bert.backbones.tokenizer import TextTokenizer
 from lora_bert.config import TrainConfig, parse_label_names
@@ -77,7 +77,7 @@ def record(this: Run, fitted: Fit, evaluations: Mapping[str, Evaluation], output
         metrics=metrics,
         versions=versions(),
     )
-    top = parse_layers(config.layers, this.family.layer_count(this.facts))
+    top = parse_layers(config.layers, this.family, this.facts)
     settings = LoraSettings(
         rank=config.rank,
         alpha=float(config.alpha or 0),

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 
 from lora_bert.backbones.checkpoint import read_checkpoint
-from lora_bert.backbones.families import Family, family_of, read_config
+from lora_bert.backbones.families import family_of, read_config
+from lora_bert.backbones.family import Family
 from lora_bert.backbones.fingerprint import fingerprint
 from lora_bert.backbones.resolve import find_backbone, remember
 from lora_bert.backbones.tokenizer import DEFAULT_MAX_LENGTH, load_tokenizer
@@ -85,8 +86,7 @@ def run(config: TrainConfig) -> TrainResult:
     spare_inputs(output, (files.path, data, config.train, config.validation, config.test))
     facts = read_config(files.path)
     family = family_of(facts)
-    layers = resolved_layers(config.layers, family.layer_count(facts))
-    config = replace(config, layers=layers)
+    config = replace(config, layers=resolved_layers(config.layers, family, facts))
     _check(config, family, facts)
     max_length = config.max_length or min(DEFAULT_MAX_LENGTH, family.max_length(facts))
     config = replace(config, max_length=max_length)

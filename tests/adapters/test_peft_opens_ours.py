@@ -69,6 +69,10 @@ def test_plain_peft_gives_our_logits(model_type, trained):
         ("distilbert", {"layers": "top:1", "target_modules": "attention", "rank": 3}),
         ("modernbert", {"layers": "top:3", "target_modules": "Wo", "alpha": 5}),
         ("bert", {"target_modules": "output.dense,query", "dropout": 0.2}),
+        ("deberta-v2", {"layers": "top:2", "target_modules": "attention"}),
+        ("mpnet", {"layers": "top:1"}),
+        ("roformer", {"layers": "top:2", "target_modules": "query,output.dense"}),
+        ("albert", {"target_modules": "attention"}),
     ],
 )
 def test_other_depths_and_targets(model_type, options, trained, reviews, tmp_path):

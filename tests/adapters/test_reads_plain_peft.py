@@ -18,14 +18,19 @@ from lora_bert.backbones.families import FAMILIES
 from lora_bert.errors import AdapterError, ConfigError
 from lora_bert.inference.predictor import Predictor, predict_logits
 from tests.tiny import FAMILIES as FAMILY_NAMES
+from tests.tiny import SPLIT
 
 TEXTS = ["good tasty 7", "很好吃", "bad and awful, slow slow late cold"]
-QUERY = {"bert": "query", "roberta": "query", "distilbert": "q_lin", "modernbert": "Wqkv"}
-INNER = {
-    "bert": "intermediate.dense",
-    "roberta": "intermediate.dense",
+QUERY = dict.fromkeys(FAMILY_NAMES, "query") | {
+    "distilbert": "q_lin",
+    "modernbert": "Wqkv",
+    "mpnet": "attn.q",
+    "deberta-v2": "query_proj",
+}
+INNER = dict.fromkeys(FAMILY_NAMES, "intermediate.dense") | {
     "distilbert": "lin1",
     "modernbert": "mlp.Wi",
+    "albert": "ffn",
 }
 
 
@@ -67,20 +72,23 @@ def plain(tiny_backbone, tmp_path_factory):
     return place, expected
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"use_rslora": True, "r": 9},
-        {"rank_pattern": {"QUERY": 2}, "alpha_pattern": {"INNER": 32}},
-        {"rank_pattern": {r".*\.1\..*QUERY": 7}, "alpha_pattern": {"^.*1.*": 3}},
-        {"layers_to_transform": [2, 3]},
-        {"init_lora_weights": "orthogonal"},
-    ],
-    ids=["plain", "rslora", "patterns", "regular-patterns", "layers", "orthogonal"],
-)
-@pytest.mark.parametrize("model_type", FAMILY_NAMES)
-def test_logits_are_pefts(model_type, options, trained, tmp_path):
+OPTIONS = {
+    "plain": {},
+    "rslora": {"use_rslora": True, "r": 9},
+    "patterns": {"rank_pattern": {"QUERY": 2}, "alpha_pattern": {"INNER": 32}},
+    "regular-patterns": {
+        "rank_pattern": {r".*\.1\..*QUERY": 7}, "alpha_pattern": {"^.*1.*": 3},
+    },
+    "layers": {"layers_to_transform": [2, 3]},
+    "orthogonal": {"init_lora_weights": "orthogonal"},
+}  # fmt: skip
+# PEFT finds no layer 2 or 3 where layers share their weights.
+CASES = [(family, kind) for family in FAMILY_NAMES for kind in OPTIONS]
+CASES = [(family, kind) for family, kind in CASES if kind != "layers" or family in SPLIT]
+
+
+@pytest.mark.parametrize(("model_type", "kind"), CASES)
+def test_logits_are_pefts(model_type, kind, trained, tmp_path):
     query, inner = QUERY[model_type], INNER[model_type]
     named = {
         key: {
@@ -89,7 +97,7 @@ def test_logits_are_pefts(model_type, options, trained, tmp_path):
         }
         if isinstance(pattern, dict)
         else pattern
-        for key, pattern in options.items()
+        for key, pattern in OPTIONS[kind].items()
     }
     expected = write_plain(
         trained[model_type] / f"{model_type}-backbone", tmp_path / "adapter",

@@ -99,7 +99,7 @@ def test_pickles_are_never_opened(tmp_path):
     (tmp_path / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'touch opened'\ntR.")
     with pytest.raises(BackboneError, match=r"only as a pickle \(\.bin\)") as caught:
         read_checkpoint(tmp_path, FAMILIES["bert"])
-    assert "save_pretrained" in caught.value.hint
+    assert "lora-bert convert-backbone" in caught.value.hint
 
 
 def test_no_weights(tmp_path):

@@ -12,6 +12,7 @@ from lora_bert.backbones.checkpoint import read_checkpoint
 from lora_bert.backbones.families import family_of, read_config
 from lora_bert.backbones.fingerprint import fingerprint
 from lora_bert.errors import AdapterError
+from tests.tiny import write_backbone
 
 
 def of(directory, **changed):
@@ -48,6 +49,25 @@ def test_equal_for_exact_storage_in_a_wider_dtype(tiny_backbone, tmp_path):
 def test_different_for_other_settings(tiny_backbone):
     assert of(tiny_backbone, num_attention_heads=2) != of(tiny_backbone)
     assert of(tiny_backbone, hidden_act="relu") != of(tiny_backbone)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "changed"),
+    [
+        ("albert", {"num_hidden_layers": 8}),
+        ("roformer", {"rotary_value": True}),
+        ("ernie", {"use_task_id": False}),
+        ("deberta-v2", {"pos_att_type": ["c2p"]}),
+        ("deberta-v2", {"norm_rel_ebd": "none"}),
+        ("deberta-v2", {"max_relative_positions": 40}),
+    ],
+)
+def test_different_for_the_settings_of_a_family(model_type, changed, tmp_path):
+    backbone = write_backbone(tmp_path / "b", model_type)
+    assert of(backbone, **changed) != of(backbone)
+    # However a setting is written: transformers turns this one into a list.
+    if model_type == "deberta-v2":
+        assert of(backbone, pos_att_type="p2c|c2p") == of(backbone)
 
 
 def test_an_adapter_refuses_other_weights_of_the_same_shapes(tiny_backbone, adapter, tmp_path):

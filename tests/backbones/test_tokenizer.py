@@ -140,6 +140,12 @@ def test_half_an_emoji_does_not_stop_anything(tiny_backbone):
         ("roberta", {}, False),
         ("distilbert", {}, False),
         ("modernbert", {}, False),
+        ("electra", {}, True),
+        ("albert", {}, True),
+        ("roformer", {}, True),
+        ("mpnet", {}, False),
+        ("deberta-v2", {}, False),
+        ("deberta-v2", {"type_vocab_size": 2}, True),
     ],
 )
 def test_token_types_only_where_the_family_takes_them(model_type, extra, takes, tmp_path):

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 import lora_bert
 from lora_bert.cache import trunk
 from lora_bert.cache.housekeeping import clear, entries
-from tests.tiny import FAMILIES, write_backbone
+from tests.tiny import SPLIT, write_backbone
 
 OPTIONS = {"epochs": 1, "batch_size": 8, "layers": "top:2", "dropout": 0.1}
 
@@ -45,7 +45,7 @@ def test_memory_disk_reused_and_rebuilt_train_to_the_same_bits(train, dtype):
     )
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", SPLIT)
 def test_without_a_cache_it_trains_to_the_same_adapter(train, family, tmp_path):
     backbone = str(write_backbone(tmp_path / "backbone", family))
     options = {"backbone": backbone, "dtype": "float32", "dropout": 0.0}

@@ -12,7 +12,7 @@ from lora_bert.model.branch import branch, trunk
 from lora_bert.model.encoder import Batch
 from tests.cache.conftest import LENGTHS, engine, some_rows
 from tests.oracle import random_adapter
-from tests.tiny import FAMILIES
+from tests.tiny import SPLIT
 
 DEPTHS = (1, 2, 3)
 LAYERS = {1: "top:3", 2: "top:2", 3: "top:1"}
@@ -27,7 +27,7 @@ def direct(backbone, rows, numbers, depth):
     return trunk(backbone, batch, depth), batch.mask
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", SPLIT)
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_the_branch_gives_the_same_logits(family, depth):
     backbone = engine(family)
@@ -41,7 +41,7 @@ def test_the_branch_gives_the_same_logits(family, depth):
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", SPLIT)
 def test_gradients_are_those_without_a_cache(family):
     backbone = engine(family)
     adapter = random_adapter(backbone, layers="top:2")
@@ -72,7 +72,7 @@ def test_padding_is_zero_and_masked():
     assert mask.sum(1).tolist() == [3, 40, 9]
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", SPLIT)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_rows_bits_do_not_depend_on_the_others(family, dtype):
     backbone = engine(family, dtype)

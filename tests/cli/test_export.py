@@ -98,9 +98,9 @@ def test_what_cannot_be_exported(mistake: Mistake, exported: dict[str, Path], me
 def test_a_difference_is_an_error_and_nothing_is_kept(
     mistake: Mistake, merged: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lora_bert.inference import graph
+    from lora_bert.inference import graph_places
 
-    monkeypatch.setattr(graph, "_UNSEEN", graph._UNSEEN * 0)
+    monkeypatch.setattr(graph_places, "_UNSEEN", graph_places._UNSEEN * 0)
     Path("old").mkdir()
     Path("old/config.json").write_text("{}")
     for out in ("out", "old"):

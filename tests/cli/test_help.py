@@ -9,6 +9,7 @@ from lora_bert import __version__
 from lora_bert.cli.app import COMMANDS
 from lora_bert.config import (
     CacheConfig,
+    ConvertConfig,
     EvaluateConfig,
     ExportConfig,
     InferConfig,
@@ -26,6 +27,7 @@ CONFIGS = {
     "merge": MergeConfig,
     "export": ExportConfig,
     "infer": InferConfig,
+    "convert-backbone": ConvertConfig,
     "info": InfoConfig,
     "cache": CacheConfig,
 }

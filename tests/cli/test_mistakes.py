@@ -216,7 +216,11 @@ def test_unknown_option(mistake: Mistake) -> None:
 
 def test_unknown_command(mistake: Mistake) -> None:
     mistake(USAGE, "tran", says=["'tran'", "Did you mean 'train'?"])
-    mistake(USAGE, "zzz", says=["'zzz'", "train, evaluate, merge, export, infer, info, cache"])
+    mistake(
+        USAGE,
+        "zzz",
+        says=["'zzz'", "train, evaluate, merge, export, infer, convert-backbone, info, cache"],
+    )
 
 
 def test_an_argument_too_many(mistake: Mistake) -> None:

@@ -20,9 +20,11 @@ def test_parameters_are_counted_without_the_head(model_type):
     encoder = sum(
         parameter.numel()
         for name, parameter in model.base_model.named_parameters()
-        if "pooler" not in name
+        if "pooler" not in name and "embed_positions" not in name
     )
-    assert tiny_engine(model_type).parameter_count == encoder
+    # ERNIE's first task is added to the positions, the two others are never used.
+    tasks = 3 * 32 if model_type == "ernie" else 0
+    assert tiny_engine(model_type).parameter_count == encoder - tasks
 
 
 @pytest.mark.parametrize("model_type", FAMILIES)

@@ -11,6 +11,24 @@ from tests.tiny import FAMILIES, tiny_classifier
 
 CASES = [(family, {}) for family in FAMILIES]
 CASES += [("modernbert", {"classifier_pooling": "mean"}), ("modernbert", {"classifier_bias": True})]
+CASES += [
+    ("albert", {"num_hidden_groups": 2}),
+    ("electra", {"embedding_size": 32}),
+    ("roformer", {"rotary_value": True, "embedding_size": 32}),
+    ("ernie", {"use_task_id": False}),
+]
+# DeBERTa-v2-xlarge's convolution; keys and queries of positions of their own; only one of the two;
+# distances as they are; absolute positions too; none but these; narrow embeddings.
+CASES += [
+    ("deberta-v2", {"conv_kernel_size": 3, "conv_act": "gelu"}),
+    ("deberta-v2", {"share_att_key": False, "norm_rel_ebd": "none"}),
+    ("deberta-v2", {"share_att_key": False, "pos_att_type": ["c2p"]}),
+    ("deberta-v2", {"pos_att_type": "p2c", "position_buckets": -1}),
+    ("deberta-v2", {"max_relative_positions": 12, "position_buckets": -1}),
+    ("deberta-v2", {"position_biased_input": True, "type_vocab_size": 2}),
+    ("deberta-v2", {"relative_attention": False, "pos_att_type": [], "position_biased_input": 1}),
+    ("deberta-v2", {"embedding_size": 16}),
+]
 
 
 @pytest.mark.parametrize(("model_type", "extra"), CASES)

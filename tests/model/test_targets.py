@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lora_bert.backbones.families import FAMILIES
+from lora_bert.backbones.families import FAMILIES, family_of
 from lora_bert.errors import ConfigError
 from lora_bert.model.targets import parse_layers, resolved_layers, target_names, target_suffixes
 from tests.tiny import tiny_classifier
@@ -14,13 +14,22 @@ from tests.tiny import tiny_classifier
 BERT = FAMILIES["bert"]
 
 
+def parse(layers, count):
+    """What is meant of a BERT with ``count`` layers."""
+    return parse_layers(layers, BERT, {"num_hidden_layers": count})
+
+
+def resolved(layers, count):
+    return resolved_layers(layers, BERT, {"num_hidden_layers": count})
+
+
 @pytest.mark.parametrize("model_type", FAMILIES)
 def test_all_linear_is_every_linear_layer_of_the_encoder(model_type):
     import torch
 
     model = tiny_classifier(model_type)
-    family = FAMILIES[model_type]
-    inside = family.prefix + family.layer.format("").rstrip(".")
+    family = family_of(model.config.to_dict())
+    inside = family.prefix + family.layer.partition(".{}")[0]
     theirs = {
         name
         for name, module in model.named_modules()
@@ -35,6 +44,8 @@ def test_all_linear_is_every_linear_layer_of_the_encoder(model_type):
         ("bert", ("query", "key", "value", "attention.output.dense")),
         ("distilbert", ("q_lin", "k_lin", "v_lin", "out_lin")),
         ("modernbert", ("attn.Wqkv", "attn.Wo")),
+        ("mpnet", ("attn.q", "attn.k", "attn.v", "attn.o")),
+        ("albert", ("attention.query", "attention.key", "attention.value", "attention.dense")),
     ],
 )
 def test_attention_is_the_four_projections_of_attention(model_type, expected):
@@ -67,27 +78,36 @@ def test_naming_nothing_is_an_error(text):
 @given(count=st.integers(1, 48), data=st.data())
 def test_top_n_is_the_last_n_layers(count, data):
     top = data.draw(st.integers(1, count))
-    assert list(parse_layers(f"top:{top}", count)) == list(range(count))[-top:]
-    assert list(parse_layers("all", count)) == list(range(count))
+    assert list(parse(f"top:{top}", count)) == list(range(count))[-top:]
+    assert list(parse("all", count)) == list(range(count))
 
 
 @pytest.mark.parametrize("layers", ["top:0", "top:5", "top:99"])
 def test_more_layers_than_there_are(layers):
     with pytest.raises(ConfigError, match="the backbone has 4 layers") as caught:
-        parse_layers(layers, 4)
+        parse(layers, 4)
     assert "1 to 4" in caught.value.hint
 
 
 @pytest.mark.parametrize("layers", ["", "top", "top:", "top:-1", "top:2.5", "bottom:2", "ALL"])
 def test_other_forms_are_refused(layers):
     with pytest.raises(ConfigError, match="none of 'auto', 'all' and 'top:N'"):
-        parse_layers(layers, 4)
+        parse(layers, 4)
 
 
 @pytest.mark.parametrize(("count", "first"), [(1, 0), (2, 1), (5, 2), (6, 3), (12, 6), (22, 11)])
 def test_auto_is_the_upper_half(count, first):
-    assert parse_layers(resolved_layers("auto", count), count).start == first
+    assert parse(resolved("auto", count), count).start == first
 
 
 def test_layers_that_are_named_stay():
-    assert [resolved_layers(asked, 12) for asked in ("all", "top:3")] == ["all", "top:3"]
+    assert [resolved(asked, 12) for asked in ("all", "top:3")] == ["all", "top:3"]
+
+
+def test_layers_that_share_their_weights_are_adapted_together():
+    config = {"model_type": "albert", "num_hidden_layers": 12}
+    family = family_of(config)
+    assert resolved_layers("auto", family, config) == "all"
+    assert len(target_names(family, config, "all-linear", "all")) == 6
+    with pytest.raises(ConfigError, match="layers of this albert backbone share their weights"):
+        parse_layers("top:4", family, config)

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 import lora_bert
 from lora_bert.errors import ConfigError, DataError, DivergedError, OutputError
 from lora_bert.training import run as run_module
-from tests.tiny import write_backbone
+from tests.tiny import FAMILIES, write_backbone
 
 LEARNS = {"epochs": 12, "batch_size": 8, "learning_rate": 0.003, "dtype": "float32"}
 
@@ -135,7 +135,7 @@ def test_maximum_length_is_the_backbones(model_type, train, tmp_path):
 def test_texts_as_long_as_can_be(train, tmp_path):
     rows = [f"{number % 2},{'good bad ' * 100}" for number in range(20)]
     (tmp_path / "long.csv").write_text("\n".join(["label,text", *rows]))
-    for model_type in ("bert", "roberta", "distilbert", "modernbert"):
+    for model_type in FAMILIES:
         backbone = write_backbone(tmp_path / model_type, model_type)
         assert train(tmp_path / "long.csv", backbone=str(backbone))
 

@@ -1,0 +1,140 @@
+"""``convert-backbone``: weights that exist only as a pickle become safetensors, once.
+
+Opening a pickle can run code. Here it is opened for weights alone, in a process of its own, and
+what comes out is read like any other safetensors file.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lora_bert.backbones.checkpoint import canonical, read_safetensors, shards_of
+from lora_bert.backbones.families import family_of, read_config
+from lora_bert.backbones.fingerprint import fingerprint
+from lora_bert.backbones.resolve import find_pickled
+from lora_bert.config import ConvertConfig
+from lora_bert.errors import BackboneError, ConfigError
+from lora_bert.files import atomic_directory, claim_output, spare_inputs
+from lora_bert.options import build
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lora_bert.backbones.family import Family
+
+_PROGRAM = Path(__file__).with_name("unpickle.py")
+_TOKENIZER = (
+    "tokenizer*.json", "special_tokens_map.json", "vocab.*", "merges.txt", "*.model",
+    "added_tokens.json",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A converted backbone.
+
+    Attributes:
+        path: Its directory.
+        fingerprint: SHA-256 of its weights' values, as adapters keep it.
+        parameters: Number of its weights.
+        left_out: Names of tensors that are not part of the encoder or its pooler.
+    """
+
+    path: Path
+    fingerprint: str
+    parameters: int
+    left_out: tuple[str, ...]
+
+
+def convert_backbone(path: str | Path, output: str | Path, **options: Any) -> Conversion:
+    """Write a backbone whose weights are a pickle (``pytorch_model.bin``) as safetensors.
+
+    Args:
+        path: A ``transformers`` directory, or the id of a model on the hub.
+        output: The directory to make.
+        **options: See :class:`lora_bert.config.ConvertConfig`.
+
+    Raises:
+        BackboneError: Of an unknown family, without pickle, or one that holds more than weights.
+        ConfigError: It has safetensors already.
+        OutputError: ``output`` is taken, not writable, or the backbone itself.
+    """
+    return run(build(ConvertConfig, {"path": str(path), "output": str(output), **options}))
+
+
+def run(config: ConvertConfig) -> Conversion:
+    """As :func:`convert_backbone`, of a checked configuration."""
+    output = Path(config.output)
+    claim_output(output, overwrite=config.overwrite)
+    source = find_pickled(config.path, config.revision)
+    spare_inputs(output, (source,))
+    settings = read_config(source)
+    family = family_of(settings)
+    pickles = _pickles(source)
+    with atomic_directory(output, overwrite=config.overwrite) as work:
+        stored = {name: part for one in pickles for name, part in _unpickled(one, work).items()}
+        named = canonical(stored, family, source)
+        kept = {name: tensor for name, tensor in named.items() if _belongs(name, family)}
+        _write(work, source, settings, kept)
+    return Conversion(
+        path=output,
+        fingerprint=fingerprint(kept, settings, family),
+        parameters=sum(tensor.numel() for tensor in kept.values()),
+        left_out=tuple(sorted(named.keys() - kept.keys())),
+    )
+
+
+def _pickles(directory: Path) -> list[Path]:
+    if any(directory.glob("model*.safetensors")):
+        raise ConfigError(
+            f"'{directory}' holds safetensors already: there is nothing to convert.",
+            hint="Name it with --backbone.",
+        )
+    if (whole := directory / "pytorch_model.bin").is_file():
+        return [whole]
+    return shards_of(directory, "pytorch_model.bin.index.json")
+
+
+def _unpickled(path: Path, work: Path) -> dict[str, Tensor]:
+    """The tensors of one pickle, which this process does not open."""
+    with tempfile.TemporaryDirectory(dir=work) as place:
+        target = Path(place) / "weights.safetensors"
+        done = subprocess.run(
+            [sys.executable, "-I", str(_PROGRAM), str(path.resolve()), str(target.resolve())],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            said = done.stderr.strip().splitlines()
+            reason = said[-1] if said else f"reading it ended with exit code {done.returncode}"
+            raise BackboneError(f"'{path}' was not converted: {reason}.")
+        # Copied, because the file they are mapped from goes.
+        found = read_safetensors(target, BackboneError)
+        return {name: tensor.clone() for name, tensor in found.items()}
+
+
+def _belongs(name: str, family: Family) -> bool:
+    """Whether a tensor is the encoder's or its pooler's, not that of what it was pretrained for."""
+    head = f"{family.head.dense}."
+    return name.startswith((family.prefix, head)) and not name.endswith("position_ids")
+
+
+def _write(work: Path, source: Path, settings: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    from safetensors.torch import save_file
+
+    save_file(tensors, work / "model.safetensors", metadata={"format": "pt"})
+    # What asks for code of its own is not needed by anyone who has the family.
+    plain = {key: value for key, value in settings.items() if key != "auto_map"}
+    text = json.dumps(plain, ensure_ascii=False, indent=2) + "\n"
+    (work / "config.json").write_text(text, encoding="utf-8")
+    for pattern in _TOKENIZER:
+        for path in source.glob(pattern):
+            shutil.copyfile(path, work / path.name)

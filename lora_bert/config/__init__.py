@@ -1,0 +1,29 @@
+"""What each command can be told.
+
+A field's ``option(...)`` says what it means and what it may be. The command line makes its flags
+from these classes, ``--config FILE`` its keys, the Python functions their keyword arguments.
+"""
+
+from lora_bert.config.answering import EvaluateConfig, InferConfig
+from lora_bert.config.models import (
+    CacheConfig,
+    ConvertConfig,
+    ExportConfig,
+    InfoConfig,
+    MergeConfig,
+)
+from lora_bert.config.names import parse_label_names, parse_names
+from lora_bert.config.training import TrainConfig
+
+__all__ = [
+    "CacheConfig",
+    "ConvertConfig",
+    "EvaluateConfig",
+    "ExportConfig",
+    "InferConfig",
+    "InfoConfig",
+    "MergeConfig",
+    "TrainConfig",
+    "parse_label_names",
+    "parse_names",
+]

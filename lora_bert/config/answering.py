@@ -1,0 +1,57 @@
+"""What the commands that answer or judge can be told: ``evaluate``, ``infer``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lora_bert.config.shared import RUN, Columns, Compute, ScoredRows
+from lora_bert.options import option
+
+
+@dataclass(frozen=True)
+class EvaluateConfig(Compute, Columns, ScoredRows):
+    """What ``evaluate`` can be told."""
+
+    backbone: str | None = option(
+        None, "Where the adapter's backbone is, if not found by name.", metavar="DIR", group=RUN
+    )
+    output: str | None = option(
+        None,
+        "Directory for evaluation.json, confusion.png and wrong.csv.",
+        metavar="DIR",
+        group=RUN,
+    )
+    overwrite: bool = option(False, "Replace the output directory.", group=RUN)
+
+
+@dataclass(frozen=True)
+class InferConfig(Compute):
+    """What ``infer`` can be told."""
+
+    dtype: str = option(
+        "auto",
+        "Precision of the frozen weights (auto: bfloat16 where it is fast).",
+        choices=("auto", "float32", "bfloat16"),
+        group=RUN,
+    )
+    texts: tuple[str, ...] = option((), "Texts to classify.", positional=True, metavar="[TEXT]…")
+    adapter: str | None = option(None, "Adapter directory.", metavar="DIR")
+    model: str | None = option(None, "Merged or exported model; needs no backbone.", metavar="DIR")
+    input: str | None = option(
+        None, "File to classify (csv, tsv, json, jsonl, parquet).", metavar="FILE"
+    )
+    output: str | None = option(
+        None, "Where its rows go, predictions added (csv, tsv, jsonl, parquet).", metavar="FILE"
+    )
+    text_column: str | None = option(
+        None, "Column with the texts (default: found by name).", metavar="NAME"
+    )
+    header: bool | None = option(None, "Whether the input has a header line (default: found out).")
+    columns: str | None = option(
+        None, "Names of the columns of an input without header.", metavar="NAME,…"
+    )
+    encoding: str = option("auto", "Text encoding of the input.", metavar="NAME")
+    backbone: str | None = option(
+        None, "Where the adapter's backbone is, if not found by name.", metavar="DIR", group=RUN
+    )
+    overwrite: bool = option(False, "Replace the output file.", group=RUN)

@@ -1,0 +1,94 @@
+"""What the commands about models and files can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lora_bert.options import option
+
+
+@dataclass(frozen=True)
+class MergeConfig:
+    """What ``merge`` can be told."""
+
+    adapter: str = option("", "Adapter to merge.", positional=True, metavar="ADAPTER")
+    output: str = option("", "Directory of the merged model.", positional=True, metavar="OUT")
+    backbone: str | None = option(
+        None, "Where the adapter's backbone is, if not found by name.", metavar="DIR"
+    )
+    labels: str | None = option(
+        None,
+        "Labels of an adapter that plain PEFT wrote, in the order of its outputs.",
+        metavar="NAME,…",
+    )
+    data: str | None = option(
+        None,
+        "Texts for the comparison (the first 1,000), in place of the 64 shipped ones.",
+        metavar="FILE",
+    )
+    text_column: str | None = option(None, "Column of --data with the texts.", metavar="NAME")
+    overwrite: bool = option(False, "Replace the output directory.")
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """What ``export`` can be told."""
+
+    path: str = option(
+        "", "Adapter or merged model to export.", positional=True, metavar="ADAPTER|MERGED"
+    )
+    output: str = option("", "Directory of the exported model.", positional=True, metavar="OUT")
+    format: str = option("openvino", "For which engine.", choices=("openvino", "onnx"))
+    int8: bool = option(
+        False, "Quantise to eight bits: a quarter of the size, faster on CPUs without bfloat16."
+    )
+    backbone: str | None = option(
+        None, "Where the adapter's backbone is, if not found by name.", metavar="DIR"
+    )
+    labels: str | None = option(
+        None,
+        "Labels of an adapter that plain PEFT wrote, in the order of its outputs.",
+        metavar="NAME,…",
+    )
+    data: str | None = option(
+        None,
+        "Texts for the comparison (1,000, drawn at random) and for quantising, in place of the 64 "
+        "shipped ones; with labels, the accuracy is compared too.",
+        metavar="FILE",
+    )
+    text_column: str | None = option(None, "Column of --data with the texts.", metavar="NAME")
+    label_column: str | None = option(None, "Column of --data with the labels.", metavar="NAME")
+    overwrite: bool = option(False, "Replace the output directory.")
+
+
+@dataclass(frozen=True)
+class ConvertConfig:
+    """What ``convert-backbone`` can be told."""
+
+    path: str = option(
+        "", "Backbone whose weights are a pickle: a directory or a hub id.", positional=True,
+        metavar="PATH",
+    )  # fmt: skip
+    output: str = option("", "Directory of the converted backbone.", positional=True, metavar="OUT")
+    revision: str | None = option(None, "Commit, tag or branch on the hub.", metavar="NAME")
+    overwrite: bool = option(False, "Replace the output directory.")
+
+
+@dataclass(frozen=True)
+class InfoConfig:
+    """What ``info`` can be told."""
+
+    path: str = option("", "Adapter, model or backbone.", positional=True, metavar="PATH")
+
+
+@dataclass(frozen=True)
+class CacheConfig:
+    """What ``cache`` can be told."""
+
+    action: str = option("list", "list or clear.", positional=True, metavar="[list|clear]")
+    names: tuple[str, ...] = option(
+        (), "Kinds or keys; the beginning of a key will do.", positional=True, metavar="[NAME]…"
+    )
+    older_than: float | None = option(
+        None, "Only what was not used for so many days.", metavar="DAYS", minimum=0
+    )

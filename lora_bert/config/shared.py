@@ -1,0 +1,157 @@
+"""What several commands can be told, and the headings it stands under in their help."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lora_bert.options import option
+
+DATA, ADAPTER, TRAINING, RUN = "Data", "Adapter", "Training", "Run"
+LARGEST_SEED = 2**32 - 1  # numpy's and scikit-learn's
+
+
+@dataclass(frozen=True)
+class TrainRows:
+    """The rows to train on."""
+
+    data: str | None = option(
+        None,
+        "Labelled data: a file (csv, tsv, json, jsonl, parquet), a directory with train/"
+        "validation/test files, or a name (waimai, takeaway-mini). Default: takeaway-mini.",
+        metavar="FILE|DIR|NAME",
+        group=DATA,
+    )
+    train: str | None = option(
+        None, "Training file, in place of --data.", metavar="FILE", group=DATA
+    )
+    validation: str | None = option(None, "Validation file.", metavar="FILE", group=DATA)
+    test: str | None = option(
+        None, "Test file, scored once at the end.", metavar="FILE", group=DATA
+    )
+    validation_fraction: float = option(
+        0.2,
+        "Share of the rows held out where there is no validation file.",
+        minimum=0,
+        maximum=1,
+        exclusive=True,
+        group=DATA,
+    )
+    test_fraction: float = option(
+        0.0,
+        "Share of the rows held out first, for one score at the end, where there is no test file.",
+        minimum=0,
+        maximum=0.9,
+        group=DATA,
+    )
+    split: str = option(
+        "stratified",
+        "How they are drawn; random is scikit-learn's train_test_split.",
+        choices=("stratified", "random"),
+        group=DATA,
+    )
+    split_seed: int = option(
+        42,
+        "Seed of the split and of --limit.",
+        minimum=0,
+        maximum=LARGEST_SEED,
+        group=DATA,
+    )
+    limit: int | None = option(
+        None, "Use at most N rows, drawn at random.", metavar="N", minimum=1, group=DATA
+    )
+    clean: bool = option(
+        False, "Turn punctuation into spaces; kept in the saved tokenizer.", group=DATA
+    )
+    max_length: int | None = option(
+        None,
+        "Tokens kept of a text (default: 256, or fewer if the backbone has fewer positions); "
+        "padding is to the batch's longest.",
+        minimum=3,
+        metavar="N",
+        group=DATA,
+    )
+
+
+@dataclass(frozen=True)
+class ScoredRows:
+    """What to score, and on which rows."""
+
+    path: str = option("", "Adapter or merged model.", positional=True, metavar="ADAPTER|MERGED")
+    data: str | None = option(
+        None,
+        "Labelled rows to score: a file, a directory or a name. Default: the rows that the "
+        "adapter's own training held out.",
+        metavar="FILE|DIR|NAME",
+        group=DATA,
+    )
+    part: str = option(
+        "auto",
+        "Which rows of the data (auto: the test rows, else validation; of a file, all).",
+        choices=("auto", "train", "validation", "test"),
+        group=DATA,
+    )
+    baseline: bool = option(
+        False,
+        "Score TF-IDF + linear SVM too, trained on the adapter's training rows.",
+        group=DATA,
+    )
+    train: str | None = option(
+        None,
+        "Training rows for --baseline (default: the adapter's own).",
+        metavar="FILE|DIR|NAME",
+        group=DATA,
+    )
+
+
+@dataclass(frozen=True)
+class Columns:
+    """How to read a labelled file."""
+
+    text_column: str | None = option(
+        None, "Column with the texts (default: found by name).", group=DATA, metavar="NAME"
+    )
+    label_column: str | None = option(
+        None, "Column with the labels (default: found by name).", group=DATA, metavar="NAME"
+    )
+    label_names: str | None = option(
+        None,
+        "Rename labels while reading: 0=negative,1=positive.",
+        group=DATA,
+        metavar="OLD=NEW,…",
+    )
+    header: bool | None = option(
+        None, "Whether the files have a header line (default: found out).", group=DATA
+    )
+    columns: str | None = option(
+        None, "Names of the columns of a file without header.", group=DATA, metavar="NAME,…"
+    )
+    encoding: str = option(
+        "auto", "Text encoding of the files (auto: detected).", group=DATA, metavar="NAME"
+    )
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Where and how precisely to compute."""
+
+    engine: str = option(
+        "auto",
+        "What computes: torch runs adapters and merged models, the others exported ones (auto: "
+        "the fastest that fits and is installed).",
+        choices=("auto", "torch", "openvino", "onnx"),
+        group=RUN,
+    )
+    device: str = option("auto", "Where to compute.", choices=("auto", "cpu", "cuda"), group=RUN)
+    dtype: str = option(
+        "auto",
+        "Precision of the frozen weights (auto: bfloat16 where it is fast).",
+        choices=("auto", "float32", "bfloat16"),
+        group=RUN,
+    )
+    batch_size: int = option(32, "Rows computed at once.", minimum=1, group=RUN)
+    labels: str | None = option(
+        None,
+        "Labels of an adapter that plain PEFT wrote, in the order of its outputs.",
+        metavar="NAME,…",
+        group=RUN,
+    )

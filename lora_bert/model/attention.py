@@ -1,0 +1,116 @@
+"""Attention between its two projections, and what the layers of a pass share for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lora_bert.model.backbone import Backbone
+from lora_bert.model.relative import Distances, biases_by_distance, distances_of
+
+_LONG = 48
+"""Tokens from which on torch's fused attention is faster whatever the length."""
+
+Rotation = tuple[Tensor, Tensor]
+"""Cosines and sines of rotary positions, ``[length, head size]`` each."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Which tokens see which, and where they stand.
+
+    Attributes:
+        real: True where a token stands, ``[rows, length]``; None where all do.
+        biases: Added to the scores, ``[rows or 1, heads or 1, length or 1, length]``: very negative
+            where a query does not see a key; None for nothing. One for layers that attend to
+            every token, one for those that attend within a window.
+        rotations: Likewise; None without rotary positions.
+        distances: What relative positions add to the scores of DeBERTa; None elsewhere.
+    """
+
+    real: Tensor | None
+    biases: tuple[Tensor | None, Tensor | None]
+    rotations: tuple[Rotation, Rotation] | None = None
+    distances: Distances | None = None
+
+
+def places_of(backbone: Backbone, mask: Tensor) -> Places:
+    """Of a batch whose tokens stand where ``mask [rows, length]`` is True."""
+    family, length = backbone.family, mask.shape[1]
+    real = None if bool(mask.all()) else mask
+    seen = None if real is None else _bias(real[:, None, None, :], backbone.dtype)
+    if family.relative_kinds:
+        return Places(real, (seen, None), distances=distances_of(backbone, length))
+    if backbone.relative is not None:
+        by_distance = biases_by_distance(backbone.relative, length)
+        return Places(real, (by_distance if seen is None else by_distance + seen, None))
+    if not family.rotary:
+        return Places(real, (seen, None))
+    whole = rotation(backbone, length, local=False)
+    if family.arrangement == "post":
+        return Places(real, (seen, None), (whole, whole))
+    window = int(family.get(backbone.config, "local_attention")) // 2
+    at = torch.arange(length, device=mask.device)
+    near = ((at[:, None] - at[None, :]).abs() <= window)[None, None]
+    near = near if real is None else near & real[:, None, None, :]
+    local = _bias(near, backbone.dtype)
+    return Places(real, (seen, local), (whole, rotation(backbone, length, local=True)))
+
+
+def mix(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
+    """Softmax attention; ``[rows, heads, length, head size]`` throughout."""
+    if _fused_is_faster(query):
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+    scores = (query @ key.transpose(-1, -2)) * query.shape[-1] ** -0.5
+    return weigh(scores, value, bias)
+
+
+def weigh(scores: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
+    """The values, weighed by the softmax of ``scores [rows, heads, length, length]``."""
+    scores = scores if bias is None else scores + bias
+    return torch.softmax(scores, -1, dtype=torch.float32).to(value.dtype) @ value
+
+
+def rotation(backbone: Backbone, length: int, *, local: bool) -> Rotation:
+    """Rotary positions (Su et al. 2021, arXiv:2104.09864) of ``length`` tokens."""
+    size = backbone.hidden_size // backbone.heads
+    base = backbone.family.rotary_base(backbone.config, local=local)
+    steps = torch.arange(0, size, 2, dtype=torch.float32, device=backbone.device)
+    angles = torch.arange(length, device=backbone.device)[:, None] / base ** (steps / size)
+    if backbone.family.rotary == "halves":
+        angles = torch.cat((angles, angles), dim=-1)
+    else:
+        angles = angles.repeat_interleave(2, dim=-1)
+    return angles.cos(), angles.sin()
+
+
+def rotate(x: Tensor, angles: Rotation, kind: str) -> Tensor:
+    """``x [rows, heads, length, head size]`` turned by its tokens' angles."""
+    wide, (cosines, sines) = x.float(), angles
+    if kind == "halves":
+        first, second = wide.chunk(2, dim=-1)
+        turned = torch.cat((-second, first), dim=-1)
+    else:
+        turned = torch.stack((-wide[..., 1::2], wide[..., ::2]), dim=-1).flatten(-2)
+    return (wide * cosines + turned * sines).to(x.dtype)
+
+
+def _bias(seen: Tensor, dtype: torch.dtype) -> Tensor:
+    """What hides all but ``seen`` when it is added to scores."""
+    bias = torch.zeros(seen.shape, dtype=dtype, device=seen.device)
+    return bias.masked_fill_(~seen, torch.finfo(dtype).min)
+
+
+def _fused_is_faster(query: Tensor) -> bool:
+    """Whether torch's fused attention is faster than its parts, one after the other.
+
+    In bfloat16 on a CPU its backward pass is slow, and so are short lengths that do not fill the
+    processor's vectors.
+    """
+    if query.device.type != "cpu" or query.dtype != torch.bfloat16:
+        return True
+    length = query.shape[2]
+    return not query.requires_grad and (length % 16 == 0 or length >= _LONG)
