@@ -179,5 +179,6 @@ def as_command(name: str, config: Any, *, leave_out: Iterable[str] = ()) -> str:
         if kind is bool:
             words.append(flag(key) if value else f"--no-{flag(key)[2:]}")
         else:
-            words += [flag(key), shlex.quote(f"{value}")]
+            for one in value if kind is tuple else (value,):
+                words += [flag(key), shlex.quote(f"{one}")]
     return " ".join(words)

@@ -12,7 +12,12 @@ _SHOWN_LABELS = 100
 
 
 def card(
-    manifest: Manifest, kind: Literal["adapter", "merged"], *, command: str = "", size: int = 0
+    manifest: Manifest,
+    kind: Literal["adapter", "merged"],
+    *,
+    command: str = "",
+    size: int = 0,
+    changes_layers: bool = True,
 ) -> str:
     """Markdown with the metadata header that model hubs read.
 
@@ -21,9 +26,15 @@ def card(
         kind: Which of the two to describe.
         command: The command that trained it.
         size: Trained parameters, for an adapter.
+        changes_layers: Whether an adapter has LoRA matrices beside its head.
     """
-    parts = [_header(manifest, kind), _title(manifest, kind, size), _usage(manifest, kind)]
-    parts += [_labels(manifest), _metrics(manifest.metrics), _data(manifest.data)]
+    parts = [_header(manifest, kind), _title(manifest, kind, size, changes_layers)]
+    parts += [
+        _usage(manifest, kind),
+        _labels(manifest),
+        _metrics(manifest.metrics),
+        _data(manifest.data),
+    ]
     if command:
         parts.append(f"## Trained with\n\n```bash\n{command}\n```")
     versions = ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
@@ -40,7 +51,7 @@ def _header(manifest: Manifest, kind: str) -> str:
     return "\n".join([*lines, "tags:", "- lora", "- text-classification", "- lora-bert", "---"])
 
 
-def _title(manifest: Manifest, kind: str, size: int) -> str:
+def _title(manifest: Manifest, kind: str, size: int, changes_layers: bool) -> str:
     name = manifest.data.get("name") or "text classification"
     if kind == "merged":
         return (
@@ -48,6 +59,11 @@ def _title(manifest: Manifest, kind: str, size: int) -> str:
             "adapter folded in: a standalone `transformers` model."
         )
     trained = f" ({size:,} trained parameters)" if size else ""
+    if not changes_layers:
+        return (
+            f"# {name}: a classification head\n\nFor the frozen backbone "
+            f"`{manifest.backbone_name}`: the head alone{trained}, with tokenizer and labels."
+        )
     return (
         f"# {name}: a LoRA adapter\n\nFor the backbone `{manifest.backbone_name}`: LoRA matrices "
         f"and classification head{trained}, with tokenizer and labels."

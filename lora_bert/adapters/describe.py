@@ -8,7 +8,7 @@ from typing import Any
 
 from lora_bert.adapters.directory import EXPORTED, backbone_name, kind_of, manifest_of
 from lora_bert.adapters.manifest import MANIFEST, Manifest, read_manifest
-from lora_bert.adapters.peft_format import WEIGHTS, read_peft_config
+from lora_bert.adapters.peft_format import NOTHING, WEIGHTS, read_peft_config
 from lora_bert.backbones.checkpoint import count_weights
 from lora_bert.backbones.families import read_config
 from lora_bert.backbones.family import Config
@@ -73,14 +73,17 @@ def _adapter(path: Path) -> dict[str, Any]:
     name = backbone_name(path, config, manifest)
     found = find_local(name)
     facts = _described(manifest) if manifest else {"written_by": "plain PEFT (no lora_bert.json)"}
-    return {
-        **facts,
-        "backbone": name,
-        "backbone_here": str(found.path) if found else None,
+    lora = {
         "rank": config.get("r"),
         "alpha": config.get("lora_alpha"),
         "target_modules": config.get("target_modules"),
         "layers": config.get("layers_to_transform"),
+    }
+    return {
+        **facts,
+        "backbone": name,
+        "backbone_here": str(found.path) if found else None,
+        **({"method": "head-only"} if lora["target_modules"] == NOTHING else lora),
         "parameters": count_weights(path / WEIGHTS, AdapterError),
         "bytes": _size(path),
     }

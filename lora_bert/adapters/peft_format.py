@@ -45,6 +45,8 @@ _UNSUPPORTED = (
     "kasa_config",
     "monteclora_config",
 )
+NOTHING = "dummy-target-modules"
+"""PEFT's own word for "no layer", where an empty list is an error."""
 # Initialisations that leave the backbone's weights as they are; PiSSA, OLoRA and kin change them.
 _HARMLESS_INITIAL = (True, False, None, "gaussian", "eva", "orthogonal")
 
@@ -72,15 +74,17 @@ class PeftAdapter:
 def write_peft(
     directory: Path,
     adapter: Adapter,
-    settings: LoraSettings,
+    settings: LoraSettings | None,
     family: Family,
     *,
     backbone_name: str,
     revision: str | None,
 ) -> None:
-    """Write both files into ``directory``."""
+    """Write both files into ``directory``; without ``settings``, of an adapter that is a head."""
     from safetensors.torch import save_file
 
+    if settings is None:
+        settings = LoraSettings(rank=1, alpha=1.0, dropout=0.0, target_modules=())
     config = {
         "peft_type": "LORA",
         "task_type": "SEQ_CLS",
@@ -95,7 +99,7 @@ def write_peft(
         "use_dora": False,
         "fan_in_fan_out": False,
         "init_lora_weights": True,
-        "target_modules": list(settings.target_modules),
+        "target_modules": list(settings.target_modules) or NOTHING,
         "layers_to_transform": list(settings.layers) if settings.layers else None,
         "modules_to_save": list(family.head.modules),
     }

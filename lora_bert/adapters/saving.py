@@ -24,7 +24,7 @@ def save_adapter(
     adapter: Adapter,
     manifest: Manifest,
     tokenizer: TextTokenizer,
-    settings: LoraSettings,
+    settings: LoraSettings | None,
     family: Family,
     *,
     run_yaml: str,
@@ -39,7 +39,7 @@ def save_adapter(
         adapter: Trained weights.
         manifest: What goes into ``lora_bert.json``.
         tokenizer: The backbone's, cleaning included.
-        settings: Rank, alpha, targets: for ``adapter_config.json``.
+        settings: Rank, alpha, targets: for ``adapter_config.json``; None where no layer is adapted.
         family: The backbone's family.
         run_yaml: The resolved configuration.
         command: The command that repeats the run, for the card.
@@ -61,7 +61,10 @@ def save_adapter(
         tokenizer.save(work)
         (work / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
         (work / RUN).write_text(run_yaml, encoding="utf-8")
-        text = card(manifest, "adapter", command=command, size=adapter.parameter_count)
+        text = card(
+            manifest, "adapter", command=command,
+            size=adapter.parameter_count, changes_layers=bool(adapter.factors),
+        )  # fmt: skip
         (work / "README.md").write_text(text, encoding="utf-8")
         extra(work)
 

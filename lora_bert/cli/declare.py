@@ -76,13 +76,16 @@ def _parameter(key: str, option: Option, kind: type, default: Any) -> click.Para
         return click.Argument(
             [key], required=False, nargs=-1 if many else 1, metavar=option.metavar
         )
-    shown = "" if default in (None, False, "") else f" [default: {_plain(default)}]"
+    shown = "" if default in (None, False, "", ()) else f" [default: {_plain(default)}]"
     text = option.help + shown
     if kind is bool:
         # Every switch can be turned off again: a --config file may have turned it on.
         return click.Option([f"{flag(key)}/--no-{flag(key)[2:]}", key], help=text, default=None)
-    chosen: Any = click.Choice(option.choices) if option.choices else _KINDS[kind]
-    return click.Option([flag(key), key], type=chosen, help=text, metavar=option.metavar)
+    many = kind is tuple
+    chosen: Any = click.Choice(option.choices) if option.choices else _KINDS[str if many else kind]
+    return click.Option(
+        [flag(key), key], type=chosen, help=text, metavar=option.metavar, multiple=many
+    )
 
 
 def _general() -> list[click.Parameter]:

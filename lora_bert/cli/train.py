@@ -26,7 +26,8 @@ def command(config: TrainConfig, as_json: bool) -> int:
     Keeps the epoch that is best on the validation rows, and writes the adapter with everything
     that predicting the same tomorrow needs. Ctrl-C keeps the best adapter so far (exit code 130).
     """
-    from lora_bert.data.wording import counted
+    from lora_bert.data.wording import counted, shortened
+    from lora_bert.evaluation.display import printable
     from lora_bert.evaluation.report import percent
     from lora_bert.training.run import run
 
@@ -45,6 +46,9 @@ def command(config: TrainConfig, as_json: bool) -> int:
             f"{part:<11} accuracy {percent(scores.accuracy, found.accuracy_interval)}, macro-F1 "
             f"{percent(scores.macro_f1)}, {counted(scores.rows, 'row')}"
         ]
+    for seen in result.watched:
+        before, after = (f"{one.label} {one.score:.4f}" for one in (seen.before, seen.after))
+        lines.append(f"watched     {before} → {after}  {printable(shortened(seen.text))}")
     path = shlex.quote(str(result.path))
     lines.append(f'next        lora-bert infer --adapter {path} "…"')
     click.echo("\n".join(lines))

@@ -21,6 +21,12 @@ class TrainConfig(Columns, TrainRows):
     revision: str | None = option(
         None, "Commit, tag or branch of a backbone from the hub.", metavar="REV", group=ADAPTER
     )
+    method: str = option(
+        "lora",
+        "What is trained: LoRA matrices and the head, or the head alone on the frozen backbone.",
+        choices=("lora", "head-only"),
+        group=ADAPTER,
+    )
     rank: int = option(8, "Rank of the LoRA matrices.", group=ADAPTER)
     alpha: float | None = option(
         None,
@@ -99,6 +105,12 @@ class TrainConfig(Columns, TrainRows):
         minimum=0,
         maximum=LARGEST_SEED,
         group=TRAINING,
+    )
+    watch: tuple[str, ...] = option(
+        (),
+        "Text whose prediction is shown before training and after; may be repeated.",
+        metavar="TEXT",
+        group=RUN,
     )
     device: str = option("auto", "Where to compute.", choices=("auto", "cpu", "cuda"), group=RUN)
     dtype: str = option(

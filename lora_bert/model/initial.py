@@ -41,6 +41,12 @@ def new_adapter(
     return Adapter(factors, _new_head(backbone, label_count, generator), depth, dropout)
 
 
+def head_only(backbone: Backbone, label_count: int, *, generator: torch.Generator) -> Adapter:
+    """An adapter that changes no layer: its head, to train on the frozen backbone."""
+    head = _new_head(backbone, label_count, generator)
+    return Adapter({}, head, depth=len(backbone.layers))
+
+
 def _new_head(
     backbone: Backbone, label_count: int, generator: torch.Generator
 ) -> dict[str, Tensor]:

@@ -77,14 +77,7 @@ def record(this: Run, fitted: Fit, evaluations: Mapping[str, Evaluation], output
         metrics=metrics,
         versions=versions(),
     )
-    top = parse_layers(config.layers, this.family, this.facts)
-    settings = LoraSettings(
-        rank=config.rank,
-        alpha=float(config.alpha or 0),
-        dropout=config.dropout,
-        target_modules=target_suffixes(this.family, config.target_modules),
-        layers=tuple(top) if top.start else None,
-    )
+    settings = _lora_settings(this) if config.method == "lora" else None
     portable = _portable(config, this.files.name)
     save_adapter(
         output, fitted.adapter, manifest, this.tokenizer, settings, this.family,
@@ -93,6 +86,18 @@ def record(this: Run, fitted: Fit, evaluations: Mapping[str, Evaluation], output
         overwrite=config.overwrite,
         extra=lambda work: _draw(fitted, work / CURVE, config.metric),
     )  # fmt: skip
+
+
+def _lora_settings(this: Run) -> LoraSettings:
+    config = this.config
+    top = parse_layers(config.layers, this.family, this.facts)
+    return LoraSettings(
+        rank=config.rank,
+        alpha=float(config.alpha or 0),
+        dropout=config.dropout,
+        target_modules=target_suffixes(this.family, config.target_modules),
+        layers=tuple(top) if top.start else None,
+    )
 
 
 def _unsaid(config: TrainConfig) -> tuple[str, ...]:

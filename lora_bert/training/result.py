@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from lora_bert.evaluation.result import Evaluation
+from lora_bert.training.watch import Watched
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,14 +18,15 @@ class TrainResult:
     Attributes:
         path: The adapter's directory.
         labels: In the order of the scores.
-        evaluations: By part: ``validation``, and ``test`` where there is one; in float32, as
-            ``evaluate`` scores; without those that Ctrl-C cut short.
+        evaluations: By part: ``validation``, and ``test`` where there is one; scored as
+            ``evaluate`` does; without those that Ctrl-C cut short.
         history: A dict an epoch: epoch, train_loss, seconds and the validation figures.
         best_epoch: The epoch that was kept, from 1; 0 when stopped before the first one ended.
         trainable: Trained parameters; ``total``: those and the frozen ones.
         size: Bytes of the adapter's directory.
         seconds: Of the whole run.
         interrupted: Stopped with Ctrl-C.
+        watched: What was predicted of the texts to watch.
     """
 
     path: Path
@@ -37,6 +39,7 @@ class TrainResult:
     size: int
     seconds: float
     interrupted: bool = False
+    watched: Sequence[Watched] = ()
 
     @property
     def accuracy(self) -> float:
@@ -56,4 +59,5 @@ class TrainResult:
             "bytes": self.size,
             "seconds": self.seconds,
             "interrupted": self.interrupted,
+            "watched": [asdict(one) for one in self.watched],
         }

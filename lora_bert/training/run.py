@@ -33,9 +33,9 @@ from lora_bert.inference.predictor import predict_logits, softmax
 from lora_bert.model.backbone import Backbone, build_backbone
 from lora_bert.model.branch import Adapter
 from lora_bert.model.device import pick_device, pick_dtype
-from lora_bert.model.initial import new_adapter
+from lora_bert.model.initial import head_only, new_adapter
 from lora_bert.model.targets import resolved_layers, target_names
-from lora_bert.options import build
+from lora_bert.options import build, flag
 from lora_bert.tasks.classification import LabelCodec
 from lora_bert.threads import workers
 from lora_bert.training.gradients import most_workers
@@ -45,6 +45,7 @@ from lora_bert.training.record import Run, parts_of, record
 from lora_bert.training.result import TrainResult
 from lora_bert.training.tokens import Tokens, check_texts_left, tokenise, warn_of_tokens
 from lora_bert.training.trunk import hidden_states, validation_logits
+from lora_bert.training.watch import watched
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +87,8 @@ def run(config: TrainConfig) -> TrainResult:
     spare_inputs(output, (files.path, data, config.train, config.validation, config.test))
     facts = read_config(files.path)
     family = family_of(facts)
-    config = replace(config, layers=resolved_layers(config.layers, family, facts))
+    if config.method == "lora":
+        config = replace(config, layers=resolved_layers(config.layers, family, facts))
     _check(config, family, facts)
     max_length = config.max_length or min(DEFAULT_MAX_LENGTH, family.max_length(facts))
     config = replace(config, max_length=max_length)
@@ -114,6 +116,8 @@ def run(config: TrainConfig) -> TrainResult:
     fitted = _fit(config, epochs, backbone, codec, tokens, identity=identity, name=files.name)
     evaluations = _evaluate(backbone, fitted, tokens, codec, config.batch_size)
     _warn_of_one_answer(evaluations)
+    fresh = _new(config, backbone, len(codec)).to(device)
+    answers = watched(config.watch, (fresh, fitted.adapter), backbone, tokenizer, codec)
     this = Run(config, files, family, facts, identity, splits, codec, tokenizer)
     record(this, fitted, evaluations, output)
     remember(files)
@@ -128,6 +132,7 @@ def run(config: TrainConfig) -> TrainResult:
         size=sum(path.stat().st_size for path in output.rglob("*") if path.is_file()),
         seconds=time.perf_counter() - started,
         interrupted=fitted.interrupted,
+        watched=answers,
     )
 
 
@@ -162,15 +167,46 @@ def _check(config: TrainConfig, family: Family, facts: Mapping[str, Any]) -> Non
     if config.rank < 1:
         raise ConfigError(
             f"--rank {config.rank}: LoRA matrices need a rank of at least 1.",
-            hint="8 is a good start.",
+            hint="8 is a good start. To train the head alone, say --method head-only.",
         )
-    target_names(family, facts, config.target_modules, config.layers)
+    if config.method == "lora":
+        target_names(family, facts, config.target_modules, config.layers)
+    else:
+        _refuse_lora_options(config)
     longest = family.max_length(facts)
     if config.max_length and config.max_length > longest:
         raise ConfigError(
             f"--max-length {config.max_length}: the backbone has positions for {longest} tokens.",
             hint=f"Use --max-length {longest} or less.",
         )
+
+
+def _refuse_lora_options(config: TrainConfig) -> None:
+    """Options that say how layers are adapted contradict adapting none."""
+    for key in ("rank", "dropout", "target_modules", "layers"):
+        default = TrainConfig.__dataclass_fields__[key].default
+        if getattr(config, key) != default:
+            raise ConfigError(
+                f"{flag(key)} says how layers are adapted; --method head-only adapts none.",
+                hint="Leave one of the two out.",
+            )
+
+
+def _new(config: TrainConfig, backbone: Backbone, label_count: int) -> Adapter:
+    """The adapter before its first step."""
+    generator = torch.Generator().manual_seed(config.seed)
+    if config.method == "head-only":
+        return head_only(backbone, label_count, generator=generator)
+    return new_adapter(
+        backbone,
+        label_count,
+        rank=config.rank,
+        alpha=float(config.alpha or 0),
+        dropout=config.dropout,
+        target_modules=config.target_modules,
+        layers=config.layers,
+        generator=generator,
+    )
 
 
 def _fit(
@@ -186,16 +222,7 @@ def _fit(
     random.seed(config.seed)
     np.random.seed(config.seed)
     torch.manual_seed(config.seed)
-    adapter = new_adapter(
-        backbone,
-        len(codec),
-        rank=config.rank,
-        alpha=float(config.alpha or 0),
-        dropout=config.dropout,
-        target_modules=config.target_modules,
-        layers=config.layers,
-        generator=torch.Generator().manual_seed(config.seed),
-    ).to(backbone.device)
+    adapter = _new(config, backbone, len(codec)).to(backbone.device)
 
     log.info(
         "Training %s of %s parameters on %s for %s (%s, %s).",

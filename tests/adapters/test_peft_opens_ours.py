@@ -73,6 +73,9 @@ def test_plain_peft_gives_our_logits(model_type, trained):
         ("mpnet", {"layers": "top:1"}),
         ("roformer", {"layers": "top:2", "target_modules": "query,output.dense"}),
         ("albert", {"target_modules": "attention"}),
+        ("bert", {"method": "head-only"}),
+        ("roberta", {"method": "head-only"}),
+        ("deberta-v2", {"method": "head-only"}),
     ],
 )
 def test_other_depths_and_targets(model_type, options, trained, reviews, tmp_path):

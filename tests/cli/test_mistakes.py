@@ -159,7 +159,9 @@ def test_data_and_train_together(train: Mistake, reviews: Path) -> None:
 
 
 def test_rank_0(train: Mistake, reviews: Path) -> None:
-    train(USAGE, "--data", reviews, "--rank", 0, says=["--rank 0", "at least 1"])
+    train(
+        USAGE, "--data", reviews, "--rank", 0, says=["--rank 0", "at least 1", "--method head-only"]
+    )
 
 
 def test_target_module_that_matches_nothing(train: Mistake, reviews: Path) -> None:

@@ -152,6 +152,8 @@ def test_cut_texts_and_unknown_tokens_are_said(train, tmp_path, caplog):
     ("options", "sentence"),
     [
         ({"rank": 0}, "--rank 0"),
+        ({"method": "head-only", "rank": 4}, "--rank says how layers are adapted"),
+        ({"method": "head-only", "layers": "top:1"}, "--layers says how layers are adapted"),
         ({"target_modules": "qwery"}, "'qwery' matches no linear layer"),
         ({"layers": "top:9"}, "the backbone has 4 layers"),
         ({"learning_rate": 0}, "--learning-rate"),
@@ -164,6 +166,39 @@ def test_cut_texts_and_unknown_tokens_are_said(train, tmp_path, caplog):
 def test_mistakes_are_found_before_the_data_are_read(options, sentence, train, tmp_path):
     with pytest.raises(ConfigError, match=sentence):
         train(tmp_path / "not-even-here.csv", **options)
+
+
+def test_the_head_alone_on_the_frozen_backbone(train, reviews, tmp_path, tiny_backbone):
+    result = train(method="head-only", **LEARNS | {"epochs": 30, "learning_rate": 0.03})
+    assert result.accuracy >= 0.8
+    names = {name.removeprefix("base_model.model.") for name in weights(result)}
+    assert names == {
+        f"{part}.{kind}" for part in ("bert.pooler.dense", "classifier")
+        for kind in ("weight", "bias")
+    }  # fmt: skip
+    assert "the head alone" in (result.path / "README.md").read_text()
+    merged = lora_bert.merge(result.path, tmp_path / "merged")
+    assert merged.difference < 1e-4
+    encoder, before = (
+        load_file(place / "model.safetensors") for place in (tmp_path / "merged", tiny_backbone)
+    )
+    for name, tensor in before.items():
+        if "pooler" not in name:
+            assert torch.equal(encoder[f"bert.{name}"], tensor)
+
+
+def test_texts_that_are_watched(train, tmp_path):
+    texts = ("good tasty fast", "awful slow late")
+    result = train(watch=texts, **LEARNS)
+    assert [one.text for one in result.watched] == list(texts)
+    assert [one.after.label for one in result.watched] == ["positive", "negative"]
+    after = lora_bert.load(result.path, dtype="float32").predict(texts)
+    for one, answer in zip(result.watched, after, strict=True):
+        assert one.after.scores == pytest.approx(answer.scores, abs=1e-5)
+        assert one.before.score < one.after.score
+    again = train(watch=texts[:1], **LEARNS | {"epochs": 1})
+    assert again.watched[0].before.score == pytest.approx(result.watched[0].before.score, abs=1e-5)
+    assert not train().watched
 
 
 def test_a_label_that_training_never_saw(train, tmp_path):

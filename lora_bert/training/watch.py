@@ -1,0 +1,39 @@
+"""``--watch``: what is predicted of some texts before the first step, and after the training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lora_bert.backbones.tokenizer import TextTokenizer
+from lora_bert.inference.predictor import predict_logits, softmax
+from lora_bert.model.backbone import Backbone
+from lora_bert.model.branch import Adapter
+from lora_bert.tasks.classification import LabelCodec, Prediction, decode
+
+
+@dataclass(frozen=True)
+class Watched:
+    """One text's predictions."""
+
+    text: str
+    before: Prediction
+    after: Prediction
+
+
+def watched(
+    texts: Sequence[str],
+    adapters: tuple[Adapter, Adapter],
+    backbone: Backbone,
+    tokenizer: TextTokenizer,
+    codec: LabelCodec,
+) -> list[Watched]:
+    """What the two ``adapters``, a fresh one and the trained one, say of ``texts``."""
+    if not texts:
+        return []
+    encodings = tokenizer.encode(texts)
+    before, after = (
+        decode(codec.labels, softmax(found.numpy()))
+        for found in (predict_logits(backbone, one, encodings, len(texts)) for one in adapters)
+    )
+    return [Watched(*row) for row in zip(texts, before, after, strict=True)]
