@@ -72,6 +72,25 @@ def claim_output(path: Path, *, overwrite: bool = False) -> None:
             pass
 
 
+def claim_file(path: Path, *, overwrite: bool = False) -> None:
+    """Check, before any long work, that a file can be written at ``path``.
+
+    Raises:
+        OutputError: ``path`` is a directory, exists (unless ``overwrite``), or is in a place where
+            nothing can be created.
+    """
+    if path.is_dir():
+        raise OutputError(f"Output '{path}' is a directory; a file is needed.")
+    if path.exists() and not overwrite:
+        raise OutputError(
+            f"Output '{path}' exists.", hint="Choose another name, or use --overwrite."
+        )
+    with _sentences(path):
+        place = next(parent for parent in path.resolve().parents if parent.exists())
+        with tempfile.TemporaryFile(dir=place):
+            pass
+
+
 def spare_inputs(output: Path, inputs: Iterable[str | Path | None]) -> None:
     """Check that replacing ``output`` loses nothing that is read: none of ``inputs`` lies there.
 

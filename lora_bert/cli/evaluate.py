@@ -14,7 +14,8 @@ from lora_bert.errors import ConfigError
 EXAMPLES = """\
   lora-bert evaluate runs/reviews
   lora-bert evaluate runs/reviews --data test.csv --output report/
-  lora-bert evaluate adapters/waimai --baseline
+  lora-bert evaluate adapters/waimai --baseline --report waimai.html
+  lora-bert evaluate runs/new --against runs/old
   lora-bert evaluate out/ --data waimai --label-names 0=negative,1=positive --json"""
 
 
@@ -38,3 +39,5 @@ def command(config: EvaluateConfig, as_json: bool) -> None:
     click.echo(found.text(width=shutil.get_terminal_size().columns))
     if config.output:
         click.echo(f"\ntables in {config.output}")
+    if config.report:
+        click.echo(f"\nreport in {config.report}")

@@ -17,11 +17,14 @@ class EvaluateConfig(Compute, Columns, ScoredRows):
     )
     output: str | None = option(
         None,
-        "Directory for evaluation.json, confusion.png and wrong.csv.",
+        "Directory for evaluation.json, confusion.png, wrong.csv and suspects.csv.",
         metavar="DIR",
         group=RUN,
     )
-    overwrite: bool = option(False, "Replace the output directory.", group=RUN)
+    report: str | None = option(
+        None, "Write everything into one HTML file.", metavar="FILE.html", group=RUN
+    )
+    overwrite: bool = option(False, "Replace the output directory and the report.", group=RUN)
 
 
 @dataclass(frozen=True)

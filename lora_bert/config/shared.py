@@ -95,9 +95,16 @@ class ScoredRows:
         "Score TF-IDF + linear SVM too, trained on the adapter's training rows.",
         group=DATA,
     )
+    against: str | None = option(
+        None,
+        "Another adapter or model, to compare with on the same rows.",
+        metavar="ADAPTER|MODEL",
+        group=DATA,
+    )
     train: str | None = option(
         None,
-        "Training rows for --baseline (default: the adapter's own).",
+        "Training rows, for --baseline and to find texts seen in training (default: the "
+        "adapter's own).",
         metavar="FILE|DIR|NAME",
         group=DATA,
     )

@@ -8,7 +8,7 @@ from lora_bert.evaluation.metrics import METRICS, PerClass, Scores, higher_is_be
 from lora_bert.evaluation.plots import confusion_png, curve_png
 from lora_bert.evaluation.report import confusion_table, per_class_table, percent
 from lora_bert.evaluation.result import Evaluation, judge
-from lora_bert.evaluation.wrong_rows import write_wrong_rows
+from lora_bert.evaluation.row_tables import write_rows
 
 __all__ = [
     "METRICS",
@@ -28,5 +28,5 @@ __all__ = [
     "percent",
     "score",
     "tfidf_baseline",
-    "write_wrong_rows",
+    "write_rows",
 ]

@@ -36,6 +36,25 @@ def fit(text: str, width: int) -> str:
     return _head(text, width - 1 - tail) + _ELLIPSIS + end
 
 
+def wrapped(text: str, width: int, *, first: str = "", indent: str = "") -> list[str]:
+    """Lines of at most ``width`` cells, broken at spaces; longer words are shortened.
+
+    Args:
+        text: What to wrap.
+        width: Of a line, ``first`` and ``indent`` included.
+        first: What the first line begins with.
+        indent: What the others do.
+    """
+    lines, line = [], first
+    for word in (fit(part, width - cells(indent)) for part in text.split()):
+        joined = f"{line} {word}" if line not in (first, indent) else line + word
+        if cells(joined) > width and line not in (first, indent):
+            lines.append(line)
+            joined = indent + word
+        line = joined
+    return [*lines, line]
+
+
 def column(text: str, width: int, *, right: bool = False) -> str:
     """``text`` fitted into exactly ``width`` cells, padded on its right (or left) with spaces."""
     fitted = fit(text, width)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lora_bert.evaluation.baseline import Baseline
-from lora_bert.evaluation.display import cells, column, printable
+from lora_bert.evaluation.comparison import Comparison
+from lora_bert.evaluation.display import cells, column, fit, printable, wrapped
 from lora_bert.evaluation.intervals import Interval
 from lora_bert.evaluation.metrics import PerClass, Scores
+from lora_bert.evaluation.overlap import Overlap
+from lora_bert.evaluation.threshold import Threshold
+
+if TYPE_CHECKING:
+    from lora_bert.evaluation.result import Evaluation
 
 MINIMUM_WIDTH = 60
 """Below this many columns the tables would say nothing; a smaller ``width`` counts as this."""
@@ -31,33 +36,68 @@ def percent(value: float, interval: Interval | None = None) -> str:
     return f"{text} (95 % interval {100 * interval.low:.1f}–{100 * interval.high:.1f})"
 
 
-def summary_lines(
-    scores: Scores,
-    accuracy_interval: Interval,
-    macro_f1_interval: Interval,
-    baseline: Baseline | None = None,
-    *,
-    width: int = 80,
-) -> str:
-    """The figures of the whole, a line each, then those of the baseline where there is one."""
+def summary_lines(found: Evaluation, *, width: int = 80) -> str:
+    """The figures of the whole, a line each; below them what they are compared with."""
+    scores = found.scores
     lines = [
-        ("accuracy", percent(scores.accuracy, accuracy_interval)),
-        ("macro-F1", percent(scores.macro_f1, macro_f1_interval)),
+        ("accuracy", percent(scores.accuracy, found.accuracy_interval)),
+        ("macro-F1", percent(scores.macro_f1, found.macro_f1_interval)),
         ("weighted F1", percent(scores.weighted_f1)),
         ("log loss", f"{scores.log_loss:.3f}"),
+        ("calibration", f"error {percent(found.calibration.error)} (exact probabilities would show "
+         f"{percent(found.calibration.by_chance)})"),
         ("rows", f"{scores.rows:,}"),
-    ]
-    text = _named_lines(lines, width)
+        *_overlap_lines(found.overlap),
+        *_threshold_lines(found.threshold),
+    ]  # fmt: skip
+    parts = [lines, _against_lines(found.against, width), _baseline_lines(found)]
+    return "\n\n".join(_named_lines(part, width) for part in parts if part)
+
+
+def _overlap_lines(overlap: Overlap | None) -> list[tuple[str, str]]:
+    if overlap is None or not overlap.rows:
+        return []
+    seen = f"{overlap.rows:,} of the texts stand in the training rows too"
+    if overlap.unseen_accuracy is None:
+        return [("seen", f"{seen}: none is new")]
+    figure = percent(overlap.unseen_accuracy, overlap.unseen_interval)
+    return [("seen", f"{seen}; accuracy on the others {figure}")]
+
+
+def _threshold_lines(threshold: Threshold | None) -> list[tuple[str, str]]:
+    if threshold is None:
+        return []
+    return [
+        ("threshold", f"{threshold.value:.2f} for '{fit(threshold.label, 20)}' is best here; "
+         f"chosen on half the rows it gives the others macro-F1 {percent(threshold.macro_f1)}, "
+         f"0.5 gives {percent(threshold.usual)}")
+    ]  # fmt: skip
+
+
+def _against_lines(against: Comparison | None, width: int) -> list[tuple[str, str]]:
+    if against is None:
+        return []
+    low, high = (100 * end for end in against.interval)
+    return [
+        ("against", fit(against.other, max(width, MINIMUM_WIDTH) - 13)),
+        ("accuracy", percent(against.accuracy)),
+        ("difference", f"{100 * against.difference:+.1f} points (95 % interval {low:+.1f} to "
+         f"{high:+.1f}); {against.only_ours:,} rows only this one has right, "
+         f"{against.only_theirs:,} only the other; McNemar p = {against.p_value:.2g}"),
+    ]  # fmt: skip
+
+
+def _baseline_lines(found: Evaluation) -> list[tuple[str, str]]:
+    baseline = found.baseline
     if baseline is None:
-        return text
-    ahead = 100 * (scores.accuracy - baseline.accuracy)
-    lines = [
+        return []
+    ahead = 100 * (found.scores.accuracy - baseline.accuracy)
+    return [
         ("baseline", f"{baseline.description}, {baseline.seconds:.1f} s"),
         ("accuracy", percent(baseline.accuracy, baseline.interval)),
         ("macro-F1", percent(baseline.macro_f1)),
         ("difference", f"{ahead:+.1f} points of accuracy over the baseline"),
     ]
-    return f"{text}\n\n{_named_lines(lines, width)}"
 
 
 def per_class_table(scores: Scores, *, width: int = 80) -> str:
@@ -133,8 +173,9 @@ def _confusion_list(scores: Scores, width: int) -> str:
 def _named_lines(lines: Sequence[tuple[str, str]], width: int) -> str:
     width = max(width, MINIMUM_WIDTH)
     return "\n".join(
-        textwrap.fill(f"{name:<13}{value}", width, subsequent_indent=" " * 13)
+        line
         for name, value in lines
+        for line in wrapped(value, width, first=f"{name:<13}", indent=" " * 13)
     )
 
 

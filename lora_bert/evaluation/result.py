@@ -7,9 +7,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lora_bert.evaluation.baseline import Baseline
+from lora_bert.evaluation.calibration import Calibration, calibration
+from lora_bert.evaluation.comparison import Comparison
 from lora_bert.evaluation.intervals import Interval, bootstrap_confusion
 from lora_bert.evaluation.metrics import Floats, Indices, Scores, score
+from lora_bert.evaluation.overlap import Overlap
 from lora_bert.evaluation.report import confusion_table, per_class_table, summary_lines
+from lora_bert.evaluation.threshold import Threshold, best_threshold
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,12 +24,21 @@ class Evaluation:
         scores: The figures.
         accuracy_interval: 95 % bootstrap interval of the accuracy.
         macro_f1_interval: 95 % bootstrap interval of the macro-F1.
+        calibration: Whether the probabilities mean what they say.
+        threshold: Where to draw the line between two classes; None with more.
+        overlap: The rows that stand in the training rows too, scored apart; None where those are
+            not known.
+        against: The comparison with another classifier, where that was asked for.
         baseline: What TF-IDF + LinearSVC makes of the same rows, where that was asked for.
     """
 
     scores: Scores
     accuracy_interval: Interval
     macro_f1_interval: Interval
+    calibration: Calibration
+    threshold: Threshold | None = None
+    overlap: Overlap | None = None
+    against: Comparison | None = None
     baseline: Baseline | None = None
 
     def as_dict(self) -> dict[str, Any]:
@@ -39,21 +52,22 @@ class Evaluation:
             "rows": scores.rows,
             "interval": list(self.accuracy_interval),
             "macro_f1_interval": list(self.macro_f1_interval),
-            "baseline": _baseline_dict(self.baseline),
+            "calibration": {
+                **asdict(self.calibration),
+                "bins": [asdict(one) for one in self.calibration.bins],
+            },
+            "threshold": _plain(self.threshold),
+            "overlap": _plain(self.overlap),
+            "against": _plain(self.against),
+            "baseline": _plain(self.baseline),
             "labels": scores.labels,
             "per_class": [asdict(entry) for entry in scores.per_class],
             "confusion": scores.confusion.tolist(),
         }
 
     def summary(self, width: int = 80) -> str:
-        """The figures of the whole, a line each, with the baseline's below where there is one."""
-        return summary_lines(
-            self.scores,
-            self.accuracy_interval,
-            self.macro_f1_interval,
-            self.baseline,
-            width=width,
-        )
+        """The figures of the whole, a line each, and what they are compared with below."""
+        return summary_lines(self, width=width)
 
     def text(self, width: int = 80) -> str:
         """Summary, per-class table and confusions for a terminal of ``width`` columns."""
@@ -71,6 +85,8 @@ def judge(
     probabilities: Floats,
     true: Indices,
     *,
+    overlap: Overlap | None = None,
+    against: Comparison | None = None,
     baseline: Baseline | None = None,
     seed: int = 0,
 ) -> Evaluation:
@@ -80,6 +96,8 @@ def judge(
         labels: Class names, in the order of the columns of ``probabilities``.
         probabilities: [rows, classes], each row summing to 1.
         true: [rows], the index of each row's true class.
+        overlap: From :func:`~lora_bert.evaluation.overlap.overlap`, shown beside.
+        against: From :func:`~lora_bert.evaluation.comparison.compare`, shown beside.
         baseline: From :func:`~lora_bert.evaluation.baseline.tfidf_baseline`, shown beside.
         seed: Of the bootstrap's draws.
 
@@ -92,9 +110,19 @@ def judge(
         scores=scores,
         accuracy_interval=bootstrap_confusion(scores.confusion, "accuracy", seed=seed),
         macro_f1_interval=bootstrap_confusion(scores.confusion, "macro_f1", seed=seed),
+        calibration=calibration(probabilities, true, seed=seed),
+        threshold=best_threshold(labels, probabilities, true, seed=seed),
+        overlap=overlap,
+        against=against,
         baseline=baseline,
     )
 
 
-def _baseline_dict(baseline: Baseline | None) -> dict[str, Any] | None:
-    return None if baseline is None else asdict(baseline) | {"interval": list(baseline.interval)}
+def _plain(part: Any) -> dict[str, Any] | None:
+    """A dataclass as JSON values, intervals as lists."""
+    if part is None:
+        return None
+    return {
+        key: list(value) if isinstance(value, Interval) else value
+        for key, value in vars(part).items()
+    }

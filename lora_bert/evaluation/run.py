@@ -4,30 +4,29 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
-from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lora_bert.adapters.manifest import Manifest
-from lora_bert.adapters.saving import RUN
-from lora_bert.config import EvaluateConfig, TrainConfig, parse_label_names, parse_names
+from lora_bert.config import EvaluateConfig, parse_names
 from lora_bert.data import named
-from lora_bert.data.asked import data_options, read_options
 from lora_bert.data.examples import Examples
-from lora_bert.data.sources import DataOptions, Splits, load_rows, load_splits
-from lora_bert.errors import ConfigError, NotFoundError
+from lora_bert.data.wording import listed
+from lora_bert.errors import ConfigError
 from lora_bert.evaluation.baseline import Baseline, tfidf_baseline
-from lora_bert.evaluation.metrics import Floats
+from lora_bert.evaluation.comparison import Comparison, compare
+from lora_bert.evaluation.judged import Judged
+from lora_bert.evaluation.metrics import Indices
+from lora_bert.evaluation.overlap import overlap
+from lora_bert.evaluation.page import write_report
 from lora_bert.evaluation.plots import confusion_png
 from lora_bert.evaluation.result import Evaluation, judge
-from lora_bert.evaluation.wrong_rows import write_wrong_rows
-from lora_bert.files import atomic_directory, claim_output, spare_inputs
+from lora_bert.evaluation.row_tables import SuspectRow, WrongRow, write_rows
+from lora_bert.evaluation.rows import EvaluationRows
+from lora_bert.files import atomic_directory, claim_file, claim_output, spare_inputs
 from lora_bert.inference.predictor import Predictor, load
-from lora_bert.options import build, read_yaml
+from lora_bert.options import build
 from lora_bert.tasks.classification import LabelCodec
 
 log = logging.getLogger(__name__)
@@ -55,12 +54,53 @@ def evaluate(path: str | Path, data: str | Path | None = None, **options: Any) -
 
 def run(config: EvaluateConfig) -> Evaluation:
     """As :func:`evaluate`, of a checked configuration."""
+    _claim(config)
+    predictor = _load(config, config.path)
+    other = _load(config, config.against) if config.against else None
+    _spare(config, predictor, other)
+    source = EvaluationRows(config, predictor.manifest)
+    rows = source.to_score()
+    codec = LabelCodec(predictor.labels)
+    true = np.asarray(codec.encode(rows.labels, rows.lines, rows.source))
+    probabilities = predictor.probabilities(rows.texts)
+    answers = probabilities.argmax(axis=1)
+    training_texts = source.trained_on()
+    found = judge(
+        codec.labels,
+        probabilities,
+        true,
+        overlap=overlap(rows.texts, training_texts, answers, true) if training_texts else None,
+        against=_compare(config, predictor, other, rows, answers, true) if other else None,
+        baseline=_baseline(source, rows) if config.baseline else None,
+    )
+    judged = Judged(found, rows, probabilities, true)
+    if config.output:
+        _write(Path(config.output), judged, config.overwrite)
+    if config.report:
+        title = f"{config.path} on {Path(rows.source).name}"
+        write_report(Path(config.report), judged, title=title)
+    return found
+
+
+def _claim(config: EvaluateConfig) -> None:
+    """Find out before any work that the results can be written."""
     if config.output:
         claim_output(Path(config.output), overwrite=config.overwrite)
-    if config.train and not config.baseline:
-        raise ConfigError("--train names the rows for --baseline, which is not asked for.")
-    predictor = load(
-        config.path,
+    if config.report:
+        claim_file(Path(config.report), overwrite=config.overwrite)
+
+
+def _spare(config: EvaluateConfig, *predictors: Predictor | None) -> None:
+    places = [place for one in predictors if one for place in one.places]
+    files = [name for name in (config.data, config.train) if name not in named.NAMED]
+    inputs = (config.path, config.against, *places, *files)
+    for target in filter(None, (config.output, config.report)):
+        spare_inputs(Path(target), inputs)
+
+
+def _load(config: EvaluateConfig, path: str) -> Predictor:
+    return load(
+        path,
         backbone=config.backbone,
         labels=parse_names(config.labels),
         device=config.device,
@@ -68,133 +108,36 @@ def run(config: EvaluateConfig) -> Evaluation:
         batch_size=config.batch_size,
         engine=config.engine,
     )
-    if config.output:
-        files = [name for name in (config.data, config.train) if name not in named.NAMED]
-        spare_inputs(Path(config.output), (config.path, *predictor.places, *files))
-    source = _Rows(config, predictor.manifest)
-    rows = source.to_score()
-    codec = LabelCodec(predictor.labels)
-    true = np.asarray(codec.encode(rows.labels, rows.lines, rows.source))
-    probabilities = predictor.probabilities(rows.texts)
-    baseline = _baseline(source, rows) if config.baseline else None
-    found = judge(codec.labels, probabilities, true, baseline=baseline)
-    if config.output:
-        _write(Path(config.output), found, rows, probabilities, predictor, config.overwrite)
-    return found
 
 
-class _Rows:
-    """The rows an evaluation works with: those told, or those of the adapter's own training."""
-
-    def __init__(self, config: EvaluateConfig, manifest: Manifest) -> None:
-        self.config, self.manifest = config, manifest
-
-    def to_score(self) -> Examples:
-        """The rows to score."""
-        config = self.config
-        part = None if config.part == "auto" else config.part
-        if config.data is None:
-            return self.own(part or ("test" if "test" in self.manifest.metrics else "validation"))
-        rows, _, digest = load_rows(config.data, options=self.options, part=part)
-        if part is None and digest == self.manifest.data.get("sha256"):
-            log.warning(
-                "The adapter was trained on rows of '%s': this score is too good. For rows it has "
-                "not seen, leave --data out or use --part.",
-                config.data,
-            )
-        return rows
-
-    def to_train(self) -> Examples:
-        """The baseline's training rows."""
-        if self.config.train:
-            return load_rows(self.config.train, options=self.options)[0]
-        return self.own("train")
-
-    def own(self, part: str) -> Examples:
-        """One part of the rows the adapter's own training used."""
-        rows: Examples | None = getattr(self.own_splits, part)
-        if rows is None:
-            raise ConfigError(f"--part {part}: the adapter's training had no such rows.")
-        if part != "train" and self.own_splits.sha256 != self.manifest.data.get("sha256"):
-            log.warning(
-                "'%s' has changed since the adapter was trained on it: rows it was trained on may "
-                "be among the %s rows now.",
-                self.own_splits.name,
-                part,
-            )
-        log.info("Using the %s rows of '%s'.", part, self.own_splits.name)
-        return rows
-
-    @cached_property
-    def options(self) -> DataOptions:
-        """Reading as told; renaming labels and splitting as the adapter's training did."""
-        config = self.config
-        base = data_options(self.training) if self.training else DataOptions()
-        return replace(
-            base,
-            text_column=config.text_column,
-            label_column=config.label_column,
-            known_text=self.manifest.column("text"),
-            known_label=self.manifest.column("label"),
-            label_names={**self.manifest.label_names, **parse_label_names(config.label_names)},
-            read=read_options(config),
-            limit=None if config.part == "auto" else base.limit,
+def _compare(
+    config: EvaluateConfig,
+    predictor: Predictor,
+    other: Predictor,
+    rows: Examples,
+    answers: Indices,
+    true: Indices,
+) -> Comparison:
+    if set(other.labels) != set(predictor.labels):
+        raise ConfigError(
+            f"--against '{config.against}' knows other labels than '{config.path}': "
+            f"{listed(sorted(set(other.labels) ^ set(predictor.labels)))}.",
         )
-
-    @cached_property
-    def training(self) -> TrainConfig | None:
-        """How the adapter was trained, from its ``run.yaml``; None without one."""
-        path = Path(self.config.path) / RUN
-        return build(TrainConfig, read_yaml(path, TrainConfig)) if path.is_file() else None
-
-    @cached_property
-    def own_splits(self) -> Splits:
-        """The rows of the adapter's own training, split as they were then."""
-        own = self.training
-        if own is None:
-            raise ConfigError(
-                f"'{self.config.path}' does not say what rows it was trained on.",
-                hint="Name the rows to score with --data, and for --baseline those to train on "
-                "with --train.",
-            )
-        try:
-            return load_splits(
-                own.data, train=own.train, validation=own.validation, test=own.test,
-                options=data_options(own),
-            )  # fmt: skip
-        except NotFoundError as error:
-            raise NotFoundError(
-                f"The rows the adapter was trained on are not here: {error}",
-                hint="Run this in the directory it was trained in, or name the rows with --data "
-                "(and for --baseline with --train).",
-            ) from error
+    place = np.array([predictor.labels.index(label) for label in other.labels])
+    theirs = place[other.probabilities(rows.texts).argmax(axis=1)]
+    return compare(str(config.against), answers, theirs, true)
 
 
-def _baseline(rows: _Rows, scored: Examples) -> Baseline:
-    train = rows.to_train()
+def _baseline(source: EvaluationRows, scored: Examples) -> Baseline:
+    train = source.to_train()
     log.info("Training TF-IDF + linear SVM on %s rows.", f"{len(train):,}")
     return tfidf_baseline(train.texts, train.labels, scored.texts, scored.labels)
 
 
-def _write(
-    output: Path,
-    found: Evaluation,
-    rows: Examples,
-    probabilities: Floats,
-    predictor: Predictor,
-    overwrite: bool,
-) -> None:
-    best = probabilities.argmax(axis=1)
-    predicted: Sequence[str] = [predictor.labels[index] for index in best]
+def _write(output: Path, judged: Judged, overwrite: bool) -> None:
     with atomic_directory(output, overwrite=overwrite) as work:
-        text = json.dumps(found.as_dict(), ensure_ascii=False, indent=2) + "\n"
+        text = json.dumps(judged.evaluation.as_dict(), ensure_ascii=False, indent=2) + "\n"
         (work / "evaluation.json").write_text(text, encoding="utf-8")
-        confusion_png(found.scores, work / "confusion.png")
-        write_wrong_rows(
-            work / "wrong.csv",
-            texts=rows.texts,
-            lines=rows.lines,
-            true_labels=rows.labels,
-            predicted_labels=predicted,
-            confidence=probabilities.max(axis=1),
-        )
+        confusion_png(judged.evaluation.scores, work / "confusion.png")
+        write_rows(work / "wrong.csv", WrongRow._fields, judged.wrong)
+        write_rows(work / "suspects.csv", SuspectRow._fields, judged.suspects)

@@ -13,7 +13,7 @@ from lora_bert.data.columns import find_columns
 from lora_bert.data.rows import DEFAULT_READ, ReadOptions
 from lora_bert.data.tables import Table, iter_tables
 from lora_bert.errors import ConfigError, OutputError
-from lora_bert.files import atomic_file
+from lora_bert.files import atomic_file, claim_file
 from lora_bert.inference.predictor import TEXTS_AT_ONCE, Predictor
 from lora_bert.inference.sinks import Columns, Sink, open_sink
 
@@ -84,14 +84,9 @@ def check_target(source: Path, target: Path, *, overwrite: bool) -> None:
             f"--output '{target}': results are written as {', '.join(SUFFIXES)}.",
             hint="The name's ending decides.",
         )
-    if target.is_dir():
-        raise OutputError(f"Output '{target}' is a directory; a file is needed.")
     if target.exists() and source.exists() and target.samefile(source):
         raise OutputError(f"Output '{target}' is the input.", hint="Name another file.")
-    if target.exists() and not overwrite:
-        raise OutputError(
-            f"Output '{target}' exists.", hint="Choose another name, or use --overwrite."
-        )
+    claim_file(target, overwrite=overwrite)
 
 
 def _pieces(

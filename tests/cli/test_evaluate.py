@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 import lora_bert
-from tests.cli.conftest import Cli
+from tests.cli.conftest import Cli, Mistake
 from tests.cli.outcome import contents
 
+USAGE, OUTPUT = 2, 73
 KEYS = {"accuracy", "macro_f1", "log_loss", "rows", "interval"}
 
 
@@ -88,12 +89,55 @@ def test_baseline_stands_beside(
 def test_output_holds_tables_and_wrong_rows(cli: Cli, adapter: Path, reviews: Path) -> None:
     outcome = cli("evaluate", adapter, "--data", reviews, "--output", "report")
     assert outcome.stdout.endswith("\ntables in report\n")
-    assert set(contents(Path("report"))) == {"evaluation.json", "confusion.png", "wrong.csv"}
+    names = {"evaluation.json", "confusion.png", "wrong.csv", "suspects.csv"}
+    assert set(contents(Path("report"))) == names
     saved = json.loads(Path("report/evaluation.json").read_text())
     with Path("report/wrong.csv").open(encoding="utf-8-sig", newline="") as stream:
         wrong = list(csv.DictReader(stream))
     assert len(wrong) == saved["rows"] - round(saved["accuracy"] * saved["rows"])
     assert Path("report/confusion.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_texts_seen_in_training_are_said(
+    cli: Cli, adapter: Path, reviews: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(reviews.parent)
+    seen = cli("evaluate", adapter, "--data", reviews, "--json").document["overlap"]
+    assert (seen["rows"], seen["unseen_rows"]) == (48, 12)
+    assert (
+        "48 of the texts stand in the training rows too"
+        in cli("evaluate", adapter, "--data", reviews).stdout
+    )
+    assert cli("evaluate", adapter, "--json").document["overlap"]["rows"] == 0
+
+
+def test_against_another(cli: Cli, adapter: Path, merged: Path, reviews: Path) -> None:
+    words = ("evaluate", adapter, "--data", reviews, "--against", merged)
+    found = cli(*words, "--json").document["against"]
+    assert (found["difference"], found["p_value"]) == (0, 1)
+    text = cli(*words).stdout
+    assert "against" in text
+    assert "McNemar p = 1" in text
+
+
+def test_against_one_with_other_labels(
+    mistake: Mistake, cli: Cli, adapter: Path, reviews: Path
+) -> None:
+    Path("other.csv").write_text(reviews.read_text(encoding="utf-8").replace("positive", "great"))
+    cli("train", "--data", "other.csv", "--backbone", "tiny-bert", "--epochs", 1, "--output", "o")
+    says = ["--against 'o' knows other labels", "'great'", "'positive'"]
+    mistake(USAGE, "evaluate", adapter, "--data", reviews, "--against", "o", says=says)
+
+
+def test_report_is_one_html_file(cli: Cli, mistake: Mistake, adapter: Path, reviews: Path) -> None:
+    words = ("evaluate", adapter, "--data", reviews, "--report", "r.html")
+    assert cli(*words).stdout.endswith("\nreport in r.html\n")
+    page = Path("r.html").read_text(encoding="utf-8")
+    assert "reviews.csv" in page
+    mistake(OUTPUT, *words, says=["'r.html' exists", "--overwrite"])
+    assert cli(*words, "--overwrite").code == 0
+    mistake(OUTPUT, "evaluate", adapter, "--data", reviews, "--report", reviews, "--overwrite",
+            says=["which is read here"])  # fmt: skip
 
 
 def test_labels_are_renamed_as_told(cli: Cli, adapter: Path, here: Path) -> None:

@@ -1,0 +1,95 @@
+"""Whether probabilities mean what they say: of the rows answered with 0.8, are 80 % right?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lora_bert.evaluation.metrics import Floats, Indices
+
+BINS = 15
+_DRAWS = 200
+
+
+@dataclass(frozen=True)
+class Bin:
+    """The rows whose answer has a probability in ``low``..``high``.
+
+    Attributes:
+        rows: How many; 0 leaves the two means at 0.
+        confidence: Mean probability of their answers, 0…1.
+        accuracy: Share of them answered right, 0…1.
+    """
+
+    low: float
+    high: float
+    rows: int
+    confidence: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How far probabilities and shares of right answers lie apart.
+
+    Attributes:
+        error: Expected calibration error: the mean distance between the two over bins of equal
+            width, weighted by their rows; 0…1.
+        by_chance: What a classifier whose probabilities are exact would show on as many rows: the
+            error of so few rows is never 0.
+        bins: From the lowest probability up.
+    """
+
+    error: float
+    by_chance: float
+    bins: tuple[Bin, ...]
+
+
+def calibration(probabilities: Floats, true: Indices, *, seed: int = 0) -> Calibration:
+    """The calibration of the answers, the likeliest class of each row.
+
+    Args:
+        probabilities: [rows, classes], each row summing to 1; at least one row.
+        true: [rows], the index of each row's true class.
+        seed: Of the draws for ``by_chance``.
+
+    References:
+        M. P. Naeini, G. Cooper, M. Hauskrecht (2015). Obtaining well calibrated probabilities using
+        Bayesian binning. AAAI 2015.
+        C. Guo, G. Pleiss, Y. Sun, K. Weinberger (2017). On calibration of modern neural networks.
+        ICML 2017.
+    """
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    right = probabilities.argmax(axis=1) == true
+    place = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
+    rows = np.bincount(place, minlength=BINS)
+    confident = np.bincount(place, confidence, minlength=BINS)
+    correct = np.bincount(place, right, minlength=BINS)
+    some = np.maximum(rows, 1)
+    found = zip(rows.tolist(), (confident / some).tolist(), (correct / some).tolist(), strict=True)
+    return Calibration(
+        error=_error(confident, correct, len(true)),
+        by_chance=_by_chance(confidence, place, confident, seed),
+        bins=tuple(Bin(at / BINS, (at + 1) / BINS, *figures) for at, figures in enumerate(found)),
+    )
+
+
+def _error(confident: NDArray[Any], correct: NDArray[Any], rows: int) -> float:
+    return float(np.abs(confident - correct).sum() / rows)
+
+
+def _by_chance(confidence: Floats, place: Indices, confident: NDArray[Any], seed: int) -> float:
+    """The mean error where each answer is right with exactly the probability it has."""
+    rng = np.random.default_rng(seed)
+    errors = [
+        _error(
+            confident,
+            np.bincount(place, rng.random(len(confidence)) < confidence, minlength=BINS),
+            len(confidence),
+        )
+        for _ in range(_DRAWS)
+    ]
+    return float(np.mean(errors))

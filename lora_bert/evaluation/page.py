@@ -1,0 +1,172 @@
+"""The judgement as one HTML file that needs nothing else: no network, no script, no font."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lora_bert._version import __version__
+from lora_bert.evaluation.display import printable
+from lora_bert.evaluation.intervals import Interval
+from lora_bert.evaluation.judged import Judged
+from lora_bert.evaluation.metrics import Scores
+from lora_bert.evaluation.report import percent
+from lora_bert.evaluation.result import Evaluation
+from lora_bert.files import atomic_file
+
+_SHOWN_ROWS = 25
+_MATRIX_CLASSES = 20
+_SHOWN_CLASSES = 100
+_LISTED_CONFUSIONS = 30
+_SHOWN_CHARACTERS = 400
+_ENOUGH_ROWS = 20
+"""Fewer rows seen in training say nothing about how much they flatter."""
+
+
+def write_report(path: Path, judged: Judged, *, title: str) -> None:
+    """Write the report.
+
+    Args:
+        path: The HTML file; replaced if it exists.
+        judged: What was found.
+        title: The heading.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    page = report_page(judged, title=title)
+    with atomic_file(path) as work:
+        # Half a surrogate pair, out of broken JSON, has no place in UTF-8.
+        work.write_text(page, encoding="utf-8", errors="backslashreplace")
+
+
+def report_page(judged: Judged, *, title: str) -> str:
+    """The report as HTML; texts and labels are escaped."""
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"percent": percent, "shown": shown, "points": _points}
+    source = (files("lora_bert.evaluation") / "page.html").read_text(encoding="utf-8")
+    found = judged.evaluation
+    bars = _bars(found)
+    return environment.from_string(source).render(
+        title=title,
+        made=f"lora-bert {__version__}, {date.today().isoformat()}",
+        found=found,
+        scores=found.scores,
+        bars=bars,
+        scale=bars[0].scale,
+        classes=_classes(found.scores),
+        left_out=max(0, len(found.scores.per_class) - _SHOWN_CLASSES),
+        matrix=_matrix(found.scores),
+        confusions=_confusions(found.scores),
+        bins=found.calibration.bins,
+        fullest=max(bin.rows for bin in found.calibration.bins),
+        wrong=judged.wrong[:_SHOWN_ROWS],
+        wrong_count=len(judged.wrong),
+        suspects=judged.suspects[:_SHOWN_ROWS],
+        suspect_count=len(judged.suspects),
+        file=shown(Path(judged.rows.source).name),
+    )
+
+
+def shown(text: str) -> str:
+    """A text as the page shows it: no control characters, cut where it is long."""
+    cut = text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
+    return printable(cut.replace("\n", " ⏎ "))
+
+
+@dataclass(frozen=True)
+class _Bar:
+    """One line of the accuracies' picture.
+
+    Attributes:
+        name: Of what.
+        value: The accuracy, 0…1.
+        interval: Its interval, or None.
+        scale: The accuracy at the picture's left end; the right one is 1.
+    """
+
+    name: str
+    value: float
+    interval: Interval | None
+    scale: float = 0.0
+
+    @property
+    def at(self) -> str:
+        """Where the value is, in percent of the width."""
+        return self._place(self.value)
+
+    @property
+    def low(self) -> str:
+        """How far from the left the interval begins, in percent of the width."""
+        return self._place(self.interval.low) if self.interval else ""
+
+    @property
+    def high(self) -> str:
+        """How far from the right it ends."""
+        return f"{100 - float(self._place(self.interval.high)):.1f}" if self.interval else ""
+
+    def _place(self, value: float) -> str:
+        return f"{100 * (value - self.scale) / (1 - self.scale):.1f}"
+
+
+def _bars(found: Evaluation) -> list[_Bar]:
+    bars = [_Bar("all rows", found.scores.accuracy, found.accuracy_interval)]
+    if (overlap := found.overlap) and overlap.rows:
+        if overlap.accuracy is not None and overlap.rows >= _ENOUGH_ROWS:
+            bars.append(_Bar("texts seen in training", overlap.accuracy, None))
+        if overlap.unseen_accuracy is not None:
+            bars.append(_Bar("new texts", overlap.unseen_accuracy, overlap.unseen_interval))
+    if found.against:
+        bars.append(_Bar(found.against.other, found.against.accuracy, None))
+    if found.baseline:
+        bars.append(_Bar("TF-IDF + linear SVM", found.baseline.accuracy, found.baseline.interval))
+    lowest = min(bar.interval.low if bar.interval else bar.value for bar in bars)
+    scale = max(0.0, math.floor(lowest * 20 - 1) / 20)
+    return [replace(bar, scale=scale) for bar in bars]
+
+
+def _classes(scores: Scores) -> Sequence[Any]:
+    """Every class, or where there are very many those with the lowest F1."""
+    if len(scores.per_class) <= _SHOWN_CLASSES:
+        return scores.per_class
+    return sorted(scores.per_class, key=lambda entry: entry.f1)[:_SHOWN_CLASSES]
+
+
+def _matrix(scores: Scores) -> list[tuple[str, list[tuple[int, float]]]]:
+    """A line a true class: counts and their share of the class; empty with many classes."""
+    if len(scores.per_class) > _MATRIX_CLASSES:
+        return []
+    lines = []
+    for label, counts in zip(scores.labels, scores.confusion.tolist(), strict=True):
+        rows = max(1, sum(counts))
+        lines.append((label, [(count, count / rows) for count in counts]))
+    return lines
+
+
+def _confusions(scores: Scores) -> list[tuple[str, str, int]]:
+    """The most frequent confusions: true class, predicted class, rows."""
+    wrong = scores.confusion.copy()
+    np.fill_diagonal(wrong, 0)
+    order = np.argsort(-wrong, axis=None, kind="stable")[:_LISTED_CONFUSIONS]
+    pairs = [divmod(int(at), len(wrong)) for at in order]
+    return [
+        (scores.labels[true], scores.labels[predicted], int(wrong[true, predicted]))
+        for true, predicted in pairs
+        if wrong[true, predicted]
+    ]
+
+
+def _points(share: float) -> str:
+    """A difference of shares in points of a percent, signed."""
+    return f"{100 * share:+.1f}"

@@ -1,0 +1,56 @@
+"""Single rows written out for a person to read: mistakes, doubtful labels."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from lora_bert.files import atomic_file
+
+
+class WrongRow(NamedTuple):
+    """A row whose label was not predicted; ``score`` is the probability of the prediction."""
+
+    line: int
+    text: str
+    label: str
+    prediction: str
+    score: float
+
+
+class SuspectRow(NamedTuple):
+    """A row whose label is doubted; the last two are the probabilities of the two labels."""
+
+    line: int
+    text: str
+    label: str
+    suggestion: str
+    label_score: float
+    suggestion_score: float
+
+
+def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write rows as UTF-8 csv in the order they come, texts unchanged; replaces a file.
+
+    Args:
+        path: The csv file.
+        columns: Names of the columns.
+        rows: Their values; fractions are rounded to four decimals.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    # JSON can hold half a surrogate pair, UTF-8 cannot: it is written as an escape.
+    with (
+        atomic_file(path) as work,
+        work.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream,
+    ):
+        # Texts are always quoted: a lone carriage return left bare ends the row for readers.
+        writer = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+        writer.writerow(columns)
+        writer.writerows(
+            [round(value, 4) if isinstance(value, float) else value for value in row]
+            for row in rows
+        )

@@ -1,0 +1,122 @@
+"""Which rows an evaluation scores, and which ones the classifier was trained on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+from lora_bert.adapters.manifest import Manifest
+from lora_bert.adapters.saving import RUN
+from lora_bert.config import EvaluateConfig, TrainConfig, parse_label_names
+from lora_bert.data.asked import data_options, read_options
+from lora_bert.data.examples import Examples
+from lora_bert.data.sources import DataOptions, Splits, load_rows, load_splits
+from lora_bert.errors import ConfigError, DataError, NotFoundError
+from lora_bert.options import build, read_yaml
+
+log = logging.getLogger(__name__)
+
+
+class EvaluationRows:
+    """The rows an evaluation works with: those told, or those of the adapter's own training.
+
+    Args:
+        config: What was asked for.
+        manifest: What the adapter says of itself.
+    """
+
+    def __init__(self, config: EvaluateConfig, manifest: Manifest) -> None:
+        self.config, self.manifest = config, manifest
+
+    def to_score(self) -> Examples:
+        """The rows to score."""
+        config = self.config
+        part = None if config.part == "auto" else config.part
+        if config.data is None:
+            return self.own(part or ("test" if "test" in self.manifest.metrics else "validation"))
+        rows, _, digest = load_rows(config.data, options=self.options, part=part)
+        if part is None and digest == self.manifest.data.get("sha256"):
+            log.warning(
+                "The adapter was trained on rows of '%s': this score is too good. For rows it has "
+                "not seen, leave --data out or use --part.",
+                config.data,
+            )
+        return rows
+
+    def to_train(self) -> Examples:
+        """The training rows: those named with --train, or the adapter's own."""
+        if self.config.train:
+            return load_rows(self.config.train, options=self.options)[0]
+        return self.own("train")
+
+    def trained_on(self) -> Sequence[str] | None:
+        """The texts of the training rows; None where they are not here any more."""
+        try:
+            return self.to_train().texts
+        except (ConfigError, DataError, NotFoundError) as error:
+            if self.config.train:
+                raise
+            log.info("Whether rows were seen in training is not known: %s", error)
+            return None
+
+    def own(self, part: str) -> Examples:
+        """One part of the rows the adapter's own training used."""
+        rows: Examples | None = getattr(self.own_splits, part)
+        if rows is None:
+            raise ConfigError(f"--part {part}: the adapter's training had no such rows.")
+        if part != "train" and self.own_splits.sha256 != self.manifest.data.get("sha256"):
+            log.warning(
+                "'%s' has changed since the adapter was trained on it: rows it was trained on may "
+                "be among the %s rows now.",
+                self.own_splits.name,
+                part,
+            )
+        log.info("Using the %s rows of '%s'.", part, self.own_splits.name)
+        return rows
+
+    @cached_property
+    def options(self) -> DataOptions:
+        """Reading as told; renaming labels and splitting as the adapter's training did."""
+        config = self.config
+        base = data_options(self.training) if self.training else DataOptions()
+        return replace(
+            base,
+            text_column=config.text_column,
+            label_column=config.label_column,
+            known_text=self.manifest.column("text"),
+            known_label=self.manifest.column("label"),
+            label_names={**self.manifest.label_names, **parse_label_names(config.label_names)},
+            read=read_options(config),
+            limit=None if config.part == "auto" else base.limit,
+        )
+
+    @cached_property
+    def training(self) -> TrainConfig | None:
+        """How the adapter was trained, from its ``run.yaml``; None without one."""
+        path = Path(self.config.path) / RUN
+        return build(TrainConfig, read_yaml(path, TrainConfig)) if path.is_file() else None
+
+    @cached_property
+    def own_splits(self) -> Splits:
+        """The rows of the adapter's own training, split as they were then."""
+        own = self.training
+        if own is None:
+            raise ConfigError(
+                f"'{self.config.path}' does not say what rows it was trained on.",
+                hint="Name the rows to score with --data, and for --baseline those to train on "
+                "with --train.",
+            )
+        try:
+            return load_splits(
+                own.data, train=own.train, validation=own.validation, test=own.test,
+                options=data_options(own),
+            )  # fmt: skip
+        except NotFoundError as error:
+            raise NotFoundError(
+                f"The rows the adapter was trained on are not here: {error}",
+                hint="Run this in the directory it was trained in, or name the rows with --data "
+                "(and for --baseline with --train).",
+            ) from error

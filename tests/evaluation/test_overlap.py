@@ -1,0 +1,26 @@
+"""Rows that were seen in training."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lora_bert.evaluation.overlap import overlap
+
+
+def test_seen_rows_are_scored_apart():
+    texts = ["Good  food", "bad", "new", "newer"]
+    true, predicted = np.array([1, 0, 1, 1]), np.array([1, 0, 0, 1])
+    found = overlap(texts, ["good food\n", "BAD", "never asked"], predicted, true)
+    assert (found.rows, found.accuracy) == (2, 1.0)
+    assert (found.unseen_rows, found.unseen_accuracy) == (2, 0.5)
+    assert found.unseen_interval == pytest.approx((0, 1))
+
+
+def test_all_or_nothing():
+    one = np.array([0])
+    found = overlap(["a"], ["a"], one, one)
+    assert (found.rows, found.unseen_rows, found.unseen_accuracy) == (1, 0, None)
+    assert found.unseen_interval is None
+    found = overlap(["a"], ["b"], one, one)
+    assert (found.rows, found.accuracy, found.unseen_accuracy) == (0, None, 1.0)
