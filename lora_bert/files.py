@@ -43,9 +43,9 @@ def claim_output(path: Path, *, overwrite: bool = False) -> None:
         OutputError: ``path`` is a file, a non-empty directory (unless ``overwrite``), a directory
             that cannot be replaced, or a place where nothing can be created.
     """
-    if path.is_file():
-        raise OutputError(f"Output '{path}' is a file; a directory is needed.")
     with _sentences(path):
+        if path.is_file():
+            raise OutputError(f"Output '{path}' is a file; a directory is needed.")
         final, here = path.resolve(), Path.cwd()
         if final in (here, *here.parents) or final.is_mount():
             # The finished directory is renamed into its place; these cannot be moved out of it.
@@ -68,7 +68,7 @@ def claim_output(path: Path, *, overwrite: bool = False) -> None:
     with _sentences(path):
         # Directories above it are made only with it: a run that fails leaves none behind.
         place = next(parent for parent in final.parents if parent.exists())
-        with tempfile.TemporaryDirectory(dir=place, prefix=f".{final.name}."):
+        with tempfile.TemporaryDirectory(dir=place, prefix=_beside(final)):
             pass
 
 
@@ -79,13 +79,13 @@ def claim_file(path: Path, *, overwrite: bool = False) -> None:
         OutputError: ``path`` is a directory, exists (unless ``overwrite``), or is in a place where
             nothing can be created.
     """
-    if path.is_dir():
-        raise OutputError(f"Output '{path}' is a directory; a file is needed.")
-    if path.exists() and not overwrite:
-        raise OutputError(
-            f"Output '{path}' exists.", hint="Choose another name, or use --overwrite."
-        )
     with _sentences(path):
+        if path.is_dir():
+            raise OutputError(f"Output '{path}' is a directory; a file is needed.")
+        if path.exists() and not overwrite:
+            raise OutputError(
+                f"Output '{path}' exists.", hint="Choose another name, or use --overwrite."
+            )
         place = next(parent for parent in path.resolve().parents if parent.exists())
         with tempfile.TemporaryFile(dir=place):
             pass
@@ -119,7 +119,7 @@ def atomic_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     with _sentences(path):
         path = path.resolve()
         path.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        work = Path(tempfile.mkdtemp(dir=path.parent, prefix=_beside(path)))
         try:
             yield work
             _open_up(work)
@@ -138,7 +138,7 @@ def shared_directory(path: Path, is_complete: Callable[[Path], bool]) -> Iterato
     """
     with _sentences(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        work = Path(tempfile.mkdtemp(dir=path.parent, prefix=_beside(path)))
         try:
             yield work
             _open_up(work)
@@ -153,7 +153,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a path beside ``path`` whose file becomes ``path`` when the block succeeds."""
     with _sentences(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:200]}.")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=_beside(path))
         os.close(handle)
         work = Path(name)
         try:
@@ -168,6 +168,19 @@ def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented UTF-8 JSON, whole or not at all."""
     with atomic_file(path) as work:
         work.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
+def _beside(path: Path) -> str:
+    """What the name of a temporary neighbour begins with; file systems allow 255 bytes in all."""
+    return f".{os.fsencode(path.name)[:200].decode('utf-8', 'ignore')}."
+
+
+def disk_error(problem: Exception) -> OSError:
+    """What safetensors' writer met with: it tells of the disk in an error of its own.
+
+    "Error while serializing: I/O error: No space left on device (os error 28)".
+    """
+    return OSError(str(problem).rpartition("error: ")[2].partition(" (os error")[0])
 
 
 def _open_up(work: Path) -> None:
@@ -189,7 +202,7 @@ def _swap(work: Path, path: Path) -> None:
     if not path.exists():
         work.rename(path)
         return
-    old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
+    old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f"{_beside(path)}old."))
     was = old / "was"
     try:
         path.rename(was)
@@ -205,7 +218,7 @@ def _swap(work: Path, path: Path) -> None:
 
 def _settle(work: Path, path: Path, is_complete: Callable[[Path], bool]) -> None:
     """Put ``work`` at ``path`` in place of an incomplete one; losing the race for it is success."""
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.old.") as old:
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f"{_beside(path)}old.") as old:
         with suppress(FileNotFoundError):
             path.rename(Path(old) / "was")
         try:

@@ -102,12 +102,44 @@ def read_yaml(path: str | Path, kind: type) -> dict[str, Any]:
     if not isinstance(written, dict):
         raise ConfigError(f"'{path}' must hold 'key: value' lines.")
     values = {str(key).replace("-", "_"): value for key, value in written.items()}
+    _refuse_repetition(path, yaml.compose(path.read_text(encoding="utf-8"), yaml.SafeLoader))
     known = options_of(kind)
     for name in values:
         if name not in known:
             hint = did_you_mean(name, known) or f"Known: {', '.join(known)}."
             raise ConfigError(f"'{path}': unknown key '{name}'.", hint=hint)
     return values
+
+
+def read_yamls(paths: Iterable[str | Path], kind: type) -> dict[str, Any]:
+    """The keys of several ``--config`` files together.
+
+    Raises:
+        NotFoundError: As :func:`read_yaml`.
+        ConfigError: As :func:`read_yaml`, or two files contradict each other.
+    """
+    values: dict[str, Any] = {}
+    origin: dict[str, str | Path] = {}
+    for path in paths:
+        for key, value in read_yaml(path, kind).items():
+            if key in values and values[key] != value:
+                raise ConfigError(
+                    f"'{path}' says {key}: {value}, '{origin[key]}' says {key}: {values[key]}.",
+                    hint=f"Leave one of them out, or decide with {flag(key)}.",
+                )
+            values[key], origin[key] = value, path
+    return values
+
+
+def _refuse_repetition(path: Path, node: Any) -> None:
+    """YAML would take the last of two values for the same key, silently."""
+    seen: set[str] = set()
+    for key, _ in node.value if node is not None else ():
+        name = str(key.value).replace("-", "_")
+        if name in seen:
+            at = f"'{path}', line {key.start_mark.line + 1}"
+            raise ConfigError(f"{at}: '{key.value}' is said twice.")
+        seen.add(name)
 
 
 def flag(name: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lora_bert.adapters.card import card
 from lora_bert.adapters.loading import Loaded
 from lora_bert.adapters.manifest import MANIFEST, Manifest
-from lora_bert.backbones.checkpoint import read_checkpoint
+from lora_bert.backbones.checkpoint import read_checkpoint, write_safetensors
 from lora_bert.errors import AdapterError
 
 if TYPE_CHECKING:
@@ -26,9 +26,7 @@ def write_merged(directory: Path, loaded: Loaded) -> None:
     Raises:
         AdapterError: A folded weight is not finite.
     """
-    from safetensors.torch import save_file
-
-    save_file(folded(loaded), directory / "model.safetensors", metadata={"format": "pt"})
+    write_safetensors(directory / "model.safetensors", folded(loaded))
     describe_merged(directory, loaded, loaded.manifest)
     (directory / "README.md").write_text(card(loaded.manifest, "merged"), encoding="utf-8")
 
@@ -62,7 +60,7 @@ def folded(loaded: Loaded) -> dict[str, Tensor]:
             raise AdapterError(f"Folding LoRA into '{weight}' gives NaN or infinity.")
     tensors |= {name: tensor.cpu() for name, tensor in loaded.adapter.head.items()}
     # Shared storage (tied weights) cannot be saved twice.
-    return {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
+    return {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
 
 def _config(loaded: Loaded) -> Mapping[str, Any]:

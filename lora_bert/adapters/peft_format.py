@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lora_bert.backbones.checkpoint import read_safetensors
+from lora_bert.backbones.checkpoint import read_safetensors, write_safetensors
 from lora_bert.backbones.family import Family
 from lora_bert.errors import AdapterError
 
@@ -81,8 +81,6 @@ def write_peft(
     revision: str | None,
 ) -> None:
     """Write both files into ``directory``; without ``settings``, of an adapter that is a head."""
-    from safetensors.torch import save_file
-
     if settings is None:
         settings = LoraSettings(rank=1, alpha=1.0, dropout=0.0, target_modules=())
     config = {
@@ -109,8 +107,7 @@ def write_peft(
     for name, pair in adapter.factors.items():
         tensors[f"{_PREFIX}{name}{_DOWN}"] = pair.down
         tensors[f"{_PREFIX}{name}{_UP}"] = pair.up
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(plain, directory / WEIGHTS, metadata={"format": "pt"})
+    write_safetensors(directory / WEIGHTS, tensors)
 
 
 def read_peft(directory: Path) -> PeftAdapter:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import json
 import math
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lora_bert.backbones.family import Family
 from lora_bert.errors import BackboneError, LoraBertError
+from lora_bert.files import disk_error
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,6 +37,22 @@ def read_safetensors(path: Path, error: type[LoraBertError]) -> dict[str, Tensor
         return load_file(path)
     except (SafetensorError, OSError) as problem:
         raise _damaged(path, problem, error) from problem
+
+
+def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors, copied to the CPU where they are elsewhere.
+
+    Raises:
+        OSError: The disk is full, or cannot be written.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    try:
+        save_file(plain, path, metadata={"format": "pt"})
+    except SafetensorError as problem:
+        raise disk_error(problem) from problem
 
 
 def count_weights(path: Path, error: type[LoraBertError]) -> int:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lora_bert.backbones.checkpoint import canonical, read_safetensors, shards_of
+from lora_bert.backbones.checkpoint import canonical, read_safetensors, shards_of, write_safetensors
 from lora_bert.backbones.families import family_of, read_config
 from lora_bert.backbones.fingerprint import fingerprint
 from lora_bert.backbones.resolve import find_pickled
@@ -128,9 +128,7 @@ def _belongs(name: str, family: Family) -> bool:
 
 
 def _write(work: Path, source: Path, settings: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-    from safetensors.torch import save_file
-
-    save_file(tensors, work / "model.safetensors", metadata={"format": "pt"})
+    write_safetensors(work / "model.safetensors", tensors)
     # What asks for code of its own is not needed by anyone who has the family.
     plain = {key: value for key, value in settings.items() if key != "auto_map"}
     text = json.dumps(plain, ensure_ascii=False, indent=2) + "\n"

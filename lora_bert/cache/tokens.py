@@ -16,6 +16,7 @@ from lora_bert.backbones.encodings import Encodings
 from lora_bert.backbones.tokenizer import TextTokenizer
 from lora_bert.cache.entries import find_entry, new_entry, reject, total_limit
 from lora_bert.errors import OutputError
+from lora_bert.files import disk_error
 
 log = logging.getLogger(__name__)
 
@@ -96,4 +97,7 @@ def _write(key: str, made: Encodings) -> None:
         return
     facts = {"what": f"{len(made):,} texts, {len(made.ids):,} tokens"}
     with new_entry(_KIND, key, size, facts) as work:
-        save_file(arrays, work / _FILE)
+        try:
+            save_file(arrays, work / _FILE)
+        except SafetensorError as problem:
+            raise disk_error(problem) from problem

@@ -117,10 +117,10 @@ def run(args: Sequence[str] | None = None) -> int:
         # The reader of our output (head, less) has seen enough; nothing is left to say to it.
         console.silence()
         return 0
-    except PermissionError as error:
-        reason = f"Cannot open '{error.filename}': {error.strerror}."
-        return console.fail(reason, "", NotFoundError.exit_code, error)
     except OSError as error:
+        if error.filename is not None:
+            reason = f"Cannot open '{error.filename}': {error.strerror}."
+            return console.fail(reason, "", NotFoundError.exit_code, error)
         if error.errno not in _FULL:
             return console.bug(error)
         console.silence()

@@ -12,6 +12,10 @@ import click
 from lora_bert._version import __version__
 
 EXIT_BUG = 70
+# All but the line feed and the tab; those above 127 are terminal commands, too.
+_CONTROLS = {
+    code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code not in (9, 10)
+}
 
 
 class _Handler(logging.Handler):
@@ -66,11 +70,17 @@ def silence() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def visible(text: str) -> str:
+    """``text`` with control characters written as escapes, so that none reaches the terminal."""
+    return text.translate(_CONTROLS)
+
+
 def _debugging() -> bool:
     return bool(os.environ.get("LORA_BERT_DEBUG"))
 
 
 def _say(text: str, colour: str | None) -> None:
+    text = visible(text)
     styled = click.style(text, fg=colour) if colour and sys.stderr.isatty() else text
     # tqdm is there only if something that takes time was imported; then a bar may be on screen.
     if "tqdm" in sys.modules:

@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from lora_bert.cli import console
-from lora_bert.options import Option, build, flag, options_of, read_yaml
+from lora_bert.options import Option, build, flag, options_of, read_yamls
 
 _KINDS = {int: click.INT, float: click.FLOAT, str: click.STRING}
 
@@ -45,8 +45,8 @@ def command(name: str, config: type, *, examples: str) -> Callable[[Any], click.
         @functools.wraps(function)
         def called(**given: Any) -> None:
             context = click.get_current_context()
-            as_json, file = given.pop("as_json"), given.pop("config")
-            values = read_yaml(file, config) if file else {}
+            as_json, files = given.pop("as_json"), given.pop("config")
+            values = read_yamls(files, config)
             values |= {key: value for key, value in given.items() if _was_given(context, key)}
             code = function(build(config, values), as_json)
             context.exit(code or 0)
@@ -99,7 +99,10 @@ def _general() -> list[click.Parameter]:
 
     return [
         click.Option(
-            ["--config"], metavar="FILE", help="YAML with any of these options; flags win."
+            ["--config"],
+            metavar="FILE",
+            multiple=True,
+            help="YAML with any of these options; flags win.",
         ),
         click.Option(
             ["--json", "as_json"], is_flag=True, help="Print the result as one JSON document."

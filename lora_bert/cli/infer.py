@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lora_bert.cli.console import visible
 from lora_bert.cli.declare import command as declare
 from lora_bert.config import InferConfig, parse_names
 from lora_bert.errors import ConfigError
@@ -69,7 +70,8 @@ def command(config: InferConfig, as_json: bool) -> None:
     for texts in _chunks(source, 1 if asking else LINES_AT_ONCE):
         for text, answer in zip(texts, predictor.predict(texts), strict=True):
             # One line a text, whatever stands in it.
-            click.echo(f"{answer.label}\t{answer.score:.4f}\t{text.translate(_BLANKS)}")
+            line = (answer.label, f"{answer.score:.4f}", text)
+            click.echo("\t".join(visible(part.translate(_BLANKS)) for part in line))
 
 
 def _warn_of_files(texts: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from lora_bert.cli.console import visible
 from lora_bert.cli.declare import command as declare
 from lora_bert.config import InfoConfig
 from lora_bert.errors import ConfigError
@@ -31,7 +32,7 @@ def command(config: InfoConfig, as_json: bool) -> None:
     for name, value in facts.items():
         shown = _shown(name, value)
         if shown:
-            click.echo(f"{name.replace('_', ' '):<16} {shown}")
+            click.echo(f"{name.replace('_', ' '):<16} {visible(shown)}")
 
 
 def _shown(name: str, value: Any) -> str:

@@ -39,6 +39,10 @@ _SPOKEN = {
 }
 _CONTROLS = bytes({*range(32), 127} - set(b"\t\n\v\f\r\x1b"))
 _HIGH = bytes(range(128, 256))
+_TELLING = 6
+"""Bytes above 127 that make a line of one encoding hardly pass for another."""
+_CHANCE = 0.02
+"""Share of lines of GB18030 that may look like UTF-8."""
 _HINT = "Name its encoding with --encoding, for example --encoding latin-1."
 
 
@@ -125,6 +129,7 @@ def _utf8_or_gb18030(path: Path, source: str) -> str:
     utf8 = _scan(path, "utf-8")
     if utf8.offset is None:
         return "utf-8"
+    _refuse_mixture(path, source)
     chinese = _scan(path, "gb18030")
     # A Chinese character is two bytes above 127 (or nearly always so). Western text in a one-byte
     # encoding can pass as GB18030 too, each accented letter swallowing the ASCII one behind it.
@@ -133,6 +138,32 @@ def _utf8_or_gb18030(path: Path, source: str) -> str:
     if chinese.offset is not None and chinese.offset > utf8.offset:
         raise _undecodable(source, "GB18030", chinese)
     raise _undecodable(source, "UTF-8", utf8)
+
+
+def _refuse_mixture(path: Path, source: str) -> None:
+    """Find lines of UTF-8 beside lines of GB18030, which takes the former for other characters."""
+    found: dict[str, list[int]] = {"utf-8": [], "gb18030": []}
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, start=1):
+            if len(line) - len(line.translate(None, _HIGH)) < _TELLING:
+                continue
+            codec = next((name for name in found if _decodes(line, name)), None)
+            if codec:
+                found[codec].append(number)
+    utf8, chinese = found.values()
+    if min(len(utf8), len(chinese)) > max(1, _CHANCE * (len(utf8) + len(chinese))):
+        raise DataError(
+            f"'{source}' mixes encodings: line {utf8[0]:,} is UTF-8, line {chinese[0]:,} is not.",
+            hint="Save it in one encoding, UTF-8 for example.",
+        )
+
+
+def _decodes(line: bytes, codec: str) -> bool:
+    try:
+        line.decode(codec)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _undecodable(source: str, spoken: str, scan: _Scan) -> DataError:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +15,11 @@ from typing import IO, Any, Protocol
 from lora_bert.data.originals import iter_batches, iter_objects
 from lora_bert.data.rows import ReadOptions
 from lora_bert.data.tables import Table
+
+log = logging.getLogger(__name__)
+
+# What is no number and yet begins as a formula does.
+_FORMULA = re.compile(r"[=@]|[+-](?![\d.,]*$)")
 
 Columns = Mapping[str, Sequence[Any]]
 """What is added to a piece: a column of values by name."""
@@ -48,7 +55,9 @@ def open_sink(
             originals = iter_objects(source, options, rows=rows) if typed else None
             yield _JsonLines(stream, originals)
         else:
-            yield Delimited(stream, "\t" if suffix == ".tsv" else ",")
+            cells = Delimited(stream, "\t" if suffix == ".tsv" else ",")
+            yield cells
+            cells.warn()
 
 
 @dataclass
@@ -58,6 +67,7 @@ class Delimited:
     stream: IO[str]
     delimiter: str = ","
     started: bool = False
+    formulas: int = 0
 
     def write(self, piece: Table, added: Columns) -> None:
         """Write the rows, before the first ones the header."""
@@ -70,7 +80,17 @@ class Delimited:
             writer.writerow([*piece.columns, *added])
             self.started = True
         kept = [piece.values[name] for name in piece.columns]
+        self.formulas += sum(bool(_FORMULA.match(text)) for texts in kept for text in texts)
         writer.writerows(zip(*kept, *added.values(), strict=True))
+
+    def warn(self) -> None:
+        """Say so where cells were written that a spreadsheet would compute."""
+        if self.formulas:
+            log.warning(
+                "%s with =, +, - or @, which a spreadsheet takes for a formula: import the columns "
+                "as text.",
+                "1 cell begins" if self.formulas == 1 else f"{self.formulas:,} cells begin",
+            )
 
 
 @dataclass(frozen=True)

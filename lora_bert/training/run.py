@@ -171,6 +171,13 @@ def _check(config: TrainConfig, family: Family, facts: Mapping[str, Any]) -> Non
         )
     if config.method == "lora":
         target_names(family, facts, config.target_modules, config.layers)
+        most = int(family.get(facts, "hidden_size"))
+        if config.rank > most:
+            raise ConfigError(
+                f"--rank {config.rank}: the backbone's layers are {most} wide, so a change of them "
+                f"has no rank above {most}.",
+                hint="8 is a good start.",
+            )
     else:
         _refuse_lora_options(config)
     longest = family.max_length(facts)
