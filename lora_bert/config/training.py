@@ -46,7 +46,7 @@ class TrainConfig(Columns, TrainRows):
     )
     layers: str = option(
         "auto",
-        "Transformer layers to adapt (auto: the upper half, which is faster).",
+        "Transformer layers to adapt (auto: the upper half; all: slower, at times a point better).",
         metavar="auto|all|top:N",
         group=ADAPTER,
     )
