@@ -84,6 +84,17 @@ def find(name: str) -> Path:
     return _cached(name, known)
 
 
+def is_here(name: str) -> bool:
+    """Whether :func:`find` needs no network for a known name."""
+    known = NAMED.get(name)
+    if not isinstance(known, Published):
+        return known is not None
+    places = [cache_dir() / "data"]
+    if root := os.environ.get("LORA_BERT_DATA"):
+        places.append(Path(root))
+    return any((place / known.place).is_file() for place in places)
+
+
 def _cached(name: str, known: Published) -> Path:
     path = cache_dir() / "data" / known.place
     if path.is_file():

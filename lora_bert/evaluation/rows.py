@@ -11,6 +11,7 @@ from pathlib import Path
 from lora_bert.adapters.manifest import Manifest
 from lora_bert.adapters.saving import RUN
 from lora_bert.config import EvaluateConfig, TrainConfig, parse_label_names
+from lora_bert.data import named
 from lora_bert.data.asked import data_options, read_options
 from lora_bert.data.examples import Examples
 from lora_bert.data.sources import DataOptions, Splits, load_rows, load_splits
@@ -46,6 +47,7 @@ class EvaluationRows:
             )
         return rows
 
+    @cached_property
     def to_train(self) -> Examples:
         """The training rows: those named with --train, or the adapter's own."""
         if self.config.train:
@@ -54,8 +56,12 @@ class EvaluationRows:
 
     def trained_on(self) -> Sequence[str] | None:
         """The texts of the training rows; None where they are not here any more."""
+        own = self.training.data if self.training and not self.config.train else None
+        if own in named.NAMED and not named.is_here(own):
+            log.info("Whether rows were seen in training is not known: '%s' is not here.", own)
+            return None
         try:
-            return self.to_train().texts
+            return self.to_train.texts
         except (ConfigError, DataError, NotFoundError) as error:
             if self.config.train:
                 raise
@@ -74,7 +80,7 @@ class EvaluationRows:
                 self.own_splits.name,
                 part,
             )
-        log.info("Using the %s rows of '%s'.", part, self.own_splits.name)
+        log.info("Using the %s rows of '%s'.", part, Path(rows.source).name)
         return rows
 
     @cached_property

@@ -129,7 +129,7 @@ def _compare(
 
 
 def _baseline(source: EvaluationRows, scored: Examples) -> Baseline:
-    train = source.to_train()
+    train = source.to_train
     log.info("Training TF-IDF + linear SVM on %s rows.", f"{len(train):,}")
     return tfidf_baseline(train.texts, train.labels, scored.texts, scored.labels)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,19 @@ def test_texts_seen_in_training_are_said(
         in cli("evaluate", adapter, "--data", reviews).stdout
     )
     assert cli("evaluate", adapter, "--json").document["overlap"]["rows"] == 0
+
+
+def test_training_rows_that_would_have_to_be_fetched_are_left_alone(
+    cli: Cli, adapter: Path, reviews: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LORA_BERT_DATA", raising=False)
+    own = Path(shutil.copytree(adapter, "own"))
+    text = (own / "run.yaml").read_text(encoding="utf-8")
+    (own / "run.yaml").write_text(text.replace("data: reviews.csv", "data: waimai"))
+    outcome = cli("evaluate", own, "--data", reviews)
+    assert outcome.code == 0
+    assert "seen in training is not known: 'waimai' is not here" in outcome.stderr
+    assert "Downloading" not in outcome.stderr
 
 
 def test_against_another(cli: Cli, adapter: Path, merged: Path, reviews: Path) -> None:
