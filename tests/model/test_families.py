@@ -9,6 +9,7 @@ from lora_bert.model.backbone import build_backbone
 from lora_bert.model.branch import Adapter, Batch, logits
 from tests.tiny import FAMILIES, tiny_classifier
 
+ABSOLUTE = {"position_biased_input": True}
 CASES = [(family, {}) for family in FAMILIES]
 CASES += [("modernbert", {"classifier_pooling": "mean"}), ("modernbert", {"classifier_bias": True})]
 CASES += [
@@ -26,7 +27,7 @@ CASES += [
     ("deberta-v2", {"pos_att_type": "p2c", "position_buckets": -1}),
     ("deberta-v2", {"max_relative_positions": 12, "position_buckets": -1}),
     ("deberta-v2", {"position_biased_input": True, "type_vocab_size": 2}),
-    ("deberta-v2", {"relative_attention": False, "pos_att_type": [], "position_biased_input": 1}),
+    ("deberta-v2", {"relative_attention": False, "pos_att_type": [], **ABSOLUTE}),
     ("deberta-v2", {"embedding_size": 16}),
 ]
 
