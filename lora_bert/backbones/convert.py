@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from lora_bert.backbones.checkpoint import canonical, read_safetensors, shards_of, write_safetensors
 from lora_bert.backbones.families import family_of, read_config
 from lora_bert.backbones.fingerprint import fingerprint
-from lora_bert.backbones.resolve import find_pickled
+from lora_bert.backbones.resolve import TOKENIZER_FILES, find_pickled
 from lora_bert.config import ConvertConfig
 from lora_bert.errors import BackboneError, ConfigError
 from lora_bert.files import atomic_directory, claim_output, spare_inputs
@@ -30,10 +30,6 @@ if TYPE_CHECKING:
     from lora_bert.backbones.family import Family
 
 _PROGRAM = Path(__file__).with_name("unpickle.py")
-_TOKENIZER = (
-    "tokenizer*.json", "special_tokens_map.json", "vocab.*", "merges.txt", "*.model",
-    "added_tokens.json",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -133,6 +129,6 @@ def _write(work: Path, source: Path, settings: dict[str, Any], tensors: dict[str
     plain = {key: value for key, value in settings.items() if key != "auto_map"}
     text = json.dumps(plain, ensure_ascii=False, indent=2) + "\n"
     (work / "config.json").write_text(text, encoding="utf-8")
-    for pattern in _TOKENIZER:
+    for pattern in TOKENIZER_FILES:
         for path in source.glob(pattern):
             shutil.copyfile(path, work / path.name)

@@ -27,8 +27,11 @@ from lora_bert.files import cache_dir, write_json
 
 log = logging.getLogger(__name__)
 
-_WANTED = ["config.json", "tokenizer*", "special_tokens_map.json", "vocab.*", "merges.txt"]
-_WANTED += ["added_tokens.json", "*.model"]
+TOKENIZER_FILES = (
+    "tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt",
+    "*.model",
+)  # fmt: skip
+"""Patterns of the files that a tokenizer is made of."""
 _WEIGHTS, _PICKLES = "model*.safetensors", "pytorch_model*.bin"
 _SECONDS_TO_ANSWER = 3.0
 
@@ -166,7 +169,7 @@ def _from_hub(name: str, revision: str | None, weights: str) -> Path:
                 name,
                 revision=revision,
                 local_files_only=local,
-                allow_patterns=[*_WANTED, weights, f"{weights}.index.json"],
+                allow_patterns=["config.json", *TOKENIZER_FILES, weights, f"{weights}.index.json"],
             )
         )
 

@@ -10,6 +10,7 @@ import pickle
 import sys
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 
@@ -31,7 +32,10 @@ def main() -> None:
         for name, value in found.items()
         if isinstance(value, torch.Tensor) and value.layout == torch.strided
     }
-    save_file(tensors, target)
+    try:
+        save_file(tensors, target)
+    except SafetensorError as error:
+        sys.exit(f"its weights cannot be written ({_reason(error)})")
 
 
 def _reason(error: Exception) -> str:

@@ -118,14 +118,14 @@ def run(args: Sequence[str] | None = None) -> int:
         console.silence()
         return 0
     except OSError as error:
-        if error.filename is not None:
-            reason = f"Cannot open '{error.filename}': {error.strerror}."
-            return console.fail(reason, "", NotFoundError.exit_code, error)
-        if error.errno not in _FULL:
+        if error.errno in _FULL:
+            console.silence()
+            reason = f"Cannot write the output: {error.strerror}."
+            return console.fail(reason, "", OutputError.exit_code, error)
+        if error.filename is None:
             return console.bug(error)
-        console.silence()
-        reason = f"Cannot write the output: {error.strerror}."
-        return console.fail(reason, "", OutputError.exit_code, error)
+        reason = f"Cannot open '{error.filename}': {error.strerror}."
+        return console.fail(reason, "", NotFoundError.exit_code, error)
     except Exception as error:  # noqa: BLE001 - the outermost layer: no bare traceback on a bug
         return console.bug(error)
 

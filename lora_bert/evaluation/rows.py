@@ -61,6 +61,9 @@ class EvaluationRows:
             log.info("Whether rows were seen in training is not known: '%s' is not here.", own)
             return None
         try:
+            if not self.config.train and self.own_splits.sha256 != self.manifest.data.get("sha256"):
+                log.info("Whether rows were seen in training is not known: those have changed.")
+                return None
             return self.to_train.texts
         except (ConfigError, DataError, NotFoundError) as error:
             if self.config.train:

@@ -112,6 +112,15 @@ def test_texts_seen_in_training_are_said(
     assert cli("evaluate", adapter, "--json").document["overlap"]["rows"] == 0
 
 
+def test_training_rows_that_have_changed_say_nothing(
+    cli: Cli, adapter: Path, reviews: Path
+) -> None:
+    Path("reviews.csv").write_text(reviews.read_text(encoding="utf-8") + "positive,good 99\n")
+    outcome = cli("evaluate", adapter, "--data", reviews)
+    assert "seen in training is not known: those have changed" in outcome.stderr
+    assert cli("evaluate", adapter, "--data", reviews, "--json").document["overlap"] is None
+
+
 def test_training_rows_that_would_have_to_be_fetched_are_left_alone(
     cli: Cli, adapter: Path, reviews: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
