@@ -2,14 +2,15 @@
 
 Library functions raise these and nothing else for bad input; only the command line turns them into
 a sentence and an exit code. The codes follow BSD's ``sysexits.h``, except 2 (bad usage, as every
-command-line tool has it) and 130 (stopped with Ctrl-C).
+command-line tool has it), 130 (stopped with Ctrl-C) and 143 (stopped with SIGTERM).
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import ClassVar
 
 
 class LoraBertError(Exception):
@@ -17,9 +18,14 @@ class LoraBertError(Exception):
 
     ``str(error)`` is one sentence that says what is wrong and where; ``hint`` says how to mend it
     (empty when the sentence already does).
+
+    Attributes:
+        exit_code: Of a command that ends with it.
+        examples: Mistake -> what is said of it, for docs/errors.md; "…" stands for what varies.
     """
 
     exit_code = 1
+    examples: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -32,48 +38,149 @@ class ConfigError(LoraBertError):
     """An option, a key of ``run.yaml`` or a combination of them makes no sense."""
 
     exit_code = 2
+    examples: ClassVar[Mapping[str, str]] = {
+        "a misspelt option in a file": "'…': unknown key '…'.",
+        "two --config files that contradict each other": "'…' says …: …, '…' says …: ….",
+        "YAML with tags, aliases of itself, or no YAML": "'…'…: not valid YAML: ….",
+        "--rank 0": "--rank …: LoRA matrices need a rank of at least 1.",
+        "a rank larger than the layers": (
+            "--rank …: the backbone's layers are … wide, so a change of them has no rank above …."
+        ),
+        "--max-length beyond the backbone's positions": (
+            "--max-length …: the backbone has positions for … tokens."
+        ),
+        "a target module that is nowhere": (
+            "--target-modules: '…' matches no linear layer of a … backbone."
+        ),
+        "--resume with another option than before": ("--resume: '…' was begun with … …, not …."),
+        "--layers top:N where layers share their weights": (
+            "--layers …: the layers of this … backbone share their weights, so none can "
+            "be adapted alone."
+        ),
+    }
 
 
 class DataError(LoraBertError):
     """A data file can be opened but not understood, or holds nothing to work with."""
 
     exit_code = 65
+    examples: ClassVar[Mapping[str, str]] = {
+        "an empty file": "'…' is empty.",
+        "two encodings in one file": "'…' mixes encodings: line … is UTF-8, line … is not.",
+        "NUL bytes throughout": "'…' is not text: it is full of control characters.",
+        "a quote that is never closed": (
+            "'…', line …: a quote opened in the row that starts here is never closed."
+        ),
+        "a column that is not there": "'…' has no column '…'; its columns are ….",
+        "one class only": "'…' has one class only, '…': there is nothing to tell apart.",
+        "a label that no training row has": "…: the label '…' stands in no training row.",
+        "texts that cleaning leaves empty": (
+            "'…' has nothing left after cleaning: no text of it holds more than "
+            "punctuation and spaces."
+        ),
+    }
 
 
 class AdapterError(LoraBertError):
     """An adapter or merged model is incomplete, damaged or does not fit its backbone."""
 
     exit_code = 65
+    examples: ClassVar[Mapping[str, str]] = {
+        "a file of it missing": "'…' is not a whole adapter: it has no ….",
+        "a file of it cut short": "'…' is damaged or not a safetensors file: ….",
+        "another backbone of the same shape": (
+            "'…' was trained on another backbone than '…': it needs '…' with fingerprint "
+            "……, this one has ……."
+        ),
+        "a head that was not saved with it": (
+            "'…' lacks the head's '…', and so does the backbone; filling it at random "
+            "would make the predictions random."
+        ),
+    }
 
 
 class BackboneError(LoraBertError):
     """A backbone is incomplete, damaged or of a kind that lora-bert cannot run."""
 
     exit_code = 65
+    examples: ClassVar[Mapping[str, str]] = {
+        "weights that are a pickle": (
+            "'…' holds its weights only as a pickle (.bin), which could run code."
+        ),
+        "code of its own": (
+            "The backbone asks to run code of its own (auto_map), which lora-bert never does."
+        ),
+        "a family that is not known": "Backbones of type '…' are not supported.",
+    }
 
 
 class NotFoundError(LoraBertError):
     """A file, directory or name does not exist."""
 
     exit_code = 66
+    examples: ClassVar[Mapping[str, str]] = {
+        "a misspelt path": "No such …: '…'.",
+    }
 
 
 class UnavailableError(LoraBertError):
     """The network, a device or an optional package is needed and not there."""
 
     exit_code = 69
+    examples: ClassVar[Mapping[str, str]] = {
+        "a hub id without network": (
+            "Backbone '…' is neither a directory nor in the hub's cache, and the hub "
+            "cannot be reached."
+        ),
+        "--device cuda without a GPU": (
+            "--device cuda: no NVIDIA GPU that this build of torch can use."
+        ),
+    }
 
 
 class OutputError(LoraBertError):
     """The place to write to is taken, not writable, or would overwrite an input."""
 
     exit_code = 73
+    examples: ClassVar[Mapping[str, str]] = {
+        "a full disk, a read-only one, a name longer than 255 bytes": "Cannot write '…': ….",
+        "an output that exists": "Output directory '…' is not empty.",
+        "an output whose training was stopped": ("A training into '…' was stopped after step …."),
+        "an output that another training writes to": "Another training is writing to '…'.",
+        "input and output the same file": "Output '…' is the input.",
+        "an output that holds an input": "Output '…' is or holds '…', which is read here.",
+    }
 
 
 class DivergedError(LoraBertError):
     """The loss became infinite or NaN."""
 
     exit_code = 1
+    examples: ClassVar[Mapping[str, str]] = {
+        "a learning rate that diverges in the first epoch": (
+            "Training diverged: the loss is … at step … of …."
+        ),
+    }
+
+
+ANSWERED: Mapping[str, str] = {
+    "a text of a megabyte": "It is cut at `--max-length` like any other, with a warning.",
+    "two million rows": "`infer` reads them as they come; `train --limit` draws from all of them.",
+    "a column that is half numbers": "Cells are texts; nothing is a number or missing by its look.",
+    "5,000 classes, a class with one row": (
+        "Trained; long tables are cut short, rare classes warned of."
+    ),
+    "labels with commas, line breaks, terminal escapes, 10 kB": (
+        "Kept to the letter in every file; the screen shows escapes as characters."
+    ),
+    "csv cells that a spreadsheet would run": "Written as they are, with a warning.",
+    "names in Chinese, with spaces, emoji, of 255 bytes": "Read and written.",
+    "a learning rate that diverges later": "The best epoch is kept, with a warning; exit code 0.",
+    "a directory removed while training": "It is made again for the adapter.",
+    "a reader that goes away (`| head`)": "The command ends quietly with exit code 0.",
+    "locale C, no terminal, one of 40 columns": "The same answers.",
+}
+"""What might be taken for a mistake -> what happens, for docs/errors.md."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

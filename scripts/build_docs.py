@@ -69,6 +69,20 @@ same as exceptions, all of them `lora_bert.LoraBertError`. The codes follow BSD'
 | 0 | | Done; also when the reader of the output went away (`lora-bert infer … \\| head`). |
 """
 
+MISTAKES = """
+## Mistakes
+
+What is said of some of them; "…" stands for names, places and numbers. After each, everything that
+was on disk is as before.
+
+| mistake | exit code | sentence |
+| --- | --- | --- |"""
+ANSWERED = """
+## Not mistakes
+
+| what | happens |
+| --- | --- |"""
+
 
 def options_page() -> str:
     """Every option of every command."""
@@ -123,8 +137,19 @@ def errors_page() -> str:
         )
         for kind in found
     ]
-    rows += [_row(("70", "", "A bug in lora-bert.")), _row(("130", "", "Stopped with Ctrl-C."))]
-    return ERRORS + "\n".join([*sorted(rows, key=lambda row: int(row.split()[1])), ""])
+    rows += [
+        _row(("70", "", "A bug in lora-bert.")),
+        _row(("130", "", "Stopped with Ctrl-C.")),
+        _row(("143", "", "Stopped with SIGTERM.")),
+    ]
+    rows.sort(key=lambda row: int(row.split()[1]))
+    mistakes = [
+        _row((_cell(mistake), str(kind.exit_code), _cell(sentence)))
+        for kind in found
+        for mistake, sentence in kind.examples.items()
+    ]
+    answered = [_row(map(_cell, pair)) for pair in errors.ANSWERED.items()]
+    return ERRORS + "\n".join([*rows, MISTAKES, *mistakes, ANSWERED, *answered, ""])
 
 
 PAGES = {
@@ -151,6 +176,10 @@ def _positions(family: Family) -> str:
 
 def _code(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 def _row(cells: Iterable[str]) -> str:

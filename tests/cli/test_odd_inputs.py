@@ -13,6 +13,8 @@ import threading
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 import lora_bert
 from tests.cli.conftest import Cli, Mistake
@@ -289,12 +291,16 @@ def test_a_small_disk_that_fills_up(
 
 
 @pytest.mark.parametrize("after", [0.0, 0.5, 1.5, 2.5, 3.5])
-@pytest.mark.parametrize("command", ["infer", "evaluate", "merge", "train"])
+@pytest.mark.parametrize(
+    "command", ["infer", "evaluate", "merge", "train", "export", "convert-backbone"]
+)
 def test_ctrl_c_at_any_moment(
     command: str, after: float, adapter: Path, reviews: Path, tiny_backbone: Path, here: Path
 ) -> None:
     """It ends with its code, or was done already; what is there is whole."""
     table("ask.csv", some(3000))
+    shutil.copytree(tiny_backbone, "old", ignore=shutil.ignore_patterns("*.safetensors"))
+    torch.save(load_file(tiny_backbone / "model.safetensors"), "old/pytorch_model.bin")
     words = {
         "infer": ["--adapter", adapter, "--input", "ask.csv", "--output", "out.csv"],
         "evaluate": [adapter, "--data", "ask.csv", "--label-names", "0=positive,1=negative",
@@ -302,6 +308,8 @@ def test_ctrl_c_at_any_moment(
         "merge": [adapter, "out"],
         "train": ["--data", reviews, "--backbone", tiny_backbone, "--epochs", "40",
                   "--output", "out"],
+        "export": [adapter, "out", "--format", "onnx"],
+        "convert-backbone": ["old", "out"],
     }[command]  # fmt: skip
     process = start(command, *words)
     timer = threading.Timer(after, process.send_signal, [signal.SIGINT])
@@ -312,7 +320,9 @@ def test_ctrl_c_at_any_moment(
     # Before Python has started there is nobody to say anything.
     assert "Traceback" not in outcome.stderr or after == 0
     assert not list(Path().glob(".*"))
-    if command in ("merge", "train") and Path("out").exists():
+    if command in ("merge", "train", "export") and Path("out").exists():
         assert lora_bert.load("out").labels
+    if command == "convert-backbone" and Path("out").exists():
+        assert lora_bert.train(reviews, backbone="out", output="trained", epochs=1)
     if command == "evaluate" and Path("out").exists():
         json.loads(Path("out/evaluation.json").read_text())
