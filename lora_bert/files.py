@@ -113,7 +113,8 @@ def atomic_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
     With ``overwrite`` a directory that stands there is replaced, and only once the new one is
     complete; without it a non-empty one is an :class:`OutputError`. A symbolic link stays: what it
-    leads to is replaced.
+    leads to is replaced. What was written is on the disk before the name is: a power cut leaves
+    the old or the new.
     """
     claim_output(path, overwrite=overwrite)
     with _sentences(path):
@@ -123,7 +124,10 @@ def atomic_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         try:
             yield work
             _open_up(work)
+            for entry in (*work.rglob("*"), work):
+                _to_disk(entry)
             _swap(work, path)
+            _to_disk(path.parent)
         finally:
             shutil.rmtree(work, ignore_errors=True)
 
@@ -159,6 +163,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
         try:
             yield work
             work.chmod(_allowed(0o666))
+            _to_disk(work)
             work.replace(path)
         finally:
             work.unlink(missing_ok=True)
@@ -170,9 +175,21 @@ def write_json(path: Path, value: Any) -> None:
         work.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
+def short_name(name: str, most: int) -> str:
+    """``name``, or of one with more bytes than ``most`` its beginning and a hash of the rest.
+
+    File systems allow names of 255 bytes.
+    """
+    written = os.fsencode(name)
+    if len(written) <= most:
+        return name
+    mark = hashlib.sha256(written).hexdigest()[:8]
+    return f"{written[: most - 9].decode('utf-8', 'ignore')}-{mark}"
+
+
 def _beside(path: Path) -> str:
-    """What the name of a temporary neighbour begins with; file systems allow 255 bytes in all."""
-    return f".{os.fsencode(path.name)[:200].decode('utf-8', 'ignore')}."
+    """What the name of a temporary neighbour begins with."""
+    return f".{short_name(path.name, 200)}."
 
 
 def disk_error(problem: Exception) -> OSError:
@@ -181,6 +198,17 @@ def disk_error(problem: Exception) -> OSError:
     "Error while serializing: I/O error: No space left on device (os error 28)".
     """
     return OSError(str(problem).rpartition("error: ")[2].partition(" (os error")[0])
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file's content, or a directory's list of names, would survive a power cut."""
+    if path.is_dir() and os.name == "nt":
+        return  # Windows opens no directories
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _open_up(work: Path) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 from tqdm import tqdm
 
 
-def track(total: int | None, label: str, unit: str = "row") -> tqdm[Any]:
+def track(total: int | None, label: str, unit: str = "row", *, done: int = 0) -> tqdm[Any]:
     """A bar to ``update(n)`` and ``close()``, or to use in a ``with``; none with $TQDM_DISABLE."""
     return tqdm(
         total=total,
+        initial=done,
         desc=label,
         unit=f" {unit}s",
         file=sys.stderr,

@@ -43,12 +43,20 @@ class Workers:
 
 
 @contextmanager
-def workers(most: int, *, device: torch.device) -> Iterator[Workers]:
-    """Threads for the cores that torch may use, at most ``most``; one where a GPU computes."""
+def workers(
+    most: int, *, device: torch.device, exactly: tuple[int, int] | None = None
+) -> Iterator[Workers]:
+    """Threads for the cores that torch may use, at most ``most``; one where a GPU computes.
+
+    Args:
+        most: How many are worth having.
+        device: Where they compute.
+        exactly: How many there must be, and cores for each, whatever the machine has.
+    """
     cores = torch.get_num_threads()
     keep_freed_memory()
     count = max(1, min(most, cores)) if device.type == "cpu" else 1
-    made = Workers(count, cores // count)
+    made = Workers(*(exactly or (count, cores // count)))
     # Here as in the threads: idle members of a larger team would wait busily, on their cores.
     torch.set_num_threads(made.cores)
     try:

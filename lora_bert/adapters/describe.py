@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lora_bert.adapters.directory import EXPORTED, backbone_name, kind_of, manifest_of
+from lora_bert.adapters.directory import EXPORTED, backbone_name, kind_of, labels_in, manifest_of
 from lora_bert.adapters.manifest import MANIFEST, Manifest, read_manifest
 from lora_bert.adapters.peft_format import NOTHING, WEIGHTS, read_peft_config
 from lora_bert.backbones.checkpoint import count_weights
@@ -53,8 +53,7 @@ def describe(path: str | Path) -> Description:
     if (place / MANIFEST).is_file():
         facts |= _described(read_manifest(place / MANIFEST))
     elif kind != "backbone":
-        labels = config.get("id2label") or {}
-        facts["labels"] = [labels[key] for key in sorted(labels, key=int)]
+        facts["labels"] = list(labels_in(config, place))
     return Description(kind, facts | {"bytes": _size(place)})
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +9,7 @@ from typing import Any, Literal
 from lora_bert.adapters.manifest import MANIFEST, Manifest, read_manifest
 from lora_bert.adapters.peft_format import CONFIG, WEIGHTS
 from lora_bert.errors import AdapterError, ConfigError, missing
+from lora_bert.json_files import read_object
 
 Kind = Literal["adapter", "merged", "openvino", "onnx"]
 
@@ -94,17 +94,32 @@ def standalone_manifest(path: Path, config: Mapping[str, Any], positions: int) -
     """
     if (path / MANIFEST).is_file():
         return read_manifest(path / MANIFEST)
+    settings = path / "tokenizer_config.json"
+    written = read_object(settings, AdapterError) if settings.is_file() else {}
+    length = written.get("model_max_length") or positions
+    if not isinstance(length, int | float) or not length >= 1:
+        raise AdapterError(f"'{settings}': model_max_length is {length!r}.")
+    return Manifest(labels_in(config, path), int(min(length, positions)), {"name": path.name})
+
+
+def labels_in(config: Mapping[str, Any], path: Path) -> tuple[str, ...]:
+    """The labels that a ``config.json`` names, in the order of the outputs.
+
+    Raises:
+        AdapterError: It names none, or not one for each output.
+    """
     names = config.get("id2label")
     if not isinstance(names, dict) or len(names) < 2:
         raise AdapterError(f"'{path / 'config.json'}' names no labels (id2label).")
-    labels = tuple(str(names[key]) for key in sorted(names, key=int))
-    settings = path / "tokenizer_config.json"
     try:
-        written = json.loads(settings.read_text(encoding="utf-8")) if settings.is_file() else {}
-    except ValueError as error:
-        raise AdapterError(f"'{settings}' is not valid JSON: {error}.") from error
-    length = min(int(written.get("model_max_length") or positions), positions)
-    return Manifest(labels, length, {"name": path.name})
+        found = {int(key): str(name) for key, name in names.items()}
+    except ValueError:
+        found = {}
+    if sorted(found) != list(range(len(names))):
+        raise AdapterError(
+            f"'{path / 'config.json'}' does not number its labels from 0 (id2label)."
+        )
+    return tuple(found[index] for index in range(len(found)))
 
 
 def check_stands_alone(path: Path, backbone: str | None, labels: Sequence[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -23,7 +23,8 @@ from lora_bert.adapters.manifest import Manifest
 from lora_bert.adapters.peft_format import PeftAdapter, assemble, read_peft
 from lora_bert.backbones.checkpoint import read_checkpoint
 from lora_bert.backbones.families import family_of, read_config
-from lora_bert.backbones.fingerprint import fingerprint
+from lora_bert.backbones.fingerprint import weights_fingerprint
+from lora_bert.backbones.known import cached_fingerprint, noted_fingerprint
 from lora_bert.backbones.resolve import BackboneFiles, find_backbone, find_local, remember
 from lora_bert.backbones.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
 from lora_bert.errors import AdapterError, ConfigError, NotFoundError, UnavailableError
@@ -54,6 +55,7 @@ def load_any(
     *,
     backbone: str | None = None,
     labels: Sequence[str] = (),
+    allow_backbone_mismatch: bool = False,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
 ) -> Loaded:
@@ -63,6 +65,7 @@ def load_any(
         path: Its directory.
         backbone: Where the adapter's backbone is, if it is not found by its name.
         labels: The labels of an adapter that plain PEFT wrote, which does not keep them.
+        allow_backbone_mismatch: Take a backbone with another fingerprint, with a warning.
         dtype: Precision of the frozen weights.
         device: Where they go.
 
@@ -81,16 +84,11 @@ def load_any(
         return _load_merged(path, dtype, device)
     stored = read_peft(path)
     described = manifest_of(path)
-    name = backbone or backbone_name(path, stored.config, described)
-    revision = None if backbone else stored.config.get("revision")
-    files = _find(name, revision, path, asked=backbone is not None)
-    config = read_config(files.path)
-    family = family_of(config)
-    weights = read_checkpoint(files.path, family)
-    base = build_backbone(weights, config, dtype=dtype, device=device)
+    files, base = _open_backbone(
+        path, stored, described, asked=backbone, dtype=dtype, device=device,
+        mismatch=allow_backbone_mismatch,
+    )  # fmt: skip
     adapter = assemble(stored, base)
-    if described:
-        _check_backbone(path, described, files, fingerprint(weights, config, family))
     manifest = described or _guessed(stored, adapter, base, files, labels)
     if labels and described:
         raise labels_of_its_own(path)
@@ -98,24 +96,89 @@ def load_any(
     home = path if (path / "tokenizer.json").is_file() else files.path
     if described and home != path:
         raise AdapterError(f"'{path}' is not a whole adapter: it has no tokenizer.json.")
-    tokenizer = load_tokenizer(home, config, max_length=manifest.max_length, error=AdapterError)
+    length = manifest.max_length
+    tokenizer = load_tokenizer(home, base.config, max_length=length, error=AdapterError)
+    _check_tokenizer(path, manifest, tokenizer)
     _check_reach(path, tokenizer, base)
     if find_local(manifest.backbone_name) is None:
         remember(replace(files, name=manifest.backbone_name))
     return Loaded(base, adapter.to(base.device), tokenizer, manifest, files, "adapter")
 
 
-def _find(name: str, revision: str | None, path: Path, *, asked: bool) -> BackboneFiles:
+def _open_backbone(
+    path: Path,
+    stored: PeftAdapter,
+    described: Manifest | None,
+    *,
+    asked: str | None,
+    dtype: torch.dtype,
+    device: torch.device | str,
+    mismatch: bool,
+) -> tuple[BackboneFiles, Backbone]:
+    """The backbone of an adapter: by name, or wherever one with its fingerprint was seen.
+
+    Equal shapes are not enough: on other weights an adapter's answers mean nothing.
+    """
+    needed = described.backbone.get("fingerprint") if described else None
+    name = asked or backbone_name(path, stored.config, described)
+    other = ""
+    for files in _places(path, name, stored, needed, asked=asked is not None):
+        config = read_config(files.path)
+        family = family_of(config)
+        weights = read_checkpoint(files.path, family)
+        found = weights_fingerprint(files.path, weights, config, family)
+        if needed and needed != found:
+            other = (
+                f"'{path}' was trained on another backbone than '{files.path}': it needs '{name}' "
+                f"with fingerprint {needed[:12]}…, this one has {found[:12]}…."
+            )
+            if not mismatch:
+                continue
+            log.warning("%s Its answers may mean nothing.", other)
+        return files, build_backbone(weights, config, dtype=dtype, device=device)
+    raise AdapterError(
+        other, hint="Name the right one with --backbone; --allow-backbone-mismatch takes this one."
+    )
+
+
+def _places(
+    path: Path, name: str, stored: PeftAdapter, needed: str | None, *, asked: bool
+) -> Iterator[BackboneFiles]:
+    """Where the backbone may be: under its name, then under others."""
+    revision = None if asked else stored.config.get("revision")
+    missing: NotFoundError | UnavailableError | None = None
     try:
-        return find_backbone(name, revision)
+        yield find_backbone(name, revision)
     except (NotFoundError, UnavailableError) as error:
         if asked:
             raise
-        raise type(error)(
+        missing = error
+    if needed and not asked:
+        for place in noted_fingerprint(needed):
+            log.info("'%s' is looked for in '%s', where it was seen.", name, place)
+            yield BackboneFiles(name, place)
+            missing = None
+    if missing:
+        raise type(missing)(
             f"'{path}' needs the backbone '{name}', which is not here.",
             hint="Give its directory with --backbone, or list the directory that holds it in "
             "$LORA_BERT_BACKBONES.",
-        ) from error
+        ) from missing
+
+
+def _check_tokenizer(path: Path, manifest: Manifest, tokenizer: TextTokenizer) -> None:
+    """Other tokens mean other texts to the adapter, silently."""
+    needed = manifest.tokenizer.get("fingerprint")
+    if not needed:
+        return
+    files = [path / name for name in ("tokenizer.json", "tokenizer_config.json")]
+    found = cached_fingerprint(path / "tokenizer.json", files, lambda: tokenizer.fingerprint)
+    if needed != found:
+        raise AdapterError(
+            f"'{path}': its tokenizer is not the one it was trained with: fingerprint "
+            f"{needed[:12]}… is needed, this one has {found[:12]}….",
+            hint="Copy the directory again, with all its files.",
+        )
 
 
 def _guessed(
@@ -135,18 +198,6 @@ def _guessed(
         log.warning("Its labels are called LABEL_0 … LABEL_%d; name them with --labels.", count - 1)
     named = tuple(labels) or tuple(f"LABEL_{index}" for index in range(count))
     return Manifest(named, length, {"name": files.name, "revision": files.revision})
-
-
-def _check_backbone(path: Path, manifest: Manifest, files: BackboneFiles, found: str) -> None:
-    """Equal shapes are not enough: on other weights an adapter's answers mean nothing."""
-    needed = manifest.backbone.get("fingerprint")
-    if needed and needed != found:
-        raise AdapterError(
-            f"'{path}' was trained on another backbone than '{files.path}': it needs "
-            f"'{manifest.backbone_name}' with fingerprint {needed[:12]}…, this one has "
-            f"{found[:12]}….",
-            hint="Name the right one with --backbone.",
-        )
 
 
 def _check_labels(path: Path, manifest: Manifest, adapter: Adapter, base: Backbone) -> None:

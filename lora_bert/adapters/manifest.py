@@ -5,15 +5,25 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from lora_bert._version import __version__
 from lora_bert.errors import AdapterError
+from lora_bert.json_files import read_object
 from lora_bert.tasks.classification import PROBLEM_TYPE, TASK
 
 MANIFEST = "lora_bert.json"
 SCHEMA = 1
+
+_KINDS: Mapping[str, type] = {
+    "labels": list,
+    "max_length": int,
+    "clean": bool,
+    **dict.fromkeys(
+        ("backbone", "label_names", "data", "metrics", "versions", "tokenizer", "exported"), dict
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -31,6 +41,7 @@ class Manifest:
         versions: Of the libraries that made it.
         inputs: Texts per row.
         exported: Of an exported model: ``format``, ``precision``, and how it compared with torch.
+        tokenizer: ``fingerprint`` of the tokenizer that is saved with it.
     """
 
     labels: tuple[str, ...]
@@ -46,6 +57,7 @@ class Manifest:
     inputs: int = 1
     schema_version: int = SCHEMA
     exported: Mapping[str, Any] = field(default_factory=dict)
+    tokenizer: Mapping[str, str] = field(default_factory=dict)
 
     def column(self, kind: str) -> str | None:
         """What the training rows called their column of ``text`` or ``label``, if that is known."""
@@ -60,8 +72,9 @@ class Manifest:
     def to_json(self) -> str:
         """The text of ``lora_bert.json``."""
         written = asdict(self)
-        if not self.exported:
-            del written["exported"]
+        for key in ("exported", "tokenizer"):
+            if not written[key]:
+                del written[key]
         return json.dumps(written, ensure_ascii=False, indent=2) + "\n"
 
 
@@ -71,14 +84,7 @@ def read_manifest(path: Path) -> Manifest:
     Raises:
         AdapterError: Not JSON, a key missing or of the wrong kind, or of a newer schema.
     """
-    try:
-        written = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise AdapterError(f"'{path}' is not valid JSON: {error}.") from error
-    except OSError as error:
-        raise AdapterError(f"'{path}' cannot be read: {error.strerror}.") from error
-    if not isinstance(written, dict):
-        raise AdapterError(f"'{path}' does not hold a JSON object.")
+    written = read_object(path, AdapterError)
     schema = written.get("schema_version")
     if schema != SCHEMA:
         raise AdapterError(
@@ -89,22 +95,29 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def _checked(written: dict[str, Any], path: Path) -> Manifest:
-    known = {entry.name for entry in fields(Manifest)}
-    kinds: dict[str, type] = {"labels": list, "max_length": int, "backbone": dict}
-    kinds |= dict.fromkeys(("label_names", "data", "metrics", "versions", "exported"), dict)
-    for key, kind in kinds.items():
+    for key, kind in _KINDS.items():
         required = key in ("labels", "max_length", "backbone")
         if key not in written and not required:
             continue
-        if not isinstance(written.get(key), kind):
+        value = written.get(key)
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise AdapterError(f"'{path}': '{key}' is missing or not a {kind.__name__}.")
     labels = written["labels"]
     if len(labels) < 2 or not all(isinstance(label, str) for label in labels):
         raise AdapterError(f"'{path}': 'labels' must be at least two strings.")
     if len(set(labels)) != len(labels):
         raise AdapterError(f"'{path}': 'labels' holds the same label twice.")
+    if written["max_length"] < 1:
+        raise AdapterError(f"'{path}': 'max_length' is {written['max_length']}; 1 is the least.")
     for key, ours in (("task", TASK), ("problem_type", PROBLEM_TYPE), ("inputs", 1)):
         if written.get(key, ours) != ours:
             raise AdapterError(f"'{path}': {key} '{written[key]}' is not supported.")
+    for key in ("backbone", "label_names", "versions", "tokenizer"):
+        if not all(isinstance(value, str | None) for value in written.get(key, {}).values()):
+            raise AdapterError(f"'{path}': '{key}' holds something else than texts.")
+    name = written["backbone"].get("name") or ""
+    if PurePath(name).is_absolute() or ".." in PurePath(name).parts or name.startswith("~"):
+        raise AdapterError(f"'{path}' names its backbone by a path, '{name}'.")
+    known = {entry.name for entry in fields(Manifest)}
     values = {key: value for key, value in written.items() if key in known}
     return Manifest(**{**values, "labels": tuple(labels)})

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lora_bert.backbones.checkpoint import read_safetensors, write_safetensors
+from lora_bert.backbones.checkpoint import check_finite, read_safetensors, write_safetensors
 from lora_bert.backbones.family import Family
+from lora_bert.backbones.inside import check_inside
 from lora_bert.errors import AdapterError
+from lora_bert.json_files import read_object
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 
+_LARGEST_ALPHA = 1e6
 _PREFIX = "base_model.model."
 _DOWN, _UP = ".lora_A.weight", ".lora_B.weight"
 # What would change the result and that our branch does not compute; falsy means unused.
@@ -118,7 +121,9 @@ def read_peft(directory: Path) -> PeftAdapter:
             branch cannot compute.
     """
     config = read_peft_config(directory)
-    return PeftAdapter(config, read_safetensors(directory / WEIGHTS, AdapterError), directory)
+    tensors = read_safetensors(directory / WEIGHTS, AdapterError)
+    check_finite(tensors, directory / WEIGHTS, AdapterError)
+    return PeftAdapter(config, tensors, directory)
 
 
 def read_peft_config(directory: Path) -> dict[str, Any]:
@@ -128,6 +133,7 @@ def read_peft_config(directory: Path) -> dict[str, Any]:
         AdapterError: One of the two files is missing, this one is damaged, or it is a kind of
             adapter that the branch cannot compute.
     """
+    check_inside(directory, AdapterError)
     for name in (CONFIG, WEIGHTS):
         if not (directory / name).is_file():
             raise AdapterError(
@@ -135,11 +141,8 @@ def read_peft_config(directory: Path) -> dict[str, Any]:
                 hint="Copy the directory again, with all its files.",
             )
     path = directory / CONFIG
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise AdapterError(f"'{path}' is not valid JSON: {error}.") from error
-    if not isinstance(config, dict) or config.get("peft_type") != "LORA":
+    config = read_object(path, AdapterError)
+    if config.get("peft_type") != "LORA":
         raise AdapterError(f"'{path}' does not describe a LoRA adapter.")
     used = [key for key in _UNSUPPORTED if config.get(key)]
     if config.get("bias", "none") != "none":
@@ -149,7 +152,46 @@ def read_peft_config(directory: Path) -> dict[str, Any]:
         used.append(f"init_lora_weights={initial}")
     if used:
         raise AdapterError(f"'{path}' uses {', '.join(used)}, which is not supported.")
+    _check_numbers(config, path)
     return config
+
+
+def _check_numbers(config: Mapping[str, Any], path: Path) -> None:
+    """Check rank, alpha, dropout and the patterns over them; what they are is used in sums."""
+    ranks = [config.get("r"), *_patterns(config, "rank_pattern", path).values()]
+    alphas = [config.get("lora_alpha"), *_patterns(config, "alpha_pattern", path).values()]
+    for rank in ranks:
+        if type(rank) is not int or rank < 1:
+            raise AdapterError(f"'{path}': the rank is {rank!r}, not a whole number from 1.")
+    for alpha in alphas:
+        if type(alpha) not in (int, float) or not 0 <= alpha <= _LARGEST_ALPHA:
+            raise AdapterError(f"'{path}': lora_alpha is {alpha!r}, not a number from 0.")
+    dropout = config.get("lora_dropout") or 0.0
+    if type(dropout) not in (int, float) or not 0 <= dropout < 1:
+        raise AdapterError(f"'{path}': lora_dropout is {dropout!r}, not between 0 and 1.")
+    for key in ("base_model_name_or_path", "revision"):
+        if not isinstance(config.get(key), str | None):
+            raise AdapterError(f"'{path}': '{key}' is not a text.")
+
+
+def _patterns(config: Mapping[str, Any], key: str, path: Path) -> Mapping[str, Any]:
+    """PEFT's ``rank_pattern``/``alpha_pattern``, each a regular expression that ends in time."""
+    found = config.get(key) or {}
+    if not isinstance(found, dict):
+        raise AdapterError(f"'{path}': '{key}' is not an object.")
+    for pattern in found:
+        try:
+            re.compile(pattern)
+        except (re.error, RecursionError, OverflowError) as problem:
+            raise AdapterError(f"'{path}': '{pattern}' in '{key}' is no pattern.") from problem
+        # A repeated group can take longer than the universe; names need none.
+        if (
+            len(pattern) > 500
+            or re.search(r"\)[*+?{]", pattern)
+            or len(re.findall(r"[*+{]", pattern)) > 4
+        ):
+            raise AdapterError(f"'{path}': '{pattern}' in '{key}' is too involved a pattern.")
+    return found
 
 
 def assemble(stored: PeftAdapter, backbone: Backbone) -> Adapter:
@@ -204,7 +246,7 @@ def _factors(stored: PeftAdapter, name: str, linears: Mapping[str, Linear]) -> F
     if up is None:
         raise AdapterError(f"'{stored.path}': '{name}' has a lora_A but no lora_B.")
     out_features, in_features = linears[name].weight.shape
-    rank = _pattern(stored.config.get("rank_pattern"), name, stored.config.get("r"))
+    rank = int(_pattern(stored.config.get("rank_pattern"), name, stored.config.get("r")))
     fits = down.ndim == up.ndim == 2 and down.shape[0] == up.shape[1] == rank
     if not fits or down.shape[1] != in_features or up.shape[0] != out_features:
         raise AdapterError(

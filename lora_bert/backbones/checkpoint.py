@@ -7,16 +7,17 @@ have in ``transformers``' sequence classifier. Only safetensors are read.
 
 from __future__ import annotations
 
-import json
 import math
 import shlex
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from lora_bert.backbones.family import Family
+from lora_bert.backbones.inside import check_inside
 from lora_bert.errors import BackboneError, LoraBertError
 from lora_bert.files import disk_error
+from lora_bert.json_files import read_object
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,6 +56,21 @@ def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
         raise disk_error(problem) from problem
 
 
+def check_finite(tensors: Mapping[str, Tensor], path: Path, error: type[LoraBertError]) -> None:
+    """Check that weights are numbers: one NaN makes every answer NaN, one infinity most of them.
+
+    Raises:
+        error: One of them is NaN, infinite, or not a floating-point number.
+    """
+    for name, tensor in tensors.items():
+        if name.endswith("_ids"):  # buffers of old checkpoints
+            continue
+        if not tensor.is_floating_point():
+            raise error(f"'{path}': '{name}' is of type {tensor.dtype}, not of real numbers.")
+        if not bool(tensor.isfinite().all()):
+            raise error(f"'{path}': '{name}' holds NaN or infinity.")
+
+
 def count_weights(path: Path, error: type[LoraBertError]) -> int:
     """How many numbers one file holds, from its header alone.
 
@@ -78,8 +94,10 @@ def read_checkpoint(directory: Path, family: Family) -> dict[str, Tensor]:
         BackboneError: No safetensors there, a shard missing or damaged, or no encoder in them.
     """
     tensors: dict[str, Tensor] = {}
-    for path in _weight_files(directory):
-        tensors |= read_safetensors(path, BackboneError)
+    for path in weight_files(directory):
+        found = read_safetensors(path, BackboneError)
+        check_finite(found, path, BackboneError)
+        tensors |= found
     return canonical(tensors, family, directory)
 
 
@@ -90,7 +108,13 @@ def _damaged(path: Path, problem: Exception, error: type[LoraBertError]) -> Lora
     )
 
 
-def _weight_files(directory: Path) -> list[Path]:
+def weight_files(directory: Path) -> list[Path]:
+    """The safetensors of a backbone or model: one file, or the shards that its index names.
+
+    Raises:
+        BackboneError: There are none, one is missing, or leads out of the directory.
+    """
+    check_inside(directory, BackboneError)
     whole = directory / "model.safetensors"
     if whole.is_file():
         return [whole]
@@ -120,13 +144,17 @@ def shards_of(directory: Path, index_name: str) -> list[Path]:
 
 
 def _shards(index: Path) -> list[str]:
-    try:
-        return sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (ValueError, LookupError, TypeError, AttributeError) as problem:
+    places = read_object(index, BackboneError).get("weight_map")
+    names = list(places.values()) if isinstance(places, dict) else []
+    if not names or not all(isinstance(name, str) for name in names):
         raise BackboneError(
             f"'{index}' is damaged: it does not say which file holds which weight.",
             hint="Copy or download it again.",
-        ) from problem
+        )
+    for name in names:
+        if PurePath(name).name != name or "\\" in name:
+            raise BackboneError(f"'{index}' names '{name}', which is not a file beside it.")
+    return sorted(set(names))
 
 
 def canonical(tensors: dict[str, Tensor], family: Family, directory: Path) -> dict[str, Tensor]:

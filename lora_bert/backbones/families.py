@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from lora_bert.backbones.family import Config, Family, Head
 from lora_bert.errors import BackboneError, did_you_mean, missing
+from lora_bert.json_files import read_object
 
 _BERT_DEFAULTS = {
     "layer_norm_eps": 1e-12,
@@ -371,23 +371,17 @@ def read_config(directory: Path) -> dict[str, Any]:
 
     Raises:
         NotFoundError: No such directory.
-        BackboneError: There is no ``config.json``, or it is not a JSON object.
+        BackboneError: There is no ``config.json``, or it cannot be read.
     """
     if not directory.is_dir():
         raise missing(directory, "directory")
     path = directory / "config.json"
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         raise BackboneError(
             f"'{directory}' is not a model: it has no config.json.",
             hint="A backbone is a directory as transformers saves it.",
-        ) from None
-    except ValueError as error:
-        raise BackboneError(f"'{path}' is not valid JSON: {error}.") from error
-    if not isinstance(config, dict):
-        raise BackboneError(f"'{path}' does not hold a JSON object.")
-    return config
+        )
+    return read_object(path, BackboneError)
 
 
 def family_of(config: Config) -> Family:

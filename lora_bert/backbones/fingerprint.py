@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lora_bert.backbones.checkpoint import weight_files
 from lora_bert.backbones.family import Config, Family
+from lora_bert.backbones.known import cached_fingerprint
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,3 +42,18 @@ def fingerprint(tensors: Mapping[str, Tensor], config: Config, family: Family) -
         digest.update(f"{name}{list(tensor.shape)}".encode())
         digest.update(tensor.float().contiguous().numpy().data)
     return digest.hexdigest()
+
+
+def weights_fingerprint(
+    directory: Path, tensors: Mapping[str, Tensor], config: Config, family: Family
+) -> str:
+    """As :func:`fingerprint`, computed only if a file of the backbone has changed since.
+
+    Args:
+        directory: Where the tensors were read.
+        tensors: All of them.
+        config: The backbone's ``config.json``.
+        family: Its family.
+    """
+    files = [directory / "config.json", *weight_files(directory)]
+    return cached_fingerprint(directory, files, lambda: fingerprint(tensors, config, family))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import json
 import logging
 import os
 import re
@@ -15,15 +14,14 @@ from pathlib import Path
 from urllib.error import HTTPError
 
 from lora_bert.backbones.embedded import EMBEDDED, unpack
+from lora_bert.backbones.known import note_place, noted_place
 from lora_bert.errors import (
     BackboneError,
     NotFoundError,
-    OutputError,
     UnavailableError,
     did_you_mean,
     missing,
 )
-from lora_bert.files import cache_dir, write_json
 
 log = logging.getLogger(__name__)
 
@@ -120,31 +118,14 @@ def remember(backbone: BackboneFiles) -> None:
     """Note where a local backbone is, so that its adapters find it by name on this machine."""
     if backbone.name in EMBEDDED or "/" in backbone.name or backbone.revision or backbone.from_hub:
         return
-    book = _book()
-    if book.get(backbone.name) != str(backbone.path):
-        try:
-            write_json(_book_path(), {**book, backbone.name: str(backbone.path)})
-        except OutputError as error:
-            log.info("Where '%s' is cannot be noted: %s", backbone.name, error)
-
-
-def _book_path() -> Path:
-    return cache_dir() / "backbones" / "known.json"
-
-
-def _book() -> dict[str, str]:
-    try:
-        book = json.loads(_book_path().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return book if isinstance(book, dict) else {}
+    note_place(backbone.name, backbone.path)
 
 
 def _remembered(name: str) -> Path | None:
     """Where a local backbone of that name was seen, or stands in ``$LORA_BERT_BACKBONES``."""
     places = [Path(base) / name for base in _search_path()]
-    if seen := _book().get(name):
-        places.append(Path(seen))
+    if seen := noted_place(name):
+        places.append(seen)
     return next((place for place in places if (place / "config.json").is_file()), None)
 
 

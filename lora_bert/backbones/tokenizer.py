@@ -7,6 +7,7 @@ family's own class would let transformers 5 rebuild the normaliser and lose the 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import tempfile
@@ -21,6 +22,7 @@ from lora_bert.backbones.encodings import Encodings
 from lora_bert.backbones.families import family_of
 from lora_bert.backbones.family import Config
 from lora_bert.errors import BackboneError, LoraBertError
+from lora_bert.json_files import read_object, read_text
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +56,14 @@ class TextTokenizer:
         """Id of the unknown token; None where there is none (byte-level)."""
         token = _content(self.special.get("unk_token"))
         return self.core.token_to_id(token) if token else None
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256, in hexadecimal, of all that decides the tokens of a text, but for the length."""
+        written = json.loads(self.core.to_str())
+        parts = [{**written, "truncation": None, "padding": None}, self.pad_id]
+        text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def encode(self, texts: Sequence[str]) -> Encodings:
         """Each text as token ids, cut to ``max_length``, special tokens at both ends."""
@@ -116,9 +126,11 @@ def load_tokenizer(
     core.no_padding()
     if clean:
         core.normalizer = _cleaning(core.normalizer)
-    special = {name: written[name] for name in _SPECIAL if written.get(name)}
-    special.setdefault("pad_token", core.id_to_token(int(config.get("pad_token_id") or 0)))
-    pad_id = core.token_to_id(_content(special["pad_token"]) or "")
+    special = {name: written[name] for name in _SPECIAL if _content(written.get(name))}
+    padding = config.get("pad_token_id") or 0
+    if isinstance(padding, int) and 0 <= padding < core.get_vocab_size():
+        special.setdefault("pad_token", core.id_to_token(padding))
+    pad_id = core.token_to_id(_content(special.get("pad_token")) or "")
     if pad_id is None:
         raise error(f"The tokenizer in '{directory}' has no padding token.")
     takes_types = family_of(config).takes_types(config)
@@ -131,17 +143,15 @@ def _read(directory: Path, error: type[LoraBertError]) -> tuple[Tokenizer, dict[
     if not path.is_file():
         return _convert(directory, error)
     try:
-        core = Tokenizer.from_str(path.read_text(encoding="utf-8"))
+        core = Tokenizer.from_str(read_text(path, error))
+    except LoraBertError:
+        raise
     except Exception as problem:  # the Rust library raises nothing more specific
         raise error(f"'{path}' is damaged: {problem}.") from problem
     written: dict[str, Any] = {}
     for name in ("special_tokens_map.json", "tokenizer_config.json"):
-        settings = directory / name
-        try:
-            if settings.is_file():
-                written |= json.loads(settings.read_text(encoding="utf-8"))
-        except ValueError as problem:
-            raise error(f"'{settings}' is not valid JSON: {problem}.") from problem
+        if (directory / name).is_file():
+            written |= read_object(directory / name, error)
     return core, written
 
 
@@ -172,5 +182,6 @@ def _cleaning(normalizer: normalizers.Normalizer | None) -> normalizers.Normaliz
 
 
 def _content(token: Any) -> str | None:
-    """The text of a special token, written plainly or as an ``AddedToken``."""
-    return token.get("content") if isinstance(token, dict) else token
+    """The text of a special token, written plainly or as an ``AddedToken``; None where neither."""
+    found = token.get("content") if isinstance(token, dict) else token
+    return found if isinstance(found, str) else None

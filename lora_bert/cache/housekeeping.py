@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lora_bert.backbones.known import FINGERPRINTS, PLACES
 from lora_bert.cache.entries import discard, last_used, read_record, size_of
 from lora_bert.errors import ConfigError, NotFoundError, OutputError, did_you_mean
 from lora_bert.files import cache_dir
@@ -18,7 +19,7 @@ FETCHED = "data"
 KINDS = ("backbones", FETCHED, LEFTOVER, "tokens", "trunk")
 
 _SHORTEST_KEY = 4
-_NOTES = ("known.json",)  # where local backbones are: a notebook, not a cache
+_NOTES = (PLACES, FINGERPRINTS)  # notebooks, not caches
 _DAY = 86400.0
 
 

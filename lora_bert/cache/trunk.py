@@ -46,12 +46,14 @@ class TrunkCache:
         depth: How many layers they went through.
         place: ``memory`` or ``disk``.
         size: Bytes.
+        key: Of everything that its bits depend on.
     """
 
     parts: tuple[CachedRows, ...]
     depth: int
     place: str
     size: int
+    key: str
 
 
 def trunk_cache(
@@ -97,7 +99,7 @@ def trunk_cache(
         CachedRows(data, starts[numbers], lengths[numbers], backbone.device)
         for numbers in texts.numbers
     )
-    return TrunkCache(tuple(rows), depth, kept, making.lines.size)
+    return TrunkCache(tuple(rows), depth, kept, making.lines.size, making.key)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +14,7 @@ import click
 from lora_bert._version import __version__
 from lora_bert.cli import console
 from lora_bert.errors import ConfigError, LoraBertError, NotFoundError, OutputError, did_you_mean
+from lora_bert.signals import Terminated, terminable
 
 COMMANDS = {
     "train": "Train an adapter on labelled texts.",
@@ -38,9 +40,10 @@ EXIT_CODES = """\b
 Exit codes: 0 done · 2 wrong usage · 65 bad data, adapter or backbone
 66 not found · 69 network, device or package not available · 70 a bug
 73 output cannot be written · 130 stopped with Ctrl-C (train keeps the best
-adapter so far)"""
+adapter so far) · 143 stopped with SIGTERM; train --resume goes on after both"""
 
 
+INTERRUPTED, TERMINATED = 130, 143  # as shells count: 128 and the number of the signal
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -93,7 +96,14 @@ def cli() -> None:
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
-    sys.exit(run(args))
+    code = run(args)
+    if code in (INTERRUPTED, TERMINATED):
+        # At once: threads may still compute and libraries be half imported, and Python's own way
+        # out waits for the ones and crashes in the others.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def run(args: Sequence[str] | None = None) -> int:
@@ -101,7 +111,8 @@ def run(args: Sequence[str] | None = None) -> int:
     console.start()
     try:
         # With standalone_mode off, click returns what ctx.exit() was given.
-        code = cli.main(args=args, prog_name="lora-bert", standalone_mode=False)
+        with terminable():
+            code = cli.main(args=args, prog_name="lora-bert", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except LoraBertError as error:
@@ -111,8 +122,10 @@ def run(args: Sequence[str] | None = None) -> int:
             click.echo(error.format_message())
             return 0
         return console.fail(*_in_words(error), error.exit_code, error)
-    except (click.Abort, KeyboardInterrupt):
-        return console.fail("Stopped.", "", 130, None)
+    except (click.Abort, KeyboardInterrupt) as stop:
+        # Click makes an Abort of either.
+        terminated = isinstance(stop.__cause__ or stop, Terminated)
+        return console.fail("Stopped.", "", TERMINATED if terminated else INTERRUPTED, None)
     except (_ReaderGoneError, BrokenPipeError):
         # The reader of our output (head, less) has seen enough; nothing is left to say to it.
         console.silence()

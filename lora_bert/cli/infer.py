@@ -97,6 +97,7 @@ def _load(config: InferConfig, path: str) -> Predictor:
     return load(
         path,
         backbone=config.backbone,
+        allow_backbone_mismatch=config.allow_backbone_mismatch,
         labels=parse_names(config.labels),
         device=config.device,
         dtype=config.dtype,

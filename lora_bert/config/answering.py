@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lora_bert.config.shared import RUN, Columns, Compute, ScoredRows
+from lora_bert.config.shared import RUN, Columns, Compute, Opening, ScoredRows
 from lora_bert.options import option
 
 
 @dataclass(frozen=True)
-class EvaluateConfig(Compute, Columns, ScoredRows):
+class EvaluateConfig(Opening, Compute, Columns, ScoredRows):
     """What ``evaluate`` can be told."""
 
-    backbone: str | None = option(
-        None, "Where the adapter's backbone is, if not found by name.", metavar="DIR", group=RUN
-    )
     output: str | None = option(
         None,
         "Directory for evaluation.json, confusion.png, wrong.csv and suspects.csv.",
@@ -28,7 +25,7 @@ class EvaluateConfig(Compute, Columns, ScoredRows):
 
 
 @dataclass(frozen=True)
-class InferConfig(Compute):
+class InferConfig(Opening, Compute):
     """What ``infer`` can be told."""
 
     dtype: str = option(
@@ -54,7 +51,4 @@ class InferConfig(Compute):
         None, "Names of the columns of an input without header.", metavar="NAME,…"
     )
     encoding: str = option("auto", "Text encoding of the input.", metavar="NAME")
-    backbone: str | None = option(
-        None, "Where the adapter's backbone is, if not found by name.", metavar="DIR", group=RUN
-    )
     overwrite: bool = option(False, "Replace the output file.", group=RUN)

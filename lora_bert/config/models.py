@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lora_bert.config.shared import Opening
 from lora_bert.options import option
 
 
 @dataclass(frozen=True)
-class MergeConfig:
+class MergeConfig(Opening):
     """What ``merge`` can be told."""
 
     adapter: str = option("", "Adapter to merge.", positional=True, metavar="ADAPTER")
     output: str = option("", "Directory of the merged model.", positional=True, metavar="OUT")
-    backbone: str | None = option(
-        None, "Where the adapter's backbone is, if not found by name.", metavar="DIR"
-    )
-    labels: str | None = option(
-        None,
-        "Labels of an adapter that plain PEFT wrote, in the order of its outputs.",
-        metavar="NAME,…",
-    )
     data: str | None = option(
         None,
         "Texts for the comparison (the first 1,000), in place of the 64 shipped ones.",
@@ -31,7 +24,7 @@ class MergeConfig:
 
 
 @dataclass(frozen=True)
-class ExportConfig:
+class ExportConfig(Opening):
     """What ``export`` can be told."""
 
     path: str = option(
@@ -41,14 +34,6 @@ class ExportConfig:
     format: str = option("openvino", "For which engine.", choices=("openvino", "onnx"))
     int8: bool = option(
         False, "Quantise to eight bits: a quarter of the size, faster on CPUs without bfloat16."
-    )
-    backbone: str | None = option(
-        None, "Where the adapter's backbone is, if not found by name.", metavar="DIR"
-    )
-    labels: str | None = option(
-        None,
-        "Labels of an adapter that plain PEFT wrote, in the order of its outputs.",
-        metavar="NAME,…",
     )
     data: str | None = option(
         None,

@@ -138,6 +138,26 @@ class Columns:
 
 
 @dataclass(frozen=True)
+class Opening:
+    """How to open an adapter: what it needs beside its own files."""
+
+    backbone: str | None = option(
+        None, "Where the adapter's backbone is, if not found by name.", metavar="DIR", group=RUN
+    )
+    allow_backbone_mismatch: bool = option(
+        False,
+        "Take a backbone whose fingerprint is not the one the adapter was trained on.",
+        group=RUN,
+    )
+    labels: str | None = option(
+        None,
+        "Labels of an adapter that plain PEFT wrote, in the order of its outputs.",
+        metavar="NAME,…",
+        group=RUN,
+    )
+
+
+@dataclass(frozen=True)
 class Compute:
     """Where and how precisely to compute."""
 
@@ -156,9 +176,3 @@ class Compute:
         group=RUN,
     )
     batch_size: int = option(32, "Rows computed at once.", minimum=1, group=RUN)
-    labels: str | None = option(
-        None,
-        "Labels of an adapter that plain PEFT wrote, in the order of its outputs.",
-        metavar="NAME,…",
-        group=RUN,
-    )

@@ -133,6 +133,21 @@ class TrainConfig(Columns, TrainRows):
         metavar="GB",
         group=RUN,
     )
+    save_every: float = option(
+        1.0, "Minutes between checkpoints (0: none).", minimum=0, metavar="MINUTES", group=RUN
+    )
+    save_every_steps: int | None = option(
+        None,
+        "Optimizer steps between checkpoints, in place of minutes.",
+        minimum=1,
+        metavar="N",
+        group=RUN,
+    )
+    resume: bool = option(
+        False,
+        "Go on where the same command was stopped; from the beginning if it left no checkpoint.",
+        group=RUN,
+    )
     output: str | None = option(
         None, "Directory of the adapter (default: runs/DATA).", metavar="DIR", group=RUN
     )

@@ -102,6 +102,7 @@ def _load(config: EvaluateConfig, path: str) -> Predictor:
     return load(
         path,
         backbone=config.backbone,
+        allow_backbone_mismatch=config.allow_backbone_mismatch,
         labels=parse_names(config.labels),
         device=config.device,
         dtype=config.dtype,

@@ -88,7 +88,10 @@ def run(config: ExportConfig) -> ExportResult:
     nncf = ["nncf"] if config.int8 and kind == "openvino" else []
     require(kind, f"--format {kind} needs", [*_NEEDS[kind], *nncf])
     claim_output(output, overwrite=config.overwrite)
-    loaded = load_any(source, backbone=config.backbone, labels=parse_names(config.labels))
+    loaded = load_any(
+        source, backbone=config.backbone, labels=parse_names(config.labels),
+        allow_backbone_mismatch=config.allow_backbone_mismatch,
+    )  # fmt: skip
     spare_inputs(output, (source, loaded.files.path, config.data))
     rows = _rows(config, loaded)
     precision = "int8" if config.int8 else "float32"

@@ -72,7 +72,10 @@ def run(config: MergeConfig) -> MergeResult:
             f"OUT '{output}' is the adapter itself or holds it.", hint="Name another directory."
         )
     claim_output(output, overwrite=config.overwrite)
-    before = load_any(source, backbone=config.backbone, labels=parse_names(config.labels))
+    before = load_any(
+        source, backbone=config.backbone, labels=parse_names(config.labels),
+        allow_backbone_mismatch=config.allow_backbone_mismatch,
+    )  # fmt: skip
     spare_inputs(output, (before.files.path, config.data))
     texts = _texts(config)
     with atomic_directory(output, overwrite=config.overwrite) as work:

@@ -104,6 +104,7 @@ def load(
     *,
     backbone: str | None = None,
     labels: Sequence[str] = (),
+    allow_backbone_mismatch: bool = False,
     device: str = "auto",
     dtype: str = "auto",
     batch_size: int = 32,
@@ -115,6 +116,7 @@ def load(
         path: Its directory.
         backbone: Where the adapter's backbone is, if it is not found by its name.
         labels: The labels of an adapter that plain PEFT wrote, in the order of its outputs.
+        allow_backbone_mismatch: Take a backbone with another fingerprint than the adapter's.
         device: ``auto``, ``cpu`` or ``cuda``.
         dtype: ``float32``, ``bfloat16`` or ``auto``: bfloat16 where it is fast.
         batch_size: Texts computed at once.
@@ -144,7 +146,10 @@ def load(
 
     where = pick_device(device)
     precision = pick_dtype(dtype, where)
-    loaded = load_any(place, backbone=backbone, labels=labels, device=where, dtype=precision)
+    loaded = load_any(
+        place, backbone=backbone, labels=labels, device=where, dtype=precision,
+        allow_backbone_mismatch=allow_backbone_mismatch,
+    )  # fmt: skip
     return Predictor.of(loaded, place, batch_size)
 
 

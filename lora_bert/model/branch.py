@@ -45,10 +45,19 @@ class Adapter:
     dropout: float = 0.0
 
     @property
+    def named_tensors(self) -> dict[str, Tensor]:
+        """Every tensor that training changes, by a name of its own."""
+        pairs = {
+            f"{name}.{part}": tensor
+            for name, pair in self.factors.items()
+            for part, tensor in (("down", pair.down), ("up", pair.up))
+        }
+        return pairs | dict(self.head)
+
+    @property
     def tensors(self) -> list[Tensor]:
         """Every tensor that training changes."""
-        pairs = [part for pair in self.factors.values() for part in (pair.down, pair.up)]
-        return [*pairs, *self.head.values()]
+        return list(self.named_tensors.values())
 
     @property
     def parameter_count(self) -> int:

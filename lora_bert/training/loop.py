@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,14 +17,17 @@ from torch import Tensor
 
 from lora_bert.config import TrainConfig
 from lora_bert.errors import DivergedError
-from lora_bert.evaluation.metrics import higher_is_better
 from lora_bert.model.backbone import Backbone
 from lora_bert.model.branch import Adapter
 from lora_bert.progress import track
+from lora_bert.signals import Terminated, uninterrupted
 from lora_bert.tasks.classification import class_weights
 from lora_bert.threads import Workers
+from lora_bert.training.checkpoint import Checkpoint
 from lora_bert.training.gradients import Gradients, HiddenStates
+from lora_bert.training.keeper import Keeper
 from lora_bert.training.order import epoch_batches
+from lora_bert.training.progress import Progress
 from lora_bert.training.tokens import Tokens
 
 log = logging.getLogger(__name__)
@@ -31,64 +35,71 @@ log = logging.getLogger(__name__)
 Figures = dict[str, float]
 """Figures of one epoch on the validation rows; ``config.metric`` is among them."""
 
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+
 
 @dataclass
 class Fit:
     """What a training came to.
 
     Attributes:
-        adapter: The best epoch's adapter.
-        best_epoch: Counted from 1; 0 when stopped before the first one ended.
-        history: A dict an epoch: epoch, train_loss, seconds, and the validation figures.
-        interrupted: Stopped with Ctrl-C.
+        adapter: The best epoch's adapter, or that of the moment it was stopped in the first one.
+        progress: How far it came.
+        stopped: By Ctrl-C, or by SIGTERM; None when it ended by itself.
     """
 
     adapter: Adapter
-    best_epoch: int = 0
-    history: list[dict[str, Any]] = field(default_factory=list)
-    interrupted: bool = False
+    progress: Progress
+    stopped: KeyboardInterrupt | None = None
+
+    @property
+    def best_epoch(self) -> int:
+        """Counted from 1; 0 when stopped before the first one ended."""
+        return self.progress.best_epoch
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """A dict an epoch: epoch, train_loss, seconds, and the validation figures."""
+        return self.progress.history
 
 
-def fit(crank: Crank, validate: Callable[[Adapter], Figures]) -> Fit:
+def fit(crank: Crank, validate: Callable[[Adapter], Figures], keeper: Keeper | None = None) -> Fit:
     """Train the crank's adapter in place; keep a copy of it after its best epoch.
 
     Args:
-        crank: Backbone, adapter, rows and settings.
+        crank: Backbone, adapter, rows and settings; fresh, or restored from a checkpoint.
         validate: Scores an adapter on the validation rows.
+        keeper: Saves checkpoints: when they are due, and when the training is stopped.
 
     Raises:
         DivergedError: The loss became infinite or NaN before any epoch was worth keeping.
+        Terminated: SIGTERM arrived; there is a checkpoint, if there is a keeper.
     """
-    adapter, config, epochs = crank.adapter, crank.config, crank.epochs
-    result = Fit(adapter)
-    waited = 0
+    progress, stopped = crank.progress, None
     try:
-        for epoch in range(1, epochs + 1):
+        while not crank.is_over():
+            crank.epoch(keeper)
             started = time.perf_counter()
-            train_loss = crank.epoch(epoch)
-            figures = validate(adapter)
-            seconds = time.perf_counter() - started
-            row = {"epoch": epoch, "train_loss": train_loss, "seconds": seconds, **figures}
-            better = _is_better(row, result.history, config.metric)
-            result.history.append(row)
-            _say(row, epochs, better)
-            waited = 0 if better else waited + 1
-            if better:
-                result.adapter, result.best_epoch = adapter.copy(), epoch
-            if config.early_stopping and waited >= config.early_stopping:
-                log.info("Stopped: no better %s for %d epochs.", config.metric, waited)
-                break
+            figures = validate(crank.adapter)
+            with uninterrupted():
+                crank.end_epoch(figures, time.perf_counter() - started)
+                if keeper:
+                    keeper.after_step(crank)
     except DivergedError as error:
-        if not result.best_epoch:
+        if not progress.best_epoch:
             raise
-        log.warning("%s The adapter of epoch %d is kept.", error, result.best_epoch)
-    except KeyboardInterrupt:
-        result.interrupted = True
-        kept = f"epoch {result.best_epoch}" if result.best_epoch else "this moment"
-        log.warning("Stopped by Ctrl-C: keeping the adapter of %s.", kept)
-    if not result.best_epoch:
-        result.adapter = adapter.copy()
-    return result
+        log.warning("%s The adapter of epoch %d is kept.", error, progress.best_epoch)
+    except KeyboardInterrupt as stop:
+        stopped = stop
+        with uninterrupted():
+            saved = keeper is not None and keeper.save(crank)
+        onwards = f" --resume goes on at step {progress.step}." if saved else ""
+        if isinstance(stop, Terminated):
+            log.warning("Stopped by SIGTERM at step %d.%s", progress.step, onwards)
+            raise
+        kept = f"epoch {progress.best_epoch}" if progress.best_epoch else "this moment"
+        log.warning("Stopped by Ctrl-C: keeping the adapter of %s.%s", kept, onwards)
+    return Fit(crank.best or crank.adapter.copy(), progress, stopped)
 
 
 class Crank:
@@ -102,6 +113,10 @@ class Crank:
         hidden: Gives the trunk's output for row numbers.
         workers: The threads that compute.
         epochs: Passes over the rows.
+
+    Attributes:
+        progress: How far it has come.
+        best: A copy of the adapter after its best epoch; None before the first one was scored.
     """
 
     def __init__(
@@ -117,6 +132,8 @@ class Crank:
     ) -> None:
         self.backbone, self.adapter, self.rows, self.config = backbone, adapter, rows, config
         self.epochs = epochs
+        self.progress = Progress()
+        self.best: Adapter | None = None
         self.parameters = [tensor.requires_grad_() for tensor in adapter.tensors]
         # Tensors are where the backbone is; the accelerator need not place them.
         self.accelerator = Accelerator(device_placement=False)
@@ -126,13 +143,12 @@ class Crank:
             weight_decay=config.weight_decay,
             fused=True,
         )
-        self.steps = self._steps()
+        self.steps = self._steps_of(epochs)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, linear_schedule(round(self.steps * config.warmup), self.steps)
         )
         self.optimizer = self.accelerator.prepare(optimizer)
         self.schedule = schedule
-        self.step_count = 0
         self.weights: Tensor | None = None
         if config.class_weights == "balanced":
             classes = adapter.head[f"{backbone.family.head.output}.weight"].shape[0]
@@ -153,28 +169,55 @@ class Crank:
             batch_tokens=self.config.batch_tokens,
         )
 
-    def _steps(self) -> int:
-        """Optimizer steps of the whole training."""
+    def _steps_of(self, epochs: int) -> int:
+        """Optimizer steps of the first ``epochs`` epochs."""
         size, config = self.config.gradient_accumulation, self.config
         if config.batch_tokens is None:
-            return math.ceil(math.ceil(len(self.rows) / config.batch_size) / size) * self.epochs
-        numbers = range(1, self.epochs + 1)
+            return math.ceil(math.ceil(len(self.rows) / config.batch_size) / size) * epochs
+        numbers = range(1, epochs + 1)
         return sum(math.ceil(len(self.batches(number)) / size) for number in numbers)
 
-    def epoch(self, number: int) -> float:
-        """One pass over the rows; its mean loss."""
-        batches = self.batches(number)
-        size = self.config.gradient_accumulation
-        total, weight = 0.0, 0.0
-        with track(len(self.rows), f"epoch {number}/{self.epochs}") as bar:
-            for start in range(0, len(batches), size):
-                group = batches[start : start + size]
-                group_weight = self._weight(np.concatenate(group))
-                summed = self.step(group, group_weight)
-                total, weight = total + summed, weight + group_weight
-                bar.set_postfix_str(f"loss {total / weight:.3f}", refresh=False)
+    def is_over(self) -> bool:
+        """Whether all epochs are done, or better ones are waited for no longer."""
+        progress, patience = self.progress, self.config.early_stopping
+        if patience and progress.waited >= patience:
+            log.info("Stopped: no better %s for %d epochs.", self.config.metric, progress.waited)
+            return True
+        return progress.epoch > self.epochs
+
+    def epoch(self, keeper: Keeper | None = None) -> None:
+        """What is left of the epoch under way."""
+        progress, number = self.progress, self.progress.epoch
+        batches, size = self.batches(number), self.config.gradient_accumulation
+        groups = [batches[start : start + size] for start in range(0, len(batches), size)]
+        begin = progress.step - self._steps_of(number - 1)
+        done = sum(len(rows) for group in groups[:begin] for rows in group)
+        with track(len(self.rows), f"epoch {number}/{self.epochs}", done=done) as bar:
+            for group in groups[begin:]:
+                # A step is done or not done when somebody stops the training.
+                with uninterrupted():
+                    self._turn(group)
+                    if keeper:
+                        keeper.after_step(self)
+                loss = progress.epoch_loss / progress.epoch_weight
+                bar.set_postfix_str(f"loss {loss:.3f}", refresh=False)
                 bar.update(sum(map(len, group)))
-        return total / weight
+
+    def end_epoch(self, figures: Figures, seconds: float) -> None:
+        """Note what the validation found in so many seconds; keep the adapter if it is the best."""
+        if self.progress.end_epoch(figures, seconds, self.config.metric):
+            self.best = self.adapter.copy()
+        row = self.progress.history[-1]
+        _say(row, self.epochs, better=self.progress.best_epoch == row["epoch"])
+
+    def _turn(self, group: Sequence[np.ndarray]) -> None:
+        started = time.perf_counter()
+        weight = self._weight(np.concatenate(group))
+        loss = self.step(group, weight)
+        self.progress.step += 1
+        self.progress.epoch_loss += loss
+        self.progress.epoch_weight += weight
+        self.progress.epoch_seconds += time.perf_counter() - started
 
     def step(self, batches: Sequence[np.ndarray], weight: float) -> float:
         """One optimizer step over one or more batches of row numbers; the summed loss.
@@ -182,12 +225,11 @@ class Crank:
         Every batch's loss is divided by the weight of the whole step, so that accumulating changes
         the memory needed and nothing else.
         """
-        self.step_count += 1
-        summed = self.gradients(batches, weight, self.step_count)
+        number = self.progress.step + 1
+        summed = self.gradients(batches, weight, number)
         if not math.isfinite(summed):
             raise DivergedError(
-                f"Training diverged: the loss is {summed} at step {self.step_count} of "
-                f"{self.steps}.",
+                f"Training diverged: the loss is {summed} at step {number} of {self.steps}.",
                 hint="Lower --learning-rate.",
             )
         if self.config.max_grad_norm:
@@ -196,6 +238,39 @@ class Crank:
         self.schedule.step()
         self.optimizer.zero_grad()
         return summed
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What a checkpoint holds: the adapter, the best one, the optimizer's moments."""
+        found = {f"adapter.{name}": one for name, one in self.adapter.named_tensors.items()}
+        if self.best is not None:
+            found |= {f"best.{name}": one for name, one in self.best.named_tensors.items()}
+        moments = self.optimizer.state_dict()["state"]
+        for at, name in enumerate(self.adapter.named_tensors):
+            for key, value in moments.get(at, {}).items():
+                found[f"optimizer.{key}.{name}"] = value
+        return found
+
+    def schedule_state(self) -> dict[str, Any]:
+        """What a checkpoint holds of the learning rate: plain numbers."""
+        return self.schedule.state_dict()
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint of the same run."""
+        self.progress = copy.deepcopy(checkpoint.progress)
+        tensors = checkpoint.tensors
+        _fill(self.adapter, tensors, "adapter.")
+        if self.progress.best_epoch:
+            self.best = self.adapter.copy()
+            _fill(self.best, tensors, "best.")
+        moments: dict[int, dict[str, Tensor]] = {}
+        for at, name in enumerate(self.adapter.named_tensors):
+            kept = {key: tensors.get(f"optimizer.{key}.{name}") for key in _MOMENTS}
+            moments[at] = {key: tensor for key, tensor in kept.items() if tensor is not None}
+        self.schedule.load_state_dict(dict(checkpoint.schedule))
+        groups = self.optimizer.state_dict()["param_groups"]
+        for group, rate in zip(groups, checkpoint.schedule["_last_lr"], strict=True):
+            group["lr"] = rate
+        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
 
     def _weight(self, rows: np.ndarray) -> float:
         if self.weights is None:
@@ -219,16 +294,13 @@ def linear_schedule(warmup: int, steps: int) -> Callable[[int], float]:
     return factor
 
 
-def _is_better(row: dict[str, Any], history: Sequence[dict[str, Any]], metric: str) -> bool:
-    if not history:
-        return True
-    earlier = [past[metric] for past in history]
-    if higher_is_better(metric):
-        return bool(row[metric] > max(earlier))
-    return bool(row[metric] < min(earlier))
+def _fill(adapter: Adapter, tensors: Mapping[str, Tensor], prefix: str) -> None:
+    with torch.no_grad():
+        for name, tensor in adapter.named_tensors.items():
+            tensor.copy_(tensors[prefix + name])
 
 
-def _say(row: dict[str, Any], epochs: int, better: bool) -> None:
+def _say(row: dict[str, Any], epochs: int, *, better: bool) -> None:
     log.info(
         "epoch %d/%d: loss %.3f, validation accuracy %.2f %%, macro-F1 %.2f %%, %.0f s%s",
         row["epoch"],

@@ -23,6 +23,9 @@ from lora_bert.options import as_command, as_yaml
 from lora_bert.tasks.classification import LabelCodec
 from lora_bert.training.loop import Fit
 
+_OF_A_CALL = ("overwrite", "resume")
+"""Options that say what to do with what is there already, not what to learn."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -76,12 +79,13 @@ def record(this: Run, fitted: Fit, evaluations: Mapping[str, Evaluation], output
         },
         metrics=metrics,
         versions=versions(),
+        tokenizer={"fingerprint": this.tokenizer.fingerprint},
     )
     settings = _lora_settings(this) if config.method == "lora" else None
     portable = _portable(config, this.files.name)
     save_adapter(
         output, fitted.adapter, manifest, this.tokenizer, settings, this.family,
-        run_yaml=as_yaml(portable, leave_out=("output", "overwrite")),
+        run_yaml=as_yaml(portable, leave_out=("output", *_OF_A_CALL)),
         command=as_command("train", portable, leave_out=_unsaid(config)),
         overwrite=config.overwrite,
         extra=lambda work: _draw(fitted, work / CURVE, config.metric),
@@ -103,7 +107,7 @@ def _lora_settings(this: Run) -> LoraSettings:
 def _unsaid(config: TrainConfig) -> tuple[str, ...]:
     """Options that need no place in the command: what they resolve to is the default."""
     usual = ("alpha",) if config.alpha == 2 * config.rank else ()
-    return ("overwrite", "dtype", *usual)
+    return (*_OF_A_CALL, "dtype", *usual)
 
 
 def _draw(fitted: Fit, path: Path, metric: str) -> None:

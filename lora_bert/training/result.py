@@ -22,11 +22,13 @@ class TrainResult:
             ``evaluate`` does; without those that Ctrl-C cut short.
         history: A dict an epoch: epoch, train_loss, seconds and the validation figures.
         best_epoch: The epoch that was kept, from 1; 0 when stopped before the first one ended.
+        steps: Optimizer steps, those of earlier calls that were gone on with included.
         trainable: Trained parameters; ``total``: those and the frozen ones.
         size: Bytes of the adapter's directory.
-        seconds: Of the whole run.
         interrupted: Stopped with Ctrl-C.
         watched: What was predicted of the texts to watch.
+        seconds: Of the call.
+        resumed_at: The step after which it went on; 0 when it began.
     """
 
     path: Path
@@ -34,12 +36,14 @@ class TrainResult:
     evaluations: Mapping[str, Evaluation]
     history: Sequence[Mapping[str, Any]]
     best_epoch: int
+    steps: int
     trainable: int
     total: int
     size: int
-    seconds: float
     interrupted: bool = False
     watched: Sequence[Watched] = ()
+    seconds: float = 0.0
+    resumed_at: int = 0
 
     @property
     def accuracy(self) -> float:
@@ -54,6 +58,8 @@ class TrainResult:
             **{part: found.as_dict() for part, found in self.evaluations.items()},
             "history": [dict(row) for row in self.history],
             "best_epoch": self.best_epoch,
+            "steps": self.steps,
+            "resumed_at": self.resumed_at,
             "trainable_parameters": self.trainable,
             "total_parameters": self.total,
             "bytes": self.size,

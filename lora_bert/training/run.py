@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import logging
-import random
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
-
-import numpy as np
-import torch
 
 from lora_bert.backbones.checkpoint import read_checkpoint
 from lora_bert.backbones.families import family_of, read_config
-from lora_bert.backbones.family import Family
-from lora_bert.backbones.fingerprint import fingerprint
+from lora_bert.backbones.fingerprint import weights_fingerprint
 from lora_bert.backbones.resolve import find_backbone, remember
 from lora_bert.backbones.tokenizer import DEFAULT_MAX_LENGTH, load_tokenizer
 from lora_bert.config import TrainConfig
@@ -24,27 +19,30 @@ from lora_bert.data import named
 from lora_bert.data.asked import data_options
 from lora_bert.data.checks import warn_about
 from lora_bert.data.sources import load_splits
-from lora_bert.data.wording import counted, shortened
-from lora_bert.errors import ConfigError, DivergedError
-from lora_bert.evaluation.metrics import METRICS, metric, score
+from lora_bert.data.wording import shortened
+from lora_bert.errors import DivergedError
 from lora_bert.evaluation.result import Evaluation, judge
 from lora_bert.files import claim_output, spare_inputs
-from lora_bert.inference.predictor import predict_logits, softmax
+from lora_bert.inference.predictor import predict_logits
 from lora_bert.model.backbone import Backbone, build_backbone
-from lora_bert.model.branch import Adapter
 from lora_bert.model.device import pick_device, pick_dtype
-from lora_bert.model.initial import head_only, new_adapter
-from lora_bert.model.targets import resolved_layers, target_names
-from lora_bert.options import build, flag
+from lora_bert.model.targets import resolved_layers
+from lora_bert.options import build
+from lora_bert.signals import Terminated, terminable
 from lora_bert.tasks.classification import LabelCodec
-from lora_bert.threads import workers
-from lora_bert.training.gradients import most_workers
-from lora_bert.training.loop import Crank, Figures, Fit, default_epochs, fit
-from lora_bert.training.order import epoch_batches, padding_share
+from lora_bert.training.checkpoint import (
+    Checkpoint,
+    discard_checkpoints,
+    to_continue,
+    training_into,
+)
+from lora_bert.training.checks import check, resolve
+from lora_bert.training.fitting import fit_adapter, fresh_adapter, probabilities
+from lora_bert.training.identity import check_content, check_settings
+from lora_bert.training.loop import Fit, default_epochs
 from lora_bert.training.record import Run, parts_of, record
 from lora_bert.training.result import TrainResult
 from lora_bert.training.tokens import Tokens, check_texts_left, tokenise, warn_of_tokens
-from lora_bert.training.trunk import hidden_states, validation_logits
 from lora_bert.training.watch import watched
 
 log = logging.getLogger(__name__)
@@ -65,6 +63,7 @@ def train(data: str | Path | None = None, **options: Any) -> TrainResult:
         BackboneError, UnavailableError: The backbone cannot be had.
         OutputError: The output directory is taken or not writable.
         DivergedError: The loss became NaN in the first epoch.
+        KeyboardInterrupt: SIGTERM arrived (:class:`lora_bert.signals.Terminated`).
 
     Example:
         >>> result = train("reviews.csv", rank=8, output="runs/reviews")  # doctest: +SKIP
@@ -77,19 +76,54 @@ def train(data: str | Path | None = None, **options: Any) -> TrainResult:
 def run(config: TrainConfig) -> TrainResult:
     """As :func:`train`, of a checked configuration."""
     started = time.perf_counter()
-    config = _resolve(config)
+    config = resolve(config)
     output = Path(str(config.output))
+    begun = to_continue(output, resume=config.resume, overwrite=config.overwrite)
+    # What Ctrl-C left there is of the same training.
+    config = replace(config, overwrite=config.overwrite or begun is not None)
     claim_output(output, overwrite=config.overwrite)
+    config = replace(config, dtype=_dtype(config, begun))
+    with terminable():
+        this, tokens, backbone = _read(config, begun)
+        with training_into(output) as place:
+            if begun is None:
+                discard_checkpoints(output)
+            try:
+                fitted = fit_adapter(this, tokens, backbone, place, begun)
+            except DivergedError:
+                discard_checkpoints(output)  # from them it would diverge again
+                raise
+            result = _finish(this, tokens, backbone, fitted)
+            if fitted.stopped is None:
+                discard_checkpoints(output)
+    if isinstance(fitted.stopped, Terminated):
+        raise fitted.stopped
+    return replace(
+        result,
+        seconds=time.perf_counter() - started,
+        resumed_at=begun.progress.step if begun else 0,
+    )
+
+
+def _dtype(config: TrainConfig, begun: Checkpoint | None) -> str:
+    """The precision of the frozen weights: decided once, by the first of several calls."""
+    if begun is not None and config.dtype == "auto":
+        return str(begun.identity["dtype"])
+    return str(pick_dtype(config.dtype, pick_device(config.device))).removeprefix("torch.")
+
+
+def _read(config: TrainConfig, begun: Checkpoint | None) -> tuple[Run, dict[str, Tokens], Backbone]:
+    """Everything that a training reads, checked; what the options leave open is decided."""
     files = find_backbone(config.backbone, config.revision)
     if config.revision and not files.from_hub:
         log.warning("'%s' is not from the hub: --revision counts for nothing.", config.backbone)
-    data = None if config.data in named.NAMED else config.data
+    output, data = Path(str(config.output)), None if config.data in named.NAMED else config.data
     spare_inputs(output, (files.path, data, config.train, config.validation, config.test))
     facts = read_config(files.path)
     family = family_of(facts)
     if config.method == "lora":
         config = replace(config, layers=resolved_layers(config.layers, family, facts))
-    _check(config, family, facts)
+    check(config, family, facts)
     max_length = config.max_length or min(DEFAULT_MAX_LENGTH, family.max_length(facts))
     config = replace(config, max_length=max_length)
 
@@ -100,38 +134,46 @@ def run(config: TrainConfig) -> TrainResult:
     rows = parts_of(splits)
     warn_about(splits)
     codec = LabelCodec.of(rows["train"].labels)
-    epochs = config.epochs or default_epochs(len(rows["train"]), len(codec))
-    config = replace(config, epochs=epochs)
+    config = replace(config, epochs=config.epochs or default_epochs(len(rows["train"]), len(codec)))
+    if begun:
+        check_content(begun.identity, {"data": splits.sha256}, config)
+        check_settings(begun.identity, config)
     tokenizer = load_tokenizer(files.path, facts, max_length=max_length, clean=config.clean)
     tokens = {part: tokenise(examples, tokenizer, codec) for part, examples in rows.items()}
     check_texts_left(tokens["train"], tokenizer, rows["train"].source)
     warn_of_tokens(tokens["train"], tokenizer, files.name)
 
-    device = pick_device(config.device)
     weights = read_checkpoint(files.path, family)
-    identity = fingerprint(weights, facts, family)
-    dtype = pick_dtype(config.dtype, device)
-    backbone = build_backbone(weights, facts, dtype=dtype, device=device)
-    del weights
-    fitted = _fit(config, epochs, backbone, codec, tokens, identity=identity, name=files.name)
+    identity = weights_fingerprint(files.path, weights, facts, family)
+    if begun:
+        check_content(begun.identity, {"backbone": identity}, config)
+    device = pick_device(config.device)
+    backbone = build_backbone(weights, facts, dtype=pick_dtype(config.dtype, device), device=device)
+    return Run(config, files, family, facts, identity, splits, codec, tokenizer), tokens, backbone
+
+
+def _finish(
+    this: Run, tokens: Mapping[str, Tokens], backbone: Backbone, fitted: Fit
+) -> TrainResult:
+    """Score the adapter and write it."""
+    config, codec, output = this.config, this.codec, Path(str(this.config.output))
     evaluations = _evaluate(backbone, fitted, tokens, codec, config.batch_size)
     _warn_of_one_answer(evaluations)
-    fresh = _new(config, backbone, len(codec)).to(device)
-    answers = watched(config.watch, (fresh, fitted.adapter), backbone, tokenizer, codec)
-    this = Run(config, files, family, facts, identity, splits, codec, tokenizer)
+    fresh = fresh_adapter(config, backbone, len(codec)).to(backbone.device)
+    answers = watched(config.watch, (fresh, fitted.adapter), backbone, this.tokenizer, codec)
     record(this, fitted, evaluations, output)
-    remember(files)
+    remember(this.files)
     return TrainResult(
         path=output,
         labels=codec.labels,
         evaluations=evaluations,
         history=fitted.history,
         best_epoch=fitted.best_epoch,
+        steps=fitted.progress.step,
         trainable=fitted.adapter.parameter_count,
         total=fitted.adapter.parameter_count + backbone.parameter_count,
         size=sum(path.stat().st_size for path in output.rglob("*") if path.is_file()),
-        seconds=time.perf_counter() - started,
-        interrupted=fitted.interrupted,
+        interrupted=fitted.stopped is not None,
         watched=answers,
     )
 
@@ -147,140 +189,6 @@ def _warn_of_one_answer(evaluations: Mapping[str, Evaluation]) -> None:
             )
 
 
-def _resolve(config: TrainConfig) -> TrainConfig:
-    """Fill in what depends on other options or on the machine."""
-    if not any((config.data, config.train, config.validation, config.test)):
-        config = replace(config, data=named.DEFAULT)
-        log.info("No --data: training on the small data set '%s' that ships here.", named.DEFAULT)
-    name = PurePath(config.data or config.train or "").name.split(".")[0] or "adapter"
-    dtype = pick_dtype(config.dtype, pick_device(config.device))
-    return replace(
-        config,
-        alpha=config.alpha if config.alpha is not None else 2.0 * config.rank,
-        output=config.output or str(Path("runs") / name),
-        dtype=str(dtype).removeprefix("torch."),
-    )
-
-
-def _check(config: TrainConfig, family: Family, facts: Mapping[str, Any]) -> None:
-    """Find what cannot work before the data are read."""
-    if config.rank < 1:
-        raise ConfigError(
-            f"--rank {config.rank}: LoRA matrices need a rank of at least 1.",
-            hint="8 is a good start. To train the head alone, say --method head-only.",
-        )
-    if config.method == "lora":
-        target_names(family, facts, config.target_modules, config.layers)
-        most = int(family.get(facts, "hidden_size"))
-        if config.rank > most:
-            raise ConfigError(
-                f"--rank {config.rank}: the backbone's layers are {most} wide, so a change of them "
-                f"has no rank above {most}.",
-                hint="8 is a good start.",
-            )
-    else:
-        _refuse_lora_options(config)
-    longest = family.max_length(facts)
-    if config.max_length and config.max_length > longest:
-        raise ConfigError(
-            f"--max-length {config.max_length}: the backbone has positions for {longest} tokens.",
-            hint=f"Use --max-length {longest} or less.",
-        )
-
-
-def _refuse_lora_options(config: TrainConfig) -> None:
-    """Options that say how layers are adapted contradict adapting none."""
-    for key in ("rank", "dropout", "target_modules", "layers"):
-        default = TrainConfig.__dataclass_fields__[key].default
-        if getattr(config, key) != default:
-            raise ConfigError(
-                f"{flag(key)} says how layers are adapted; --method head-only adapts none.",
-                hint="Leave one of the two out.",
-            )
-
-
-def _new(config: TrainConfig, backbone: Backbone, label_count: int) -> Adapter:
-    """The adapter before its first step."""
-    generator = torch.Generator().manual_seed(config.seed)
-    if config.method == "head-only":
-        return head_only(backbone, label_count, generator=generator)
-    return new_adapter(
-        backbone,
-        label_count,
-        rank=config.rank,
-        alpha=float(config.alpha or 0),
-        dropout=config.dropout,
-        target_modules=config.target_modules,
-        layers=config.layers,
-        generator=generator,
-    )
-
-
-def _fit(
-    config: TrainConfig,
-    epochs: int,
-    backbone: Backbone,
-    codec: LabelCodec,
-    tokens: Mapping[str, Tokens],
-    *,
-    identity: str,
-    name: str,
-) -> Fit:
-    random.seed(config.seed)
-    np.random.seed(config.seed)
-    torch.manual_seed(config.seed)
-    adapter = _new(config, backbone, len(codec)).to(backbone.device)
-
-    log.info(
-        "Training %s of %s parameters on %s for %s (%s, %s).",
-        f"{adapter.parameter_count:,}",
-        f"{adapter.parameter_count + backbone.parameter_count:,}",
-        counted(len(tokens["train"]), "row"),
-        counted(epochs, "epoch"),
-        backbone.device,
-        config.dtype,
-    )
-
-    train, validation = tokens["train"], tokens["validation"]
-    hidden = hidden_states(backbone, adapter.depth, tokens, config, fingerprint=identity, name=name)
-    _say_padding(config, backbone, train)
-    with workers(most_workers(config, train), device=backbone.device) as threads:
-
-        def validate(current: Adapter) -> Figures:
-            found = validation_logits(
-                backbone, current, hidden["validation"], validation.lengths,
-                config.batch_size, threads,
-            )  # fmt: skip
-            scores = score(codec.labels, _probabilities(found), validation.targets)
-            figures = {name: metric(name, scores) for name in METRICS}
-            return figures | {"validation_loss": scores.log_loss}
-
-        crank = Crank(backbone, adapter, train, config, hidden["train"], threads, epochs=epochs)
-        return fit(crank, validate)
-
-
-def _say_padding(config: TrainConfig, backbone: Backbone, rows: Tokens) -> None:
-    batches = epoch_batches(
-        rows.lengths, seed=config.seed, epoch=1,
-        batch_size=config.batch_size, batch_tokens=config.batch_tokens,
-    )  # fmt: skip
-    log.info(
-        "%s an epoch, %.1f tokens a text, %.1f %% padding.",
-        counted(len(batches), "batch", "batches"),
-        float(rows.lengths.mean()),
-        100 * padding_share(rows.lengths, batches, backbone.padded_length),
-    )
-
-
-def _probabilities(scores: torch.Tensor) -> np.ndarray:
-    if not scores.isfinite().all():
-        raise DivergedError(
-            "Training diverged: what the adapter says of other rows is not a number.",
-            hint="Lower --learning-rate.",
-        )
-    return softmax(scores.numpy())
-
-
 def _evaluate(
     backbone: Backbone,
     fitted: Fit,
@@ -294,8 +202,8 @@ def _evaluate(
         for part in [part for part in tokens if part != "train"]:
             rows = tokens[part]
             scores = predict_logits(backbone, fitted.adapter, rows.encodings, batch_size)
-            evaluations[part] = judge(codec.labels, _probabilities(scores), rows.targets)
-    except KeyboardInterrupt:
-        fitted.interrupted = True
-        log.warning("Stopped by Ctrl-C while scoring: the adapter is kept, not all of its scores.")
+            evaluations[part] = judge(codec.labels, probabilities(scores), rows.targets)
+    except KeyboardInterrupt as stop:
+        fitted.stopped = stop
+        log.warning("Stopped while scoring: the adapter is kept, not all of its scores.")
     return evaluations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,7 +11,6 @@ from torch import Tensor
 
 from lora_bert.cache.rows import CachedRows
 from lora_bert.cache.trunk import trunk_cache
-from lora_bert.config import TrainConfig
 from lora_bert.inference.batching import by_length
 from lora_bert.model.backbone import Backbone
 from lora_bert.model.branch import Adapter, branch, changes_of, trunk
@@ -23,38 +23,53 @@ PARTS = ("train", "validation")
 """What is read again every epoch."""
 
 
+@dataclass(frozen=True)
+class Trunk:
+    """The trunk's output for the rows of a training.
+
+    Attributes:
+        hidden: By part, for each of :data:`PARTS`.
+        key: Of the cache that holds it; None where it is computed whenever it is asked for.
+    """
+
+    hidden: dict[str, HiddenStates]
+    key: str | None
+
+
 def hidden_states(
     backbone: Backbone,
     depth: int,
     tokens: Mapping[str, Tokens],
-    config: TrainConfig,
     *,
+    place: str,
+    limit: float | None,
     fingerprint: str,
     name: str,
-) -> dict[str, HiddenStates]:
-    """Where the hidden states below layer ``depth`` come from, for each of :data:`PARTS`.
+) -> Trunk:
+    """Where the hidden states below layer ``depth`` come from.
 
     Args:
         backbone: Computes them.
         depth: The lowest layer that is adapted.
         tokens: The rows, by part.
-        config: Says whether and where they are kept.
+        place: Where they are kept: ``--trunk-cache``.
+        limit: Gigabytes they may take; None: half of what is free.
         fingerprint: Of the backbone.
         name: Of the backbone.
     """
-    gigabytes = config.trunk_cache_limit
     cache = trunk_cache(
         backbone,
         fingerprint,
         [tokens[part].encodings for part in PARTS],
         depth,
-        place=config.trunk_cache,
-        limit_bytes=None if gigabytes is None else int(gigabytes * 1e9),
+        place=place,
+        limit_bytes=None if limit is None else int(limit * 1e9),
         name=name,
     )
-    if cache is not None:
-        return {part: kept(backbone, rows) for part, rows in zip(PARTS, cache.parts, strict=True)}
-    return {part: computed(backbone, depth, tokens[part]) for part in PARTS}
+    if cache is None:
+        return Trunk({part: computed(backbone, depth, tokens[part]) for part in PARTS}, None)
+    parts = zip(PARTS, cache.parts, strict=True)
+    return Trunk({part: kept(backbone, rows) for part, rows in parts}, cache.key)
 
 
 def kept(backbone: Backbone, cached: CachedRows) -> HiddenStates:

@@ -197,7 +197,8 @@ def test_another_backbone(extra, model_type, adapter, tmp_path):
     assert "backbone" in caught.value.hint
 
 
-def test_a_backbone_that_is_gone(reviews, tmp_path):
+def test_a_backbone_that_is_gone(reviews, tmp_path, monkeypatch):
+    monkeypatch.setenv("LORA_BERT_CACHE", str(tmp_path / "cache"))
     backbone = write_backbone(tmp_path / "soon-gone")
     adapter = tmp_path / "adapter"
     lora_bert.train(reviews, backbone=str(backbone), output=adapter, epochs=1)

@@ -128,6 +128,7 @@ def test_auto_peft_finds_hub_and_local_backbones(trained, reviews, tmp_path, mon
 
 
 def test_a_revision_of_the_backbone_is_kept(reviews, tmp_path, monkeypatch):
+    monkeypatch.setenv("LORA_BERT_CACHE", str(tmp_path / "cache"))
     hub = tmp_path / "hub"
     for revision, seed in (("a" * 40, 0.0), ("b" * 40, 0.5)):
         snapshot = write_backbone(hub / "models--org--tiny" / "snapshots" / revision)

@@ -91,7 +91,7 @@ def test_a_missing_shard_is_named(tmp_path):
 @pytest.mark.parametrize("text", ["{", "[]", '{"metadata": {}}', '{"weight_map": []}'])
 def test_a_damaged_index(text, tmp_path):
     (tmp_path / "model.safetensors.index.json").write_text(text)
-    with pytest.raises(BackboneError, match=r"model\.safetensors\.index\.json' is damaged"):
+    with pytest.raises(BackboneError, match=r"model\.safetensors\.index\.json' (is|does) "):
         read_checkpoint(tmp_path, FAMILIES["bert"])
 
 

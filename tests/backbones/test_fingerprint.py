@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 
 import pytest
@@ -10,7 +12,7 @@ from safetensors.torch import load_file, save_file
 import lora_bert
 from lora_bert.backbones.checkpoint import read_checkpoint
 from lora_bert.backbones.families import family_of, read_config
-from lora_bert.backbones.fingerprint import fingerprint
+from lora_bert.backbones.fingerprint import fingerprint, weights_fingerprint
 from lora_bert.errors import AdapterError
 from tests.tiny import write_backbone
 
@@ -77,3 +79,90 @@ def test_an_adapter_refuses_other_weights_of_the_same_shapes(tiny_backbone, adap
     other = rewritten(tiny_backbone, tmp_path / "tiny-bert", change)
     with pytest.raises(AdapterError, match=r"another backbone.*fingerprint"):
         lora_bert.load(adapter, backbone=str(other))
+
+
+@pytest.fixture
+def own(reviews, tmp_path, monkeypatch):
+    """An adapter and its backbone, known to nobody else."""
+    monkeypatch.setenv("LORA_BERT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    backbone = write_backbone(tmp_path / "base", layer_norm_eps=1e-6)
+    lora_bert.train(reviews, backbone=str(backbone), output=tmp_path / "adapter", epochs=1)
+    return tmp_path / "adapter", backbone
+
+
+def test_a_mismatch_can_be_allowed(own, tiny_backbone, caplog):
+    adapter, _ = own
+    with pytest.raises(AdapterError, match=r"needs 'base' with fingerprint|needs '/") as caught:
+        lora_bert.load(adapter, backbone=str(tiny_backbone))
+    assert "--allow-backbone-mismatch" in caught.value.hint
+    found = lora_bert.load(adapter, backbone=str(tiny_backbone), allow_backbone_mismatch=True)
+    assert len(found.predict(["good"])) == 1
+    assert "Its answers may mean nothing" in caplog.text
+
+
+def test_a_moved_backbone_is_found_by_its_fingerprint(own, tmp_path):
+    adapter, backbone = own
+    expected = lora_bert.load(adapter).predict(["good"])
+    elsewhere = backbone.rename(tmp_path / "elsewhere")
+    with pytest.raises(lora_bert.LoraBertError, match="needs the backbone 'base'"):
+        lora_bert.load(adapter)
+    # Seen once, under whatever name, for whatever reason.
+    lora_bert.load(adapter, backbone=str(elsewhere))
+    (tmp_path / "cache" / "backbones" / "known.json").unlink()
+    assert lora_bert.load(adapter).predict(["good"]) == expected
+
+
+def test_another_backbone_of_that_name_is_passed_over(own, tmp_path):
+    adapter, backbone = own
+    expected = lora_bert.load(adapter).predict(["good"])
+    right = shutil.copytree(backbone, tmp_path / "right")
+    lora_bert.load(adapter, backbone=str(right))
+    shutil.rmtree(backbone)
+    write_backbone(backbone, layer_norm_eps=1e-3)
+    assert lora_bert.load(adapter).predict(["good"]) == expected
+
+
+def test_computed_once_and_again_when_a_file_changes(tiny_backbone, tmp_path, monkeypatch):
+    monkeypatch.setenv("LORA_BERT_CACHE", str(tmp_path / "cache"))
+    place = shutil.copytree(tiny_backbone, tmp_path / "b")
+    config = read_config(place)
+    family = family_of(config)
+    computed = []
+
+    def counted(*given):
+        computed.append(1)
+        return fingerprint(*given)
+
+    monkeypatch.setattr("lora_bert.backbones.fingerprint.fingerprint", counted)
+
+    def ask():
+        return weights_fingerprint(place, read_checkpoint(place, family), config, family)
+
+    first = ask()
+    assert ask() == first == of(place)
+    assert len(computed) == 1
+    weights = place / "model.safetensors"
+    seen = weights.stat()
+    tensors = load_file(weights)
+    save_file({name: tensor + 1 for name, tensor in tensors.items()}, weights)
+    os.utime(weights, ns=(seen.st_atime_ns, seen.st_mtime_ns))  # ctime tells
+    assert ask() != first
+    (tmp_path / "cache" / "backbones" / "fingerprints.json").write_text("[1, 2")
+    assert ask() == of(place)
+
+
+def test_a_tokenizer_that_was_changed_is_refused(own):
+    adapter, _ = own
+    said = json.loads((adapter / "lora_bert.json").read_text())
+    assert len(said["tokenizer"]["fingerprint"]) == 64
+    path = adapter / "tokenizer.json"
+    written = json.loads(path.read_text())
+    words = written["model"]["vocab"]
+    words["good"], words["bad"] = words["bad"], words["good"]
+    path.write_text(json.dumps(written, indent=1))
+    with pytest.raises(AdapterError, match="its tokenizer is not the one it was trained with"):
+        lora_bert.load(adapter)
+    words["good"], words["bad"] = words["bad"], words["good"]
+    path.write_text(json.dumps(written, indent=4))  # spaces are nothing
+    assert lora_bert.load(adapter)

@@ -500,7 +500,7 @@ def test_truncated_merged_model(mistake: Mistake, merged: Path, here: Path, name
 def test_another_backbones_shapes(
     mistake: Mistake, adapter: Path, other_backbone: Path, reviews: Path
 ) -> None:
-    says = [f"'{adapter}'", "do not fit the backbone's", "another backbone", "--backbone"]
+    says = [f"'{adapter}'", "was trained on another backbone", "with fingerprint", "--backbone"]
     on = ("--backbone", other_backbone)
     mistake(BAD, "infer", "--adapter", adapter, *on, "good", says=says)
     mistake(BAD, "merge", adapter, "out", *on, says=says)

@@ -187,7 +187,30 @@ def test_ctrl_c_keeps_the_best_adapter_so_far(tiny_backbone: Path, reviews: Path
     assert len(lora_bert.load("out").predict(["good"])) == 1
     scores = lora_bert.evaluate("out", str(reviews), part="validation").as_dict()
     assert scores["accuracy"] == found["validation"]["accuracy"]
-    assert [entry.name for entry in Path().iterdir()] == ["out"]
+    assert {entry.name for entry in Path().iterdir()} == {"out", "out.checkpoints"}
+
+
+def test_sigterm_saves_and_resume_goes_on(tiny_backbone: Path, reviews: Path, cli: Cli) -> None:
+    words = ("--data", reviews, "--backbone", tiny_backbone, "--epochs", 300)
+    assert cli("train", *words, "--output", "whole").code == 0
+    process = start("train", *words, "--output", "out")
+    assert process.stderr is not None
+    next(line for line in process.stderr if line.startswith("epoch 2/"))
+    process.send_signal(signal.SIGTERM)
+    outcome = finish(process)
+    assert outcome.code == 143
+    assert outcome.stderr.endswith("error: Stopped.\n")
+    assert {entry.name for entry in Path().iterdir()} == {"whole", "out.checkpoints"}
+    step = int(outcome.stderr.split("Stopped by SIGTERM at step ")[1].split(".")[0])
+    assert f"--resume goes on at step {step}." in outcome.stderr
+    outcome = cli("train", *words, "--output", "out")
+    assert (outcome.code, f"was stopped after step {step}." in outcome.error) == (73, True)
+    outcome = cli("train", *words, "--output", "out", "--resume")
+    assert f"Going on after step {step} of 600." in outcome.stderr
+    assert f"steps {step + 1} to 600" in outcome.stdout
+    assert {entry.name for entry in Path().iterdir()} == {"whole", "out"}
+    for name in ("adapter_model.safetensors", "run.yaml", "lora_bert.json"):
+        assert Path("out", name).read_bytes() == Path("whole", name).read_bytes()
 
 
 def test_ctrl_c_before_the_first_epoch_ended(train: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,7 +250,7 @@ def test_a_bug_says_how_to_report_it(cli: Cli, train: Cli, monkeypatch: pytest.M
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setattr("lora_bert.training.run.fit", broken)
+    monkeypatch.setattr("lora_bert.training.fitting.fit", broken)
     outcome = train("--output", "out")
     assert outcome.code == 70
     assert "error: Unexpected ZeroDivisionError: division by zero\n" in outcome.error

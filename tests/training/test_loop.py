@@ -106,8 +106,12 @@ def test_same_seed_same_bits_other_seed_others():
 def test_slices_on_several_threads_give_the_same_gradients_and_the_same_bits_again():
     one, other = (run(threads=1, dropout=0.1)[0].adapter for _ in range(2))
     assert same(one, other)
+    before = torch.get_num_threads()
     torch.set_num_threads(2)
-    halves, again = (run(threads=2)[0].adapter for _ in range(2))
+    try:
+        halves, again = (run(threads=2)[0].adapter for _ in range(2))
+    finally:
+        torch.set_num_threads(before)
     assert same(halves, again)
     assert distance(run(threads=1)[0].adapter, halves) < 1e-3
 
@@ -188,7 +192,7 @@ def test_early_stopping_waits_for_so_many_epochs(patience, ran, best):
 
 def test_ctrl_c_keeps_the_best_so_far(caplog):
     found, adapter, _ = run(validate=scripted([0.8, 0.6, KeyboardInterrupt()]), epochs=5)
-    assert found.interrupted
+    assert found.stopped
     assert found.best_epoch == 1
     assert len(found.history) == 2
     assert distance(found.adapter, adapter) > 0
@@ -206,7 +210,7 @@ def test_ctrl_c_in_the_first_epoch_keeps_what_there_is(monkeypatch):
 
     monkeypatch.setattr(gradients, "loss", loss)
     found, adapter, start = run()
-    assert found.interrupted
+    assert found.stopped
     assert found.best_epoch == 0
     assert found.history == []
     assert same(found.adapter, adapter.copy())
@@ -236,7 +240,7 @@ def test_divergence_later_keeps_the_best(monkeypatch, caplog):
     monkeypatch.setattr(gradients, "loss", loss)
     found, _, _ = run(validate=scripted([0.5, 0.8, 0.9]))
     assert found.best_epoch == 2
-    assert not found.interrupted
+    assert found.stopped is None
     assert "The adapter of epoch 2 is kept" in caplog.text
     assert all(tensor.isfinite().all() for tensor in found.adapter.tensors)
 

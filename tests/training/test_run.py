@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 import lora_bert
 from lora_bert.errors import ConfigError, DataError, DivergedError, OutputError
-from lora_bert.training import run as run_module
+from lora_bert.training import fitting
 from tests.tiny import FAMILIES, write_backbone
 
 LEARNS = {"epochs": 12, "batch_size": 8, "learning_rate": 0.003, "dtype": "float32"}
@@ -95,7 +95,7 @@ def test_a_test_part_is_scored_once_at_the_end(train):
 
 
 def test_ctrl_c_still_writes_an_adapter(train, monkeypatch):
-    inner = run_module.validation_logits
+    inner = fitting.validation_logits
     calls = iter(range(99))
 
     def stop_in_the_third_epoch(*arguments):
@@ -103,7 +103,7 @@ def test_ctrl_c_still_writes_an_adapter(train, monkeypatch):
             raise KeyboardInterrupt
         return inner(*arguments)
 
-    monkeypatch.setattr(run_module, "validation_logits", stop_in_the_third_epoch)
+    monkeypatch.setattr(fitting, "validation_logits", stop_in_the_third_epoch)
     result = train(epochs=9)
     assert result.interrupted
     assert len(result.history) == 2

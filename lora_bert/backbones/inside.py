@@ -1,0 +1,30 @@
+"""What an adapter or model consists of must lie in its own directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lora_bert.errors import LoraBertError
+
+
+def check_inside(directory: Path, error: type[LoraBertError]) -> None:
+    """Check that no file of a directory is a link to somewhere else.
+
+    The hub's cache is the exception: there a model's files are links into its own ``blobs``.
+
+    Raises:
+        error: One of them leads out of it.
+    """
+    home = directory.resolve()
+    allowed = [home]
+    if home.parent.name == "snapshots":
+        allowed.append(home.parent.parent / "blobs")
+    for entry in sorted(directory.iterdir()):
+        if not entry.is_symlink():
+            continue
+        target = entry.resolve()
+        if not any(place in target.parents for place in allowed):
+            raise error(
+                f"'{entry}' is a link that leads out of its directory.",
+                hint="Put the file itself there.",
+            )

@@ -1,0 +1,93 @@
+"""What this machine knows of backbones: where local ones were seen, and their fingerprints.
+
+Two small notebooks in the cache directory. Losing them, or a line of them, costs time and nothing
+else: what they say is looked at again before it counts.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from lora_bert.errors import OutputError
+from lora_bert.files import cache_dir, write_json
+
+log = logging.getLogger(__name__)
+
+PLACES, FINGERPRINTS = "known.json", "fingerprints.json"
+_MOST = 500
+"""Lines of a notebook; the oldest ones go."""
+
+
+def note_place(name: str, path: Path) -> None:
+    """Note where the local backbone of that name is."""
+    _note(PLACES, name, str(path))
+
+
+def noted_place(name: str) -> Path | None:
+    """Where a local backbone of that name was seen."""
+    seen = _book(PLACES).get(name)
+    return Path(seen) if isinstance(seen, str) else None
+
+
+def cached_fingerprint(path: Path, files: Iterable[Path], compute: Callable[[], str]) -> str:
+    """The fingerprint of what lies at ``path``, computed only if one of its files has changed.
+
+    A file counts as the same while its size, inode and times of change are: the last of them,
+    ctime, cannot be set back.
+
+    Args:
+        path: A directory or file.
+        files: What the fingerprint depends on.
+        compute: Reads them.
+    """
+    try:
+        stamp = [_stamp(one) for one in files]
+    except OSError:
+        return compute()
+    key = str(path.resolve())
+    found = _book(FINGERPRINTS).get(key)
+    if isinstance(found, dict) and found.get("stamp") == stamp:
+        return str(found.get("fingerprint"))
+    fingerprint = compute()
+    _note(FINGERPRINTS, key, {"fingerprint": fingerprint, "stamp": stamp})
+    return fingerprint
+
+
+def noted_fingerprint(fingerprint: str) -> list[Path]:
+    """Where something with this fingerprint was seen, the last one first."""
+    book = _book(FINGERPRINTS).items()
+    found = [Path(key) for key, entry in book
+             if isinstance(entry, dict) and entry.get("fingerprint") == fingerprint]  # fmt: skip
+    return [path for path in reversed(found) if path.exists()]
+
+
+def _stamp(path: Path) -> list[Any]:
+    seen = path.stat()
+    return [path.name, seen.st_size, seen.st_mtime_ns, seen.st_ino, seen.st_ctime_ns]
+
+
+def _book(name: str) -> dict[str, Any]:
+    try:
+        book = json.loads(_path(name).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return book if isinstance(book, dict) else {}
+
+
+def _note(name: str, key: str, value: Any) -> None:
+    book = _book(name)
+    if book.get(key) == value:
+        return
+    kept = dict([*((old, was) for old, was in book.items() if old != key), (key, value)][-_MOST:])
+    try:
+        write_json(_path(name), kept)
+    except OutputError as error:
+        log.info("'%s' cannot be noted: %s", key, error)
+
+
+def _path(name: str) -> Path:
+    return cache_dir() / "backbones" / name

@@ -1,0 +1,55 @@
+"""Reading the JSON files of models and adapters, whoever wrote them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from lora_bert.errors import LoraBertError
+
+LARGEST = 64_000_000
+"""Bytes. Tokenizers are the largest: that of 250,000 pieces has 17 MB."""
+
+
+def read_object(path: Path, error: type[LoraBertError]) -> dict[str, Any]:
+    """The JSON object in a file.
+
+    Raises:
+        error: It is missing, not readable, too large, nested too deeply, not JSON, or no object.
+    """
+    found = parse_json(read_text(path, error), path, error)
+    if not isinstance(found, dict):
+        raise error(f"'{path}' does not hold a JSON object.")
+    return found
+
+
+def read_text(path: Path, error: type[LoraBertError]) -> str:
+    """The text of a file that is to be JSON.
+
+    Raises:
+        error: It is missing, not readable, too large, or not UTF-8.
+    """
+    try:
+        size = path.stat().st_size
+        if size > LARGEST:
+            raise error(f"'{path}' has {size / 1e6:,.0f} MB; more than 64 are not read.")
+        return path.read_text(encoding="utf-8")
+    except OSError as problem:
+        raise error(f"'{path}' cannot be read: {problem.strerror or problem}.") from problem
+    except UnicodeDecodeError as problem:
+        raise error(f"'{path}' is not valid JSON: {problem}.") from problem
+
+
+def parse_json(text: str, path: Path, error: type[LoraBertError]) -> Any:
+    """What a file's text says.
+
+    Raises:
+        error: It is not JSON, or nested too deeply.
+    """
+    try:
+        return json.loads(text)
+    except ValueError as problem:
+        raise error(f"'{path}' is not valid JSON: {problem}.") from problem
+    except RecursionError:
+        raise error(f"'{path}' is nested too deeply.") from None

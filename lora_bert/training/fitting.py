@@ -1,0 +1,156 @@
+"""Fitting an adapter to the rows of a run: trunk, threads, loop and checkpoints put together."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lora_bert.config import TrainConfig
+from lora_bert.data.wording import counted
+from lora_bert.errors import DivergedError
+from lora_bert.evaluation.metrics import METRICS, metric, score
+from lora_bert.inference.predictor import softmax
+from lora_bert.model.backbone import Backbone
+from lora_bert.model.branch import Adapter
+from lora_bert.model.initial import head_only, new_adapter
+from lora_bert.threads import workers
+from lora_bert.training.checkpoint import Checkpoint
+from lora_bert.training.gradients import most_workers
+from lora_bert.training.identity import check_content, identity_of, made_elsewhere
+from lora_bert.training.keeper import Keeper
+from lora_bert.training.loop import Crank, Figures, Fit, fit
+from lora_bert.training.order import epoch_batches, padding_share
+from lora_bert.training.record import Run
+from lora_bert.training.tokens import Tokens
+from lora_bert.training.trunk import hidden_states, validation_logits
+
+log = logging.getLogger(__name__)
+
+
+def fresh_adapter(config: TrainConfig, backbone: Backbone, label_count: int) -> Adapter:
+    """The adapter before its first step."""
+    generator = torch.Generator().manual_seed(config.seed)
+    if config.method == "head-only":
+        return head_only(backbone, label_count, generator=generator)
+    return new_adapter(
+        backbone,
+        label_count,
+        rank=config.rank,
+        alpha=float(config.alpha or 0),
+        dropout=config.dropout,
+        target_modules=config.target_modules,
+        layers=config.layers,
+        generator=generator,
+    )
+
+
+def fit_adapter(
+    this: Run,
+    tokens: Mapping[str, Tokens],
+    backbone: Backbone,
+    place: Path,
+    begun: Checkpoint | None = None,
+) -> Fit:
+    """Train a fresh adapter, or go on with the one of a checkpoint.
+
+    Args:
+        this: The run.
+        tokens: Its rows, by part.
+        backbone: Frozen.
+        place: Where checkpoints stand.
+        begun: The checkpoint to go on from.
+
+    Raises:
+        ConfigError: It is one of another run.
+        DivergedError, Terminated: As :func:`lora_bert.training.loop.fit`.
+    """
+    config = this.config
+    train, validation = tokens["train"], tokens["validation"]
+    adapter = fresh_adapter(config, backbone, len(this.codec)).to(backbone.device)
+    _say_size(config, adapter, backbone, train)
+    keeps = "off" if begun and begun.identity["trunk"] is None else config.trunk_cache
+    trunk = hidden_states(
+        backbone, adapter.depth, tokens, place=keeps, limit=config.trunk_cache_limit,
+        fingerprint=this.fingerprint, name=this.files.name,
+    )  # fmt: skip
+    _say_padding(config, backbone, train)
+    exactly = tuple(begun.identity["workers"]) if begun else None
+    most = most_workers(config, train)
+    with workers(most, device=backbone.device, exactly=exactly) as threads:
+
+        def validate(current: Adapter) -> Figures:
+            found = validation_logits(
+                backbone, current, trunk.hidden["validation"], validation.lengths,
+                config.batch_size, threads,
+            )  # fmt: skip
+            scores = score(this.codec.labels, probabilities(found), validation.targets)
+            figures = {name: metric(name, scores) for name in METRICS}
+            return figures | {"validation_loss": scores.log_loss}
+
+        identity = identity_of(
+            config, data=this.splits.sha256, backbone=this.fingerprint, tokens=tokens,
+            device=backbone.device, workers=threads, trunk=trunk.key,
+        )  # fmt: skip
+        crank = Crank(
+            backbone, adapter, train, config, trunk.hidden["train"], threads,
+            epochs=int(config.epochs or 0),
+        )  # fmt: skip
+        if begun:
+            _go_on(crank, begun, identity)
+        keeper = Keeper(
+            place, identity, minutes=config.save_every, steps=config.save_every_steps,
+            kept=begun.progress.step if begun else None,
+        )  # fmt: skip
+        return fit(crank, validate, keeper)
+
+
+def _go_on(crank: Crank, begun: Checkpoint, identity: Mapping[str, Any]) -> None:
+    check_content(begun.identity, identity, crank.config)
+    if changed := made_elsewhere(begun.identity, identity):
+        log.warning("It was begun elsewhere (%s): the last bits may differ.", changed)
+    crank.restore(begun)
+    log.info("Going on after step %d of %d.", begun.progress.step, crank.steps)
+
+
+def _say_size(config: TrainConfig, adapter: Adapter, backbone: Backbone, rows: Tokens) -> None:
+    log.info(
+        "Training %s of %s parameters on %s for %s (%s, %s).",
+        f"{adapter.parameter_count:,}",
+        f"{adapter.parameter_count + backbone.parameter_count:,}",
+        counted(len(rows), "row"),
+        counted(int(config.epochs or 0), "epoch"),
+        backbone.device,
+        config.dtype,
+    )
+
+
+def _say_padding(config: TrainConfig, backbone: Backbone, rows: Tokens) -> None:
+    batches = epoch_batches(
+        rows.lengths, seed=config.seed, epoch=1,
+        batch_size=config.batch_size, batch_tokens=config.batch_tokens,
+    )  # fmt: skip
+    log.info(
+        "%s an epoch, %.1f tokens a text, %.1f %% padding.",
+        counted(len(batches), "batch", "batches"),
+        float(rows.lengths.mean()),
+        100 * padding_share(rows.lengths, batches, backbone.padded_length),
+    )
+
+
+def probabilities(scores: torch.Tensor) -> np.ndarray:
+    """Logits -> probabilities, ``[rows, labels]``.
+
+    Raises:
+        DivergedError: One of them is not a number.
+    """
+    if not scores.isfinite().all():
+        raise DivergedError(
+            "Training diverged: what the adapter says of other rows is not a number.",
+            hint="Lower --learning-rate.",
+        )
+    return softmax(scores.numpy())

@@ -1,0 +1,129 @@
+"""What makes two runs one and the same, bit for bit; a checkpoint goes on with no other."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from lora_bert.adapters.saving import versions
+from lora_bert.config import TrainConfig
+from lora_bert.errors import ConfigError
+from lora_bert.options import flag
+from lora_bert.threads import Workers
+from lora_bert.training.tokens import Tokens
+
+# Where things are and how the run is looked after: none of it changes what is learned. Data and
+# backbone count by their content, below.
+_OUTSIDE = (
+    "data", "train", "validation", "test", "backbone", "revision", "watch", "device", "dtype",
+    "trunk_cache", "trunk_cache_limit", "save_every", "save_every_steps", "resume", "output",
+    "overwrite",
+)  # fmt: skip
+
+
+def settings_of(config: TrainConfig) -> dict[str, Any]:
+    """The options that decide what is learned, of a configuration that is resolved."""
+    return {key: value for key, value in asdict(config).items() if key not in _OUTSIDE}
+
+
+def identity_of(
+    config: TrainConfig,
+    *,
+    data: str,
+    backbone: str,
+    tokens: Mapping[str, Tokens],
+    device: torch.device,
+    workers: Workers,
+    trunk: str | None,
+) -> dict[str, Any]:
+    """Everything that decides the bits of an adapter, as plain JSON values.
+
+    Args:
+        config: Resolved.
+        data: SHA-256 of the data files.
+        backbone: Its fingerprint.
+        tokens: The rows as the tokenizer has made them, by part.
+        device: Where the backbone is.
+        workers: The threads that share a batch: they decide the order of sums.
+        trunk: The key of the trunk cache; None where the trunk runs for every batch.
+    """
+    return {
+        "settings": settings_of(config),
+        "data": data,
+        "rows": _digest(tokens),
+        "backbone": backbone,
+        "device": device.type,
+        "dtype": config.dtype,
+        "workers": [workers.count, workers.cores],
+        "trunk": trunk,
+        "made_by": {**versions(), "processor": torch.backends.cpu.get_cpu_capability()},
+    }
+
+
+def check_settings(kept: Mapping[str, Any], config: TrainConfig) -> None:
+    """Check, before anything is read, that the options are those of the run to continue.
+
+    Raises:
+        ConfigError: One of them is another; the first is named.
+    """
+    now = settings_of(config)
+    for key, value in kept["settings"].items():
+        if _plain(now.get(key)) != value:
+            raise ConfigError(
+                f"--resume: '{config.output}' was begun with {flag(key)} {value}, not "
+                f"{now.get(key)}.",
+                hint="Give the options of the first call, or begin anew with --overwrite.",
+            )
+
+
+def check_content(kept: Mapping[str, Any], found: Mapping[str, Any], config: TrainConfig) -> None:
+    """Check that data and backbone are those of the run to continue.
+
+    Args:
+        kept: The identity of the checkpoint.
+        found: The identity of this run, or what is known of it yet.
+        config: Names the output.
+
+    Raises:
+        ConfigError: They are not; the first difference is named.
+    """
+    names = {
+        "dtype": "another precision ({}, not {})",
+        "data": "other data (their SHA-256 was {}…, now it is {}…)",
+        "backbone": "another backbone (its fingerprint was {}…, now it is {}…)",
+        "rows": "other tokens of the same data: the split or the tokenizer has changed ({}…, {}…)",
+        "device": "another kind of device ({}, not {})",
+        "trunk": "another trunk cache ({}…, now {}…)",
+    }
+    for key, sentence in names.items():
+        if key in found and kept[key] != found[key]:
+            was, now = (str(one[key] or "none")[:12] for one in (kept, found))
+            raise ConfigError(
+                f"--resume: '{config.output}' was begun with {sentence.format(was, now)}.",
+                hint="Give back what it was begun with, or begin anew with --overwrite.",
+            )
+
+
+def made_elsewhere(kept: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    """Versions and processor where they differ, in words; "" where the bits will be the same."""
+    was, now = kept["made_by"], found["made_by"]
+    return ", ".join(f"{key} {was[key]}, now {now[key]}" for key in now if was[key] != now[key])
+
+
+def _plain(value: Any) -> Any:
+    """As JSON gives it back."""
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _digest(tokens: Mapping[str, Tokens]) -> str:
+    digest = hashlib.sha256()
+    for part in ("train", "validation"):
+        rows = tokens[part]
+        for array in (rows.encodings.starts, rows.encodings.ids, rows.encodings.types,
+                      rows.targets):  # fmt: skip
+            digest.update(b"" if array is None else array.data)
+    return digest.hexdigest()

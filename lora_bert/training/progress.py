@@ -1,0 +1,58 @@
+"""How far a training has come: one position in the data, and what was found on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lora_bert.evaluation.metrics import higher_is_better
+
+
+@dataclass
+class Progress:
+    """Everything but tensors that changes while a training runs; plain JSON values.
+
+    The order of the batches and the dropout are functions of the run's seed and of the step, so no
+    random generator has a state that would have to be kept.
+
+    Attributes:
+        step: Optimizer steps done, over all epochs: the position in the data.
+        epoch_loss: Summed loss of the epoch under way.
+        epoch_weight: What it is to be divided by.
+        epoch_seconds: Spent on it by runs that were stopped in it.
+        history: A dict for each epoch that was scored: epoch, train_loss, seconds, the figures.
+        best_epoch: Counted from 1; 0 before the first one was scored.
+    """
+
+    step: int = 0
+    epoch_loss: float = 0.0
+    epoch_weight: float = 0.0
+    epoch_seconds: float = 0.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best_epoch: int = 0
+
+    @property
+    def epoch(self) -> int:
+        """The epoch under way, counted from 1."""
+        return len(self.history) + 1
+
+    @property
+    def waited(self) -> int:
+        """Epochs since the best one."""
+        return len(self.history) - self.best_epoch
+
+    def end_epoch(self, figures: Mapping[str, float], seconds: float, metric: str) -> bool:
+        """Note what an epoch came to; whether it is the best so far."""
+        row = {"epoch": self.epoch, "train_loss": self.epoch_loss / self.epoch_weight,
+               "seconds": self.epoch_seconds + seconds, **figures}  # fmt: skip
+        earlier = [past[metric] for past in self.history]
+        if higher_is_better(metric):
+            better = not earlier or row[metric] > max(earlier)
+        else:
+            better = not earlier or row[metric] < min(earlier)
+        self.history.append(row)
+        if better:
+            self.best_epoch = len(self.history)
+        self.epoch_loss = self.epoch_weight = self.epoch_seconds = 0.0
+        return bool(better)

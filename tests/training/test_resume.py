@@ -1,0 +1,408 @@
+"""A training that was stopped goes on as if nothing had happened, or says why it does not."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import signal
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import lora_bert
+from lora_bert.errors import ConfigError, DivergedError, OutputError
+from lora_bert.signals import Terminated
+from lora_bert.training import checkpoint, fitting
+from lora_bert.training.loop import Crank
+from tests.tiny import write_backbone
+
+FILES = ("adapter_model.safetensors", "adapter_config.json", "tokenizer.json")
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nothing in the package catches it."""
+
+
+@pytest.fixture
+def train(tiny_backbone, reviews, tmp_path):
+    """Three epochs of six steps, a checkpoint after every second one, into ``out``."""
+
+    def call(output="out", **options):
+        usual = {"data": reviews, "backbone": str(tiny_backbone), "epochs": 3, "batch_size": 8,
+                 "save_every_steps": 2, "dropout": 0.1}  # fmt: skip
+        return lora_bert.train(**usual | options, output=tmp_path / output)
+
+    return call
+
+
+@pytest.fixture
+def stop_after(monkeypatch):
+    """``stop_after(7)``: before step 7 is noted something happens, by default Killed."""
+    inner = Crank._turn
+
+    def arrange(step, happens=Killed):
+        def turn(self, group):
+            inner(self, group)
+            if self.progress.step == step:
+                if isinstance(happens, signal.Signals):
+                    signal.raise_signal(happens)
+                else:
+                    raise happens
+
+        monkeypatch.setattr(Crank, "_turn", turn)
+
+    yield arrange
+    monkeypatch.setattr(Crank, "_turn", inner)
+
+
+def same(one, other):
+    """Whether two adapters are the same bit for bit, and their epochs."""
+    for name in FILES:
+        assert (one.path / name).read_bytes() == (other.path / name).read_bytes(), name
+    kept = [[{**row, "seconds": 0} for row in result.history] for result in (one, other)]
+    assert kept[0] == kept[1]
+    assert one.best_epoch == other.best_epoch
+    return True
+
+
+def steps_in(place):
+    return sorted(int(path.name.removeprefix("step-")) for path in place.glob("step-*"))
+
+
+@pytest.mark.parametrize("step", [1, 2, 5, 6, 7, 12, 17, 18])
+@pytest.mark.parametrize("options", [{}, {"layers": "all", "batch_tokens": 60}])
+def test_killed_after_any_step_it_ends_in_the_same_bits(step, options, train, stop_after, tmp_path):
+    whole = train("whole", **options)
+    stop_after(step)
+    with pytest.raises(Killed):
+        train(**options)
+    left = steps_in(tmp_path / "out.checkpoints")
+    assert left == list(range(2, step, 2))[-2:]
+    stop_after(0)
+    found = train(**options, resume=True)
+    assert found.resumed_at == (left[-1] if left else 0)
+    assert step - found.resumed_at <= 2
+    assert found.steps == whole.steps
+    assert same(found, whole)
+    assert not (tmp_path / "out.checkpoints").exists()
+
+
+def test_killed_again_and_again(train, stop_after):
+    whole = train("whole")
+    for step in (3, 5, 6, 9, 11, 13, 16):
+        stop_after(step)
+        with pytest.raises(Killed):
+            train(resume=True)
+    stop_after(0)
+    assert same(train(resume=True), whole)
+
+
+def test_killed_while_it_saves(train, monkeypatch, tmp_path):
+    whole = train("whole")
+    inner, calls = checkpoint.write_safetensors, iter(range(99))
+
+    def half(path, tensors):
+        if next(calls) == 2:
+            path.write_bytes(b"half")
+            raise Killed
+        inner(path, tensors)
+
+    monkeypatch.setattr(checkpoint, "write_safetensors", half)
+    with pytest.raises(Killed):
+        train()
+    assert steps_in(tmp_path / "out.checkpoints") == [2, 4]
+    monkeypatch.undo()
+    found = train(resume=True)
+    assert found.resumed_at == 4
+    assert same(found, whole)
+
+
+def test_ctrl_c_keeps_the_best_adapter_and_goes_on_from_that_step(train, stop_after, tmp_path):
+    whole = train("whole")
+    stop_after(9, signal.SIGINT)
+    stopped = train()
+    assert stopped.interrupted
+    assert stopped.best_epoch == 1
+    assert lora_bert.load(stopped.path).predict(["good"])
+    assert steps_in(tmp_path / "out.checkpoints") == [8, 9]
+    stop_after(0)
+    found = train(resume=True)
+    assert found.resumed_at == 9
+    assert same(found, whole)
+
+
+def test_sigterm_saves_and_ends(train, stop_after, tmp_path):
+    whole = train("whole")
+    stop_after(9, signal.SIGTERM)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Terminated):
+        train()
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert not (tmp_path / "out").exists()
+    stop_after(0)
+    found = train(resume=True)
+    assert found.resumed_at == 9
+    assert same(found, whole)
+
+
+def test_ctrl_c_while_the_validation_rows_are_scored(train, monkeypatch):
+    whole = train("whole")
+    inner, calls = fitting.validation_logits, iter(range(99))
+
+    def stop(*arguments):
+        if next(calls) == 1:
+            signal.raise_signal(signal.SIGINT)
+        return inner(*arguments)
+
+    monkeypatch.setattr(fitting, "validation_logits", stop)
+    assert train().interrupted
+    monkeypatch.undo()
+    found = train(resume=True)
+    assert found.resumed_at == 12
+    assert same(found, whole)
+
+
+def test_early_stopping_remembers(train, stop_after):
+    options = {"early_stopping": 1, "epochs": 9, "learning_rate": 1e-6}
+    whole = train("whole", **options)
+    assert len(whole.history) < 9
+    stop_after(whole.steps)
+    with pytest.raises(Killed):
+        train(**options)
+    stop_after(0)
+    assert same(train(**options, resume=True), whole)
+
+
+def test_the_precision_decided_first_is_used_again(train, stop_after, monkeypatch):
+    whole = train("whole", dtype="float32")
+    stop_after(5)
+    with pytest.raises(Killed):
+        train(dtype="float32")
+    stop_after(0)
+    assert same(train(resume=True), whole)  # auto might choose another one
+
+
+def test_threads_are_those_of_the_first_call(train, stop_after, monkeypatch):
+    def many(config, rows):
+        return 3
+
+    monkeypatch.setattr(fitting, "most_workers", many)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        whole = train("whole")
+        stop_after(5)
+        with pytest.raises(Killed):
+            train()
+    finally:
+        torch.set_num_threads(before)
+    stop_after(0)
+    monkeypatch.setattr(fitting, "most_workers", lambda config, rows: 1)
+    assert same(train(resume=True), whole)
+
+
+def test_a_trunk_that_was_computed_stays_so(train, stop_after):
+    options = {"layers": "top:1", "trunk_cache": "off"}
+    whole = train("whole", **options)
+    stop_after(5)
+    with pytest.raises(Killed):
+        train(**options)
+    stop_after(0)
+    assert same(train(layers="top:1", resume=True), whole)
+    stop_after(5)
+    with pytest.raises(Killed):
+        train(layers="top:1", overwrite=True)
+    stop_after(0)
+    with pytest.raises(ConfigError, match=r"another trunk cache .* now none"):
+        train(**options, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"rank": 4}, "was begun with --rank 8, not 4"),
+        ({"epochs": 5}, "was begun with --epochs 3, not 5"),
+        ({"seed": 1}, "was begun with --seed 42, not 1"),
+        ({"dtype": "bfloat16"}, "another precision (float32, not bfloat16)"),
+        ({"max_length": 9}, "was begun with --max-length 130, not 9"),
+        ({"split_seed": 1}, "was begun with --split-seed 42, not 1"),
+    ],
+)
+def test_another_configuration_is_refused_by_name(options, says, train, stop_after, tmp_path):
+    stop_after(5)
+    with pytest.raises(Killed):
+        train(dtype="float32")
+    stop_after(0)
+    with pytest.raises(ConfigError) as caught:
+        train(resume=True, **options)
+    assert says in str(caught.value)
+    assert steps_in(tmp_path / "out.checkpoints") == [2, 4]
+
+
+def test_other_data_or_another_backbone_is_refused(train, stop_after, reviews, tmp_path):
+    data = shutil.copy(reviews, tmp_path / "moved.csv")
+    stop_after(5)
+    with pytest.raises(Killed):
+        train()
+    stop_after(0)
+    backbone = write_backbone(tmp_path / "another" / "tiny-bert", hidden_act="relu")
+    with pytest.raises(ConfigError, match="another backbone"):
+        train(resume=True, backbone=str(backbone))
+    with Path(data).open("a") as stream:
+        stream.write("positive,one more\n")
+    with pytest.raises(ConfigError, match="other data"):
+        train(resume=True, data=data)
+
+
+def test_the_data_may_have_moved(train, stop_after, reviews, tmp_path):
+    whole = train("whole")
+    stop_after(5)
+    with pytest.raises(Killed):
+        train()
+    stop_after(0)
+    (tmp_path / "elsewhere").mkdir()
+    data = shutil.copy(reviews, tmp_path / "elsewhere" / reviews.name)
+    assert same(train(resume=True, data=data), whole)
+
+
+def test_other_versions_are_said(train, stop_after, tmp_path, caplog):
+    stop_after(5)
+    with pytest.raises(Killed):
+        train()
+    stop_after(0)
+    path = tmp_path / "out.checkpoints/step-000000004/state.json"
+    state = json.loads(path.read_text())
+    state["identity"]["made_by"]["torch"] = "2.0.0"
+    path.write_text(json.dumps(state))
+    assert train(resume=True).resumed_at == 4
+    assert "It was begun elsewhere (torch 2.0.0, now" in caplog.text
+
+
+def test_nobody_said_what_becomes_of_a_stopped_training(train, stop_after):
+    stop_after(5)
+    with pytest.raises(Killed):
+        train()
+    stop_after(0)
+    with pytest.raises(OutputError, match="was stopped after step 4") as caught:
+        train()
+    assert "--resume" in caught.value.hint
+    assert train(overwrite=True).resumed_at == 0
+
+
+def test_nothing_to_go_on_from(train, caplog):
+    caplog.set_level("INFO")
+    assert train(resume=True).resumed_at == 0
+    assert "left no checkpoint: beginning at the beginning" in caplog.text
+    with pytest.raises(OutputError, match="is not empty"):
+        train(resume=True)
+
+
+@pytest.mark.parametrize("name", ["state.json", "state.safetensors"])
+@pytest.mark.parametrize("damage", ["cut", "flipped", "gone"])
+def test_a_damaged_checkpoint_is_passed_over(name, damage, train, stop_after, tmp_path, caplog):
+    whole = train("whole")
+    stop_after(5)
+    with pytest.raises(Killed):
+        train()
+    stop_after(0)
+    path = tmp_path / "out.checkpoints" / "step-000000004" / name
+    content = path.read_bytes()
+    path.unlink()
+    if damage == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    elif damage == "flipped":
+        middle = len(content) // 2
+        path.write_bytes(content[:middle] + bytes([content[middle] ^ 0xFF]) + content[middle + 1 :])
+    found = train(resume=True)
+    assert found.resumed_at == 2
+    assert "is damaged, an earlier one is looked for" in caplog.text
+    assert same(found, whole)
+
+
+def test_a_disk_that_is_full_for_a_while(train, monkeypatch, caplog):
+    whole = train("whole")
+    calls = iter(range(99))
+    inner = checkpoint.write_safetensors
+
+    def full(path, tensors):
+        if next(calls) < 3:
+            raise OSError(28, "No space left on device")
+        inner(path, tensors)
+
+    monkeypatch.setattr(checkpoint, "write_safetensors", full)
+    assert same(train(), whole)
+    assert caplog.text.count("There is no checkpoint of step") == 3
+
+
+def test_two_trainings_into_one_output(train, monkeypatch, tmp_path):
+    inner = fitting.validation_logits
+    second: list[BaseException] = []
+
+    def another(*arguments):
+        if not second:
+            # In a thread of its own: locks are the process's, but each has its own handle.
+            def begin():
+                try:
+                    train(overwrite=True)
+                except OutputError as error:
+                    second.append(error)
+
+            thread = threading.Thread(target=begin)
+            thread.start()
+            thread.join()
+        return inner(*arguments)
+
+    monkeypatch.setattr(fitting, "validation_logits", another)
+    assert train(save_every=0.0, save_every_steps=None).path == tmp_path / "out"
+    assert "Another training is writing to" in str(second[0])
+
+
+def test_a_stale_lock_is_nobodys(train, tmp_path):
+    (tmp_path / "out.checkpoints").mkdir()
+    (tmp_path / "out.checkpoints" / "lock").write_text("")
+    train()
+    assert not (tmp_path / "out.checkpoints" / "step-000000018").exists()
+
+
+def test_without_checkpoints_none_is_written(train, stop_after, tmp_path):
+    stop_after(9, signal.SIGINT)
+    assert train(save_every=0.0, save_every_steps=None).interrupted
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_minutes(train, monkeypatch, tmp_path, stop_after):
+    now = iter(range(0, 10_000, 25))
+    monkeypatch.setattr("lora_bert.training.keeper.time.monotonic", lambda: float(next(now)))
+    stop_after(9)
+    with pytest.raises(Killed):
+        train(save_every=1.0, save_every_steps=None)
+    assert steps_in(tmp_path / "out.checkpoints")
+
+
+def test_a_checkpoint_holds_no_pickle(train, stop_after, tmp_path):
+    stop_after(5)
+    with pytest.raises(Killed):
+        train()
+    found = {path.name for path in (tmp_path / "out.checkpoints").rglob("*") if path.is_file()}
+    assert found == {"state.json", "state.safetensors", "lock"}
+    state = json.loads((tmp_path / "out.checkpoints/step-000000004/state.json").read_text())
+    assert state["identity"]["settings"]["rank"] == 8
+
+
+def test_divergence_leaves_no_checkpoint(train, tmp_path):
+    with pytest.raises(DivergedError):
+        train(weight_decay=1e300)
+    assert not (tmp_path / "out.checkpoints").exists()
+
+
+def test_training_draws_from_no_generator_that_has_a_state(train):
+    """What would have to be kept in a checkpoint otherwise."""
+    before = (random.getstate(), np.random.get_state()[1].copy(), torch.get_rng_state())
+    train()
+    assert random.getstate() == before[0]
+    assert np.array_equal(np.random.get_state()[1], before[1])
+    assert torch.equal(torch.get_rng_state(), before[2])
