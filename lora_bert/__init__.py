@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lora_bert.inference.export import ExportResult, export
     from lora_bert.inference.merging import MergeResult, merge
     from lora_bert.inference.predictor import Predictor, load
+    from lora_bert.inference.verifying import Verification, verify
     from lora_bert.tasks.classification import Prediction
     from lora_bert.training.result import TrainResult
     from lora_bert.training.run import train
@@ -32,6 +33,7 @@ _HOME = {
     "Prediction": "tasks.classification",
     "Predictor": "inference.predictor",
     "TrainResult": "training.result",
+    "Verification": "inference.verifying",
     "backbone_path": "backbones.resolve",
     "convert_backbone": "backbones.convert",
     "evaluate": "evaluation.run",
@@ -39,6 +41,7 @@ _HOME = {
     "load": "inference.predictor",
     "merge": "inference.merging",
     "train": "training.run",
+    "verify": "inference.verifying",
 }
 
 __all__ = [
@@ -50,6 +53,7 @@ __all__ = [
     "Prediction",
     "Predictor",
     "TrainResult",
+    "Verification",
     "__version__",
     "backbone_path",
     "convert_backbone",
@@ -58,6 +62,7 @@ __all__ = [
     "load",
     "merge",
     "train",
+    "verify",
 ]
 
 

@@ -94,7 +94,7 @@ def read_yaml(path: str | Path, kind: type) -> dict[str, Any]:
         raise missing(path)
     try:
         written = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         at = f", line {mark.line + 1}" if mark else ""
         text = " ".join(str(getattr(error, "problem", None) or error).split())
@@ -155,7 +155,8 @@ def _checked(name: str, value: Any, option: Option, kind: type, default: Any) ->
             raise ConfigError(f"{name}: {value!r} is not a list of texts.")
         return tuple(value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        with contextlib.suppress(OverflowError):
+            value = float(value)
     if kind is float and isinstance(value, str):
         # YAML 1.1 reads 1e-3 as a string: it wants 1.0e-3.
         with contextlib.suppress(ValueError):

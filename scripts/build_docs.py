@@ -22,6 +22,7 @@ COMMANDS = {
     "export": config.ExportConfig,
     "infer": config.InferConfig,
     "convert-backbone": config.ConvertConfig,
+    "verify": config.VerifyConfig,
     "info": config.InfoConfig,
     "cache": config.CacheConfig,
 }

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lora_bert.adapters.directory import EXPORTED, backbone_name, kind_of, labels_in, manifest_of
+from lora_bert.adapters.directory import (
+    EXPORTED,
+    backbone_name,
+    is_classifier,
+    kind_of,
+    labels_in,
+    manifest_of,
+)
 from lora_bert.adapters.manifest import MANIFEST, Manifest, read_manifest
 from lora_bert.adapters.peft_format import NOTHING, WEIGHTS, read_peft_config
 from lora_bert.backbones.checkpoint import count_weights
@@ -61,9 +68,7 @@ def _standalone(path: Path, config: Config) -> str:
     """What kind of model it is that is not an adapter."""
     if kind_of(path) in EXPORTED:
         return "exported model"
-    names = config.get("architectures") or [""]
-    classifies = str(names[0]).endswith("SequenceClassification")
-    return "merged model" if classifies else "backbone"
+    return "merged model" if is_classifier(config) else "backbone"
 
 
 def _adapter(path: Path) -> dict[str, Any]:
@@ -96,6 +101,15 @@ def _described(manifest: Manifest) -> dict[str, Any]:
         "max_length": manifest.max_length,
         "clean": manifest.clean,
         "backbone": manifest.backbone_name,
+        "provenance": {
+            key: value
+            for key, value in {
+                "backbone_revision": manifest.backbone.get("revision"),
+                "backbone_fingerprint": manifest.backbone.get("fingerprint"),
+                "tokenizer_fingerprint": manifest.tokenizer.get("fingerprint"),
+            }.items()
+            if value
+        },
         "data": dict(manifest.data),
         "metrics": dict(manifest.metrics),
         "versions": dict(manifest.versions),

@@ -102,6 +102,13 @@ def standalone_manifest(path: Path, config: Mapping[str, Any], positions: int) -
     return Manifest(labels_in(config, path), int(min(length, positions)), {"name": path.name})
 
 
+def is_classifier(config: Mapping[str, Any]) -> bool:
+    """Whether a ``config.json`` is that of a classifier, and not of a backbone alone."""
+    names = config.get("architectures")
+    first = names[0] if isinstance(names, list) and names else ""
+    return str(first).endswith("SequenceClassification")
+
+
 def labels_in(config: Mapping[str, Any], path: Path) -> tuple[str, ...]:
     """The labels that a ``config.json`` names, in the order of the outputs.
 

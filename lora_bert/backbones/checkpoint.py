@@ -152,7 +152,8 @@ def _shards(index: Path) -> list[str]:
             hint="Copy or download it again.",
         )
     for name in names:
-        if PurePath(name).name != name or "\\" in name:
+        plain = PurePath(name).name == name != ".." and not set("\\\0") & set(name)
+        if not plain or len(name) > 200:
             raise BackboneError(f"'{index}' names '{name}', which is not a file beside it.")
     return sorted(set(names))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lora_bert.backbones.family import Config, Family, Head
+from lora_bert.backbones.settings import check_settings
 from lora_bert.errors import BackboneError, did_you_mean, missing
 from lora_bert.json_files import read_object
 
@@ -405,4 +406,5 @@ def family_of(config: Config) -> Family:
             f"Backbones of type '{model_type or 'unknown'}' are not supported.",
             hint=f"{did_you_mean(model_type, FAMILIES)} Supported: {known}.".strip(),
         )
+    check_settings(config, family)
     return family.specialise(family, config)

@@ -11,6 +11,7 @@ from lora_bert.config.models import (
     ExportConfig,
     InfoConfig,
     MergeConfig,
+    VerifyConfig,
 )
 from lora_bert.config.names import parse_label_names, parse_names
 from lora_bert.config.training import TrainConfig
@@ -24,6 +25,7 @@ __all__ = [
     "InfoConfig",
     "MergeConfig",
     "TrainConfig",
+    "VerifyConfig",
     "parse_label_names",
     "parse_names",
 ]

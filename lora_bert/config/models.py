@@ -67,6 +67,15 @@ class InfoConfig:
 
 
 @dataclass(frozen=True)
+class VerifyConfig(Opening):
+    """What ``verify`` can be told."""
+
+    path: str = option(
+        "", "Adapter, merged or exported model, backbone.", positional=True, metavar="PATH"
+    )
+
+
+@dataclass(frozen=True)
 class CacheConfig:
     """What ``cache`` can be told."""
 

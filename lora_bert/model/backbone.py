@@ -16,6 +16,7 @@ from lora_bert.backbones.families import family_of, read_config
 from lora_bert.backbones.family import Family
 from lora_bert.errors import BackboneError
 from lora_bert.model.lora import Linear, Stack
+from lora_bert.model.shapes import check_linear, check_shapes
 
 _INPUTS = ("query", "key", "value", "query_key_value")
 
@@ -171,19 +172,17 @@ def build_backbone(
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
 ) -> Backbone:
-    """The backbone made of the tensors of a sequence classifier's state dict."""
+    """The backbone made of the tensors of a sequence classifier's state dict.
+
+    Raises:
+        BackboneError: One is missing, or has another shape than ``config.json`` asks for.
+    """
     family = family_of(config)
     parts = _Parts(tensors, family, config, dtype, torch.device(device))
-    words = parts.weight(family.words)
-    width = family.embedding_size(config)
-    if words.shape[1] != width:
-        raise BackboneError(
-            f"The backbone's weights are {words.shape[1]} wide, its config.json says {width}."
-        )
-    return Backbone(
+    backbone = Backbone(
         family=family,
         config=config,
-        words=words,
+        words=parts.weight(family.words),
         positions=parts.positions(),
         types=parts.weight(family.types) if family.types else None,
         embedding_norm=parts.norm(family.embedding_norm),
@@ -194,6 +193,8 @@ def build_backbone(
         final_norm=parts.norm(family.final_norm) if family.final_norm else None,
         pretrained_head=parts.head(),
     )
+    check_shapes(backbone)
+    return backbone
 
 
 @dataclass(frozen=True)
@@ -222,7 +223,9 @@ class _Parts:
 
     def linear(self, path: str) -> Linear:
         name = self.family.prefix + path
-        return Linear(name, self.weight(path), self.maybe(f"{path}.bias"))
+        made = Linear(name, self.weight(path), self.maybe(f"{path}.bias"))
+        check_linear(made)
+        return made
 
     def positions(self) -> Tensor | None:
         """Learned positions; what every token has in common is added to them."""

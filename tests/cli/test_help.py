@@ -16,6 +16,7 @@ from lora_bert.config import (
     InfoConfig,
     MergeConfig,
     TrainConfig,
+    VerifyConfig,
 )
 from lora_bert.options import flag, options_of
 from tests.cli.conftest import Cli
@@ -28,6 +29,7 @@ CONFIGS = {
     "export": ExportConfig,
     "infer": InferConfig,
     "convert-backbone": ConvertConfig,
+    "verify": VerifyConfig,
     "info": InfoConfig,
     "cache": CacheConfig,
 }

@@ -10,12 +10,15 @@ from lora_bert.data.wording import counted
 from lora_bert.errors import DataError
 
 
-def class_names(features: Mapping[str, Any]) -> dict[str, list[str]]:
+def class_names(features: Any) -> dict[str, list[str]]:
     """The label names that a description of features (of Hugging Face datasets) declares."""
     return {
         column: list(feature["names"])
-        for column, feature in features.items()
-        if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
+        for column, feature in (features.items() if isinstance(features, dict) else ())
+        if isinstance(feature, dict)
+        and feature.get("_type") == "ClassLabel"
+        and isinstance(feature.get("names"), list)
+        and all(isinstance(name, str) for name in feature["names"])
     }
 
 
@@ -24,7 +27,12 @@ def declared_names(metadata: Mapping[bytes, bytes] | None) -> dict[str, list[str
     written = (metadata or {}).get(b"huggingface")
     if not written:
         return {}
-    return class_names(json.loads(written).get("info", {}).get("features", {}))
+    try:
+        found = json.loads(written)
+    except (ValueError, RecursionError):
+        return {}  # whoever wrote it, it is no description
+    info = found.get("info") if isinstance(found, dict) else None
+    return class_names(info.get("features") if isinstance(info, dict) else None)
 
 
 def strings(array: Any, names: Sequence[str] | None, column: str, source: str) -> list[str]:

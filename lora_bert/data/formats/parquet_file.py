@@ -24,9 +24,10 @@ def read(path: Path, source: str) -> Rows:
 
     try:
         file = parquet.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
+        names = tuple(file.schema_arrow.names)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise _damaged(source, error) from None
-    return Rows(tuple(file.schema_arrow.names), _rows(file, source))
+    return Rows(names, _rows(file, source))
 
 
 def _rows(file: Any, source: str) -> Iterator[tuple[int, tuple[str, ...]]]:
@@ -41,7 +42,7 @@ def _rows(file: Any, source: str) -> Iterator[tuple[int, tuple[str, ...]]]:
                 batch = next(batches)
             except StopIteration:
                 return
-            except (pa.ArrowException, OSError) as error:
+            except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
                 raise _damaged(source, error) from None
             columns = [
                 strings(array, names.get(name), name, source)

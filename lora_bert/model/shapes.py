@@ -1,0 +1,81 @@
+"""Whether the weights of a backbone fit each other, before one of them is used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from lora_bert.errors import BackboneError
+
+if TYPE_CHECKING:
+    from lora_bert.model.backbone import Backbone, Norm
+    from lora_bert.model.lora import Linear
+
+
+def check_linear(linear: Linear) -> None:
+    """Check that a linear layer is a matrix and a vector as long as it is high.
+
+    Raises:
+        BackboneError: It is not.
+    """
+    weight, bias = linear.weight, linear.bias
+    if weight.ndim != 2 or 0 in weight.shape:
+        raise _unfit(linear.name, weight, "a matrix")
+    if bias is not None and tuple(bias.shape) != (len(weight),):
+        raise _unfit(f"{linear.name}.bias", bias, f"[{len(weight)}]")
+
+
+def check_shapes(backbone: Backbone) -> None:
+    """Check every shape that ``config.json`` decides.
+
+    Raises:
+        BackboneError: One of them is another; the first is named.
+    """
+    family, config = backbone.family, backbone.config
+    hidden, width = backbone.hidden_size, family.embedding_size(config)
+    tables = {"words": backbone.words, "positions": backbone.positions, "types": backbone.types}
+    for name, table in tables.items():
+        if table is not None and (table.ndim != 2 or table.shape[1] != width or not len(table)):
+            raise _unfit(f"table of {name}", table, f"[…, {width}]")
+    if backbone.positions is not None:
+        needed = int(family.get(config, "max_position_embeddings"))
+        if len(backbone.positions) < needed:
+            raise _unfit("table of positions", backbone.positions, f"[{needed}, {width}]")
+    _check_norm("embedding norm", backbone.embedding_norm, (width, hidden))
+    if backbone.projection is not None:
+        _check_matrix("projection", backbone.projection.weight, (hidden, width))
+    for index, layer in enumerate(backbone.layers):
+        stacks, where = layer.stacks, f"layer {index}'s"
+        _check_matrix(f"{where} attention input", stacks["attention_input"].weight,
+                      (3 * hidden, hidden))  # fmt: skip
+        _check_matrix(f"{where} attention output", stacks["attention_output"].weight,
+                      (hidden, hidden))  # fmt: skip
+        inner = stacks["output"].weight.shape[1]
+        gated = family.arrangement == "pre"
+        _check_matrix(f"{where} intermediate", stacks["intermediate"].weight,
+                      ((2 if gated else 1) * inner, hidden))  # fmt: skip
+        _check_matrix(f"{where} output", stacks["output"].weight, (hidden, inner))
+        for name, norm in layer.norms.items():
+            _check_norm(f"{where} norm '{name}'", norm, (hidden,))
+    if backbone.final_norm is not None:
+        _check_norm("final norm", backbone.final_norm, (hidden,))
+
+
+def _check_matrix(name: str, weight: Tensor, shape: tuple[int, int]) -> None:
+    if tuple(weight.shape) != shape:
+        raise _unfit(name, weight, str(list(shape)))
+
+
+def _check_norm(name: str, norm: Norm, widths: Sequence[int]) -> None:
+    for part in (norm.weight, norm.bias):
+        if part is not None and (part.ndim != 1 or len(part) not in widths):
+            raise _unfit(name, part, f"[{widths[-1]}]")
+
+
+def _unfit(name: str, found: Tensor, wanted: str) -> BackboneError:
+    return BackboneError(
+        f"The backbone's {name} has the shape {list(found.shape)}, its config.json asks for "
+        f"{wanted}."
+    )

@@ -1,0 +1,254 @@
+"""Valid files, broken a little: fields, offsets, dtypes, columns, quotes, encodings.
+
+Every mutation is a function of a :class:`random.Random` and what is valid, so that a seed is enough
+to see it again.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import io
+import json
+import random
+import struct
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+NASTY: tuple[Any, ...] = (
+    None, True, False, 0, -1, 1, 2, 3, 10**6, 2**31, 2**63, 10**400, -0.5, 0.5, 1e308, float("nan"),
+    float("inf"), float("-inf"), "", " ", "0", "nan", "x" * 5000, "../../etc/passwd", "/etc/passwd",
+    "~root", "\x00", "\ud800", "很好", "a\nb", "\x1b[31m", [], {}, [[]], [None], [1, 2], ["a", "a"],
+    {"a": None}, {"0": "a", "1": "b"}, {"5": "a", "x": "b"}, "(a+)+$", "[", ".*" * 40,
+)  # fmt: skip
+DTYPES = ("F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U8", "BOOL", "F8_E4M3", "X99", 7)
+
+
+def flipped(chance: random.Random, content: bytes) -> bytes:
+    """A few bytes changed, cut out, doubled or put in."""
+    found = bytearray(content)
+    for _ in range(chance.choice((1, 1, 2, 5, 20))):
+        at = chance.randrange(len(found) + 1)
+        match chance.randrange(5):
+            case 0 if found:
+                found[at % len(found)] = chance.randrange(256)
+            case 1:
+                del found[at : at + chance.choice((1, 2, 8, 100))]
+            case 2:
+                found[at:at] = found[at : at + chance.choice((1, 8, 50))]
+            case 3:
+                found[at:at] = chance.choice((b"\x00", b'"', b"\n", b"\r", b",", b"\xff\xfe", b"{"))
+            case _:
+                found[at:] = b"" if chance.random() < 0.3 else found[at:]
+    return bytes(found)
+
+
+def changed(chance: random.Random, value: Any) -> Any:
+    """A JSON value with something inside replaced, removed, added or nested."""
+    value = json.loads(json.dumps(value))
+    for _ in range(chance.choice((1, 1, 1, 2, 3))):
+        value = _once(chance, value)
+    return value
+
+
+def _once(chance: random.Random, value: Any) -> Any:
+    if isinstance(value, dict) and value:
+        key = chance.choice(list(value))
+        match chance.randrange(6):
+            case 0:
+                del value[key]
+            case 1:
+                value[chance.choice(("", "x", key + " ", key.upper(), "auto_map"))] = copy.deepcopy(
+                    value[key]
+                )
+            case 2 | 3:
+                value[key] = copy.deepcopy(chance.choice(NASTY))
+            case _:
+                value[key] = _once(chance, value[key])
+        return value
+    if isinstance(value, list) and value:
+        at = chance.randrange(len(value))
+        match chance.randrange(4):
+            case 0:
+                del value[at]
+            case 1:
+                value.append(copy.deepcopy(value[at]))
+            case _:
+                value[at] = _once(chance, value[at])
+        return value
+    return copy.deepcopy(chance.choice(NASTY))
+
+
+def as_json(chance: random.Random, value: Any) -> bytes:
+    """A JSON document, changed as a value or as text."""
+    if chance.random() < 0.03:
+        depth = chance.choice((10, 500, 100_000))
+        return b'{"a":' * depth + b"1" + b"}" * depth
+    text = json.dumps(changed(chance, value), ensure_ascii=chance.random() < 0.5)
+    content = text.encode("utf-8", "surrogatepass")
+    if chance.random() < 0.2:
+        content = flipped(chance, content)
+    if chance.random() < 0.05:
+        content = text.encode(chance.choice(("utf-16", "latin-1", "utf-8-sig")), "replace")
+    return content
+
+
+def as_safetensors(chance: random.Random, content: bytes) -> bytes:
+    """A safetensors file whose header lies, or whose numbers are none."""
+    (length,) = struct.unpack("<Q", content[:8])
+    header, data = json.loads(content[8 : 8 + length]), bytearray(content[8 + length :])
+    name = chance.choice([key for key in header if key != "__metadata__"])
+    entry = header[name]
+    match chance.randrange(11):
+        case 0:
+            entry["dtype"] = chance.choice(DTYPES)
+        case 1:
+            entry["shape"] = chance.choice(
+                ([], [0], [-1, 4], [2**40, 2**40], entry["shape"][::-1], [*entry["shape"], 1], "x")
+            )
+        case 2:
+            low, high = entry["data_offsets"]
+            entry["data_offsets"] = chance.choice(
+                ([low, high + 4], [low - 4, high], [high, low], [0, len(data) * 2], [-8, 0], [low])
+            )
+        case 3:
+            header[chance.choice((name + "x", "classifier.weight", ""))] = header.pop(name)
+        case 4:
+            del header[name]
+        case 5:
+            header[name + ".copy"] = dict(entry)
+        case 6:
+            odd = chance.choice((float("nan"), float("inf"), 1e38, 1e-45))
+            at = 4 * chance.randrange(max(1, len(data) // 4))
+            data[at : at + 4] = struct.pack("<f", odd)
+        case 7:
+            header["__metadata__"] = chance.choice(({}, {"format": 3}, [], "x"))
+        case 8:
+            del data[chance.randrange(len(data) + 1) :]
+        case 9:
+            data += bytes(chance.choice((1, 4, 1000)))
+        case _:
+            return flipped(chance, content)
+    text = json.dumps(header).encode()
+    size = len(text)
+    if chance.random() < 0.1:
+        size = chance.choice((0, 1, size - 1, size + 8, 2**31, 2**63, 2**64 - 1))
+    return struct.pack("<Q", size) + text + bytes(data)
+
+
+def as_yaml(chance: random.Random, value: dict[str, Any]) -> bytes:
+    """Lines of ``key: value``, some of them more than that."""
+    lines = [f"{key}: {json.dumps(one)}" for key, one in changed(chance, value).items()]
+    extra = ("? [1]\n: 2", "a: &a [*a]", "x: !!python/name:os.system", "---", "\tx: 1", "- 1",
+             "rank: 0x1p3", "rank: 08", "rank: 1_000", "epochs: .inf", "data: 2020-01-01", "<<: *x",
+             "rank: 8", "<<: {rank: 1}", "[1]: 2", "rank: !!int 'x'", "data: 2020-13-45",
+             "rank: 190:20:30", "data: !!binary x", "? {a: b}\n: 1")  # fmt: skip
+    if chance.random() < 0.5:
+        lines.insert(chance.randrange(len(lines) + 1), chance.choice(extra))
+    content = "\n".join(lines).encode("utf-8", "surrogatepass")
+    return flipped(chance, content) if chance.random() < 0.3 else content
+
+
+_CELLS = ("", "good", "很好吃", "a,b", 'say "x"', "a\nb", "a\r\nb", "\x00", "=1+1", "1", "NaN",
+          "'", '"', " ", "\u2028", "\ufeff", "e\u0301", "🍜", "x" * 3000)  # fmt: skip
+
+
+def _rows(chance: random.Random) -> list[list[str]]:
+    header = chance.choice((["label", "text"], ["text"], ["a", "b"], ["text", "text"], ["", "text"],
+                            ["label", "review", "text"]))  # fmt: skip
+    rows = [[chance.choice(_CELLS) for _ in header] for _ in range(chance.randrange(12))]
+    return [header, *rows]
+
+
+def as_delimited(chance: random.Random, delimiter: str) -> bytes:
+    """A csv or tsv, written well and then not so well."""
+    stream = io.StringIO()
+    quoting = chance.choice((csv.QUOTE_MINIMAL, csv.QUOTE_ALL))
+    end = chance.choice(("\n", "\r\n", "\r"))
+    writer = csv.writer(stream, delimiter=delimiter, quoting=quoting, lineterminator=end)
+    for row in _rows(chance):
+        if chance.random() < 0.05:
+            row.append("too many")
+        writer.writerow(row)
+    return _encoded(chance, stream.getvalue())
+
+
+def as_jsonl(chance: random.Random) -> bytes:
+    """A JSON object a line, some of them not."""
+    header, *rows = _rows(chance)
+    lines = []
+    for row in rows:
+        found: Any = dict(zip(header, row, strict=True))
+        if chance.random() < 0.2:
+            found = changed(chance, found)
+        lines.append(json.dumps(found, ensure_ascii=chance.random() < 0.5))
+    return _encoded(chance, "\n".join(lines))
+
+
+def as_json_table(chance: random.Random) -> bytes:
+    """A list of objects, or an object around one."""
+    header, *rows = _rows(chance)
+    found: Any = [dict(zip(header, row, strict=True)) for row in rows]
+    if chance.random() < 0.3:
+        found = {"data": found, "other": chance.choice(NASTY)}
+    if chance.random() < 0.5:
+        found = changed(chance, found)
+    if chance.random() < 0.03:
+        return b"[" * 100_000
+    return _encoded(chance, json.dumps(found, ensure_ascii=chance.random() < 0.5))
+
+
+def _encoded(chance: random.Random, text: str) -> bytes:
+    codec = chance.choice(
+        ("utf-8",) * 6 + ("utf-8-sig", "utf-16", "gb18030", "latin-1", "utf-16-be")
+    )
+    content = text.encode(codec, "replace")
+    if chance.random() < 0.1:
+        content += text.encode(chance.choice(("gb18030", "utf-16", "utf-8")), "replace")
+    return flipped(chance, content) if chance.random() < 0.3 else content
+
+
+_COLUMNS: tuple[Callable[[random.Random, int], pa.Array], ...] = (
+    lambda chance, n: pa.array([chance.choice(_CELLS) for _ in range(n)]),
+    lambda chance, n: pa.array([chance.choice(_CELLS) for _ in range(n)], pa.large_string()),
+    lambda chance, n: pa.array([chance.choice((0, 1, None)) for _ in range(n)]),
+    lambda chance, n: pa.array([chance.choice((0.5, None, float("nan"))) for _ in range(n)]),
+    lambda chance, n: pa.array([chance.choice((True, False)) for _ in range(n)], pa.bool_()),
+    lambda chance, n: pa.nulls(n),
+    lambda chance, n: pa.array([b"\xff\x00"] * n, pa.binary()),
+    lambda chance, n: pa.array([["a", "b"]] * n, pa.list_(pa.string())),
+    lambda chance, n: pa.array([{"x": 1}] * n, pa.struct([("x", pa.int64())])),
+    lambda chance, n: pa.array([Decimal("1.50")] * n, pa.decimal128(10, 2)),
+    lambda chance, n: pa.array([datetime(2020, 1, 1)] * n, pa.timestamp("ns")),
+    lambda chance, n: pa.array(["a"] * n).dictionary_encode(),
+    lambda chance, n: pa.array([10**18] * n, pa.duration("s")),
+    lambda chance, n: pa.array([2**50] * n, pa.timestamp("ms")),
+)
+
+
+def as_parquet(chance: random.Random) -> bytes:
+    """A parquet file of columns of any type, at times with its bytes changed."""
+    names = chance.choice((["text", "label"], ["text"], ["a", "b"], ["label", "text", "x"]))
+    count = chance.randrange(6)
+    columns = [chance.choice(_COLUMNS)(chance, count) for _ in names]
+    if chance.random() < 0.5:
+        columns[0] = _COLUMNS[0](chance, count)
+    metadata = {b"huggingface": json.dumps(changed(chance, _FEATURES)).encode()}
+    table = pa.table(columns, names=names)
+    if chance.random() < 0.4:
+        table = table.replace_schema_metadata(metadata)
+    sink = io.BytesIO()
+    pq.write_table(table, sink)
+    content = sink.getvalue()
+    return flipped(chance, content) if chance.random() < 0.3 else content
+
+
+_FEATURES = {"info": {"features": {
+    "text": {"dtype": "string", "_type": "Value"},
+    "label": {"names": ["bad", "good"], "_type": "ClassLabel"},
+}}}  # fmt: skip

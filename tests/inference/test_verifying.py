@@ -1,0 +1,104 @@
+"""``verify`` finds what is wrong, says it in its line, and looks no further."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import lora_bert
+from lora_bert.errors import NotFoundError
+from tests.tiny import FAMILIES
+
+
+def outcome(found):
+    return {check.name: check.passed for check in found.checks}
+
+
+@pytest.fixture
+def own(adapter, tmp_path):
+    return Path(shutil.copytree(adapter, tmp_path / "own"))
+
+
+def test_a_whole_adapter(adapter):
+    found = lora_bert.verify(adapter)
+    assert (found.kind, found.passed, found.exit_code) == ("adapter", True, 0)
+    names = ["files", "description", "weights", "backbone", "tokenizer", "answers"]
+    assert outcome(found) == dict.fromkeys(names, True)
+    said = {check.name: check.said for check in found.checks}
+    assert said["description"] == "2 labels, rank 8"
+    assert "7,778 finite numbers" in said["weights"]
+    assert "fingerprint" in said["backbone"]
+    assert json.loads(json.dumps(found.as_dict()))["passed"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family(family, trained):
+    place = trained[family]
+    for path in (place / "adapter", place / "merged", place / f"{family}-backbone"):
+        found = lora_bert.verify(path, **(
+            {"backbone": str(place / f"{family}-backbone")} if path.name == "adapter" else {}
+        ))  # fmt: skip
+        assert found.passed, found.checks
+
+
+def test_merged_exported_and_backbone(merged, tiny_backbone, tmp_path):
+    assert lora_bert.verify(merged).kind == "merged"
+    assert lora_bert.verify(tiny_backbone).kind == "backbone"
+    assert lora_bert.verify("e5-small-zh-en").passed
+    pytest.importorskip("onnx")
+    lora_bert.export(merged, tmp_path / "graph", format="onnx")
+    found = lora_bert.verify(tmp_path / "graph")
+    assert (found.kind, found.passed) == ("onnx", True)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "failed", "code", "says"),
+    [
+        (lambda own: (own / "adapter_config.json").unlink(), "files", 65, "lacks 'adapter_config"),
+        (lambda own: (own / "old.pt").write_bytes(b"x"), "files", 65, "a pickle could run code"),
+        (lambda own: (own / "run.yaml").write_text("rnk: 8"), "description", 2, "unknown key"),
+        (lambda own: cut(own / "lora_bert.json"), "description", 65, "not valid JSON"),
+        (lambda own: cut(own / "adapter_model.safetensors"), "weights", 65, "is damaged"),
+        (lambda own: cut(own / "tokenizer.json"), "backbone", 65, "is damaged"),
+    ],
+)
+def test_what_is_wrong_is_found(spoil, failed, code, says, own):
+    spoil(own)
+    found = lora_bert.verify(own)
+    assert found.exit_code == code
+    names = list(outcome(found))
+    at = names.index(failed)
+    assert [outcome(found)[name] for name in names] == [
+        *[True] * at, False, *[None] * (len(names) - at - 1)
+    ]  # fmt: skip
+    assert says in found.checks[at].said
+
+
+def test_a_backbone_that_is_not_here(own, monkeypatch, tmp_path):
+    monkeypatch.setenv("LORA_BERT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("LORA_BERT_BACKBONES", "")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    found = lora_bert.verify(own)
+    assert outcome(found)["weights"] is True
+    assert outcome(found)["backbone"] is False
+    assert found.exit_code == 69
+
+
+def test_a_backbone_with_a_pickle_alone(tiny_backbone, tmp_path):
+    place = shutil.copytree(tiny_backbone, tmp_path / "b")
+    (place / "model.safetensors").rename(place / "pytorch_model.bin")
+    found = lora_bert.verify(place)
+    assert (found.kind, found.exit_code) == ("backbone", 65)
+    assert "only as a pickle" in found.checks[0].said
+
+
+def test_nothing_there(tmp_path):
+    with pytest.raises(NotFoundError):
+        lora_bert.verify(tmp_path / "nowhere")
