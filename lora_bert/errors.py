@@ -132,6 +132,7 @@ class UnavailableError(LoraBertError):
             "Backbone '…' is neither a directory nor in the hub's cache, and the hub "
             "cannot be reached."
         ),
+        "not enough memory": "There is not enough memory.",
         "--device cuda without a GPU": (
             "--device cuda: no NVIDIA GPU that this build of torch can use."
         ),

@@ -1,11 +1,28 @@
-"""Memory that is needed again at once stays with the process."""
+"""Memory: what is needed again at once stays with the process; and how its lack is told."""
 
 from __future__ import annotations
 
 import ctypes
+import errno
 from functools import cache
 
+_LACKING = (
+    "can't allocate memory", "cannot allocate memory", "out of memory", "not enough memory",
+    "bad_alloc", "bad allocation", "failed to map segment", "could not create a primitive",
+)  # fmt: skip
 _TRIM, _PAD, _MAP = -1, -2, -3  # glibc's M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there is not enough memory, on the CPU or on a GPU.
+
+    Only CUDA has a class of its own for that in torch; elsewhere it is a sentence.
+    """
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+        return True
+    said = str(error).lower().replace("a primitive descriptor", "")  # that is something else
+    # ImportError: a library of which no more could be loaded.
+    return isinstance(error, RuntimeError | ImportError) and any(part in said for part in _LACKING)
 
 
 @cache

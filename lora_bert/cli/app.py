@@ -13,7 +13,15 @@ import click
 
 from lora_bert._version import __version__
 from lora_bert.cli import console
-from lora_bert.errors import ConfigError, LoraBertError, NotFoundError, OutputError, did_you_mean
+from lora_bert.errors import (
+    ConfigError,
+    LoraBertError,
+    NotFoundError,
+    OutputError,
+    UnavailableError,
+    did_you_mean,
+)
+from lora_bert.memory import is_out_of_memory
 from lora_bert.signals import Terminated, terminable
 
 COMMANDS = {
@@ -132,16 +140,26 @@ def run(args: Sequence[str] | None = None) -> int:
         console.silence()
         return 0
     except OSError as error:
+        if is_out_of_memory(error):
+            return _unexpected(error)
         if error.errno in _FULL:
             console.silence()
             reason = f"Cannot write the output: {error.strerror}."
             return console.fail(reason, "", OutputError.exit_code, error)
         if error.filename is None:
-            return console.bug(error)
+            return _unexpected(error)
         reason = f"Cannot open '{error.filename}': {error.strerror}."
         return console.fail(reason, "", NotFoundError.exit_code, error)
     except Exception as error:  # noqa: BLE001 - the outermost layer: no bare traceback on a bug
+        return _unexpected(error)
+
+
+def _unexpected(error: Exception) -> int:
+    """What nobody foresaw where it happened: too little memory, or a bug."""
+    if not is_out_of_memory(error):
         return console.bug(error)
+    hint = "Lower --batch-size, or free some."
+    return console.fail("There is not enough memory.", hint, UnavailableError.exit_code, error)
 
 
 def _in_words(error: click.ClickException) -> tuple[str, str]:

@@ -137,6 +137,8 @@ def training_into(output: Path) -> Iterator[Path]:
         ) from error
     except OSError as error:
         raise OutputError(f"Cannot write '{place}': {error.strerror or error}.") from error
+    for leftover in place.glob(".step-*"):
+        shutil.rmtree(leftover, ignore_errors=True)  # of a process that was killed while it saved
     try:
         yield place
     finally:

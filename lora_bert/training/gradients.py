@@ -60,8 +60,16 @@ class Gradients:
     seed: int
     checkpointing: bool = False
 
-    def __call__(self, batches: Sequence[np.ndarray], weight: float, step: int) -> float:
+    def __call__(
+        self, batches: Sequence[np.ndarray], weight: float, step: int, cuts: int = 1
+    ) -> float:
         """Set the gradients of ``loss / weight`` over some batches of row numbers.
+
+        Args:
+            batches: Row numbers.
+            weight: Divides the loss.
+            step: Decides the dropout, together with the slice.
+            cuts: Cut batches into so many times as many slices as usual, to need less memory.
 
         Returns:
             The summed loss.
@@ -80,7 +88,7 @@ class Gradients:
             part = self._loss(rows, rounded, mixed(self.seed, step, number))
             return part.item(), torch.autograd.grad(part / weight, [*leaves, *head])
 
-        pieces = [piece for batch in batches for piece in self._slices(batch)]
+        pieces = [piece for batch in batches for piece in self._slices(batch, cuts)]
         summed, total = 0.0, [torch.zeros_like(part) for part in [*exact, *head]]
         for found, gradients in self.workers.map(turn, enumerate(pieces)):
             summed += found
@@ -90,12 +98,12 @@ class Gradients:
             tensor.grad = gradient
         return summed
 
-    def _slices(self, batch: np.ndarray) -> list[np.ndarray]:
+    def _slices(self, batch: np.ndarray, cuts: int) -> list[np.ndarray]:
         """A batch's rows in parts: one a worker, or a multiple of that where rows are long."""
-        rounds = 1
+        rounds = cuts
         if self.backbone.device.type == "cpu":
             tokens = len(batch) * int(self.lengths[batch].max())
-            rounds = max(1, math.ceil(tokens / _TOKENS_A_SLICE / self.workers.count))
+            rounds *= max(1, math.ceil(tokens / _TOKENS_A_SLICE / self.workers.count))
         return list(filter(len, np.array_split(batch, rounds * self.workers.count)))
 
     def _loss(self, rows: np.ndarray, changes: dict[str, Change], seed: int) -> Tensor:

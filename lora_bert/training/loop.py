@@ -16,7 +16,8 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from lora_bert.config import TrainConfig
-from lora_bert.errors import DivergedError
+from lora_bert.errors import DivergedError, UnavailableError
+from lora_bert.memory import is_out_of_memory
 from lora_bert.model.backbone import Backbone
 from lora_bert.model.branch import Adapter
 from lora_bert.progress import track
@@ -226,7 +227,7 @@ class Crank:
         the memory needed and nothing else.
         """
         number = self.progress.step + 1
-        summed = self.gradients(batches, weight, number)
+        summed = self._summed(batches, weight, number)
         if not math.isfinite(summed):
             raise DivergedError(
                 f"Training diverged: the loss is {summed} at step {number} of {self.steps}.",
@@ -238,6 +239,28 @@ class Crank:
         self.schedule.step()
         self.optimizer.zero_grad()
         return summed
+
+    def _summed(self, batches: Sequence[np.ndarray], weight: float, number: int) -> float:
+        """The loss and the gradients, in smaller slices from the moment that memory runs out."""
+        while True:
+            try:
+                return self.gradients(batches, weight, number, self.progress.cuts)
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                self.progress.cuts *= 2
+                if self.progress.cuts > 2 * max(map(len, batches)):
+                    raise UnavailableError(
+                        "There is not enough memory for the gradient of a single text.",
+                        hint="Lower --max-length, or try --gradient-checkpointing.",
+                    ) from error
+            # The error holds what the step had allocated until here.
+            log.warning(
+                "Memory ran out at step %d: batches are computed in slices half as large from now "
+                "on; what is learned stays the same.", number,
+            )  # fmt: skip
+            if self.backbone.device.type == "cuda":
+                torch.cuda.empty_cache()
 
     def tensors(self) -> dict[str, Tensor]:
         """What a checkpoint holds: the adapter, the best one, the optimizer's moments."""

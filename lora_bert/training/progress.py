@@ -23,6 +23,7 @@ class Progress:
         epoch_seconds: Spent on it by runs that were stopped in it.
         history: A dict for each epoch that was scored: epoch, train_loss, seconds, the figures.
         best_epoch: Counted from 1; 0 before the first one was scored.
+        cuts: Into how many times as many slices as usual batches are cut, since memory ran out.
     """
 
     step: int = 0
@@ -31,6 +32,7 @@ class Progress:
     epoch_seconds: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
     best_epoch: int = 0
+    cuts: int = 1
 
     @property
     def epoch(self) -> int:

@@ -11,7 +11,7 @@ import torch
 
 from lora_bert.backbones.encodings import Encodings
 from lora_bert.config import TrainConfig
-from lora_bert.errors import DivergedError
+from lora_bert.errors import DivergedError, UnavailableError
 from lora_bert.model.branch import logits
 from lora_bert.threads import workers
 from lora_bert.training import gradients, loop
@@ -215,6 +215,39 @@ def test_ctrl_c_in_the_first_epoch_keeps_what_there_is(monkeypatch):
     assert found.history == []
     assert same(found.adapter, adapter.copy())
     assert not same(found.adapter, start)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("x: can't allocate memory: 5 B")])
+def test_memory_that_runs_out_halves_the_slices_and_nothing_else(error, monkeypatch, caplog):
+    whole, _, _ = run(epochs=2)
+    inner, seen = gradients.Gradients._loss, []
+
+    def little(self, part, *rest):
+        if len(part) > 3:
+            raise error
+        seen.append(len(part))
+        return inner(self, part, *rest)
+
+    monkeypatch.setattr(gradients.Gradients, "_loss", little)
+    found, _, _ = run(epochs=2)
+    assert max(seen) <= 3
+    assert distance(found.adapter, whole.adapter) < 1e-5
+    for row, other in zip(found.history, whole.history, strict=True):
+        assert row["train_loss"] == pytest.approx(other["train_loss"], rel=1e-5)
+    # Said as often as it was halved, at the first step; later ones remember.
+    assert caplog.text.count("Memory ran out at step 1:") == 2
+    assert caplog.text.count("Memory ran out") == 2
+    assert found.progress.cuts == 4
+
+
+def test_memory_that_is_not_enough_for_one_row(monkeypatch):
+    def none(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(gradients.Gradients, "_loss", none)
+    with pytest.raises(UnavailableError, match="for the gradient of a single text") as caught:
+        run()
+    assert "--max-length" in caught.value.hint
 
 
 def test_divergence_in_the_first_epoch_is_an_error(monkeypatch):

@@ -16,7 +16,7 @@ import torch
 import lora_bert
 from lora_bert.errors import ConfigError, DivergedError, OutputError
 from lora_bert.signals import Terminated
-from lora_bert.training import checkpoint, fitting
+from lora_bert.training import checkpoint, fitting, gradients
 from lora_bert.training.loop import Crank
 from tests.tiny import write_backbone
 
@@ -321,6 +321,58 @@ def test_a_damaged_checkpoint_is_passed_over(name, damage, train, stop_after, tm
     assert found.resumed_at == 2
     assert "is damaged, an earlier one is looked for" in caplog.text
     assert same(found, whole)
+
+
+def test_how_finely_batches_are_cut_is_remembered(train, stop_after, monkeypatch):
+    """Memory that ran out once: slices decide the order of sums, hence the bits."""
+    inner = gradients.Gradients._loss
+    short = [True]
+
+    def little(self, part, *rest):
+        if len(part) > 4 and short:
+            raise MemoryError
+        return inner(self, part, *rest)
+
+    monkeypatch.setattr(gradients.Gradients, "_loss", little)
+    whole = train("whole")
+    stop_after(5)
+    with pytest.raises(Killed):
+        train()
+    stop_after(0)
+    short.clear()
+    assert same(train(resume=True), whole)
+
+
+def test_a_worker_that_fails_takes_no_checkpoint_along(train, monkeypatch):
+    whole = train("whole")
+    inner, calls = gradients.Gradients._loss, iter(range(999))
+
+    def failing(self, part, *rest):
+        if next(calls) == 6:
+            raise ZeroDivisionError
+        return inner(self, part, *rest)
+
+    monkeypatch.setattr(gradients.Gradients, "_loss", failing)
+    with pytest.raises(ZeroDivisionError):
+        train()
+    monkeypatch.undo()
+    found = train(resume=True)
+    assert found.resumed_at == 6
+    assert same(found, whole)
+
+
+def test_checkpoints_that_are_taken_away_meanwhile(train, monkeypatch, tmp_path):
+    whole = train("whole")
+    inner, calls = fitting.validation_logits, iter(range(99))
+
+    def gone(*arguments):
+        if next(calls) == 1:
+            shutil.rmtree(tmp_path / "out.checkpoints")
+        return inner(*arguments)
+
+    monkeypatch.setattr(fitting, "validation_logits", gone)
+    assert same(train(), whole)
+    assert not (tmp_path / "out.checkpoints").exists()
 
 
 def test_a_disk_that_is_full_for_a_while(train, monkeypatch, caplog):

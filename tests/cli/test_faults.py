@@ -1,0 +1,156 @@
+"""What befalls whole processes: afterwards the disk is in order and the next command works."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import lora_bert
+from tests.cli.outcome import COMMAND, environment, finish, start
+
+WEIGHTS = "adapter_model.safetensors"
+
+
+@pytest.fixture
+def words(tiny_backbone: Path, reviews: Path) -> list[str]:
+    """A training of some seconds, a checkpoint every tenth step, its trunk in a file."""
+    given = ("--data", reviews, "--backbone", tiny_backbone, "--epochs", 60, "--batch-size", 16,
+             "--trunk-cache", "disk", "--save-every-steps", 4)  # fmt: skip
+    return [*map(str, given)]
+
+
+@pytest.fixture
+def whole(words: list[str]) -> bytes:
+    """The weights of that training, undisturbed."""
+    assert finish(start("train", *words, "--output", "whole")).code == 0
+    return Path("whole", WEIGHTS).read_bytes()
+
+
+def until(found: object, process: subprocess.Popen[str]) -> None:
+    """Wait until ``found()`` is true, or the process has ended."""
+    while process.poll() is None and not found():  # type: ignore[operator]
+        time.sleep(0.002)
+
+
+def saved() -> bool:
+    return any(Path("out.checkpoints").glob("step-*"))
+
+
+def saving() -> bool:
+    return saved() and any(Path("out.checkpoints").glob(".step-*"))
+
+
+def caching() -> bool:
+    return any(Path("cache", "trunk").glob(".*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", [caching, saved, saving])
+def test_kill_9_and_resume(moment: object, words: list[str], whole: bytes) -> None:
+    env = environment(LORA_BERT_CACHE=str(Path("cache").resolve()))
+    process = start("train", *words, "--output", "out", env=env)
+    until(moment, process)
+    process.send_signal(signal.SIGKILL)
+    assert finish(process).code == -signal.SIGKILL
+    outcome = finish(start("train", *words, "--output", "out", "--resume", env=env))
+    assert outcome.code == 0, outcome.stderr
+    assert Path("out", WEIGHTS).read_bytes() == whole
+    assert not Path("out.checkpoints").exists()
+
+
+def test_a_cache_that_is_cut_under_a_running_training(words: list[str], whole: bytes) -> None:
+    """The system ends the process (SIGBUS); the next call makes the cache again and goes on."""
+    env = environment(LORA_BERT_CACHE=str(Path("cache").resolve()))
+    process = start("train", *words, "--output", "out", env=env)
+    until(saved, process)
+    (entry,) = Path("cache", "trunk").glob("*/hidden.bin")
+    with entry.open("r+b") as stream:
+        stream.truncate(16)
+    outcome = finish(process)
+    assert outcome.code in (-signal.SIGBUS, 0)
+    if outcome.code:
+        outcome = finish(start("train", *words, "--output", "out", "--resume", env=env))
+        assert outcome.code == 0, outcome.stderr
+        assert "Going on after step" in outcome.stderr
+    assert Path("out", WEIGHTS).read_bytes() == whole
+
+
+def test_two_trainings_into_one_output(words: list[str], whole: bytes) -> None:
+    first = start("train", *words, "--output", "out")
+    until(lambda: Path("out.checkpoints", "lock").exists(), first)
+    until(saved, first)
+    second = finish(start("train", *words, "--output", "out", "--overwrite"))
+    assert second.code == 73
+    assert "Another training is writing to 'out'" in second.error
+    assert finish(first).code == 0
+    assert Path("out", WEIGHTS).read_bytes() == whole
+
+
+def test_two_processes_unpack_the_backbone() -> None:
+    env = environment(LORA_BERT_CACHE=str(Path("fresh").resolve()))
+    both = [start("verify", "e5-small-zh-en", env=env) for _ in range(2)]
+    assert [finish(one, 120).code for one in both] == [0, 0]
+    assert finish(start("verify", "e5-small-zh-en", env=env)).code == 0
+    assert not list(Path("fresh", "backbones").glob(".*"))
+
+
+@pytest.mark.parametrize("megabytes", [300, 700, 1100])
+def test_little_memory(
+    megabytes: int, words: list[str], tiny_backbone: Path, reviews: Path
+) -> None:
+    """It trains, or says that there is not enough; it is never called a bug."""
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20))
+
+    given = ("--data", reviews, "--backbone", tiny_backbone, "--epochs", 2, "--output", "out")
+    done = subprocess.run(
+        [*COMMAND, "train", *map(str, given)],
+        env=environment(), preexec_fn=limit, capture_output=True, text=True, timeout=120,
+        check=False,
+    )  # fmt: skip
+    assert "bug in lora-bert" not in done.stderr
+    if done.returncode == 0:
+        assert lora_bert.load("out").predict(["good"])
+    else:
+        assert not Path("out").exists()
+
+
+SHORT_OF_MEMORY = """
+import resource
+from lora_bert.training.loop import Crank
+turn = Crank._turn
+def limited(self, group):
+    if self.progress.step == 0:
+        pages = int(open("/proc/self/statm").read().split()[0])
+        resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (300 << 20),) * 2)
+    turn(self, group)
+Crank._turn = limited
+from lora_bert.cli import main
+main()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no /proc here")
+def test_memory_that_runs_out_while_training() -> None:
+    """A limit that a slice of 2,048 tokens goes beyond: smaller ones are tried, aloud."""
+    texts = ("太慢了不好吃" * 50, "很好吃送餐快" * 50)
+    rows = "".join(f"{n % 2},{texts[n % 2]}{n}\n" for n in range(24))
+    Path("long.csv").write_text("label,review\n" + rows)
+    given = ("--data", "long.csv", "--epochs", "1", "--batch-size", "16", "--layers", "all",
+             "--dtype", "float32", "--output", "out")  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", SHORT_OF_MEMORY, "train", *given],
+        env=environment(), capture_output=True, text=True, timeout=200, check=False,
+    )  # fmt: skip
+    assert "Memory ran out at step 1" in done.stderr, done.stderr
+    assert done.returncode in (0, 69), done.stderr
+    if done.returncode == 0:
+        assert lora_bert.load("out").predict(["好吃"])
