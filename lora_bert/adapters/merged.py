@@ -59,8 +59,7 @@ def folded(loaded: Loaded) -> dict[str, Tensor]:
         if not bool(torch.isfinite(tensors[weight]).all()):
             raise AdapterError(f"Folding LoRA into '{weight}' gives NaN or infinity.")
     tensors |= {name: tensor.cpu() for name, tensor in loaded.adapter.head.items()}
-    # Shared storage (tied weights) cannot be saved twice.
-    return {name: tensor.detach().clone() for name, tensor in tensors.items()}
+    return {name: tensor.detach() for name, tensor in tensors.items()}
 
 
 def _config(loaded: Loaded) -> Mapping[str, Any]:

@@ -49,7 +49,13 @@ def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    plain, storages = {}, set()
+    for name, tensor in tensors.items():
+        found = tensor.detach().cpu().contiguous()
+        # What shares its memory (tied weights) is written once for each of its names.
+        shared = found.untyped_storage().data_ptr() in storages
+        plain[name] = found.clone() if shared else found
+        storages.add(plain[name].untyped_storage().data_ptr())
     try:
         save_file(plain, path, metadata={"format": "pt"})
     except SafetensorError as problem:

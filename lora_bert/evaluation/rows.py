@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from lora_bert.adapters.manifest import Manifest
 from lora_bert.adapters.saving import RUN
@@ -15,7 +15,7 @@ from lora_bert.data import named
 from lora_bert.data.asked import data_options, read_options
 from lora_bert.data.examples import Examples
 from lora_bert.data.sources import DataOptions, Splits, load_rows, load_splits
-from lora_bert.errors import ConfigError, DataError, NotFoundError
+from lora_bert.errors import AdapterError, ConfigError, DataError, NotFoundError
 from lora_bert.options import build, read_yaml
 
 log = logging.getLogger(__name__)
@@ -106,7 +106,17 @@ class EvaluationRows:
     def training(self) -> TrainConfig | None:
         """How the adapter was trained, from its ``run.yaml``; None without one."""
         path = Path(self.config.path) / RUN
-        return build(TrainConfig, read_yaml(path, TrainConfig)) if path.is_file() else None
+        if not path.is_file():
+            return None
+        found = build(TrainConfig, read_yaml(path, TrainConfig))
+        for name in (found.data, found.train, found.validation, found.test):
+            # Ours never are; a stranger's would have any file of this machine read.
+            if name and (PurePath(name).is_absolute() or ".." in PurePath(name).parts):
+                raise AdapterError(
+                    f"'{path}' names its data by a path of another machine, '{name}'.",
+                    hint="Name the rows to score with --data.",
+                )
+        return found
 
     @cached_property
     def own_splits(self) -> Splits:
