@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -201,14 +201,16 @@ def disk_error(problem: Exception) -> OSError:
 
 
 def _to_disk(path: Path) -> None:
-    """Wait until a file's content, or a directory's list of names, would survive a power cut."""
-    if path.is_dir() and os.name == "nt":
-        return  # Windows opens no directories
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    """Wait until a file's content, or a directory's list of names, would survive a power cut.
+
+    Not every system opens directories, and not every file system flushes them.
+    """
+    with suppress(OSError) if path.is_dir() else nullcontext():
+        handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _open_up(work: Path) -> None:

@@ -8,52 +8,64 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+_DEFAULT = (signal.SIG_DFL, signal.default_int_handler)
+
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM arrived: the process is to end, and may be killed if that takes long."""
 
 
-@contextmanager
-def terminable() -> Iterator[None]:
-    """In the block SIGTERM raises :class:`Terminated`, so that what was begun is cleaned up.
+class _Waiting:
+    """How deep we are in blocks that must not be interrupted, and what arrived meanwhile."""
 
-    A handler that somebody else installed stays. Only the main thread gets signals; in another one
-    the block just runs.
+    depth = 0
+    arrived: list[int] = []  # noqa: RUF012 - signals are the process's, and so is this
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """In the block Ctrl-C raises KeyboardInterrupt and SIGTERM :class:`Terminated`.
+
+    Whatever was begun is cleaned up, and :func:`uninterrupted` can put both off. Handlers that
+    somebody else installed stay. Only the main thread gets signals; elsewhere the block just runs.
     """
-    if not _in_main_thread() or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-
-    def end(_number: int, _frame: FrameType | None) -> None:
-        raise Terminated
-
-    signal.signal(signal.SIGTERM, end)
+    found = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    ours = {number: was for number, was in found.items() if was in _DEFAULT}
+    for number in ours:
+        signal.signal(number, _arrive)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number, was in ours.items():
+            signal.signal(number, was)
 
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Ctrl-C and SIGTERM wait for the end of the block, which must therefore be short."""
-    if not _in_main_thread():
+    """Inside :func:`stoppable`, signals wait for the end of the block; it must be short."""
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    arrived: list[int] = []
-    found = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    # None: installed by other than Python, which could not put it back.
-    held = {number: was for number, was in found.items() if callable(was)}
-    for number in held:
-        signal.signal(number, lambda number, _frame: arrived.append(number))
+    _Waiting.depth += 1
     try:
         yield
     finally:
-        for number, was in held.items():
-            signal.signal(number, was)
-        if arrived:
-            signal.raise_signal(arrived[0])
+        _Waiting.depth -= 1
+        if _Waiting.arrived and not _Waiting.depth:
+            urgent = signal.SIGTERM in _Waiting.arrived
+            _Waiting.arrived.clear()
+            _raise(signal.SIGTERM if urgent else signal.SIGINT)
 
 
-def _in_main_thread() -> bool:
-    return threading.current_thread() is threading.main_thread()
+def _arrive(number: int, _frame: FrameType | None) -> None:
+    if _Waiting.depth:
+        _Waiting.arrived.append(number)
+    else:
+        _raise(number)
+
+
+def _raise(number: int) -> None:
+    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt

@@ -15,6 +15,7 @@ from lora_bert.adapters.directory import (
 )
 from lora_bert.adapters.manifest import Manifest
 from lora_bert.backbones.families import family_of, read_config
+from lora_bert.backbones.inside import check_inside
 from lora_bert.backbones.tokenizer import TextTokenizer, load_tokenizer
 from lora_bert.errors import AdapterError
 
@@ -49,6 +50,7 @@ def read_exported(
         AdapterError, BackboneError: A file is missing or damaged.
     """
     check_stands_alone(path, backbone, labels)
+    check_inside(path, AdapterError)
     kind = kind_of(path)
     for name in EXPORTED[kind]:
         if not (path / name).is_file():

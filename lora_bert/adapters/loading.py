@@ -21,13 +21,21 @@ from lora_bert.adapters.directory import (
 )
 from lora_bert.adapters.manifest import Manifest
 from lora_bert.adapters.peft_format import PeftAdapter, assemble, read_peft
-from lora_bert.backbones.checkpoint import read_checkpoint
+from lora_bert.backbones.checkpoint import read_checkpoint, weight_files
 from lora_bert.backbones.families import family_of, read_config
-from lora_bert.backbones.fingerprint import weights_fingerprint
-from lora_bert.backbones.known import cached_fingerprint, noted_fingerprint
+from lora_bert.backbones.fingerprint import read_identified
+from lora_bert.backbones.inside import check_inside
+from lora_bert.backbones.known import noted_fingerprint
 from lora_bert.backbones.resolve import BackboneFiles, find_backbone, find_local, remember
 from lora_bert.backbones.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
-from lora_bert.errors import AdapterError, ConfigError, NotFoundError, UnavailableError
+from lora_bert.errors import (
+    AdapterError,
+    BackboneError,
+    ConfigError,
+    NotFoundError,
+    UnavailableError,
+)
+from lora_bert.files import sha256
 from lora_bert.model.backbone import Backbone, build_backbone
 from lora_bert.model.branch import Adapter
 
@@ -56,6 +64,7 @@ def load_any(
     backbone: str | None = None,
     labels: Sequence[str] = (),
     allow_backbone_mismatch: bool = False,
+    offline: bool = False,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
 ) -> Loaded:
@@ -66,6 +75,7 @@ def load_any(
         backbone: Where the adapter's backbone is, if it is not found by its name.
         labels: The labels of an adapter that plain PEFT wrote, which does not keep them.
         allow_backbone_mismatch: Take a backbone with another fingerprint, with a warning.
+        offline: Ask no hub, and note nothing for later.
         dtype: Precision of the frozen weights.
         device: Where they go.
 
@@ -79,14 +89,15 @@ def load_any(
             f"'{path}' is exported for {kind}: this needs the adapter or merged model that it was "
             "made from."
         )
+    check_inside(path, AdapterError)
     if kind == "merged":
         check_stands_alone(path, backbone, labels)
         return _load_merged(path, dtype, device)
     stored = read_peft(path)
     described = manifest_of(path)
-    files, base = _open_backbone(
+    files, base, fits = _open_backbone(
         path, stored, described, asked=backbone, dtype=dtype, device=device,
-        mismatch=allow_backbone_mismatch,
+        mismatch=allow_backbone_mismatch, offline=offline,
     )  # fmt: skip
     adapter = assemble(stored, base)
     manifest = described or _guessed(stored, adapter, base, files, labels)
@@ -98,9 +109,10 @@ def load_any(
         raise AdapterError(f"'{path}' is not a whole adapter: it has no tokenizer.json.")
     length = manifest.max_length
     tokenizer = load_tokenizer(home, base.config, max_length=length, error=AdapterError)
-    _check_tokenizer(path, manifest, tokenizer)
+    _check_tokenizer(path, manifest)
     _check_reach(path, tokenizer, base)
-    if find_local(manifest.backbone_name) is None:
+    # Only what the user has named: an adapter must not decide what a name means from now on.
+    if backbone and fits and not offline and find_local(manifest.backbone_name) is None:
         remember(replace(files, name=manifest.backbone_name))
     return Loaded(base, adapter.to(base.device), tokenizer, manifest, files, "adapter")
 
@@ -114,69 +126,75 @@ def _open_backbone(
     dtype: torch.dtype,
     device: torch.device | str,
     mismatch: bool,
-) -> tuple[BackboneFiles, Backbone]:
-    """The backbone of an adapter: by name, or wherever one with its fingerprint was seen.
+    offline: bool,
+) -> tuple[BackboneFiles, Backbone, bool]:
+    """The backbone of an adapter, and whether it is the one it was trained on.
 
     Equal shapes are not enough: on other weights an adapter's answers mean nothing.
     """
     needed = described.backbone.get("fingerprint") if described else None
     name = asked or backbone_name(path, stored.config, described)
-    other = ""
-    for files in _places(path, name, stored, needed, asked=asked is not None):
+    wrong: list[tuple[BackboneFiles, Backbone, str]] = []
+    for files in _places(path, name, stored, needed, asked=asked is not None, offline=offline):
         config = read_config(files.path)
         family = family_of(config)
-        weights = read_checkpoint(files.path, family)
-        found = weights_fingerprint(files.path, weights, config, family)
-        if needed and needed != found:
-            other = (
-                f"'{path}' was trained on another backbone than '{files.path}': it needs '{name}' "
-                f"with fingerprint {needed[:12]}…, this one has {found[:12]}…."
-            )
-            if not mismatch:
-                continue
-            log.warning("%s Its answers may mean nothing.", other)
-        return files, build_backbone(weights, config, dtype=dtype, device=device)
-    raise AdapterError(
-        other, hint="Name the right one with --backbone; --allow-backbone-mismatch takes this one."
-    )
+        weights, found = read_identified(files.path, config, family)
+        base = build_backbone(weights, config, dtype=dtype, device=device)
+        if described is None or needed in (None, found):
+            return files, base, True
+        said = (
+            f"'{path}' was trained on another backbone than '{files.path}': it needs "
+            f"'{described.backbone_name}' with fingerprint {needed[:12]}…, this one has "
+            f"{found[:12]}…."
+        )
+        wrong.append((files, base, said))
+    files, base, said = wrong[0]
+    if not mismatch:
+        hint = "Name the right one with --backbone; --allow-backbone-mismatch takes this one."
+        raise AdapterError(said, hint=hint)
+    log.warning("%s Its answers may mean nothing.", said)
+    return files, base, False
 
 
 def _places(
-    path: Path, name: str, stored: PeftAdapter, needed: str | None, *, asked: bool
+    path: Path, name: str, stored: PeftAdapter, needed: str | None, *, asked: bool, offline: bool
 ) -> Iterator[BackboneFiles]:
-    """Where the backbone may be: under its name, then under others."""
+    """Where the backbone may be: under its name, then where its fingerprint was seen."""
     revision = None if asked else stored.config.get("revision")
-    missing: NotFoundError | UnavailableError | None = None
-    try:
-        yield find_backbone(name, revision)
-    except (NotFoundError, UnavailableError) as error:
-        if asked:
-            raise
-        missing = error
-    if needed and not asked:
-        for place in noted_fingerprint(needed):
+    local = find_local(name)
+    if local is not None or asked:
+        yield local or find_backbone(name, revision, offline=offline)
+    for place in noted_fingerprint(needed) if needed and not asked else ():
+        if (place / "config.json").is_file() and _has_weights(place):
             log.info("'%s' is looked for in '%s', where it was seen.", name, place)
             yield BackboneFiles(name, place)
-            missing = None
-    if missing:
-        raise type(missing)(
+    if local is not None or asked:
+        return
+    try:
+        yield find_backbone(name, revision, offline=offline)
+    except (NotFoundError, UnavailableError) as error:
+        raise type(error)(
             f"'{path}' needs the backbone '{name}', which is not here.",
             hint="Give its directory with --backbone, or list the directory that holds it in "
             "$LORA_BERT_BACKBONES.",
-        ) from missing
+        ) from error
 
 
-def _check_tokenizer(path: Path, manifest: Manifest, tokenizer: TextTokenizer) -> None:
+def _has_weights(place: Path) -> bool:
+    try:
+        return bool(weight_files(place))
+    except BackboneError:
+        return False
+
+
+def _check_tokenizer(path: Path, manifest: Manifest) -> None:
     """Other tokens mean other texts to the adapter, silently."""
     needed = manifest.tokenizer.get("fingerprint")
-    if not needed:
-        return
-    files = [path / name for name in ("tokenizer.json", "tokenizer_config.json")]
-    found = cached_fingerprint(path / "tokenizer.json", files, lambda: tokenizer.fingerprint)
+    found = sha256(path / "tokenizer.json") if needed else needed
     if needed != found:
         raise AdapterError(
             f"'{path}': its tokenizer is not the one it was trained with: fingerprint "
-            f"{needed[:12]}… is needed, this one has {found[:12]}….",
+            f"{str(needed)[:12]}… is needed, this one has {str(found)[:12]}….",
             hint="Copy the directory again, with all its files.",
         )
 

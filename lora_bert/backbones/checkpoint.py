@@ -8,6 +8,7 @@ have in ``transformers``' sequence classifier. Only safetensors are read.
 from __future__ import annotations
 
 import math
+import os
 import shlex
 from collections.abc import Mapping
 from pathlib import Path, PurePath
@@ -22,6 +23,8 @@ from lora_bert.json_files import read_object
 if TYPE_CHECKING:
     from torch import Tensor
 
+_LONGEST_NAME = 255
+_REAL = ("torch.float16", "torch.bfloat16", "torch.float32", "torch.float64")
 _OLD_NORM_NAMES = ((".gamma", ".weight"), (".beta", ".bias"))
 
 
@@ -71,9 +74,9 @@ def check_finite(tensors: Mapping[str, Tensor], path: Path, error: type[LoraBert
     for name, tensor in tensors.items():
         if name.endswith("_ids"):  # buffers of old checkpoints
             continue
-        if not tensor.is_floating_point():
-            raise error(f"'{path}': '{name}' is of type {tensor.dtype}, not of real numbers.")
-        if not bool(tensor.isfinite().all()):
+        if str(tensor.dtype) not in _REAL:
+            raise error(f"'{path}': '{name}' is of type {tensor.dtype}, which is not supported.")
+        if tensor.numel() and not all(math.isfinite(end) for end in tensor.aminmax()):
             raise error(f"'{path}': '{name}' holds NaN or infinity.")
 
 
@@ -159,7 +162,7 @@ def _shards(index: Path) -> list[str]:
         )
     for name in names:
         plain = PurePath(name).name == name != ".." and not set("\\\0") & set(name)
-        if not plain or len(name) > 200:
+        if not plain or len(os.fsencode(name)) > _LONGEST_NAME:
             raise BackboneError(f"'{index}' names '{name}', which is not a file beside it.")
     return sorted(set(names))
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lora_bert.backbones.checkpoint import weight_files
+from lora_bert.backbones.checkpoint import read_checkpoint, weight_files
 from lora_bert.backbones.family import Config, Family
-from lora_bert.backbones.known import cached_fingerprint
+from lora_bert.backbones.known import cached_fingerprint, stamp_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,16 +44,22 @@ def fingerprint(tensors: Mapping[str, Tensor], config: Config, family: Family) -
     return digest.hexdigest()
 
 
-def weights_fingerprint(
-    directory: Path, tensors: Mapping[str, Tensor], config: Config, family: Family
-) -> str:
-    """As :func:`fingerprint`, computed only if a file of the backbone has changed since.
+def read_identified(
+    directory: Path, config: Config, family: Family
+) -> tuple[dict[str, Tensor], str]:
+    """The tensors of a backbone and their fingerprint, computed only if a file has changed.
 
     Args:
-        directory: Where the tensors were read.
-        tensors: All of them.
-        config: The backbone's ``config.json``.
+        directory: Of the backbone.
+        config: Its ``config.json``.
         family: Its family.
+
+    Raises:
+        BackboneError: As :func:`~lora_bert.backbones.checkpoint.read_checkpoint`.
     """
-    files = [directory / "config.json", *weight_files(directory)]
-    return cached_fingerprint(directory, files, lambda: fingerprint(tensors, config, family))
+    # Before they are read: what replaces a file meanwhile must not get its fingerprint.
+    stamp = stamp_of([directory / "config.json", *weight_files(directory)])
+    tensors = read_checkpoint(directory, family)
+    return tensors, cached_fingerprint(
+        directory, stamp, lambda: fingerprint(tensors, config, family)
+    )

@@ -8,22 +8,19 @@ from lora_bert.errors import LoraBertError
 
 
 def check_inside(directory: Path, error: type[LoraBertError]) -> None:
-    """Check that no file of a directory is a link to somewhere else.
+    """Check that nothing below a directory is a link to somewhere else.
 
     The hub's cache is the exception: there a model's files are links into its own ``blobs``.
 
     Raises:
-        error: One of them leads out of it.
+        error: Something leads out of it.
     """
     home = directory.resolve()
     allowed = [home]
     if home.parent.name == "snapshots":
         allowed.append(home.parent.parent / "blobs")
-    for entry in sorted(directory.iterdir()):
-        if not entry.is_symlink():
-            continue
-        target = entry.resolve()
-        if not any(place in target.parents for place in allowed):
+    for entry in sorted(directory.rglob("*")):
+        if entry.is_symlink() and not any(place in entry.resolve().parents for place in allowed):
             raise error(
                 f"'{entry}' is a link that leads out of its directory.",
                 hint="Put the file itself there.",

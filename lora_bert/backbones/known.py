@@ -1,7 +1,7 @@
 """What this machine knows of backbones: where local ones were seen, and their fingerprints.
 
-Two small notebooks in the cache directory. Losing them, or a line of them, costs time and nothing
-else: what they say is looked at again before it counts.
+Two small notebooks in the cache directory. Losing a line of them costs time, or the question where
+a backbone is; what they say is looked at again before it counts.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from lora_bert.files import cache_dir, write_json
 log = logging.getLogger(__name__)
 
 PLACES, FINGERPRINTS = "known.json", "fingerprints.json"
+_VERSION = 1
+"""Of what a fingerprint is made of."""
 _MOST = 500
 """Lines of a notebook; the oldest ones go."""
 
@@ -33,21 +35,30 @@ def noted_place(name: str) -> Path | None:
     return Path(seen) if isinstance(seen, str) else None
 
 
-def cached_fingerprint(path: Path, files: Iterable[Path], compute: Callable[[], str]) -> str:
-    """The fingerprint of what lies at ``path``, computed only if one of its files has changed.
+Stamp = list[list[Any]]
+"""What tells whether files have changed."""
 
-    A file counts as the same while its size, inode and times of change are: the last of them,
-    ctime, cannot be set back.
+
+def stamp_of(files: Iterable[Path]) -> Stamp:
+    """Name, size, inode and times of change of some files, taken before they are read.
+
+    On POSIX the last of them, ctime, cannot be set back.
+    """
+    found: Stamp = [[_VERSION]]
+    for path in files:
+        seen = path.stat()
+        found.append([path.name, seen.st_size, seen.st_mtime_ns, seen.st_ino, seen.st_ctime_ns])
+    return found
+
+
+def cached_fingerprint(path: Path, stamp: Stamp, compute: Callable[[], str]) -> str:
+    """The fingerprint of what was read at ``path``, computed only if a file has changed since.
 
     Args:
-        path: A directory or file.
-        files: What the fingerprint depends on.
-        compute: Reads them.
+        path: A directory.
+        stamp: Of its files, from before they were read.
+        compute: Makes it of what was read.
     """
-    try:
-        stamp = [_stamp(one) for one in files]
-    except OSError:
-        return compute()
     key = str(path.resolve())
     found = _book(FINGERPRINTS).get(key)
     if isinstance(found, dict) and found.get("stamp") == stamp:
@@ -63,11 +74,6 @@ def noted_fingerprint(fingerprint: str) -> list[Path]:
     found = [Path(key) for key, entry in book
              if isinstance(entry, dict) and entry.get("fingerprint") == fingerprint]  # fmt: skip
     return [path for path in reversed(found) if path.exists()]
-
-
-def _stamp(path: Path) -> list[Any]:
-    seen = path.stat()
-    return [path.name, seen.st_size, seen.st_mtime_ns, seen.st_ino, seen.st_ctime_ns]
 
 
 def _book(name: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import re
 import ssl
 import threading
 import urllib.request
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.error import HTTPError
@@ -67,17 +68,20 @@ def backbone_path(name: str = EMBEDDED[0], revision: str | None = None) -> Path:
     return find_backbone(name, revision).path
 
 
-def find_backbone(name: str, revision: str | None = None) -> BackboneFiles:
-    """As :func:`backbone_path`, with the portable name."""
+def find_backbone(
+    name: str, revision: str | None = None, *, offline: bool = False
+) -> BackboneFiles:
+    """As :func:`backbone_path`, with the portable name; ``offline`` never asks the hub."""
     if here := find_local(name):
         return here
-    if Path(name).expanduser().is_dir():
-        raise BackboneError(f"'{name}' is not a backbone: it has no config.json.")
+    with suppress(OSError, RuntimeError):
+        if Path(name).expanduser().is_dir():
+            raise BackboneError(f"'{name}' is not a backbone: it has no config.json.")
     if not _is_hub_id(name):
         raise NotFoundError(
             f"No such backbone directory: '{name}'.", hint=did_you_mean(name, EMBEDDED)
         )
-    snapshot = _from_hub(name, revision, _WEIGHTS)
+    snapshot = _from_hub(name, revision, _WEIGHTS, offline=offline)
     # The hub's cache calls a snapshot by its commit: a branch may have moved by tomorrow.
     commit = snapshot.name if snapshot.parent.name == "snapshots" else revision
     return BackboneFiles(name, snapshot, commit, from_hub=True)
@@ -107,10 +111,13 @@ def find_local(name: str) -> BackboneFiles | None:
     """The backbone of that name, if it is embedded, a directory, or a local one seen before."""
     if name in EMBEDDED:
         return BackboneFiles(name, unpack(name))
-    path = Path(name).expanduser()
-    if (path / "config.json").is_file():
-        return BackboneFiles(path.resolve().name, path.resolve())
-    known = _remembered(name)
+    try:
+        path = Path(name).expanduser()
+        if (path / "config.json").is_file():
+            return BackboneFiles(path.resolve().name, path.resolve())
+        known = _remembered(name)
+    except (OSError, RuntimeError):  # a name too long for any file, a user that is not here
+        return None
     return BackboneFiles(name, known) if known else None
 
 
@@ -133,7 +140,7 @@ def _search_path() -> list[str]:
     return [part for part in os.environ.get("LORA_BERT_BACKBONES", "").split(os.pathsep) if part]
 
 
-def _from_hub(name: str, revision: str | None, weights: str) -> Path:
+def _from_hub(name: str, revision: str | None, weights: str, *, offline: bool = False) -> Path:
     """The snapshot of a hub's model in the hub's own cache, with the files ``weights`` matches."""
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import (
@@ -164,7 +171,7 @@ def _from_hub(name: str, revision: str | None, weights: str) -> Path:
         raise NotFoundError(
             f"'{name}' is neither a backbone directory nor a name that the hub could have."
         ) from error
-    if constants.HF_HUB_OFFLINE or not _reachable(constants.ENDPOINT):
+    if offline or constants.HF_HUB_OFFLINE or not _reachable(constants.ENDPOINT):
         raise UnavailableError(
             f"Backbone '{name}' is neither a directory nor in the hub's cache, and the hub cannot "
             "be reached.",

@@ -59,11 +59,10 @@ class TextTokenizer:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256, in hexadecimal, of all that decides the tokens of a text, but for the length."""
-        written = json.loads(self.core.to_str())
-        parts = [{**written, "truncation": None, "padding": None}, self.pad_id]
-        text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        """SHA-256, in hexadecimal, of the ``tokenizer.json`` that :meth:`save` writes."""
+        self.core.no_truncation()
+        self.core.no_padding()
+        return hashlib.sha256(self.core.to_str().encode()).hexdigest()
 
     def encode(self, texts: Sequence[str]) -> Encodings:
         """Each text as token ids, cut to ``max_length``, special tokens at both ends."""

@@ -22,7 +22,7 @@ from lora_bert.errors import (
     did_you_mean,
 )
 from lora_bert.memory import is_out_of_memory
-from lora_bert.signals import Terminated, terminable
+from lora_bert.signals import Terminated, stoppable
 
 COMMANDS = {
     "train": "Train an adapter on labelled texts.",
@@ -120,7 +120,7 @@ def run(args: Sequence[str] | None = None) -> int:
     console.start()
     try:
         # With standalone_mode off, click returns what ctx.exit() was given.
-        with terminable():
+        with stoppable():
             code = cli.main(args=args, prog_name="lora-bert", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0

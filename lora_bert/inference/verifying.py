@@ -14,9 +14,9 @@ from lora_bert.adapters.loading import Loaded, load_any
 from lora_bert.adapters.manifest import MANIFEST
 from lora_bert.adapters.peft_format import CONFIG, WEIGHTS, read_peft, read_peft_config
 from lora_bert.adapters.saving import RUN
-from lora_bert.backbones.checkpoint import read_checkpoint, weight_files
+from lora_bert.backbones.checkpoint import weight_files
 from lora_bert.backbones.families import family_of, read_config
-from lora_bert.backbones.fingerprint import weights_fingerprint
+from lora_bert.backbones.fingerprint import read_identified
 from lora_bert.backbones.inside import check_inside
 from lora_bert.backbones.resolve import find_local
 from lora_bert.backbones.tokenizer import DEFAULT_MAX_LENGTH, load_tokenizer
@@ -197,8 +197,7 @@ def _backbone(path: Path, _config: VerifyConfig) -> Steps:
     def weights() -> str:
         settings = read_config(path)
         family = family_of(settings)
-        tensors = read_checkpoint(path, family)
-        found = weights_fingerprint(path, tensors, settings, family)
+        tensors, found = read_identified(path, settings, family)
         count = sum(tensor.numel() for tensor in tensors.values())
         return f"{count:,} finite numbers, fingerprint {found}"
 
@@ -214,7 +213,7 @@ def _backbone(path: Path, _config: VerifyConfig) -> Steps:
 def _load(path: Path, config: VerifyConfig) -> Loaded:
     return load_any(
         path, backbone=config.backbone, labels=parse_names(config.labels),
-        allow_backbone_mismatch=config.allow_backbone_mismatch,
+        allow_backbone_mismatch=config.allow_backbone_mismatch, offline=True,
     )  # fmt: skip
 
 
@@ -227,7 +226,7 @@ def _files(path: Path, needed: tuple[str, ...], *, pickles_too: bool = False) ->
         raise error(f"'{path}' lacks {listed(absent)}.", hint="Copy it again, with all its files.")
     names = [entry.name for entry in path.rglob("*") if entry.is_file()]
     ours = {name for kind in EXPORTED.values() for name in kind}
-    pickles = [name for name in names if name.endswith(PICKLES) and name not in ours]
+    pickles = [name for name in names if name.lower().endswith(PICKLES) and name not in ours]
     if pickles and not pickles_too:
         raise error(
             f"'{path}' holds {listed(pickles)}: a pickle could run code when it is opened.",

@@ -1,17 +1,18 @@
 """Checkpoints: what a training needs to go on as if nothing had happened.
 
 They stand beside the adapter-to-be, in ``OUTPUT.checkpoints/``: a directory for each, safetensors
-and JSON, whole or not there; the last two are kept. They go when the adapter is written.
+and JSON, whole or not there; the last two are kept. They go when the training has come to its end.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,19 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from lora_bert._version import __version__
+from lora_bert.adapters.peft_format import WEIGHTS
 from lora_bert.backbones.checkpoint import read_safetensors, write_safetensors
-from lora_bert.errors import AdapterError, OutputError
-from lora_bert.files import atomic_directory, sha256, short_name
+from lora_bert.errors import OutputError
+from lora_bert.files import atomic_directory, sha256, short_name, write_json
+from lora_bert.json_files import read_object
 from lora_bert.training.progress import Progress
 
 log = logging.getLogger(__name__)
 
 FORMAT = 1
 KEPT = 2
-_STATE, _TENSORS, _LOCK = "state.json", "state.safetensors", "lock"
+_STATE, _TENSORS = "state.json", "state.safetensors"
+_LOCK, _WRITTEN = "lock", "written.json"
 
 
 @dataclass(frozen=True)
@@ -60,17 +64,21 @@ def save_checkpoint(place: Path, checkpoint: Checkpoint) -> Path:
     Raises:
         OutputError: It cannot be written; the earlier ones are still there.
     """
-    path = place / f"step-{checkpoint.progress.step:09d}"
+    path = place / _name(checkpoint.progress.step)
     shutil.rmtree(path, ignore_errors=True)  # a damaged one that was passed over
     with atomic_directory(path, overwrite=True) as work:
         write_safetensors(work / _TENSORS, checkpoint.tensors)
-        state = {
-            "format": FORMAT,
-            "lora-bert": __version__,
-            "sha256": sha256(work / _TENSORS),
+        told = {
             "identity": checkpoint.identity,
             "progress": asdict(checkpoint.progress),
             "schedule": checkpoint.schedule,
+        }
+        state = {
+            "format": FORMAT,
+            "lora-bert": __version__,
+            "tensors_sha256": sha256(work / _TENSORS),
+            "state_sha256": _digest(told),
+            **told,
         }
         text = json.dumps(state, ensure_ascii=False, indent=2) + "\n"
         (work / _STATE).write_text(text, encoding="utf-8")
@@ -80,13 +88,22 @@ def save_checkpoint(place: Path, checkpoint: Checkpoint) -> Path:
 
 
 def newest_checkpoint(output: Path) -> Checkpoint | None:
-    """The newest whole checkpoint of a training into ``output``; None where there is none."""
-    for path in _newest_first(checkpoints_of(output)):
+    """The newest whole checkpoint of a training into ``output``; None where there is none.
+
+    Raises:
+        OutputError: There are some, and none can be read.
+    """
+    found = _newest_first(checkpoints_of(output))
+    for path in found:
         try:
             return _read(path)
-        except (AdapterError, OSError, ValueError, LookupError, TypeError) as error:
-            log.warning("The checkpoint '%s' is damaged, an earlier one is looked for: %s",
-                        path, error)  # fmt: skip
+        except (OutputError, OSError) as error:
+            log.warning("The checkpoint '%s' cannot be read: %s", path, error)
+    if found:
+        raise OutputError(
+            f"None of the checkpoints in '{found[0].parent}' can be read.",
+            hint="Begin anew with --overwrite, which removes them.",
+        )
     return None
 
 
@@ -96,23 +113,40 @@ def to_continue(output: Path, *, resume: bool, overwrite: bool) -> Checkpoint | 
     Raises:
         OutputError: There is one, and nobody said what is to become of it.
     """
+    if overwrite and not resume:
+        return None
     found = newest_checkpoint(output)
-    if resume:
-        if found is None:
-            log.info("'%s' left no checkpoint: beginning at the beginning.", output)
-        return found
-    if found is not None and not overwrite:
+    if found is not None and not resume:
         raise OutputError(
             f"A training into '{output}' was stopped after step {found.progress.step}.",
             hint="Go on with --resume, or begin anew with --overwrite.",
         )
-    return None
+    return found
 
 
-def discard_checkpoints(output: Path) -> None:
-    """Remove all checkpoints of a training into ``output``."""
-    for path in _newest_first(checkpoints_of(output)):
-        shutil.rmtree(path, ignore_errors=True)
+def discard_checkpoints(output: Path, *, after: int = -1) -> None:
+    """Remove the checkpoints of a training into ``output``, or those after a step."""
+    place = checkpoints_of(output)
+    for path in _newest_first(place):
+        if path.name > _name(after):
+            shutil.rmtree(path, ignore_errors=True)
+    if after < 0:
+        (place / _WRITTEN).unlink(missing_ok=True)
+
+
+def note_written(output: Path) -> None:
+    """Note what stands in ``output`` as the work of the training that is to go on, if it can."""
+    if _newest_first(checkpoints_of(output)):
+        write_json(checkpoints_of(output) / _WRITTEN, {"sha256": sha256(output / WEIGHTS)})
+
+
+def is_its_own(output: Path) -> bool:
+    """Whether what stands in ``output`` is what a stopped training has left there."""
+    try:
+        noted = json.loads((checkpoints_of(output) / _WRITTEN).read_text(encoding="utf-8"))
+        return bool(noted["sha256"] == sha256(output / WEIGHTS))
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
 
 
 @contextmanager
@@ -142,12 +176,12 @@ def training_into(output: Path) -> Iterator[Path]:
     try:
         yield place
     finally:
+        lock.release()
         if not _newest_first(place):
-            (place / _LOCK).unlink(missing_ok=True)
             with suppress(OSError):
+                (place / _LOCK).unlink(missing_ok=True)
                 for directory in absent or [place]:
                     directory.rmdir()
-        lock.release()
 
 
 def _newest_first(place: Path) -> list[Path]:
@@ -155,12 +189,23 @@ def _newest_first(place: Path) -> list[Path]:
 
 
 def _read(path: Path) -> Checkpoint:
-    state = json.loads((path / _STATE).read_text(encoding="utf-8"))
-    if state["format"] != FORMAT:
-        raise ValueError(f"its format is {state['format']}, this version reads {FORMAT}")
-    if state["sha256"] != sha256(path / _TENSORS):
-        raise ValueError("its tensors are not those that were written")
-    known = {entry.name for entry in fields(Progress)}
-    progress = Progress(**{key: state["progress"][key] for key in known})
-    tensors = read_safetensors(path / _TENSORS, AdapterError)
+    state = read_object(path / _STATE, OutputError)
+    if state.get("format") != FORMAT:
+        raise OutputError(f"Its format is {state.get('format')!r}; this version reads {FORMAT}.")
+    told = {key: state.get(key) for key in ("identity", "progress", "schedule")}
+    if state.get("state_sha256") != _digest(told):
+        raise OutputError(f"'{_STATE}' is not what was written.")
+    if state.get("tensors_sha256") != sha256(path / _TENSORS):
+        raise OutputError(f"'{_TENSORS}' is not what was written.")
+    tensors = read_safetensors(path / _TENSORS, OutputError)
+    progress = Progress(**state["progress"])
     return Checkpoint(state["identity"], progress, state["schedule"], tensors)
+
+
+def _digest(told: Mapping[str, Any]) -> str:
+    """Of what a checkpoint says beside its tensors: what it vouches for need not be looked at."""
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _name(step: int) -> str:
+    return "step-" if step < 0 else f"step-{step:09d}"

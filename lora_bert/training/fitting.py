@@ -104,15 +104,15 @@ def fit_adapter(
             _go_on(crank, begun, identity)
         keeper = Keeper(
             place, identity, minutes=config.save_every, steps=config.save_every_steps,
-            kept=begun.progress.step if begun else None,
+            kept=(begun.progress.step, len(begun.progress.history)) if begun else (0, 0),
         )  # fmt: skip
         return fit(crank, validate, keeper)
 
 
 def _go_on(crank: Crank, begun: Checkpoint, identity: Mapping[str, Any]) -> None:
-    check_content(begun.identity, identity, crank.config)
     if changed := made_elsewhere(begun.identity, identity):
         log.warning("It was begun elsewhere (%s): the last bits may differ.", changed)
+    check_content(begun.identity, identity, crank.config)
     crank.restore(begun)
     log.info("Going on after step %d of %d.", begun.progress.step, crank.steps)
 

@@ -65,7 +65,11 @@ def identity_of(
 
 
 def check_settings(kept: Mapping[str, Any], config: TrainConfig) -> None:
-    """Check, before anything is read, that the options are those of the run to continue.
+    """Check that the options are those of the run to continue.
+
+    Args:
+        kept: The identity of the checkpoint.
+        config: Resolved.
 
     Raises:
         ConfigError: One of them is another; the first is named.
@@ -81,7 +85,7 @@ def check_settings(kept: Mapping[str, Any], config: TrainConfig) -> None:
 
 
 def check_content(kept: Mapping[str, Any], found: Mapping[str, Any], config: TrainConfig) -> None:
-    """Check that data and backbone are those of the run to continue.
+    """Check that everything else is that of the run to continue.
 
     Args:
         kept: The identity of the checkpoint.
@@ -89,29 +93,34 @@ def check_content(kept: Mapping[str, Any], found: Mapping[str, Any], config: Tra
         config: Names the output.
 
     Raises:
-        ConfigError: They are not; the first difference is named.
+        ConfigError: Something is not; the first difference is named.
     """
     names = {
-        "dtype": "another precision ({}, not {})",
-        "data": "other data (their SHA-256 was {}…, now it is {}…)",
-        "backbone": "another backbone (its fingerprint was {}…, now it is {}…)",
-        "rows": "other tokens of the same data: the split or the tokenizer has changed ({}…, {}…)",
-        "device": "another kind of device ({}, not {})",
-        "trunk": "another trunk cache ({}…, now {}…)",
+        "device": "on another kind of device ({}, not {})",
+        "dtype": "in another precision ({}, not {})",
+        "data": "with other data (their SHA-256 was {}…, now it is {}…)",
+        "backbone": "with another backbone (its fingerprint was {}…, now it is {}…)",
+        "rows": "with other tokens of the same data ({}…, now {}…): the tokenizer has changed",
     }
+    back = "Give back what it was begun with, or begin anew with --overwrite."
     for key, sentence in names.items():
         if key in found and kept[key] != found[key]:
-            was, now = (str(one[key] or "none")[:12] for one in (kept, found))
+            was, now = (str(one[key])[:12] for one in (kept, found))
             raise ConfigError(
-                f"--resume: '{config.output}' was begun with {sentence.format(was, now)}.",
-                hint="Give back what it was begun with, or begin anew with --overwrite.",
+                f"--resume: '{config.output}' was begun {sentence.format(was, now)}.", hint=back
             )
+    if "trunk" in found and kept["trunk"] and not found["trunk"]:
+        raise ConfigError(
+            f"--resume: '{config.output}' was begun with a trunk cache, and now there is none.",
+            hint="Make room for it, or see --trunk-cache and --trunk-cache-limit.",
+        )
 
 
 def made_elsewhere(kept: Mapping[str, Any], found: Mapping[str, Any]) -> str:
     """Versions and processor where they differ, in words; "" where the bits will be the same."""
     was, now = kept["made_by"], found["made_by"]
-    return ", ".join(f"{key} {was[key]}, now {now[key]}" for key in now if was[key] != now[key])
+    changed = [key for key in now if was.get(key) != now[key]]
+    return ", ".join(f"{key} {was.get(key, 'unknown')}, now {now[key]}" for key in changed)
 
 
 def _plain(value: Any) -> Any:

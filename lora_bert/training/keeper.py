@@ -23,9 +23,9 @@ class Keeper:
     Args:
         place: Where checkpoints stand.
         identity: Of the run.
-        minutes: Between two checkpoints; 0: none at all.
+        minutes: Between two checkpoints; 0, without steps: none at all.
         steps: Optimizer steps between two, in place of minutes.
-        kept: The step of the newest checkpoint that is there.
+        kept: Step and scored epochs of the newest checkpoint that is there.
     """
 
     def __init__(
@@ -35,12 +35,12 @@ class Keeper:
         *,
         minutes: float,
         steps: int | None,
-        kept: int | None = None,
+        kept: tuple[int, int] = (0, 0),
     ) -> None:
         self.place, self.identity = place, identity
         self.seconds, self.steps = 60 * minutes, steps
         self.kept = kept
-        self._tried, self._since = kept or 0, time.monotonic()
+        self._tried, self._since = kept[0], time.monotonic()
 
     def after_step(self, crank: Crank) -> None:
         """Save if it is time to."""
@@ -58,8 +58,8 @@ class Keeper:
         """
         if not (self.seconds or self.steps):
             return False
-        step = crank.progress.step
-        if step == self.kept:
+        step, epochs = crank.progress.step, len(crank.progress.history)
+        if (step, epochs) == self.kept:
             return True
         try:
             save_checkpoint(
@@ -71,5 +71,5 @@ class Keeper:
             return False
         finally:
             self._tried, self._since = step, time.monotonic()
-        self.kept = step
+        self.kept = (step, epochs)
         return True

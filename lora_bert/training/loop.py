@@ -86,6 +86,8 @@ def fit(crank: Crank, validate: Callable[[Adapter], Figures], keeper: Keeper | N
                 crank.end_epoch(figures, time.perf_counter() - started)
                 if keeper:
                     keeper.after_step(crank)
+        if keeper:
+            keeper.save(crank)  # scoring the result can be stopped too
     except DivergedError as error:
         if not progress.best_epoch:
             raise
@@ -249,6 +251,8 @@ class Crank:
                 if not is_out_of_memory(error):
                     raise
                 self.progress.cuts *= 2
+                # What the attempt has added to the gradients must not be added again.
+                self.optimizer.zero_grad()
                 if self.progress.cuts > 2 * max(map(len, batches)):
                     raise UnavailableError(
                         "There is not enough memory for the gradient of a single text.",
@@ -256,9 +260,9 @@ class Crank:
                     ) from error
             # The error holds what the step had allocated until here.
             log.warning(
-                "Memory ran out at step %d: batches are computed in slices half as large from now "
-                "on; what is learned stays the same.", number,
-            )  # fmt: skip
+                "Memory ran out at step %d: from now on slices are half as large.",
+                number,
+            )
             if self.backbone.device.type == "cuda":
                 torch.cuda.empty_cache()
 
@@ -288,7 +292,8 @@ class Crank:
         moments: dict[int, dict[str, Tensor]] = {}
         for at, name in enumerate(self.adapter.named_tensors):
             kept = {key: tensors.get(f"optimizer.{key}.{name}") for key in _MOMENTS}
-            moments[at] = {key: tensor for key, tensor in kept.items() if tensor is not None}
+            # Copied: these are maps of a file that is to be removed.
+            moments[at] = {key: part.clone() for key, part in kept.items() if part is not None}
         self.schedule.load_state_dict(dict(checkpoint.schedule))
         groups = self.optimizer.state_dict()["param_groups"]
         for group, rate in zip(groups, checkpoint.schedule["_last_lr"], strict=True):

@@ -9,9 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lora_bert.backbones.checkpoint import read_checkpoint
 from lora_bert.backbones.families import family_of, read_config
-from lora_bert.backbones.fingerprint import weights_fingerprint
+from lora_bert.backbones.fingerprint import read_identified
 from lora_bert.backbones.resolve import find_backbone, remember
 from lora_bert.backbones.tokenizer import DEFAULT_MAX_LENGTH, load_tokenizer
 from lora_bert.config import TrainConfig
@@ -28,11 +27,13 @@ from lora_bert.model.backbone import Backbone, build_backbone
 from lora_bert.model.device import pick_device, pick_dtype
 from lora_bert.model.targets import resolved_layers
 from lora_bert.options import build
-from lora_bert.signals import Terminated, terminable
+from lora_bert.signals import Terminated, stoppable
 from lora_bert.tasks.classification import LabelCodec
 from lora_bert.training.checkpoint import (
     Checkpoint,
     discard_checkpoints,
+    is_its_own,
+    note_written,
     to_continue,
     training_into,
 )
@@ -78,16 +79,17 @@ def run(config: TrainConfig) -> TrainResult:
     started = time.perf_counter()
     config = resolve(config)
     output = Path(str(config.output))
-    begun = to_continue(output, resume=config.resume, overwrite=config.overwrite)
-    # What Ctrl-C left there is of the same training.
-    config = replace(config, overwrite=config.overwrite or begun is not None)
-    claim_output(output, overwrite=config.overwrite)
-    config = replace(config, dtype=_dtype(config, begun))
-    with terminable():
+    with stoppable():
+        begun = _to_continue(config, output)
+        config = replace(config, dtype=_dtype(config, begun))
         this, tokens, backbone = _read(config, begun)
         with training_into(output) as place:
-            if begun is None:
-                discard_checkpoints(output)
+            # Another process may have gone on, or come to the end, before the lock was ours.
+            begun = _to_continue(config, output)
+            this = replace(this, config=_may_replace(this.config, begun))
+            if config.resume and begun is None:
+                log.info("'%s' left no checkpoint: beginning at the beginning.", output)
+            discard_checkpoints(output, after=begun.progress.step if begun else -1)
             try:
                 fitted = fit_adapter(this, tokens, backbone, place, begun)
             except DivergedError:
@@ -96,6 +98,8 @@ def run(config: TrainConfig) -> TrainResult:
             result = _finish(this, tokens, backbone, fitted)
             if fitted.stopped is None:
                 discard_checkpoints(output)
+            else:
+                note_written(output)
     if isinstance(fitted.stopped, Terminated):
         raise fitted.stopped
     return replace(
@@ -103,6 +107,19 @@ def run(config: TrainConfig) -> TrainResult:
         seconds=time.perf_counter() - started,
         resumed_at=begun.progress.step if begun else 0,
     )
+
+
+def _to_continue(config: TrainConfig, output: Path) -> Checkpoint | None:
+    """The checkpoint to go on from; whether the output may be written is checked with it."""
+    begun = to_continue(output, resume=config.resume, overwrite=config.overwrite)
+    claim_output(output, overwrite=_may_replace(config, begun).overwrite)
+    return begun
+
+
+def _may_replace(config: TrainConfig, begun: Checkpoint | None) -> TrainConfig:
+    """What Ctrl-C has left in the output is of the same training: it may be replaced."""
+    own = begun is not None and is_its_own(Path(str(config.output)))
+    return replace(config, overwrite=config.overwrite or own)
 
 
 def _dtype(config: TrainConfig, begun: Checkpoint | None) -> str:
@@ -114,6 +131,10 @@ def _dtype(config: TrainConfig, begun: Checkpoint | None) -> str:
 
 def _read(config: TrainConfig, begun: Checkpoint | None) -> tuple[Run, dict[str, Tokens], Backbone]:
     """Everything that a training reads, checked; what the options leave open is decided."""
+    device = pick_device(config.device)
+    if begun:
+        here = {"dtype": config.dtype, "device": device.type}
+        check_content(begun.identity, here, config)
     files = find_backbone(config.backbone, config.revision)
     if config.revision and not files.from_hub:
         log.warning("'%s' is not from the hub: --revision counts for nothing.", config.backbone)
@@ -143,11 +164,9 @@ def _read(config: TrainConfig, begun: Checkpoint | None) -> tuple[Run, dict[str,
     check_texts_left(tokens["train"], tokenizer, rows["train"].source)
     warn_of_tokens(tokens["train"], tokenizer, files.name)
 
-    weights = read_checkpoint(files.path, family)
-    identity = weights_fingerprint(files.path, weights, facts, family)
+    weights, identity = read_identified(files.path, facts, family)
     if begun:
         check_content(begun.identity, {"backbone": identity}, config)
-    device = pick_device(config.device)
     backbone = build_backbone(weights, facts, dtype=pick_dtype(config.dtype, device), device=device)
     return Run(config, files, family, facts, identity, splits, codec, tokenizer), tokens, backbone
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 import lora_bert
 from lora_bert.backbones.checkpoint import read_checkpoint
 from lora_bert.backbones.families import family_of, read_config
-from lora_bert.backbones.fingerprint import fingerprint, weights_fingerprint
+from lora_bert.backbones.fingerprint import fingerprint, read_identified
 from lora_bert.errors import AdapterError
 from tests.tiny import write_backbone
 
@@ -137,7 +137,7 @@ def test_computed_once_and_again_when_a_file_changes(tiny_backbone, tmp_path, mo
     monkeypatch.setattr("lora_bert.backbones.fingerprint.fingerprint", counted)
 
     def ask():
-        return weights_fingerprint(place, read_checkpoint(place, family), config, family)
+        return read_identified(place, config, family)[1]
 
     first = ask()
     assert ask() == first == of(place)
@@ -163,6 +163,3 @@ def test_a_tokenizer_that_was_changed_is_refused(own):
     path.write_text(json.dumps(written, indent=1))
     with pytest.raises(AdapterError, match="its tokenizer is not the one it was trained with"):
         lora_bert.load(adapter)
-    words["good"], words["bad"] = words["bad"], words["good"]
-    path.write_text(json.dumps(written, indent=4))  # spaces are nothing
-    assert lora_bert.load(adapter)

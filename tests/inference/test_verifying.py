@@ -102,3 +102,28 @@ def test_a_backbone_with_a_pickle_alone(tiny_backbone, tmp_path):
 def test_nothing_there(tmp_path):
     with pytest.raises(NotFoundError):
         lora_bert.verify(tmp_path / "nowhere")
+
+
+def test_no_hub_is_asked_and_nothing_is_noted(own, monkeypatch, tmp_path):
+    monkeypatch.setenv("LORA_BERT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("LORA_BERT_BACKBONES", "")
+
+    def reachable(_endpoint):
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr("lora_bert.backbones.resolve._reachable", reachable)
+    assert lora_bert.verify(own).exit_code == 69
+    assert not (tmp_path / "cache" / "backbones" / "known.json").exists()
+
+
+def test_an_adapter_does_not_decide_what_a_name_means(own, tiny_backbone, monkeypatch, tmp_path):
+    """Found by its fingerprint, the backbone is not remembered under the adapter's word for it."""
+    monkeypatch.setenv("LORA_BERT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("LORA_BERT_BACKBONES", "")
+    lora_bert.load(own, backbone=str(tiny_backbone))
+    (tmp_path / "cache" / "backbones" / "known.json").unlink()
+    path = own / "lora_bert.json"
+    said = json.loads(path.read_text())
+    path.write_text(json.dumps({**said, "backbone": {**said["backbone"], "name": "bert-base"}}))
+    assert lora_bert.load(own).predict(["good"])
+    assert not (tmp_path / "cache" / "backbones" / "known.json").exists()

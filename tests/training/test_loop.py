@@ -240,6 +240,19 @@ def test_memory_that_runs_out_halves_the_slices_and_nothing_else(error, monkeypa
     assert found.progress.cuts == 4
 
 
+def test_memory_that_runs_out_in_the_last_moment_adds_nothing_twice(monkeypatch):
+    whole, _, _ = run(epochs=1)
+    inner, calls = torch.autograd.backward, iter(range(99))
+
+    def backward(*given):
+        inner(*given)
+        if next(calls) == 0:
+            raise MemoryError
+
+    monkeypatch.setattr(torch.autograd, "backward", backward)
+    assert distance(run(epochs=1)[0].adapter, whole.adapter) < 1e-5
+
+
 def test_memory_that_is_not_enough_for_one_row(monkeypatch):
     def none(*_):
         raise MemoryError

@@ -17,6 +17,7 @@ import lora_bert
 from lora_bert.errors import ConfigError, DivergedError, OutputError
 from lora_bert.signals import Terminated
 from lora_bert.training import checkpoint, fitting, gradients
+from lora_bert.training import run as run_module
 from lora_bert.training.loop import Crank
 from tests.tiny import write_backbone
 
@@ -215,10 +216,10 @@ def test_a_trunk_that_was_computed_stays_so(train, stop_after):
     assert same(train(layers="top:1", resume=True), whole)
     stop_after(5)
     with pytest.raises(Killed):
-        train(layers="top:1", overwrite=True)
+        train("again", layers="top:1")
     stop_after(0)
-    with pytest.raises(ConfigError, match=r"another trunk cache .* now none"):
-        train(**options, resume=True)
+    with pytest.raises(ConfigError, match="begun with a trunk cache, and now there is none"):
+        train("again", **options, resume=True)
 
 
 @pytest.mark.parametrize(
@@ -227,7 +228,7 @@ def test_a_trunk_that_was_computed_stays_so(train, stop_after):
         ({"rank": 4}, "was begun with --rank 8, not 4"),
         ({"epochs": 5}, "was begun with --epochs 3, not 5"),
         ({"seed": 1}, "was begun with --seed 42, not 1"),
-        ({"dtype": "bfloat16"}, "another precision (float32, not bfloat16)"),
+        ({"dtype": "bfloat16"}, "in another precision (float32, not bfloat16)"),
         ({"max_length": 9}, "was begun with --max-length 130, not 9"),
         ({"split_seed": 1}, "was begun with --split-seed 42, not 1"),
     ],
@@ -277,6 +278,8 @@ def test_other_versions_are_said(train, stop_after, tmp_path, caplog):
     path = tmp_path / "out.checkpoints/step-000000004/state.json"
     state = json.loads(path.read_text())
     state["identity"]["made_by"]["torch"] = "2.0.0"
+    told = {key: state[key] for key in ("identity", "progress", "schedule")}
+    state["state_sha256"] = checkpoint._digest(told)
     path.write_text(json.dumps(state))
     assert train(resume=True).resumed_at == 4
     assert "It was begun elsewhere (torch 2.0.0, now" in caplog.text
@@ -319,7 +322,7 @@ def test_a_damaged_checkpoint_is_passed_over(name, damage, train, stop_after, tm
         path.write_bytes(content[:middle] + bytes([content[middle] ^ 0xFF]) + content[middle + 1 :])
     found = train(resume=True)
     assert found.resumed_at == 2
-    assert "is damaged, an earlier one is looked for" in caplog.text
+    assert "cannot be read" in caplog.text
     assert same(found, whole)
 
 
@@ -373,6 +376,64 @@ def test_checkpoints_that_are_taken_away_meanwhile(train, monkeypatch, tmp_path)
     monkeypatch.setattr(fitting, "validation_logits", gone)
     assert same(train(), whole)
     assert not (tmp_path / "out.checkpoints").exists()
+
+
+def test_checkpoints_that_nobody_can_read_are_kept(train, stop_after, tmp_path):
+    """Those of a later version, for one: neither a new training nor --resume throws them away."""
+    stop_after(5)
+    with pytest.raises(Killed):
+        train()
+    stop_after(0)
+    for path in (tmp_path / "out.checkpoints").glob("step-*/state.json"):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "format": 2}))
+    for options in ({}, {"resume": True}, {"resume": True, "overwrite": True}):
+        with pytest.raises(OutputError, match="None of the checkpoints") as caught:
+            train(**options)
+        assert "--overwrite" in caught.value.hint
+        assert steps_in(tmp_path / "out.checkpoints") == [2, 4]
+    assert train(overwrite=True).resumed_at == 0
+
+
+def test_what_somebody_else_put_into_the_output_is_kept(train, stop_after, tmp_path):
+    stop_after(9, signal.SIGINT)
+    stopped = train()
+    stop_after(0)
+    other = train("other", rank=2)
+    shutil.rmtree(stopped.path)
+    shutil.copytree(other.path, stopped.path)
+    with pytest.raises(OutputError, match="is not empty"):
+        train(resume=True)
+    assert (stopped.path / FILES[0]).read_bytes() == (other.path / FILES[0]).read_bytes()
+    assert train(resume=True, overwrite=True).resumed_at == 9
+
+
+def test_stopped_while_the_result_is_scored(train, monkeypatch):
+    whole = train("whole")
+    inner = run_module.predict_logits
+
+    def stop(*arguments):
+        signal.raise_signal(signal.SIGINT)
+        return inner(*arguments)
+
+    monkeypatch.setattr(run_module, "predict_logits", stop)
+    assert train(save_every=1.0, save_every_steps=None).interrupted
+    monkeypatch.undo()
+    found = train(save_every=1.0, save_every_steps=None, resume=True)
+    assert found.resumed_at == 18
+    assert set(found.evaluations) == {"validation"}
+    assert same(found, whole)
+
+
+def test_checkpoints_of_a_later_step_that_were_passed_over_go(train, stop_after, tmp_path):
+    """They would count as the newest two."""
+    stop_after(5)
+    with pytest.raises(Killed):
+        train()
+    (tmp_path / "out.checkpoints/step-000000004/state.safetensors").write_bytes(b"")
+    stop_after(4)
+    with pytest.raises(Killed):
+        train(resume=True, save_every_steps=1)
+    assert steps_in(tmp_path / "out.checkpoints") == [2, 3]
 
 
 def test_a_disk_that_is_full_for_a_while(train, monkeypatch, caplog):
