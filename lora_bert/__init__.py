@@ -70,3 +70,7 @@ def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(importlib.import_module(f"lora_bert.{_HOME[name]}"), name)
     raise AttributeError(f"module 'lora_bert' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -55,7 +55,10 @@ def command(config: TrainConfig, as_json: bool) -> int:
         before, after = (f"{one.label} {one.score:.4f}" for one in (seen.before, seen.after))
         lines.append(f"watched     {before} → {after}  {printable(shortened(seen.text))}")
     path = shlex.quote(str(result.path))
-    lines.append(f'next        lora-bert infer --adapter {path} "…"')
+    if result.interrupted:
+        lines.append("next        the same command with --resume goes on")
+    else:
+        lines.append(f'next        lora-bert infer --adapter {path} "…"')
     click.echo("\n".join(lines))
     return 130 if result.interrupted else 0
 

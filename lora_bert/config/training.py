@@ -95,7 +95,7 @@ class TrainConfig(Columns, TrainRows):
     )
     metric: str = option(
         "accuracy",
-        "What picks the best epoch.",
+        "What picks the best epoch; of equal ones, the lower loss.",
         choices=("accuracy", "macro_f1", "log_loss"),
         group=TRAINING,
     )

@@ -136,6 +136,6 @@ class EvaluationRows:
         except NotFoundError as error:
             raise NotFoundError(
                 f"The rows the adapter was trained on are not here: {error}",
-                hint="Run this in the directory it was trained in, or name the rows with --data "
-                "(and for --baseline with --train).",
+                hint="Name them with --data (and for --baseline with --train), or run this in the "
+                "directory it was trained in; paths out of that are not kept in an adapter.",
             ) from error

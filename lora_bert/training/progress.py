@@ -45,16 +45,18 @@ class Progress:
         return len(self.history) - self.best_epoch
 
     def end_epoch(self, figures: Mapping[str, float], seconds: float, metric: str) -> bool:
-        """Note what an epoch came to; whether it is the best so far."""
+        """Note what an epoch came to; whether it is the best so far.
+
+        Of epochs that are equal by the metric, as many are on few rows, the one with the lower
+        validation loss is the better: it is surer of the same answers.
+        """
         row = {"epoch": self.epoch, "train_loss": self.epoch_loss / self.epoch_weight,
                "seconds": self.epoch_seconds + seconds, **figures}  # fmt: skip
-        earlier = [past[metric] for past in self.history]
-        if higher_is_better(metric):
-            better = not earlier or row[metric] > max(earlier)
-        else:
-            better = not earlier or row[metric] < min(earlier)
+        sign = 1 if higher_is_better(metric) else -1
+        ranks = [(sign * past[metric], -past["validation_loss"]) for past in (*self.history, row)]
+        better = len(ranks) == 1 or ranks[-1] > max(ranks[:-1])
         self.history.append(row)
         if better:
             self.best_epoch = len(self.history)
         self.epoch_loss = self.epoch_weight = self.epoch_seconds = 0.0
-        return bool(better)
+        return better

@@ -9,17 +9,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lora_bert.adapters.manifest import MANIFEST
 from lora_bert.backbones.families import family_of, read_config
 from lora_bert.backbones.fingerprint import read_identified
 from lora_bert.backbones.resolve import find_backbone, remember
 from lora_bert.backbones.tokenizer import DEFAULT_MAX_LENGTH, load_tokenizer
-from lora_bert.config import TrainConfig
+from lora_bert.config import TrainConfig, parse_label_names
 from lora_bert.data import named
 from lora_bert.data.asked import data_options
 from lora_bert.data.checks import warn_about
 from lora_bert.data.sources import load_splits
 from lora_bert.data.wording import shortened
-from lora_bert.errors import DivergedError
+from lora_bert.errors import DivergedError, OutputError
 from lora_bert.evaluation.result import Evaluation, judge
 from lora_bert.files import claim_output, spare_inputs
 from lora_bert.inference.predictor import predict_logits
@@ -112,6 +113,11 @@ def run(config: TrainConfig) -> TrainResult:
 def _to_continue(config: TrainConfig, output: Path) -> Checkpoint | None:
     """The checkpoint to go on from; whether the output may be written is checked with it."""
     begun = to_continue(output, resume=config.resume, overwrite=config.overwrite)
+    if config.resume and begun is None and not config.overwrite and (output / MANIFEST).is_file():
+        raise OutputError(
+            f"'{output}' is finished: there is no checkpoint to go on from.",
+            hint="Train anew with --overwrite.",
+        )
     claim_output(output, overwrite=_may_replace(config, begun).overwrite)
     return begun
 
@@ -156,6 +162,7 @@ def _read(config: TrainConfig, begun: Checkpoint | None) -> tuple[Run, dict[str,
     warn_about(splits)
     codec = LabelCodec.of(rows["train"].labels)
     config = replace(config, epochs=config.epochs or default_epochs(len(rows["train"]), len(codec)))
+    _warn_of_names(config, codec)
     if begun:
         check_content(begun.identity, {"data": splits.sha256}, config)
         check_settings(begun.identity, config)
@@ -169,6 +176,13 @@ def _read(config: TrainConfig, begun: Checkpoint | None) -> tuple[Run, dict[str,
         check_content(begun.identity, {"backbone": identity}, config)
     backbone = build_backbone(weights, facts, dtype=pick_dtype(config.dtype, device), device=device)
     return Run(config, files, family, facts, identity, splits, codec, tokenizer), tokens, backbone
+
+
+def _warn_of_names(config: TrainConfig, codec: LabelCodec) -> None:
+    """A name that no label got is a slip of the keyboard."""
+    names = parse_label_names(config.label_names)
+    for raw in [raw for raw, name in names.items() if name not in codec.labels]:
+        log.warning("No training row has the label '%s', which --label-names renames.", raw)
 
 
 def _finish(

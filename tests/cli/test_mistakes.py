@@ -221,7 +221,7 @@ def test_unknown_command(mistake: Mistake) -> None:
     mistake(
         USAGE,
         "zzz",
-        says=["'zzz'", "train, evaluate, merge, export, infer, convert-backbone, info, cache"],
+        says=["'zzz'", "train, evaluate, merge, export, infer, convert-backbone, verify, info, cache"],
     )
 
 

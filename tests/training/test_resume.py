@@ -300,7 +300,7 @@ def test_nothing_to_go_on_from(train, caplog):
     caplog.set_level("INFO")
     assert train(resume=True).resumed_at == 0
     assert "left no checkpoint: beginning at the beginning" in caplog.text
-    with pytest.raises(OutputError, match="is not empty"):
+    with pytest.raises(OutputError, match="is finished: there is no checkpoint to go on from"):
         train(resume=True)
 
 
