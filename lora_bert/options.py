@@ -180,9 +180,13 @@ def _check_range(name: str, value: Any, option: Option) -> None:
         raise ConfigError(f"{flag(name)}: {value} is not a finite number.")
     low, high = option.minimum, option.maximum
     if low is not None and (value < low or (option.exclusive and value == low)):
-        raise ConfigError(f"{flag(name)}: {value:.12g} is too small ({_range(option)}).")
+        raise ConfigError(f"{flag(name)}: {_shown(value)} is too small ({_range(option)}).")
     if high is not None and (value > high or (option.exclusive and value == high)):
-        raise ConfigError(f"{flag(name)}: {value:.12g} is too large ({_range(option)}).")
+        raise ConfigError(f"{flag(name)}: {_shown(value)} is too large ({_range(option)}).")
+
+
+def _shown(value: float) -> str:
+    return str(value)[:60] if isinstance(value, int) else f"{value:.12g}"
 
 
 def _range(option: Option) -> str:

@@ -14,6 +14,7 @@ import collections
 import itertools
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -56,8 +57,12 @@ def targets() -> Any:
     return Targets(place / "adapter", place / "merged", backbone, place / "work")
 
 
+class TooLongError(BaseException):
+    """No answer; a class that no reader takes for an error of its own."""
+
+
 def _too_long(_number: int, _frame: object) -> None:
-    raise TimeoutError(f"no answer in {_SECONDS} seconds")
+    raise TooLongError(f"no answer in {_SECONDS} seconds")
 
 
 def search(seeds: range) -> tuple[collections.Counter[str], dict[str, tuple[int, str]]]:
@@ -74,7 +79,9 @@ def search(seeds: range) -> tuple[collections.Counter[str], dict[str, tuple[int,
         signal.alarm(_SECONDS)
         try:
             tried[made.one(seed)] += 1
-        except Exception as error:  # noqa: BLE001 - the point of it
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - the point of it; panics are no Exception
             frames = traceback.extract_tb(error.__traceback__)
             ours = [frame for frame in frames if "/lora_bert/" in frame.filename]
             last = (ours or list(frames))[-1]
@@ -82,9 +89,9 @@ def search(seeds: range) -> tuple[collections.Counter[str], dict[str, tuple[int,
             found.setdefault(key, (seed, f"{error}"[:300]))
         if number % _SAID_EVERY == 0:
             rate = number / (time.monotonic() - began)
-            print(
-                f"{number:,} inputs, {rate:,.0f} a second, {len(found)} findings", file=sys.stderr
-            )
+            print(f"{number:,} inputs, {rate:,.0f} a second, {[*found]}", file=sys.stderr)
+    signal.alarm(0)
+    shutil.rmtree(made.place.parent, ignore_errors=True)
     return tried, found
 
 

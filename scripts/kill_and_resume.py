@@ -145,6 +145,7 @@ def main(times: int, data: str, every: int, seed: int, words: Sequence[str]) -> 
             trials.append(found)
             click.echo(f"{number + 1:3} {found} repeated {found.repeated}", err=True)
     failed = [one for one in trials if not one.same or one.repeated > every]
+    never = [kind for kind in {*kinds[:times]} if not any(one.moment == kind for one in trials)]
     summary = {
         "trials": len(trials),
         "kinds": {kind: sum(one.moment == kind for one in trials) for kind in {*kinds, "too late"}},
@@ -154,7 +155,9 @@ def main(times: int, data: str, every: int, seed: int, words: Sequence[str]) -> 
         "each": [asdict(one) for one in trials],
     }
     click.echo(json.dumps(summary, indent=2))
-    sys.exit(1 if failed else 0)
+    if never:
+        click.echo(f"never killed: {', '.join(never)}", err=True)
+    sys.exit(1 if failed or never else 0)
 
 
 def child(words: Sequence[str]) -> None:

@@ -11,7 +11,8 @@ import hashlib
 import json
 import logging
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,14 +68,15 @@ class TextTokenizer:
     def encode(self, texts: Sequence[str]) -> Encodings:
         """Each text as token ids, cut to ``max_length``, special tokens at both ends."""
         # A lone surrogate (half an emoji, out of broken JSON) cannot be handed to Rust.
-        safe = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
+        safe = [_without_surrogates(text) for text in texts]
         self.core.enable_truncation(self.max_length)
         # In pieces: the library's own objects take many times the room of what is kept of them.
         pieces = [self._encode(safe[at : at + _AT_ONCE]) for at in range(0, len(safe), _AT_ONCE)]
         return Encodings.joined(pieces or [Encodings.of([], self.pad_id)])
 
     def _encode(self, texts: Sequence[str]) -> Encodings:
-        found = self.core.encode_batch_fast(texts)
+        with _in_words("The tokenizer", BackboneError):
+            found = self.core.encode_batch_fast(texts)
         return Encodings.of(
             [one.ids for one in found],
             self.pad_id,
@@ -141,17 +143,29 @@ def _read(directory: Path, error: type[LoraBertError]) -> tuple[Tokenizer, dict[
     path = directory / "tokenizer.json"
     if not path.is_file():
         return _convert(directory, error)
-    try:
-        core = Tokenizer.from_str(read_text(path, error))
-    except LoraBertError:
-        raise
-    except Exception as problem:  # the Rust library raises nothing more specific
-        raise error(f"'{path}' is damaged: {problem}.") from problem
+    text = read_text(path, error)
+    with _in_words(f"'{path}'", error):
+        core = Tokenizer.from_str(text)
     written: dict[str, Any] = {}
     for name in ("special_tokens_map.json", "tokenizer_config.json"):
         if (directory / name).is_file():
             written |= read_object(directory / name, error)
     return core, written
+
+
+@contextmanager
+def _in_words(what: str, error: type[LoraBertError]) -> Iterator[None]:
+    """Say what the Rust library met with: bare exceptions, and panics, which are not even those.
+
+    Raises:
+        error: It met with something.
+    """
+    try:
+        yield
+    except BaseException as problem:
+        if not isinstance(problem, Exception) and type(problem).__name__ != "PanicException":
+            raise  # Ctrl-C
+        raise error(f"{what} is damaged: {str(problem).rstrip('.')}.") from problem
 
 
 def _convert(directory: Path, error: type[LoraBertError]) -> tuple[Tokenizer, dict[str, Any]]:
@@ -183,4 +197,9 @@ def _cleaning(normalizer: normalizers.Normalizer | None) -> normalizers.Normaliz
 def _content(token: Any) -> str | None:
     """The text of a special token, written plainly or as an ``AddedToken``; None where neither."""
     found = token.get("content") if isinstance(token, dict) else token
-    return found if isinstance(found, str) else None
+    # Half a surrogate pair cannot be handed to Rust, so no token consists of one.
+    return found if isinstance(found, str) and found == _without_surrogates(found) else None
+
+
+def _without_surrogates(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import string
 from pathlib import Path
 
@@ -205,3 +206,14 @@ def test_a_tokenizer_without_padding(tiny_backbone, tmp_path):
     (tmp_path / "tokenizer_config.json").write_text('{"pad_token": "[NONE]"}')
     with pytest.raises(BackboneError, match="no padding token"):
         tokenizer_of(tmp_path)
+
+
+def test_a_panic_in_rust_is_an_error_in_words(tiny_backbone, tmp_path):
+    """It is no Exception; found by fuzzing: a template that names a token nobody has."""
+    place = shutil.copytree(tiny_backbone, tmp_path / "b")
+    path = place / "tokenizer.json"
+    written = json.loads(path.read_text())
+    written["post_processor"]["special_tokens"] = {}
+    path.write_text(json.dumps(written))
+    with pytest.raises(BackboneError, match="is damaged"):
+        load_tokenizer(place, read_config(place), max_length=9).encode(["good"])

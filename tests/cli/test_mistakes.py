@@ -221,7 +221,10 @@ def test_unknown_command(mistake: Mistake) -> None:
     mistake(
         USAGE,
         "zzz",
-        says=["'zzz'", "train, evaluate, merge, export, infer, convert-backbone, verify, info, cache"],
+        says=[
+            "'zzz'",
+            "train, evaluate, merge, export, infer, convert-backbone, verify, info, cache",
+        ],
     )
 
 
