@@ -161,12 +161,8 @@ def _shards(index: Path) -> list[str]:
             hint="Copy or download it again.",
         )
     for name in names:
-        plain = (
-            PurePath(name).name == name != ".."
-            and name.isprintable()
-            and not set("\\\0") & set(name)
-        )
-        if not plain or len(os.fsencode(name)) > _LONGEST_NAME:
+        plain = PurePath(name).name == name != ".." and "\\" not in name
+        if not (plain and name.isprintable()) or len(os.fsencode(name)) > _LONGEST_NAME:
             raise BackboneError(f"'{index}' names '{name}', which is not a file beside it.")
     return sorted(set(names))
 
