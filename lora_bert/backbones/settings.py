@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lora_bert.backbones.family import Config, Family
-from lora_bert.data.wording import shortened
 from lora_bert.errors import BackboneError
 
 _WHOLE: Mapping[str, tuple[int, int]] = {
@@ -102,5 +101,5 @@ def _is_texts(value: object) -> bool:
 
 def _wrong(key: str, value: object, wanted: str) -> BackboneError:
     return BackboneError(
-        f"The backbone's config.json: '{key}' is {shortened(repr(value))}, not {wanted}."
+        f"The backbone's config.json: '{key}' is {value!r:.60}, not {wanted}."
     )
