@@ -100,6 +100,4 @@ def _is_texts(value: object) -> bool:
 
 
 def _wrong(key: str, value: object, wanted: str) -> BackboneError:
-    return BackboneError(
-        f"The backbone's config.json: '{key}' is {value!r:.60}, not {wanted}."
-    )
+    return BackboneError(f"The backbone's config.json: '{key}' is {value!r:.60}, not {wanted}.")
