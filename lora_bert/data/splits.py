@@ -123,7 +123,14 @@ def _sparse(
 
 
 def _too_few(examples: Examples) -> DataError:
-    rows = counted(len(examples), "row")
+    rows, kinds = counted(len(examples), "row"), len(set(examples.labels))
+    if len(examples) > 3 and kinds > len(examples) / 2:
+        # Texts in place of labels, most likely.
+        return DataError(
+            f"'{examples.source}' has {rows} and {kinds} different labels, too few rows of each to "
+            "split validation rows off.",
+            hint="If these are not the labels, name their column with --label-column.",
+        )
     return DataError(
         f"'{examples.source}' has {rows}, too few to split validation rows off.",
         hint="Add rows, or give validation rows of their own with --validation.",
