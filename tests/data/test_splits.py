@@ -114,5 +114,5 @@ def test_texts_in_the_place_of_labels_are_guessed_at():
     texts = tuple(f"text {at}" for at in range(20))
     examples = Examples(("1",) * 20, texts, tuple(range(20)), "rows.csv")
     with pytest.raises(DataError, match="20 rows and 20 different labels") as caught:
-        split(examples, 0.2, seed=1, how="stratified")
+        split(examples, fraction=0.2, seed=1)
     assert "--label-column" in caught.value.hint
