@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import _thread
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+_MOMENT = 0.01
 _DEFAULT = (signal.SIG_DFL, signal.default_int_handler)
 
 
@@ -60,9 +62,14 @@ def uninterrupted() -> Iterator[None]:
             _raise(signal.SIGTERM if urgent else signal.SIGINT)
 
 
-def _arrive(number: int, _frame: FrameType | None) -> None:
+def _arrive(number: int, frame: FrameType | None) -> None:
     if _Waiting.depth:
         _Waiting.arrived.append(number)
+    elif frame is not None and frame.f_code.co_filename.startswith("<frozen importlib"):
+        # Raised in one of its callbacks it would be printed and forgotten: a moment later.
+        again = threading.Timer(_MOMENT, _thread.interrupt_main, [number])
+        again.daemon = True
+        again.start()
     else:
         _raise(number)
 

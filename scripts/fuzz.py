@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import collections
 import itertools
+import logging
 import multiprocessing
 import os
 import shutil
@@ -70,6 +71,7 @@ def search(seeds: range) -> tuple[collections.Counter[str], dict[str, tuple[int,
     import torch
 
     torch.set_num_threads(1)
+    logging.getLogger("lora_bert").setLevel(logging.ERROR)
     found: dict[str, tuple[int, str]] = {}
     tried: collections.Counter[str] = collections.Counter()
     made = targets()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -94,6 +95,13 @@ def merged(tmp_path_factory: pytest.TempPathFactory, adapter: Path) -> Path:
     path = tmp_path_factory.mktemp("merged") / "reviews"
     lora_bert.merge(adapter, path)
     return path
+
+
+@pytest.fixture(autouse=True, scope="session")
+def ctrl_c() -> None:
+    """In the background of a shell Ctrl-C is ignored, by everything that is started there too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="session")

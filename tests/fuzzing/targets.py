@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import random
 import shutil
 from collections.abc import Callable, Mapping
@@ -58,7 +57,6 @@ class Targets:
     place: Path
 
     def __post_init__(self) -> None:
-        logging.getLogger("lora_bert").setLevel(logging.ERROR)
         self.valid = {path.name: path.read_bytes() for path in self.adapter.iterdir()}
         self.base_files = {path.name: path.read_bytes() for path in self.backbone.iterdir()}
         config = read_config(self.backbone)
