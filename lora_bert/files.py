@@ -18,8 +18,9 @@ from typing import Any
 
 from lora_bert.errors import OutputError
 
+CHECKPOINT = "lora_bert_checkpoint.json"
 # One of these stands in every directory we write, and in every model.
-_OURS = ("adapter_config.json", "lora_bert.json", "config.json", "evaluation.json")
+_OURS = ("adapter_config.json", "lora_bert.json", "config.json", "evaluation.json", CHECKPOINT)
 
 
 def cache_dir() -> Path:

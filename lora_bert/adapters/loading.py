@@ -36,7 +36,7 @@ from lora_bert.errors import (
     UnavailableError,
 )
 from lora_bert.files import sha256
-from lora_bert.model.backbone import Backbone, build_backbone
+from lora_bert.model.backbone import Backbone, build_backbone, load_backbone
 from lora_bert.model.branch import Adapter
 
 log = logging.getLogger(__name__)
@@ -134,26 +134,25 @@ def _open_backbone(
     """
     needed = described.backbone.get("fingerprint") if described else None
     name = asked or backbone_name(path, stored.config, described)
-    wrong: list[tuple[BackboneFiles, Backbone, str]] = []
+    wrong: list[tuple[BackboneFiles, str]] = []
     for files in _places(path, name, stored, needed, asked=asked is not None, offline=offline):
         config = read_config(files.path)
         family = family_of(config)
         weights, found = read_identified(files.path, config, family)
-        base = build_backbone(weights, config, dtype=dtype, device=device)
         if described is None or needed in (None, found):
-            return files, base, True
+            return files, build_backbone(weights, config, dtype=dtype, device=device), True
         said = (
             f"'{path}' was trained on another backbone than '{files.path}': it needs "
             f"'{described.backbone_name}' with fingerprint {needed[:12]}…, this one has "
             f"{found[:12]}…."
         )
-        wrong.append((files, base, said))
-    files, base, said = wrong[0]
+        wrong.append((files, said))
+    files, said = wrong[0]
     if not mismatch:
         hint = "Name the right one with --backbone; --allow-backbone-mismatch takes this one."
         raise AdapterError(said, hint=hint)
     log.warning("%s Its answers may mean nothing.", said)
-    return files, base, False
+    return files, load_backbone(files.path, dtype=dtype, device=device), False
 
 
 def _places(

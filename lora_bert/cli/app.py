@@ -31,7 +31,7 @@ COMMANDS = {
     "export": "Write a model for a faster engine: OpenVINO, ONNX Runtime.",
     "infer": "Classify texts, lines or a file.",
     "convert-backbone": "Make safetensors of a backbone that is a pickle.",
-    "verify": "Check that one of them is whole and safe to open.",
+    "verify": "Check that a model is whole and safe to open.",
     "info": "Say what an adapter, model or backbone is.",
     "cache": "List or clear what is kept to save time.",
 }

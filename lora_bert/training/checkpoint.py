@@ -23,7 +23,7 @@ from lora_bert._version import __version__
 from lora_bert.adapters.peft_format import WEIGHTS
 from lora_bert.backbones.checkpoint import read_safetensors, write_safetensors
 from lora_bert.errors import OutputError
-from lora_bert.files import atomic_directory, sha256, short_name, write_json
+from lora_bert.files import CHECKPOINT, atomic_directory, sha256, short_name, write_json
 from lora_bert.json_files import read_object
 from lora_bert.training.progress import Progress
 
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 FORMAT = 1
 KEPT = 2
-_STATE, _TENSORS = "state.json", "state.safetensors"
+_STATE, _TENSORS = CHECKPOINT, "state.safetensors"
 _LOCK, _WRITTEN = "lock", "written.json"
 
 
@@ -65,7 +65,6 @@ def save_checkpoint(place: Path, checkpoint: Checkpoint) -> Path:
         OutputError: It cannot be written; the earlier ones are still there.
     """
     path = place / _name(checkpoint.progress.step)
-    shutil.rmtree(path, ignore_errors=True)  # a damaged one that was passed over
     with atomic_directory(path, overwrite=True) as work:
         write_safetensors(work / _TENSORS, checkpoint.tensors)
         told = {

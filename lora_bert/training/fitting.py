@@ -21,7 +21,7 @@ from lora_bert.model.initial import head_only, new_adapter
 from lora_bert.threads import workers
 from lora_bert.training.checkpoint import Checkpoint
 from lora_bert.training.gradients import most_workers
-from lora_bert.training.identity import check_content, identity_of, made_elsewhere
+from lora_bert.training.identity import check_content, check_settings, identity_of, made_elsewhere
 from lora_bert.training.keeper import Keeper
 from lora_bert.training.loop import Crank, Figures, Fit, fit
 from lora_bert.training.order import epoch_batches, padding_share
@@ -104,7 +104,7 @@ def fit_adapter(
             _go_on(crank, begun, identity)
         keeper = Keeper(
             place, identity, minutes=config.save_every, steps=config.save_every_steps,
-            kept=(begun.progress.step, len(begun.progress.history)) if begun else (0, 0),
+            kept=(begun.progress.step, len(begun.progress.history)) if begun else None,
         )  # fmt: skip
         return fit(crank, validate, keeper)
 
@@ -113,6 +113,7 @@ def _go_on(crank: Crank, begun: Checkpoint, identity: Mapping[str, Any]) -> None
     if changed := made_elsewhere(begun.identity, identity):
         log.warning("It was begun elsewhere (%s): the last bits may differ.", changed)
     check_content(begun.identity, identity, crank.config)
+    check_settings(begun.identity, crank.config)
     crank.restore(begun)
     log.info("Going on after step %d of %d.", begun.progress.step, crank.steps)
 

@@ -35,12 +35,12 @@ class Keeper:
         *,
         minutes: float,
         steps: int | None,
-        kept: tuple[int, int] = (0, 0),
+        kept: tuple[int, int] | None = None,
     ) -> None:
         self.place, self.identity = place, identity
         self.seconds, self.steps = 60 * minutes, steps
         self.kept = kept
-        self._tried, self._since = kept[0], time.monotonic()
+        self._tried, self._since = kept[0] if kept else 0, time.monotonic()
 
     def after_step(self, crank: Crank) -> None:
         """Save if it is time to."""

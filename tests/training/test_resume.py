@@ -167,6 +167,36 @@ def test_ctrl_c_while_the_validation_rows_are_scored(train, monkeypatch):
     assert same(found, whole)
 
 
+def test_ctrl_c_before_the_first_step(train, monkeypatch):
+    whole = train("whole")
+    monkeypatch.setattr(Crank, "epoch", lambda *_: signal.raise_signal(signal.SIGINT))
+    assert train().best_epoch == 0
+    monkeypatch.undo()
+    assert same(train(resume=True), whole)
+
+
+def test_killed_while_it_saves_the_same_step_again(train, monkeypatch, tmp_path):
+    """After an epoch's scores the step is the same: the older one stays until the newer stands."""
+    whole = train("whole")
+    inner = checkpoint.write_safetensors
+    saved = []
+
+    def half(path, tensors):
+        saved.append(path.parent.name.split(".")[1])
+        if len(saved) > 1 and saved[-1] == saved[-2]:
+            raise Killed
+        inner(path, tensors)
+
+    monkeypatch.setattr(checkpoint, "write_safetensors", half)
+    with pytest.raises(Killed):
+        train()
+    monkeypatch.undo()
+    assert steps_in(tmp_path / "out.checkpoints") == [16, 18]
+    found = train(resume=True)
+    assert found.resumed_at == 18
+    assert same(found, whole)
+
+
 def test_early_stopping_remembers(train, stop_after):
     options = {"early_stopping": 1, "epochs": 9, "learning_rate": 1e-6}
     whole = train("whole", **options)
@@ -275,7 +305,7 @@ def test_other_versions_are_said(train, stop_after, tmp_path, caplog):
     with pytest.raises(Killed):
         train()
     stop_after(0)
-    path = tmp_path / "out.checkpoints/step-000000004/state.json"
+    path = tmp_path / "out.checkpoints/step-000000004/lora_bert_checkpoint.json"
     state = json.loads(path.read_text())
     state["identity"]["made_by"]["torch"] = "2.0.0"
     told = {key: state[key] for key in ("identity", "progress", "schedule")}
@@ -304,7 +334,7 @@ def test_nothing_to_go_on_from(train, caplog):
         train(resume=True)
 
 
-@pytest.mark.parametrize("name", ["state.json", "state.safetensors"])
+@pytest.mark.parametrize("name", ["lora_bert_checkpoint.json", "state.safetensors"])
 @pytest.mark.parametrize("damage", ["cut", "flipped", "gone"])
 def test_a_damaged_checkpoint_is_passed_over(name, damage, train, stop_after, tmp_path, caplog):
     whole = train("whole")
@@ -384,7 +414,7 @@ def test_checkpoints_that_nobody_can_read_are_kept(train, stop_after, tmp_path):
     with pytest.raises(Killed):
         train()
     stop_after(0)
-    for path in (tmp_path / "out.checkpoints").glob("step-*/state.json"):
+    for path in (tmp_path / "out.checkpoints").glob("step-*/lora_bert_checkpoint.json"):
         path.write_text(json.dumps({**json.loads(path.read_text()), "format": 2}))
     for options in ({}, {"resume": True}, {"resume": True, "overwrite": True}):
         with pytest.raises(OutputError, match="None of the checkpoints") as caught:
@@ -501,8 +531,10 @@ def test_a_checkpoint_holds_no_pickle(train, stop_after, tmp_path):
     with pytest.raises(Killed):
         train()
     found = {path.name for path in (tmp_path / "out.checkpoints").rglob("*") if path.is_file()}
-    assert found == {"state.json", "state.safetensors", "lock"}
-    state = json.loads((tmp_path / "out.checkpoints/step-000000004/state.json").read_text())
+    assert found == {"lora_bert_checkpoint.json", "state.safetensors", "lock"}
+    state = json.loads(
+        (tmp_path / "out.checkpoints/step-000000004/lora_bert_checkpoint.json").read_text()
+    )
     assert state["identity"]["settings"]["rank"] == 8
 
 
