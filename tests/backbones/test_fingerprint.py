@@ -85,7 +85,7 @@ def test_an_adapter_refuses_other_weights_of_the_same_shapes(tiny_backbone, adap
 def own(reviews, tmp_path, monkeypatch):
     """An adapter and its backbone, known to nobody else."""
     monkeypatch.setenv("LORA_BERT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     backbone = write_backbone(tmp_path / "base", layer_norm_eps=1e-6)
     lora_bert.train(reviews, backbone=str(backbone), output=tmp_path / "adapter", epochs=1)
     return tmp_path / "adapter", backbone

@@ -35,7 +35,7 @@ def whole(words: list[str]) -> bytes:
 def until(found: object, process: subprocess.Popen[str]) -> None:
     """Wait until ``found()`` is true, or the process has ended."""
     while process.poll() is None and not found():  # type: ignore[operator]
-        time.sleep(0.002)
+        time.sleep(0.0005)  # a checkpoint is written in some milliseconds
 
 
 def saved() -> bool:
@@ -83,9 +83,10 @@ def test_a_cache_that_is_cut_under_a_running_training(words: list[str], whole: b
 
 def test_two_trainings_into_one_output(words: list[str], whole: bytes) -> None:
     first = start("train", *words, "--output", "out")
-    until(lambda: Path("out.checkpoints", "lock").exists(), first)
     until(saved, first)
+    first.send_signal(signal.SIGSTOP)  # it must not be done before the second one begins
     second = finish(start("train", *words, "--output", "out", "--overwrite"))
+    first.send_signal(signal.SIGCONT)
     assert second.code == 73
     assert "Another training is writing to 'out'" in second.error
     assert finish(first).code == 0
