@@ -48,8 +48,8 @@ class Stepper:
         from lora_bert.model.initial import new_adapter
         from lora_bert.threads import workers
         from lora_bert.training.gradients import most_workers
-        from lora_bert.training.loop import Crank
         from lora_bert.training.tokens import Tokens
+        from lora_bert.training.trainer import Trainer
         from lora_bert.training.trunk import computed
 
         device = pick_device(work.device)
@@ -80,11 +80,11 @@ class Stepper:
         self._open = ExitStack()
         threads = self._open.enter_context(workers(most_workers(config, rows), device=device))
         hidden = computed(backbone, adapter.depth, rows)
-        self._crank = Crank(backbone, adapter, rows, config, hidden, threads, epochs=1)
+        self._trainer = Trainer(backbone, adapter, rows, config, hidden, threads, epochs=1)
 
     def step(self, rows: Sequence[int]) -> None:
         """One optimizer step over one batch, given by its row numbers."""
-        self._crank.step([self._array(rows)], len(rows))
+        self._trainer.step([self._array(rows)], len(rows))
 
 
 def file_to_file(

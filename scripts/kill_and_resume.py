@@ -93,10 +93,10 @@ def moments(runs: Runs, seconds: float) -> dict[str, Callable[[], bool]]:
     """What a kill may wait for: a time, or that something is half written."""
     saving = runs.place / "out.checkpoints"
     trunk = runs.cache / "trunk"
-    begun, after = time.monotonic(), random.uniform(0.1, 0.98) * seconds
+    started, after = time.monotonic(), random.uniform(0.1, 0.98) * seconds
     skip = iter([False] * random.randrange(4) + [True] * 10**6)
     return {
-        "at random": lambda: time.monotonic() - begun > after,
+        "at random": lambda: time.monotonic() - started > after,
         "while saving": lambda: any(saving.glob(".step-*")) and next(skip),
         "while the trunk cache is built": lambda: any(trunk.glob(".*/hidden.bin")),
     }
@@ -105,12 +105,12 @@ def moments(runs: Runs, seconds: float) -> dict[str, Callable[[], bool]]:
 def trial(runs: Runs, kind: str, seconds: float, expected: bytes) -> Trial:
     """Kill a training at a moment of a kind, resume it, compare."""
     runs.clear()
-    begun = time.monotonic()
+    started = time.monotonic()
     process = runs.start()
     reached = moments(runs, seconds)[kind]
     while process.poll() is None and not reached():
         time.sleep(0.0005 if kind != "at random" else 0.01)
-    came = time.monotonic() - begun
+    came = time.monotonic() - started
     process.send_signal(signal.SIGKILL)
     process.communicate()
     made = runs.made()
@@ -134,9 +134,9 @@ def main(times: int, data: str, every: int, seed: int, words: Sequence[str]) -> 
     with tempfile.TemporaryDirectory() as place:
         words = ("--data", data, "--save-every-steps", str(every), *words)
         runs = Runs(Path(place), words)
-        begun = time.monotonic()
+        started = time.monotonic()
         whole = runs.finish()
-        seconds = time.monotonic() - begun
+        seconds = time.monotonic() - started
         click.echo(f"uninterrupted: {whole['steps']} steps in {seconds:.0f} s", err=True)
         expected = (runs.out / WEIGHTS).read_bytes()
         trials = []
@@ -163,17 +163,17 @@ def main(times: int, data: str, every: int, seed: int, words: Sequence[str]) -> 
 def child(words: Sequence[str]) -> None:
     """`lora-bert`, noting each step when it is made."""
     from lora_bert.cli import main as lora_bert
-    from lora_bert.training.loop import Crank
+    from lora_bert.training.trainer import Trainer
 
     handle = os.open(os.environ[LOG], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    step = Crank.step
+    step = Trainer.step
 
-    def noted(self: Crank, *given: object) -> float:
+    def noted(self: Trainer, *given: object) -> float:
         loss = step(self, *given)  # type: ignore[arg-type]
         os.write(handle, f"{self.progress.step + 1}\n".encode())
         return loss
 
-    Crank.step = noted  # type: ignore[method-assign,assignment]
+    Trainer.step = noted  # type: ignore[method-assign,assignment]
     lora_bert(words)
 
 

@@ -1,1 +1,1 @@
-"""Turning the crank: the loop, the schedule, the run."""
+"""The run, the loop, its checkpoints."""

@@ -20,13 +20,14 @@ from lora_bert.model.branch import Adapter
 from lora_bert.model.initial import head_only, new_adapter
 from lora_bert.threads import workers
 from lora_bert.training.checkpoint import Checkpoint
+from lora_bert.training.checkpointer import Checkpointer
 from lora_bert.training.gradients import most_workers
 from lora_bert.training.identity import check_content, check_settings, identity_of, made_elsewhere
-from lora_bert.training.keeper import Keeper
-from lora_bert.training.loop import Crank, Figures, Fit, fit
+from lora_bert.training.loop import Fit, fit
 from lora_bert.training.order import epoch_batches, padding_share
 from lora_bert.training.record import Run
 from lora_bert.training.tokens import Tokens
+from lora_bert.training.trainer import Figures, Trainer
 from lora_bert.training.trunk import hidden_states, validation_logits
 
 log = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ def fit_adapter(
     tokens: Mapping[str, Tokens],
     backbone: Backbone,
     place: Path,
-    begun: Checkpoint | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Fit:
     """Train a fresh adapter, or go on with the one of a checkpoint.
 
@@ -63,7 +64,7 @@ def fit_adapter(
         tokens: Its rows, by part.
         backbone: Frozen.
         place: Where checkpoints stand.
-        begun: The checkpoint to go on from.
+        checkpoint: The checkpoint to go on from.
 
     Raises:
         ConfigError: It is one of another run.
@@ -73,13 +74,13 @@ def fit_adapter(
     train, validation = tokens["train"], tokens["validation"]
     adapter = fresh_adapter(config, backbone, len(this.codec)).to(backbone.device)
     _say_size(config, adapter, backbone, train)
-    keeps = "off" if begun and begun.identity["trunk"] is None else config.trunk_cache
+    keeps = "off" if checkpoint and checkpoint.identity["trunk"] is None else config.trunk_cache
     trunk = hidden_states(
         backbone, adapter.depth, tokens, place=keeps, limit=config.trunk_cache_limit,
         fingerprint=this.fingerprint, name=this.files.name,
     )  # fmt: skip
     _say_padding(config, backbone, train)
-    exactly = tuple(begun.identity["workers"]) if begun else None
+    exactly = tuple(checkpoint.identity["workers"]) if checkpoint else None
     most = most_workers(config, train)
     with workers(most, device=backbone.device, exactly=exactly) as threads:
 
@@ -96,26 +97,26 @@ def fit_adapter(
             config, data=this.splits.sha256, backbone=this.fingerprint, tokens=tokens,
             device=backbone.device, workers=threads, trunk=trunk.key,
         )  # fmt: skip
-        crank = Crank(
+        trainer = Trainer(
             backbone, adapter, train, config, trunk.hidden["train"], threads,
             epochs=int(config.epochs or 0),
         )  # fmt: skip
-        if begun:
-            _go_on(crank, begun, identity)
-        keeper = Keeper(
+        if checkpoint:
+            _go_on(trainer, checkpoint, identity)
+        checkpointer = Checkpointer(
             place, identity, minutes=config.save_every, steps=config.save_every_steps,
-            kept=(begun.progress.step, len(begun.progress.history)) if begun else None,
+            kept=checkpoint.progress.moment if checkpoint else None,
         )  # fmt: skip
-        return fit(crank, validate, keeper)
+        return fit(trainer, validate, checkpointer)
 
 
-def _go_on(crank: Crank, begun: Checkpoint, identity: Mapping[str, Any]) -> None:
-    if changed := made_elsewhere(begun.identity, identity):
+def _go_on(trainer: Trainer, checkpoint: Checkpoint, identity: Mapping[str, Any]) -> None:
+    if changed := made_elsewhere(checkpoint.identity, identity):
         log.warning("It was begun elsewhere (%s): the last bits may differ.", changed)
-    check_content(begun.identity, identity, crank.config)
-    check_settings(begun.identity, crank.config)
-    crank.restore(begun)
-    log.info("Going on after step %d of %d.", begun.progress.step, crank.steps)
+    check_content(checkpoint.identity, identity, trainer.config)
+    check_settings(checkpoint.identity, trainer.config)
+    trainer.restore(checkpoint)
+    log.info("Going on after step %d of %d.", checkpoint.progress.step, trainer.steps)
 
 
 def _say_size(config: TrainConfig, adapter: Adapter, backbone: Backbone, rows: Tokens) -> None:

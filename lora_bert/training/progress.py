@@ -40,6 +40,11 @@ class Progress:
         return len(self.history) + 1
 
     @property
+    def moment(self) -> tuple[int, int]:
+        """Steps done and epochs scored: what tells one checkpoint from another."""
+        return self.step, len(self.history)
+
+    @property
     def waited(self) -> int:
         """Epochs since the best one."""
         return len(self.history) - self.best_epoch

@@ -81,18 +81,18 @@ def run(config: TrainConfig) -> TrainResult:
     config = resolve(config)
     output = Path(str(config.output))
     with stoppable():
-        begun = _to_continue(config, output)
-        config = replace(config, dtype=_dtype(config, begun))
-        this, tokens, backbone = _read(config, begun)
+        checkpoint = _to_continue(config, output)
+        config = replace(config, dtype=_dtype(config, checkpoint))
+        this, tokens, backbone = _read(config, checkpoint)
         with training_into(output) as place:
             # Another process may have gone on, or come to the end, before the lock was ours.
-            begun = _to_continue(config, output)
-            this = replace(this, config=_may_replace(this.config, begun))
-            if config.resume and begun is None:
+            checkpoint = _to_continue(config, output)
+            this = replace(this, config=_may_replace(this.config, checkpoint))
+            if config.resume and checkpoint is None:
                 log.info("'%s' left no checkpoint: beginning at the beginning.", output)
-            discard_checkpoints(output, after=begun.progress.step if begun else -1)
+            discard_checkpoints(output, after=checkpoint.progress.step if checkpoint else -1)
             try:
-                fitted = fit_adapter(this, tokens, backbone, place, begun)
+                fitted = fit_adapter(this, tokens, backbone, place, checkpoint)
             except DivergedError:
                 discard_checkpoints(output)  # from them it would diverge again
                 raise
@@ -106,41 +106,44 @@ def run(config: TrainConfig) -> TrainResult:
     return replace(
         result,
         seconds=time.perf_counter() - started,
-        resumed_at=begun.progress.step if begun else 0,
+        resumed_at=checkpoint.progress.step if checkpoint else 0,
     )
 
 
 def _to_continue(config: TrainConfig, output: Path) -> Checkpoint | None:
     """The checkpoint to go on from; whether the output may be written is checked with it."""
-    begun = to_continue(output, resume=config.resume, overwrite=config.overwrite)
-    if config.resume and begun is None and not config.overwrite and (output / MANIFEST).is_file():
+    checkpoint = to_continue(output, resume=config.resume, overwrite=config.overwrite)
+    at_an_end = config.resume and checkpoint is None and (output / MANIFEST).is_file()
+    if at_an_end and not config.overwrite:
         raise OutputError(
             f"'{output}' is finished: there is no checkpoint to go on from.",
             hint="Train anew with --overwrite.",
         )
-    claim_output(output, overwrite=_may_replace(config, begun).overwrite)
-    return begun
+    claim_output(output, overwrite=_may_replace(config, checkpoint).overwrite)
+    return checkpoint
 
 
-def _may_replace(config: TrainConfig, begun: Checkpoint | None) -> TrainConfig:
+def _may_replace(config: TrainConfig, checkpoint: Checkpoint | None) -> TrainConfig:
     """What Ctrl-C has left in the output is of the same training: it may be replaced."""
-    own = begun is not None and is_its_own(Path(str(config.output)))
+    own = checkpoint is not None and is_its_own(Path(str(config.output)))
     return replace(config, overwrite=config.overwrite or own)
 
 
-def _dtype(config: TrainConfig, begun: Checkpoint | None) -> str:
+def _dtype(config: TrainConfig, checkpoint: Checkpoint | None) -> str:
     """The precision of the frozen weights: decided once, by the first of several calls."""
-    if begun is not None and config.dtype == "auto":
-        return str(begun.identity["dtype"])
+    if checkpoint is not None and config.dtype == "auto":
+        return str(checkpoint.identity["dtype"])
     return str(pick_dtype(config.dtype, pick_device(config.device))).removeprefix("torch.")
 
 
-def _read(config: TrainConfig, begun: Checkpoint | None) -> tuple[Run, dict[str, Tokens], Backbone]:
+def _read(
+    config: TrainConfig, checkpoint: Checkpoint | None
+) -> tuple[Run, dict[str, Tokens], Backbone]:
     """Everything that a training reads, checked; what the options leave open is decided."""
     device = pick_device(config.device)
-    if begun:
+    if checkpoint:
         here = {"dtype": config.dtype, "device": device.type}
-        check_content(begun.identity, here, config)
+        check_content(checkpoint.identity, here, config)
     files = find_backbone(config.backbone, config.revision)
     if config.revision and not files.from_hub:
         log.warning("'%s' is not from the hub: --revision counts for nothing.", config.backbone)
@@ -163,17 +166,17 @@ def _read(config: TrainConfig, begun: Checkpoint | None) -> tuple[Run, dict[str,
     codec = LabelCodec.of(rows["train"].labels)
     config = replace(config, epochs=config.epochs or default_epochs(len(rows["train"]), len(codec)))
     _warn_of_names(config, codec)
-    if begun:
-        check_content(begun.identity, {"data": splits.sha256}, config)
-        check_settings(begun.identity, config)
+    if checkpoint:
+        check_content(checkpoint.identity, {"data": splits.sha256}, config)
+        check_settings(checkpoint.identity, config)
     tokenizer = load_tokenizer(files.path, facts, max_length=max_length, clean=config.clean)
     tokens = {part: tokenise(examples, tokenizer, codec) for part, examples in rows.items()}
     check_texts_left(tokens["train"], tokenizer, rows["train"].source)
     warn_of_tokens(tokens["train"], tokenizer, files.name)
 
     weights, identity = read_identified(files.path, facts, family)
-    if begun:
-        check_content(begun.identity, {"backbone": identity}, config)
+    if checkpoint:
+        check_content(checkpoint.identity, {"backbone": identity}, config)
     backbone = build_backbone(weights, facts, dtype=pick_dtype(config.dtype, device), device=device)
     return Run(config, files, family, facts, identity, splits, codec, tokenizer), tokens, backbone
 

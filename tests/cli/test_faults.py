@@ -125,14 +125,14 @@ def test_little_memory(
 
 SHORT_OF_MEMORY = """
 import resource
-from lora_bert.training.loop import Crank
-turn = Crank._turn
+from lora_bert.training.trainer import Trainer
+train_step = Trainer._train_step
 def limited(self, group):
     if self.progress.step == 0:
         pages = int(open("/proc/self/statm").read().split()[0])
         resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (300 << 20),) * 2)
-    turn(self, group)
-Crank._turn = limited
+    train_step(self, group)
+Trainer._train_step = limited
 from lora_bert.cli import main
 main()
 """

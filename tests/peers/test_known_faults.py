@@ -18,7 +18,7 @@ from lora_bert.backbones.checkpoint import write_safetensors
 from lora_bert.errors import AdapterError
 from lora_bert.model.branch import logits
 from lora_bert.model.encoder import Batch
-from lora_bert.training.loop import Crank
+from lora_bert.training.trainer import Trainer
 from tests.oracle import random_adapter, tiny_engine
 
 TEXTS = ["good tasty fast", "awful slow late", "很好吃"]
@@ -112,10 +112,10 @@ def test_resume_goes_on_with_optimizer_schedule_and_order(
     tiny_backbone, reviews, tmp_path, monkeypatch
 ):
     """transformers#24252, transformers#36201: a resumed run trains otherwise than a whole one."""
-    turn = Crank._turn
+    train_step = Trainer._train_step
 
     def stopped(self, group):
-        turn(self, group)
+        train_step(self, group)
         if self.progress.step == 8:
             raise KeyboardInterrupt
 
@@ -124,7 +124,7 @@ def test_resume_goes_on_with_optimizer_schedule_and_order(
                                epochs=2, batch_size=8, dropout=0.1, **options)  # fmt: skip
 
     whole = train("whole")
-    monkeypatch.setattr(Crank, "_turn", stopped)
+    monkeypatch.setattr(Trainer, "_train_step", stopped)
     assert train("out").interrupted
     monkeypatch.undo()
     assert train("out", resume=True).resumed_at == 8

@@ -14,9 +14,11 @@ from lora_bert.config import TrainConfig
 from lora_bert.errors import DivergedError, UnavailableError
 from lora_bert.model.branch import logits
 from lora_bert.threads import workers
-from lora_bert.training import gradients, loop
-from lora_bert.training.loop import Crank, fit, linear_schedule
+from lora_bert.training import gradients
+from lora_bert.training import trainer as trainer_module
+from lora_bert.training.loop import fit
 from lora_bert.training.tokens import Tokens
+from lora_bert.training.trainer import Trainer, linear_schedule
 from lora_bert.training.trunk import computed
 from tests.oracle import random_adapter, random_batch, tiny_engine
 
@@ -54,8 +56,8 @@ def run(tokens=None, validate=None, *, adapter=None, backbone=None, epochs=3, th
     with workers(threads, device=backbone.device) as made:
         config, tokens = TrainConfig(**options), tokens or rows()
         hidden = computed(backbone, adapter.depth, tokens)
-        crank = Crank(backbone, adapter, tokens, config, hidden, made, epochs=epochs)
-        found = fit(crank, validate or scripted([0.5] * epochs))
+        trainer = Trainer(backbone, adapter, tokens, config, hidden, made, epochs=epochs)
+        found = fit(trainer, validate or scripted([0.5] * epochs))
     return found, adapter, start
 
 
@@ -138,7 +140,7 @@ def test_accumulating_changes_the_memory_and_nothing_else(monkeypatch):
     def in_order(lengths, *, batch_size, **_):
         return np.split(np.arange(len(lengths)), range(batch_size, len(lengths), batch_size))
 
-    monkeypatch.setattr(loop, "epoch_batches", in_order)
+    monkeypatch.setattr(trainer_module, "epoch_batches", in_order)
     for weights in ("none", "balanced"):
         kept = [
             run(
@@ -347,13 +349,13 @@ def test_checkpointing_trains_to_the_same_adapter():
 def test_gradients_are_clipped(monkeypatch):
     seen = []
 
-    class Spy(loop.Accelerator):
+    class Spy(trainer_module.Accelerator):
         def clip_grad_norm_(self, parameters, norm):
             super().clip_grad_norm_(parameters, norm)
             grads = [parameter.grad.norm() for parameter in parameters]
             seen.append(float(torch.stack(grads).norm()))
 
-    monkeypatch.setattr(loop, "Accelerator", Spy)
+    monkeypatch.setattr(trainer_module, "Accelerator", Spy)
     run(max_grad_norm=0.01, epochs=1)
     assert len(seen) == 4
     assert max(seen) <= 0.01 * 1.001

@@ -18,7 +18,7 @@ from lora_bert.errors import ConfigError, DivergedError, OutputError
 from lora_bert.signals import Terminated
 from lora_bert.training import checkpoint, fitting, gradients
 from lora_bert.training import run as run_module
-from lora_bert.training.loop import Crank
+from lora_bert.training.trainer import Trainer
 from tests.tiny import write_backbone
 
 FILES = ("adapter_model.safetensors", "adapter_config.json", "tokenizer.json")
@@ -43,10 +43,10 @@ def train(tiny_backbone, reviews, tmp_path):
 @pytest.fixture
 def stop_after(monkeypatch):
     """``stop_after(7)``: before step 7 is noted something happens, by default Killed."""
-    inner = Crank._turn
+    inner = Trainer._train_step
 
     def arrange(step, happens=Killed):
-        def turn(self, group):
+        def train_step(self, group):
             inner(self, group)
             if self.progress.step == step:
                 if isinstance(happens, signal.Signals):
@@ -54,10 +54,10 @@ def stop_after(monkeypatch):
                 else:
                     raise happens
 
-        monkeypatch.setattr(Crank, "_turn", turn)
+        monkeypatch.setattr(Trainer, "_train_step", train_step)
 
     yield arrange
-    monkeypatch.setattr(Crank, "_turn", inner)
+    monkeypatch.setattr(Trainer, "_train_step", inner)
 
 
 def same(one, other):
@@ -169,7 +169,7 @@ def test_ctrl_c_while_the_validation_rows_are_scored(train, monkeypatch):
 
 def test_ctrl_c_before_the_first_step(train, monkeypatch):
     whole = train("whole")
-    monkeypatch.setattr(Crank, "epoch", lambda *_: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(Trainer, "train_epoch", lambda *_: signal.raise_signal(signal.SIGINT))
     assert train().best_epoch == 0
     monkeypatch.undo()
     assert same(train(resume=True), whole)
@@ -519,7 +519,7 @@ def test_without_checkpoints_none_is_written(train, stop_after, tmp_path):
 
 def test_minutes(train, monkeypatch, tmp_path, stop_after):
     now = iter(range(0, 10_000, 25))
-    monkeypatch.setattr("lora_bert.training.keeper.time.monotonic", lambda: float(next(now)))
+    monkeypatch.setattr("lora_bert.training.checkpointer.time.monotonic", lambda: float(next(now)))
     stop_after(9)
     with pytest.raises(Killed):
         train(save_every=1.0, save_every_steps=None)

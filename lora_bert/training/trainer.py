@@ -1,0 +1,269 @@
+"""A frozen backbone and one adapter: optimizer steps over batches of rows."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from lora_bert.config import TrainConfig
+from lora_bert.errors import DivergedError, UnavailableError
+from lora_bert.memory import is_out_of_memory
+from lora_bert.model.backbone import Backbone
+from lora_bert.model.branch import Adapter
+from lora_bert.progress import track
+from lora_bert.signals import uninterrupted
+from lora_bert.tasks.classification import class_weights
+from lora_bert.threads import Workers
+from lora_bert.training.checkpoint import Checkpoint
+from lora_bert.training.checkpointer import Checkpointer
+from lora_bert.training.gradients import Gradients, HiddenStates
+from lora_bert.training.order import epoch_batches
+from lora_bert.training.progress import Progress
+from lora_bert.training.tokens import Tokens
+
+log = logging.getLogger(__name__)
+
+Figures = dict[str, float]
+"""Figures of one epoch on the validation rows; ``config.metric`` is among them."""
+
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+
+
+class Trainer:
+    """Takes optimizer steps on an adapter, epoch by epoch.
+
+    Args:
+        backbone: Frozen; not touched.
+        adapter: Fresh, on the backbone's device; trained in place.
+        rows: The training rows.
+        config: Rates, batch size …
+        hidden: Gives the trunk's output for row numbers.
+        workers: The threads that compute.
+        epochs: Passes over the rows.
+
+    Attributes:
+        progress: How far it has come.
+        best: A copy of the adapter after its best epoch; None before the first one was scored.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        adapter: Adapter,
+        rows: Tokens,
+        config: TrainConfig,
+        hidden: HiddenStates,
+        workers: Workers,
+        *,
+        epochs: int,
+    ) -> None:
+        self.backbone, self.adapter, self.rows, self.config = backbone, adapter, rows, config
+        self.epochs = epochs
+        self.progress = Progress()
+        self.best: Adapter | None = None
+        self.parameters = [tensor.requires_grad_() for tensor in adapter.tensors]
+        # Tensors are where the backbone is; the accelerator need not place them.
+        self.accelerator = Accelerator(device_placement=False)
+        optimizer = torch.optim.AdamW(
+            self.parameters,
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            fused=True,
+        )
+        self.steps = self._steps_of(epochs)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, linear_schedule(round(self.steps * config.warmup), self.steps)
+        )
+        self.optimizer = self.accelerator.prepare(optimizer)
+        self.schedule = schedule
+        self.weights: Tensor | None = None
+        if config.class_weights == "balanced":
+            classes = adapter.head[f"{backbone.family.head.output}.weight"].shape[0]
+            weights = class_weights(rows.targets.tolist(), classes)
+            self.weights = torch.tensor(weights, device=backbone.device)
+        self.gradients = Gradients(
+            backbone, adapter, hidden, rows.lengths, rows.targets, self.weights, workers,
+            seed=config.seed, checkpointing=config.gradient_checkpointing,
+        )  # fmt: skip
+
+    def batches(self, epoch: int) -> list[np.ndarray]:
+        """The row numbers of an epoch's batches, in order; epochs count from 1."""
+        return epoch_batches(
+            self.rows.lengths,
+            seed=self.config.seed,
+            epoch=epoch,
+            batch_size=self.config.batch_size,
+            batch_tokens=self.config.batch_tokens,
+        )
+
+    def _steps_of(self, epochs: int) -> int:
+        """Optimizer steps of the first ``epochs`` epochs."""
+        size, config = self.config.gradient_accumulation, self.config
+        if config.batch_tokens is None:
+            return math.ceil(math.ceil(len(self.rows) / config.batch_size) / size) * epochs
+        numbers = range(1, epochs + 1)
+        return sum(math.ceil(len(self.batches(number)) / size) for number in numbers)
+
+    def is_over(self) -> bool:
+        """Whether all epochs are done, or better ones are waited for no longer."""
+        progress, patience = self.progress, self.config.early_stopping
+        if patience and progress.waited >= patience:
+            log.info("Stopped: no better %s for %d epochs.", self.config.metric, progress.waited)
+            return True
+        return progress.epoch > self.epochs
+
+    def train_epoch(self, checkpointer: Checkpointer | None = None) -> None:
+        """What is left of the epoch under way."""
+        progress, number = self.progress, self.progress.epoch
+        batches, size = self.batches(number), self.config.gradient_accumulation
+        groups = [batches[start : start + size] for start in range(0, len(batches), size)]
+        begin = progress.step - self._steps_of(number - 1)
+        done = sum(len(rows) for group in groups[:begin] for rows in group)
+        with track(len(self.rows), f"epoch {number}/{self.epochs}", done=done) as bar:
+            for group in groups[begin:]:
+                # A step is done or not done when somebody stops the training.
+                with uninterrupted():
+                    self._train_step(group)
+                    if checkpointer:
+                        checkpointer.after_step(self)
+                loss = progress.epoch_loss / progress.epoch_weight
+                bar.set_postfix_str(f"loss {loss:.3f}", refresh=False)
+                bar.update(sum(map(len, group)))
+
+    def end_epoch(self, figures: Figures, seconds: float) -> None:
+        """Note what the validation found in so many seconds; keep the adapter if it is the best."""
+        if self.progress.end_epoch(figures, seconds, self.config.metric):
+            self.best = self.adapter.copy()
+        row = self.progress.history[-1]
+        _say(row, self.epochs, better=self.progress.best_epoch == row["epoch"])
+
+    def _train_step(self, group: Sequence[np.ndarray]) -> None:
+        started = time.perf_counter()
+        weight = self._weight(np.concatenate(group))
+        loss = self.step(group, weight)
+        self.progress.step += 1
+        self.progress.epoch_loss += loss
+        self.progress.epoch_weight += weight
+        self.progress.epoch_seconds += time.perf_counter() - started
+
+    def step(self, batches: Sequence[np.ndarray], weight: float) -> float:
+        """One optimizer step over one or more batches of row numbers; the summed loss.
+
+        Every batch's loss is divided by the weight of the whole step, so that accumulating changes
+        the memory needed and nothing else.
+        """
+        number = self.progress.step + 1
+        summed = self._summed(batches, weight, number)
+        if not math.isfinite(summed):
+            raise DivergedError(
+                f"Training diverged: the loss is {summed} at step {number} of {self.steps}.",
+                hint="Lower --learning-rate.",
+            )
+        if self.config.max_grad_norm:
+            self.accelerator.clip_grad_norm_(self.parameters, self.config.max_grad_norm)
+        self.optimizer.step()
+        self.schedule.step()
+        self.optimizer.zero_grad()
+        return summed
+
+    def _summed(self, batches: Sequence[np.ndarray], weight: float, number: int) -> float:
+        """The loss and the gradients, in smaller slices from the moment that memory runs out."""
+        while True:
+            try:
+                return self.gradients(batches, weight, number, self.progress.cuts)
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                self.progress.cuts *= 2
+                # What the attempt has added to the gradients must not be added again.
+                self.optimizer.zero_grad()
+                if self.progress.cuts > 2 * max(map(len, batches)):
+                    raise UnavailableError(
+                        "There is not enough memory for the gradient of a single text.",
+                        hint="Lower --max-length, or try --gradient-checkpointing.",
+                    ) from error
+            # The error holds what the step had allocated until here.
+            log.warning(
+                "Memory ran out at step %d: from now on slices are half as large.",
+                number,
+            )
+            if self.backbone.device.type == "cuda":
+                torch.cuda.empty_cache()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What a checkpoint holds: the adapter, the best one, the optimizer's moments."""
+        found = {f"adapter.{name}": one for name, one in self.adapter.named_tensors.items()}
+        if self.best is not None:
+            found |= {f"best.{name}": one for name, one in self.best.named_tensors.items()}
+        moments = self.optimizer.state_dict()["state"]
+        for at, name in enumerate(self.adapter.named_tensors):
+            for key, value in moments.get(at, {}).items():
+                found[f"optimizer.{key}.{name}"] = value
+        return found
+
+    def schedule_state(self) -> dict[str, Any]:
+        """What a checkpoint holds of the learning rate: plain numbers."""
+        return self.schedule.state_dict()
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint of the same run."""
+        self.progress = copy.deepcopy(checkpoint.progress)
+        tensors = checkpoint.tensors
+        _fill(self.adapter, tensors, "adapter.")
+        if self.progress.best_epoch:
+            self.best = self.adapter.copy()
+            _fill(self.best, tensors, "best.")
+        moments: dict[int, dict[str, Tensor]] = {}
+        for at, name in enumerate(self.adapter.named_tensors):
+            kept = {key: tensors.get(f"optimizer.{key}.{name}") for key in _MOMENTS}
+            # Copied: these are maps of a file that is to be removed.
+            moments[at] = {key: part.clone() for key, part in kept.items() if part is not None}
+        self.schedule.load_state_dict(dict(checkpoint.schedule))
+        groups = self.optimizer.state_dict()["param_groups"]
+        for group, rate in zip(groups, checkpoint.schedule["_last_lr"], strict=True):
+            group["lr"] = rate
+        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+
+    def _weight(self, rows: np.ndarray) -> float:
+        if self.weights is None:
+            return float(len(rows))
+        return float(self.weights[torch.from_numpy(self.rows.targets[rows])].sum())
+
+
+def linear_schedule(warmup: int, steps: int) -> Callable[[int], float]:
+    """The rate's factor by step: up from 0 over ``warmup`` steps, then down to 0 at ``steps``."""
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / warmup
+        return max(0.0, (steps - step) / max(1, steps - warmup))
+
+    return factor
+
+
+def _fill(adapter: Adapter, tensors: Mapping[str, Tensor], prefix: str) -> None:
+    with torch.no_grad():
+        for name, tensor in adapter.named_tensors.items():
+            tensor.copy_(tensors[prefix + name])
+
+
+def _say(row: dict[str, Any], epochs: int, *, better: bool) -> None:
+    log.info(
+        "epoch %d/%d: loss %.3f, validation accuracy %.2f %%, macro-F1 %.2f %%, %.0f s%s",
+        row["epoch"],
+        epochs,
+        row["train_loss"],
+        100 * row["accuracy"],
+        100 * row["macro_f1"],
+        row["seconds"],
+        " (best so far)" if better else "",
+    )
