@@ -22,7 +22,7 @@ from benchmarks.report import goal_table, write_report
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True,
               help="cuda: train, run and predict, with a bert-base of random weights.")  # fmt: skip
 @click.option("--data", type=click.Choice(["waimai", "20newsgroups"]), default="waimai",
-              show_default=True, help="Texts of train, run and predict.")  # fmt: skip
+              show_default=True, help="Texts of train, run, predict and layers.")  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on with a run that was broken off.")
 @click.option("--only", multiple=True, help="Measure this contender only; may be repeated.")
 @click.option("--results", type=click.Path(path_type=Path), help="Directory of the results.")

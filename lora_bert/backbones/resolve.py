@@ -175,8 +175,7 @@ def _from_hub(name: str, revision: str | None, weights: str, *, offline: bool = 
         raise UnavailableError(
             f"Backbone '{name}' is neither a directory nor in the hub's cache, and the hub cannot "
             "be reached.",
-            hint=f"{did_you_mean(name, EMBEDDED)} Give a local directory with --backbone, or use "
-            f"the embedded '{EMBEDDED[0]}'.".strip(),
+            hint=_instead_of(name) if weights == _WEIGHTS else "Give a local directory.",
         )
     try:
         path = fetch(local=False)
@@ -188,6 +187,13 @@ def _from_hub(name: str, revision: str | None, weights: str, *, offline: bool = 
     if not (path / "config.json").is_file():
         raise BackboneError(f"'{name}' on the hub is not a transformers model: no config.json.")
     return path
+
+
+def _instead_of(name: str) -> str:
+    """What to give where the hub cannot be asked for a backbone."""
+    guess = did_you_mean(name, EMBEDDED)
+    wanted = f"Give a local directory with --backbone, or use the embedded '{EMBEDDED[0]}'."
+    return f"{guess} {wanted}".strip()
 
 
 def _reachable(endpoint: str) -> bool:

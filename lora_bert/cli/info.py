@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import click
@@ -16,6 +17,8 @@ EXAMPLES = """\
   lora-bert info adapters/waimai
   lora-bert info out/ --json
   lora-bert info e5-small-zh-en"""
+
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 @declare("info", InfoConfig, examples=EXAMPLES)
@@ -49,13 +52,29 @@ def _shown(name: str, value: Any) -> str:
         )
     if name == "labels" and len(value) > 20:
         return f"{len(value)}: {', '.join(value[:20])}, …"
+    if name == "layers":
+        return _layers(value)
+    if isinstance(value, str) and _DIGEST.fullmatch(value):
+        return f"{value[:12]}…"
     if isinstance(value, list):
         return ", ".join(map(str, value))
     if isinstance(value, dict):
         return ", ".join(
-            f"{key} {_shown(key, entry) if isinstance(entry, dict) else entry}"
-            for key, entry in value.items()
+            f"{key.replace('_', ' ')} {_shown(key, entry)}" for key, entry in value.items()
         )
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _layers(indices: Any) -> str:
+    """As ``train`` names layers: counted from 1. Plain PEFT writes a list, a number or nothing."""
+    if indices is None:
+        return "all"
+    numbers = indices if isinstance(indices, list) else [indices]
+    if not numbers or not all(type(number) is int for number in numbers):
+        return str(indices)
+    low, high = min(numbers), max(numbers)
+    if high > low and sorted(numbers) == list(range(low, high + 1)):
+        return f"{low + 1} to {high + 1}, counted from 1"
+    return f"{', '.join(str(number + 1) for number in numbers)}, counted from 1"

@@ -15,7 +15,13 @@ from lora_bert.backbones import resolve
 from lora_bert.backbones.checkpoint import read_checkpoint
 from lora_bert.backbones.families import family_of, read_config
 from lora_bert.backbones.fingerprint import fingerprint
-from lora_bert.errors import BackboneError, ConfigError, NotFoundError, OutputError
+from lora_bert.errors import (
+    BackboneError,
+    ConfigError,
+    NotFoundError,
+    OutputError,
+    UnavailableError,
+)
 from tests.tiny import tiny_classifier, write_backbone
 
 
@@ -138,6 +144,13 @@ def test_nothing_to_convert(tiny_backbone, tmp_path):
         lora_bert.convert_backbone(tmp_path, tmp_path / "new")
     with pytest.raises(NotFoundError, match="No such backbone directory"):
         lora_bert.convert_backbone(tmp_path / "a" / "b", tmp_path / "new")
+
+
+def test_without_network_what_helps_is_a_directory(tmp_path, monkeypatch):
+    monkeypatch.setattr(resolve, "_reachable", lambda _: False)
+    with pytest.raises(UnavailableError, match="the hub cannot be reached") as refused:
+        lora_bert.convert_backbone("hfl/rbt3", tmp_path / "new")
+    assert refused.value.hint == "Give a local directory."
 
 
 def test_another_family_is_refused_before_anything_is_opened(pickled, tmp_path):

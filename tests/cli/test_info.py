@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +29,31 @@ def test_info_in_words(cli: Cli, adapter: Path) -> None:
         assert part in outcome.stdout
     for part in ("0.1 MB", "accuracy", "on 12 rows", "train 48, validation 12", "torch 2"):
         assert part in outcome.stdout
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        (None, "all"),
+        ([6, 7, 8], "7 to 9, counted from 1"),
+        ([0, 2], "1, 3, counted from 1"),
+        (1, "2, counted from 1"),
+        ([], "[]"),
+        (["last"], "['last']"),
+    ],
+)
+def test_layers_in_words(cli: Cli, adapter: Path, here: Path, written: Any, shown: str) -> None:
+    copy = shutil.copytree(adapter, here / "copy")
+    config = json.loads((copy / "adapter_config.json").read_text())
+    (copy / "adapter_config.json").write_text(json.dumps(config | {"layers_to_transform": written}))
+    assert f"layers           {shown}\n" in cli("info", copy).stdout
+    assert cli("info", copy, "--json").document["layers"] == written
+
+
+def test_digests_are_cut_in_words_and_whole_in_json(cli: Cli, adapter: Path) -> None:
+    whole = cli("info", adapter, "--json").document["provenance"]["backbone_fingerprint"]
+    assert len(whole) == 64
+    assert f"backbone fingerprint {whole[:12]}…" in cli("info", adapter).stdout
 
 
 def test_info_says_when_the_backbone_is_not_here(
