@@ -23,6 +23,7 @@ from benchmarks.report import goal_table, write_report
               help="cuda: train, run and predict, with a bert-base of random weights.")  # fmt: skip
 @click.option("--data", type=click.Choice(["waimai", "20newsgroups"]), default="waimai",
               show_default=True, help="Texts of train, run, predict and layers.")  # fmt: skip
+@click.option("--machine", default="", help="A word: keep the results beside other machines'.")
 @click.option("--resume", is_flag=True, help="Go on with a run that was broken off.")
 @click.option("--only", multiple=True, help="Measure this contender only; may be repeated.")
 @click.option("--results", type=click.Path(path_type=Path), help="Directory of the results.")
@@ -33,6 +34,7 @@ def main(
     quick: bool,
     device: str,
     data: str,
+    machine: str,
     resume: bool,
     only: tuple[str, ...],
     results: Path | None,
@@ -56,6 +58,7 @@ def main(
             quick=quick,
             device=device,
             data=data,
+            machine=machine,
             resume=resume,
             only=only,
             command=" ".join(["python -m benchmarks", *sys.argv[1:]]),

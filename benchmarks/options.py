@@ -26,6 +26,7 @@ class Options:
         device: ``cpu`` or ``cuda``.
         data: Whose texts, or lengths, ``train``, ``run`` and ``predict`` work on.
         only: Contenders to measure; empty for all.
+        machine: A word that keeps the results beside those of other machines; "" for none.
         resume: Go on with the results that are there, if they are of the same settings.
         command: The command line, for the record.
     """
@@ -38,6 +39,7 @@ class Options:
     device: str = "cpu"
     data: str = "waimai"
     only: tuple[str, ...] = ()
+    machine: str = ""
     resume: bool = False
     command: str = ""
 
@@ -50,7 +52,7 @@ class Options:
         return self.rows or (QUICK_ROWS if self.quick else default)
 
     def name(self, benchmark: str) -> str:
-        """The results' name: the benchmark's, with what is not usual about this run."""
+        """The results' name: the benchmark's, what is not usual about this run, the machine."""
         extra = [self.device] if self.device != "cpu" else []
         extra += [self.data] if self.data != "waimai" else []
-        return "-".join([benchmark, *extra])
+        return "@".join(filter(None, ["-".join([benchmark, *extra]), self.machine]))

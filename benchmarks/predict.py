@@ -55,7 +55,7 @@ def tables(record: Record) -> list[Table]:
 
 def goals(record: Record) -> list[Goal]:
     """Our torch engine, our best engine, base + adapter."""
-    if record.name != "predict":
+    if record.kind != "predict":
         return []
 
     def faster(ours: Sequence[str], peers: Sequence[str]) -> Any:

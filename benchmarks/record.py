@@ -21,7 +21,8 @@ class Record:
     """A benchmark's results, as ``results/NAME.json`` holds them.
 
     Attributes:
-        name: The benchmark's, with what is not usual about the run (``train-cuda``).
+        name: The benchmark's, with what is not usual about the run (``train-cuda``), and a word for
+            the machine where there are several (``train@laptop``).
         command: The command line.
         date: When it was started, ISO 8601.
         machine: CPU, cores, instruction sets, memory, system.
@@ -39,6 +40,16 @@ class Record:
     settings: dict[str, Any] = field(default_factory=dict)
     figures: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        """The name without the machine."""
+        return self.name.partition("@")[0]
+
+    @property
+    def benchmark(self) -> str:
+        """Which benchmark it is of."""
+        return self.kind.partition("-")[0]
 
     def add(self, name: str, raw: dict[str, Any]) -> None:
         """Append a measurement."""

@@ -38,17 +38,15 @@ def load_records(results: Path) -> dict[str, Record]:
 
 def render(records: dict[str, Record], results: Path, docs: Path) -> str:
     """The page's text: what must be reached, then each benchmark."""
-    goals = [
-        one for name in NAMES for one in benchmark(name).goals(records.get(name) or Record(name))
-    ]
-    parts = [_INTRODUCTION, "## What must be reached\n", _goal_table(goals) + "\n"]
+    goals = _goals_by_machine(records).markdown()
+    parts = [_INTRODUCTION, "## What must be reached\n", goals + "\n"]
     for name in NAMES:
         parts += [f"## {name}\n", f"{_sentence(benchmark(name).SUMMARY)}\n", benchmark(name).NOTES]
-        mine = [record for key, record in records.items() if key.partition("-")[0] == name]
+        mine = _of(name, records)
         if not mine:
             parts.append(f"Not measured yet: `python -m benchmarks {name}`.\n")
-        for record in sorted(mine, key=lambda record: record.name):
-            parts += _section(name, record, results, docs)
+        for record in mine:
+            parts += _section(record, results, docs, alone=len(mine) == 1)
     return "\n".join(parts)
 
 
@@ -59,14 +57,39 @@ def goal_table(goals: Sequence[Goal]) -> Table:
     return Table("Must reach", ["what", "against", "at least", "measured", "reached"], rows)
 
 
-def _goal_table(goals: Sequence[Goal]) -> str:
-    return goal_table(goals).markdown()
+def _goals_by_machine(records: dict[str, Record]) -> Table:
+    """The same for every record, with the processor; what only some have measured, of those."""
+    header: list[str] = []
+    rows: list[list[str]] = []
+    for name in NAMES:
+        found = [
+            (one, _processor(record))
+            for record in _of(name, records) or [Record(name)]
+            for one in benchmark(name).goals(record)
+        ]
+        measured = {(one.what, one.against) for one, _ in found if one.reached is not None}
+        found = [
+            (one, cpu)
+            for one, cpu in found
+            if one.reached is not None or (one.what, one.against) not in measured
+        ]
+        table = goal_table([one for one, _ in found])
+        header = [*table.header, "processor"]
+        rows += [[*row, cpu] for row, (_, cpu) in zip(table.rows, found, strict=True)]
+    return Table("Must reach", header, rows)
 
 
-def _section(name: str, record: Record, results: Path, docs: Path) -> list[str]:
+def _of(name: str, records: dict[str, Record]) -> list[Record]:
+    """A benchmark's records, the usual one first."""
+    mine = [record for record in records.values() if record.benchmark == name]
+    return sorted(mine, key=lambda record: record.name)
+
+
+def _section(record: Record, results: Path, docs: Path, *, alone: bool) -> list[str]:
     parts = []
-    for table in benchmark(name).tables(record):
-        parts += [f"### {table.title}\n", table.markdown() + "\n"]
+    for table in benchmark(record.benchmark).tables(record):
+        title = table.title if alone else f"{table.title} ({_processor(record)})"
+        parts += [f"### {title}\n", table.markdown() + "\n"]
     parts += [f"Not measured: {one} ({why}).\n" for one, why in record.failed.items()]
     picture = results / f"{record.name}.png"
     if picture.is_file():
@@ -86,6 +109,13 @@ def _provenance(record: Record) -> str:
     settings = ", ".join(f"{key} {value}" for key, value in record.settings.items())
     versions = ", ".join(f"{key} {value}" for key, value in record.versions.items())
     return f"`{record.command}` · {record.date[:10]} · {machine} · {settings} · {versions}"
+
+
+def _processor(record: Record) -> str:
+    """What the figures were measured on, in short."""
+    name = str(record.machine.get("cpu", "-")).replace("(R)", "").replace(" Processor", "")
+    amx = "amx_bf16" in record.machine.get("instruction_sets", [])
+    return f"{name}, AMX" if amx else name
 
 
 def _relative(path: Path, start: Path) -> str:

@@ -68,7 +68,7 @@ def tables(record: Record) -> list[Table]:
 
 def goals(record: Record) -> list[Goal]:
     """5x the strongest recipe, 10x float32, 30x the tutorials' loop."""
-    if record.name != "run":
+    if record.kind != "run":
         return []
     what = "whole 3-epoch run, our defaults with trunk cache"
     against = [

@@ -62,7 +62,7 @@ def tables(record: Record) -> list[Table]:
 def goals(record: Record) -> list[Goal]:
     """Twice the strongest recipe (and the same without dropout), four times the plain ones."""
     what = "training, all-linear LoRA, all layers, no cache"
-    if record.name != "train":
+    if record.kind != "train":
         return []
     against = [
         ("the strongest HF recipe", 2, STRONGEST[:1]),

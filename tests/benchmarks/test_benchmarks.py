@@ -208,13 +208,33 @@ def test_report_holds_every_benchmark_and_what_was_measured(tmp_path):
     text = render(load_records(results), results, docs)
     for name in NAMES:
         assert f"\n## {name}\n" in text
-    assert "| the strongest HF recipe | 2x | 2.50x (2.50-2.50) | yes |" in text
+    assert "| the strongest HF recipe | 2x | 2.50x (2.50-2.50) | yes | A CPU |" in text
     assert "python -m benchmarks train --rounds 2" in text
     assert "2026-01-02" in text
     assert "A CPU, 2 cores (avx2)" in text
     assert "torch 9.9" in text
     assert "Not measured: HF bf16=True (no such thing)." in text
     assert "Not measured yet: `python -m benchmarks run`." in text
+
+
+def test_machines_stand_side_by_side(tmp_path):
+    results, docs = tmp_path / "benchmarks" / "results", tmp_path / "docs"
+    docs.mkdir()
+    for name, cpu, sets, peers in (
+        ("train", "Intel(R) Xeon(R) Processor", ["avx2", "amx_bf16"], ("strongest", "float32")),
+        ("train@other", "AMD EPYC", ["avx2"], ("strongest",)),
+    ):
+        record = Record(name, machine={"cpu": cpu, "instruction_sets": sets})
+        record.add("lora-bert", {"round": 1, "rate": 100.0})
+        for peer in peers:
+            record.add(f"HF {peer}", {"round": 1, "rate": 40.0 if sets[1:] else 10.0})
+        record.save(results)
+    text = render(load_records(results), results, docs)
+    assert "| the strongest HF recipe | 2x | 2.50x (2.50-2.50) | yes | Intel Xeon, AMX |" in text
+    assert "| the strongest HF recipe | 2x | 10.00x (10.00-10.00) | yes | AMD EPYC |" in text
+    # What one of them has measured is not said to be missing on the other.
+    assert text.count("HF float32 or bf16=True, the better") == 1
+    assert "batches of 32, no cache (AMD EPYC)\n" in text
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -238,10 +258,12 @@ def test_quick_results_never_replace_measured_ones(monkeypatch):
     monkeypatch.setattr("benchmarks.__main__._measure", lambda name, options: seen.append(options))
     assert CliRunner().invoke(main, ["train", "--quick"]).exit_code == 0
     assert CliRunner().invoke(main, ["train", "--device", "cuda"]).exit_code == 0
-    quick, whole = seen
+    assert CliRunner().invoke(main, ["train", "--machine", "laptop"]).exit_code == 0
+    quick, whole, elsewhere = seen
     assert quick.results != whole.results
     assert (quick.rounds_or(5), whole.rounds_or(5)) == (1, 5)
     assert (quick.name("train"), whole.name("train")) == ("train", "train-cuda")
+    assert elsewhere.name("train") == "train@laptop"
 
 
 def test_rows_survive_their_file(tmp_path):
