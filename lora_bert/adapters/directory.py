@@ -9,6 +9,7 @@ from typing import Any, Literal
 from lora_bert.adapters.manifest import MANIFEST, Manifest, read_manifest
 from lora_bert.adapters.peft_format import CONFIG, WEIGHTS
 from lora_bert.errors import AdapterError, ConfigError, missing
+from lora_bert.files import sha256
 from lora_bert.json_files import read_object
 
 Kind = Literal["adapter", "merged", "openvino", "onnx"]
@@ -100,6 +101,26 @@ def standalone_manifest(path: Path, config: Mapping[str, Any], positions: int) -
     if not isinstance(length, int | float) or not length >= 1:
         raise AdapterError(f"'{settings}': model_max_length is {length!r}.")
     return Manifest(labels_in(config, path), int(min(length, positions)), {"name": path.name})
+
+
+def check_tokenizer(path: Path, manifest: Manifest) -> None:
+    """Refuse a tokenizer that is not the one that was saved with an adapter or model.
+
+    Other tokens mean other texts to it, silently.
+
+    Raises:
+        AdapterError: Its fingerprint is another than ``lora_bert.json`` says.
+    """
+    needed, file = manifest.tokenizer.get("fingerprint"), path / "tokenizer.json"
+    if needed is None:
+        return
+    found = sha256(file) if file.is_file() else "none"
+    if needed != found:
+        raise AdapterError(
+            f"'{path}': its tokenizer is not the one it was trained with: fingerprint "
+            f"{str(needed)[:12]}… is needed, this one has {found[:12]}….",
+            hint="Copy the directory again, with all its files.",
+        )
 
 
 def is_classifier(config: Mapping[str, Any]) -> bool:

@@ -10,6 +10,7 @@ from lora_bert.adapters.directory import (
     EXPORTED,
     Kind,
     check_stands_alone,
+    check_tokenizer,
     kind_of,
     standalone_manifest,
 )
@@ -67,4 +68,5 @@ def read_exported(
             f"{positions:,} only."
         )
     tokenizer = load_tokenizer(path, config, max_length=manifest.max_length, error=AdapterError)
+    check_tokenizer(path, manifest)
     return Exported(path / EXPORTED[kind][0], kind, tokenizer, manifest)

@@ -14,6 +14,7 @@ from lora_bert.adapters.directory import (
     EXPORTED,
     backbone_name,
     check_stands_alone,
+    check_tokenizer,
     kind_of,
     labels_of_its_own,
     manifest_of,
@@ -35,7 +36,6 @@ from lora_bert.errors import (
     NotFoundError,
     UnavailableError,
 )
-from lora_bert.files import sha256
 from lora_bert.model.backbone import Backbone, build_backbone, load_backbone
 from lora_bert.model.branch import Adapter
 
@@ -109,7 +109,7 @@ def load_any(
         raise AdapterError(f"'{path}' is not a whole adapter: it has no tokenizer.json.")
     length = manifest.max_length
     tokenizer = load_tokenizer(home, base.config, max_length=length, error=AdapterError)
-    _check_tokenizer(path, manifest)
+    check_tokenizer(path, manifest)
     _check_reach(path, tokenizer, base)
     # Only what the user has named: an adapter must not decide what a name means from now on.
     if backbone and fits and not offline and find_local(manifest.backbone_name) is None:
@@ -186,18 +186,6 @@ def _has_weights(place: Path) -> bool:
         return False
 
 
-def _check_tokenizer(path: Path, manifest: Manifest) -> None:
-    """Other tokens mean other texts to the adapter, silently."""
-    needed = manifest.tokenizer.get("fingerprint")
-    found = sha256(path / "tokenizer.json") if needed else needed
-    if needed != found:
-        raise AdapterError(
-            f"'{path}': its tokenizer is not the one it was trained with: fingerprint "
-            f"{str(needed)[:12]}… is needed, this one has {str(found)[:12]}….",
-            hint="Copy the directory again, with all its files.",
-        )
-
-
 def _guessed(
     stored: PeftAdapter,
     adapter: Adapter,
@@ -252,4 +240,5 @@ def _load_merged(path: Path, dtype: torch.dtype, device: torch.device | str) -> 
     manifest = standalone_manifest(path, config, family.max_length(config))
     _check_labels(path, manifest, adapter, base)
     tokenizer = load_tokenizer(path, config, max_length=manifest.max_length, error=AdapterError)
+    check_tokenizer(path, manifest)
     return Loaded(base, adapter, tokenizer, manifest, BackboneFiles(path.name, path), "merged")

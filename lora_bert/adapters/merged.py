@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +28,17 @@ def write_merged(directory: Path, loaded: Loaded) -> None:
         AdapterError: A folded weight is not finite.
     """
     write_safetensors(directory / "model.safetensors", folded(loaded))
-    describe_merged(directory, loaded, loaded.manifest)
-    (directory / "README.md").write_text(card(loaded.manifest, "merged"), encoding="utf-8")
+    manifest = standalone(loaded)
+    describe_merged(directory, loaded, manifest)
+    (directory / "README.md").write_text(card(manifest, "merged"), encoding="utf-8")
+
+
+def standalone(loaded: Loaded) -> Manifest:
+    """What a model made of this says of itself: its tokenizer is the one that is written with it.
+
+    Another version of the ``tokenizers`` library may write the same one otherwise.
+    """
+    return replace(loaded.manifest, tokenizer={"fingerprint": loaded.tokenizer.fingerprint})
 
 
 def describe_merged(directory: Path, loaded: Loaded, manifest: Manifest) -> None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import torch
 
 from lora_bert.cache.entries import total_limit
 from lora_bert.files import cache_dir
 
 _CGROUP = Path("/sys/fs/cgroup")
-_MEMINFO = Path("/proc/meminfo")
 
 
 def memory_room(device: torch.device, limit: int | None = None) -> int:
@@ -41,17 +40,9 @@ def disk_room(limit: int | None = None) -> int:
 
 def _free_memory() -> int:
     """Bytes that this process can still have without swapping."""
-    found = [_container_memory(), _available_memory()]
-    return min(room for room in found if room is not None)
-
-
-def _available_memory() -> int:
-    with suppress(OSError, StopIteration):
-        lines = _MEMINFO.read_text(encoding="ascii").splitlines()
-        line = next(line for line in lines if line.startswith("MemAvailable:"))
-        return int(line.split()[1]) * 1024
-    # Elsewhere nobody says what is available; half of all there is stands in for it.
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    available: int = psutil.virtual_memory().available
+    left = _container_memory()
+    return available if left is None else min(available, left)
 
 
 def _container_memory() -> int | None:

@@ -17,7 +17,7 @@ from lora_bert.adapters.directory import EXPORTED, Kind
 from lora_bert.adapters.exported import read_exported
 from lora_bert.adapters.loading import Loaded, load_any
 from lora_bert.adapters.manifest import MANIFEST
-from lora_bert.adapters.merged import describe_merged, folded
+from lora_bert.adapters.merged import describe_merged, folded, standalone
 from lora_bert.config import ExportConfig, parse_names
 from lora_bert.data.examples import Examples, examples_from
 from lora_bert.data.tables import read_table
@@ -98,7 +98,7 @@ def run(config: ExportConfig) -> ExportResult:
     with atomic_directory(output, overwrite=config.overwrite) as work:
         _write_graph(work, loaded, kind, rows.texts if config.int8 else None)
         told = {"format": kind, "precision": precision}
-        described = replace(loaded.manifest, exported=told)
+        described = replace(standalone(loaded), exported=told)
         describe_merged(work, loaded, described)
         found = _compared(config, loaded, work, rows)
         # What int8 changes is told, not judged; but not a number is no probability.

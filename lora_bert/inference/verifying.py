@@ -182,6 +182,7 @@ def _exported(path: Path, _config: VerifyConfig) -> Steps:
         return f"{counted(len(opened[0].labels), 'label')}, opened by {opened[0].engine.name}"
 
     yield "graph", graph
+    yield "tokenizer", lambda: _tokenizer(opened[0])
     yield "answers", lambda: _answers(opened[0])
 
 
@@ -238,7 +239,7 @@ def _files(path: Path, needed: tuple[str, ...], *, pickles_too: bool = False) ->
     return f"{counted(len(names), 'file')}, none leads elsewhere{beside}"
 
 
-def _tokenizer(loaded: Loaded) -> str:
+def _tokenizer(loaded: Loaded | Predictor) -> str:
     kept = loaded.manifest.tokenizer.get("fingerprint")
     pieces = f"{loaded.tokenizer.core.get_vocab_size():,} pieces"
     return f"{pieces}, fingerprint {kept[:12]}…" if kept else f"{pieces}; no fingerprint is kept"

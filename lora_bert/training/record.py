@@ -23,8 +23,8 @@ from lora_bert.options import as_command, as_yaml
 from lora_bert.tasks.classification import LabelCodec
 from lora_bert.training.loop import Fit
 
-_OF_A_CALL = ("overwrite", "resume")
-"""Options that say what to do with what is there already, not what to learn."""
+_OF_A_CALL = ("overwrite", "resume", "watch")
+"""Options that say what to do with what is there already, or show; not what to learn."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from lora_bert.backbones.checkpoint import read_checkpoint
 from lora_bert.backbones.families import family_of, read_config
 from lora_bert.backbones.fingerprint import fingerprint, read_identified
 from lora_bert.errors import AdapterError
+from lora_bert.files import sha256
 from tests.tiny import write_backbone
 
 
@@ -152,14 +153,48 @@ def test_computed_once_and_again_when_a_file_changes(tiny_backbone, tmp_path, mo
     assert ask() == of(place)
 
 
-def test_a_tokenizer_that_was_changed_is_refused(own):
-    adapter, _ = own
-    said = json.loads((adapter / "lora_bert.json").read_text())
-    assert len(said["tokenizer"]["fingerprint"]) == 64
-    path = adapter / "tokenizer.json"
+def swap_two_words(path):
     written = json.loads(path.read_text())
     words = written["model"]["vocab"]
     words["good"], words["bad"] = words["bad"], words["good"]
     path.write_text(json.dumps(written, indent=1))
+
+
+def test_a_tokenizer_that_was_changed_is_refused(own):
+    adapter, _ = own
+    said = json.loads((adapter / "lora_bert.json").read_text())
+    assert len(said["tokenizer"]["fingerprint"]) == 64
+    swap_two_words(adapter / "tokenizer.json")
     with pytest.raises(AdapterError, match="its tokenizer is not the one it was trained with"):
         lora_bert.load(adapter)
+
+
+@pytest.mark.parametrize("kind", ["merged", "onnx"])
+def test_so_is_that_of_a_model_that_stands_alone(own, kind, tmp_path):
+    adapter, _ = own
+    model = tmp_path / kind
+    if kind == "merged":
+        lora_bert.merge(adapter, model)
+    else:
+        pytest.importorskip("onnx")
+        lora_bert.export(adapter, model, format=kind)
+    said = {check.name: check.said for check in lora_bert.verify(model).checks}
+    assert ", fingerprint " in said["tokenizer"]
+    swap_two_words(model / "tokenizer.json")
+    with pytest.raises(AdapterError, match="its tokenizer is not the one it was trained with"):
+        lora_bert.load(model)
+    assert not lora_bert.verify(model).passed
+    (model / "tokenizer.json").unlink()
+    with pytest.raises(AdapterError, match="has no tokenizer"):
+        lora_bert.load(model)
+
+
+def test_a_model_says_the_fingerprint_of_the_tokenizer_that_it_holds(own, tmp_path):
+    adapter, _ = own
+    path = adapter / "tokenizer.json"
+    path.write_text(json.dumps(json.loads(path.read_text()), indent=3))  # as another version may
+    said = json.loads((adapter / "lora_bert.json").read_text())
+    said["tokenizer"]["fingerprint"] = sha256(path)
+    (adapter / "lora_bert.json").write_text(json.dumps(said))
+    lora_bert.merge(adapter, tmp_path / "merged")
+    assert lora_bert.verify(tmp_path / "merged").passed

@@ -201,6 +201,12 @@ def test_texts_that_are_watched(train, tmp_path):
     assert not train().watched
 
 
+def test_texts_that_are_watched_are_not_kept(train):
+    place = train(watch=("a text of mine",), epochs=1).path
+    for path in place.glob("*"):
+        assert b"a text of mine" not in path.read_bytes(), path
+
+
 def test_a_label_that_training_never_saw(train, tmp_path):
     (tmp_path / "train.csv").write_text("label,text\n" + "a,good\nb,bad\n" * 6)
     (tmp_path / "validation.csv").write_text("label,text\na,good\nc,bad\n")
