@@ -11,7 +11,9 @@ from pathlib import Path
 import click
 import pytest
 
+import lora_bert
 from lora_bert.cli.app import COMMANDS, cli
+from tests.tiny import write_backbone
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -28,6 +30,22 @@ def commands(page: Path) -> list[str]:
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
     words = [line.removeprefix("$ ").strip() for line in lines]
     return [line for line in words if line.startswith("lora-bert ")]
+
+
+def test_the_python_page_names_everything_and_runs(tmp_path, monkeypatch):
+    """A tiny backbone of that name stands where local ones are looked for."""
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    for name in lora_bert.__all__:
+        assert f"`{name}" in page or name.startswith("_"), name
+    write_backbone(tmp_path / "backbones" / "bert-base-chinese")
+    monkeypatch.setenv("LORA_BERT_BACKBONES", str(tmp_path / "backbones"))
+    monkeypatch.chdir(tmp_path)
+    rows = "".join(f"{n % 2},{'good' if n % 2 else 'bad'} {n}\n" for n in range(60))
+    Path("reviews.csv").write_text("label,text\n" + rows)
+    names: dict[str, object] = {}
+    for block in re.findall(r"```python\n(.*?)```", page, re.S):
+        exec(block, names)
+    assert names["rows"] == 300
 
 
 def test_generated_pages_are_current():

@@ -46,7 +46,7 @@ class InferConfig(Opening, Compute):
     text_column: str | None = option(
         None, "Column with the texts (default: found by name).", metavar="NAME"
     )
-    header: bool | None = option(None, "Whether the input has a header line (default: found out).")
+    header: bool | None = option(None, "Whether the input has a header line (default: detected).")
     columns: str | None = option(
         None, "Names of the columns of an input without header.", metavar="NAME,…"
     )

@@ -57,7 +57,11 @@ class TrainRows:
         group=DATA,
     )
     limit: int | None = option(
-        None, "Use at most N rows, drawn at random.", metavar="N", minimum=1, group=DATA
+        None,
+        "Use at most N rows of each file, drawn at random.",
+        metavar="N",
+        minimum=1,
+        group=DATA,
     )
     clean: bool = option(
         False, "Turn punctuation into spaces; kept in the saved tokenizer.", group=DATA
@@ -127,7 +131,7 @@ class Columns:
         metavar="OLD=NEW,…",
     )
     header: bool | None = option(
-        None, "Whether the files have a header line (default: found out).", group=DATA
+        None, "Whether the files have a header line (default: detected).", group=DATA
     )
     columns: str | None = option(
         None, "Names of the columns of a file without header.", group=DATA, metavar="NAME,…"

@@ -128,7 +128,8 @@ class TrainConfig(Columns, TrainRows):
     )
     trunk_cache_limit: float | None = option(
         None,
-        "Gigabytes it may take (default: half of what is free).",
+        "Gigabytes it may take (default: half of what is free; on disk at most "
+        "$LORA_BERT_CACHE_LIMIT).",
         minimum=0,
         metavar="GB",
         group=RUN,

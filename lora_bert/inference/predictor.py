@@ -14,6 +14,7 @@ from lora_bert.adapters.exported import read_exported
 from lora_bert.adapters.manifest import Manifest
 from lora_bert.backbones.encodings import Encodings
 from lora_bert.backbones.tokenizer import TextTokenizer
+from lora_bert.config import parse_names
 from lora_bert.errors import ConfigError
 from lora_bert.inference.choice import check_fits, open_engine
 from lora_bert.inference.engine import Engine, answer, answers
@@ -103,7 +104,7 @@ def load(
     path: str | Path,
     *,
     backbone: str | None = None,
-    labels: Sequence[str] = (),
+    labels: str | Sequence[str] = (),
     allow_backbone_mismatch: bool = False,
     device: str = "auto",
     dtype: str = "auto",
@@ -115,7 +116,8 @@ def load(
     Args:
         path: Its directory.
         backbone: Where the adapter's backbone is, if it is not found by its name.
-        labels: The labels of an adapter that plain PEFT wrote, in the order of its outputs.
+        labels: The labels of an adapter that plain PEFT wrote, in the order of its outputs: a list,
+            or as ``--labels`` has them (``"no,yes"``).
         allow_backbone_mismatch: Take a backbone with another fingerprint than the adapter's.
         device: ``auto``, ``cpu`` or ``cuda``.
         dtype: ``float32``, ``bfloat16`` or ``auto``: bfloat16 where it is fast.
@@ -134,6 +136,7 @@ def load(
     """
     if batch_size < 1:
         raise ConfigError(f"batch_size: {batch_size} is too small (at least 1).")
+    labels = parse_names(labels) if isinstance(labels, str) else labels
     place = Path(path)
     kind = kind_of(place)
     check_fits(engine, kind, place)
