@@ -7,7 +7,6 @@ stood there before.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import tempfile
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lora_bert.errors import OutputError
+from lora_bert.json_files import json_text
 
 CHECKPOINT = "lora_bert_checkpoint.json"
 # One of these stands in every directory we write, and in every model.
@@ -48,25 +48,25 @@ def claim_output(path: Path, *, overwrite: bool = False) -> None:
         if path.is_file():
             raise OutputError(f"Output '{path}' is a file; a directory is needed.")
         final, here = path.resolve(), Path.cwd()
-        if final in (here, *here.parents) or final.is_mount():
+        # Path.is_mount is not to be had on Windows.
+        if final in (here, *here.parents) or os.path.ismount(final):
             # The finished directory is renamed into its place; these cannot be moved out of it.
             raise OutputError(
                 f"Output '{path}' is a mount point, or the current directory or one above it.",
                 hint="Name a directory inside it.",
             )
-    if path.is_dir() and any(path.iterdir()):
-        if not overwrite:
+        taken = path.is_dir() and any(path.iterdir())
+        if taken and not overwrite:
             raise OutputError(
                 f"Output directory '{path}' is not empty.",
                 hint="Choose another one, or replace it with --overwrite.",
             )
-        if not any((path / name).is_file() for name in _OURS):
+        if taken and not any((path / name).is_file() for name in _OURS):
             raise OutputError(
                 f"Output directory '{path}' holds something else than an adapter, a model or an "
                 "evaluation: --overwrite does not replace that.",
                 hint="Name another directory, or empty it yourself.",
             )
-    with _sentences(path):
         # Directories above it are made only with it: a run that fails leaves none behind.
         place = next(parent for parent in final.parents if parent.exists())
         with tempfile.TemporaryDirectory(dir=place, prefix=_beside(final)):
@@ -84,9 +84,7 @@ def claim_file(path: Path, *, overwrite: bool = False) -> None:
         if path.is_dir():
             raise OutputError(f"Output '{path}' is a directory; a file is needed.")
         if path.exists() and not overwrite:
-            raise OutputError(
-                f"Output '{path}' exists.", hint="Choose another name, or use --overwrite."
-            )
+            raise _exists(path)
         place = next(parent for parent in path.resolve().parents if parent.exists())
         with tempfile.TemporaryFile(dir=place):
             pass
@@ -113,9 +111,9 @@ def atomic_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Yield an empty directory beside ``path`` that becomes ``path`` when the block succeeds.
 
     With ``overwrite`` a directory that stands there is replaced, and only once the new one is
-    complete; without it a non-empty one is an :class:`OutputError`. A symbolic link stays: what it
-    leads to is replaced. What was written is on the disk before the name is: a power cut leaves
-    the old or the new.
+    complete; without it a non-empty one is an :class:`OutputError`, also when it has come to stand
+    there meanwhile. A symbolic link stays: what it leads to is replaced. What was written is on the
+    disk before the name is: a power cut leaves the old or the new.
     """
     claim_output(path, overwrite=overwrite)
     with _sentences(path):
@@ -127,7 +125,7 @@ def atomic_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
             _open_up(work)
             for entry in (*work.rglob("*"), work):
                 _to_disk(entry)
-            _swap(work, path)
+            _swap(work, path, overwrite=overwrite)
             _to_disk(path.parent)
         finally:
             shutil.rmtree(work, ignore_errors=True)
@@ -154,9 +152,14 @@ def shared_directory(path: Path, is_complete: Callable[[Path], bool]) -> Iterato
 
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a path beside ``path`` whose file becomes ``path`` when the block succeeds."""
+def atomic_file(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
+    """Yield a path beside ``path`` whose file becomes ``path`` when the block succeeds.
+
+    Without ``overwrite``, a file that has come to stand there meanwhile is an :class:`OutputError`.
+    A symbolic link stays: what it leads to is replaced.
+    """
     with _sentences(path):
+        path = path.resolve()
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=_beside(path))
         os.close(handle)
@@ -165,15 +168,21 @@ def atomic_file(path: Path) -> Iterator[Path]:
             yield work
             work.chmod(_allowed(0o666))
             _to_disk(work)
+            if path.exists() and not overwrite:
+                raise _exists(path)
             work.replace(path)
         finally:
             work.unlink(missing_ok=True)
 
 
+def _exists(path: Path) -> OutputError:
+    return OutputError(f"Output '{path}' exists.", hint="Choose another name, or use --overwrite.")
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented UTF-8 JSON, whole or not at all."""
     with atomic_file(path) as work:
-        work.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        work.write_text(json_text(value) + "\n", encoding="utf-8")
 
 
 def short_name(name: str, most: int) -> str:
@@ -228,9 +237,12 @@ def _allowed(mode: int) -> int:
     return mode & ~mask
 
 
-def _swap(work: Path, path: Path) -> None:
+def _swap(work: Path, path: Path, *, overwrite: bool) -> None:
     """Put ``work`` at ``path``; what stood there goes only once the new one stands."""
-    if not path.exists():
+    if not overwrite:
+        with suppress(FileNotFoundError):
+            path.rmdir()  # refuses what somebody has put into it meanwhile
+    if not overwrite or not path.exists():
         work.rename(path)
         return
     old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f"{_beside(path)}old."))

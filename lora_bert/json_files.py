@@ -1,4 +1,4 @@
-"""Reading the JSON files of models and adapters, whoever wrote them."""
+"""The JSON files of models and adapters, whoever wrote them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,12 @@ from lora_bert.errors import LoraBertError
 
 LARGEST = 64_000_000
 """Bytes. Tokenizers are the largest: that of 250,000 pieces has 17 MB."""
+
+
+def json_text(value: Any) -> str:
+    """``value`` as indented JSON that UTF-8 can hold: half an emoji becomes its escape."""
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def read_object(path: Path, error: type[LoraBertError]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pytest
 from lora_bert.errors import OutputError
 from lora_bert.files import (
     atomic_directory,
+    atomic_file,
     claim_output,
     shared_directory,
     spare_inputs,
@@ -140,3 +141,49 @@ def test_modes_are_what_the_umask_allows(tmp_path):
         os.umask(before)
     found = [tmp_path / "out", tmp_path / "out" / "file.json"]
     assert [path.stat().st_mode & 0o777 for path in found] == [0o750, 0o640]
+
+
+def test_what_came_to_stand_there_meanwhile_is_not_replaced(tmp_path):
+    """Two commands into one place, neither told to overwrite: the second to finish is refused."""
+    path = tmp_path / "out"
+    with (
+        pytest.raises(OutputError, match=r"Cannot write '.*out': Directory not empty"),
+        atomic_directory(path) as work,
+    ):
+        (work / "late").touch()
+        with atomic_directory(path) as other:
+            (other / "early").touch()
+    assert [entry.name for entry in path.iterdir()] == ["early"]
+    assert list(tmp_path.iterdir()) == [path]
+    file = tmp_path / "scored.csv"
+    with pytest.raises(OutputError, match="exists"), atomic_file(file, overwrite=False) as work:
+        file.write_text("early")
+    assert file.read_text() == "early"
+
+
+def test_an_empty_directory_is_no_obstacle(tmp_path):
+    path = tmp_path / "out"
+    path.mkdir()
+    with atomic_directory(path) as work:
+        (work / "new").touch()
+    assert [entry.name for entry in path.iterdir()] == ["new"]
+
+
+def test_a_link_to_a_file_stays(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "real.csv").write_text("old")
+    link = tmp_path / "latest.csv"
+    link.symlink_to("disk/real.csv")
+    with atomic_file(link) as work:
+        work.write_text("new")
+    assert link.is_symlink()
+    assert (tmp_path / "disk" / "real.csv").read_text() == "new"
+
+
+def test_a_directory_that_cannot_be_listed(tmp_path, monkeypatch):
+    def shut(_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", shut)
+    with pytest.raises(OutputError, match=r"Cannot write '.*': Permission denied"):
+        claim_output(tmp_path)

@@ -41,6 +41,8 @@ from lora_bert.model.branch import Adapter
 
 log = logging.getLogger(__name__)
 
+_OTHER_BACKBONE = "It was trained on another backbone: name that with --backbone."
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -110,7 +112,7 @@ def load_any(
     length = manifest.max_length
     tokenizer = load_tokenizer(home, base.config, max_length=length, error=AdapterError)
     check_tokenizer(path, manifest)
-    _check_reach(path, tokenizer, base)
+    _check_reach(path, tokenizer, base, _OTHER_BACKBONE)
     # Only what the user has named: an adapter must not decide what a name means from now on.
     if backbone and fits and not offline and find_local(manifest.backbone_name) is None:
         remember(replace(files, name=manifest.backbone_name))
@@ -214,7 +216,7 @@ def _check_labels(path: Path, manifest: Manifest, adapter: Adapter, base: Backbo
         )
 
 
-def _check_reach(path: Path, tokenizer: TextTokenizer, base: Backbone) -> None:
+def _check_reach(path: Path, tokenizer: TextTokenizer, base: Backbone, hint: str) -> None:
     """Check that the backbone has a row for every token and a position for every length."""
     pieces, rows = tokenizer.core.get_vocab_size(), base.words.shape[0]
     positions = base.family.max_length(base.config)
@@ -222,7 +224,7 @@ def _check_reach(path: Path, tokenizer: TextTokenizer, base: Backbone) -> None:
         raise AdapterError(
             f"'{path}' makes {pieces:,} kinds of tokens, up to {tokenizer.max_length:,} of a text; "
             f"the backbone knows {rows:,} and has {positions:,} positions.",
-            hint="It was trained on another backbone: name that with --backbone.",
+            hint=hint,
         )
 
 
@@ -241,4 +243,5 @@ def _load_merged(path: Path, dtype: torch.dtype, device: torch.device | str) -> 
     _check_labels(path, manifest, adapter, base)
     tokenizer = load_tokenizer(path, config, max_length=manifest.max_length, error=AdapterError)
     check_tokenizer(path, manifest)
+    _check_reach(path, tokenizer, base, "Tokenizer and weights are not of one model.")
     return Loaded(base, adapter, tokenizer, manifest, BackboneFiles(path.name, path), "merged")

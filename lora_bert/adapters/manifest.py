@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path, PurePath
@@ -10,7 +9,7 @@ from typing import Any
 
 from lora_bert._version import __version__
 from lora_bert.errors import AdapterError
-from lora_bert.json_files import read_object
+from lora_bert.json_files import json_text, read_object
 from lora_bert.tasks.classification import PROBLEM_TYPE, TASK
 
 MANIFEST = "lora_bert.json"
@@ -75,7 +74,7 @@ class Manifest:
         for key in ("exported", "tokenizer"):
             if not written[key]:
                 del written[key]
-        return json.dumps(written, ensure_ascii=False, indent=2) + "\n"
+        return json_text(written) + "\n"
 
 
 def read_manifest(path: Path) -> Manifest:

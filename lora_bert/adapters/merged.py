@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from lora_bert.adapters.loading import Loaded
 from lora_bert.adapters.manifest import MANIFEST, Manifest
 from lora_bert.backbones.checkpoint import read_checkpoint, write_safetensors
 from lora_bert.errors import AdapterError
+from lora_bert.json_files import json_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,7 +43,7 @@ def standalone(loaded: Loaded) -> Manifest:
 
 def describe_merged(directory: Path, loaded: Loaded, manifest: Manifest) -> None:
     """Write ``config.json``, tokenizer and ``lora_bert.json`` of a model that stands alone."""
-    text = json.dumps(_config(loaded), ensure_ascii=False, indent=2) + "\n"
+    text = json_text(_config(loaded)) + "\n"
     (directory / "config.json").write_text(text, encoding="utf-8")
     loaded.tokenizer.save(directory)
     (directory / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")

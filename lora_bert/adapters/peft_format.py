@@ -6,7 +6,6 @@ written against PEFT itself.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -19,14 +18,14 @@ from lora_bert.backbones.family import Family
 from lora_bert.backbones.inside import check_inside
 from lora_bert.data.wording import shortened
 from lora_bert.errors import AdapterError
-from lora_bert.json_files import read_object
+from lora_bert.json_files import json_text, read_object
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from lora_bert.model.backbone import Backbone
     from lora_bert.model.branch import Adapter
-    from lora_bert.model.lora import Factors, Linear
+    from lora_bert.model.lora import Factors
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
@@ -105,7 +104,7 @@ def write_peft(
         "layers_to_transform": list(settings.layers) if settings.layers else None,
         "modules_to_save": list(family.head.modules),
     }
-    text = json.dumps(config, ensure_ascii=False, indent=2) + "\n"
+    text = json_text(config) + "\n"
     (directory / CONFIG).write_text(text, encoding="utf-8")
     tensors = {f"{_PREFIX}{name}": tensor for name, tensor in adapter.head.items()}
     for name, pair in adapter.factors.items():
@@ -196,7 +195,8 @@ def _patterns(config: Mapping[str, Any], key: str, path: Path) -> Mapping[str, A
 def assemble(stored: PeftAdapter, backbone: Backbone) -> Adapter:
     """The adapter as a state object, every shape checked against the backbone's.
 
-    What the adapter lacks of the head's hidden layers comes from the backbone, where that has them.
+    What the adapter lacks of the head's hidden layers comes from the backbone, where that has them;
+    LoRA on the pooler, which PEFT's ``all-linear`` means too, is folded into it.
 
     Raises:
         AdapterError: A tensor fits nowhere, or the head is incomplete.
@@ -211,6 +211,7 @@ def assemble(stored: PeftAdapter, backbone: Backbone) -> Adapter:
         for stack in layer.stacks.values()
         for linear in stack.linears
     }
+    shapes = {name: tuple(linear.weight.shape) for name, linear in linears.items()}
     factors: dict[str, Factors] = {}
     head = {
         name: tensor
@@ -221,7 +222,11 @@ def assemble(stored: PeftAdapter, backbone: Backbone) -> Adapter:
         name = full.removeprefix(_PREFIX)
         if name.endswith(_DOWN):
             linear = name.removesuffix(_DOWN)
-            factors[linear] = _factors(stored, linear, linears)
+            if (pooled := head.get(f"{linear}.weight")) is not None:
+                pair = _factors(stored, linear, tuple(pooled.shape))
+                head[f"{linear}.weight"] = pooled + pair.delta().to(pooled.device)
+            else:
+                factors[linear] = _factors(stored, linear, shapes.get(linear))
         elif name.endswith(_UP):
             if f"{_PREFIX}{name.removesuffix(_UP)}{_DOWN}" not in stored.tensors:
                 raise AdapterError(f"'{stored.path}': '{full}' has no lora_A beside it.")
@@ -232,19 +237,22 @@ def assemble(stored: PeftAdapter, backbone: Backbone) -> Adapter:
     return Adapter(factors, head, depth, float(stored.config.get("lora_dropout") or 0.0))
 
 
-def _factors(stored: PeftAdapter, name: str, linears: Mapping[str, Linear]) -> Factors:
+def _factors(stored: PeftAdapter, name: str, shape: tuple[int, ...] | None) -> Factors:
+    """The change of the linear layer of that name, whose weight has that shape."""
     from lora_bert.model.lora import Factors
 
-    if name not in linears:
+    if shape is None:
         raise AdapterError(
-            f"'{stored.path}' changes '{name}', which the backbone does not have.",
-            hint="It belongs to another backbone: name that with --backbone.",
+            f"'{stored.path}' changes '{name}', which is none of the linear layers of this "
+            "backbone's layers, nor of its pooler.",
+            hint="If it was trained on another backbone, name that with --backbone; LoRA on other "
+            "parts is not supported.",
         )
     down = stored.tensors[f"{_PREFIX}{name}{_DOWN}"].float()
     up = stored.tensors.get(f"{_PREFIX}{name}{_UP}")
     if up is None:
         raise AdapterError(f"'{stored.path}': '{name}' has a lora_A but no lora_B.")
-    out_features, in_features = linears[name].weight.shape
+    out_features, in_features = shape
     rank = int(_pattern(stored.config.get("rank_pattern"), name, stored.config.get("r")))
     fits = down.ndim == up.ndim == 2 and down.shape[0] == up.shape[1] == rank
     if not fits or down.shape[1] != in_features or up.shape[0] != out_features:

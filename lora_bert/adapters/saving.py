@@ -65,7 +65,8 @@ def save_adapter(
             manifest, "adapter", command=command,
             size=adapter.parameter_count, changes_layers=bool(adapter.factors),
         )  # fmt: skip
-        (work / "README.md").write_text(text, encoding="utf-8")
+        # A file's name can be bytes that are no UTF-8; the command names the data.
+        (work / "README.md").write_text(text, encoding="utf-8", errors="backslashreplace")
         extra(work)
 
 

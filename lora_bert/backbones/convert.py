@@ -6,7 +6,6 @@ what comes out is read like any other safetensors file.
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from lora_bert.backbones.resolve import TOKENIZER_FILES, find_pickled
 from lora_bert.config import ConvertConfig
 from lora_bert.errors import BackboneError, ConfigError
 from lora_bert.files import atomic_directory, claim_output, spare_inputs
+from lora_bert.json_files import json_text
 from lora_bert.options import build
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _write(work: Path, source: Path, settings: dict[str, Any], tensors: dict[str
     write_safetensors(work / "model.safetensors", tensors)
     # What asks for code of its own is not needed by anyone who has the family.
     plain = {key: value for key, value in settings.items() if key != "auto_map"}
-    text = json.dumps(plain, ensure_ascii=False, indent=2) + "\n"
+    text = json_text(plain) + "\n"
     (work / "config.json").write_text(text, encoding="utf-8")
     for pattern in TOKENIZER_FILES:
         for path in source.glob(pattern):

@@ -8,7 +8,6 @@ family's own class would let transformers 5 rebuild the normaliser and lose the 
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +22,7 @@ from lora_bert.backbones.encodings import Encodings
 from lora_bert.backbones.families import family_of
 from lora_bert.backbones.family import Config
 from lora_bert.errors import BackboneError, LoraBertError
-from lora_bert.json_files import read_object, read_text
+from lora_bert.json_files import json_text, read_object, read_text
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +98,7 @@ class TextTokenizer:
             "model_max_length": self.max_length,
             "tokenizer_class": "PreTrainedTokenizerFast",
         }
-        text = json.dumps(written, ensure_ascii=False, indent=2) + "\n"
+        text = json_text(written) + "\n"
         (directory / "tokenizer_config.json").write_text(text, encoding="utf-8")
 
 

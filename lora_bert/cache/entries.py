@@ -21,6 +21,7 @@ from typing import Any
 
 from lora_bert.errors import ConfigError
 from lora_bert.files import cache_dir, shared_directory
+from lora_bert.json_files import json_text
 
 log = logging.getLogger(__name__)
 
@@ -30,13 +31,18 @@ KEPT = ("trunk", "tokens")
 DEFAULT_LIMIT = 20.0
 """Gigabytes that all entries of these kinds may take together."""
 
-_BROKEN_OFF = 3600.0
+BROKEN_OFF = 3600.0
 """A hidden directory that nothing was written to for so many seconds has no writer any more."""
+
+
+def entry_path(kind: str, key: str) -> Path:
+    """Where an entry stands, if it is there."""
+    return cache_dir() / kind / key
 
 
 def find_entry(kind: str, key: str) -> Path | None:
     """The directory of a whole entry, marked as used now; None where there is none."""
-    path = cache_dir() / kind / key
+    path = entry_path(kind, key)
     if not _is_whole(path):
         return None
     with suppress(OSError):  # a cache may be shared and read-only
@@ -60,7 +66,7 @@ def new_entry(kind: str, key: str, size: int, facts: dict[str, Any]) -> Iterator
         OutputError: It cannot be written; what was there before still is, less what made room.
     """
     make_room(size)
-    with shared_directory(cache_dir() / kind / key, _is_whole) as work:
+    with shared_directory(entry_path(kind, key), _is_whole) as work:
         yield work
         sizes = {}
         for path in sorted(work.iterdir()):
@@ -69,7 +75,7 @@ def new_entry(kind: str, key: str, size: int, facts: dict[str, Any]) -> Iterator
                 os.fsync(stream.fileno())
             sizes[path.name] = path.stat().st_size
         record = {"key": key, "files": sizes, "created": time.time(), **facts}
-        text = json.dumps(record, ensure_ascii=False, indent=2) + "\n"
+        text = json_text(record) + "\n"
         (work / RECORD).write_text(text, encoding="utf-8")
 
 
@@ -105,10 +111,11 @@ def reject(path: Path, problem: Exception) -> None:
 
 def last_used(path: Path) -> float:
     """When an entry was last used, or a leftover last written to; seconds since 1970."""
-    places = [path / RECORD] if (path / RECORD).is_file() else [path, *path.rglob("*")]
+    with suppress(OSError):
+        return (path / RECORD).stat().st_mtime
     times = [0.0]
-    for place in places:
-        with suppress(FileNotFoundError):
+    for place in (path, *path.rglob("*")):
+        with suppress(OSError):  # gone meanwhile, or another user's
             times.append(place.stat().st_mtime)
     return max(times)
 
@@ -117,7 +124,7 @@ def size_of(path: Path) -> int:
     """Bytes of the files in a directory, or of a file."""
     total = 0
     for place in (path, *path.rglob("*")):
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             total += place.stat().st_size if place.is_file() else 0
     return total
 
@@ -148,7 +155,7 @@ def make_room(size: int) -> None:
         for path in (cache_dir() / kind).glob("*"):
             if not path.name.startswith("."):
                 found.append((last_used(path), size_of(path), path))
-            elif time.time() - last_used(path) > _BROKEN_OFF:
+            elif time.time() - last_used(path) > BROKEN_OFF:
                 with suppress(OSError):
                     discard(path)
     excess = sum(taken for _, taken, _ in found) + size - total_limit()

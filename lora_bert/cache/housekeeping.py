@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lora_bert.backbones.known import FINGERPRINTS, PLACES
-from lora_bert.cache.entries import discard, last_used, read_record, size_of
+from lora_bert.cache.entries import BROKEN_OFF, discard, last_used, read_record, size_of
 from lora_bert.errors import ConfigError, NotFoundError, OutputError, did_you_mean
 from lora_bert.files import cache_dir
 
@@ -64,7 +64,9 @@ def entries(names: Sequence[str] = (), *, unused_days: float = 0.0) -> list[Entr
 
 
 def clear(names: Sequence[str] = (), *, unused_days: float = 0.0) -> list[Entry]:
-    """Remove entries from the cache; without names, all but the kind :data:`FETCHED`.
+    """Remove entries from the cache.
+
+    Without names, all but the kind :data:`FETCHED` and what may be written at this moment.
 
     Args:
         names: As in :func:`entries`.
@@ -79,7 +81,7 @@ def clear(names: Sequence[str] = (), *, unused_days: float = 0.0) -> list[Entry]
     """
     gone = []
     for entry in entries(names, unused_days=unused_days):
-        if not names and entry.kind == FETCHED:
+        if not names and (entry.kind == FETCHED or _is_under_way(entry)):
             continue
         try:
             discard(entry.path)
@@ -89,6 +91,11 @@ def clear(names: Sequence[str] = (), *, unused_days: float = 0.0) -> list[Entry]
             ) from error
         gone.append(entry)
     return gone
+
+
+def _is_under_way(entry: Entry) -> bool:
+    """Whether a process may be writing it still."""
+    return entry.kind == LEFTOVER and time.time() - entry.used < BROKEN_OFF
 
 
 def _all() -> list[Entry]:
@@ -106,7 +113,7 @@ def _entry(path: Path) -> Entry:
     kind = LEFTOVER if path.name.startswith(".") else path.parent.name
     what = str(read_record(path).get("what") or path.name)
     if kind == LEFTOVER:
-        what = f"of a broken-off write into {path.parent.name}"
+        what = f"of a write into {path.parent.name}, broken off or under way"
     return Entry(kind, path.name, what, size_of(path), last_used(path), path)
 
 

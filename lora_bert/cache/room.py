@@ -29,12 +29,17 @@ def memory_room(device: torch.device, limit: int | None = None) -> int:
 def disk_room(limit: int | None = None) -> int:
     """Bytes that one entry may take on the disk of the cache.
 
-    At most half of what is free there, and no more than all entries may take together.
+    At most half of what is free there, and no more than all entries may take together; none where
+    nobody may look.
     """
     place = cache_dir()
-    while not place.exists():
-        place = place.parent
-    rooms = [shutil.disk_usage(place).free // 2, total_limit()]
+    try:
+        while not place.exists():
+            place = place.parent
+        free = shutil.disk_usage(place).free
+    except OSError:
+        return 0
+    rooms = [free // 2, total_limit()]
     return min(rooms if limit is None else [*rooms, limit])
 
 

@@ -20,13 +20,14 @@ from lora_bert._version import __version__
 from lora_bert.backbones.encodings import Encodings
 from lora_bert.cache.canonical import Canonical
 from lora_bert.cache.compute import CHUNK_TOKENS
-from lora_bert.cache.entries import find_entry, new_entry, reject
+from lora_bert.cache.entries import entry_path, find_entry, new_entry, reject
 from lora_bert.cache.lines import Lines
 from lora_bert.cache.room import disk_room, memory_room
 from lora_bert.cache.rows import CachedRows
 from lora_bert.data.wording import amount
 from lora_bert.errors import OutputError
 from lora_bert.model.backbone import Backbone
+from lora_bert.model.device import processor_of
 
 log = logging.getLogger(__name__)
 
@@ -183,8 +184,11 @@ class _Making:
         }
         with new_entry(_KIND, self.key, lines.size, facts) as work:
             lines.write(work / _FILE)
-            data = lines.mapped(work / _FILE)  # a mapping follows its file into its place
-        return self.near(data)
+        # In its place: Windows moves no file that is mapped.
+        try:
+            return self.near(lines.mapped(entry_path(_KIND, self.key) / _FILE))
+        except (OSError, ValueError) as error:
+            raise OutputError(f"What was just cached cannot be read: {error}.") from error
 
     def near(self, data: Tensor) -> Tensor:
         """Mapped lines, in the memory of a GPU if the backbone is there and they fit."""
@@ -206,12 +210,7 @@ class _Making:
     def parts_of_key(self) -> dict[str, str | int]:
         """The same without the tokens."""
         backbone = self.lines.backbone
-        device = backbone.device
-        processor = (
-            torch.cuda.get_device_name(device)
-            if device.type == "cuda"
-            else torch.backends.cpu.get_cpu_capability()
-        )
+        processor = processor_of(backbone.device)
         return {
             "format": _FORMAT,
             "fingerprint": self.fingerprint,
@@ -219,5 +218,5 @@ class _Making:
             "dtype": str(backbone.dtype).removeprefix("torch."),
             # Other programs and processors round otherwise.
             "computed_by": f"lora-bert {__version__}, torch {torch.__version__}, {processor}",
-            "chunk_tokens": CHUNK_TOKENS[device.type],
+            "chunk_tokens": CHUNK_TOKENS[backbone.device.type],
         }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +12,7 @@ from lora_bert.cli.declare import command as declare
 from lora_bert.config import CacheConfig
 from lora_bert.data.wording import amount, counted
 from lora_bert.errors import ConfigError, did_you_mean
+from lora_bert.json_files import json_text
 
 EXAMPLES = """\
   lora-bert cache
@@ -51,7 +51,7 @@ def command(config: CacheConfig, as_json: bool) -> None:
             "bytes": size,
             "cleared" if cleared else "entries": [_facts(entry) for entry in found],
         }
-        click.echo(json.dumps(document, ensure_ascii=False, indent=2))
+        click.echo(json_text(document))
         return
     if not cleared:
         click.echo("".join(f"{line}\n" for line in _table(found)), nl=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 
 import click
@@ -10,6 +9,7 @@ import click
 from lora_bert.cli.declare import command as declare
 from lora_bert.config import ConvertConfig
 from lora_bert.errors import ConfigError
+from lora_bert.json_files import json_text
 
 EXAMPLES = """\
   lora-bert convert-backbone models/rbt3 models/rbt3-safe
@@ -38,7 +38,7 @@ def command(config: ConvertConfig, as_json: bool) -> None:
             "parameters": result.parameters,
             "left_out": list(result.left_out),
         }
-        click.echo(json.dumps(facts, ensure_ascii=False, indent=2))
+        click.echo(json_text(facts))
         return
     left_out = f", without {len(result.left_out)} of its pretraining" if result.left_out else ""
     click.echo(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 
 import click
@@ -10,6 +9,7 @@ import click
 from lora_bert.cli.declare import command as declare
 from lora_bert.config import EvaluateConfig
 from lora_bert.errors import ConfigError
+from lora_bert.json_files import json_text
 
 EXAMPLES = """\
   lora-bert evaluate runs/reviews
@@ -34,7 +34,7 @@ def command(config: EvaluateConfig, as_json: bool) -> None:
 
     found = run(config)
     if as_json:
-        click.echo(json.dumps(found.as_dict(), ensure_ascii=False, indent=2))
+        click.echo(json_text(found.as_dict()))
         return
     click.echo(found.text(width=shutil.get_terminal_size().columns))
     if config.output:

@@ -17,6 +17,7 @@ from lora_bert.cli.console import visible
 from lora_bert.cli.declare import command as declare
 from lora_bert.config import InferConfig, parse_names
 from lora_bert.errors import ConfigError
+from lora_bert.json_files import json_text
 
 if TYPE_CHECKING:
     from lora_bert.inference.predictor import Predictor
@@ -64,7 +65,7 @@ def command(config: InferConfig, as_json: bool) -> None:
     if as_json:
         texts = list(config.texts or _lines())
         found = predictor.predict(texts)
-        click.echo(json.dumps(_documents(texts, found), ensure_ascii=False, indent=2))
+        click.echo(json_text(_documents(texts, found)))
         return
     source = _asked() if asking else config.texts or _lines()
     for texts in _chunks(source, 1 if asking else LINES_AT_ONCE):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
@@ -12,6 +11,7 @@ from lora_bert.cli.console import visible
 from lora_bert.cli.declare import command as declare
 from lora_bert.config import InfoConfig
 from lora_bert.errors import ConfigError
+from lora_bert.json_files import json_text
 
 EXAMPLES = """\
   lora-bert info adapters/waimai
@@ -30,7 +30,7 @@ def command(config: InfoConfig, as_json: bool) -> None:
 
     facts = describe(config.path).facts
     if as_json:
-        click.echo(json.dumps(facts, ensure_ascii=False, indent=2))
+        click.echo(json_text(facts))
         return
     for name, value in facts.items():
         shown = _shown(name, value)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shlex
 
 import click
@@ -11,6 +10,7 @@ import click
 from lora_bert.cli.declare import command as declare
 from lora_bert.config import MergeConfig
 from lora_bert.errors import ConfigError
+from lora_bert.json_files import json_text
 
 EXAMPLES = """\
   lora-bert merge adapters/waimai out/
@@ -35,7 +35,7 @@ def command(config: MergeConfig, as_json: bool) -> None:
     result = run(config)
     if as_json:
         facts = dataclasses.asdict(result) | {"path": str(result.path)}
-        click.echo(json.dumps(facts, ensure_ascii=False, indent=2))
+        click.echo(json_text(facts))
         return
     path = shlex.quote(str(result.path))
     click.echo(

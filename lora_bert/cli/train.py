@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import click
 
 from lora_bert.cli.declare import command as declare
 from lora_bert.config import TrainConfig
+from lora_bert.json_files import json_text
 
 if TYPE_CHECKING:
     from lora_bert.training.result import TrainResult
@@ -38,7 +38,7 @@ def command(config: TrainConfig, as_json: bool) -> int:
 
     result = run(config)
     if as_json:
-        click.echo(json.dumps(result.as_dict(), ensure_ascii=False, indent=2))
+        click.echo(json_text(result.as_dict()))
         return 130 if result.interrupted else 0
     lines = [
         f"adapter     {result.path} ({result.size / 1e6:.1f} MB, epoch {result.best_epoch})",
@@ -55,9 +55,9 @@ def command(config: TrainConfig, as_json: bool) -> int:
         before, after = (f"{one.label} {one.score:.4f}" for one in (seen.before, seen.after))
         lines.append(f"watched     {before} → {after}  {printable(shortened(seen.text))}")
     path = shlex.quote(str(result.path))
-    if result.interrupted:
+    if result.resumable:
         lines.append("next        the same command with --resume goes on")
-    else:
+    elif not result.interrupted:
         lines.append(f'next        lora-bert infer --adapter {path} "…"')
     click.echo("\n".join(lines))
     return 130 if result.interrupted else 0

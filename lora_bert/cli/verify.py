@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from lora_bert.cli.console import visible
 from lora_bert.cli.declare import command as declare
 from lora_bert.config import VerifyConfig
 from lora_bert.errors import ConfigError
+from lora_bert.json_files import json_text
 
 EXAMPLES = """\
   lora-bert verify adapters/waimai
@@ -32,7 +31,7 @@ def command(config: VerifyConfig, as_json: bool) -> int:
 
     found = run(config)
     if as_json:
-        click.echo(json.dumps(found.as_dict(), ensure_ascii=False, indent=2))
+        click.echo(json_text(found.as_dict()))
         return found.exit_code
     for check in found.checks:
         click.echo(f"{_MARKS[check.passed]:<7} {check.name:<12} {visible(check.said)}")

@@ -14,14 +14,32 @@ from typing import Any
 
 from lora_bert.data.encoding import detect, open_text
 from lora_bert.data.rows import ReadOptions
+from lora_bert.data.wording import position
+from lora_bert.errors import DataError
 
 
 def iter_objects(path: Path, options: ReadOptions, *, rows: int) -> Iterator[list[dict[str, Any]]]:
-    """The objects of a JSON lines file, ``rows`` at a time."""
+    """The objects of a JSON lines file, ``rows`` at a time.
+
+    Raises:
+        DataError: A whole number is longer than Python reads.
+    """
     with open_text(path, detect(path, str(path), options.encoding, quiet=True)) as stream:
-        objects = (json.loads(line) for line in stream if line.strip())
+        # Python strips more white space than JSON knows.
+        lines = ((number, line.strip()) for number, line in enumerate(stream, start=1))
+        objects = (_parsed(line, number, path) for number, line in lines if line)
         while piece := list(islice(objects, rows)):
             yield piece
+
+
+def _parsed(line: str, number: int, path: Path) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise DataError(
+            f"{position(str(path), number)}: a number has too many digits to be written back.",
+            hint="Put it in quotes, or name another format with --output.",
+        ) from error
 
 
 def iter_batches(path: Path, *, rows: int) -> Iterator[Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from lora_bert.data import named
 from lora_bert.data.formats.saved_file import is_saved
 from lora_bert.data.tables import SUFFIXES
-from lora_bert.data.wording import listed
+from lora_bert.data.wording import listed, utf8_name
 from lora_bert.errors import DataError, missing
 
 logger = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ def _located(data: str, path: Path) -> Place:
         if path.name == data and not path.suffix:
             named.find(data)  # raises, with the known names
         raise missing(path, "data file or directory")
-    name = path.absolute().name
+    name = utf8_name(path.absolute().name)
     if not path.is_dir() or is_saved(path):
         return Place(name, {"train": path})
     return Place(name, _parts_of(path, data))

@@ -13,7 +13,7 @@ from lora_bert.data.examples import Examples, examples_from
 from lora_bert.data.places import PARTS, Place, fingerprint, locate
 from lora_bert.data.splits import SplitKind, sample, split
 from lora_bert.data.tables import ReadOptions, Table, read_table
-from lora_bert.data.wording import counted, listed, position, shortened
+from lora_bert.data.wording import counted, listed, position, shortened, utf8_name
 from lora_bert.errors import ConfigError, DataError, NotFoundError, did_you_mean
 
 logger = logging.getLogger(__name__)
@@ -165,7 +165,7 @@ def _place(data: str | None, files: Mapping[str, str | None]) -> Place:
         data = named.DEFAULT
     if data is None:
         first = next(iter(given.values()))
-        return Place(first.absolute().name, given)
+        return Place(utf8_name(first.absolute().name), given)
     place = locate(data)
     merged = place.parts | given
     return Place(place.name, {part: merged[part] for part in PARTS if part in merged})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -27,6 +28,11 @@ def shortened(text: str, length: int = 60) -> str:
 def amount(size: int) -> str:
     """Bytes as ``"1.2 GB"`` or ``"3.4 MB"``."""
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+
+
+def utf8_name(name: str) -> str:
+    """A file's name, whose bytes need not be UTF-8, as text that can be written anywhere."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def position(source: str, line: int) -> str:

@@ -30,19 +30,20 @@ _ENOUGH_ROWS = 20
 """Fewer rows seen in training say nothing about how much they flatter."""
 
 
-def write_report(path: Path, judged: Judged, *, title: str) -> None:
+def write_report(path: Path, judged: Judged, *, title: str, overwrite: bool = True) -> None:
     """Write the report.
 
     Args:
-        path: The HTML file; replaced if it exists.
+        path: The HTML file.
         judged: What was found.
         title: The heading.
+        overwrite: Replace it if it exists.
 
     Raises:
         OutputError: The file cannot be written.
     """
     page = report_page(judged, title=title)
-    with atomic_file(path) as work:
+    with atomic_file(path, overwrite=overwrite) as work:
         # Half a surrogate pair, out of broken JSON, has no place in UTF-8.
         work.write_text(page, encoding="utf-8", errors="backslashreplace")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from lora_bert.evaluation.row_tables import SuspectRow, WrongRow, write_rows
 from lora_bert.evaluation.rows import EvaluationRows
 from lora_bert.files import atomic_directory, claim_file, claim_output, spare_inputs
 from lora_bert.inference.predictor import Predictor, load
+from lora_bert.json_files import json_text
 from lora_bert.options import build
 from lora_bert.tasks.classification import LabelCodec
 
@@ -78,7 +78,7 @@ def run(config: EvaluateConfig) -> Evaluation:
         _write(Path(config.output), judged, config.overwrite)
     if config.report:
         title = f"{config.path} on {Path(rows.source).name}"
-        write_report(Path(config.report), judged, title=title)
+        write_report(Path(config.report), judged, title=title, overwrite=config.overwrite)
     return found
 
 
@@ -137,7 +137,7 @@ def _baseline(source: EvaluationRows, scored: Examples) -> Baseline:
 
 def _write(output: Path, judged: Judged, overwrite: bool) -> None:
     with atomic_directory(output, overwrite=overwrite) as work:
-        text = json.dumps(judged.evaluation.as_dict(), ensure_ascii=False, indent=2) + "\n"
+        text = json_text(judged.evaluation.as_dict()) + "\n"
         (work / "evaluation.json").write_text(text, encoding="utf-8")
         confusion_png(judged.evaluation.scores, work / "confusion.png")
         write_rows(work / "wrong.csv", WrongRow._fields, judged.wrong)

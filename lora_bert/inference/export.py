@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import logging
-import random
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,17 +18,17 @@ from lora_bert.adapters.loading import Loaded, load_any
 from lora_bert.adapters.manifest import MANIFEST
 from lora_bert.adapters.merged import describe_merged, folded, standalone
 from lora_bert.config import ExportConfig, parse_names
-from lora_bert.data.examples import Examples, examples_from
-from lora_bert.data.tables import read_table
+from lora_bert.data.examples import Examples
 from lora_bert.errors import AdapterError
 from lora_bert.files import atomic_directory, claim_output, spare_inputs
 from lora_bert.inference.choice import open_engine, require
 from lora_bert.inference.graph import classifier_graph
 from lora_bert.inference.inputs import feed
-from lora_bert.inference.merging import MOST_TEXTS, TOLERANCE, probe_texts
+from lora_bert.inference.merging import TOLERANCE
 from lora_bert.inference.openvino_engine import import_openvino, read_graph
 from lora_bert.inference.predictor import Predictor
 from lora_bert.inference.quantising import quantise_onnx, quantise_openvino
+from lora_bert.inference.samples import samples
 from lora_bert.options import build
 from lora_bert.tasks.classification import LabelCodec
 
@@ -93,7 +92,10 @@ def run(config: ExportConfig) -> ExportResult:
         allow_backbone_mismatch=config.allow_backbone_mismatch,
     )  # fmt: skip
     spare_inputs(output, (source, loaded.files.path, config.data))
-    rows = _rows(config, loaded)
+    rows = samples(
+        config.data, loaded.manifest,
+        text_column=config.text_column, label_column=config.label_column,
+    )  # fmt: skip
     precision = "int8" if config.int8 else "float32"
     with atomic_directory(output, overwrite=config.overwrite) as work:
         _write_graph(work, loaded, kind, rows.texts if config.int8 else None)
@@ -118,28 +120,6 @@ def run(config: ExportConfig) -> ExportResult:
         )
     size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
     return ExportResult(path=output, size=size, format=kind, precision=precision, **found)
-
-
-def _rows(config: ExportConfig, loaded: Loaded) -> Examples:
-    """What the comparison is made on; drawn, because files are often sorted by label."""
-    if config.data is None:
-        texts = tuple(probe_texts())
-        return Examples(texts, (), tuple(range(1, len(texts) + 1)), "probes.txt")
-    table = read_table(Path(config.data))
-    known = {
-        kind: name if (name := loaded.manifest.column(kind)) in table.columns else None
-        for kind in ("text", "label")
-    }
-    rows = examples_from(
-        table,
-        text_column=config.text_column or known["text"],
-        label_column=config.label_column or known["label"],
-        label_names=loaded.manifest.label_names,
-        need_labels=False,
-    )
-    if len(rows) <= MOST_TEXTS:
-        return rows
-    return rows.take(sorted(random.Random(0).sample(range(len(rows)), MOST_TEXTS)))
 
 
 def _write_graph(work: Path, loaded: Loaded, kind: Kind, samples: Sequence[str] | None) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +14,15 @@ from lora_bert.adapters.directory import kind_of
 from lora_bert.adapters.loading import load_any
 from lora_bert.adapters.merged import write_merged
 from lora_bert.config import MergeConfig, parse_names
-from lora_bert.data.examples import examples_from
-from lora_bert.data.tables import read_table
-from lora_bert.errors import AdapterError, ConfigError, OutputError
+from lora_bert.errors import AdapterError, ConfigError
 from lora_bert.files import atomic_directory, claim_output, spare_inputs
 from lora_bert.inference.predictor import Predictor
+from lora_bert.inference.samples import samples
 from lora_bert.options import build
 
 log = logging.getLogger(__name__)
 
 TOLERANCE = 1e-4
-MOST_TEXTS = 1000
 
 
 @dataclass(frozen=True)
@@ -66,18 +63,14 @@ def run(config: MergeConfig) -> MergeResult:
     source, output = Path(config.adapter), Path(config.output)
     if kind_of(source) == "merged":
         raise ConfigError(f"'{source}' is a merged model already.")
-    resolved = output.resolve()
-    if resolved == source.resolve() or resolved in source.resolve().parents:
-        raise OutputError(
-            f"OUT '{output}' is the adapter itself or holds it.", hint="Name another directory."
-        )
+    spare_inputs(output, (source,))
     claim_output(output, overwrite=config.overwrite)
     before = load_any(
         source, backbone=config.backbone, labels=parse_names(config.labels),
         allow_backbone_mismatch=config.allow_backbone_mismatch,
     )  # fmt: skip
     spare_inputs(output, (before.files.path, config.data))
-    texts = _texts(config)
+    texts = samples(config.data, before.manifest, text_column=config.text_column).texts
     with atomic_directory(output, overwrite=config.overwrite) as work:
         write_merged(work, before)
         after = load_any(work)
@@ -93,21 +86,6 @@ def run(config: MergeConfig) -> MergeResult:
         texts=len(texts),
         size=sum(path.stat().st_size for path in output.rglob("*") if path.is_file()),
     )
-
-
-def probe_texts() -> list[str]:
-    """The 64 texts that ship for the comparison, Chinese and English, short and long."""
-    resource = package_files("lora_bert.inference") / "probes.txt"
-    return resource.read_text(encoding="utf-8").splitlines()
-
-
-def _texts(config: MergeConfig) -> Sequence[str]:
-    if config.data is None:
-        return probe_texts()
-    rows = examples_from(
-        read_table(Path(config.data)), text_column=config.text_column, need_labels=False
-    )
-    return rows.texts[:MOST_TEXTS]
 
 
 def _difference(before: Predictor, after: Predictor, texts: Sequence[str]) -> float:

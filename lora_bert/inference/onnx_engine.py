@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from lora_bert.backbones.encodings import Padded
+from lora_bert.backbones.known import stamp_of
 from lora_bert.errors import AdapterError
 from lora_bert.inference.engine import Crew, cores_allowed, shares
 from lora_bert.inference.inputs import IDS, MASK, feed
@@ -34,6 +35,7 @@ class OnnxEngine:
 
     def __init__(self, graph: Path, labels: int) -> None:
         self._graph, self.labels = graph, labels
+        self._stamp = stamp_of([graph])
         inputs = {one.name for one in self._alone.get_inputs()}
         outputs = self._alone.get_outputs()[0].shape[-1]
         if not {IDS, MASK} <= inputs or (isinstance(outputs, int) and outputs != labels):
@@ -51,8 +53,8 @@ class OnnxEngine:
     @contextmanager
     def crew(self) -> Iterator[Crew]:
         """Threads with their share of the cores."""
-        count, cores = shares()
-        session = self._session(cores) if count > 1 else self._alone
+        count, _ = shares()
+        session = self._together if count > 1 else self._alone
         threads = ThreadPoolExecutor(count, "lora-bert")
         try:
             yield Crew(lambda padded: self._run(session, padded), threads)
@@ -63,9 +65,18 @@ class OnnxEngine:
     def _alone(self) -> Any:
         return self._session(cores_allowed())
 
+    @cached_property
+    def _together(self) -> Any:
+        return self._session(shares()[1])
+
     def _session(self, cores: int) -> Any:
         import onnxruntime
 
+        # The second session must not be of another model than the first one.
+        if not self._graph.exists() or stamp_of([self._graph]) != self._stamp:
+            raise AdapterError(
+                f"'{self._graph}' was replaced while it was in use.", hint="Load the model again."
+            )
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = cores
         options.log_severity_level = _ERRORS_ONLY

@@ -44,7 +44,7 @@ def predict_file(
     check_target(source, target, overwrite=overwrite)
     suffix = target.suffix.lower()
     with (
-        atomic_file(target) as work,
+        atomic_file(target, overwrite=overwrite) as work,
         open_sink(work, suffix, source, options, TEXTS_AT_ONCE) as sink,
     ):
         return predict_into(predictor, source, sink, text_column=text_column, options=options)

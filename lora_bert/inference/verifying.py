@@ -23,8 +23,8 @@ from lora_bert.backbones.tokenizer import DEFAULT_MAX_LENGTH, load_tokenizer
 from lora_bert.config import TrainConfig, VerifyConfig, parse_names
 from lora_bert.data.wording import counted, listed
 from lora_bert.errors import AdapterError, BackboneError, LoraBertError, missing
-from lora_bert.inference.merging import probe_texts
 from lora_bert.inference.predictor import Predictor, load
+from lora_bert.inference.samples import probe_texts
 from lora_bert.options import build, read_yaml
 
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib")

@@ -40,9 +40,20 @@ def pick_dtype(name: str, device: torch.device) -> torch.dtype:
     return known[name]
 
 
+def processor_of(device: torch.device) -> str:
+    """What computes there, as far as it decides the last bits: the GPU, or the instruction set."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    amx = ", AMX" if _has("_is_amx_tile_supported") else ""
+    return torch.backends.cpu.get_cpu_capability() + amx
+
+
 def _bfloat16_is_fast(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    # torch offers no public question for the CPU's instruction set; absent ones count as no.
-    probes = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-    return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
+    return _has("_is_amx_tile_supported") or _has("_is_avx512_bf16_supported")
+
+
+def _has(probe: str) -> bool:
+    """Torch has no public question for the CPU's instruction sets; an absent one counts as no."""
+    return bool(getattr(torch.cpu, probe, lambda: False)())

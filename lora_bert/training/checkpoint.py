@@ -24,7 +24,7 @@ from lora_bert.adapters.peft_format import WEIGHTS
 from lora_bert.backbones.checkpoint import read_safetensors, write_safetensors
 from lora_bert.errors import OutputError
 from lora_bert.files import CHECKPOINT, atomic_directory, sha256, short_name, write_json
-from lora_bert.json_files import read_object
+from lora_bert.json_files import json_text, read_object
 from lora_bert.training.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ def save_checkpoint(place: Path, checkpoint: Checkpoint) -> Path:
             "state_sha256": _digest(told),
             **told,
         }
-        text = json.dumps(state, ensure_ascii=False, indent=2) + "\n"
+        text = json_text(state) + "\n"
         (work / _STATE).write_text(text, encoding="utf-8")
     for old in _newest_first(place)[KEPT:]:
         shutil.rmtree(old, ignore_errors=True)
@@ -175,10 +175,15 @@ def training_into(output: Path) -> Iterator[Path]:
     try:
         yield place
     finally:
-        lock.release()
-        if not _newest_first(place):
+        empty = not _newest_first(place)
+        if empty:
+            # While it is still held: who comes next must not lock a file that nobody sees any more.
             with suppress(OSError):
                 (place / _LOCK).unlink(missing_ok=True)
+        lock.release()
+        if empty:
+            with suppress(OSError):
+                (place / _LOCK).unlink(missing_ok=True)  # Windows removes no open file
                 for directory in absent or [place]:
                     directory.rmdir()
 

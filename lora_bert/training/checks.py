@@ -59,9 +59,10 @@ def check(config: TrainConfig, family: Family, facts: Mapping[str, Any]) -> None
 
 def _refuse_lora_options(config: TrainConfig) -> None:
     """Options that say how layers are adapted contradict adapting none."""
-    for key in ("rank", "dropout", "target_modules", "layers"):
-        default = TrainConfig.__dataclass_fields__[key].default
-        if getattr(config, key) != default:
+    usual = {key: TrainConfig.__dataclass_fields__[key].default
+             for key in ("rank", "dropout", "target_modules", "layers")}  # fmt: skip
+    for key, value in (usual | {"alpha": 2 * config.rank}).items():
+        if getattr(config, key) not in (value, None):
             raise ConfigError(
                 f"{flag(key)} says how layers are adapted; --method head-only adapts none.",
                 hint="Leave one of the two out.",

@@ -12,6 +12,7 @@ import torch
 from lora_bert.adapters.saving import versions
 from lora_bert.config import TrainConfig
 from lora_bert.errors import ConfigError
+from lora_bert.model.device import processor_of
 from lora_bert.options import flag
 from lora_bert.threads import Workers
 from lora_bert.training.tokens import Tokens
@@ -60,7 +61,7 @@ def identity_of(
         "dtype": config.dtype,
         "workers": [workers.count, workers.cores],
         "trunk": trunk,
-        "made_by": {**versions(), "processor": torch.backends.cpu.get_cpu_capability()},
+        "made_by": {**versions(), "processor": processor_of(device)},
     }
 
 

@@ -27,11 +27,13 @@ class Fit:
         adapter: The best epoch's adapter, or that of the moment it was stopped in the first one.
         progress: How far it came.
         stopped: By Ctrl-C, or by SIGTERM; None when it ended by itself.
+        saved: Whether there is a checkpoint of this moment.
     """
 
     adapter: Adapter
     progress: Progress
     stopped: KeyboardInterrupt | None = None
+    saved: bool = False
 
     @property
     def best_epoch(self) -> int:
@@ -58,9 +60,9 @@ def fit(
 
     Raises:
         DivergedError: The loss became infinite or NaN before any epoch was worth keeping.
-        Terminated: SIGTERM arrived; there is a checkpoint, if there is a checkpointer.
+        Terminated: SIGTERM arrived; there is a checkpoint, if one could be saved.
     """
-    progress, stopped = trainer.progress, None
+    progress, stopped, saved = trainer.progress, None, False
     try:
         while not trainer.is_over():
             trainer.train_epoch(checkpointer)
@@ -70,8 +72,8 @@ def fit(
                 trainer.end_epoch(figures, time.perf_counter() - started)
                 if checkpointer:
                     checkpointer.after_step(trainer)
-        if checkpointer:
-            checkpointer.save(trainer)  # scoring the result can be stopped too
+        # Scoring the result can be stopped too.
+        saved = checkpointer is not None and checkpointer.save(trainer)
     except DivergedError as error:
         if not progress.best_epoch:
             raise
@@ -86,7 +88,7 @@ def fit(
             raise
         kept = f"epoch {progress.best_epoch}" if progress.best_epoch else "this moment"
         log.warning("Stopped by Ctrl-C: keeping the adapter of %s.%s", kept, onwards)
-    return Fit(trainer.best or trainer.adapter.copy(), progress, stopped)
+    return Fit(trainer.best or trainer.adapter.copy(), progress, stopped, saved)
 
 
 def default_epochs(rows: int, classes: int) -> int:

@@ -26,6 +26,7 @@ class TrainResult:
         trainable: Trained parameters; ``total``: those and the frozen ones.
         size: Bytes of the adapter's directory.
         interrupted: Stopped with Ctrl-C.
+        resumable: Stopped, and the same call with ``resume=True`` goes on.
         watched: What was predicted of the texts to watch.
         seconds: Of the call.
         resumed_at: The step after which it went on; 0 when it began.
@@ -41,6 +42,7 @@ class TrainResult:
     total: int
     size: int
     interrupted: bool = False
+    resumable: bool = False
     watched: Sequence[Watched] = ()
     seconds: float = 0.0
     resumed_at: int = 0
@@ -65,5 +67,6 @@ class TrainResult:
             "bytes": self.size,
             "seconds": self.seconds,
             "interrupted": self.interrupted,
+            "resumable": self.resumable,
             "watched": [asdict(one) for one in self.watched],
         }

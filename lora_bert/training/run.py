@@ -28,7 +28,7 @@ from lora_bert.model.backbone import Backbone, build_backbone
 from lora_bert.model.device import pick_device, pick_dtype
 from lora_bert.model.targets import resolved_layers
 from lora_bert.options import build
-from lora_bert.signals import Terminated, stoppable
+from lora_bert.signals import Terminated, stoppable, uninterrupted
 from lora_bert.tasks.classification import LabelCodec
 from lora_bert.training.checkpoint import (
     Checkpoint,
@@ -97,10 +97,6 @@ def run(config: TrainConfig) -> TrainResult:
                 discard_checkpoints(output)  # from them it would diverge again
                 raise
             result = _finish(this, tokens, backbone, fitted)
-            if fitted.stopped is None:
-                discard_checkpoints(output)
-            else:
-                note_written(output)
     if isinstance(fitted.stopped, Terminated):
         raise fitted.stopped
     return replace(
@@ -116,7 +112,7 @@ def _to_continue(config: TrainConfig, output: Path) -> Checkpoint | None:
     at_an_end = config.resume and checkpoint is None and (output / MANIFEST).is_file()
     if at_an_end and not config.overwrite:
         raise OutputError(
-            f"'{output}' is finished: there is no checkpoint to go on from.",
+            f"'{output}' holds an adapter, and there is no checkpoint to go on from.",
             hint="Train anew with --overwrite.",
         )
     claim_output(output, overwrite=_may_replace(config, checkpoint).overwrite)
@@ -197,7 +193,12 @@ def _finish(
     _warn_of_one_answer(evaluations)
     fresh = fresh_adapter(config, backbone, len(codec)).to(backbone.device)
     answers = watched(config.watch, (fresh, fitted.adapter), backbone, this.tokenizer, codec)
-    record(this, fitted, evaluations, output)
+    with uninterrupted():  # that it stands there, and that its checkpoints know of it, is one thing
+        record(this, fitted, evaluations, output)
+        if fitted.stopped is None:
+            discard_checkpoints(output)
+        else:
+            note_written(output)
     remember(this.files)
     return TrainResult(
         path=output,
@@ -210,6 +211,7 @@ def _finish(
         total=fitted.adapter.parameter_count + backbone.parameter_count,
         size=sum(path.stat().st_size for path in output.rglob("*") if path.is_file()),
         interrupted=fitted.stopped is not None,
+        resumable=fitted.stopped is not None and fitted.saved,
         watched=answers,
     )
 

@@ -107,6 +107,22 @@ def test_logits_are_pefts(model_type, kind, trained, tmp_path):
     torch.testing.assert_close(our_logits(tmp_path / "adapter"), expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("model_type", "targets"),
+    [("bert", "all-linear"), ("bert", "dense"), ("ernie", "all-linear"), ("albert", "pooler")],
+)
+def test_lora_on_the_pooler_too(model_type, targets, trained, tmp_path):
+    """What PEFT's ``all-linear`` means; it is folded into the head."""
+    head = FAMILIES[model_type].head
+    expected = write_plain(
+        trained[model_type] / f"{model_type}-backbone", tmp_path / "adapter",
+        target_modules=targets if targets == "all-linear" else [targets],
+    )  # fmt: skip
+    names = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
+    assert any(f"{head.dense}.lora_A" in name for name in names)
+    torch.testing.assert_close(our_logits(tmp_path / "adapter"), expected, rtol=1e-5, atol=1e-5)
+
+
 def test_a_pooler_that_only_the_backbone_has(plain):
     adapter, expected = plain
     saved = load_file(adapter / "adapter_model.safetensors")

@@ -58,6 +58,24 @@ def test_a_cache_that_cannot_be_written_can_be_read(cache, monkeypatch):
     assert find_entry("trunk", "a") == path
 
 
+def test_what_nobody_may_look_at_is_no_obstacle(cache, monkeypatch):
+    """A cache that several users share: another one's entry under way is shut."""
+    write("a")
+    shut = cache / "trunk" / ".b.12345"
+    shut.mkdir()
+    stat = Path.stat
+
+    def refused(path, **more):
+        if path.parent == shut:
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **more)
+
+    monkeypatch.setattr(Path, "stat", refused)
+    write("c")
+    assert shut.exists()
+    assert find_entry("trunk", "a")
+
+
 def test_the_least_recently_used_make_room(monkeypatch):
     size = 1_000_000
     monkeypatch.setenv("LORA_BERT_CACHE_LIMIT", "0.0041")
@@ -109,7 +127,7 @@ def test_the_listing_knows_everything_that_lies_there(cache):
         ("trunk", "a"),
     ]  # fmt: skip
     assert found["trunk", "a"].what == "entry a"
-    assert found["leftover", ".x.1"].what == "of a broken-off write into trunk"
+    assert found["leftover", ".x.1"].what == "of a write into trunk, broken off or under way"
     assert found["data", "waimai"].size == 40
     assert found["trunk", "a"].size > 1000
     assert found["trunk", "a"].path == cache / "trunk" / "a"
@@ -120,9 +138,12 @@ def test_clearing_everything_spares_what_was_fetched_and_noted(cache):
     write("b", kind="tokens")
     for place in ("backbones/e5", "data/waimai", "trunk/.x.1"):
         (cache / place).mkdir(parents=True)
+    (cache / "trunk" / ".y.2").mkdir()
+    age(cache / "trunk" / ".x.1", 1)
     (cache / "backbones" / "known.json").write_text("{}")
     assert sorted(names(clear())) == [".x.1", "a", "b", "e5"]
-    assert names(entries()) == ["waimai"]
+    assert sorted(names(entries())) == [".y.2", "waimai"]  # some process may be writing it
+    assert names(clear(["leftover"])) == [".y.2"]
     assert (cache / "backbones" / "known.json").exists()
     assert names(clear(["data"])) == ["waimai"]
     assert entries() == []

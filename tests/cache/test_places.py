@@ -162,6 +162,14 @@ def test_no_more_on_disk_than_the_cache_may_take(monkeypatch, cache):
     assert not cache.exists()
 
 
+def test_a_cache_that_nobody_may_look_at_has_no_room(monkeypatch, cache):
+    def refused(_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "exists", refused)
+    assert room.disk_room() == 0
+
+
 def test_a_container_has_less_memory_than_its_machine(monkeypatch, tmp_path):
     monkeypatch.setattr(room, "_CGROUP", tmp_path)
     device = torch.device("cpu")

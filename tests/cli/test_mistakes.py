@@ -410,10 +410,10 @@ def test_a_full_disk_under_stdout(merged: Path, reviews: Path) -> None:
 def test_out_equal_to_the_adapter(mistake: Mistake, own_adapter: Path, here: Path) -> None:
     for out in (own_adapter, "adapter/", "./adapter", "adapter/../adapter", here):
         for more in ([], ["--overwrite"]):
-            says = [f"OUT '{Path(out)}' is the adapter itself or holds it"]
+            says = [f"Output '{Path(out)}' is or holds '{own_adapter}', which is read here"]
             mistake(OUTPUT, "merge", own_adapter, out, *more, says=says)
     Path("link").symlink_to(own_adapter)
-    mistake(OUTPUT, "merge", "adapter", "link", "--overwrite", says=["is the adapter itself"])
+    mistake(OUTPUT, "merge", "adapter", "link", "--overwrite", says=["is or holds 'adapter'"])
 
 
 def test_out_equal_to_the_backbone(mistake: Mistake, adapter: Path, own_backbone: Path) -> None:

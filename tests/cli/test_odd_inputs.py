@@ -160,6 +160,25 @@ def test_names_of_files_and_directories(
                f"--output=./{name}", "--overwrite").code == 0  # fmt: skip
 
 
+def test_a_name_that_is_no_utf8(train: Cli, cli: Cli) -> None:
+    """As an archive made on Chinese Windows leaves it on Linux."""
+    name = os.fsdecode(b"\xb2\xe2.csv")
+    table(name, some())
+    assert train(name).code == 0
+    assert cli("info", "out", "--json").document["data"]["name"] == "\\xb2\\xe2.csv"
+    assert "xb2" in Path("out", "README.md").read_text(encoding="utf-8")
+
+
+def test_half_an_emoji_as_a_label(train: Cli, cli: Cli) -> None:
+    rows = [{"text": f"good {n}", "label": "\ud83d" if n % 2 else "fine"} for n in range(40)]
+    Path("half.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    assert train("half.jsonl").code == 0
+    assert cli("info", "out", "--json").document["labels"] == ["fine", "\ufffd"]
+    for words in (("merge", "out", "merged"), ("evaluate", "out", "--output", "judged")):
+        assert cli(*words, "--json").code == 0
+    assert cli("infer", "--model", "merged", "good").stdout.split("\t")[0] in ("fine", "\ufffd")
+
+
 def test_a_name_longer_than_any_file_systems(mistake: Mistake, reviews: Path) -> None:
     mistake(OUTPUT, "train", "--data", reviews, "--output", "x" * 256, says=["Cannot write"])
 

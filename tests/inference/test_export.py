@@ -111,3 +111,18 @@ def test_what_does_not_fit_is_said(exported, trained, tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     with pytest.raises(UnavailableError, match="openvino"):
         lora_bert.load(out)
+
+
+def test_a_model_that_is_replaced_while_it_is_in_use(merged, tmp_path, monkeypatch):
+    """More texts are computed by a second session, which must not be another model's."""
+    pytest.importorskip("onnx")
+    monkeypatch.setattr("lora_bert.inference.onnx_engine.shares", lambda: (2, 1))
+    place = tmp_path / "graph"
+    lora_bert.export(merged, place, format="onnx")
+    opened, early = (lora_bert.load(place, engine="onnx") for _ in range(2))
+    many = ["good"] * 100
+    assert len(early.predict(many)) == 100
+    lora_bert.export(merged, place, format="onnx", overwrite=True)
+    assert len(early.predict(many)) == 100
+    with pytest.raises(AdapterError, match="was replaced while it was in use"):
+        opened.predict(many)

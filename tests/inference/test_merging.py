@@ -13,7 +13,7 @@ from transformers import AutoModelForSequenceClassification
 import lora_bert
 from lora_bert.errors import AdapterError, ConfigError, OutputError
 from lora_bert.inference import merging
-from lora_bert.inference.merging import probe_texts
+from lora_bert.inference.samples import probe_texts
 from tests.tiny import FAMILIES, write_backbone
 
 TEXTS = ["good tasty", "太慢了", "bad", "很好吃 good " * 30]
@@ -80,6 +80,36 @@ def test_probes_of_ones_own(adapter, reviews, tmp_path):
     assert lora_bert.merge(adapter, tmp_path / "out", data=reviews).texts == 60
 
 
+def test_probes_are_in_the_column_of_the_training(tiny_backbone, tmp_path, monkeypatch):
+    """Not in one that is merely called like a text."""
+    path = tmp_path / "r.csv"
+    rows = [f"x,{'good' if n % 2 else 'bad'} {n},{n % 2}\n" for n in range(40)]
+    path.write_text("text,feedback,label\n" + "".join(rows))
+    lora_bert.train(path, text_column="feedback", backbone=str(tiny_backbone), epochs=1,
+                    output=tmp_path / "a")  # fmt: skip
+    seen = []
+
+    def noted(*given):
+        seen.append(given[2])
+        return 0.0
+
+    monkeypatch.setattr(merging, "_difference", noted)
+    lora_bert.merge(tmp_path / "a", tmp_path / "m", data=str(path))
+    assert seen[0][0] == "bad 0"
+
+
+def test_tokens_without_a_row_in_the_model_are_refused(merged, tmp_path):
+    """As where tokens were added and the embeddings not resized."""
+    model = shutil.copytree(merged, tmp_path / "m")
+    written = json.loads((model / "tokenizer.json").read_text())
+    count = len(written["model"]["vocab"])
+    written["model"]["vocab"] |= {f"new{n}": count + n for n in range(200)}
+    (model / "tokenizer.json").write_text(json.dumps(written))
+    (model / "lora_bert.json").unlink()  # it knows the tokenizer's fingerprint
+    with pytest.raises(AdapterError, match="kinds of tokens"):
+        lora_bert.load(model)
+
+
 def test_a_merge_that_differs_is_not_kept(adapter, tmp_path, monkeypatch):
     monkeypatch.setattr(merging, "_difference", lambda *_: 3e-4)
     with pytest.raises(AdapterError, match=r"differs from base \+ adapter by 0\.0003"):
@@ -123,7 +153,7 @@ def test_what_stood_there_survives_a_failure(adapter, tmp_path, monkeypatch):
 def test_out_is_the_adapter_or_above_it(adapter, tmp_path):
     copy = shutil.copytree(adapter, tmp_path / "runs" / "copy")
     for out in (copy, copy / ".." / "copy", tmp_path / "runs"):
-        with pytest.raises(OutputError, match="is the adapter itself or holds it"):
+        with pytest.raises(OutputError, match=r"is or holds .*, which is read here"):
             lora_bert.merge(copy, out, overwrite=True)
     assert (copy / "adapter_model.safetensors").is_file()
 

@@ -10,7 +10,7 @@ import pytest
 from pyarrow import parquet
 
 import lora_bert
-from lora_bert.errors import ConfigError, NotFoundError, OutputError
+from lora_bert.errors import ConfigError, DataError, NotFoundError, OutputError
 from lora_bert.inference import stream
 from lora_bert.inference.stream import predict_file
 
@@ -114,3 +114,31 @@ def test_other_mistakes(predictor, source, tmp_path):
     with pytest.raises(OutputError, match="is a directory"):
         (tmp_path / "dir.csv").mkdir()
         predict_file(predictor, source, tmp_path / "dir.csv")
+
+
+def test_white_space_and_numbers_that_json_and_python_see_otherwise(predictor, tmp_path):
+    path, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    path.write_text('{"text": "good"}\u3000\n\n{"text": "so so"}\xa0\n', encoding="utf-8")
+    assert predict_file(predictor, path, out) == 2
+    assert [row["text"] for row in rows_of(out)] == ["good", "so so"]
+    path.write_text(f'{{"text": "good"}}\n{{"text": "bad", "n": {"9" * 5000}}}\n')
+    with pytest.raises(DataError, match="line 2: a number has too many digits"):
+        predict_file(predictor, path, out, overwrite=True)
+    assert len(rows_of(out)) == 2
+    assert predict_file(predictor, path, tmp_path / "out.csv") == 2  # as it is spelled
+
+
+def test_a_file_that_came_to_stand_there_meanwhile_is_kept(
+    predictor, source, tmp_path, monkeypatch
+):
+    out = tmp_path / "out.csv"
+    inner = stream.predict_into
+
+    def slow(*given, **more):
+        out.write_text("somebody else's")
+        return inner(*given, **more)
+
+    monkeypatch.setattr(stream, "predict_into", slow)
+    with pytest.raises(OutputError, match="exists"):
+        predict_file(predictor, source, out)
+    assert out.read_text() == "somebody else's"

@@ -330,7 +330,9 @@ def test_nothing_to_go_on_from(train, caplog):
     caplog.set_level("INFO")
     assert train(resume=True).resumed_at == 0
     assert "left no checkpoint: beginning at the beginning" in caplog.text
-    with pytest.raises(OutputError, match="is finished: there is no checkpoint to go on from"):
+    with pytest.raises(
+        OutputError, match="holds an adapter, and there is no checkpoint to go on from"
+    ):
         train(resume=True)
 
 
@@ -551,3 +553,32 @@ def test_training_draws_from_no_generator_that_has_a_state(train):
     assert random.getstate() == before[0]
     assert np.array_equal(np.random.get_state()[1], before[1])
     assert torch.equal(torch.get_rng_state(), before[2])
+
+
+def test_without_checkpoints_nothing_is_promised(train, stop_after):
+    stop_after(7, signal.SIGINT)
+    found = train(save_every=0, save_every_steps=None)
+    assert (found.interrupted, found.resumable) == (True, False)
+    stop_after(0)
+    with pytest.raises(OutputError, match="there is no checkpoint to go on from"):
+        train(save_every=0, save_every_steps=None, resume=True)
+
+
+def test_a_second_ctrl_c_while_the_adapter_is_written(train, stop_after, monkeypatch):
+    """What stands in the output is noted as this training's own, so that it can go on."""
+    whole = train("whole")
+    stop_after(7, signal.SIGINT)
+    write = run_module.record
+
+    def impatient(*given):
+        write(*given)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(run_module, "record", impatient)
+    with pytest.raises(KeyboardInterrupt):
+        train()
+    stop_after(0)
+    monkeypatch.setattr(run_module, "record", write)
+    found = train(resume=True)
+    assert found.resumed_at == 7
+    assert same(found, whole)

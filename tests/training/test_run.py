@@ -154,6 +154,7 @@ def test_cut_texts_and_unknown_tokens_are_said(train, tmp_path, caplog):
         ({"rank": 0}, "--rank 0"),
         ({"method": "head-only", "rank": 4}, "--rank says how layers are adapted"),
         ({"method": "head-only", "layers": "top:1"}, "--layers says how layers are adapted"),
+        ({"method": "head-only", "alpha": 4}, "--alpha says how layers are adapted"),
         ({"target_modules": "qwery"}, "'qwery' matches no linear layer"),
         ({"layers": "top:9"}, "the backbone has 4 layers"),
         ({"learning_rate": 0}, "--learning-rate"),
@@ -222,3 +223,10 @@ def test_output_that_is_taken(train, tmp_path, adapter):
     assert all(torch.equal(part, before[name]) for name, part in weights(result).items())
     again = train(output=tmp_path / "mine", seed=9, overwrite=True)
     assert not all(torch.equal(part, before[name]) for name, part in weights(again).items())
+
+
+def test_the_cards_command_names_a_precision_that_is_not_the_usual_one(train, monkeypatch):
+    monkeypatch.setattr("lora_bert.model.device._bfloat16_is_fast", lambda _: True)
+    exact, usual = (train(dtype=dtype).path / "README.md" for dtype in ("float32", "auto"))
+    assert "--dtype float32" in exact.read_text()
+    assert "--dtype" not in usual.read_text()

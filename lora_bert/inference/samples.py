@@ -1,0 +1,58 @@
+"""The texts on which two forms of one model are compared."""
+
+from __future__ import annotations
+
+import random
+from importlib.resources import files as package_files
+from pathlib import Path
+
+from lora_bert.adapters.manifest import Manifest
+from lora_bert.data.examples import Examples, examples_from
+from lora_bert.data.tables import read_table
+
+MOST_TEXTS = 1000
+
+
+def probe_texts() -> list[str]:
+    """The 64 texts that ship for the comparison, Chinese and English, short and long."""
+    resource = package_files("lora_bert.inference") / "probes.txt"
+    return resource.read_text(encoding="utf-8").splitlines()
+
+
+def samples(
+    data: str | None,
+    manifest: Manifest,
+    *,
+    text_column: str | None = None,
+    label_column: str | None = None,
+) -> Examples:
+    """At most 1,000 rows of a file, with their labels where it has some; else the texts that ship.
+
+    Args:
+        data: The file.
+        manifest: Of the model: knows the names of its columns and labels.
+        text_column: Column with the texts, if neither the model nor its name tells.
+        label_column: Column with the labels, likewise.
+
+    Raises:
+        DataError, NotFoundError: The file cannot be read, or has no such column.
+    """
+    if data is None:
+        texts = tuple(probe_texts())
+        return Examples(texts, (), tuple(range(1, len(texts) + 1)), "probes.txt")
+    table = read_table(Path(data))
+    known = {
+        kind: name if (name := manifest.column(kind)) in table.columns else None
+        for kind in ("text", "label")
+    }
+    rows = examples_from(
+        table,
+        text_column=text_column or known["text"],
+        label_column=label_column or known["label"],
+        label_names=manifest.label_names,
+        need_labels=False,
+    )
+    if len(rows) <= MOST_TEXTS:
+        return rows
+    # Drawn, because files are often sorted by label.
+    return rows.take(sorted(random.Random(0).sample(range(len(rows)), MOST_TEXTS)))
