@@ -66,16 +66,16 @@ class TextTokenizer:
 
     def encode(self, texts: Sequence[str]) -> Encodings:
         """Each text as token ids, cut to ``max_length``, special tokens at both ends."""
-        # A lone surrogate (half an emoji, out of broken JSON) cannot be handed to Rust.
-        safe = [_without_surrogates(text) for text in texts]
         self.core.enable_truncation(self.max_length)
         # In pieces: the library's own objects take many times the room of what is kept of them.
-        pieces = [self._encode(safe[at : at + _AT_ONCE]) for at in range(0, len(safe), _AT_ONCE)]
+        pieces = [self._encode(texts[at : at + _AT_ONCE]) for at in range(0, len(texts), _AT_ONCE)]
         return Encodings.joined(pieces or [Encodings.of([], self.pad_id)])
 
     def _encode(self, texts: Sequence[str]) -> Encodings:
+        # A lone surrogate (half an emoji, out of broken JSON) cannot be handed to Rust.
+        safe = [_without_surrogates(text) for text in texts]
         with _in_words("The tokenizer", BackboneError):
-            found = self.core.encode_batch_fast(texts)
+            found = self.core.encode_batch_fast(safe)
         return Encodings.of(
             [one.ids for one in found],
             self.pad_id,

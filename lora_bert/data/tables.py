@@ -6,6 +6,7 @@ absent value or a null is the empty string.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -155,7 +156,14 @@ def _checked_columns(columns: Sequence[str], source: str) -> tuple[str, ...]:
 def _table(columns: tuple[str, ...], piece: list[tuple[int, Sequence[str]]], source: str) -> Table:
     by_column = zip(*(cells for _, cells in piece), strict=True)
     values = {
-        name: [value.strip("\ufeff") for value in cells]
+        name: _shared([value.strip("\ufeff") for value in cells])
         for name, cells in zip(columns, by_column, strict=True)
     }
     return Table(columns, values, [line for line, _ in piece], source)
+
+
+def _shared(values: list[str]) -> list[str]:
+    """Equal values as one object where there are few different ones: labels take most of a row."""
+    if 4 * len(set(values)) > len(values):
+        return values
+    return [sys.intern(value) for value in values]
