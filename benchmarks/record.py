@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import os
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,6 +15,8 @@ from typing import Any
 from benchmarks.machine import machine, versions
 from benchmarks.options import Options
 from benchmarks.ratios import Ratio, best, median, ratio, values
+
+_NUMBERS = re.compile(r"\[[\d.,\s-]+\]")
 
 
 @dataclass
@@ -59,7 +62,9 @@ class Record:
         """Write ``NAME.json``, whole or not at all."""
         results.mkdir(parents=True, exist_ok=True)
         path = results / f"{self.name}.json"
-        text = json.dumps(asdict(self), ensure_ascii=False, indent=1) + "\n"
+        text = json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n"
+        # Which of a thousand rows were right is one line, not a thousand.
+        text = _NUMBERS.sub(lambda found: " ".join(found[0].split()), text)
         with tempfile.NamedTemporaryFile("w", dir=results, delete=False, encoding="utf-8") as work:
             work.write(text)
         Path(work.name).chmod(0o644)
