@@ -42,3 +42,15 @@ def keep_freed_memory() -> bool:
     # Releases differ in how large a threshold they accept.
     mapped = mallopt(_MAP, 2**30) or mallopt(_MAP, 2**25)
     return bool(mapped and mallopt(_TRIM, 2**31 - 1) and mallopt(_PAD, 2**27))
+
+
+def reserve_for_blas() -> None:
+    """Have numpy's BLAS take its buffer now, while there is memory.
+
+    OpenBLAS takes it at the first product and keeps it; where it cannot have it, it ends the
+    process, and what was trained until then with it.
+    """
+    import numpy as np
+
+    square = np.ones((64, 64))
+    square @ square

@@ -15,6 +15,7 @@ from lora_bert.data.wording import counted
 from lora_bert.errors import DivergedError
 from lora_bert.evaluation.metrics import METRICS, metric, score
 from lora_bert.inference.predictor import softmax
+from lora_bert.memory import reserve_for_blas
 from lora_bert.model.backbone import Backbone
 from lora_bert.model.branch import Adapter
 from lora_bert.model.initial import head_only, new_adapter
@@ -70,6 +71,7 @@ def fit_adapter(
         ConfigError: It is one of another run.
         DivergedError, Terminated: As :func:`lora_bert.training.loop.fit`.
     """
+    reserve_for_blas()
     config = this.config
     train, validation = tokens["train"], tokens["validation"]
     adapter = fresh_adapter(config, backbone, len(this.codec)).to(backbone.device)
