@@ -45,12 +45,12 @@ def keep_freed_memory() -> bool:
 
 
 def reserve_for_blas() -> None:
-    """Have numpy's BLAS take its buffer now, while there is memory.
+    """Have numpy's BLAS take its buffers now, while there is memory.
 
-    OpenBLAS takes it at the first product and keeps it; where it cannot have it, it ends the
+    OpenBLAS takes them when it is first used and keeps them; where it cannot have them, it ends the
     process, and what was trained until then with it.
     """
     import numpy as np
 
-    square = np.ones((64, 64))
-    square @ square
+    square = np.eye(256)  # small ones are multiplied without buffers
+    np.linalg.inv(square @ square)
