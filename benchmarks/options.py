@@ -24,7 +24,7 @@ class Options:
         rows: Training rows to use; None for the benchmark's own default.
         quick: One round on few rows: to see that everything runs.
         device: ``cpu`` or ``cuda``.
-        data: Whose texts, or lengths, ``train``, ``run`` and ``predict`` work on.
+        data: Whose texts, or lengths, ``train``, ``run``, ``predict`` and ``layers`` work on.
         only: Contenders to measure; empty for all.
         machine: A word that keeps the results beside those of other machines; "" for none.
         resume: Go on with the results that are there, if they are of the same settings.

@@ -6,7 +6,6 @@ absent value or a null is the empty string.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -163,7 +162,6 @@ def _table(columns: tuple[str, ...], piece: list[tuple[int, Sequence[str]]], sou
 
 
 def _shared(values: list[str]) -> list[str]:
-    """Equal values as one object where there are few different ones: labels take most of a row."""
-    if 4 * len(set(values)) > len(values):
-        return values
-    return [sys.intern(value) for value in values]
+    """The same values, equal ones as one object: labels are few, and each would take 50 bytes."""
+    first = {value: value for value in values}
+    return [first[value] for value in values]

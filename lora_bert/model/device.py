@@ -40,6 +40,15 @@ def pick_dtype(name: str, device: torch.device) -> torch.dtype:
     return known[name]
 
 
+def dtype_name(name: str, device: str) -> str:
+    """The precision that ``name`` comes to on the device of that name: ``float32``, ``bfloat16``.
+
+    Raises:
+        ConfigError, UnavailableError: As :func:`pick_device` and :func:`pick_dtype`.
+    """
+    return str(pick_dtype(name, pick_device(device))).removeprefix("torch.")
+
+
 def processor_of(device: torch.device) -> str:
     """What computes there, as far as it decides the last bits: the GPU, or the instruction set."""
     if device.type == "cuda":

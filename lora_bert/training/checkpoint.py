@@ -175,15 +175,17 @@ def training_into(output: Path) -> Iterator[Path]:
     try:
         yield place
     finally:
-        empty = not _newest_first(place)
+        empty, removed = not _newest_first(place), False
         if empty:
-            # While it is still held: who comes next must not lock a file that nobody sees any more.
+            # While it is held: who comes next must not lock a file that nobody sees any more.
             with suppress(OSError):
-                (place / _LOCK).unlink(missing_ok=True)
+                (place / _LOCK).unlink()
+                removed = True
         lock.release()
         if empty:
             with suppress(OSError):
-                (place / _LOCK).unlink(missing_ok=True)  # Windows removes no open file
+                if not removed:  # Windows removes no open file
+                    (place / _LOCK).unlink(missing_ok=True)
                 for directory in absent or [place]:
                     directory.rmdir()
 

@@ -18,7 +18,7 @@ from lora_bert.data.examples import Examples
 from lora_bert.data.sources import Splits
 from lora_bert.evaluation.plots import curve_png
 from lora_bert.evaluation.result import Evaluation
-from lora_bert.model.device import pick_device, pick_dtype
+from lora_bert.model.device import dtype_name
 from lora_bert.model.targets import parse_layers, target_suffixes
 from lora_bert.options import as_command, as_yaml
 from lora_bert.tasks.classification import LabelCodec
@@ -108,7 +108,7 @@ def _lora_settings(this: Run) -> LoraSettings:
 def _unsaid(config: TrainConfig) -> tuple[str, ...]:
     """Options that need no place in the command: what they resolve to is the default."""
     usual = ["alpha"] if config.alpha == 2 * config.rank else []
-    if config.dtype == str(pick_dtype("auto", pick_device(config.device))).removeprefix("torch."):
+    if config.dtype == dtype_name("auto", config.device):
         usual.append("dtype")
     return (*_OF_A_CALL, *usual)
 

@@ -25,7 +25,7 @@ from lora_bert.evaluation.result import Evaluation, judge
 from lora_bert.files import claim_output, spare_inputs
 from lora_bert.inference.predictor import predict_logits
 from lora_bert.model.backbone import Backbone, build_backbone
-from lora_bert.model.device import pick_device, pick_dtype
+from lora_bert.model.device import dtype_name, pick_device, pick_dtype
 from lora_bert.model.targets import resolved_layers
 from lora_bert.options import build
 from lora_bert.signals import Terminated, stoppable, uninterrupted
@@ -129,7 +129,7 @@ def _dtype(config: TrainConfig, checkpoint: Checkpoint | None) -> str:
     """The precision of the frozen weights: decided once, by the first of several calls."""
     if checkpoint is not None and config.dtype == "auto":
         return str(checkpoint.identity["dtype"])
-    return str(pick_dtype(config.dtype, pick_device(config.device))).removeprefix("torch.")
+    return dtype_name(config.dtype, config.device)
 
 
 def _read(

@@ -582,3 +582,23 @@ def test_a_second_ctrl_c_while_the_adapter_is_written(train, stop_after, monkeyp
     found = train(resume=True)
     assert found.resumed_at == 7
     assert same(found, whole)
+
+
+def test_the_lock_of_the_next_training_is_left_alone(tmp_path, monkeypatch):
+    """It may be there as soon as this one's is released."""
+    lock = checkpoint.checkpoints_of(tmp_path / "out") / "lock"
+    release = checkpoint.FileLock.release
+
+    def then_another(self, *given, **more):
+        release(self, *given, **more)
+        lock.write_text("another's")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoint.FileLock, "release", then_another)
+        with checkpoint.training_into(tmp_path / "out"):
+            assert lock.exists()
+    assert lock.read_text() == "another's"
+    lock.unlink()
+    with checkpoint.training_into(tmp_path / "out"):
+        pass
+    assert list(tmp_path.iterdir()) == []
