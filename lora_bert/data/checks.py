@@ -7,7 +7,7 @@ from collections import Counter
 
 from lora_bert.data.examples import Examples
 from lora_bert.data.sources import Splits
-from lora_bert.data.wording import counted, position, shortened
+from lora_bert.data.wording import counted, shortened
 from lora_bert.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -70,15 +70,15 @@ def _shared_texts(train: Examples, other: Examples, part: str) -> list[str]:
 
 def _contradictions(parts: list[Examples]) -> list[str]:
     """Texts that carry more than one label, in one part or in two."""
-    first: dict[str, tuple[str, str, int]] = {}
+    first: dict[str, tuple[str, Examples, int]] = {}
     example = ""
     texts = set()
     for part in parts:
-        for text, label, line in zip(part.texts, part.labels, part.lines, strict=True):
-            known, source, at = first.setdefault(text.strip(), (label, part.source, line))
+        for row, (text, label) in enumerate(zip(part.texts, part.labels, strict=True)):
+            known, where, there = first.setdefault(text.strip(), (label, part, row))
             if known != label:
                 texts.add(text.strip())
-                example = example or f"{position(source, at)} and {position(part.source, line)}"
+                example = example or f"{where.at(there)} and {part.at(row)}"
     if not texts:
         return []
     carry = "carries" if len(texts) == 1 else "carry"

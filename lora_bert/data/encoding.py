@@ -10,12 +10,11 @@ from __future__ import annotations
 import codecs
 import logging
 import unicodedata
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
+from lora_bert.data.opening import open_bytes
 from lora_bert.errors import ConfigError, DataError
 
 logger = logging.getLogger(__name__)
@@ -75,7 +74,7 @@ def detect(path: Path, source: str, encoding: str = "auto", *, quiet: bool = Fal
     """
     if encoding != "auto":
         return _told(path, source, encoding)
-    with path.open("rb") as stream:
+    with open_bytes(path) as stream:
         head = stream.read(_HEAD)
     marked = _marked(head)
     if codec := marked or _utf16_without_mark(head):
@@ -93,15 +92,6 @@ def detect(path: Path, source: str, encoding: str = "auto", *, quiet: bool = Fal
         mark = " with a byte order mark" if marked else ""
         logger.info("'%s' is read as %s%s.", source, _SPOKEN[codec], mark)
     return codec
-
-
-@contextmanager
-def open_text(path: Path, codec: str, *, newline: str | None = None) -> Iterator[TextIO]:
-    """Open a text file behind its byte order mark, if it has one; ``newline`` as in ``open``."""
-    with path.open(encoding=codec, newline=newline) as stream:
-        if stream.read(1) != "\ufeff":
-            stream.seek(0)
-        yield stream
 
 
 def _told(path: Path, source: str, encoding: str) -> str:
@@ -143,7 +133,7 @@ def _utf8_or_gb18030(path: Path, source: str) -> str:
 def _refuse_mixture(path: Path, source: str) -> None:
     """Find lines of UTF-8 beside lines of GB18030, which takes the former for other characters."""
     found: dict[str, list[int]] = {"utf-8": [], "gb18030": []}
-    with path.open("rb") as stream:
+    with open_bytes(path) as stream:
         for number, line in enumerate(stream, start=1):
             if len(line) - len(line.translate(None, _HIGH)) < _TELLING:
                 continue
@@ -216,7 +206,7 @@ def _is_text(head: bytes) -> bool:
 def _scan(path: Path, codec: str) -> _Scan:
     decoder = codecs.getincrementaldecoder(codec)()
     done = feeds = returns = high = wide = 0
-    with path.open("rb") as stream:
+    with open_bytes(path) as stream:
         while True:
             block = stream.read(_BLOCK)
             try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from lora_bert.data.columns import find_columns
 from lora_bert.data.tables import Table
-from lora_bert.data.wording import counted, listed
+from lora_bert.data.wording import counted, listed, position
 from lora_bert.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ class Examples:
     Attributes:
         texts: The texts as they stand in the file.
         labels: Their labels, as many; empty when the rows have none.
-        lines: Where they stand in ``source``: line or row number, from 1.
+        lines: Where they stand in ``source``, from 1; ``unit`` says what is counted.
         source: How to name the file in messages.
         dropped_text: How many rows were left out because their text was empty.
         dropped_label: How many more because their label was.
@@ -35,9 +35,14 @@ class Examples:
     source: str
     dropped_text: int = 0
     dropped_label: int = 0
+    unit: str = "line"
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    def at(self, row: int) -> str:
+        """Where a row stands, as messages say it: ``"'a.csv', line 3"``."""
+        return position(self.source, self.lines[row], self.unit)
 
     def take(self, indices: Iterable[int]) -> Examples:
         """The rows at ``indices``, in that order."""
@@ -90,6 +95,7 @@ def examples_from(
         source=table.source,
         dropped_text=len(texts) - len(with_text),
         dropped_label=len(with_text) - len(kept),
+        unit=table.unit,
     )
     _say_dropped(found)
     return found

@@ -12,7 +12,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from lora_bert.data.encoding import detect, open_text
+from lora_bert.data.encoding import detect
+from lora_bert.data.opening import open_text
 from lora_bert.data.rows import ReadOptions
 from lora_bert.data.wording import position
 from lora_bert.errors import DataError

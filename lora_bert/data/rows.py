@@ -31,8 +31,10 @@ class Rows:
 
     Attributes:
         columns: The names in the file's order.
-        rows: Pairs of a position (line or row number from 1) and one string for each column.
+        rows: Pairs of a position (from 1) and one string for each column.
+        unit: What the positions count: lines, or rows where a file has no lines.
     """
 
     columns: tuple[str, ...]
     rows: Iterator[tuple[int, Sequence[str]]]
+    unit: str = "line"

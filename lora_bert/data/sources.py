@@ -13,7 +13,7 @@ from lora_bert.data.examples import Examples, examples_from
 from lora_bert.data.places import PARTS, Place, fingerprint, locate
 from lora_bert.data.splits import SplitKind, sample, split
 from lora_bert.data.tables import ReadOptions, Table, read_table
-from lora_bert.data.wording import counted, listed, position, shortened, utf8_name
+from lora_bert.data.wording import counted, listed, shortened, utf8_name
 from lora_bert.errors import ConfigError, DataError, NotFoundError, did_you_mean
 
 logger = logging.getLogger(__name__)
@@ -283,11 +283,10 @@ def _divided(
 def _check_labels(train: Examples, other: Examples, *, divided: bool = False) -> None:
     """Raise a :class:`DataError` for the first row of ``other`` with a label ``train`` lacks."""
     known = dict.fromkeys(train.labels)
-    for label, line in zip(other.labels, other.lines, strict=True):
+    for row, label in enumerate(other.labels):
         if label not in known:
             raise DataError(
-                f"{position(other.source, line)}: the label '{shortened(label)}' stands in no "
-                "training row.",
+                f"{other.at(row)}: the label '{shortened(label)}' stands in no training row.",
                 hint="--split stratified keeps a row of every class in training."
                 if divided
                 else did_you_mean(label, known) or f"Training rows have {listed(known)}.",

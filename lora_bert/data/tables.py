@@ -7,7 +7,7 @@ absent value or a null is the empty string.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -47,14 +47,16 @@ class Table:
     Attributes:
         columns: The names in the file's order.
         values: The values of each column; "" for an absent value or a null.
-        lines: For each row the line it starts on, or its row number in a binary format, from 1.
+        lines: For each row its position in the file, from 1: see ``unit``.
         source: How to name the table in messages: the path as given.
+        unit: What the positions count: lines, or rows where a file has no lines.
     """
 
     columns: tuple[str, ...]
     values: dict[str, list[str]]
     lines: list[int]
     source: str
+    unit: str = "line"
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -99,7 +101,7 @@ def iter_tables(
         empty = True
         while piece := list(islice(opened.rows, rows)):
             empty = False
-            yield _table(columns, piece, source)
+            yield _table(columns, piece, source, opened.unit)
     except OSError as error:
         raise DataError(f"Cannot read '{source}': {error.strerror or error}.") from error
     if empty:
@@ -139,7 +141,7 @@ def _renamed(opened: Rows, options: ReadOptions, source: str) -> Rows:
     if not options.columns:
         return opened
     check_count(options.columns, len(opened.columns), source)
-    return Rows(options.columns, opened.rows)
+    return replace(opened, columns=options.columns)
 
 
 def _checked_columns(columns: Sequence[str], source: str) -> tuple[str, ...]:
@@ -152,13 +154,15 @@ def _checked_columns(columns: Sequence[str], source: str) -> tuple[str, ...]:
     return tuple(columns)
 
 
-def _table(columns: tuple[str, ...], piece: list[tuple[int, Sequence[str]]], source: str) -> Table:
+def _table(
+    columns: tuple[str, ...], piece: list[tuple[int, Sequence[str]]], source: str, unit: str
+) -> Table:
     by_column = zip(*(cells for _, cells in piece), strict=True)
     values = {
         name: _shared([value.strip("\ufeff") for value in cells])
         for name, cells in zip(columns, by_column, strict=True)
     }
-    return Table(columns, values, [line for line, _ in piece], source)
+    return Table(columns, values, [line for line, _ in piece], source, unit)
 
 
 def _shared(values: list[str]) -> list[str]:

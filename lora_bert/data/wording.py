@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from pathlib import Path
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
@@ -35,7 +34,6 @@ def utf8_name(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def position(source: str, line: int) -> str:
-    """``"'a.csv', line 3"``, or ``"'a.parquet', row 3"`` where a file has no lines."""
-    unit = "row" if Path(source).suffix.lower() in ("", ".parquet") else "line"
-    return f"'{source}', {unit} {line:,}"
+def position(source: str, number: int, unit: str = "line") -> str:
+    """``"'a.csv', line 3"``; ``unit`` is what a file without lines counts, "row" for example."""
+    return f"'{source}', {unit} {number:,}"

@@ -61,7 +61,7 @@ def run(config: EvaluateConfig) -> Evaluation:
     source = EvaluationRows(config, predictor.manifest)
     rows = source.to_score()
     codec = LabelCodec(predictor.labels)
-    true = np.asarray(codec.encode(rows.labels, rows.lines, rows.source))
+    true = np.asarray(codec.encode(rows))
     probabilities = predictor.probabilities(rows.texts)
     answers = probabilities.argmax(axis=1)
     training_texts = source.trained_on()

@@ -165,7 +165,7 @@ def _compared(config: ExportConfig, loaded: Loaded, work: Path, rows: Examples) 
     accuracy = None
     if rows.labels:
         codec = LabelCodec(before.labels)
-        true = np.asarray(codec.encode(rows.labels, rows.lines, rows.source))
+        true = np.asarray(codec.encode(rows))
         accuracy = (float((labels[0] == true).mean()), float((labels[1] == true).mean()))
     return {
         "difference": float(np.abs(one - other).max()),

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lora_bert.data.wording import position, shortened
+from lora_bert.data.examples import Examples
+from lora_bert.data.wording import shortened
 from lora_bert.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
@@ -49,23 +50,22 @@ class LabelCodec:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def encode(self, labels: Sequence[str], lines: Sequence[int], source: str) -> list[int]:
-        """Class indices of ``labels``; ``lines`` and ``source`` say where they stand.
+    def encode(self, rows: Examples) -> list[int]:
+        """Class indices of the labels of ``rows``.
 
         Raises:
             DataError: A label the adapter does not know.
         """
         index = {label: number for number, label in enumerate(self.labels)}
-        for label, line in zip(labels, lines, strict=True):
+        for row, label in enumerate(rows.labels):
             if label not in index:
                 shown = ", ".join(self.labels[:10]) + (" …" if len(self) > 10 else "")
                 raise DataError(
-                    f"{position(source, line)}: the label '{shortened(label)}' is not one of the "
-                    "adapter's.",
+                    f"{rows.at(row)}: the label '{shortened(label)}' is not one of the adapter's.",
                     hint=f"{did_you_mean(label, self.labels)} It knows: {shown}. Rename labels "
                     "with --label-names old=new,….".strip(),
                 )
-        return [index[label] for label in labels]
+        return [index[label] for label in rows.labels]
 
 
 def class_weights(targets: Sequence[int], classes: int) -> list[float]:

@@ -37,7 +37,7 @@ class Tokens:
 
 def tokenise(examples: Examples, tokenizer: TextTokenizer, codec: LabelCodec) -> Tokens:
     """Tokenise every row and look its label up."""
-    targets = codec.encode(examples.labels, examples.lines, examples.source)
+    targets = codec.encode(examples)
     return Tokens(cached_encodings(tokenizer, examples.texts), np.asarray(targets, dtype=np.int64))
 
 

@@ -10,9 +10,9 @@ from lora_bert.data.sources import Splits, load_splits
 from lora_bert.errors import DataError
 
 
-def part(rows, source="a.csv"):
+def part(rows, source="a.csv", unit="line"):
     texts, labels = zip(*rows, strict=True)
-    return Examples(texts, labels, tuple(range(2, len(rows) + 2)), source)
+    return Examples(texts, labels, tuple(range(2, len(rows) + 2)), source, unit=unit)
 
 
 CLEAN = [(f"{label}{n}", label) for label in "xy" for n in range(5)]
@@ -54,7 +54,7 @@ def test_two_labels():
     assert warn_about(splits(part(rows))) == [
         "1 text carries more than one label, for example 'a.csv', line 2 and 'a.csv', line 12."
     ]
-    other = part([("x0", "y"), ("x1", "y")], "b.parquet")
+    other = part([("x0", "y"), ("x1", "y")], "b.parquet", "row")
     assert warn_about(splits(part(CLEAN), other))[1] == (
         "2 texts carry more than one label, for example 'a.csv', line 2 and 'b.parquet', row 2."
     )

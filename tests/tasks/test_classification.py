@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 
+from lora_bert.data.examples import Examples
 from lora_bert.errors import DataError
 from lora_bert.tasks.classification import LabelCodec, class_weights, decode, loss
 
@@ -37,14 +38,17 @@ def test_order_does_not_depend_on_the_rows_order(labels, random):
     assert LabelCodec.of(shuffled) == codec
     assert set(codec.labels) == set(labels)
     assert len(codec) == len(set(labels))
-    lines = list(range(1, len(labels) + 1))
-    assert [codec.labels[at] for at in codec.encode(labels, lines, "rows.csv")] == labels
+    lines = tuple(range(1, len(labels) + 1))
+    rows = Examples(("a text",) * len(labels), tuple(labels), lines, "rows.csv")
+    assert [codec.labels[at] for at in codec.encode(rows)] == labels
 
 
 def test_an_unknown_label_says_where_it_stands():
     codec = LabelCodec.of(["positive", "negative"])
+    labels = ("positive", "positiv")  # codespell:ignore
+    rows = Examples(("a", "b"), labels, (3, 7), "test.csv")
     with pytest.raises(DataError, match=r"test\.csv.*7.*'positiv'") as caught:
-        codec.encode(["positive", "positiv"], [3, 7], "test.csv")  # codespell:ignore
+        codec.encode(rows)
     assert "Did you mean 'positive'?" in caught.value.hint
     assert "--label-names" in caught.value.hint
 

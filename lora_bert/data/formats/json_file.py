@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lora_bert.data.encoding import open_text
 from lora_bert.data.formats import jsonl_file
 from lora_bert.data.formats.json_values import DECODER, cell
+from lora_bert.data.opening import open_text
 from lora_bert.data.rows import Rows
 from lora_bert.errors import DataError
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from lora_bert.data.encoding import open_text
 from lora_bert.data.formats.json_values import DECODER, cell
+from lora_bert.data.opening import open_text
 from lora_bert.data.rows import Rows
 from lora_bert.data.wording import shortened
 from lora_bert.errors import DataError

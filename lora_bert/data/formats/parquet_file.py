@@ -27,7 +27,7 @@ def read(path: Path, source: str) -> Rows:
         names = tuple(file.schema_arrow.names)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise _damaged(source, error) from None
-    return Rows(names, _rows(file, source))
+    return Rows(names, _rows(file, source), unit="row")
 
 
 def _rows(file: Any, source: str) -> Iterator[tuple[int, tuple[str, ...]]]:

@@ -31,7 +31,7 @@ def read(path: Path, source: str) -> Rows:
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = (str(error).splitlines() or [""])[0].rstrip(".")
         raise DataError(f"'{source}' is not a readable saved dataset ({reason}).") from None
-    return Rows(tuple(dataset.column_names), _rows(dataset, source))
+    return Rows(tuple(dataset.column_names), _rows(dataset, source), unit="row")
 
 
 def _rows(dataset: Any, source: str) -> Iterator[tuple[int, tuple[str, ...]]]:

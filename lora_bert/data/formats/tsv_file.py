@@ -10,8 +10,8 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from lora_bert.data.encoding import open_text
 from lora_bert.data.formats.delimited import Record, is_blank, records, table_rows
+from lora_bert.data.opening import open_text
 from lora_bert.data.rows import ReadOptions, Rows
 from lora_bert.errors import DataError
 
