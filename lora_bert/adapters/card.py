@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from lora_bert.adapters.manifest import Manifest
+from lora_bert.backbones.embedded import EMBEDDED
 
 _SHOWN_LABELS = 100
+_INSTALL = (
+    "lora-bert is installed by `pip install .` where its source is, or from a wheel made of it "
+    "(Python 3.11 or newer)."
+)
 
 
 def card(
@@ -73,18 +78,54 @@ def _title(manifest: Manifest, kind: str, size: int, changes_layers: bool) -> st
 def _usage(manifest: Manifest, kind: str) -> str:
     if kind == "merged":
         return (
-            "## Use\n\n```python\nfrom transformers import pipeline\n\n"
+            "## Use\n\n`PATH` is this directory: all that is needed, without a network. Either "
+            "`transformers` or lora-bert runs it.\n\n"
+            "```python\nfrom transformers import pipeline\n\n"
             'classify = pipeline("text-classification", model="PATH", truncation=True)\n'
-            'classify("…")\n```\n\n```bash\nlora-bert infer --model PATH "…"\n```'
+            f'classify("…")\n```\n\n{_INSTALL}\n\n'
+            '```bash\nlora-bert infer --model PATH "…"\n```'
         )
+    backbone, option, argument, place = _backbone(manifest)
     return (
-        '## Use\n\n```bash\nlora-bert infer --adapter PATH "…"\n```\n\n```python\n'
-        'import lora_bert\n\nlora_bert.load("PATH").predict(["…"])\n```\n\n'
-        "With plain PEFT, load the backbone "
-        f"`{manifest.backbone_name}` with `AutoModelForSequenceClassification.from_pretrained(…, "
-        f"num_labels={len(manifest.labels)})` and put the adapter on it with "
-        "`PeftModel.from_pretrained`."
+        f"## Use\n\n`PATH` is this directory. {_INSTALL} {backbone}\n\n"
+        f'```bash\nlora-bert infer --adapter PATH{option} "…"\n```\n\n'
+        f'```python\nimport lora_bert\n\nlora_bert.load("PATH"{argument}).predict(["…"])\n```\n\n'
+        "With plain PEFT:\n\n"
+        f"```python\n{place.imports}from peft import PeftModel\n"
+        "from transformers import AutoModelForSequenceClassification\n\n"
+        "base = AutoModelForSequenceClassification.from_pretrained(\n"
+        f'    {place.name}, num_labels={len(manifest.labels)}, dtype="float32"\n)\n'
+        'model = PeftModel.from_pretrained(base, "PATH")\n```'
     )
+
+
+class _Place(NamedTuple):
+    """How Python names the backbone."""
+
+    imports: str
+    name: str
+
+
+def _backbone(manifest: Manifest) -> tuple[str, str, str, _Place]:
+    """Where the backbone comes from: in words, as an option, as an argument, for transformers."""
+    name = manifest.backbone_name
+    quoted = json.dumps(name, ensure_ascii=False)
+    if name in EMBEDDED:
+        words = f"Its backbone `{name}` is part of lora-bert: no network is needed."
+        return words, "", "", _Place("import lora_bert\n", f"lora_bert.backbone_path({quoted})")
+    revision = manifest.backbone.get("revision")
+    if revision or "/" in name:
+        words = (
+            f"Its backbone `{name}` is fetched from the model hub once; without a network, copy it "
+            "here and say `--backbone DIR`."
+        )
+        at = f", revision={json.dumps(revision)}" if revision else ""
+        return words, "", "", _Place("", quoted + at)
+    words = (
+        f"Its backbone `{name}` is not from the model hub: `DIR` is the directory that holds it. "
+        "Other weights than those it was trained on are refused."
+    )
+    return words, " --backbone DIR", ', backbone="DIR"', _Place("", '"DIR"')
 
 
 def _labels(manifest: Manifest) -> str:
