@@ -16,11 +16,14 @@ import math
 import sys
 import unicodedata
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 TARGET = Path(__file__).resolve().parents[1] / "lora_bert" / "data" / "characters.json"
 SINGLE = ("zh", "zh-Hant", "ja", "ko")
 """Languages of so many characters that each is counted by itself, not with the one before it."""
+_CANTONESE = "佢哋嘅咗喺嚟嘢冇啲咁嗰唔係睇俾嘥晒攞噉乜啱冧揾搵揀㗎喇啦喎咩吖囉嗱嚿埋仲畀諗瞓嘩嗌掂靚凍餸呢嗮唞"
+"""Characters that written Cantonese has beside those of traditional Chinese."""
 _KEPT = 6000
 _RARE = 13
 _FOREIGN = 4000
@@ -32,6 +35,7 @@ def main(folder: str) -> None:
     for path in sorted(Path(folder).glob("*.txt")):
         text = path.read_text(encoding="utf-8")
         found[path.stem] = _alone(text) if path.stem in SINGLE else _pairs(text)
+    found["yue"] = {"6": "".join(sorted(set(_CANTONESE)))}
     TARGET.write_text(json.dumps(found, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
     print(f"{TARGET.name}: {len(found)} languages, {TARGET.stat().st_size:,} bytes")
 
@@ -49,7 +53,7 @@ def _pairs(text: str) -> dict[str, str]:
     chars = "".join(char for char in chars if len(char) == 1)
     pairs: Counter[str] = Counter()
     before: Counter[str] = Counter()
-    for pair in map("".join, zip(chars, chars[1:], strict=False)):
+    for pair in map("".join, pairwise(chars)):
         before[pair[0]] += 1
         if not pair.isascii():
             pairs[pair] += 1

@@ -45,6 +45,8 @@ _TELLING = 6
 _CHANCE = 0.02
 """Share of lines of another encoding that may look like UTF-8."""
 _SHOWN = 3
+_READABLE = 13.0
+"""The most that a character may cost on the average in a reading that is proposed."""
 _HINT = "Name its encoding with --encoding, for example --encoding latin-1."
 
 
@@ -121,11 +123,13 @@ def _utf8_or_older(path: Path, source: str, head: bytes) -> str:
         return _escaped(path, head) or "utf-8"
     _refuse_mixture(path, source)
     verdict = weigh(path)
+    strays = [unit for unit in verdict.units if _decodes(unit, "utf-8")]
+    others = [unit for unit in verdict.units if unit not in strays]
+    odd = utf8_among(verdict) or (strays[0] if min(len(strays), len(others)) > 1 else None)
+    if odd and (verdict.sure is None or utf8_among(verdict)):
+        raise _mixed(source, _line_of(path, odd), _line_of(path, others[0]))
     if verdict.sure is None:
         raise _uncertain(source, verdict, utf8)
-    if odd := utf8_among(verdict):
-        other = next(unit for unit in verdict.units if not _decodes(unit, "utf-8"))
-        raise _mixed(source, _line_of(path, odd), _line_of(path, other))
     codec = verdict.sure.codec
     scan = _scan(path, codec)
     if scan.offset is not None and codec == "cp950":  # Hong Kong's characters lie behind Big5's
@@ -144,19 +148,19 @@ def _escaped(path: Path, head: bytes) -> str | None:
 
 def _uncertain(source: str, verdict: Verdict, utf8: _Scan) -> DataError:
     """The sentence for bytes that are no words in any encoding, or words in several."""
-    likely = [reading for reading in verdict.readings if reading.likely][:_SHOWN]
-    if not likely:
+    shown = [reading for reading in verdict.readings if reading.density <= _READABLE][:_SHOWN]
+    if not shown or any(_decodes(unit, "utf-8") for unit in verdict.units):
         return _undecodable(source, "UTF-8", utf8)
-    if len(likely) == 1:
-        likely = list(verdict.readings[:2])
+    if len(shown) == 1:
+        shown = list(verdict.readings[:2])
     at = next(
-        (at for at in range(len(verdict.units)) if len({one.words[at] for one in likely}) > 1), 0
+        (at for at in range(len(verdict.units)) if len({one.words[at] for one in shown}) > 1), 0
     )
-    shown = ", ".join(f"'{shortened(one.words[at], 40)}' in {spoken(one.codec)}" for one in likely)
+    words = ", ".join(f"'{shortened(one.words[at], 40)}' in {spoken(one.codec)}" for one in shown)
     return DataError(
         f"'{source}' is UTF-8 only up to byte {utf8.offset:,} on line {utf8.line:,}, and no other "
-        f"encoding is certain: a word of it is {shown}.",
-        hint=f"Name the right one with --encoding: {_named(likely)}.",
+        f"encoding is certain: a word of it is {words}.",
+        hint=f"Name the right one with --encoding: {_named(shown)}.",
     )
 
 
@@ -171,7 +175,8 @@ def _line_of(path: Path, piece: bytes) -> int:
 
 def _refuse_mixture(path: Path, source: str) -> None:
     """Find lines of UTF-8 beside others, whose encoding takes the former for other characters."""
-    utf8, other = [], []
+    utf8: list[int] = []
+    other: list[int] = []
     with open_bytes(path) as stream:
         for number, line in enumerate(stream, start=1):
             if len(line) - len(line.translate(None, _HIGH)) < _TELLING:

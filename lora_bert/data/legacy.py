@@ -20,8 +20,8 @@ _WESTERN = tuple((name,) for name in "fr de es pt it nl sv da nb fi is ca sq ga"
 _CENTRAL = tuple((name,) for name in "pl cs sk hu hr sl ro".split())
 _CYRILLIC = tuple((name,) for name in "ru uk bg sr be".split())
 _BALTIC = (("lt",), ("lv",), ("et",))
-_CHINESE = (("zh", "zh-Hant", "ja"), ("zh-Hant", "zh", "ja"), ("ja", "zh"))
-_TRADITIONAL = (("zh-Hant", "ja"),)
+_CHINESE = (("zh", "zh-Hant", "ja", "yue"), ("zh-Hant", "zh", "ja", "yue"), ("ja", "zh"))
+_TRADITIONAL = (("zh-Hant", "ja", "yue"),)
 
 _READINGS: dict[str, tuple[tuple[tuple[str, ...], ...], float]] = {
     "gb18030": (_CHINESE, 0),
@@ -98,13 +98,15 @@ _LONGEST = 4000
 _BUDGETS = (4_000, 24_000)
 _SURE = 60.0
 _MARGIN = 8.0
+_MARGIN_OF_THE_UNLIKELY = 5.0
 _BROKEN = 30.0
+_SEVERAL = 8
 _DENSE = {"ideographic": 8.5, "latin": 9.5, "other": 5.0}
 """The most that a character above 127 may cost, on the average, in a text of words."""
 
 
 def spoken(codec: str) -> str:
-    """How messages call an encoding: by a name that ``--encoding`` takes, where it has no better."""
+    """How messages call an encoding."""
     if codec.startswith("cp125"):
         return f"Windows-{codec[2:]}"
     return _NAMES.get(codec, codec.upper().replace("ISO8859", "ISO-8859"))
@@ -119,12 +121,14 @@ class Reading:
         languages: The language the words look most like, and those mixed into it.
         words: The distinct pieces with characters above 127; "" where one cannot be decoded.
         cost: What they cost together, see :mod:`.plausibility`.
+        density: What a character above 127 costs on the average.
         likely: Whether they look like words at all.
     """
 
     codec: str
     words: tuple[str, ...]
     cost: float
+    density: float
     likely: bool
     languages: tuple[str, ...]
 
@@ -190,23 +194,33 @@ def _verdict(units: Sequence[bytes]) -> Verdict:
     readings = tuple(distinct.values())
     sure = None
     if readings and readings[0].likely and readings[0].codec not in _NEVER_SURE:
-        second = readings[1].cost if len(readings) > 1 else float("inf")
-        sure = readings[0] if second - readings[0].cost >= _MARGIN else None
+        sure = None if any(_comes_near(one, readings[0]) for one in readings[1:]) else readings[0]
     return Verdict(sure, readings, tuple(units))
+
+
+def _comes_near(rival: Reading, best: Reading) -> bool:
+    return rival.cost - best.cost < (_MARGIN if rival.likely else _MARGIN_OF_THE_UNLIKELY)
 
 
 def _reading(codec: str, units: Sequence[bytes]) -> Reading | None:
     words = tuple(_decoded(unit, codec) for unit in units)
     broken = words.count("")
-    if not units or broken > len(units) / 50 or any(map(_CONTROL.search, words)):
+    if (
+        not units
+        or broken > max(len(units) >= _SEVERAL, len(units) / 50)
+        or any(map(_CONTROL.search, words))
+    ):
         return None
     possible, rare = _READINGS[codec]
-    cost, languages = min((sum(cost_of(word, tried) for word in words), tried) for tried in possible)
+    cost, languages = min(
+        (sum(cost_of(word, tried) for word in words), tried) for tried in possible
+    )
     wide = sum(not char.isascii() for word in words for char in word)
     first = languages[0]
     kind = "ideographic" if first in IDEOGRAPHIC else "latin" if first in LATIN else "other"
-    likely = cost <= _DENSE[kind] * max(1, wide)
-    return Reading(codec, words, cost + rare + _BROKEN * broken, likely, languages)
+    density = cost / max(1, wide)
+    likely = density <= _DENSE[kind]
+    return Reading(codec, words, cost + rare + _BROKEN * broken, density, likely, languages)
 
 
 def _decoded(unit: bytes, codec: str) -> str:

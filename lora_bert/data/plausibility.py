@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files as package_files
 
-IDEOGRAPHIC = ("zh", "zh-Hant", "ja", "ko")
+IDEOGRAPHIC = ("zh", "zh-Hant", "ja", "ko", "yue")
 """Languages of thousands of characters."""
 _UNSEEN = {"letter": 9.0, "ideograph": 14.0, "symbol": 9.0, "wrong": 16.0}
 _CASE = 5.0
@@ -66,9 +66,14 @@ def _ideographic(text: str, languages: tuple[str, ...]) -> float:
             if not before.isascii() and char.isalpha():
                 total += _ASCII
         else:
-            total += min(
-                table.get(char, 99.0) + (_MIXED if at else 0.0) for at, table in enumerate(tables)
-            ) if any(char in table for table in tables) else _rare(char)
+            total += (
+                min(
+                    table.get(char, 99.0) + (_MIXED if at else 0.0)
+                    for at, table in enumerate(tables)
+                )
+                if any(char in table for table in tables)
+                else _rare(char)
+            )
             if before.isalpha() and before.isascii() and char.isalpha():
                 total += 1.0
         before = char
@@ -123,6 +128,8 @@ def _pair_cost(
     if cost is None:
         known = all(letter.isascii() or letter in letters for letter in pair)
         cost = _UNSEEN["letter"] if known else _UNSEEN["wrong"]
+    if before.isdigit() or char.isdigit():
+        cost += 6.0
     if not latin and (one.isascii() != two.isascii()) and " " not in pair:
         cost += 6.0
     if char.isupper():
@@ -160,4 +167,4 @@ def symbol_cost(char: str, before: str, following: str) -> float:
         return 7.0 if not following.isalpha() else 13.0
     if unicodedata.category(char) in ("Cc", "Cn", "Co") or "\u2500" <= char <= "\u259f":
         return _UNSEEN["wrong"]
-    return 10.0
+    return 14.0 if before.isalpha() and following.isalpha() else 10.0

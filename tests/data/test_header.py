@@ -29,7 +29,7 @@ def table_of(tmp_path, text, options=ReadOptions(), name="a.csv"):  # noqa: B008
 def test_missing_header(tmp_path, text):
     with pytest.raises(DataError, match="seems to have no header: its first line is '") as caught:
         table_of(tmp_path, text)
-    assert "--no-header with --columns text,label" in caught.value.hint
+    assert "--no-header --columns text,label (" in caught.value.hint
     assert len(str(caught.value)) < 300
     assert len(table_of(tmp_path, text, ReadOptions(header=False))) == text.count("\n")
     assert len(table_of(tmp_path, text, ReadOptions(header=True))) == text.count("\n") - 1
