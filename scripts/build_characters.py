@@ -22,7 +22,10 @@ from pathlib import Path
 TARGET = Path(__file__).resolve().parents[1] / "lora_bert" / "data" / "characters.json"
 SINGLE = ("zh", "zh-Hant", "ja", "ko")
 """Languages of so many characters that each is counted by itself, not with the one before it."""
-_CANTONESE = "佢哋嘅咗喺嚟嘢冇啲咁嗰唔係睇俾嘥晒攞噉乜啱冧揾搵揀㗎喇啦喎咩吖囉嗱嚿埋仲畀諗瞓嘩嗌掂靚凍餸呢嗮唞"
+_CANTONESE = (
+    "佢哋嘅咗喺嚟嘢冇啲咁嗰唔係睇俾嘥晒攞噉乜啱冧揾搵揀"
+    "㗎喇啦喎咩吖囉嗱嚿埋仲畀諗瞓嘩嗌掂靚凍餸呢嗮唞"
+)
 """Characters that written Cantonese has beside those of traditional Chinese."""
 _KEPT = 6000
 _RARE = 13
