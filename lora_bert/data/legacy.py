@@ -99,6 +99,7 @@ _BUDGETS = (4_000, 24_000)
 _SURE = 60.0
 _MARGIN = 8.0
 _MARGIN_OF_THE_UNLIKELY = 5.0
+_MARGIN_OF_LETTERS = 10.0
 _BROKEN = 30.0
 _SEVERAL = 8
 _DENSE = {"ideographic": 8.5, "latin": 9.5, "other": 5.0}
@@ -199,7 +200,11 @@ def _verdict(units: Sequence[bytes]) -> Verdict:
 
 
 def _comes_near(rival: Reading, best: Reading) -> bool:
-    return rival.cost - best.cost < (_MARGIN if rival.likely else _MARGIN_OF_THE_UNLIKELY)
+    if best.languages[0] in IDEOGRAPHIC:
+        margin = _MARGIN if rival.likely else _MARGIN_OF_THE_UNLIKELY
+    else:
+        margin = _MARGIN_OF_LETTERS
+    return rival.cost - best.cost < margin
 
 
 def _reading(codec: str, units: Sequence[bytes]) -> Reading | None:

@@ -147,7 +147,7 @@ def symbol_cost(char: str, before: str, following: str) -> float:
     if char in "\u00a3\u20ac\u00a5\u00a2":
         return 4.0 if number and not (before.isalpha() and following.isalpha()) else 10.0
     if char in _QUOTES and before.isalpha() and following.isalpha():
-        return 4.0
+        return 3.0
     if char in _OPENING and not before.isalnum() and not following.isspace():
         return 5.0
     if char in _CLOSING and not before.isspace() and not following.isalnum():

@@ -32,7 +32,7 @@ SPOKEN = {
 _LOOK_AHEAD = 1000
 _LONGEST_HEAD = 1 << 22
 _LONGEST_CELL = 1 << 24
-_NAMED_SEPARATOR = re.compile(r'\ufeff?"?sep=([^\w\s"]|\t)"?\s*')
+_NAMED_SEPARATOR = re.compile(r"""\ufeff?"?sep=([^\w\s"'\\]|\t)"?\s*""")
 _AFTER_SPACE = re.compile(r' +"')
 _BACKSLASH_ELSEWHERE = re.compile(r'\\(?:\\|")|(\\)')
 _MOST = 0.8
