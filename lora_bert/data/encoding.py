@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from lora_bert.data.legacy import Reading, Verdict, spoken, utf8_among, weigh
+from lora_bert.data.legacy import READABLE, Reading, Verdict, spoken, utf8_among, weigh
 from lora_bert.data.opening import open_bytes
 from lora_bert.data.wording import shortened
 from lora_bert.errors import ConfigError, DataError
@@ -45,8 +45,6 @@ _TELLING = 6
 _CHANCE = 0.02
 """Share of lines of another encoding that may look like UTF-8."""
 _SHOWN = 3
-_READABLE = 13.0
-"""The most that a character may cost on the average in a reading that is proposed."""
 _HINT = "Name its encoding with --encoding, for example --encoding latin-1."
 
 
@@ -148,7 +146,7 @@ def _escaped(path: Path, head: bytes) -> str | None:
 
 def _uncertain(source: str, verdict: Verdict, utf8: _Scan) -> DataError:
     """The sentence for bytes that are no words in any encoding, or words in several."""
-    shown = [reading for reading in verdict.readings if reading.density <= _READABLE][:_SHOWN]
+    shown = [reading for reading in verdict.readings if reading.density <= READABLE][:_SHOWN]
     if not shown or any(_decodes(unit, "utf-8") for unit in verdict.units):
         return _undecodable(source, "UTF-8", utf8)
     if len(shown) == 1:

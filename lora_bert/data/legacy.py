@@ -7,9 +7,9 @@ words and no other reading comes near. Readings that say the same are one.
 
 from __future__ import annotations
 
-import codecs
 import re
-from collections.abc import Iterator, Sequence
+from codecs import getincrementaldecoder
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,7 +95,10 @@ _UNIT = re.compile(rb"[^\x00-\x2f]*[\x80-\xff][^\x00-\x2f]*")
 _CONTROL = re.compile("[\x80-\x9f]")
 """Controls that nobody writes: where they come out, the encoding is another."""
 _LONGEST = 4000
-_BUDGETS = (4_000, 24_000)
+_FIRST, _SECOND = 4_000, 24_000
+"""Bytes that every encoding is tried on, and those that come near on the first ones."""
+READABLE = 13.0
+"""The most that a character may cost on the average in a reading that is worth showing."""
 _SURE = 60.0
 _MARGIN = 8.0
 _MARGIN_OF_THE_UNLIKELY = 5.0
@@ -140,30 +143,34 @@ class Verdict:
 
     Attributes:
         sure: The one reading that is certain, or None.
-        readings: All that are possible, the most plausible first, no two alike.
+        found: All that are possible, the most plausible first.
         units: The bytes that were read, one piece for each word of a reading.
     """
 
     sure: Reading | None
-    readings: tuple[Reading, ...]
+    found: tuple[Reading, ...]
     units: tuple[bytes, ...]
+
+    @property
+    def readings(self) -> tuple[Reading, ...]:
+        """Those that say different things."""
+        return _distinct(self.found)
 
 
 def weigh(path: Path) -> Verdict:
     """Weigh what the bytes of a file above 127 say in every encoding that is known."""
-    verdict = Verdict(None, (), ())
-    for budget in _BUDGETS:
-        units = _units(path, budget)
-        verdict = _verdict(units)
-        if len(verdict.readings) > 1:
-            best, second = verdict.readings[:2]
-            if verdict.sure and second.cost - best.cost > _SURE:
-                break
+    verdict = _verdict(_units(path, _FIRST), _READINGS)
+    best = verdict.readings[0] if verdict.readings else None
+    if best is None or best.density > READABLE:
+        return verdict
+    near = [one for one in verdict.found if one.cost - best.cost < _SURE]
+    if len(_distinct(near)) > 1:
+        verdict = _verdict(_units(path, _SECOND), [one.codec for one in near])
     if verdict.sure and not _is_wide(verdict.sure.codec):
         # One byte more may tell ISO-8859-2 from Windows-1250: all of them are looked at.
         rest = _with_new_bytes(path, verdict.units)
         if rest:
-            verdict = _verdict((*rest, *verdict.units))
+            verdict = _verdict((*rest, *verdict.units), _READINGS)
     return verdict
 
 
@@ -186,17 +193,21 @@ def _is_wide(codec: str) -> bool:
     return _READINGS[codec][0][0][0] in IDEOGRAPHIC
 
 
-def _verdict(units: Sequence[bytes]) -> Verdict:
-    found = [reading for codec in _READINGS if (reading := _reading(codec, units))]
+def _verdict(units: Sequence[bytes], codecs: Iterable[str]) -> Verdict:
+    found = [reading for codec in codecs if (reading := _reading(codec, units))]
     found.sort(key=lambda reading: reading.cost)  # stable: of equal costs the first named stays
-    distinct: dict[tuple[str, ...], Reading] = {}
-    for reading in found:
-        distinct.setdefault(reading.words, reading)
-    readings = tuple(distinct.values())
+    readings = _distinct(found)
     sure = None
     if readings and readings[0].likely and readings[0].codec not in _NEVER_SURE:
         sure = None if any(_comes_near(one, readings[0]) for one in readings[1:]) else readings[0]
-    return Verdict(sure, readings, tuple(units))
+    return Verdict(sure, tuple(found), tuple(units))
+
+
+def _distinct(found: Sequence[Reading]) -> tuple[Reading, ...]:
+    distinct: dict[tuple[str, ...], Reading] = {}
+    for reading in found:
+        distinct.setdefault(reading.words, reading)
+    return tuple(distinct.values())
 
 
 def _comes_near(rival: Reading, best: Reading) -> bool:
@@ -231,7 +242,7 @@ def _reading(codec: str, units: Sequence[bytes]) -> Reading | None:
 def _decoded(unit: bytes, codec: str) -> str:
     try:
         # Where a piece was cut, its last character may be a half of itself.
-        return codecs.getincrementaldecoder(codec)().decode(unit, final=len(unit) < _LONGEST)
+        return getincrementaldecoder(codec)().decode(unit, final=len(unit) < _LONGEST)
     except UnicodeDecodeError:
         return ""
 

@@ -16,12 +16,19 @@ from importlib.resources import files as package_files
 
 IDEOGRAPHIC = ("zh", "zh-Hant", "ja", "ko", "yue")
 """Languages of thousands of characters."""
-_UNSEEN = {"letter": 9.0, "ideograph": 14.0, "symbol": 9.0, "wrong": 16.0}
-_CASE = 5.0
-"""What a capital behind a small letter costs, where one of them is no ASCII letter."""
+_UNSEEN, _UNSEEN_IDEOGRAPH = 9.0, 14.0
+"""What a letter costs in a place where the language was not seen to have it, and an ideograph that
+it was not seen to have at all."""
+_WRONG = 16.0
+"""What a character costs that the language does not know."""
+_CASE, _CAPITALS = 5.0, 1.0
+"""What a capital behind a small letter costs on top, and one behind another capital."""
+_BESIDE = 6.0
+"""What a letter above 127 costs on top where a digit, or a letter of another script, touches it."""
 _MIXED = 2.0
 """What an ideograph of another language than the rest costs on top of being rare."""
 _ASCII = 3.0
+"""What an ASCII letter costs behind an ideograph: other readings join it to the byte before it."""
 
 
 @cache
@@ -61,40 +68,31 @@ def _ideographic(text: str, languages: tuple[str, ...]) -> float:
     total, before = 0.0, " "
     tables = [costs()[language] for language in languages]
     for char in text:
-        if char.isascii():
-            # A letter that other readings join to the byte before it.
-            if not before.isascii() and char.isalpha():
-                total += _ASCII
-        else:
-            total += (
-                min(
-                    table.get(char, 99.0) + (_MIXED if at else 0.0)
-                    for at, table in enumerate(tables)
-                )
-                if any(char in table for table in tables)
-                else _rare(char)
-            )
-            if before.isalpha() and before.isascii() and char.isalpha():
-                total += 1.0
+        if not char.isascii():
+            here = [(at, table[char]) for at, table in enumerate(tables) if char in table]
+            total += min(cost + _MIXED * (at > 0) for at, cost in here) if here else _rare(char)
+            total += before.isascii() and before.isalpha() and char.isalpha()
+        elif char.isalpha() and not before.isascii():
+            total += _ASCII
         before = char
     return total
 
 
 def _rare(char: str) -> float:
-    kind = unicodedata.category(char)
+    """The cost of a character that no table has."""
     name = unicodedata.name(char, "")
-    if kind == "Lo" and name.startswith(("CJK", "HANGUL SYLL")):
-        return _UNSEEN["ideograph"]
+    if char == "\u3000":
+        return 5.0
+    if name.startswith(("CJK UNIFIED", "HANGUL SYLL")):
+        return _UNSEEN_IDEOGRAPH
     if name.startswith("HALFWIDTH KATAKANA"):
-        return _UNSEEN["letter"]
+        return _UNSEEN
     if name.startswith(("FULLWIDTH", "HIRAGANA", "KATAKANA", "HANGUL", "IDEOGRAPHIC")):
         return 10.0
-    if kind[0] in "PS":
-        return 11.0
-    return _UNSEEN["wrong"]
+    return 11.0 if unicodedata.category(char)[0] in "PS" else _WRONG
 
 
-def is_letter(char: str) -> bool:
+def _is_letter(char: str) -> bool:
     """Whether a character is part of words: letters and the marks above and below them."""
     return char.isalpha() or unicodedata.category(char)[0] == "M"
 
@@ -104,12 +102,12 @@ def _alphabetic(text: str, language: str) -> float:
     table, letters = costs()[language], _letters(language)
     latin = language in LATIN
     if not latin and letters.isdisjoint(text.lower()):
-        total += _UNSEEN["wrong"]
+        total += _WRONG
     for at, char in enumerate(text + " "):
         if not (char.isascii() and before.isascii()):
             following = text[at + 1] if at + 1 < len(text) else " "
-            if not char.isascii() and not is_letter(char):
-                total += symbol_cost(char, before, following)
+            if not char.isascii() and not _is_letter(char):
+                total += _symbol_cost(char, before, following)
             else:
                 total += _pair_cost(before, char, table, letters, latin=latin)
         before = char
@@ -119,52 +117,42 @@ def _alphabetic(text: str, language: str) -> float:
 def _pair_cost(
     before: str, char: str, table: Mapping[str, float], letters: frozenset[str], *, latin: bool
 ) -> float:
-    one = before.lower()[:1] if is_letter(before) else " "
-    two = char.lower()[:1] if is_letter(char) else " "
+    one = before.lower()[:1] if _is_letter(before) else " "
+    two = char.lower()[:1] if _is_letter(char) else " "
     pair = one + two
     if pair.isascii():
         return 0.0
     cost = table.get(pair)
     if cost is None:
         known = all(letter.isascii() or letter in letters for letter in pair)
-        cost = _UNSEEN["letter"] if known else _UNSEEN["wrong"]
+        cost = _UNSEEN if known else _WRONG
     if before.isdigit() or char.isdigit():
-        cost += 6.0
+        cost += _BESIDE
     if not latin and (one.isascii() != two.isascii()) and " " not in pair:
-        cost += 6.0
+        cost += _BESIDE
     if char.isupper():
-        cost += _CASE if before.islower() else 1.0 if before.isupper() else 0.0
+        cost += _CASE if before.islower() else _CAPITALS * before.isupper()
     return cost
 
 
-_QUOTES = "\u2018\u2019\u00b4"
-_OPENING, _CLOSING = "\u201c\u201e\u2018\u201a\u00a1\u00bf", "\u201d\u2019\u201c"
-
-
-def symbol_cost(char: str, before: str, following: str) -> float:
+def _symbol_cost(char: str, before: str, following: str) -> float:
     """What a symbol costs: little where it usually stands."""
-    number = following.isdigit() or before.isdigit()
-    if char in "\u00a3\u20ac\u00a5\u00a2":
-        return 4.0 if number and not (before.isalpha() and following.isalpha()) else 10.0
-    if char in _QUOTES and before.isalpha() and following.isalpha():
+    inside = before.isalpha() and following.isalpha()
+    if char in "‘’´" and inside:
         return 3.0
-    if char in _OPENING and not before.isalnum() and not following.isspace():
+    if char in "£€¥¢":
+        return 4.0 if before.isdigit() or following.isdigit() else 10.0
+    opens = char in "“„‘‚¡¿" and not before.isalnum() and not following.isspace()
+    closes = char in "”’“" and not before.isspace() and not following.isalnum()
+    between = char in "–—•·…" and not inside
+    if opens or closes or between or (char in "°½¼²³" and before.isdigit()):
         return 5.0
-    if char in _CLOSING and not before.isspace() and not following.isalnum():
-        return 5.0
-    if char in "\u00ab\u00bb":
-        outside = before if char == "\u00ab" else following
-        return 8.0 if not outside.isalnum() else 14.0
-    if char in "\u2013\u2014\u2022\u00b7" and not (before.isalpha() and following.isalpha()):
-        return 5.0
-    if char in "\u2026" and not (before.isalpha() and following.isalpha()):
-        return 5.0
+    if char in "«»":
+        return 14.0 if (before if char == "«" else following).isalnum() else 8.0
     if char == "\u00a0":
-        return 9.0 if before.isalpha() and following.isalpha() else 6.0
-    if char in "\u00b0\u00ba\u00aa\u00bd\u00bc\u00b2\u00b3" and before.isdigit():
-        return 5.0
-    if char in "\u00ae\u2122\u00a9\u00a7\u00d7\u2116":
-        return 7.0 if not following.isalpha() else 13.0
+        return 9.0 if inside else 6.0
+    if char in "®™©§×№":
+        return 13.0 if following.isalpha() else 7.0
     if unicodedata.category(char) in ("Cc", "Cn", "Co") or "\u2500" <= char <= "\u259f":
-        return _UNSEEN["wrong"]
-    return 14.0 if before.isalpha() and following.isalpha() else 10.0
+        return _WRONG  # among them the lines and blocks that DOS drew frames with
+    return 14.0 if inside else 10.0
