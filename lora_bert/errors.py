@@ -67,10 +67,16 @@ class DataError(LoraBertError):
     examples: ClassVar[Mapping[str, str]] = {
         "an empty file": "'…' is empty.",
         "two encodings in one file": "'…' mixes encodings: line … is UTF-8, line … is not.",
+        "an encoding that could be several": (
+            "'…' is UTF-8 only up to byte … on line …, and no other encoding is certain: "
+            "a word of it is …."
+        ),
         "NUL bytes throughout": "'…' is not text: it is full of control characters.",
         "a quote that is never closed": (
             "'…', line …: a quote opened in the row that starts here is never closed."
         ),
+        "a text with commas that is not quoted": "'…', line …: … where there are …, ….",
+        "no header": "'…' seems to have no header: its first line is '…'.",
         "a column that is not there": "'…' has no column '…'; its columns are ….",
         "one class only": "'…' has one class only, '…': there is nothing to tell apart.",
         "a label that no training row has": "…: the label '…' stands in no training row.",

@@ -1,8 +1,8 @@
 """Which encoding a text file is in: as told, or found out from its bytes.
 
-Tried in this order: a byte order mark, UTF-16 without one (its pattern of NULs), strict UTF-8,
-strict GB18030. Every answer is checked on the whole file, block by block, so that no later reader
-meets a byte it cannot decode.
+Tried in this order: a byte order mark, UTF-16 without one (its pattern of NULs), the escapes of
+ISO-2022, strict UTF-8, and what is older than Unicode (:mod:`.legacy`). Every answer is checked on
+the whole file, block by block, so that no later reader meets a byte it cannot decode.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from lora_bert.data.legacy import READABLE, Reading, Verdict, spoken, utf8_among, weigh
 from lora_bert.data.opening import open_bytes
+from lora_bert.data.wording import shortened
 from lora_bert.errors import ConfigError, DataError
 
 logger = logging.getLogger(__name__)
@@ -28,20 +30,21 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "utf-16-be",
     codecs.BOM_UTF8: "utf-8",
 }
-_SPOKEN = {
+_UNICODE = {
     "utf-8": "UTF-8",
-    "gb18030": "GB18030",
     "utf-16-le": "UTF-16 LE",
     "utf-16-be": "UTF-16 BE",
     "utf-32-le": "UTF-32 LE",
     "utf-32-be": "UTF-32 BE",
 }
+_ESCAPES = {b"\x1b$B": "iso2022_jp", b"\x1b$@": "iso2022_jp", b"\x1b$)C": "iso2022_kr"}
 _CONTROLS = bytes({*range(32), 127} - set(b"\t\n\v\f\r\x1b"))
 _HIGH = bytes(range(128, 256))
 _TELLING = 6
 """Bytes above 127 that make a line of one encoding hardly pass for another."""
 _CHANCE = 0.02
-"""Share of lines of GB18030 that may look like UTF-8."""
+"""Share of lines of another encoding that may look like UTF-8."""
+_SHOWN = 3
 _HINT = "Name its encoding with --encoding, for example --encoding latin-1."
 
 
@@ -49,14 +52,11 @@ _HINT = "Name its encoding with --encoding, for example --encoding latin-1."
 class _Scan:
     """One strict pass over a file.
 
-    ``offset`` is the first byte that cannot be decoded (None: all can), on ``line``; ``high`` bytes
-    above 127 made ``wide`` characters above 127.
+    ``offset`` is the first byte that cannot be decoded (None: all can), on ``line``.
     """
 
     offset: int | None
     line: int
-    high: int
-    wide: int
 
 
 def detect(path: Path, source: str, encoding: str = "auto", *, quiet: bool = False) -> str:
@@ -80,9 +80,9 @@ def detect(path: Path, source: str, encoding: str = "auto", *, quiet: bool = Fal
     if codec := marked or _utf16_without_mark(head):
         scan = _scan(path, codec)
         if scan.offset is not None:
-            raise _undecodable(source, _SPOKEN[codec], scan)
+            raise _undecodable(source, _UNICODE[codec], scan)
     elif _is_text(head):
-        codec = _utf8_or_gb18030(path, source)
+        codec = _utf8_or_older(path, source, head)
     else:
         raise DataError(
             f"'{source}' is not text: it is full of control characters.",
@@ -90,7 +90,7 @@ def detect(path: Path, source: str, encoding: str = "auto", *, quiet: bool = Fal
         )
     if not quiet and (marked or codec != "utf-8"):
         mark = " with a byte order mark" if marked else ""
-        logger.info("'%s' is read as %s%s.", source, _SPOKEN[codec], mark)
+        logger.info("'%s' is read as %s%s.", source, _UNICODE.get(codec) or spoken(codec), mark)
     return codec
 
 
@@ -115,37 +115,80 @@ def _told(path: Path, source: str, encoding: str) -> str:
     return codec
 
 
-def _utf8_or_gb18030(path: Path, source: str) -> str:
+def _utf8_or_older(path: Path, source: str, head: bytes) -> str:
     utf8 = _scan(path, "utf-8")
     if utf8.offset is None:
-        return "utf-8"
+        return _escaped(path, head) or "utf-8"
     _refuse_mixture(path, source)
-    chinese = _scan(path, "gb18030")
-    # A Chinese character is two bytes above 127 (or nearly always so). Western text in a one-byte
-    # encoding can pass as GB18030 too, each accented letter swallowing the ASCII one behind it.
-    if chinese.offset is None and chinese.high >= 1.25 * chinese.wide:
-        return "gb18030"
-    if chinese.offset is not None and chinese.offset > utf8.offset:
-        raise _undecodable(source, "GB18030", chinese)
-    raise _undecodable(source, "UTF-8", utf8)
+    verdict = weigh(path)
+    strays = [unit for unit in verdict.units if _decodes(unit, "utf-8")]
+    others = [unit for unit in verdict.units if unit not in strays]
+    odd = utf8_among(verdict) or (strays[0] if min(len(strays), len(others)) > 1 else None)
+    if odd and (verdict.sure is None or utf8_among(verdict)):
+        raise _mixed(source, _line_of(path, odd), _line_of(path, others[0]))
+    if verdict.sure is None:
+        raise _uncertain(source, verdict, utf8)
+    codec = verdict.sure.codec
+    scan = _scan(path, codec)
+    if scan.offset is not None and codec == "cp950":  # Hong Kong's characters lie behind Big5's
+        codec = "big5hkscs"
+        scan = _scan(path, codec)
+    if scan.offset is not None:
+        raise _undecodable(source, spoken(codec), scan)
+    return codec
+
+
+def _escaped(path: Path, head: bytes) -> str | None:
+    """ISO-2022, which is ASCII with escape sequences before its characters."""
+    codec = next((name for escape, name in _ESCAPES.items() if escape in head), None)
+    return codec if codec and _scan(path, codec).offset is None else None
+
+
+def _uncertain(source: str, verdict: Verdict, utf8: _Scan) -> DataError:
+    """The sentence for bytes that are no words in any encoding, or words in several."""
+    shown = [reading for reading in verdict.readings if reading.density <= READABLE][:_SHOWN]
+    if not shown or any(_decodes(unit, "utf-8") for unit in verdict.units):
+        return _undecodable(source, "UTF-8", utf8)
+    if len(shown) == 1:
+        shown = list(verdict.readings[:2])
+    at = next(
+        (at for at in range(len(verdict.units)) if len({one.words[at] for one in shown}) > 1), 0
+    )
+    words = ", ".join(f"'{shortened(one.words[at], 40)}' in {spoken(one.codec)}" for one in shown)
+    return DataError(
+        f"'{source}' is UTF-8 only up to byte {utf8.offset:,} on line {utf8.line:,}, and no other "
+        f"encoding is certain: a word of it is {words}.",
+        hint=f"Name the right one with --encoding: {_named(shown)}.",
+    )
+
+
+def _named(readings: list[Reading]) -> str:
+    return " or ".join(f"--encoding {reading.codec}" for reading in readings)
+
+
+def _line_of(path: Path, piece: bytes) -> int:
+    with open_bytes(path) as stream:
+        return next((number for number, line in enumerate(stream, 1) if piece in line), 1)
 
 
 def _refuse_mixture(path: Path, source: str) -> None:
-    """Find lines of UTF-8 beside lines of GB18030, which takes the former for other characters."""
-    found: dict[str, list[int]] = {"utf-8": [], "gb18030": []}
+    """Find lines of UTF-8 beside others, whose encoding takes the former for other characters."""
+    utf8: list[int] = []
+    other: list[int] = []
     with open_bytes(path) as stream:
         for number, line in enumerate(stream, start=1):
             if len(line) - len(line.translate(None, _HIGH)) < _TELLING:
                 continue
-            codec = next((name for name in found if _decodes(line, name)), None)
-            if codec:
-                found[codec].append(number)
-    utf8, chinese = found.values()
-    if min(len(utf8), len(chinese)) > max(1, _CHANCE * (len(utf8) + len(chinese))):
-        raise DataError(
-            f"'{source}' mixes encodings: line {utf8[0]:,} is UTF-8, line {chinese[0]:,} is not.",
-            hint="Save it in one encoding, UTF-8 for example.",
-        )
+            (utf8 if _decodes(line, "utf-8") else other).append(number)
+    if min(len(utf8), len(other)) > max(1, _CHANCE * (len(utf8) + len(other))):
+        raise _mixed(source, utf8[0], other[0])
+
+
+def _mixed(source: str, utf8: int, other: int) -> DataError:
+    return DataError(
+        f"'{source}' mixes encodings: line {utf8:,} is UTF-8, line {other:,} is not.",
+        hint="Save it in one encoding, UTF-8 for example.",
+    )
 
 
 def _decodes(line: bytes, codec: str) -> bool:
@@ -205,7 +248,7 @@ def _is_text(head: bytes) -> bool:
 
 def _scan(path: Path, codec: str) -> _Scan:
     decoder = codecs.getincrementaldecoder(codec)()
-    done = feeds = returns = high = wide = 0
+    done = feeds = returns = 0
     with open_bytes(path) as stream:
         while True:
             block = stream.read(_BLOCK)
@@ -216,11 +259,9 @@ def _scan(path: Path, codec: str) -> _Scan:
                 kept = len(error.object) - len(block)
                 good = error.object[: error.start].decode(codec, "ignore")
                 lines = max(feeds + good.count("\n"), returns + good.count("\r"))
-                return _Scan(done - kept + error.start, lines + 1, high, wide)
+                return _Scan(done - kept + error.start, lines + 1)
             feeds += text.count("\n")
             returns += text.count("\r")
-            high += len(block) - len(block.translate(None, _HIGH))
-            wide += len(text) - len(text.encode("ascii", "ignore"))
             done += len(block)
             if not block:
-                return _Scan(None, max(feeds, returns) + 1, high, wide)
+                return _Scan(None, max(feeds, returns) + 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from lora_bert.data.columns import LABEL_NAMES, TEXT_NAMES
 from lora_bert.data.rows import ReadOptions
@@ -21,6 +22,8 @@ _KNOWN = frozenset((*TEXT_NAMES, *LABEL_NAMES, *_OTHER_NAMES))
 _NUMBER = re.compile(r"[-+]?\d+([.,]\d+)*([eE][-+]?\d+)?%?")
 _SENTENCE = re.compile(r"[。！？，；…!?]|[.,;]\s|\.$")
 _LONG = 60
+_OFTEN = 0.05
+"""Share of rows in which a cell of the first line comes again if it is a label."""
 
 
 def column_names(
@@ -43,8 +46,7 @@ def column_names(
         raise DataError(
             f"'{source}' seems to have no header: its first line is "
             f"'{shortened(' | '.join(first))}'.",
-            hint="If it has none: --no-header with --columns text,label (names in the file's "
-            "order). If that line is the header, give its columns plain names such as text.",
+            hint=_hint([first, *others]),
         )
     if options.columns:
         check_count(options.columns, len(first), source)
@@ -54,6 +56,11 @@ def column_names(
     if has_header:
         return tuple(name.strip().strip("\ufeff") for name in first), True
     return tuple(f"column_{number}" for number in range(1, len(first) + 1)), False
+
+
+def holds_known_name(line: str) -> bool:
+    """Whether a line holds a usual column name between separators, spaces and quotes."""
+    return any(name.strip(" \"'").lower() in _KNOWN for name in re.split(r"[\t,;|^~\r\n]", line))
 
 
 def check_count(columns: Sequence[str], width: int, source: str) -> None:
@@ -67,13 +74,82 @@ def check_count(columns: Sequence[str], width: int, source: str) -> None:
 
 def _looks_like_data(first: Sequence[str], others: Sequence[Sequence[str]]) -> bool:
     """Whether no cell is a usual column name and one is a value, a number or a sentence."""
-    seen = [{row[at] for row in others if at < len(row)} for at in range(len(first))]
-    recurs = [bool(cell.strip()) and cell in seen[at] for at, cell in enumerate(first)]
+    rows = [row for row in others if list(row) != list(first)]  # a header may stand there twice
+    again = [_times(rows, at, cell) for at, cell in enumerate(first)]
     known = [cell.strip().strip("\ufeff").lower() in _KNOWN for cell in first]
+    if all(known):
+        return False
+    # A text may be called "message" by chance, beside a label that comes again and again.
+    if any(n > 1 and n >= _OFTEN * len(rows) and not k for n, k in zip(again, known, strict=True)):
+        return True
     # "question" may also be a label's name: then it comes again further down.
-    if all(known) or any(k and not r for k, r in zip(known, recurs, strict=True)):
+    if any(k and not n for k, n in zip(known, again, strict=True)):
         return False
     return any(
-        again or len(cell) > _LONG or _NUMBER.fullmatch(cell.strip()) or _SENTENCE.search(cell)
-        for again, cell in zip(recurs, first, strict=True)
+        n or len(cell) > _LONG or _NUMBER.fullmatch(cell.strip()) or _SENTENCE.search(cell)
+        for n, cell in zip(again, first, strict=True)
     )
+
+
+def _times(rows: Sequence[Sequence[str]], at: int, cell: str) -> int:
+    """How often a cell comes again in its column; an empty one never does."""
+    return sum(row[at] == cell for row in rows if at < len(row)) if cell.strip() else 0
+
+
+def _hint(rows: Sequence[Sequence[str]]) -> str:
+    """How to read a file without a header: which column is which is guessed from its cells."""
+    names, sure = _guessed(rows)
+    doubt = (
+        "the names are guessed from the cells"
+        if sure
+        else "which is the text and which the label is a mere guess, so check the order"
+    )
+    return (
+        f"If it has none: --no-header --columns {','.join(names)} ({doubt}). "
+        "If that line is the header, give its columns plain names such as text, or say --header."
+    )
+
+
+def _guessed(rows: Sequence[Sequence[str]]) -> tuple[list[str], bool]:
+    """Names for the columns of some rows, and whether the cells leave no doubt.
+
+    The longest and most varied cells are texts; short ones that come again and again are labels.
+    """
+    width = len(rows[0])
+    columns = [[row[at].strip() for row in rows if at < len(row)] for at in range(width)]
+    names = [f"column_{number}" for number in range(1, width + 1)]
+    facts = [_Cells.of(cells) for cells in columns]
+    text = max(range(width), key=lambda at: (facts[at].letters, facts[at].variety))
+    names[text] = "text"
+    if width == 1:
+        return names, True
+    others = [at for at in range(width) if at != text]
+    recurring = [at for at in others if facts[at].recurs]
+    label = min(recurring or others, key=lambda at: (facts[at].variety, facts[at].letters))
+    names[label] = "label"
+    distinct = facts[text].letters >= 2 * facts[label].letters and facts[text].variety > 0.5
+    return names, len(recurring) == 1 and distinct and not facts[text].recurs
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """What the cells of one column are like.
+
+    ``letters`` is their usual length, numbers counting as one; ``variety`` the share that is
+    different from all others before; ``recurs``: they are short, few kinds, and more than one.
+    """
+
+    letters: float
+    variety: float
+    recurs: bool
+
+    @classmethod
+    def of(cls, cells: Sequence[str]) -> _Cells:
+        filled = [cell for cell in cells if cell]
+        if not filled:
+            return cls(0.0, 1.0, False)
+        lengths = [1 if _NUMBER.fullmatch(cell) else len(cell) for cell in filled]
+        kinds = len(set(filled))
+        letters = sum(lengths) / len(filled)
+        recurs = 1 < kinds <= max(2, len(filled) / 2) and letters <= _LONG and len(filled) > 2
+        return cls(letters, kinds / len(filled), recurs)

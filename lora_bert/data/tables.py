@@ -6,6 +6,7 @@ absent value or a null is the empty string.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -22,8 +23,10 @@ from lora_bert.data.formats import (
 )
 from lora_bert.data.header import check_count
 from lora_bert.data.rows import DEFAULT_READ, ReadOptions, Rows
-from lora_bert.data.wording import listed
+from lora_bert.data.wording import counted, listed
 from lora_bert.errors import ConfigError, DataError, missing
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["SUFFIXES", "ReadOptions", "Table", "iter_tables", "read_table"]
 
@@ -45,7 +48,7 @@ class Table:
     """Columns of strings, all of one length.
 
     Attributes:
-        columns: The names in the file's order.
+        columns: The names in the file's order; a column without one is called ``column_3`` or so.
         values: The values of each column; "" for an absent value or a null.
         lines: For each row its position in the file, from 1: see ``unit``.
         source: How to name the table in messages: the path as given.
@@ -145,13 +148,30 @@ def _renamed(opened: Rows, options: ReadOptions, source: str) -> Rows:
 
 
 def _checked_columns(columns: Sequence[str], source: str) -> tuple[str, ...]:
-    twice = [name for name in dict.fromkeys(columns) if columns.count(name) > 1]
+    """The names, with one for every column that has none; two of one name are refused."""
+    given = [name for name in columns if name.strip()]
+    twice = [name for name in dict.fromkeys(given) if given.count(name) > 1]
     if twice:
         raise DataError(
             f"'{source}' has more than one column of the same name: {listed(twice)}.",
             hint="Name all columns in their order with --columns.",
         )
-    return tuple(columns)
+    taken = set(given)
+    named = []
+    for number, name in enumerate(columns, start=1):
+        new = name
+        if not name.strip():
+            new = f"column_{number}"
+            while new in taken:
+                new += "_"
+            taken.add(new)
+        named.append(new)
+    added = [new for new, name in zip(named, columns, strict=True) if new != name]
+    if added:
+        logger.info(
+            "'%s': %s without a name: %s.", source, counted(len(added), "column"), listed(added)
+        )
+    return tuple(named)
 
 
 def _table(

@@ -29,7 +29,7 @@ def table_of(tmp_path, text, options=ReadOptions(), name="a.csv"):  # noqa: B008
 def test_missing_header(tmp_path, text):
     with pytest.raises(DataError, match="seems to have no header: its first line is '") as caught:
         table_of(tmp_path, text)
-    assert "--no-header with --columns text,label" in caught.value.hint
+    assert "--no-header --columns text,label (" in caught.value.hint
     assert len(str(caught.value)) < 300
     assert len(table_of(tmp_path, text, ReadOptions(header=False))) == text.count("\n")
     assert len(table_of(tmp_path, text, ReadOptions(header=True))) == text.count("\n") - 1
@@ -67,3 +67,49 @@ def test_goemotions_has_none(data_dir):
     table = read_table(path, options)
     assert len(table) == 43_410
     assert table.values["label"][0] == "27"
+
+
+def headerless(*kinds):
+    """60 rows of cells of these kinds, as a csv file."""
+    words = "go until jurong point crazy available only in bugis great world".split()
+    cells = {
+        "label": lambda n: "ham" if n % 3 else "spam",
+        "number": lambda n: str(n % 2),
+        "id": lambda n: f"{7000 + n}",
+        "text": lambda n: (
+            " ".join(words[(n * k) % 11] for k in range(3, 9)).capitalize() + f" {n}..."
+        ),
+        "split": lambda n: "train" if n % 5 else "test",
+    }
+    return "".join(",".join(cells[kind](n) for kind in kinds) + "\n" for n in range(60))
+
+
+@pytest.mark.parametrize(
+    ("kinds", "names"),
+    [
+        (("label", "text"), "label,text"),
+        (("text", "label"), "text,label"),
+        (("number", "text"), "label,text"),
+        (("id", "text", "label"), "column_1,text,label"),
+        (("number", "id", "text"), "label,column_2,text"),
+        (("text",), "text"),
+    ],
+)
+def test_the_hint_names_the_columns_in_the_order_of_the_file(tmp_path, kinds, names):
+    with pytest.raises(DataError, match="no header") as caught:
+        table_of(tmp_path, headerless(*kinds))
+    assert f"--no-header --columns {names} (the names are guessed" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "text", [headerless("label", "text", "split"), "good,1\nbad,0\n", "a,x\nb,y\na,x\nb,x\n"]
+)
+def test_the_hint_says_where_it_is_a_mere_guess(tmp_path, text):
+    with pytest.raises(DataError, match="no header") as caught:
+        table_of(tmp_path, text)
+    assert "is a mere guess" in caught.value.hint
+
+
+def test_a_text_that_is_called_like_a_column_by_chance(tmp_path):
+    with pytest.raises(DataError, match=r"no header: its first line is 'message \| spam'"):
+        table_of(tmp_path, "message,spam\n" + headerless("text", "label"))

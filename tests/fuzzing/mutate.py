@@ -171,11 +171,21 @@ def as_delimited(chance: random.Random, delimiter: str) -> bytes:
     quoting = chance.choice((csv.QUOTE_MINIMAL, csv.QUOTE_ALL))
     end = chance.choice(("\n", "\r\n", "\r"))
     writer = csv.writer(stream, delimiter=delimiter, quoting=quoting, lineterminator=end)
-    for row in _rows(chance):
+    empty = [""] * chance.choice((0, 0, 0, 1, 3))
+    if chance.random() < 0.1:
+        stream.write(f"sep={delimiter}{end}")
+    for number, row in enumerate(_rows(chance)):
         if chance.random() < 0.05:
             row.append("too many")
-        writer.writerow(row)
-    return _encoded(chance, stream.getvalue())
+        writer.writerow([*row, *(empty if number else [])])
+    text = stream.getvalue()
+    if chance.random() < 0.1:
+        text = text.replace(f'{delimiter}"', f'{delimiter} "')
+    if chance.random() < 0.1:
+        text = text.replace('""', '\\"')
+    if chance.random() < 0.1:
+        text = text.replace('"', "'")
+    return _encoded(chance, text)
 
 
 def as_jsonl(chance: random.Random) -> bytes:
@@ -205,7 +215,8 @@ def as_json_table(chance: random.Random) -> bytes:
 
 def _encoded(chance: random.Random, text: str) -> bytes:
     codec = chance.choice(
-        ("utf-8",) * 6 + ("utf-8-sig", "utf-16", "gb18030", "latin-1", "utf-16-be")
+        ("utf-8",) * 6
+        + ("utf-8-sig", "utf-16", "gb18030", "latin-1", "utf-16-be", "cp949", "cp932", "cp1251")
     )
     content = text.encode(codec, "replace")
     if chance.random() < 0.1:

@@ -232,7 +232,9 @@ class Targets:
         )  # fmt: skip
 
     def _delimited(self, chance: random.Random) -> None:
-        kind, delimiter = chance.choice((("csv", ","), ("csv", ";"), ("tsv", "\t")))
+        kind, delimiter = chance.choice((
+            ("csv", ","), ("csv", ";"), ("csv", "|"), ("tsv", "\t"), ("txt", "|"), ("txt", ","),
+        ))  # fmt: skip
         self._table(chance, f"rows.{kind}", mutate.as_delimited(chance, delimiter))
 
     def _jsonl(self, chance: random.Random) -> None:

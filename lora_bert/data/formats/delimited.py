@@ -9,8 +9,10 @@ from __future__ import annotations
 import csv
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain, islice
 
+from lora_bert.data.formats.dialect import SPOKEN, Dialect
 from lora_bert.data.header import column_names
 from lora_bert.data.rows import ReadOptions, Rows
 from lora_bert.data.wording import counted
@@ -18,41 +20,33 @@ from lora_bert.errors import DataError
 
 logger = logging.getLogger(__name__)
 
-_LONGEST_CELL = 1 << 24
 _LOOK_AHEAD = 1000
 
 Record = tuple[int, list[str]]
 
 
-def records(
-    lines: Iterable[str], source: str, *, delimiter: str, quoting: bool
-) -> Iterator[Record]:
+def records(lines: Iterable[str], source: str, dialect: Dialect) -> Iterator[Record]:
     """The rows that ``lines`` hold, each with the line it starts on; blank lines are skipped.
 
     Raises:
         DataError: A quote is never closed, or closed in the middle of a cell.
     """
-    csv.field_size_limit(_LONGEST_CELL)
-    reader = csv.reader(
-        lines,
-        delimiter=delimiter,
-        strict=True,
-        quoting=csv.QUOTE_MINIMAL if quoting else csv.QUOTE_NONE,
-    )
+    reader = dialect.reader(lines)
+    skip = dialect.skip
     while True:
-        line = reader.line_num + 1
+        line = reader.line_num + skip + 1
         try:
             cells = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            raise _malformed(source, line, reader.line_num, str(error)) from None
+            raise _malformed(source, line, reader.line_num + skip, str(error)) from None
         if cells:
             yield line, cells
 
 
 def table_rows(
-    found: Iterator[Record], options: ReadOptions, source: str, *, delimiter: str
+    found: Iterator[Record], options: ReadOptions, source: str, dialect: Dialect
 ) -> Rows:
     """Columns and rows of a file whose records are ``found``.
 
@@ -62,13 +56,64 @@ def table_rows(
     head = list(islice(found, _LOOK_AHEAD + 1))
     if not head:
         raise DataError(f"'{source}' is empty.")
-    first, others = head[0][1], [cells for _, cells in head[1:]]
+    others = [cells for _, cells in head[1:]]
+    common = _common_width(others, len(head[0][1]))
+    first = _fitted(head[0][1], others, common, options, source)
     columns, has_header = column_names(first, others, options, source)
     body = head[1:] if has_header else head
     if not body:
         raise DataError(f"'{source}' holds a header and no rows.")
-    rows = _of_width(chain(body, found), len(columns), source)
-    return Rows(columns, _watched(rows, _short_values(others, len(columns)), source, delimiter))
+    width = len(columns)
+    spare = max(0, common - width) if has_header and not _beyond(others, width) else 0
+    rows = _of_width(chain(body, found), _Width(width, spare, common, dialect.delimiter), source)
+    return Rows(columns, _watched(rows, _short_values(others, width), source, dialect))
+
+
+@dataclass(frozen=True)
+class _Width:
+    """How many cells rows have.
+
+    ``spare`` empty ones may follow; the first rows have ``common`` cells, 0 where they differ.
+    """
+
+    cells: int
+    spare: int
+    common: int
+    delimiter: str
+
+
+def _common_width(rows: Sequence[Sequence[str]], width: int) -> int:
+    widths = {len(cells) for cells in rows if not is_blank(cells, width)}
+    return widths.pop() if len(widths) == 1 else 0
+
+
+def _beyond(rows: Sequence[Sequence[str]], width: int) -> bool:
+    return any(cell.strip() for cells in rows for cell in cells[width:])
+
+
+def _fitted(
+    first: list[str],
+    others: Sequence[Sequence[str]],
+    common: int,
+    options: ReadOptions,
+    source: str,
+) -> list[str]:
+    """The first line, as wide as all rows behind it where only empty cells make the difference."""
+    width = len(first)
+    if options.header is False or common in (0, width):
+        return first
+    if common < width and common > 1 and not any(name.strip() for name in first[common:]):
+        logger.info("'%s': the header ends with empty names, which no row has cells for.", source)
+        return first[:common]
+    if common > width and len(options.columns) == common:
+        return [*first, *[""] * (common - width)]
+    if common > width > 1 and not _beyond(others, width):
+        logger.info(
+            "'%s': its rows end with %s more than the header; left out.",
+            source,
+            counted(common - width, "empty cell"),
+        )
+    return first
 
 
 def is_blank(cells: Sequence[str], width: int) -> bool:
@@ -76,17 +121,43 @@ def is_blank(cells: Sequence[str], width: int) -> bool:
     return width > 1 and len(cells) == 1 and not cells[0].strip()
 
 
-def _of_width(found: Iterator[Record], width: int, source: str) -> Iterator[Record]:
+def _of_width(found: Iterator[Record], wanted: _Width, source: str) -> Iterator[Record]:
+    width, wider = wanted.cells, wanted.cells + wanted.spare
     for line, cells in found:
         if len(cells) == width:
             yield line, cells
+        elif len(cells) == wider and not any(cell.strip() for cell in cells[width:]):
+            yield line, cells[:width]
         elif not is_blank(cells, width):
             problem = "too few" if len(cells) < width else "too many"
             raise DataError(
                 f"'{source}', line {line:,}: {counted(len(cells), 'cell')} where there are "
                 f"{counted(width, 'column')}, {problem}.",
-                hint="A cell that contains the separator or a line break must stand in quotes.",
+                hint=_width_hint(len(cells), wanted),
             )
+
+
+def _width_hint(cells: int, wanted: _Width) -> str:
+    spoken = SPOKEN.get(wanted.delimiter, f"'{wanted.delimiter}'")
+    if cells == wanted.common > wanted.cells:
+        return (
+            f"All rows have {counted(cells, 'cell')}. If the header lacks a name, name all columns "
+            f"with --columns; if the texts hold {spoken}, put them in double quotes."
+        )
+    if wanted.cells == 1:
+        return (
+            f"The first line has one cell and no separator. If the texts hold {spoken}, put them "
+            "in double quotes, or call the file .txt: then every line is one text."
+        )
+    if cells > wanted.cells:
+        return (
+            f"A cell that contains the separator ({spoken}) must stand in double quotes: put the "
+            "text of this line in quotes."
+        )
+    return (
+        "A cell that contains a line break must stand in double quotes; an empty cell keeps its "
+        "separator."
+    )
 
 
 def _short_values(rows: Sequence[Sequence[str]], width: int) -> list[set[str]]:
@@ -98,13 +169,29 @@ def _short_values(rows: Sequence[Sequence[str]], width: int) -> list[set[str]]:
 
 
 def _watched(
-    rows: Iterator[Record], values: Sequence[set[str]], source: str, delimiter: str
+    rows: Iterator[Record], values: Sequence[set[str]], source: str, dialect: Dialect
 ) -> Iterator[Record]:
-    """Warn once of a quoted cell that holds what looks like rows: two stray quotes do that."""
-    warned = False
+    """Warn once of a quoted cell that holds what looks like rows: two stray quotes do that.
+
+    And once of a quote behind a space, which is part of the cell where the file's beginning has
+    none.
+    """
+    warned = dialect.quote is None
+    spaced = dialect.skip_space or dialect.quote is None
     for line, cells in rows:
-        if not warned and any(
-            "\n" in cell and _holds_rows(cell, values, delimiter) for cell in cells
+        joined = "\0".join(cells)
+        if not spaced and ('\0 "' in joined or joined.startswith(' "')):
+            spaced = True
+            logger.warning(
+                "'%s', line %s: a quote behind a space is part of the cell; leave the space out "
+                "if it is to quote.",
+                source,
+                f"{line:,}",
+            )
+        if (
+            not warned
+            and "\n" in joined
+            and any("\n" in cell and _holds_rows(cell, values, dialect.delimiter) for cell in cells)
         ):
             warned = True
             logger.warning(
@@ -130,7 +217,8 @@ def _malformed(source: str, start: int, line: int, message: str) -> DataError:
         return DataError(
             f"'{source}', line {start:,}: a quote opened in the row that starts here is closed "
             f"in the middle of a cell on line {line:,}.",
-            hint="Close the quote, or double every quote inside a quoted cell.",
+            hint="Close the quote, or double every quote inside a quoted cell; a backslash before "
+            "it counts only where all backslashes of the file do that.",
         )
     return DataError(
         f"'{source}', line {start:,}: a quote opened in the row that starts here is never closed.",

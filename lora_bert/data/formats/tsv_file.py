@@ -1,5 +1,9 @@
 """Tab-separated files, with quotes that are meant or that belong to the text.
 
+A file without a tab in its first line may be separated by something else, as csv files are. Commas
+stand in every text: they are taken if the first line then holds a usual column name, or several
+columns were named.
+
 Both kinds exist: what pandas writes has quoted cells, what people collect has sentences with stray
 quotes. Quotes are meant only if the whole file parses strictly with them.
 """
@@ -10,7 +14,10 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+from lora_bert.data.formats import csv_file
 from lora_bert.data.formats.delimited import Record, is_blank, records, table_rows
+from lora_bert.data.formats.dialect import SPOKEN, Dialect, sniff
+from lora_bert.data.header import holds_known_name
 from lora_bert.data.opening import open_text
 from lora_bert.data.rows import ReadOptions, Rows
 from lora_bert.errors import DataError
@@ -20,18 +27,41 @@ logger = logging.getLogger(__name__)
 
 def read(path: Path, source: str, codec: str, options: ReadOptions) -> Rows:
     """Open a tsv file; says so (log) where its quotes are taken as plain characters."""
+    if other := _other_separator(path, source, codec, options):
+        return csv_file.read_as(other, path, source, codec, options)
     quoting = False
     if _has_quotes(path, codec):
         quoting = _parses_with_quotes(path, source, codec)
         if not quoting:
             logger.info("'%s': its quotes do not balance and are read as plain characters.", source)
     found = _records(path, source, codec, quoting=quoting)
-    return table_rows(found, options, source, delimiter="\t")
+    return table_rows(found, options, source, _dialect(quoting=quoting))
+
+
+def _other_separator(path: Path, source: str, codec: str, options: ReadOptions) -> Dialect | None:
+    """The dialect of a file that has no tab in its first line but is a table all the same."""
+    with open_text(path, codec, newline="") as stream:
+        first = next((line for line in stream if line.strip()), "")
+    if "\t" in first:
+        return None
+    if first.startswith(("sep=", '"sep=')):
+        return sniff(path, source, codec, "\t")
+    commas = len(options.columns) > 1 or (options.header is not False and holds_known_name(first))
+    if not commas and not any(mark in first for mark in SPOKEN if mark != ","):
+        return None
+    dialect = sniff(path, source, codec, "\t", quiet=True)
+    if dialect.delimiter == "\t" or (dialect.delimiter == "," and not commas):
+        return None
+    return sniff(path, source, codec, "\t")
+
+
+def _dialect(*, quoting: bool) -> Dialect:
+    return Dialect("\t", quote='"' if quoting else None)
 
 
 def _records(path: Path, source: str, codec: str, *, quoting: bool) -> Iterator[Record]:
     with open_text(path, codec, newline="") as stream:
-        yield from records(stream, source, delimiter="\t", quoting=quoting)
+        yield from records(stream, source, _dialect(quoting=quoting))
 
 
 def _has_quotes(path: Path, codec: str) -> bool:

@@ -1,0 +1,280 @@
+"""Which encoding older than Unicode a file is in, where its words leave no doubt.
+
+Almost any bytes can be decoded in many of them. So every reading is weighed as a text of the
+languages that are written in it (:mod:`.plausibility`), and one is taken only if it looks like
+words and no other reading comes near. Readings that say the same are one.
+"""
+
+from __future__ import annotations
+
+import re
+from codecs import getincrementaldecoder
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lora_bert.data.opening import open_bytes
+from lora_bert.data.plausibility import IDEOGRAPHIC, LATIN, cost_of
+
+_WESTERN = tuple((name,) for name in "fr de es pt it nl sv da nb fi is ca sq ga".split())
+_CENTRAL = tuple((name,) for name in "pl cs sk hu hr sl ro".split())
+_CYRILLIC = tuple((name,) for name in "ru uk bg sr be".split())
+_BALTIC = (("lt",), ("lv",), ("et",))
+_CHINESE = (("zh", "zh-Hant", "ja", "yue"), ("zh-Hant", "zh", "ja", "yue"), ("ja", "zh"))
+_TRADITIONAL = (("zh-Hant", "ja", "yue"),)
+
+_READINGS: dict[str, tuple[tuple[tuple[str, ...], ...], float]] = {
+    "gb18030": (_CHINESE, 0),
+    "cp950": (_TRADITIONAL, 0),
+    "big5hkscs": (_TRADITIONAL, 1),
+    "cp932": ((("ja",),), 0),
+    "euc_jp": ((("ja",),), 0),
+    "cp949": ((("ko", "zh-Hant"),), 0),
+    "latin-1": (_WESTERN, 0),
+    "cp1252": (_WESTERN, 0),
+    "iso8859-15": (_WESTERN, 2),
+    "iso8859-2": (_CENTRAL, 0),
+    "cp1250": (_CENTRAL, 0),
+    "cp1251": (_CYRILLIC, 0),
+    "koi8-r": (_CYRILLIC, 0),
+    "koi8-u": (_CYRILLIC, 1),
+    "iso8859-5": (_CYRILLIC, 2),
+    "cp866": (_CYRILLIC, 2),
+    "mac-cyrillic": (_CYRILLIC, 4),
+    "iso8859-7": ((("el",),), 0),
+    "cp1253": ((("el",),), 0),
+    "iso8859-9": ((("tr",),), 0),
+    "cp1254": ((("tr",),), 0),
+    "iso8859-8": ((("he",),), 0),
+    "cp1255": ((("he",),), 0),
+    "iso8859-6": ((("ar",),), 0),
+    "cp1256": ((("ar",), ("fa",)), 0),
+    "tis-620": ((("th",),), 0),
+    "cp874": ((("th",),), 0),
+    "iso8859-13": (_BALTIC, 1),
+    "cp1257": (_BALTIC, 1),
+    "mac-roman": (_WESTERN, 4),
+    "cp850": (_WESTERN, 4),
+    "cp437": (_WESTERN, 5),
+    "cp852": (_CENTRAL, 4),
+    "mac-latin2": (_CENTRAL, 5),
+    "mac-iceland": ((("is",),), 5),
+    "mac-greek": ((("el",),), 4),
+    "mac-turkish": ((("tr",),), 5),
+    "iso8859-4": (_BALTIC, 5),
+    "cp737": ((("el",),), 5),
+    "cp775": (_BALTIC, 5),
+    "cp855": (_CYRILLIC, 5),
+    "cp857": ((("tr",),), 5),
+    "cp861": ((("is",),), 5),
+    "cp862": ((("he",),), 5),
+    "cp865": ((("da",), ("nb",)), 5),
+}
+"""Codec -> the languages it is weighed for, and what it costs to be rare. Of two codecs that say
+the same the first is named."""
+
+_NEVER_SURE = frozenset(
+    "cp437 cp850 cp852 cp775 cp857 cp861 cp865 mac-latin2 mac-iceland mac-turkish iso8859-4".split()
+)
+"""Encodings with too many siblings that differ in a letter or two: proposed, not decided on."""
+
+_NAMES = {
+    "gb18030": "GB18030",
+    "cp950": "Big5",
+    "big5hkscs": "Big5-HKSCS",
+    "cp932": "Shift-JIS",
+    "euc_jp": "EUC-JP",
+    "iso2022_jp": "ISO-2022-JP",
+    "iso2022_kr": "ISO-2022-KR",
+    "cp949": "CP949 (EUC-KR)",
+    "latin-1": "latin-1 (ISO-8859-1)",
+}
+
+_UNIT = re.compile(rb"[^\x00-\x2f]*[\x80-\xff][^\x00-\x2f]*")
+"""Bytes between two that are a character of their own in every encoding."""
+_CONTROL = re.compile("[\x80-\x9f]")
+"""Controls that nobody writes: where they come out, the encoding is another."""
+_LONGEST = 4000
+_FIRST, _SECOND = 4_000, 24_000
+"""Bytes that every encoding is tried on, and those that come near on the first ones."""
+READABLE = 13.0
+"""The most that a character may cost on the average in a reading that is worth showing."""
+_SURE = 60.0
+_MARGIN = 8.0
+_MARGIN_OF_THE_UNLIKELY = 5.0
+_MARGIN_OF_LETTERS = 10.0
+_BROKEN = 30.0
+_SEVERAL = 8
+_DENSE = {"ideographic": 8.5, "latin": 9.5, "other": 5.0}
+"""The most that a character above 127 may cost, on the average, in a text of words."""
+
+
+def spoken(codec: str) -> str:
+    """How messages call an encoding."""
+    if codec.startswith("cp125"):
+        return f"Windows-{codec[2:]}"
+    return _NAMES.get(codec, codec.upper().replace("ISO8859", "ISO-8859"))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The words of a file in one encoding.
+
+    Attributes:
+        codec: The encoding's name in Python.
+        languages: The language the words look most like, and those mixed into it.
+        words: The distinct pieces with characters above 127; "" where one cannot be decoded.
+        cost: What they cost together, see :mod:`.plausibility`.
+        density: What a character above 127 costs on the average.
+        likely: Whether they look like words at all.
+    """
+
+    codec: str
+    words: tuple[str, ...]
+    cost: float
+    density: float
+    likely: bool
+    languages: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came out.
+
+    Attributes:
+        sure: The one reading that is certain, or None.
+        found: All that are possible, the most plausible first.
+        units: The bytes that were read, one piece for each word of a reading.
+    """
+
+    sure: Reading | None
+    found: tuple[Reading, ...]
+    units: tuple[bytes, ...]
+
+    @property
+    def readings(self) -> tuple[Reading, ...]:
+        """Those that say different things."""
+        return _distinct(self.found)
+
+
+def weigh(path: Path) -> Verdict:
+    """Weigh what the bytes of a file above 127 say in every encoding that is known."""
+    verdict = _verdict(_units(path, _FIRST), _READINGS)
+    best = verdict.readings[0] if verdict.readings else None
+    if best is None or best.density > READABLE:
+        return verdict
+    near = [one for one in verdict.found if one.cost - best.cost < _SURE]
+    if len(_distinct(near)) > 1:
+        verdict = _verdict(_units(path, _SECOND), [one.codec for one in near])
+    if verdict.sure and not _is_wide(verdict.sure.codec):
+        # One byte more may tell ISO-8859-2 from Windows-1250: all of them are looked at.
+        rest = _with_new_bytes(path, verdict.units)
+        if rest:
+            verdict = _verdict((*rest, *verdict.units), _READINGS)
+    return verdict
+
+
+def utf8_among(verdict: Verdict) -> bytes | None:
+    """A piece that is rather UTF-8 than the one-byte encoding of the rest, or None."""
+    sure = verdict.sure
+    if sure is None or _is_wide(sure.codec):
+        return None
+    for unit, word in zip(verdict.units, sure.words, strict=True):
+        try:
+            text = unit.decode("utf-8")
+        except UnicodeDecodeError:
+            continue
+        if cost_of(text, sure.languages) + _MARGIN / 2 < cost_of(word, sure.languages):
+            return unit
+    return None
+
+
+def _is_wide(codec: str) -> bool:
+    return _READINGS[codec][0][0][0] in IDEOGRAPHIC
+
+
+def _verdict(units: Sequence[bytes], codecs: Iterable[str]) -> Verdict:
+    found = [reading for codec in codecs if (reading := _reading(codec, units))]
+    found.sort(key=lambda reading: reading.cost)  # stable: of equal costs the first named stays
+    readings = _distinct(found)
+    sure = None
+    if readings and readings[0].likely and readings[0].codec not in _NEVER_SURE:
+        sure = None if any(_comes_near(one, readings[0]) for one in readings[1:]) else readings[0]
+    return Verdict(sure, tuple(found), tuple(units))
+
+
+def _distinct(found: Sequence[Reading]) -> tuple[Reading, ...]:
+    distinct: dict[tuple[str, ...], Reading] = {}
+    for reading in found:
+        distinct.setdefault(reading.words, reading)
+    return tuple(distinct.values())
+
+
+def _comes_near(rival: Reading, best: Reading) -> bool:
+    if best.languages[0] in IDEOGRAPHIC:
+        margin = _MARGIN if rival.likely else _MARGIN_OF_THE_UNLIKELY
+    else:
+        margin = _MARGIN_OF_LETTERS
+    return rival.cost - best.cost < margin
+
+
+def _reading(codec: str, units: Sequence[bytes]) -> Reading | None:
+    words = tuple(_decoded(unit, codec) for unit in units)
+    broken = words.count("")
+    if (
+        not units
+        or broken > max(len(units) >= _SEVERAL, len(units) / 50)
+        or any(map(_CONTROL.search, words))
+    ):
+        return None
+    possible, rare = _READINGS[codec]
+    cost, languages = min(
+        (sum(cost_of(word, tried) for word in words), tried) for tried in possible
+    )
+    wide = sum(not char.isascii() for word in words for char in word)
+    first = languages[0]
+    kind = "ideographic" if first in IDEOGRAPHIC else "latin" if first in LATIN else "other"
+    density = cost / max(1, wide)
+    likely = density <= _DENSE[kind]
+    return Reading(codec, words, cost + rare + _BROKEN * broken, density, likely, languages)
+
+
+def _decoded(unit: bytes, codec: str) -> str:
+    try:
+        # Where a piece was cut, its last character may be a half of itself.
+        return getincrementaldecoder(codec)().decode(unit, final=len(unit) < _LONGEST)
+    except UnicodeDecodeError:
+        return ""
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with open_bytes(path) as stream:
+        for line in stream:
+            if not line.isascii():
+                yield from (unit[:_LONGEST] for unit in _UNIT.findall(line))
+
+
+def _units(path: Path, budget: int) -> tuple[bytes, ...]:
+    units: dict[bytes, None] = {}
+    size = 0
+    for unit in _pieces(path):
+        if unit not in units:
+            units[unit] = None
+            size += len(unit)
+            if size > budget:
+                break
+    return tuple(units)
+
+
+def _with_new_bytes(path: Path, units: Sequence[bytes]) -> tuple[bytes, ...]:
+    """Pieces of the whole file that hold a byte above 127 which ``units`` do not."""
+    seen = set(b"".join(units))
+    found = []
+    with open_bytes(path) as stream:
+        for line in stream:
+            if line.translate(None, bytes({*range(128), *seen})):
+                for unit in _UNIT.findall(line):
+                    if not seen.issuperset(unit):
+                        found.append(unit[:_LONGEST])
+                        seen.update(unit)
+    return tuple(found)
