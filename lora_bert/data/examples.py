@@ -72,7 +72,7 @@ def examples_from(
     Args:
         table: What was read.
         text_column: The column with the texts; ``None`` finds it by name.
-        label_column: The same for the labels.
+        label_column: The same for the labels; several columns of 0 and 1 as ``a,b,c``.
         label_names: Names to put for labels; others stay what they are.
         need_labels: ``False`` takes the texts only, unless ``label_column`` is given.
 
