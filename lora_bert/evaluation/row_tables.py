@@ -37,19 +37,24 @@ class SuspectRow(NamedTuple):
 
 
 def with_ids(
-    rows: Sequence[WrongRow] | Sequence[SuspectRow], kind: type[WrongRow | SuspectRow], unit: str
+    rows: Sequence[WrongRow] | Sequence[SuspectRow],
+    kind: type[WrongRow | SuspectRow],
+    *,
+    unit: str,
+    ids: bool,
 ) -> tuple[list[str], list[list[object]]]:
-    """Columns and rows as they are written: the position first, then the id where there are any.
+    """Columns and rows as they are written: the position first, then the file's own id.
 
     Args:
         rows: What to write.
         kind: What they are, where there are none too.
         unit: What the positions count, which names their column.
+        ids: Whether the file has ids.
     """
     first, *others = [name for name in kind._fields if name != "id"]
-    ids = ["id"] if any(row.id for row in rows) else []
-    order = [first, *ids, *others]
-    return [unit, *ids, *others], [[getattr(row, name) for name in order] for row in rows]
+    own = ["id"] if ids else []
+    order = [first, *own, *others]
+    return [unit, *own, *others], [[getattr(row, name) for name in order] for row in rows]
 
 
 def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

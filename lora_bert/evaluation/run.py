@@ -140,6 +140,7 @@ def _write(output: Path, judged: Judged, overwrite: bool) -> None:
         text = json_text(judged.evaluation.as_dict()) + "\n"
         (work / "evaluation.json").write_text(text, encoding="utf-8")
         confusion_png(judged.evaluation.scores, work / "confusion.png")
-        unit = judged.rows.unit
-        write_rows(work / "wrong.csv", *with_ids(judged.wrong, WrongRow, unit))
-        write_rows(work / "suspects.csv", *with_ids(judged.suspects, SuspectRow, unit))
+        unit, ids = judged.rows.unit, bool(judged.rows.ids)
+        write_rows(work / "wrong.csv", *with_ids(judged.wrong, WrongRow, unit=unit, ids=ids))
+        doubted = with_ids(judged.suspects, SuspectRow, unit=unit, ids=ids)
+        write_rows(work / "suspects.csv", *doubted)

@@ -83,7 +83,8 @@ def _answer(annotation: Mapping[str, Any]) -> dict[str, Any]:
             continue
         name = str(result.get("from_name", "label"))
         if isinstance(value.get("choices"), list):
-            found.setdefault(name, []).extend(sorted(value["choices"], key=cell))
+            # As Label Studio's flat exports write it, by which the label column is known.
+            found[name] = {"choices": sorted(value["choices"], key=cell)}
         elif "start" in value:  # a part of the text
             found.setdefault(name, []).append(value)
         else:
