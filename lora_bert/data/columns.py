@@ -130,6 +130,8 @@ def _holds_choices(cells: Sequence[str]) -> bool:
 def _given(name: str | None, columns: Sequence[str], source: str) -> str | None:
     if name is None or name in columns:
         return name
+    absent = [part for part in parse_columns(name) if part not in columns]
+    name = absent[0] if 0 < len(absent) < len(parse_columns(name)) else name
     raise DataError(
         f"'{source}' has no column '{name}'; its columns are {listed(columns, 20)}.",
         hint=did_you_mean(name, columns),

@@ -47,7 +47,7 @@ def joined(cells: Sequence[str], standing: AbstractSet[str]) -> str:
             continue
         if separator == "," and _may_be_decimals(combined, standing):
             continue
-        numbers = all(part.isdigit() for parts in known for part in parts)
+        numbers = separator == " " and all(part.isdigit() for parts in known for part in parts)
         if separator in _STRONG or numbers:
             certain = 2 * len(known) >= len(combined)
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lora_bert.config import parse_columns, parse_label_names, write_label_names
@@ -34,6 +34,7 @@ def test_what_is_no_pair(text):
         parse_label_names(text)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(min_size=1), st.text(min_size=1)))
 def test_what_is_written_is_read(names):
     written = write_label_names(names)

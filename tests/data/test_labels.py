@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lora_bert.data.examples import examples_from
@@ -61,6 +61,7 @@ def test_one_label_is_taken_out(cells, labels, caplog):
         ["C", "C#", "F#", "C++", "a/", "a"],
         ["order", "status", "order status", "card"],
         ["pop", "rock", "pop/rock"],
+        ["1", "2", "1/2"],
         ['"quoted"', "NA", "null", "None", "0", "-1"],
     ],
 )
@@ -161,6 +162,7 @@ def test_what_is_no_literal(text):
     assert literal(text) is None
 
 
+@settings(deadline=None)
 @given(st.text(max_size=20))
 def test_any_text_in_brackets_can_be_looked_at(text):
     for cell in (text, f"[{text}]", f"{{{text}}}", f'["{text}"]'):
@@ -171,12 +173,14 @@ words = st.text(st.characters(categories=("L", "N"), include_characters=" -'\"")
 words = words.map(str.strip).filter(bool)
 
 
+@settings(deadline=None)
 @given(st.lists(words, min_size=1, max_size=6))
 def test_a_list_of_one_is_its_element_however_it_is_written(labels):
     for write in (lambda x: json.dumps([x]), lambda x: repr([x]), lambda x: repr({"choices": [x]})):
         assert list(labelled([write(label) for label in labels]).labels) == labels
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=8))
 def test_one_hot_vectors_are_positions(classes):
     vectors = np.eye(5, dtype=int)[classes]
@@ -248,6 +252,12 @@ def test_columns_of_something_else():
 def test_a_column_whose_name_has_commas_goes_first():
     table = Table(("text", "a,b"), {"text": ["x"], "a,b": ["yes"]}, [1], "a.csv")
     assert examples_from(table, label_column="a,b").labels == ("yes",)
+
+
+def test_a_column_of_several_that_is_not_there_is_named():
+    table = Table(("text", "a", "b"), {"text": ["x"], "a": ["1"], "b": ["0"]}, [1], "a.csv")
+    with pytest.raises(DataError, match="has no column 'c'"):
+        examples_from(table, label_column="a,c")
 
 
 def test_columns_of_0_and_1_are_proposed():

@@ -156,8 +156,8 @@ def as_yaml(chance: random.Random, value: dict[str, Any]) -> bytes:
 
 _CELLS = ("", "good", "很好吃", "a,b", 'say "x"', "a\nb", "a\r\nb", "\x00", "=1+1", "1", "NaN",
           "'", '"', " ", "\u2028", "\ufeff", "e\u0301", "🍜", "x" * 3000, "[]", "['good']",
-          "[0, 1]", '["a", "b"]', "[1 0]", "{'a': 1}", '{"choices": ["a"]}', "[[0, 5, 'PER']]", "1,5",
-          "a|b", "[0.5, 0.5]", "[" * 40, '{"a": 0, "b": 1}', "good\u200b")  # fmt: skip
+          "[0, 1]", '["a", "b"]', "[1 0]", "{'a': 1}", '{"choices": ["a"]}', "[[0, 5, 'PER']]",
+          "1,5", "a|b", "[0.5, 0.5]", "[" * 40, '{"a": 0, "b": 1}', "good\u200b")  # fmt: skip
 
 
 def _rows(chance: random.Random) -> list[list[str]]:
