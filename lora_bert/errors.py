@@ -78,6 +78,23 @@ class DataError(LoraBertError):
         "a text with commas that is not quoted": "'…', line …: … where there are …, ….",
         "no header": "'…' seems to have no header: its first line is '…'.",
         "a column that is not there": "'…' has no column '…'; its columns are ….",
+        "several labels in one row": (
+            "…: several labels in one row, …; … of … … several, and every text is trained with "
+            "one label so far."
+        ),
+        "spans or word tags as labels": (
+            "…: the label '…' marks parts of the text, as sequence labelling (named entities) does."
+        ),
+        "probabilities or an embedding as labels": (
+            "…: the label '…' is made of numbers such as probabilities, and names no class."
+        ),
+        "an object of another shape as a label": (
+            "…: the label '…' is a list or an object that no label can be taken from."
+        ),
+        "several label columns, not of 0 and 1": (
+            "…: column '…' holds '…' where 0 or 1 is needed."
+        ),
+        "a JSON object with several tables": "'…' is an object with several lists of rows, ….",
         "one class only": "'…' has one class only, '…': there is nothing to tell apart.",
         "a label that no training row has": "…: the label '…' stands in no training row.",
         "texts that cleaning leaves empty": (
@@ -177,6 +194,11 @@ ANSWERED: Mapping[str, str] = {
     "5,000 classes, a class with one row": (
         "Trained; long tables are cut short, rare classes warned of."
     ),
+    "lists, objects or vectors of one label": "Taken out, with a note; empty ones are dropped.",
+    "labels that differ in case, width or invisible characters": (
+        "Trained as they are; a warning names the `--label-names` that joins them."
+    ),
+    "a JSON array called .txt, csv called .json, fastText": "Read as what it holds, with a note.",
     "labels with commas, line breaks, terminal escapes, 10 kB": (
         "Kept to the letter in every file; the screen shows escapes as characters."
     ),

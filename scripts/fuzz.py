@@ -34,7 +34,9 @@ READERS = (
     "adapters/directory.py", "backbones/checkpoint.py", "backbones/families.py",
     "backbones/settings.py", "backbones/tokenizer.py", "model/shapes.py", "data/columns.py",
     "data/encoding.py", "data/examples.py", "data/header.py", "data/legacy.py",
-    "data/plausibility.py", "data/rows.py", "data/tables.py", "data/formats/*.py",
+    "data/plausibility.py", "data/rows.py", "data/tables.py",
+    "data/labels.py", "data/joined_labels.py", "data/literals.py", "data/sniffing.py",
+    "data/formats/*.py",
 )  # fmt: skip
 _SECONDS = 20
 _SAID_EVERY = 10_000

@@ -122,11 +122,16 @@ class Columns:
         None, "Column with the texts (default: found by name).", group=DATA, metavar="NAME"
     )
     label_column: str | None = option(
-        None, "Column with the labels (default: found by name).", group=DATA, metavar="NAME"
+        None,
+        "Column with the labels (default: found by name), or columns of 0 and 1, one a label: "
+        "a,b,c.",
+        group=DATA,
+        metavar="NAME",
     )
     label_names: str | None = option(
         None,
-        "Rename labels while reading: 0=negative,1=positive.",
+        "Rename labels while reading: 0=negative,1=positive. A label with a comma or an equals "
+        'sign stands in double quotes: "a,b"=both.',
         group=DATA,
         metavar="OLD=NEW,…",
     )

@@ -7,6 +7,7 @@ from collections import Counter
 
 from lora_bert.data.examples import Examples
 from lora_bert.data.sources import Splits
+from lora_bert.data.spellings import spelling_warnings
 from lora_bert.data.wording import counted, shortened
 from lora_bert.errors import DataError
 
@@ -21,7 +22,8 @@ def warn_about(splits: Splits) -> list[str]:
 
     Returns:
         The sentences: classes with fewer than 5 training rows, texts that stand in training and in
-        validation or test, texts with more than one label.
+        validation or test, texts with more than one label, labels that differ only in how they are
+        spelt.
 
     Raises:
         DataError: The training rows have one class only.
@@ -36,6 +38,7 @@ def warn_about(splits: Splits) -> list[str]:
     others = {"validation": splits.validation}
     if splits.test is not None:
         others["test"] = splits.test
+    sentences += spelling_warnings(train.labels)
     sentences += _small_classes(train)
     for part, examples in others.items():
         sentences += _shared_texts(train, examples, part)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from lora_bert.config.names import parse_columns
+from lora_bert.data.literals import literal
 from lora_bert.data.wording import listed
 from lora_bert.errors import ConfigError, DataError, did_you_mean
 
@@ -25,6 +27,22 @@ LABEL_NAMES = (
 ).split()
 """Usual names of label columns, the first found wins."""
 
+ID_NAMES = (
+    "id _id guid uid uuid idx index key row_id text_id sentence_id review_id comment_id doc_id "
+    "document_id example_id sample_id item_id post_id tweet_id message_id ticket_id phraseid "
+    "编号 序号 标识 主键"
+).split()
+"""Usual names of columns that number the rows, the first found wins."""
+
+_LABEL_STUDIO = frozenset(
+    "id annotator annotation_id created_at updated_at lead_time agreement".split()
+)
+_OF_LABEL_STUDIO = frozenset(("annotator", "annotation_id", "lead_time"))
+"""Columns that only Label Studio writes."""
+_BITS = frozenset(("0", "1", "0.0", "1.0", "true", "false", "True", "False"))
+_LOOKED_AT = 1000
+_NO_CELLS: Mapping[str, Sequence[str]] = {}
+
 
 def find_columns(
     columns: Sequence[str],
@@ -34,6 +52,7 @@ def find_columns(
     need_label: bool = True,
     known_text: str | None = None,
     known_label: str | None = None,
+    cells: Mapping[str, Sequence[str]] = _NO_CELLS,
     source: str,
 ) -> tuple[str, str | None]:
     """The text column and the label column of a table.
@@ -41,10 +60,12 @@ def find_columns(
     Args:
         columns: The names that are there.
         text: The text column, or ``None`` to find it by its name (case does not matter).
-        label: The same for the label column.
+        label: The same for the label column, or the names of several columns of 0 and 1,
+            ``a,b,c``, where no column has that whole name.
         need_label: Whether a label column is looked for, and its absence an error.
         known_text: What an adapter's training called the text column: tried before the usual names.
         known_label: The same for the label column.
+        cells: The columns' cells, to look at where no name tells.
         source: How to name the table in messages.
 
     Returns:
@@ -58,24 +79,59 @@ def find_columns(
     if text is not None and text == label:
         raise ConfigError(f"'{text}' cannot be both the text column and the label column.")
     text_column = _given(text, columns, source)
-    label_column = _given(label, columns, source)
+    label_column = label if label_columns(label, columns) else _given(label, columns, source)
     if text_column is None:
-        free = [name for name in columns if name != label_column]
+        taken = label_columns(label_column, columns)
+        free = [name for name in columns if name not in taken]
         text_column = _by_name(_first(known_text, TEXT_NAMES), free, "text", source)
         if text_column is None:
             raise _none_found("text", columns, source)
     if label_column is None and need_label:
         free = [name for name in columns if name != text_column]
-        label_column = _by_name(_first(known_label, LABEL_NAMES), free, "label", source)
+        if len(label_columns(known_label, free)) > 1:
+            label_column = known_label
+        else:
+            usual = _first(known_label, LABEL_NAMES)
+            label_column = _by_name(usual, free, "label", source) or _of_label_studio(free, cells)
         if label_column is None:
-            raise _none_found("label", columns, source)
+            raise _none_found("label", columns, source, cells)
     _say(text_column, label_column, text=text, label=label)
     return text_column, label_column
+
+
+def label_columns(label: str | None, columns: Sequence[str]) -> tuple[str, ...]:
+    """The columns that a label column's name means: that one, or several with commas between."""
+    if label is None or label in columns:
+        return () if label is None else (label,)
+    parts = parse_columns(label)
+    return parts if len(parts) > 1 and set(parts) <= set(columns) else ()
+
+
+def id_column(columns: Sequence[str], taken: Sequence[str]) -> str | None:
+    """The column that is called as those are that number the rows, if there is one."""
+    lower = {name.strip().lower(): name for name in columns if name not in taken}
+    return next((lower[name] for name in ID_NAMES if name in lower), None)
+
+
+def _of_label_studio(columns: Sequence[str], cells: Mapping[str, Sequence[str]]) -> str | None:
+    """The column that Label Studio calls after its control: the one of choices, or the only one."""
+    chosen = [name for name in columns if _holds_choices(cells.get(name, ()))]
+    if not chosen and not _OF_LABEL_STUDIO.isdisjoint(columns):
+        chosen = [name for name in columns if name not in _LABEL_STUDIO]
+    return chosen[0] if len(chosen) == 1 else None
+
+
+def _holds_choices(cells: Sequence[str]) -> bool:
+    return any(
+        cell.startswith("{") and "choices" in (literal(cell) or ()) for cell in cells[:_LOOKED_AT]
+    )
 
 
 def _given(name: str | None, columns: Sequence[str], source: str) -> str | None:
     if name is None or name in columns:
         return name
+    absent = [part for part in parse_columns(name) if part not in columns]
+    name = absent[0] if 0 < len(absent) < len(parse_columns(name)) else name
     raise DataError(
         f"'{source}' has no column '{name}'; its columns are {listed(columns, 20)}.",
         hint=did_you_mean(name, columns),
@@ -99,10 +155,20 @@ def _by_name(usual: Sequence[str], columns: Sequence[str], what: str, source: st
     return None
 
 
-def _none_found(what: str, columns: Sequence[str], source: str) -> DataError:
+def _none_found(
+    what: str,
+    columns: Sequence[str],
+    source: str,
+    cells: Mapping[str, Sequence[str]] = _NO_CELLS,
+) -> DataError:
+    hint = f"Name the {what} column with --{what}-column."
+    bits = [name for name in columns if cells and set(cells[name][:_LOOKED_AT]) <= _BITS]
+    if what == "label" and len(bits) > 1:
+        named = ",".join(f'"{name}"' if "," in name else name for name in bits)
+        hint += f" Several columns of 0 and 1, one a class: --label-column '{named}'."
     return DataError(
         f"No column of '{source}' is called like a {what}; its columns are {listed(columns, 20)}.",
-        hint=f"Name the {what} column with --{what}-column.",
+        hint=hint,
     )
 
 

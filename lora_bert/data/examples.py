@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from lora_bert.data.columns import find_columns
+from lora_bert.data.columns import find_columns, id_column, label_columns
+from lora_bert.data.labels import labels_of_columns, read_labels
 from lora_bert.data.tables import Table
 from lora_bert.data.wording import counted, listed, position
 from lora_bert.errors import DataError
@@ -27,6 +28,7 @@ class Examples:
         source: How to name the file in messages.
         dropped_text: How many rows were left out because their text was empty.
         dropped_label: How many more because their label was.
+        ids: What the file's own column of ids calls the rows; empty where it has none.
     """
 
     texts: tuple[str, ...]
@@ -36,6 +38,7 @@ class Examples:
     dropped_text: int = 0
     dropped_label: int = 0
     unit: str = "line"
+    ids: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -52,6 +55,7 @@ class Examples:
             texts=tuple(self.texts[at] for at in chosen),
             labels=tuple(self.labels[at] for at in chosen) if self.labels else (),
             lines=tuple(self.lines[at] for at in chosen),
+            ids=tuple(self.ids[at] for at in chosen) if self.ids else (),
         )
 
 
@@ -68,7 +72,7 @@ def examples_from(
     Args:
         table: What was read.
         text_column: The column with the texts; ``None`` finds it by name.
-        label_column: The same for the labels.
+        label_column: The same for the labels; several columns of 0 and 1 as ``a,b,c``.
         label_names: Names to put for labels; others stay what they are.
         need_labels: ``False`` takes the texts only, unless ``label_column`` is given.
 
@@ -80,39 +84,62 @@ def examples_from(
         text=text_column,
         label=label_column,
         need_label=need_labels,
+        cells=table.values,
         source=table.source,
     )
     texts = table.values[text_name]
-    labels = None
-    if label_name is not None:
-        labels = [label.strip() for label in table.values[label_name]]
     with_text = [at for at, text in enumerate(texts) if text.strip()]
-    kept = [at for at in with_text if labels is None or labels[at]]
+    labels = _labels(table, label_name, with_text, label_names) if label_name else []
+    if labels:
+        kept = [at for at, label in zip(with_text, labels, strict=True) if label]
+        labels = [label for label in labels if label]
+    else:
+        kept = with_text
     found = Examples(
         texts=tuple(texts[at] for at in kept),
-        labels=_named(labels, kept, label_names, table.source) if labels else (),
+        labels=tuple(labels),
         lines=tuple(table.lines[at] for at in kept),
         source=table.source,
         dropped_text=len(texts) - len(with_text),
         dropped_label=len(with_text) - len(kept),
         unit=table.unit,
+        ids=_ids(table, kept, (text_name, *label_columns(label_name, table.columns))),
     )
     _say_dropped(found)
     return found
 
 
-def _named(
-    labels: list[str], kept: list[int], names: Mapping[str, str], source: str
-) -> tuple[str, ...]:
-    chosen = [labels[at] for at in kept]
-    if names and chosen and not names.keys() & set(chosen):
+def _labels(table: Table, column: str, rows: Sequence[int], names: Mapping[str, str]) -> list[str]:
+    """The label of each of ``rows``, "" where one has none."""
+
+    def at(row: int) -> str:
+        return position(table.source, table.lines[rows[row]], table.unit)
+
+    several = label_columns(column, table.columns)
+    if len(several) > 1:
+        bits = {name: [table.values[name][row] for row in rows] for name in several}
+        labels = labels_of_columns(bits, at=at)
+    else:
+        values = table.values[column]
+        cells = [values[row].strip() for row in rows]
+        labels = read_labels(cells, names, source=table.source, at=at)
+    if names and labels and names.keys().isdisjoint(labels):
         logger.warning(
             "None of the labels to rename (%s) stands in '%s'; it has %s.",
             listed(names),
-            source,
-            listed(dict.fromkeys(chosen)),
+            table.source,
+            listed(dict.fromkeys(labels)),
         )
-    return tuple(names.get(label, label) for label in chosen)
+    return [names.get(label, label) for label in labels] if names else labels
+
+
+def _ids(table: Table, kept: Sequence[int], taken: Sequence[str]) -> tuple[str, ...]:
+    """The cells of the column of ids, where there is one and it tells the rows apart."""
+    name = id_column(table.columns, taken)
+    if name is None:
+        return ()
+    ids = tuple(table.values[name][at] for at in kept)
+    return ids if len(set(ids)) == len(ids) and all(ids) else ()
 
 
 def _say_dropped(found: Examples) -> None:

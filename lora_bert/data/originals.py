@@ -15,8 +15,17 @@ from typing import Any
 from lora_bert.data.encoding import detect
 from lora_bert.data.opening import open_text
 from lora_bert.data.rows import ReadOptions
+from lora_bert.data.sniffing import kind_of
 from lora_bert.data.wording import position
 from lora_bert.errors import DataError
+
+
+def holds_objects(path: Path, options: ReadOptions) -> bool:
+    """Whether :func:`iter_objects` reads a file: one called JSON lines that holds them."""
+    if path.suffix.lower() not in (".jsonl", ".ndjson") or not path.is_file():
+        return False
+    codec = detect(path, str(path), options.encoding, quiet=True)
+    return kind_of(path, codec, str(path), quiet=True) == "jsonl"
 
 
 def iter_objects(path: Path, options: ReadOptions, *, rows: int) -> Iterator[list[dict[str, Any]]]:

@@ -32,9 +32,11 @@ class Rows:
     Attributes:
         columns: The names in the file's order.
         rows: Pairs of a position (from 1) and one string for each column.
-        unit: What the positions count: lines, or rows where a file has no lines.
+        unit: What the positions count: lines, or rows or records where a file has no lines.
+        told: Whether ``columns`` are as :class:`ReadOptions` say already.
     """
 
     columns: tuple[str, ...]
     rows: Iterator[tuple[int, Sequence[str]]]
     unit: str = "line"
+    told: bool = False

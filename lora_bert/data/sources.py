@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lora_bert.data import named
-from lora_bert.data.columns import find_columns
+from lora_bert.data.columns import find_columns, label_columns
 from lora_bert.data.examples import Examples, examples_from
 from lora_bert.data.places import PARTS, Place, fingerprint, locate
 from lora_bert.data.splits import SplitKind, sample, split
@@ -46,7 +46,7 @@ class DataOptions:
 
     Attributes:
         text_column: The column with the texts; ``None`` finds it by name.
-        label_column: The same for the labels.
+        label_column: The same for the labels; several columns of 0 and 1 as ``a,b,c``.
         label_names: Names to put for the labels in the file.
         read: How to read the files.
         validation_fraction: The share of the training rows to validate with where no file is given.
@@ -194,6 +194,7 @@ def _read(place: Place, options: DataOptions) -> tuple[dict[str, Examples], tupl
                 label=options.label_column,
                 known_text=options.known_text,
                 known_label=options.known_label,
+                cells=table.values,
                 source=table.source,
             )
         columns = columns or (str(text), str(label))
@@ -237,7 +238,7 @@ def _with_known_labels(train: Examples, other: Examples) -> Examples:
 
 
 def _has(table: Table, text: str | None, label: str | None) -> bool:
-    return text in table.columns and label in table.columns
+    return text in table.columns and bool(label_columns(label, table.columns))
 
 
 def _limited(examples: Examples, options: DataOptions) -> Examples:

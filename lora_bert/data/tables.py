@@ -15,6 +15,7 @@ from pathlib import Path
 from lora_bert.data.encoding import detect
 from lora_bert.data.formats import (
     csv_file,
+    fasttext_file,
     json_file,
     jsonl_file,
     parquet_file,
@@ -23,6 +24,7 @@ from lora_bert.data.formats import (
 )
 from lora_bert.data.header import check_count
 from lora_bert.data.rows import DEFAULT_READ, ReadOptions, Rows
+from lora_bert.data.sniffing import TEXT_SUFFIXES, holds_known, kind_of
 from lora_bert.data.wording import counted, listed
 from lora_bert.errors import ConfigError, DataError, missing
 
@@ -31,15 +33,14 @@ logger = logging.getLogger(__name__)
 __all__ = ["SUFFIXES", "ReadOptions", "Table", "iter_tables", "read_table"]
 
 _TEXT_FORMATS: dict[str, Callable[[Path, str, str, ReadOptions], Rows]] = {
-    ".csv": csv_file.read,
-    ".tsv": tsv_file.read,
-    ".txt": tsv_file.read,
-    ".json": lambda path, source, codec, _: json_file.read(path, source, codec),
-    ".jsonl": lambda path, source, codec, _: jsonl_file.read(path, source, codec),
-    ".ndjson": lambda path, source, codec, _: jsonl_file.read(path, source, codec),
+    "csv": csv_file.read,
+    "tsv": tsv_file.read,
+    "json": json_file.read,
+    "jsonl": lambda path, source, codec, _: jsonl_file.read(path, source, codec),
+    "fasttext": lambda path, source, codec, _: fasttext_file.read(path, codec),
 }
-_DELIMITED = (".csv", ".tsv", ".txt")
-SUFFIXES = (*_TEXT_FORMATS, ".parquet")
+_DELIMITED = ("csv", "tsv")
+SUFFIXES = (*TEXT_SUFFIXES, ".parquet")
 """The suffixes of the files that can be read."""
 
 
@@ -52,7 +53,7 @@ class Table:
         values: The values of each column; "" for an absent value or a null.
         lines: For each row its position in the file, from 1: see ``unit``.
         source: How to name the table in messages: the path as given.
-        unit: What the positions count: lines, or rows where a file has no lines.
+        unit: What the positions count: lines, or rows or records where a file has no lines.
     """
 
     columns: tuple[str, ...]
@@ -82,8 +83,9 @@ def iter_tables(
     """Read a file piece by piece, with memory that does not grow with it.
 
     Args:
-        path: A csv, tsv (also txt), json, jsonl (also ndjson) or parquet file, or a directory that
-            ``datasets.Dataset.save_to_disk`` wrote. A json document (not JSON lines) is read whole.
+        path: A csv, tsv (also txt), json, jsonl (also ndjson), fastText or parquet file (of a text
+            file its content decides), or a directory that ``datasets.Dataset.save_to_disk`` wrote.
+            A json document (not JSON lines) is read whole.
         options: How to read it.
         rows: The most rows of a piece.
 
@@ -121,25 +123,34 @@ def _open(path: Path, source: str, options: ReadOptions) -> Rows:
     if not path.is_file():
         raise DataError(f"'{source}' is not a regular file.", hint="Write it to a file first.")
     suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise DataError(
-            f"'{source}' is of no known kind: its name ends in '{path.suffix}'."
-            if suffix
-            else f"'{source}' is of no known kind: its name has no suffix.",
-            hint=f"Known are {', '.join(SUFFIXES)}.",
-        )
+    if suffix not in SUFFIXES and not holds_known(path):
+        raise _unknown(path, source)
     if path.stat().st_size == 0:
         raise DataError(f"'{source}' is empty.")
     if suffix == ".parquet":
         return _renamed(parquet_file.read(path, source), options, source)
     codec = detect(path, source, options.encoding)
-    opened = _TEXT_FORMATS[suffix](path, source, codec, options)
-    return opened if suffix in _DELIMITED else _renamed(opened, options, source)
+    kind = kind_of(path, codec, source)
+    if suffix not in SUFFIXES and kind in _DELIMITED:
+        raise _unknown(path, source)
+    opened = _TEXT_FORMATS[kind](path, source, codec, options)
+    if kind in _DELIMITED or opened.told:
+        return opened
+    return _renamed(opened, options, source, no_header=kind == "fasttext")
 
 
-def _renamed(opened: Rows, options: ReadOptions, source: str) -> Rows:
+def _unknown(path: Path, source: str) -> DataError:
+    return DataError(
+        f"'{source}' is of no known kind: its name ends in '{path.suffix}'."
+        if path.suffix
+        else f"'{source}' is of no known kind: its name has no suffix.",
+        hint=f"Known are {', '.join(SUFFIXES)}.",
+    )
+
+
+def _renamed(opened: Rows, options: ReadOptions, source: str, *, no_header: bool = False) -> Rows:
     """Apply the options to a format that names its columns itself."""
-    if options.header is False:
+    if options.header is False and not no_header:
         raise ConfigError(f"--no-header is for csv and tsv files, and '{source}' is none.")
     if not options.columns:
         return opened

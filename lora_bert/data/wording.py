@@ -24,6 +24,16 @@ def shortened(text: str, length: int = 60) -> str:
     return line if len(line) <= length else line[: length - 1] + "…"
 
 
+def visible(text: str, length: int = 60) -> str:
+    """As :func:`shortened`, with characters that cannot be seen as escapes."""
+    return shortened(
+        "".join(
+            char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+        ),
+        length,
+    )
+
+
 def amount(size: int) -> str:
     """Bytes as ``"1.2 GB"`` or ``"3.4 MB"``."""
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -33,10 +34,10 @@ class Judged:
         """The mistakes, the most confident first: those are where wrong labels show."""
         best, highest = self.probabilities.argmax(axis=1), self.probabilities.max(axis=1)
         found = [
-            WrongRow(line, text, label, self._labels[answer], float(score))
-            for line, text, label, true, answer, score in zip(
+            WrongRow(line, text, label, self._labels[answer], float(score), own)
+            for line, text, label, true, answer, score, own in zip(
                 self.rows.lines, self.rows.texts, self.rows.labels, self.true, best, highest,
-                strict=True,
+                self._ids, strict=True,
             )
             if true != answer
         ]  # fmt: skip
@@ -49,10 +50,14 @@ class Judged:
         return [
             SuspectRow(
                 rows.lines[one.row], rows.texts[one.row], rows.labels[one.row],
-                self._labels[one.suggested], one.given, one.other,
+                self._labels[one.suggested], one.given, one.other, self._ids[one.row],
             )
             for one in suspects(self.probabilities, self.true)
         ]  # fmt: skip
+
+    @property
+    def _ids(self) -> Sequence[str]:
+        return self.rows.ids or [""] * len(self.rows)
 
     @property
     def _labels(self) -> list[str]:

@@ -77,6 +77,8 @@ def report_page(judged: Judged, *, title: str) -> str:
         suspects=judged.suspects[:_SHOWN_ROWS],
         suspect_count=len(judged.suspects),
         file=shown(Path(judged.rows.source).name),
+        unit=judged.rows.unit,
+        ids=bool(judged.rows.ids),
     )
 
 

@@ -11,13 +11,17 @@ from lora_bert.files import atomic_file
 
 
 class WrongRow(NamedTuple):
-    """A row whose label was not predicted; ``score`` is the probability of the prediction."""
+    """A row whose label was not predicted; ``score`` is the probability of the prediction.
+
+    ``id`` is what the file's own column of ids calls the row, "" where it has none.
+    """
 
     line: int
     text: str
     label: str
     prediction: str
     score: float
+    id: str = ""
 
 
 class SuspectRow(NamedTuple):
@@ -29,6 +33,28 @@ class SuspectRow(NamedTuple):
     suggestion: str
     label_score: float
     suggestion_score: float
+    id: str = ""
+
+
+def with_ids(
+    rows: Sequence[WrongRow] | Sequence[SuspectRow],
+    kind: type[WrongRow | SuspectRow],
+    *,
+    unit: str,
+    ids: bool,
+) -> tuple[list[str], list[list[object]]]:
+    """Columns and rows as they are written: the position first, then the file's own id.
+
+    Args:
+        rows: What to write.
+        kind: What they are, where there are none too.
+        unit: What the positions count, which names their column.
+        ids: Whether the file has ids.
+    """
+    first, *others = [name for name in kind._fields if name != "id"]
+    own = ["id"] if ids else []
+    order = [first, *own, *others]
+    return [unit, *own, *others], [[getattr(row, name) for name in order] for row in rows]
 
 
 def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

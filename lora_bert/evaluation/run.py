@@ -21,7 +21,7 @@ from lora_bert.evaluation.overlap import overlap
 from lora_bert.evaluation.page import write_report
 from lora_bert.evaluation.plots import confusion_png
 from lora_bert.evaluation.result import Evaluation, judge
-from lora_bert.evaluation.row_tables import SuspectRow, WrongRow, write_rows
+from lora_bert.evaluation.row_tables import SuspectRow, WrongRow, with_ids, write_rows
 from lora_bert.evaluation.rows import EvaluationRows
 from lora_bert.files import atomic_directory, claim_file, claim_output, spare_inputs
 from lora_bert.inference.predictor import Predictor, load
@@ -140,5 +140,7 @@ def _write(output: Path, judged: Judged, overwrite: bool) -> None:
         text = json_text(judged.evaluation.as_dict()) + "\n"
         (work / "evaluation.json").write_text(text, encoding="utf-8")
         confusion_png(judged.evaluation.scores, work / "confusion.png")
-        write_rows(work / "wrong.csv", WrongRow._fields, judged.wrong)
-        write_rows(work / "suspects.csv", SuspectRow._fields, judged.suspects)
+        unit, ids = judged.rows.unit, bool(judged.rows.ids)
+        write_rows(work / "wrong.csv", *with_ids(judged.wrong, WrongRow, unit=unit, ids=ids))
+        doubted = with_ids(judged.suspects, SuspectRow, unit=unit, ids=ids)
+        write_rows(work / "suspects.csv", *doubted)

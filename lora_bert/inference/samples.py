@@ -7,6 +7,7 @@ from importlib.resources import files as package_files
 from pathlib import Path
 
 from lora_bert.adapters.manifest import Manifest
+from lora_bert.data.columns import label_columns
 from lora_bert.data.examples import Examples, examples_from
 from lora_bert.data.tables import read_table
 
@@ -42,7 +43,7 @@ def samples(
         return Examples(texts, (), tuple(range(1, len(texts) + 1)), "probes.txt")
     table = read_table(Path(data))
     known = {
-        kind: name if (name := manifest.column(kind)) in table.columns else None
+        kind: name if label_columns(name := manifest.column(kind), table.columns) else None
         for kind in ("text", "label")
     }
     rows = examples_from(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from lora_bert.data.originals import iter_batches, iter_objects
+from lora_bert.data.originals import holds_objects, iter_batches, iter_objects
 from lora_bert.data.rows import ReadOptions
 from lora_bert.data.tables import Table
 
@@ -51,7 +51,7 @@ def open_sink(
         return
     with target.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
         if suffix == ".jsonl":
-            typed = source.suffix.lower() in (".jsonl", ".ndjson") and not options.columns
+            typed = not options.columns and holds_objects(source, options)
             originals = iter_objects(source, options, rows=rows) if typed else None
             yield _JsonLines(stream, originals)
         else:

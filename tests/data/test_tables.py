@@ -66,13 +66,18 @@ def test_jsonl_keys_that_come_later_are_columns(tmp_path):
     [
         '[\n{"t": "a", "l": 1},\n\n{"t": "b",\n "l": 2}]',
         '{"version": "v1", "n": {"x": [1]},\n"data": [{"t": "a", "l": 1},\n\n{"t": "b", "l": 2}]}',
-        '\n{"t": "a", "l": 1}\n\n{"t": "b", "l": 2}\n',
     ],
 )
 def test_json_documents(tmp_path, text):
     table = read_table(write(tmp_path / "a.json", text))
     assert table.values == {"t": ["a", "b"], "l": ["1", "2"]}
-    assert table.lines == [2, 4]
+    assert (table.lines, table.unit) == ([1, 2], "record")
+
+
+def test_json_lines_in_a_file_called_json(tmp_path):
+    table = read_table(write(tmp_path / "a.json", '\n{"t": "a", "l": 1}\n\n{"t": "b", "l": 2}\n'))
+    assert table.values == {"t": ["a", "b"], "l": ["1", "2"]}
+    assert (table.lines, table.unit) == ([2, 4], "line")
 
 
 @pytest.mark.parametrize(
@@ -80,10 +85,10 @@ def test_json_documents(tmp_path, text):
     [
         ("[]", "no rows"),
         ('{"data": []}', "no rows"),
-        ('{"a": [{}], "b": [{}]}', "several lists"),
-        ('{"text": ["a"], "label": ["b"]}', "no list of rows"),
+        ('{"a": [{}], "b": [{}], "c": []}', "several lists of rows, 'a', 'b'"),
+        ('{"text": ["a"], "label": ["b", "c"]}', "no list of rows"),
         ("3", "neither a list nor an object"),
-        ('[{"a": 1},\n 3]', "line 2: not a JSON object"),
+        ('[{"a": 1},\n 3]', "record 2: not a JSON object"),
         ('[{"a": 1},\n {"a": }]', "line 2, column 8: not JSON"),
         ('[{"a": 1, "a": 2}]', "'a' stands twice"),
         ("[" * 100_000, "recursion"),

@@ -10,18 +10,30 @@ from hypothesis import strategies as st
 
 from lora_bert.errors import OutputError
 from lora_bert.evaluation import write_rows
-from lora_bert.evaluation.row_tables import WrongRow
+from lora_bert.evaluation.row_tables import SuspectRow, WrongRow, with_ids
 
 
 def test_rows_as_they_come(tmp_path):
     path = tmp_path / "wrong.csv"
     rows = [WrongRow(4, "送错，了\n", "b", "a", 0.98771), WrongRow(3, "unsure", "a", "b", 0.51)]
-    write_rows(path, WrongRow._fields, rows)
+    write_rows(path, *with_ids(rows, WrongRow, unit="line", ids=False))
     assert path.read_bytes().decode() == (
         '"line","text","label","prediction","score"\n'
         '4,"送错，了\n","b","a",0.9877\n'
         '3,"unsure","a","b",0.51\n'
     )
+
+
+def test_ids_stand_behind_the_position(tmp_path):
+    path = tmp_path / "wrong.csv"
+    rows = [WrongRow(4, "x", "b", "a", 0.5, "r4")]
+    write_rows(path, *with_ids(rows, WrongRow, unit="record", ids=True))
+    assert path.read_text("utf-8").splitlines() == [
+        '"record","id","text","label","prediction","score"',
+        '4,"r4","x","b","a",0.5',
+    ]
+    columns, none = with_ids([], SuspectRow, unit="row", ids=True)
+    assert (columns[:3], none) == (["row", "id", "text"], [])
 
 
 def test_no_row_is_a_header(tmp_path):

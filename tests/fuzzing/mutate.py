@@ -155,7 +155,9 @@ def as_yaml(chance: random.Random, value: dict[str, Any]) -> bytes:
 
 
 _CELLS = ("", "good", "很好吃", "a,b", 'say "x"', "a\nb", "a\r\nb", "\x00", "=1+1", "1", "NaN",
-          "'", '"', " ", "\u2028", "\ufeff", "e\u0301", "🍜", "x" * 3000)  # fmt: skip
+          "'", '"', " ", "\u2028", "\ufeff", "e\u0301", "🍜", "x" * 3000, "[]", "['good']",
+          "[0, 1]", '["a", "b"]', "[1 0]", "{'a': 1}", '{"choices": ["a"]}', "[[0, 5, 'PER']]",
+          "1,5", "a|b", "[0.5, 0.5]", "[" * 40, '{"a": 0, "b": 1}', "good\u200b")  # fmt: skip
 
 
 def _rows(chance: random.Random) -> list[list[str]]:
@@ -204,13 +206,47 @@ def as_json_table(chance: random.Random) -> bytes:
     """A list of objects, or an object around one."""
     header, *rows = _rows(chance)
     found: Any = [dict(zip(header, row, strict=True)) for row in rows]
-    if chance.random() < 0.3:
-        found = {"data": found, "other": chance.choice(NASTY)}
+    match chance.randrange(12):
+        case 0 | 1 | 2:
+            found = {"data": found, "other": chance.choice(NASTY)}
+        case 3:
+            found = {"columns": header, "index": list(range(len(rows))), "data": rows}
+        case 4:
+            found = {name: {str(n): row[at] for n, row in enumerate(rows)}
+                     for at, name in enumerate(header)}  # fmt: skip
+        case 5:
+            found = {str(n): row for n, row in enumerate(found)}
+        case 6:
+            found = {name: [row[at] for row in rows] for at, name in enumerate(header)}
+        case 7:
+            found = rows
+        case 8:
+            found = [_task(chance, number, row) for number, row in enumerate(found)]
     if chance.random() < 0.5:
         found = changed(chance, found)
     if chance.random() < 0.03:
         return b"[" * 100_000
     return _encoded(chance, json.dumps(found, ensure_ascii=chance.random() < 0.5))
+
+
+def _task(chance: random.Random, number: int, row: dict[str, str]) -> dict[str, Any]:
+    """A task of Label Studio."""
+    value = chance.choice(({"choices": ["a"]}, {"choices": ["a", "b"]}, {"rating": 3},
+                           {"start": 0, "end": 1, "labels": ["x"]}, {}))  # fmt: skip
+    made = {"result": [{"from_name": "label", "type": "choices", "value": value}]}
+    return {"id": number, "data": row, "annotations": [made] * chance.randrange(3)}
+
+
+def as_fasttext(chance: random.Random) -> bytes:
+    """Texts behind or before their labels."""
+    lines = []
+    for _ in range(chance.randrange(8)):
+        labels = [
+            f"__label__{chance.choice(_CELLS)}" for _ in range(chance.choice((1, 1, 1, 0, 2)))
+        ]
+        parts = [*labels, chance.choice(_CELLS)]
+        lines.append(chance.choice((" ", "\t")).join(chance.choice((parts, parts[::-1]))))
+    return _encoded(chance, "\n".join(lines))
 
 
 def _encoded(chance: random.Random, text: str) -> bytes:

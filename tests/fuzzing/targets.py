@@ -32,7 +32,8 @@ from tests.tiny import FAMILIES, tiny_classifier
 Target = Callable[[random.Random], None]
 LIKELY = {
     "manifest": 8, "settings": 6, "weights": 8, "checkpoint": 4, "config": 6, "options": 5,
-    "tokenizer": 1, "delimited": 5, "jsonl": 4, "json": 4, "parquet": 3, "adapter": 1, "model": 1,
+    "tokenizer": 1, "delimited": 5, "jsonl": 4, "json": 6, "fasttext": 3, "parquet": 3,
+    "adapter": 1, "model": 1,
 }  # fmt: skip
 """How often each is chosen: the fast ones more."""
 
@@ -226,8 +227,10 @@ class Targets:
                 columns=chance.choice(((), ("label", "text"), ("text",), ("a", "b", "c"))),
             )
         asked = chance.choice((None, None, None, "text", "nowhere"))
+        labels = chance.choice((None, None, None, None, "label", "a,b", "label,x"))
         examples_from(
-            read_table(path, options), text_column=asked, need_labels=chance.random() < 0.3,
+            read_table(path, options), text_column=asked, label_column=labels,
+            need_labels=chance.random() < 0.5,
             label_names=chance.choice(({}, {"good": "positive"})),
         )  # fmt: skip
 
@@ -241,7 +244,12 @@ class Targets:
         self._table(chance, "rows.jsonl", mutate.as_jsonl(chance))
 
     def _json(self, chance: random.Random) -> None:
-        self._table(chance, "rows.json", mutate.as_json_table(chance))
+        name = chance.choice(("rows.json", "rows.json", "rows.jsonl", "rows.txt", "rows.csv"))
+        self._table(chance, name, mutate.as_json_table(chance))
+
+    def _fasttext(self, chance: random.Random) -> None:
+        name = chance.choice(("rows.txt", "rows.ft", "rows.tsv", "rows.csv", "rows.json"))
+        self._table(chance, name, mutate.as_fasttext(chance))
 
     def _parquet(self, chance: random.Random) -> None:
         self._table(chance, "rows.parquet", mutate.as_parquet(chance))

@@ -11,15 +11,29 @@ from lora_bert.errors import DataError
 
 
 def class_names(features: Any) -> dict[str, list[str]]:
-    """The label names that a description of features (of Hugging Face datasets) declares."""
-    return {
-        column: list(feature["names"])
-        for column, feature in (features.items() if isinstance(features, dict) else ())
-        if isinstance(feature, dict)
-        and feature.get("_type") == "ClassLabel"
-        and isinstance(feature.get("names"), list)
-        and all(isinstance(name, str) for name in feature["names"])
-    }
+    """The label names that a description of features (of Hugging Face datasets) declares.
+
+    Those of a list's items count as the column's.
+    """
+    if not isinstance(features, dict):
+        return {}
+    found = {column: _names_of(feature) for column, feature in features.items()}
+    return {column: names for column, names in found.items() if names is not None}
+
+
+def _names_of(feature: Any) -> list[str] | None:
+    if isinstance(feature, list) and len(feature) == 1:
+        feature = feature[0]
+    if not isinstance(feature, dict):
+        return None
+    if feature.get("_type") in ("Sequence", "List", "LargeList"):
+        feature = feature.get("feature")
+    if not isinstance(feature, dict) or feature.get("_type") != "ClassLabel":
+        return None
+    names = feature.get("names")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return None
+    return names
 
 
 def declared_names(metadata: Mapping[bytes, bytes] | None) -> dict[str, list[str]]:
@@ -49,6 +63,8 @@ def strings(array: Any, names: Sequence[str] | None, column: str, source: str) -
     kind = array.type
     if names and types.is_integer(kind):
         return [_name(number, names, column, source) for number in array.to_pylist()]
+    if names and types.is_nested(kind):
+        return [_names(value, names, column, source) for value in array.to_pylist()]
     if types.is_floating(kind):
         # numpy prints the shortest digits that say the number, also for single precision.
         values = zip(array.to_numpy(zero_copy_only=False), array.is_null().to_pylist(), strict=True)
@@ -74,6 +90,14 @@ def _name(number: int | None, names: Sequence[str], column: str, source: str) ->
             f"the file names {counted(len(names), 'label')}."
         )
     return names[number]
+
+
+def _names(value: Any, names: Sequence[str], column: str, source: str) -> str:
+    """A list of numbers as one of names."""
+    if not isinstance(value, list) or not all(isinstance(item, int) for item in value):
+        return "" if value is None else _json(value)
+    found = [_name(number, names, column, source) for number in value]
+    return _json([name for name in found if name])
 
 
 def _json(value: Any) -> str:

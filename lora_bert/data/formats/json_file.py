@@ -1,4 +1,4 @@
-"""One JSON document: a list of objects, an object that holds one such list, or JSON lines.
+"""One JSON document: a list of objects, or one of the other shapes of :mod:`.json_tables`.
 
 A document is read whole: for files larger than memory there is JSON lines.
 """
@@ -6,53 +6,41 @@ A document is read whole: for files larger than memory there is JSON lines.
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from lora_bert.data.formats import jsonl_file
+from lora_bert.data.formats import label_studio
+from lora_bert.data.formats.json_tables import HINT, is_header, objects_of
 from lora_bert.data.formats.json_values import DECODER, cell
+from lora_bert.data.header import column_names
 from lora_bert.data.opening import open_text
-from lora_bert.data.rows import Rows
+from lora_bert.data.rows import ReadOptions, Rows
+from lora_bert.data.wording import counted, position
 from lora_bert.errors import DataError
 
-_SPACE = re.compile(r"[ \t\n\r]*")
-_HINT = 'Write a list of objects, [{"text": "…", "label": "…"}, …], or JSON lines.'
+_LOOK_AHEAD = 1000
 
 
-def read(path: Path, source: str, codec: str) -> Rows:
+def read(path: Path, source: str, codec: str, options: ReadOptions) -> Rows:
     """Open a JSON file; a key that an object does not have is an empty cell.
 
     Raises:
-        DataError: It is not JSON, or holds no list of objects.
+        DataError: It is not JSON, or holds no table.
     """
-    if _is_lines(path, codec):
-        return jsonl_file.read(path, source, codec)
     with open_text(path, codec) as stream:
         text = stream.read()
     if not text.strip():
         raise DataError(f"'{source}' is empty.")
-    document = _decoded(text, source)
-    found = list(_items(text, _list_start(text, document, source), source))
-    columns = tuple(dict.fromkeys(name for _, members in found for name in members))
-    rows = ((line, [cell(members.get(name)) for name in columns]) for line, members in found)
-    return Rows(columns, rows)
-
-
-def _is_lines(path: Path, codec: str) -> bool:
-    """Whether the first line is a whole object and another line follows."""
-    with open_text(path, codec) as stream:
-        lines = (line.strip() for line in stream)
-        filled = (line for line in lines if line)
-        first = next(filled, "")
-        if not first.startswith("{") or not next(filled, ""):
-            return False
-    try:
-        json.loads(first)
-    except (ValueError, RecursionError):
-        return False
-    return True
+    items = objects_of(_decoded(text, source), source)
+    if items and all(isinstance(item, list) for item in items):
+        return _without_names(items, options, source)
+    records = list(_records(items, source))
+    columns = tuple(dict.fromkeys(name for _, members in records for name in members))
+    rows = ((number, [cell(members.get(name)) for name in columns]) for number, members in records)
+    return Rows(columns, rows, unit="record")
 
 
 def _decoded(text: str, source: str) -> Any:
@@ -66,49 +54,31 @@ def _decoded(text: str, source: str) -> Any:
         raise DataError(f"'{source}': {error}.") from None
 
 
-def _list_start(text: str, document: Any, source: str) -> int:
-    """Where, in ``text``, the one list of rows starts."""
-    start = _skip(text, 0)
-    if isinstance(document, list):
-        return start
-    if not isinstance(document, dict):
-        raise DataError(f"'{source}' holds neither a list nor an object.", hint=_HINT)
-    lists = [name for name, value in document.items() if _is_rows(value)]
-    if len(lists) != 1:
-        how_many = "several lists" if lists else "no list"
-        raise DataError(f"'{source}' is an object with {how_many} of rows.", hint=_HINT)
-    return _member(text, start + 1, lists[0])
-
-
-def _is_rows(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
-
-
-def _member(text: str, at: int, wanted: str) -> int:
-    """Where the value of ``wanted`` starts, in the object that opens before ``at``."""
-    while True:
-        name, at = DECODER.raw_decode(text, _skip(text, at))
-        at = _skip(text, _skip(text, at) + 1)
-        if name == wanted:
-            return at
-        _, at = DECODER.raw_decode(text, at)
-        at = _skip(text, at) + 1
-
-
-def _items(text: str, start: int, source: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The objects of the list that opens at ``start``, each with the line it starts on."""
-    line, counted, at = 1, 0, _skip(text, start + 1)
-    while text[at] != "]":
-        line, counted = line + text.count("\n", counted, at), at
-        item, end = DECODER.raw_decode(text, at)
+def _records(items: Sequence[Any], source: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects, each with its number; tasks of Label Studio as flat rows."""
+    for number, item in enumerate(items, start=1):
         if not isinstance(item, dict):
-            raise DataError(f"'{source}', line {line:,}: not a JSON object.", hint=_HINT)
-        yield line, item
-        at = _skip(text, end)
-        if text[at] == ",":
-            at = _skip(text, at + 1)
+            raise DataError(f"{position(source, number, 'record')}: not a JSON object.", hint=HINT)
+    records = enumerate(items, start=1)
+    if items and label_studio.is_task(items[0]):
+        return label_studio.flat_rows(records, source)
+    return records
 
 
-def _skip(text: str, at: int) -> int:
-    match = _SPACE.match(text, at)
-    return match.end() if match else at
+def _without_names(items: Sequence[list[Any]], options: ReadOptions, source: str) -> Rows:
+    """A table of lists: its columns are named as those of a csv file without header are."""
+    width = len(items[0])
+    cells: list[tuple[int, list[str]]] = []
+    for number, item in enumerate(items, start=1):
+        if len(item) != width:
+            raise DataError(
+                f"{position(source, number, 'record')}: {counted(len(item), 'value')} where the "
+                f"first record has {width:,}.",
+                hint=HINT,
+            )
+        cells.append((number, [cell(value) for value in item]))
+    if options.header is None and options.columns:
+        options = replace(options, header=is_header(items[0]))
+    others = [row for _, row in islice(cells, 1, _LOOK_AHEAD)]
+    columns, has_header = column_names(cells[0][1], others, options, source)
+    return Rows(columns, iter(cells[has_header:]), unit="record", told=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from lora_bert.data.formats import label_studio
 from lora_bert.data.formats.json_values import DECODER, cell
 from lora_bert.data.opening import open_text
 from lora_bert.data.rows import Rows
@@ -20,10 +21,19 @@ def read(path: Path, source: str, codec: str) -> Rows:
     The file is read twice, the first time for the keys, so that memory does not grow with it.
     """
     columns: dict[str, None] = {}
-    for _, members in _objects(path, source, codec):
+    tasks = next((label_studio.is_task(first) for _, first in _objects(path, source, codec)), False)
+    for _, members in _rows(path, source, codec, tasks, quiet=True):
         columns.update(dict.fromkeys(members))
     names = tuple(columns)
-    return Rows(names, _cells(_objects(path, source, codec), names))
+    return Rows(names, _cells(_rows(path, source, codec, tasks), names))
+
+
+def _rows(
+    path: Path, source: str, codec: str, tasks: bool, *, quiet: bool = False
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects; tasks of Label Studio as flat rows."""
+    objects = _objects(path, source, codec)
+    return label_studio.flat_rows(objects, source, quiet=quiet) if tasks else objects
 
 
 def _cells(

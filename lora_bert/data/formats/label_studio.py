@@ -1,0 +1,92 @@
+"""Label Studio's tasks, ``{"data": {…}, "annotations": […]}``, as flat rows.
+
+Its JSON-min and csv exports are flat already; their labels are read by
+:mod:`lora_bert.data.labels`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from lora_bert.data.formats.json_values import cell
+from lora_bert.data.wording import counted
+
+logger = logging.getLogger(__name__)
+
+_ANNOTATIONS = ("annotations", "completions")
+Row = tuple[int, dict[str, Any]]
+
+
+def is_task(members: Mapping[str, Any]) -> bool:
+    """Whether an object is a task, annotated or still to be."""
+    return isinstance(members.get("data"), dict) and any(
+        isinstance(members.get(name), list) for name in (*_ANNOTATIONS, "predictions")
+    )
+
+
+def flat_rows(tasks: Iterator[Row], source: str, *, quiet: bool = False) -> Iterator[Row]:
+    """Each task as one row: its id, its data and what its annotators chose.
+
+    What they chose stands under the name of the control (``from_name``). Cancelled annotations and
+    predictions do not count; one marked as ground truth counts alone; where several differ, the
+    answer of more than half of them counts, or none.
+    """
+    undecided = 0
+    for position, task in tasks:
+        if not is_task(task):
+            yield position, task
+            continue
+        chosen, clear = _chosen(task)
+        undecided += not clear
+        identity = {"id": task["id"]} if "id" in task else {}
+        yield position, identity | task["data"] | chosen
+    if undecided and not quiet:
+        logger.warning(
+            "'%s': the annotators of %s differ and no answer has more than half of them: such rows "
+            "have no label.",
+            source,
+            counted(undecided, "task"),
+        )
+
+
+def _chosen(task: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
+    """What was chosen for each control, and whether the annotators left no doubt."""
+    made = [
+        one
+        for name in _ANNOTATIONS
+        for one in (task[name] if isinstance(task.get(name), list) else ())
+        if isinstance(one, dict) and not one.get("was_cancelled")
+    ]
+    answers = [_answer(one) for one in made if one.get("ground_truth")] or list(map(_answer, made))
+    chosen: dict[str, Any] = {}
+    clear = True
+    for control in dict.fromkeys(name for answer in answers for name in answer):
+        given = [answer[control] for answer in answers if control in answer]
+        most, number = Counter(map(cell, given)).most_common(1)[0]
+        if 2 * number > len(given):
+            chosen[control] = next(value for value in given if cell(value) == most)
+        else:
+            chosen[control], clear = None, False
+    return chosen, clear
+
+
+def _answer(annotation: Mapping[str, Any]) -> dict[str, Any]:
+    """Control -> what one annotator chose with it."""
+    found: dict[str, Any] = {}
+    results = annotation.get("result")
+    for result in results if isinstance(results, list) else ():
+        value = result.get("value") if isinstance(result, dict) else None
+        if not isinstance(value, dict):
+            continue
+        name = str(result.get("from_name", "label"))
+        if isinstance(value.get("choices"), list):
+            # As Label Studio's flat exports write it, by which the label column is known.
+            found[name] = {"choices": sorted(value["choices"], key=cell)}
+        elif "start" in value:  # a part of the text
+            found.setdefault(name, []).append(value)
+        else:
+            found[name] = next((value[key] for key in ("rating", "number") if key in value), value)
+    return found

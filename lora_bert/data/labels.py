@@ -1,0 +1,268 @@
+"""What the cells of a label column say: one label, none, or several.
+
+Readers make every value a string, so a list or an object comes as its JSON text whatever the file.
+Each distinct cell is looked at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import shlex
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from lora_bert.config.names import write_label_names
+from lora_bert.data.joined_labels import joined, parts_of, suspected
+from lora_bert.data.literals import Number, literal
+from lora_bert.data.wording import counted, listed, shortened
+from lora_bert.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+Labels = tuple[str, ...]
+At = Callable[[int], str]
+"""Where a row stands, as messages say it."""
+
+_ZERO = frozenset(("", "0", "0.0", "false", "no"))
+_ONE = frozenset(("1", "1.0", "true", "yes"))
+_TAGS = ("B-", "I-", "E-", "S-", "L-", "U-")
+_INTERVAL = re.compile(r"[\[(]\s*-?[\d.]+\s*,\s*-?[\d.]+\s*[\])]")
+_ONE_LABEL = "lora-bert trains one label a text."
+
+
+def read_labels(cells: Sequence[str], named: Collection[str], *, source: str, at: At) -> list[str]:
+    """The label of each row, "" where it has none.
+
+    A list of one label is that label, an empty list or object none; ``{"choices": ["a"]}`` and
+    ``{"a": 1, "b": 0}`` are ``a``. Where all cells are vectors of 0 and 1, of one length and with a
+    single 1, the label is the position of the 1, from 0.
+
+    Args:
+        cells: The cells of the label column, without white space around them.
+        named: Labels that will be renamed: such a cell is one label, whatever it looks like.
+        source: How to name the file in messages.
+        at: Says where a row stands.
+
+    Raises:
+        DataError: A row has several labels, or what stands there is no label: spans of a text,
+            vectors of numbers, an object of no known shape.
+    """
+    distinct = [cell for cell in dict.fromkeys(cells) if cell and cell not in named]
+    found = _nested(distinct, source, lambda cell: at(cells.index(cell)))
+    plain = [cell for cell in distinct if cell not in found]
+    standing = {*plain, *named, *(labels[0] for labels in found.values() if len(labels) == 1)}
+    separator = joined(plain, standing)
+    if separator:
+        found |= {
+            cell: parts
+            for cell in plain
+            if len(parts := parts_of(cell, separator)) > 1 and standing >= set(parts)
+        }
+    elif example := suspected(plain, standing):
+        logger.warning(
+            "Labels of '%s' such as '%s' look like several labels in one cell; each is taken for a "
+            "class of its own.",
+            source,
+            shortened(example, 40),
+        )
+    if several := {cell: labels for cell, labels in found.items() if len(labels) > 1}:
+        raise _several(cells, several, at)
+    label = {cell: labels[0] if labels else "" for cell, labels in found.items()}
+    return [label.get(cell, cell) for cell in cells] if label else list(cells)
+
+
+def labels_of_columns(columns: Mapping[str, Sequence[str]], *, at: At) -> list[str]:
+    """The label of each row out of columns of 0 and 1: the name of the one that holds 1.
+
+    Args:
+        columns: The cells of each column.
+        at: Says where a row stands.
+
+    Returns:
+        The labels, "" where no column holds 1.
+
+    Raises:
+        DataError: A row has several, or a cell is neither 0 nor 1.
+    """
+    names = list(columns)
+    rows = list(zip(*columns.values(), strict=True))
+    label: dict[tuple[str, ...], Labels] = {}
+    for row in dict.fromkeys(rows):
+        for name, cell in zip(names, row, strict=True):
+            if cell.strip().lower() not in _ZERO | _ONE:
+                raise DataError(
+                    f"{at(rows.index(row))}: column '{shortened(name)}' holds "
+                    f"'{shortened(cell, 40)}' where 0 or 1 is needed.",
+                    hint="Of several label columns, the one that holds 1 names the row's label.",
+                )
+        ones = [name for name, cell in zip(names, row, strict=True) if cell.strip().lower() in _ONE]
+        label[row] = tuple(ones)
+    if several := {row: ones for row, ones in label.items() if len(ones) > 1}:
+        number = sum(row in several for row in rows)
+        first = next(index for index, row in enumerate(rows) if row in several)
+        raise _multi_label(at(first), several[rows[first]], number, len(rows), "")
+    first_of = {row: ones[0] if ones else "" for row, ones in label.items()}
+    return [first_of[row] for row in rows]
+
+
+def _nested(distinct: Sequence[str], source: str, at: Callable[[str], str]) -> dict[str, Labels]:
+    """The labels of the cells that hold a list or an object."""
+    values = {
+        cell: value for cell in distinct if cell[0] in "[{" and (value := literal(cell)) is not None
+    }
+    if not values or _are_intervals(values, distinct):
+        return {}
+    vectors = _vectors(values, len(values) == len(distinct))
+    if vectors:
+        if max(map(len, vectors.values())) < 2:
+            size = len(next(value for value in values.values() if value))
+            logger.info(
+                "The labels of '%s' are vectors of %s numbers; the label is the position of the "
+                "1, from 0. Names for them: --label-names 0=…,1=….",
+                source,
+                size,
+            )
+        return vectors
+    found = {cell: _labels(value, cell, at) for cell, value in values.items()}
+    if all(len(labels) < 2 for labels in found.values()):
+        logger.info("Labels of '%s' that stand in a list or an object are taken out of it.", source)
+    return found
+
+
+def _are_intervals(values: Mapping[str, Any], distinct: Sequence[str]) -> bool:
+    """Whether pairs of numbers are intervals, ``[20, 30]`` beside ``[30, 40)``, so each a label."""
+    if not all(map(_INTERVAL.fullmatch, distinct)):
+        return False
+    if len(values) < len(distinct):  # with a round bracket
+        return True
+    pairs = sorted([float(low), float(high)] for low, high in values.values())
+    ends = [end for pair in pairs for end in pair]
+    return len(pairs) > 2 and ends == sorted(ends) and all(low < high for low, high in pairs)
+
+
+def _vectors(values: Mapping[str, Any], alone: bool) -> dict[str, Labels]:
+    """The positions of the ones, where all cells are vectors of 0 and 1 of one length."""
+    filled = [value for value in values.values() if value]
+    if not alone or not all(isinstance(value, list) for value in filled):
+        return {}
+    if len({len(value) for value in filled}) != 1 or len(filled[0]) < 2:
+        return {}
+    if not all(_bit(item) is not None for value in filled for item in value):
+        return {}
+    return {
+        cell: tuple(str(index) for index, item in enumerate(value) if _bit(item))
+        for cell, value in values.items()
+    }
+
+
+def _bit(value: Any) -> bool | None:
+    """A 0 or 1 as bool; None for everything else."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, Number) and float(value) in (0, 1):
+        return float(value) == 1
+    return None
+
+
+def _labels(value: Any, cell: str, at: Callable[[str], str]) -> Labels:
+    """The labels that a list or an object holds."""
+    if isinstance(value, dict):
+        return _labels_of_object(value, cell, at)
+    if _is_spans(value):
+        raise DataError(
+            f"{at(cell)}: the label '{shortened(cell, 40)}' marks parts of the text, as sequence "
+            "labelling (named entities) does.",
+            hint=_ONE_LABEL,
+        )
+    if len(value) > 1 and any(_is_fraction(item) for item in value):
+        raise _numbers(cell, at)
+    if any(isinstance(item, (list, dict)) for item in value):
+        if len(value) == 1:
+            return _labels(value[0], cell, at)
+        raise _no_shape(cell, at)
+    return _distinct(value)
+
+
+def _labels_of_object(value: Mapping[str, Any], cell: str, at: Callable[[str], str]) -> Labels:
+    if "choices" in value:  # Label Studio
+        chosen = value["choices"]
+        return _labels(chosen if isinstance(chosen, list) else [chosen], cell, at)
+    if {"start", "end"} <= value.keys():
+        return _labels([value], cell, at)
+    if all(_bit(item) is not None for item in value.values()):
+        return tuple(name for name, item in value.items() if _bit(item))
+    if all(isinstance(item, Number) for item in value.values()):
+        raise _numbers(cell, at)
+    named = [item for name, item in value.items() if name in ("label", "name")] or list(
+        value.values()
+    )
+    others = [name for name in value if name not in ("label", "name", "score")]
+    if len(named) == 1 and type(named[0]) is str and (len(value) == 1 or not others):
+        return _distinct(named)
+    raise _no_shape(cell, at)
+
+
+def _distinct(values: Iterable[Any]) -> Labels:
+    """The labels among scalar values: each once, without what is empty."""
+    labels = (
+        str(value).lower() if isinstance(value, bool) else (value or "").strip() for value in values
+    )
+    return tuple(dict.fromkeys(label for label in labels if label))
+
+
+def _is_spans(value: Sequence[Any]) -> bool:
+    """Whether a list marks places in a text, ``[[0, 5, "PER"]]``, or tags its words."""
+    if value and all(isinstance(item, str) for item in value):
+        tagged = [item for item in value if item.startswith(_TAGS)]
+        return bool(tagged) and len(tagged) + list(value).count("O") == len(value) > 1
+    return any(
+        ({"start", "end"} <= item.keys() or "start_offset" in item)
+        if isinstance(item, dict)
+        else isinstance(item, list)
+        and len(item) > 2
+        and sum(isinstance(part, Number) for part in item) == 2
+        for item in value
+    )
+
+
+def _is_fraction(value: Any) -> bool:
+    return isinstance(value, Number) and not float(value).is_integer()
+
+
+def _numbers(cell: str, at: Callable[[str], str]) -> DataError:
+    return DataError(
+        f"{at(cell)}: the label '{shortened(cell, 40)}' is made of numbers such as probabilities, "
+        "and names no class.",
+        hint="Write each row's class into the label column, or name its column with "
+        "--label-column.",
+    )
+
+
+def _no_shape(cell: str, at: Callable[[str], str]) -> DataError:
+    return DataError(
+        f"{at(cell)}: the label '{shortened(cell, 40)}' is a list or an object that no label can "
+        "be taken from.",
+        hint='A label is a text or number, a list of one, {"choices": ["a"]} or {"a": 1, "b": 0}.',
+    )
+
+
+def _several(cells: Sequence[str], several: Mapping[str, Labels], at: At) -> DataError:
+    sizes = Counter(cells)
+    number = sum(sizes[cell] for cell in several)
+    first = next(index for index, cell in enumerate(cells) if cell in several)
+    cell = cells[first]
+    filled = len(cells) - sizes[""]
+    as_one = shlex.quote(write_label_names({cell: "NAME"})) if len(cell) <= 80 else ""
+    return _multi_label(at(first), several[cell], number, filled, as_one)
+
+
+def _multi_label(place: str, labels: Labels, number: int, rows: int, as_one: str) -> DataError:
+    have = "has" if number == 1 else "have"
+    return DataError(
+        f"{place}: several labels in one row, {listed(labels)}; {number:,} of "
+        f"{counted(rows, 'row')} {have} several, and every text is trained with one label so far.",
+        hint="Keep the rows of one label"
+        + (f", or make a class of a combination: --label-names {as_one}." if as_one else "."),
+    )

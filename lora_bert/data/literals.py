@@ -1,0 +1,106 @@
+"""Lists and objects written into a cell: as JSON, or as Python or numpy print them."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from contextlib import suppress
+from typing import Any
+
+_SPACE = re.compile(r"\s*")
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+_STRING = re.compile(r"""[uU]?(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')""", re.DOTALL)
+_WORD = re.compile(r"[A-Za-z]+")
+_WORDS = {
+    "true": True, "True": True, "false": False, "False": False,
+    "null": None, "None": None, "nan": None, "NaN": None,
+}  # fmt: skip
+_DEEPEST = 20
+
+
+class Number(str):
+    """A number, kept as it is written."""
+
+    __slots__ = ()
+
+
+def literal(text: str) -> Any:
+    """The list or object that ``text`` is, or None where it is neither.
+
+    JSON, Python's own way of printing (``['a']``) and numpy's (``[0 1 1]``) are understood; numbers
+    come as :class:`Number`. Text in brackets that is none of these, such as ``[SPAM]``, is None.
+    """
+    if text[:1] + text[-1:] not in ("[]", "{}"):
+        return None
+    try:
+        value, end = _value(text, 0, 0)
+    except (ValueError, SyntaxError, IndexError):
+        return None
+    return value if end == len(text) else None
+
+
+def _value(text: str, at: int, depth: int) -> tuple[Any, int]:
+    """The value that starts at ``at``, and where it ends."""
+    if text[at] in "[({":
+        if depth == _DEEPEST:
+            raise ValueError
+        return (_object if text[at] == "{" else _list)(text, at, depth)
+    if match := _STRING.match(text, at):
+        return _string(match.group()), match.end()
+    if match := _NUMBER.match(text, at):
+        return Number(match.group()), match.end()
+    match = _WORD.match(text, at)
+    if not match or match.group() not in _WORDS:
+        raise ValueError
+    return _WORDS[match.group()], match.end()
+
+
+def _string(token: str) -> str:
+    if token[0] == '"':
+        with suppress(ValueError):  # an escape that only Python has
+            return str(json.loads(token, strict=False))
+    return str(ast.literal_eval(token.replace("\r", "\\r").replace("\n", "\\n")))
+
+
+def _list(text: str, at: int, depth: int) -> tuple[list[Any], int]:
+    """Items between brackets, with commas or, as numpy prints them, white space between them."""
+    closing = "]" if text[at] == "[" else ")"
+    items: list[Any] = []
+    at = _skip(text, at + 1)
+    while text[at] != closing:
+        item, end = _value(text, at, depth + 1)
+        items.append(item)
+        at = _skip(text, end)
+        if text[at] == ",":
+            at = _skip(text, at + 1)
+        elif text[at] != closing and at == end:
+            raise ValueError  # two items with nothing between them
+    return items, at + 1
+
+
+def _object(text: str, at: int, depth: int) -> tuple[Any, int]:
+    """Members between braces; values without keys are what Python prints for a set."""
+    members: dict[str, Any] = {}
+    items: list[Any] = []
+    at = _skip(text, at + 1)
+    while text[at] != "}":
+        name, end = _value(text, at, depth + 1)
+        at = _skip(text, end)
+        if text[at] == ":" and isinstance(name, str):
+            members[name], end = _value(text, _skip(text, at + 1), depth + 1)
+            at = _skip(text, end)
+        else:
+            items.append(name)
+        if text[at] == ",":
+            at = _skip(text, at + 1)
+        elif text[at] != "}":
+            raise ValueError
+    if items and members:
+        raise ValueError
+    return items or members, at + 1
+
+
+def _skip(text: str, at: int) -> int:
+    match = _SPACE.match(text, at)
+    return match.end() if match else at

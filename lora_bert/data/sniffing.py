@@ -1,0 +1,156 @@
+"""What a text file holds: its content decides, where it is certain, and not its name's ending."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from lora_bert.data.opening import open_bytes, open_text
+
+logger = logging.getLogger(__name__)
+
+_ENDINGS = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".txt": "tsv",
+    ".json": "json",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+}
+TEXT_SUFFIXES = tuple(_ENDINGS)
+"""The endings of text files that can be read."""
+
+_SPOKEN = {
+    "csv": "separated by commas",
+    "tsv": "separated by tabs",
+    "json": "a JSON document",
+    "jsonl": "JSON lines",
+    "fasttext": "fastText's format",
+}
+_OBJECT = re.compile(r'\s*\{\s*(?:"(?:[^"\\]|\\.)*"\s*:|\}\s*$)')
+_ARRAY = re.compile(r'\s*\[\s*(?:\{\s*(?:"(?:[^"\\]|\\.)*"\s*:|\})|\[|\])')
+_LABEL_FIRST = re.compile(r"__label__[^\s,]+\s")
+_LABELLED = re.compile(r"__label__\S|\S.*\s__label__\S+$")
+_JSON_SIGNS = re.compile(r'[{}\[\]]|":')
+_BEGINS = (b"{", b"[", b"__label__")
+_LOOK_AHEAD = 20
+
+
+def kind_of(
+    path: Path, codec: str, source: str, suffix: str | None = None, *, quiet: bool = False
+) -> str:
+    """``csv``, ``tsv``, ``json``, ``jsonl`` or ``fasttext``: how a text file is to be read.
+
+    A note (log) says where that is not what the name's ending says.
+
+    Args:
+        path: The file.
+        codec: Its encoding.
+        source: How to name it in messages.
+        suffix: The ending that counts; by default that of ``path``. One that is not known counts as
+            ``.txt``.
+        quiet: Say nothing, to those who read a file again.
+    """
+    said = _ENDINGS.get((path.suffix if suffix is None else suffix).lower())
+    kind = _kind(path, codec, said or "tsv")
+    if not quiet and said and kind != said and {kind, said} != {"json", "jsonl"}:
+        logger.info("'%s' is read as what it holds, %s.", source, _SPOKEN[kind])
+    return kind
+
+
+def holds_known(path: Path) -> bool:
+    """Whether a file of an unknown ending begins as JSON or fastText's format do."""
+    with open_bytes(path) as stream:
+        head = stream.read(4096)
+    return head.replace(b"\x00", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").startswith(_BEGINS)
+
+
+def _kind(path: Path, codec: str, said: str) -> str:
+    with open_text(path, codec) as stream:
+        filled = (line for line in stream if line.strip())
+        first = next(filled, "")
+        start = first.lstrip()[:1]
+        if start == "{":
+            return _of_object(path, codec, said, first, next(filled, ""))
+        if start == "[":
+            return _of_array(path, codec, said, first)
+        if said in ("json", "jsonl"):
+            return _of_cells(first, said)
+        return "fasttext" if _is_fasttext(first, filled, said) else said
+
+
+def _of_object(path: Path, codec: str, said: str, first: str, second: str) -> str:
+    """Which of the formats a file is of that begins with a brace."""
+    whole = _parsed(first)
+    if isinstance(whole, dict):
+        if second:
+            # A document may have its first object on one line, but then no other begins a line.
+            return "jsonl" if said in ("json", "jsonl") or second.lstrip()[:1] == "{" else said
+        return "jsonl" if said == "jsonl" and not is_document(whole) else "json"
+    if said == "jsonl" and second.lstrip()[:1] == "{":
+        return said
+    return _document_or(path, codec, said, _OBJECT.match(first + second))
+
+
+def is_document(value: dict[str, object]) -> bool:
+    """Whether an object is a table of its own, as pandas writes it, rather than one row."""
+    if isinstance(value.get("data"), list) and ("columns" in value or "schema" in value):
+        return True
+    members = list(value.values())
+    return bool(members) and all(isinstance(member, dict) and member for member in members)
+
+
+def _of_array(path: Path, codec: str, said: str, first: str) -> str:
+    """Which of the formats a file is of that begins with a bracket."""
+    if said == "jsonl" and _parsed(first) is not None and not _ARRAY.match(first):
+        return said
+    if said == "json":
+        return said
+    with open_text(path, codec) as stream:
+        head = stream.read(1 << 12)
+    return _document_or(path, codec, said, _ARRAY.match(head))
+
+
+def _document_or(path: Path, codec: str, said: str, begins: object) -> str:
+    """``json`` where a file begins so and is one document, or one that is broken further on."""
+    if not begins or said == "json":
+        return said
+    with open_text(path, codec) as stream:
+        text = stream.read().strip()
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        # Cells that look so end, and something stands behind them; a document goes on, or is cut.
+        cut = error.pos >= len(text) or error.msg.startswith("Unterminated")
+        return "json" if cut or (error.lineno > 1 and error.msg != "Extra data") else said
+    except (ValueError, RecursionError):
+        return said
+    return "json"
+
+
+def _of_cells(first: str, said: str) -> str:
+    """A file that is called JSON and does not begin as JSON does: csv, if it looks so."""
+    if not first or _parsed(first) is not None or _JSON_SIGNS.search(first):
+        return said
+    return "tsv" if "\t" in first else "csv" if "," in first else said
+
+
+def _is_fasttext(first: str, others: Iterator[str], said: str) -> bool:
+    if "__label__" not in first:
+        return False
+    lines = [first, *islice(others, _LOOK_AHEAD)]
+    if said == "csv":
+        return all(_LABEL_FIRST.match(line.strip()) for line in lines)
+    return first.count("\t") < 2 and all(_LABELLED.match(line.strip()) for line in lines)
+
+
+def _parsed(line: str) -> object:
+    try:
+        found: object = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return found
