@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from lora_bert.data.columns import find_columns
+from lora_bert.data.rows import Files
 from lora_bert.data.tables import Table
 from lora_bert.data.wording import counted, listed, position
 from lora_bert.errors import DataError
@@ -27,6 +28,7 @@ class Examples:
         source: How to name the file in messages.
         dropped_text: How many rows were left out because their text was empty.
         dropped_label: How many more because their label was.
+        files: Where ``source`` is several files: which of them ``lines`` count in.
     """
 
     texts: tuple[str, ...]
@@ -36,13 +38,20 @@ class Examples:
     dropped_text: int = 0
     dropped_label: int = 0
     unit: str = "line"
+    files: Files | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
 
     def at(self, row: int) -> str:
         """Where a row stands, as messages say it: ``"'a.csv', line 3"``."""
+        if self.files is not None:
+            return self.files.at(self.lines[row])
         return position(self.source, self.lines[row], self.unit)
+
+    def mark(self, row: int) -> int | str:
+        """Where a row stands, for a table: its line; of several files ``"b.csv:3"``."""
+        return self.lines[row] if self.files is None else self.files.mark(self.lines[row])
 
     def take(self, indices: Iterable[int]) -> Examples:
         """The rows at ``indices``, in that order."""
@@ -96,6 +105,7 @@ def examples_from(
         dropped_text=len(texts) - len(with_text),
         dropped_label=len(with_text) - len(kept),
         unit=table.unit,
+        files=table.files,
     )
     _say_dropped(found)
     return found

@@ -33,11 +33,10 @@ class Judged:
         """The mistakes, the most confident first: those are where wrong labels show."""
         best, highest = self.probabilities.argmax(axis=1), self.probabilities.max(axis=1)
         found = [
-            WrongRow(line, text, label, self._labels[answer], float(score))
-            for line, text, label, true, answer, score in zip(
-                self.rows.lines, self.rows.texts, self.rows.labels, self.true, best, highest,
-                strict=True,
-            )
+            WrongRow(self.rows.mark(row), text, label, self._labels[answer], float(score))
+            for row, (text, label, true, answer, score) in enumerate(zip(
+                self.rows.texts, self.rows.labels, self.true, best, highest, strict=True,
+            ))
             if true != answer
         ]  # fmt: skip
         return sorted(found, key=lambda row: -row.score)
@@ -48,7 +47,7 @@ class Judged:
         rows = self.rows
         return [
             SuspectRow(
-                rows.lines[one.row], rows.texts[one.row], rows.labels[one.row],
+                rows.mark(one.row), rows.texts[one.row], rows.labels[one.row],
                 self._labels[one.suggested], one.given, one.other,
             )
             for one in suspects(self.probabilities, self.true)

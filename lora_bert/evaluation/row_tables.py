@@ -13,7 +13,7 @@ from lora_bert.files import atomic_file
 class WrongRow(NamedTuple):
     """A row whose label was not predicted; ``score`` is the probability of the prediction."""
 
-    line: int
+    line: int | str
     text: str
     label: str
     prediction: str
@@ -23,7 +23,7 @@ class WrongRow(NamedTuple):
 class SuspectRow(NamedTuple):
     """A row whose label is doubted; the last two are the probabilities of the two labels."""
 
-    line: int
+    line: int | str
     text: str
     label: str
     suggestion: str
