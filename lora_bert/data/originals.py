@@ -7,30 +7,33 @@ over the formats that know more types. It has checked each piece before it is as
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from lora_bert.data.encoding import detect
-from lora_bert.data.opening import open_text
+from lora_bert.data.opening import open_text, to_seek_in
 from lora_bert.data.rows import ReadOptions
 from lora_bert.data.wording import position
 from lora_bert.errors import DataError
 
 
-def iter_objects(path: Path, options: ReadOptions, *, rows: int) -> Iterator[list[dict[str, Any]]]:
-    """The objects of a JSON lines file, ``rows`` at a time.
+def iter_objects(
+    paths: Sequence[Path], options: ReadOptions, *, rows: int
+) -> Iterator[list[dict[str, Any]]]:
+    """The objects of JSON lines files, at most ``rows`` of one of them at a time.
 
     Raises:
         DataError: A whole number is longer than Python reads.
     """
-    with open_text(path, detect(path, str(path), options.encoding, quiet=True)) as stream:
-        # Python strips more white space than JSON knows.
-        lines = ((number, line.strip()) for number, line in enumerate(stream, start=1))
-        objects = (_parsed(line, number, path) for number, line in lines if line)
-        while piece := list(islice(objects, rows)):
-            yield piece
+    for path in paths:
+        with open_text(path, detect(path, str(path), options.encoding, quiet=True)) as stream:
+            # Python strips more white space than JSON knows.
+            lines = ((number, line.strip()) for number, line in enumerate(stream, start=1))
+            objects = (_parsed(line, number, path) for number, line in lines if line)
+            while piece := list(islice(objects, rows)):
+                yield piece
 
 
 def _parsed(line: str, number: int, path: Path) -> Any:
@@ -43,14 +46,19 @@ def _parsed(line: str, number: int, path: Path) -> Any:
         ) from error
 
 
-def iter_batches(path: Path, *, rows: int) -> Iterator[Any]:
-    """The rows of a parquet file as pyarrow tables of ``rows`` rows."""
+def iter_batches(paths: Sequence[Path], *, rows: int) -> Iterator[Any]:
+    """The rows of parquet files as pyarrow tables, at most ``rows`` of one of them at a time."""
+    for path in paths:
+        yield from _batches(path, rows)
+
+
+def _batches(path: Path, rows: int) -> Iterator[Any]:
     import pyarrow as pa
     from pyarrow import parquet
 
     waiting: list[Any] = []
     count = 0
-    with parquet.ParquetFile(path) as file:
+    with parquet.ParquetFile(to_seek_in(path)) as file:
         for batch in file.iter_batches(batch_size=rows):
             waiting.append(batch)
             count += batch.num_rows

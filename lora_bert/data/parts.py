@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import logging
 import shlex
-from collections.abc import Collection, Sequence
-from functools import partial
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from lora_bert.data.columns import LABEL_NAMES, find_columns
@@ -84,8 +83,7 @@ class Parts:
         return self._read[part]
 
     def _examples(self, part: str) -> Examples | str:
-        files = self._place.parts[part]
-        table = read_table(files[0] if len(files) == 1 else files, self._options.read)
+        table = read_table(self._place.parts[part], self._options.read)
         if part == "train":
             self._train_columns = table.columns
         text, label = self._columns(part, table)
@@ -107,20 +105,24 @@ class Parts:
         asked, label = next(iter(self._names.values()), (options.text_column, None))
         if asked in table.columns and label in table.columns:
             return str(asked), label
-        columns, text = list(table.columns), options.text_column
-        find = partial(
-            find_columns,
-            source=table.source,
+        columns = list(table.columns)
+        text = asked if asked in columns else options.text_column
+        needed = True
+        if self._may_lack_labels(part):
+            features = self._features(label or options.label_column or options.known_label)
+            texts = (text, options.known_text)
+            like_labels = [name for name in columns if self._is_usual(name) and name not in texts]
+            columns = [name for name in columns if name not in {*like_labels} & {*features}]
+            needed = any(name not in features for name in like_labels)
+        return find_columns(
+            columns,
+            text=text,
+            label=options.label_column if needed else None,
+            need_label=needed,
             known_text=options.known_text,
             known_label=options.known_label,
+            source=table.source,
         )
-        if self._may_lack_labels(part):
-            text, _ = find(columns, text=text, label=None, need_label=False)
-            features = self._features(label or options.label_column or options.known_label)
-            columns = [name for name in columns if name == text or name not in features]
-            if not self._holds_labels([name for name in columns if name != text]):
-                return text, None
-        return find(columns, text=text, label=options.label_column)
 
     def _features(self, label: str | None) -> Collection[str]:
         """The columns of the training rows that are not their label, so no other part's either."""
@@ -129,12 +131,11 @@ class Parts:
             self._train_columns = first.columns
         return set(self._train_columns) - {label} if label in self._train_columns else ()
 
-    def _holds_labels(self, columns: Sequence[str]) -> bool:
-        """Whether one of the columns could be the labels."""
+    def _is_usual(self, name: str) -> bool:
+        """Whether a column is called as labels are."""
         if self._options.label_column is not None:
-            return self._options.label_column in columns
-        usual = {(self._options.known_label or "").strip().lower(), *LABEL_NAMES}
-        return any(name.strip().lower() in usual for name in columns)
+            return name == self._options.label_column
+        return name.strip().lower() in ((self._options.known_label or "").lower(), *LABEL_NAMES)
 
     def _hidden(self, table: Table, text: str, label: str) -> str:
         """What stands in place of every label, "" where labels do."""

@@ -34,6 +34,7 @@ _TOTAL = re.compile(r"(\d+)-of-(\d+)")
 _NUMBERED = re.compile(r"(?:part|shard|data)?[-_.]?\d{2,}")
 _ABOUT = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json")
 """Files that describe a data set on the hub."""
+_NO_DATA = {"submission", "sample", "readme", "info", "infos", "license", "requirements"}
 _WORD = re.compile(r"[a-z]+")
 _TO_JUDGE = ("test", "validation", "train")
 
@@ -106,13 +107,14 @@ def to_predict(source: Path) -> tuple[Path, ...]:
     elif not source.is_dir() or is_saved(source):
         return (source,)
     else:
-        parts = _parts_of(source)
+        parts = _parts_of(source, first_of=_TO_JUDGE)
         if not parts and folder_file.is_folder(source):
             return (source,)
         parts = parts or locate(str(source)).parts
     part = next(part for part in _TO_JUDGE if part in parts)
-    shown = listed((str(file) for file in parts[part]), 3)
-    logger.info("Using the %s rows of '%s': %s.", part, source, shown)
+    first, *others = parts[part]
+    more = f" and {len(others):,} more" if others else ""
+    logger.info("Using the %s rows of '%s': '%s'%s.", part, source, first, more)
     return parts[part]
 
 
@@ -193,7 +195,8 @@ def _refuse_other_parts(pattern: str, files: Sequence[Path]) -> None:
     others = [file for file in files if _words(file) & {*PARTS["test"], *PARTS["validation"]}]
     if others and len(files) > len(others):
         raise DataError(
-            f"'{pattern}' fits files of training rows and {listed(map(str, others), 3)}.",
+            f"'{pattern}' fits training files and also "
+            f"{listed((path.name for path in others), 3)}.",
             hint="Name a pattern that fits the training files only, and the others with "
             "--validation and --test.",
         )
@@ -212,13 +215,26 @@ def _matches(pattern: str) -> list[Path]:
     if not files:
         others = f"; it fits {listed(names, 3)}" if names else ""
         raise NotFoundError(f"No data file fits the pattern '{pattern}'{others}.")
+    if len(files) > 1:
+        shown = f"'{files[0]}' to '{files[-1]}'"
+        logger.info("'%s' fits %s: %s.", pattern, counted(len(files), "file"), shown)
+    if lacking := _lacking(files):
+        shards = counted(lacking, "shard")
+        logger.warning("'%s' does not fit all shards: by their names %s more should be there.",
+                       pattern, shards)  # fmt: skip
     return files
 
 
-def _parts_of(directory: Path) -> dict[str, tuple[Path, ...]]:
-    """The parts in a directory, or in the one directory within it that has some."""
-    if by_part := _by_part(_visible(directory)):
-        return {part: _as_one(part, by_part[part], str(directory)) for part in by_part}
+def _parts_of(directory: Path, *, first_of: Sequence[str] = ()) -> dict[str, tuple[Path, ...]]:
+    """The parts in a directory, or in the one directory within it that has some.
+
+    Args:
+        directory: Where to look.
+        first_of: Only the first of these that is there, in place of all.
+    """
+    if found := _by_part(_visible(directory)):
+        wanted = [part for part in first_of if part in found][:1] or found
+        return {part: _as_one(part, found[part], str(directory)) for part in wanted}
     inside = [
         entry for entry in _visible(directory) if entry.is_dir() and _by_part(_visible(entry))
     ]
@@ -232,8 +248,7 @@ def _parts_of(directory: Path) -> dict[str, tuple[Path, ...]]:
         )
     for entry in inside:
         logger.info("'%s': using '%s'.", directory, entry)
-        return {part: _as_one(part, paths, str(entry))
-                for part, paths in _by_part(_visible(entry)).items()}  # fmt: skip
+        return _parts_of(entry, first_of=first_of)
     return {}
 
 
@@ -286,19 +301,17 @@ def _whole(shards: Sequence[Path], part: str) -> tuple[Path, ...]:
     Raises:
         DataError: Their names say that there are more, or tell of two sets of shards.
     """
-    told = [(path, match) for path in shards if (match := _TOTAL.search(data_stem(path.name)))]
-    totals = {int(match[2]) for _, match in told}
-    numbers = {int(match[1]) for _, match in told}
-    if len(totals) > 1 or len(numbers) < len(told):
+    told = [path for path in shards if _TOTAL.search(data_stem(path.name))]
+    lacking = _lacking(told)
+    if lacking is None:
         raise DataError(
-            f"The shards of {part} are of more than one set: "
-            f"{listed(path.name for path, _ in told)}.",
+            f"The shards of {part} are of more than one set: {listed(path.name for path in told)}.",
             hint="Keep those that belong together, or name them with a pattern.",
         )
-    if totals and len(numbers) < (total := totals.pop()):
+    if lacking:
         raise DataError(
-            f"'{told[0][0].parent}' lacks {counted(total - len(numbers), 'shard')} of {part}: it "
-            f"has {listed((path.name for path, _ in told), 3)}.",
+            f"'{told[0].parent}' lacks {counted(lacking, 'shard')} of {part}: it has "
+            f"{listed((path.name for path in told), 3)}.",
             hint="Get the rest of them, or name those that are here with a pattern.",
         )
     if len(shards) > 1:
@@ -308,24 +321,34 @@ def _whole(shards: Sequence[Path], part: str) -> tuple[Path, ...]:
     return tuple(shards)
 
 
+def _lacking(shards: Iterable[Path]) -> int | None:
+    """How many shards are not here by the others' names; None where they are of several sets."""
+    told = [match for path in shards if (match := _TOTAL.search(data_stem(path.name)))]
+    numbers, totals = {int(match[1]) for match in told}, {int(match[2]) for match in told}
+    if len(totals) > 1 or len(numbers) < len(told):
+        return None
+    return sum(totals) - len(numbers)
+
+
 def _no_parts(directory: Path, data: str) -> DataError:
+    """Which file is meant for training; never one that is called test or validation."""
     files = [path for path in _visible(directory) if _is_data(path)]
-    train = [path for path in files if _words(path) & {*PARTS["train"]}]
-    others = [(part, path) for part in ("validation", "test") for path in files
-              if _words(path) & {*PARTS[part]}]  # fmt: skip
-    free = [path for path in files if path not in train and path not in dict(others).values()]
+    to_judge = {path: part for part in ("validation", "test") for path in files
+                if _words(path) & {*PARTS[part]}}  # fmt: skip
+    free = [path for path in files if path not in to_judge and not _words(path) & _NO_DATA]
+    train = [path for path in free if _words(path) & {*PARTS["train"]}] or free
     hint = ""
-    if len(train) == 1:
-        named_too = "".join(f" --{part} {path}" for part, path in others)
-        hint = f"Name the file: --train {train[0]}{named_too}."
-    elif len(free) == 1 and not others:
-        hint = f"Name the file: --data {free[0]}."
+    if len(train) == 1 and not to_judge:
+        hint = f"Name the file: --data {train[0]}."
+    elif len(train) == 1:
+        judged = "".join(f" --{part} {path}" for path, part in to_judge.items())
+        hint = f"Name the files: --train {train[0]}{judged}."
     elif files:
         hint = f"Name the training file with --train; there are {listed(map(str, files))}."
     return DataError(
         f"'{data}' holds no file called train, validation or test ({', '.join(SUFFIXES)}), and no "
         "folder of texts for each class.",
-        hint=hint,
+        hint=hint if train else "",
     )
 
 
