@@ -19,6 +19,7 @@ from pathlib import Path, PurePath
 from typing import BinaryIO, TextIO, cast
 
 from lora_bert.data.wording import amount, listed
+from lora_bert.data.zstd_frames import check_whole
 from lora_bert.errors import ConfigError, DataError
 
 PACKINGS = {".gz": "gzip", ".zst": "zstd", ".zip": "zip", ".bz2": "bzip2", ".xz": "xz"}
@@ -217,6 +218,7 @@ def _opened(path: Path, found: Packed) -> BinaryIO:
     if found.kind == "zstd":
         import pyarrow as pa
 
+        check_whole(path)
         return cast(BinaryIO, pa.input_stream(str(path), compression="zstd"))
     if found.kind == "gzip":
         return cast(BinaryIO, gzip.open(path))

@@ -200,7 +200,7 @@ def _refuse_the_same(given: Mapping[str, tuple[Path, ...]]) -> None:
     """A pattern for training rows may fit a file that is named for another part."""
     train = given.get("train", ())
     for part in ("validation", "test"):
-        both = [str(path) for path in given.get(part, ()) if len(train) > 1 and path in train]
+        both = [path.name for path in given.get(part, ()) if len(train) > 1 and path in train]
         if both:
             raise DataError(
                 f"The files of --train and of --{part} are in part the same: {listed(both)}.",

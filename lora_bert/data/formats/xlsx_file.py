@@ -29,7 +29,8 @@ _LARGEST = 2_000_000_000
 """Bytes of XML in a workbook: a million rows of texts of 500 characters hold less."""
 _MOST_CELLS = 20_000_000
 """Of the rectangle that holds all cells, which is read as a whole."""
-_CELL = re.compile(rb'<c\b[^>]*?\br="([A-Z]{1,3})([0-9]{1,7})"')
+_PLACE = re.compile(rb"""\br\s*=\s*["']([A-Z]*)([0-9]+)["']""")
+_CELL = re.compile(rb"<(?:\w+:)?c\b")
 _OVERLAP = 200
 
 
@@ -90,16 +91,17 @@ def _blocks(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[bytes]
 
 
 def _extent(block: bytes, columns: int, rows: int) -> tuple[int, int]:
-    """The last column and row of the cells in a piece of a sheet, if beyond those given."""
-    found = _CELL.findall(block)
-    if not found:
-        return columns, rows
-    widest = max({letters for letters, _ in found}, key=lambda letters: (len(letters), letters))
+    """The last column and row that a piece of a sheet names, if beyond those given."""
+    found = _PLACE.findall(block)
+    letters = max({one for one, _ in found}, key=lambda one: (len(one), one), default=b"")
     number = 0
-    for letter in widest:
+    for letter in letters:
         number = number * 26 + letter - ord("A") + 1
-    lowest = max(int(digits) for _, digits in found)
-    return max(columns, number), max(rows, lowest)
+    by_row = block.split(b"<row")
+    # A cell that does not say where it is stands behind the one before; rows likewise.
+    widest = max(len(_CELL.findall(row)) for row in by_row)
+    lowest = max((int(digits) for _, digits in found), default=0)
+    return max(columns, number, widest), max(rows + len(by_row) - 1, lowest)
 
 
 def _first_filled(workbook: Any, source: str) -> list[list[str]]:
