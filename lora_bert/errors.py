@@ -95,6 +95,17 @@ class DataError(LoraBertError):
             "…: column '…' holds '…' where 0 or 1 is needed."
         ),
         "a JSON object with several tables": "'…' is an object with several lists of rows, ….",
+        "an archive of several files": "'…' holds several files: ….",
+        "a packed file that unpacks to a bomb": "'…' holds more than … when it is unpacked.",
+        "a packed file that is cut short": "'…' cannot be unpacked (…: …).",
+        "a workbook that is damaged or no workbook": "'…' is not a readable workbook (…).",
+        "a pattern that fits test files too": "'…' fits training files and also ….",
+        "shards that are not here": "'…' lacks … of …: it has ….",
+        "files read as one whose columns differ": (
+            "'…' has other columns than '…': … … in only one of the two."
+        ),
+        "a directory without training rows": "'…' has no training rows; it has ….",
+        "--part test of rows without labels": "The … rows cannot be judged: ….",
         "one class only": "'…' has one class only, '…': there is nothing to tell apart.",
         "a label that no training row has": "…: the label '…' stands in no training row.",
         "texts that cleaning leaves empty": (
@@ -155,6 +166,9 @@ class UnavailableError(LoraBertError):
             "Backbone '…' is neither a directory nor in the hub's cache, and the hub "
             "cannot be reached."
         ),
+        "a workbook without python-calamine": (
+            "'…' is an Excel workbook: reading it needs python-calamine, which is not installed."
+        ),
         "not enough memory": "There is not enough memory.",
         "--device cuda without a GPU": (
             "--device cuda: no NVIDIA GPU that this build of torch can use."
@@ -190,6 +204,10 @@ class DivergedError(LoraBertError):
 ANSWERED: Mapping[str, str] = {
     "a text of a megabyte": "It is cut at `--max-length` like any other, with a warning.",
     "two million rows": "`infer` reads them as they come; `train --limit` draws from all of them.",
+    "test rows without labels": (
+        "`train` leaves them out with a warning, `evaluate` goes on to the next part, `infer` "
+        "predicts them."
+    ),
     "a column that is half numbers": "Cells are texts; nothing is a number or missing by its look.",
     "5,000 classes, a class with one row": (
         "Trained; long tables are cut short, rare classes warned of."

@@ -151,6 +151,10 @@ def _checked(name: str, value: Any, option: Option, kind: type, default: Any) ->
     if value is None and (default is None or not option.positional):
         return default
     if kind is tuple:
+        if isinstance(value, (str, Path)) and not option.positional:
+            value = (value,)
+        if isinstance(value, (list, tuple)):
+            value = [str(one) if isinstance(one, Path) else one for one in value]
         if not isinstance(value, (list, tuple)) or not all(isinstance(one, str) for one in value):
             raise ConfigError(f"{name}: {value!r} is not a list of texts.")
         return tuple(value)

@@ -171,4 +171,7 @@ def _in_words(error: click.ClickException) -> tuple[str, str]:
         parameters = context.command.get_params(context) if context else ()
         names = [name for one in parameters for name in (*one.opts, *one.secondary_opts)]
         hint = did_you_mean(error.option_name, names) or hint
+    if message.startswith("Got unexpected extra arg"):
+        # The shell fills in a pattern that has no quotes.
+        hint = f"Put quotes around texts and patterns, and repeat an option for each file. {hint}"
     return message if message.endswith(".") else f"{message}.", hint

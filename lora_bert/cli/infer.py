@@ -33,7 +33,6 @@ EXAMPLES = """\
   lora-bert infer --adapter runs/reviews          (asks for texts on a terminal)"""
 
 LINES_AT_ONCE = 256
-_DATA_FILES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".parquet")
 _BLANKS = str.maketrans("\t\r\n", "   ")
 
 
@@ -76,8 +75,11 @@ def command(config: InferConfig, as_json: bool) -> None:
 
 
 def _warn_of_files(texts: Sequence[str]) -> None:
+    from lora_bert.data.opening import PACKINGS
+    from lora_bert.data.tables import SUFFIXES
+
     for text in texts:
-        if Path(text).suffix.lower() in _DATA_FILES and Path(text).is_file():
+        if Path(text).suffix.lower() in (*SUFFIXES, *PACKINGS) and Path(text).is_file():
             log.warning("'%s' is taken as a text; to classify its rows, use --input.", text)
 
 
@@ -109,23 +111,25 @@ def _load(config: InferConfig, path: str) -> Predictor:
 
 def _file(config: InferConfig, path: str, as_json: bool) -> None:
     from lora_bert.data.asked import read_options
+    from lora_bert.data.places import to_predict
     from lora_bert.inference.sinks import Delimited
     from lora_bert.inference.stream import check_target, predict_file, predict_into
 
     source = Path(str(config.input))
     options = read_options(config)
+    files = to_predict(source)
     if config.output is None:
         if as_json:
             raise ConfigError("--json with --input needs --output.")
         sink = Delimited(sys.stdout)
         predictor = _load(config, path)
-        predict_into(predictor, source, sink, text_column=config.text_column, options=options)
+        predict_into(predictor, files, sink, text_column=config.text_column, options=options)
         return
     target = Path(config.output)
-    check_target(source, target, overwrite=config.overwrite)
+    check_target(files, target, overwrite=config.overwrite)
     rows = predict_file(
         _load(config, path),
-        source,
+        files,
         target,
         text_column=config.text_column,
         options=options,

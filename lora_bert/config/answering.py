@@ -38,7 +38,10 @@ class InferConfig(Opening, Compute):
     adapter: str | None = option(None, "Adapter directory.", metavar="DIR")
     model: str | None = option(None, "Merged or exported model; needs no backbone.", metavar="DIR")
     input: str | None = option(
-        None, "File to classify (csv, tsv, json, jsonl, parquet).", metavar="FILE"
+        None,
+        "File to classify (csv, tsv, json, jsonl, parquet, xlsx), or a directory, whose test rows "
+        "are meant.",
+        metavar="FILE|DIR",
     )
     output: str | None = option(
         None, "Where its rows go, predictions added (csv, tsv, jsonl, parquet).", metavar="FILE"

@@ -16,17 +16,26 @@ class TrainRows:
 
     data: str | None = option(
         None,
-        "Labelled data: a file (csv, tsv, json, jsonl, parquet), a directory with train/"
-        "validation/test files, or a name (waimai, takeaway-mini). Default: takeaway-mini.",
+        "Labelled data: a file (csv, tsv, json, jsonl, parquet, xlsx), a directory with train/"
+        "validation/test files or a folder per class, a pattern such as 'data/train-*.parquet', or "
+        "a name (waimai, takeaway-mini). Default: takeaway-mini.",
         metavar="FILE|DIR|NAME",
         group=DATA,
     )
-    train: str | None = option(
-        None, "Training file, in place of --data.", metavar="FILE", group=DATA
+    train: tuple[str, ...] = option(
+        (),
+        "Training file or a pattern of several, in place of --data; may be repeated.",
+        metavar="FILE",
+        group=DATA,
     )
-    validation: str | None = option(None, "Validation file.", metavar="FILE", group=DATA)
-    test: str | None = option(
-        None, "Test file, scored once at the end.", metavar="FILE", group=DATA
+    validation: tuple[str, ...] = option(
+        (), "Validation file or pattern; may be repeated.", metavar="FILE", group=DATA
+    )
+    test: tuple[str, ...] = option(
+        (),
+        "Test file or pattern, scored once at the end; may be repeated.",
+        metavar="FILE",
+        group=DATA,
     )
     validation_fraction: float = option(
         0.2,

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 
 from lora_bert.data.columns import find_columns, id_column, label_columns
 from lora_bert.data.labels import labels_of_columns, read_labels
+from lora_bert.data.rows import Files, where
 from lora_bert.data.tables import Table
-from lora_bert.data.wording import counted, listed, position
+from lora_bert.data.wording import counted, listed
 from lora_bert.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ class Examples:
         dropped_text: How many rows were left out because their text was empty.
         dropped_label: How many more because their label was.
         ids: What the file's own column of ids calls the rows; empty where it has none.
+        files: Where ``source`` is several files: which of them ``lines`` count in.
     """
 
     texts: tuple[str, ...]
@@ -39,13 +41,18 @@ class Examples:
     dropped_label: int = 0
     unit: str = "line"
     ids: tuple[str, ...] = ()
+    files: Files | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
 
     def at(self, row: int) -> str:
         """Where a row stands, as messages say it: ``"'a.csv', line 3"``."""
-        return position(self.source, self.lines[row], self.unit)
+        return where(self.source, self.lines[row], self.unit, self.files)
+
+    def mark(self, row: int) -> int | str:
+        """Where a row stands, for a table: its line; of several files ``"b.csv:3"``."""
+        return self.lines[row] if self.files is None else self.files.mark(self.lines[row])
 
     def take(self, indices: Iterable[int]) -> Examples:
         """The rows at ``indices``, in that order."""
@@ -104,6 +111,7 @@ def examples_from(
         dropped_label=len(with_text) - len(kept),
         unit=table.unit,
         ids=_ids(table, kept, (text_name, *label_columns(label_name, table.columns))),
+        files=table.files,
     )
     _say_dropped(found)
     return found
@@ -113,7 +121,7 @@ def _labels(table: Table, column: str, rows: Sequence[int], names: Mapping[str, 
     """The label of each of ``rows``, "" where one has none."""
 
     def at(row: int) -> str:
-        return position(table.source, table.lines[rows[row]], table.unit)
+        return table.at(rows[row])
 
     several = label_columns(column, table.columns)
     if len(several) > 1:

@@ -7,13 +7,13 @@ over the formats that know more types. It has checked each piece before it is as
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from lora_bert.data.encoding import detect
-from lora_bert.data.opening import open_text
+from lora_bert.data.opening import data_suffix, open_text, to_seek_in
 from lora_bert.data.rows import ReadOptions
 from lora_bert.data.sniffing import kind_of
 from lora_bert.data.wording import position
@@ -22,24 +22,27 @@ from lora_bert.errors import DataError
 
 def holds_objects(path: Path, options: ReadOptions) -> bool:
     """Whether :func:`iter_objects` reads a file: one called JSON lines that holds them."""
-    if path.suffix.lower() not in (".jsonl", ".ndjson") or not path.is_file():
+    if not path.is_file() or data_suffix(path) not in (".jsonl", ".ndjson"):
         return False
     codec = detect(path, str(path), options.encoding, quiet=True)
-    return kind_of(path, codec, str(path), quiet=True) == "jsonl"
+    return kind_of(path, codec, str(path), data_suffix(path), quiet=True) == "jsonl"
 
 
-def iter_objects(path: Path, options: ReadOptions, *, rows: int) -> Iterator[list[dict[str, Any]]]:
-    """The objects of a JSON lines file, ``rows`` at a time.
+def iter_objects(
+    paths: Sequence[Path], options: ReadOptions, *, rows: int
+) -> Iterator[list[dict[str, Any]]]:
+    """The objects of JSON lines files, at most ``rows`` of one of them at a time.
 
     Raises:
         DataError: A whole number is longer than Python reads.
     """
-    with open_text(path, detect(path, str(path), options.encoding, quiet=True)) as stream:
-        # Python strips more white space than JSON knows.
-        lines = ((number, line.strip()) for number, line in enumerate(stream, start=1))
-        objects = (_parsed(line, number, path) for number, line in lines if line)
-        while piece := list(islice(objects, rows)):
-            yield piece
+    for path in paths:
+        with open_text(path, detect(path, str(path), options.encoding, quiet=True)) as stream:
+            # Python strips more white space than JSON knows.
+            lines = ((number, line.strip()) for number, line in enumerate(stream, start=1))
+            objects = (_parsed(line, number, path) for number, line in lines if line)
+            while piece := list(islice(objects, rows)):
+                yield piece
 
 
 def _parsed(line: str, number: int, path: Path) -> Any:
@@ -52,14 +55,19 @@ def _parsed(line: str, number: int, path: Path) -> Any:
         ) from error
 
 
-def iter_batches(path: Path, *, rows: int) -> Iterator[Any]:
-    """The rows of a parquet file as pyarrow tables of ``rows`` rows."""
+def iter_batches(paths: Sequence[Path], *, rows: int) -> Iterator[Any]:
+    """The rows of parquet files as pyarrow tables, at most ``rows`` of one of them at a time."""
+    for path in paths:
+        yield from _batches(path, rows)
+
+
+def _batches(path: Path, rows: int) -> Iterator[Any]:
     import pyarrow as pa
     from pyarrow import parquet
 
     waiting: list[Any] = []
     count = 0
-    with parquet.ParquetFile(path) as file:
+    with parquet.ParquetFile(to_seek_in(path)) as file:
         for batch in file.iter_batches(batch_size=rows):
             waiting.append(batch)
             count += batch.num_rows

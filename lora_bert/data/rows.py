@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
+
+from lora_bert.data.wording import position
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,51 @@ DEFAULT_READ = ReadOptions()
 
 
 @dataclass(frozen=True)
+class Files:
+    """Several files read as one: their positions run on from each file to the next.
+
+    Attributes:
+        starts: For each file the last position of the file before it, rising from 0.
+        names: Their names.
+        units: What a position within each counts; "file" where a file is one row.
+    """
+
+    starts: Sequence[int]
+    names: Sequence[str]
+    units: Sequence[str]
+
+    def at(self, number: int) -> str:
+        """Where a position is, as messages say it: ``"'b.csv', line 3"``."""
+        name, number, unit = self._find(number)
+        return f"'{name}'" if unit == "file" else position(name, number, unit)
+
+    def mark(self, number: int) -> str:
+        """The same in a table's cell: ``"b.csv:3"``."""
+        name, number, unit = self._find(number)
+        path = PurePath(name)
+        return "/".join(path.parts[-2:]) if unit == "file" else f"{path.name}:{number}"
+
+    def _find(self, number: int) -> tuple[str, int, str]:
+        file = bisect_left(self.starts, number) - 1
+        return self.names[file], number - self.starts[file], self.units[file]
+
+
+def where(source: str, number: int, unit: str, files: Files | None) -> str:
+    """Where a position is, as messages say it: in ``source``, or in the file of several."""
+    return position(source, number, unit) if files is None else files.at(number)
+
+
+def joined(files: Iterable[Files]) -> Files:
+    """Files whose positions already run on, as one list of them."""
+    found = list(files)
+    return Files(
+        [start for one in found for start in one.starts],
+        [name for one in found for name in one.names],
+        [unit for one in found for unit in one.units],
+    )
+
+
+@dataclass(frozen=True)
 class Rows:
     """An open file: its column names and its rows, read as they are asked for.
 
@@ -34,9 +83,11 @@ class Rows:
         rows: Pairs of a position (from 1) and one string for each column.
         unit: What the positions count: lines, or rows or records where a file has no lines.
         told: Whether ``columns`` are as :class:`ReadOptions` say already.
+        files: The files that the rows stand in, where each is a file of its own.
     """
 
     columns: tuple[str, ...]
     rows: Iterator[tuple[int, Sequence[str]]]
     unit: str = "line"
     told: bool = False
+    files: Files | None = None

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lora_bert.data import named
-from lora_bert.data.columns import find_columns, label_columns
-from lora_bert.data.examples import Examples, examples_from
-from lora_bert.data.places import PARTS, Place, fingerprint, locate
+from lora_bert.data.examples import Examples
+from lora_bert.data.parts import Parts
+from lora_bert.data.places import PARTS, Place, fingerprint, locate, locate_files
 from lora_bert.data.splits import SplitKind, sample, split
-from lora_bert.data.tables import ReadOptions, Table, read_table
+from lora_bert.data.tables import ReadOptions
 from lora_bert.data.wording import counted, listed, shortened, utf8_name
 from lora_bert.errors import ConfigError, DataError, NotFoundError, did_you_mean
 
@@ -75,13 +75,16 @@ DEFAULTS = DataOptions()
 
 _JUDGED = ("test", "validation", "train")
 
+Named = str | Sequence[str] | None
+"""A file or a pattern that files fit, or several of them."""
+
 
 def load_splits(
     data: str | None,
     *,
-    train: str | None = None,
-    validation: str | None = None,
-    test: str | None = None,
+    train: Named = None,
+    validation: Named = None,
+    test: Named = None,
     options: DataOptions = DEFAULTS,
 ) -> Splits:
     """Read a data set for training.
@@ -89,10 +92,12 @@ def load_splits(
     Args:
         data: A file, a directory or a name, see :func:`lora_bert.data.places.locate`; ``None`` with
             no other file stands for ``takeaway-mini``.
-        train: A file of training rows, in place of ``data``.
-        validation: A file of validation rows; without one, in ``data`` neither, they are split off
-            the training rows.
-        test: A file of test rows.
+        train: A file of training rows, a pattern that files fit, or several of them, in place of
+            ``data``.
+        validation: The same of validation rows; without one, in ``data`` neither, they are split
+            off the training rows.
+        test: The same of test rows. Test or validation rows without labels are left out, with a
+            warning.
         options: How to read and divide.
 
     Raises:
@@ -104,15 +109,16 @@ def load_splits(
     place = _place(data, {"train": train, "validation": validation, "test": test})
     if "train" not in place.parts:
         raise _no_train(data, place)
-    read, columns = _read(place, options)
-    parts = _fit_to_train(read, options)
+    parts = Parts(place, options)
+    read = parts.labelled()
+    fitted = _fit_to_train(read, options)
     return Splits(
-        train=parts["train"],
-        validation=parts["validation"],
-        test=parts.get("test"),
+        train=fitted["train"],
+        validation=fitted["validation"],
+        test=fitted.get("test"),
         name=place.name,
-        sha256=fingerprint(place.parts.values()),
-        columns=columns,
+        sha256=fingerprint(file for part in read for file in place.parts[part]),
+        columns=parts.columns,
     )
 
 
@@ -125,8 +131,9 @@ def load_rows(
         data: A file, a directory or a name.
         options: How to read; the split options count only where ``part`` needs a split.
         part: ``"train"``, ``"validation"`` or ``"test"``. By default all rows of a file; of a
-            directory the test rows, else the validation rows, else the training rows. Where there
-            is no file for a part, it is what training would split off.
+            directory the test rows, else the validation rows, else the training rows, the first
+            that have labels. Where there is no file for a part, or one without labels, it is what
+            training would split off.
 
     Returns:
         The examples, the portable name of the data, the SHA-256 of the files read.
@@ -134,28 +141,45 @@ def load_rows(
     Raises:
         ConfigError: ``part`` is none of the three.
         NotFoundError: The data or the part of it does not exist.
-        DataError: The file cannot be understood.
+        DataError: The file cannot be understood, or has no labels.
     """
     if part is not None and part not in PARTS:
         raise ConfigError(f"A part of the data is {listed(PARTS)}, not '{part}'.")
     place = locate(data)
+    parts = Parts(place, options)
     there = place.parts
-    must_split = part is not None and part in _to_divide(there, options)
-    chosen = "train" if must_split else part or next(name for name in _JUDGED if name in there)
+    labelled: Collection[str] = there
+    if len(there) > 1 and part is not None:
+        labelled = [name for name in there if not parts.without_labels(name)]
+    must_split = part is not None and part in _to_divide(labelled, options)
+    chosen = "train" if must_split else part or _first_to_judge(parts, place, data)
     if chosen not in there:
         raise NotFoundError(f"'{data}' has no {part} part; it has {listed(there)}.")
-    if part is None and len(there) > 1:
-        logger.info("Using the %s rows of '%s'.", chosen, data)
-    only = Place(place.name, {chosen: there[chosen]})
-    rows = _limited(_read(only, options)[0][chosen], options)
+    rows = _limited(parts.rows(chosen), options)
     if part is not None and must_split:
-        rows = _divided(rows, there, options)[part]
-    return rows, place.name, fingerprint(only.parts.values())
+        rows = _divided(rows, labelled, options)[part]
+    return rows, place.name, fingerprint(there[chosen])
 
 
-def _place(data: str | None, files: Mapping[str, str | None]) -> Place:
+def _first_to_judge(parts: Parts, place: Place, data: str) -> str:
+    """The part to score where none is named: the first with labels."""
+    there = [part for part in _JUDGED if part in place.parts]
+    if len(there) == 1:
+        return there[0]
+    for part in there:
+        if reason := parts.without_labels(part):
+            logger.warning("The %s rows of '%s' are not scored: %s.", part, data, reason)
+        else:
+            logger.info("Using the %s rows of '%s'.", part, data)
+            return part
+    return there[0]
+
+
+def _place(data: str | None, files: Mapping[str, Named]) -> Place:
     """Where the parts lie: those of ``data``, with the ones named singly put in their place."""
-    given = {part: Path(file) for part, file in files.items() if file is not None}
+    named_files = {part: [file] if isinstance(file, str) else file for part, file in files.items()}
+    given = {part: locate_files(names, part) for part, names in named_files.items() if names}
+    _refuse_the_same(given)
     if data is not None and "train" in given:
         raise ConfigError(
             "--data and --train are both given.", hint="Give one: both name the training rows."
@@ -164,11 +188,24 @@ def _place(data: str | None, files: Mapping[str, str | None]) -> Place:
         logger.info("No data given: using '%s', which ships with lora-bert.", named.DEFAULT)
         data = named.DEFAULT
     if data is None:
-        first = next(iter(given.values()))
-        return Place(utf8_name(first.absolute().name), given)
+        first, *others = next(iter(given.values()))
+        name = utf8_name(first.absolute().name)
+        return Place(f"{name} (and {len(others):,} more)" if others else name, given)
     place = locate(data)
     merged = place.parts | given
     return Place(place.name, {part: merged[part] for part in PARTS if part in merged})
+
+
+def _refuse_the_same(given: Mapping[str, tuple[Path, ...]]) -> None:
+    """A pattern for training rows may fit a file that is named for another part."""
+    train = given.get("train", ())
+    for part in ("validation", "test"):
+        both = [path.name for path in given.get(part, ()) if len(train) > 1 and path in train]
+        if both:
+            raise DataError(
+                f"The files of --train and of --{part} are in part the same: {listed(both)}.",
+                hint="Name each file once.",
+            )
 
 
 def _no_train(data: str | None, place: Place) -> ConfigError | DataError:
@@ -178,31 +215,6 @@ def _no_train(data: str | None, place: Place) -> ConfigError | DataError:
         f"'{data}' has no training rows; it has {listed(place.parts)}.",
         hint="A directory's training rows are a file called train, such as train.csv.",
     )
-
-
-def _read(place: Place, options: DataOptions) -> tuple[dict[str, Examples], tuple[str, str]]:
-    """The examples of each part, and the first one's columns, which count wherever they are."""
-    found: dict[str, Examples] = {}
-    columns: tuple[str, str] | None = None
-    text, label = options.text_column, options.label_column
-    for part, path in place.parts.items():
-        table = read_table(path, options.read)
-        if not found or not _has(table, text, label):
-            text, label = find_columns(
-                table.columns,
-                text=options.text_column,
-                label=options.label_column,
-                known_text=options.known_text,
-                known_label=options.known_label,
-                cells=table.values,
-                source=table.source,
-            )
-        columns = columns or (str(text), str(label))
-        examples = examples_from(
-            table, text_column=text, label_column=label, label_names=options.label_names
-        )
-        found[part] = examples
-    return found, columns or ("", "")
 
 
 def _fit_to_train(parts: dict[str, Examples], options: DataOptions) -> dict[str, Examples]:
@@ -235,10 +247,6 @@ def _with_known_labels(train: Examples, other: Examples) -> Examples:
             other.source,
         )
     return other.take(kept)
-
-
-def _has(table: Table, text: str | None, label: str | None) -> bool:
-    return text in table.columns and bool(label_columns(label, table.columns))
 
 
 def _limited(examples: Examples, options: DataOptions) -> Examples:

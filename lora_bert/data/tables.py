@@ -16,21 +16,27 @@ from lora_bert.data.encoding import detect
 from lora_bert.data.formats import (
     csv_file,
     fasttext_file,
+    folder_file,
     json_file,
     jsonl_file,
     parquet_file,
     saved_file,
     tsv_file,
+    xlsx_file,
 )
 from lora_bert.data.header import check_count
-from lora_bert.data.rows import DEFAULT_READ, ReadOptions, Rows
+from lora_bert.data.opening import PACKINGS, data_suffix, packing
+from lora_bert.data.rows import DEFAULT_READ, Files, ReadOptions, Rows, joined, where
 from lora_bert.data.sniffing import TEXT_SUFFIXES, holds_known, kind_of
 from lora_bert.data.wording import counted, listed
 from lora_bert.errors import ConfigError, DataError, missing
 
+__all__ = ["SUFFIXES", "ReadOptions", "Source", "Table", "iter_tables", "read_table"]
+
 logger = logging.getLogger(__name__)
 
-__all__ = ["SUFFIXES", "ReadOptions", "Table", "iter_tables", "read_table"]
+Source = str | Path | Sequence[str | Path]
+"""A file, a saved dataset, a folder of texts; or several that are read as one."""
 
 _TEXT_FORMATS: dict[str, Callable[[Path, str, str, ReadOptions], Rows]] = {
     "csv": csv_file.read,
@@ -40,7 +46,8 @@ _TEXT_FORMATS: dict[str, Callable[[Path, str, str, ReadOptions], Rows]] = {
     "fasttext": lambda path, source, codec, _: fasttext_file.read(path, codec),
 }
 _DELIMITED = ("csv", "tsv")
-SUFFIXES = (*TEXT_SUFFIXES, ".parquet")
+_JSON = (".json", ".jsonl", ".ndjson")
+SUFFIXES = (*TEXT_SUFFIXES, ".parquet", *xlsx_file.SUFFIXES)
 """The suffixes of the files that can be read."""
 
 
@@ -54,6 +61,7 @@ class Table:
         lines: For each row its position in the file, from 1: see ``unit``.
         source: How to name the table in messages: the path as given.
         unit: What the positions count: lines, or rows or records where a file has no lines.
+        files: Where ``source`` is several files: which of them the positions are in.
     """
 
     columns: tuple[str, ...]
@@ -61,56 +69,121 @@ class Table:
     lines: list[int]
     source: str
     unit: str = "line"
+    files: Files | None = None
 
     def __len__(self) -> int:
         return len(self.lines)
 
+    def at(self, row: int) -> str:
+        """Where a row stands, as messages say it: ``"'a.csv', line 3"``."""
+        return where(self.source, self.lines[row], self.unit, self.files)
 
-def read_table(path: str | Path, options: ReadOptions = DEFAULT_READ) -> Table:
-    """Read a whole file; see :func:`iter_tables`."""
+
+def read_table(path: Source, options: ReadOptions = DEFAULT_READ) -> Table:
+    """Read a whole file, or several as one; see :func:`iter_tables`."""
     parts = iter_tables(path, options)
     table = next(parts)
+    files = [table.files]
     for part in parts:
         table.lines.extend(part.lines)
         for name, values in part.values.items():
             table.values[name].extend(values)
-    return table
+        if part.files is not files[-1]:
+            files.append(part.files)
+    if len(files) == 1:
+        return table
+    source = f"{table.source} (and {len(files) - 1:,} more)"
+    return replace(table, source=source, files=joined(filter(None, files)))
 
 
 def iter_tables(
-    path: str | Path, options: ReadOptions = DEFAULT_READ, *, rows: int = 10_000
+    path: Source, options: ReadOptions = DEFAULT_READ, *, rows: int = 10_000
 ) -> Iterator[Table]:
     """Read a file piece by piece, with memory that does not grow with it.
 
     Args:
-        path: A csv, tsv (also txt), json, jsonl (also ndjson), fastText or parquet file (of a text
-            file its content decides), or a directory that ``datasets.Dataset.save_to_disk`` wrote.
-            A json document (not JSON lines) is read whole.
+        path: A csv, tsv (also txt), json, jsonl (also ndjson), fastText, parquet or xlsx file (of a
+            text file its content decides), also packed (gz, zst, zip, bz2, xz); a directory that
+            ``datasets.Dataset.save_to_disk`` wrote; a directory of text files, or of a directory of
+            them for each class; or several such, whose columns are the same. A json document (not
+            JSON lines) and a workbook are read whole.
         options: How to read it.
         rows: The most rows of a piece.
 
     Yields:
         Tables of at least one row, all with the same columns. A byte order mark that a value starts
-        or ends with is not part of it.
+        or ends with is not part of it. A piece is of one file; of several, each says which
+        (``files``).
 
     Raises:
         NotFoundError: There is no such file.
-        DataError: It is of no known kind, empty, malformed (with the line), or has two columns of
-            one name.
+        DataError: It is of no known kind, empty, malformed (with the line), has two columns of
+            one name, or several files differ in their columns.
         ConfigError: An option does not fit the format.
     """
+    paths = [path] if isinstance(path, str | Path) else list(path)
+    empty = True
+    pieces = _pieces(paths[0], options, rows) if len(paths) == 1 else _of_all(paths, options, rows)
+    for piece in pieces:
+        empty = False
+        yield piece
+    if empty:
+        raise DataError(f"'{paths[0]}' holds no rows.")
+
+
+def _of_all(paths: Sequence[str | Path], options: ReadOptions, rows: int) -> Iterator[Table]:
+    """The pieces of several files, their positions running on from file to file."""
+    columns: tuple[str, ...] = ()
+    last = 0
+    for path in paths:
+        start, own = last, None
+        for piece in _pieces(path, options, rows):
+            columns = columns or piece.columns
+            if own is None:
+                own = _placed(piece, start)
+            last = start + piece.lines[-1]
+            yield replace(
+                piece,
+                columns=columns,
+                values=_same_columns(piece, columns, str(paths[0])),
+                lines=[start + line for line in piece.lines],
+                files=own,
+            )
+
+
+def _placed(piece: Table, start: int) -> Files:
+    """The file of a piece, or its files, behind others that end at position ``start``."""
+    inner = piece.files or Files((0,), (piece.source,), (piece.unit,))
+    return replace(inner, starts=[start + one for one in inner.starts])
+
+
+def _same_columns(piece: Table, columns: tuple[str, ...], first: str) -> dict[str, list[str]]:
+    """The values in the order of ``columns``; what a JSON object may lack is empty."""
+    more = [name for name in piece.columns if name not in columns]
+    less = [name for name in columns if name not in piece.columns]
+    if more or (less and not _may_lack_keys(piece.source)):
+        differ = listed(more or less)
+        raise DataError(
+            f"'{piece.source}' has other columns than '{first}': {differ} "
+            f"{'stands' if len(more or less) == 1 else 'stand'} in only one of the two.",
+            hint="Files that are read as one need the same columns, in any order.",
+        )
+    return {name: piece.values.get(name) or [""] * len(piece) for name in columns}
+
+
+def _may_lack_keys(source: str) -> bool:
+    return data_suffix(Path(source)) in _JSON
+
+
+def _pieces(path: str | Path, options: ReadOptions, rows: int) -> Iterator[Table]:
     source = str(path)
     try:
         opened = _open(Path(path), source, options)
         columns = _checked_columns(opened.columns, source)
-        empty = True
         while piece := list(islice(opened.rows, rows)):
-            empty = False
-            yield _table(columns, piece, source, opened.unit)
+            yield _table(columns, piece, source, opened)
     except OSError as error:
         raise DataError(f"Cannot read '{source}': {error.strerror or error}.") from error
-    if empty:
-        raise DataError(f"'{source}' holds no rows.")
 
 
 def _open(path: Path, source: str, options: ReadOptions) -> Rows:
@@ -118,34 +191,48 @@ def _open(path: Path, source: str, options: ReadOptions) -> Rows:
         raise missing(path, "data file")
     if saved_file.is_saved(path):
         return _renamed(saved_file.read(path, source), options, source)
+    if folder_file.is_folder(path):
+        return _renamed(folder_file.read(path, source, options.encoding), options, source)
     if path.is_dir():
         raise DataError(f"'{source}' is a directory; a data file is needed.")
     if not path.is_file():
         raise DataError(f"'{source}' is not a regular file.", hint="Write it to a file first.")
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES and not holds_known(path):
-        raise _unknown(path, source)
     if path.stat().st_size == 0:
         raise DataError(f"'{source}' is empty.")
+    suffix = data_suffix(path)
+    if suffix not in SUFFIXES and not holds_known(path):
+        raise _unknown(source, suffix)
+    _say_packing(path, source)
     if suffix == ".parquet":
         return _renamed(parquet_file.read(path, source), options, source)
+    if suffix in xlsx_file.SUFFIXES:
+        return xlsx_file.read(path, source, options)
     codec = detect(path, source, options.encoding)
-    kind = kind_of(path, codec, source)
+    kind = kind_of(path, codec, source, suffix)
     if suffix not in SUFFIXES and kind in _DELIMITED:
-        raise _unknown(path, source)
+        raise _unknown(source, suffix)
     opened = _TEXT_FORMATS[kind](path, source, codec, options)
     if kind in _DELIMITED or opened.told:
         return opened
     return _renamed(opened, options, source, no_header=kind == "fasttext")
 
 
-def _unknown(path: Path, source: str) -> DataError:
+def _unknown(source: str, suffix: str) -> DataError:
     return DataError(
-        f"'{source}' is of no known kind: its name ends in '{path.suffix}'."
-        if path.suffix
+        f"'{source}' is of no known kind: its name ends in '{suffix}'."
+        if suffix
         else f"'{source}' is of no known kind: its name has no suffix.",
-        hint=f"Known are {', '.join(SUFFIXES)}.",
+        hint=f"Known are {', '.join(SUFFIXES)}; each may be packed ({', '.join(PACKINGS)}).",
     )
+
+
+def _say_packing(path: Path, source: str) -> None:
+    """Say so where the name and the bytes disagree about whether a file is packed."""
+    found, told = packing(path), PACKINGS.get(path.suffix.lower())
+    if found and found.kind != told:
+        logger.info("'%s' is packed with %s, whatever its name says.", source, found.kind)
+    elif told and not found:
+        logger.info("'%s' is not packed, whatever its name says.", source)
 
 
 def _renamed(opened: Rows, options: ReadOptions, source: str, *, no_header: bool = False) -> Rows:
@@ -186,14 +273,15 @@ def _checked_columns(columns: Sequence[str], source: str) -> tuple[str, ...]:
 
 
 def _table(
-    columns: tuple[str, ...], piece: list[tuple[int, Sequence[str]]], source: str, unit: str
+    columns: tuple[str, ...], piece: list[tuple[int, Sequence[str]]], source: str, opened: Rows
 ) -> Table:
     by_column = zip(*(cells for _, cells in piece), strict=True)
     values = {
         name: _shared([value.strip("\ufeff") for value in cells])
         for name, cells in zip(columns, by_column, strict=True)
     }
-    return Table(columns, values, [line for line, _ in piece], source, unit)
+    lines = [line for line, _ in piece]
+    return Table(columns, values, lines, source, opened.unit, opened.files)
 
 
 def _shared(values: list[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 
 
@@ -47,3 +48,10 @@ def utf8_name(name: str) -> str:
 def position(source: str, number: int, unit: str = "line") -> str:
     """``"'a.csv', line 3"``; ``unit`` is what a file without lines counts, "row" for example."""
     return f"'{source}', {unit} {number:,}"
+
+
+def by_number(name: str) -> list[str | int]:
+    """A key that sorts names as people do: ``a2`` before ``a10``."""
+    # Every other part is a number, so that like is compared with like.
+    parts = re.split(r"(\d+)", name)
+    return [int(part) if at % 2 else part for at, part in enumerate(parts)]

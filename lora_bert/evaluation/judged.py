@@ -34,11 +34,10 @@ class Judged:
         """The mistakes, the most confident first: those are where wrong labels show."""
         best, highest = self.probabilities.argmax(axis=1), self.probabilities.max(axis=1)
         found = [
-            WrongRow(line, text, label, self._labels[answer], float(score), own)
-            for line, text, label, true, answer, score, own in zip(
-                self.rows.lines, self.rows.texts, self.rows.labels, self.true, best, highest,
-                self._ids, strict=True,
-            )
+            WrongRow(self.rows.mark(row), text, label, self._labels[answer], float(score), own)
+            for row, (text, label, true, answer, score, own) in enumerate(zip(
+                self.rows.texts, self.rows.labels, self.true, best, highest, self._ids, strict=True,
+            ))
             if true != answer
         ]  # fmt: skip
         return sorted(found, key=lambda row: -row.score)
@@ -49,7 +48,7 @@ class Judged:
         rows = self.rows
         return [
             SuspectRow(
-                rows.lines[one.row], rows.texts[one.row], rows.labels[one.row],
+                rows.mark(one.row), rows.texts[one.row], rows.labels[one.row],
                 self._labels[one.suggested], one.given, one.other, self._ids[one.row],
             )
             for one in suspects(self.probabilities, self.true)

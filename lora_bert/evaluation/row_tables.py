@@ -16,7 +16,7 @@ class WrongRow(NamedTuple):
     ``id`` is what the file's own column of ids calls the row, "" where it has none.
     """
 
-    line: int
+    line: int | str
     text: str
     label: str
     prediction: str
@@ -27,7 +27,7 @@ class WrongRow(NamedTuple):
 class SuspectRow(NamedTuple):
     """A row whose label is doubted; the last two are the probabilities of the two labels."""
 
-    line: int
+    line: int | str
     text: str
     label: str
     suggestion: str

@@ -109,7 +109,7 @@ class EvaluationRows:
         if not path.is_file():
             return None
         found = build(TrainConfig, read_yaml(path, TrainConfig))
-        for name in (found.data, found.train, found.validation, found.test):
+        for name in (found.data, *found.train, *found.validation, *found.test):
             # Ours never are; a stranger's would have any file of this machine read.
             if name and (PurePath(name).is_absolute() or ".." in PurePath(name).parts):
                 raise AdapterError(

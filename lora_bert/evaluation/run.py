@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from lora_bert.config import EvaluateConfig, parse_names
-from lora_bert.data import named
 from lora_bert.data.examples import Examples
+from lora_bert.data.places import inputs
 from lora_bert.data.wording import listed
 from lora_bert.errors import ConfigError
 from lora_bert.evaluation.baseline import Baseline, tfidf_baseline
@@ -92,10 +92,9 @@ def _claim(config: EvaluateConfig) -> None:
 
 def _spare(config: EvaluateConfig, *predictors: Predictor | None) -> None:
     places = [place for one in predictors if one for place in one.places]
-    files = [name for name in (config.data, config.train) if name not in named.NAMED]
-    inputs = (config.path, config.against, *places, *files)
+    read = (config.path, config.against, *places, *inputs((config.data, config.train)))
     for target in filter(None, (config.output, config.report)):
-        spare_inputs(Path(target), inputs)
+        spare_inputs(Path(target), read)
 
 
 def _load(config: EvaluateConfig, path: str) -> Predictor:

@@ -9,6 +9,7 @@ from pathlib import Path
 from lora_bert.adapters.manifest import Manifest
 from lora_bert.data.columns import label_columns
 from lora_bert.data.examples import Examples, examples_from
+from lora_bert.data.places import to_predict
 from lora_bert.data.tables import read_table
 
 MOST_TEXTS = 1000
@@ -41,7 +42,7 @@ def samples(
     if data is None:
         texts = tuple(probe_texts())
         return Examples(texts, (), tuple(range(1, len(texts) + 1)), "probes.txt")
-    table = read_table(Path(data))
+    table = read_table(to_predict(Path(data)))
     known = {
         kind: name if label_columns(name := manifest.column(kind), table.columns) else None
         for kind in ("text", "label")

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from lora_bert.data.opening import data_suffix
 from lora_bert.data.originals import holds_objects, iter_batches, iter_objects
 from lora_bert.data.rows import ReadOptions
 from lora_bert.data.tables import Table
+from lora_bert.errors import DataError
 
 log = logging.getLogger(__name__)
 
@@ -34,14 +36,14 @@ class Sink(Protocol):
 
 @contextmanager
 def open_sink(
-    target: Path, suffix: str, source: Path, options: ReadOptions, rows: int
+    target: Path, suffix: str, source: Sequence[Path], options: ReadOptions, rows: int
 ) -> Iterator[Sink]:
-    """A sink for the rows of ``source``, which come in pieces of ``rows``.
+    """A sink for the rows of ``source``, which come in pieces of ``rows``, each of one file.
 
     Args:
         target: The file to write.
         suffix: Its format.
-        source: The input, whose values keep their types where both formats have them.
+        source: The input's files, whose values keep their types where both formats have them.
         options: How the input is read.
         rows: Rows a piece.
     """
@@ -51,13 +53,17 @@ def open_sink(
         return
     with target.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
         if suffix == ".jsonl":
-            typed = not options.columns and holds_objects(source, options)
+            typed = not options.columns and all(holds_objects(path, options) for path in source)
             originals = iter_objects(source, options, rows=rows) if typed else None
             yield _JsonLines(stream, originals)
         else:
             cells = Delimited(stream, "\t" if suffix == ".tsv" else ",")
             yield cells
             cells.warn()
+
+
+def _are_all(source: Sequence[Path], suffixes: Sequence[str]) -> bool:
+    return all(path.is_file() and data_suffix(path) in suffixes for path in source)
 
 
 @dataclass
@@ -123,9 +129,9 @@ class _JsonLines:
 
 @contextmanager
 def _parquet_sink(
-    target: Path, source: Path, options: ReadOptions, rows: int
+    target: Path, source: Sequence[Path], options: ReadOptions, rows: int
 ) -> Iterator[_Parquet]:
-    typed = source.suffix.lower() == ".parquet" and not options.columns
+    typed = _are_all(source, (".parquet",)) and not options.columns
     sink = _Parquet(target, iter_batches(source, rows=rows) if typed else None)
     try:
         yield sink
@@ -152,4 +158,20 @@ class _Parquet:
             table = table.append_column(name, pa.array(values))
         if self.writer is None:
             self.writer = parquet.ParquetWriter(self.target, table.schema)
+        elif table.schema != self.writer.schema:
+            table = _in_schema(table, self.writer.schema)
         self.writer.write_table(table)
+
+
+def _in_schema(table: Any, schema: Any) -> Any:
+    """The rows of a further file as the first one has them: in its order, of its types."""
+    import pyarrow as pa
+
+    try:
+        return table.select(schema.names).cast(schema)
+    except (pa.ArrowException, KeyError, ValueError) as error:
+        raise DataError(
+            f"The files' columns are of different types, which one parquet file cannot hold "
+            f"({str(error).splitlines()[0].rstrip('.')}).",
+            hint="Write csv or jsonl, or predict the files one by one.",
+        ) from None

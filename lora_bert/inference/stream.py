@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from lora_bert.data.columns import find_columns
+from lora_bert.data.places import to_predict
 from lora_bert.data.rows import DEFAULT_READ, ReadOptions
 from lora_bert.data.tables import Table, iter_tables
 from lora_bert.errors import ConfigError, OutputError
@@ -24,7 +25,7 @@ SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 
 def predict_file(
     predictor: Predictor,
-    source: Path,
+    source: Path | Sequence[Path],
     target: Path,
     *,
     text_column: str | None = None,
@@ -32,6 +33,9 @@ def predict_file(
     overwrite: bool = False,
 ) -> int:
     """Classify every row of ``source`` into ``target``; how many there were.
+
+    Of a directory with parts, the rows are those of the test part, else the validation part, else
+    the training part; of several files they are written one after the other.
 
     The columns of the input stay as they are and in order; behind them stand ``prediction``,
     ``score`` and ``prob_<label>``. A name that the input has already gets a number.
@@ -41,29 +45,30 @@ def predict_file(
         OutputError: ``target`` exists (unless ``overwrite``), is the input, or cannot be written.
         DataError, NotFoundError: The input cannot be read.
     """
-    check_target(source, target, overwrite=overwrite)
+    files = to_predict(source) if isinstance(source, Path) else source
+    check_target(files, target, overwrite=overwrite)
     suffix = target.suffix.lower()
     with (
         atomic_file(target, overwrite=overwrite) as work,
-        open_sink(work, suffix, source, options, TEXTS_AT_ONCE) as sink,
+        open_sink(work, suffix, files, options, TEXTS_AT_ONCE) as sink,
     ):
-        return predict_into(predictor, source, sink, text_column=text_column, options=options)
+        return predict_into(predictor, files, sink, text_column=text_column, options=options)
 
 
 def predict_into(
     predictor: Predictor,
-    source: Path,
+    files: Sequence[Path],
     sink: Sink,
     *,
     text_column: str | None = None,
     options: ReadOptions = DEFAULT_READ,
 ) -> int:
-    """As :func:`predict_file`, into any sink."""
+    """As :func:`predict_file`, of files that are known, into any sink."""
     waiting: deque[Table] = deque()
     known = predictor.manifest.column("text")
 
     def texts() -> Iterator[Sequence[str]]:
-        for piece, text in _pieces(source, text_column, known, options):
+        for piece, text in _pieces(files, text_column, known, options):
             waiting.append(piece)
             yield piece.values[text]
 
@@ -77,23 +82,23 @@ def predict_into(
     return rows
 
 
-def check_target(source: Path, target: Path, *, overwrite: bool) -> None:
+def check_target(files: Sequence[Path], target: Path, *, overwrite: bool) -> None:
     """Find what is wrong with an output file before any work is done for it."""
     if target.suffix.lower() not in SUFFIXES:
         raise ConfigError(
             f"--output '{target}': results are written as {', '.join(SUFFIXES)}.",
             hint="The name's ending decides.",
         )
-    if target.exists() and source.exists() and target.samefile(source):
+    if target.exists() and any(file.exists() and target.samefile(file) for file in files):
         raise OutputError(f"Output '{target}' is the input.", hint="Name another file.")
     claim_file(target, overwrite=overwrite)
 
 
 def _pieces(
-    source: Path, text_column: str | None, known: str | None, options: ReadOptions
+    files: Sequence[Path], text_column: str | None, known: str | None, options: ReadOptions
 ) -> Iterator[tuple[Table, str]]:
     text = ""
-    for piece in iter_tables(source, options, rows=TEXTS_AT_ONCE):
+    for piece in iter_tables(files, options, rows=TEXTS_AT_ONCE):
         if not text:
             text, _ = find_columns(
                 piece.columns,

@@ -23,7 +23,8 @@ def resolve(config: TrainConfig) -> TrainConfig:
     if not any((config.data, config.train, config.validation, config.test)):
         config = replace(config, data=named.DEFAULT)
         log.info("No --data: training on the small data set '%s' that ships here.", named.DEFAULT)
-    name = PurePath(config.data or config.train or "").name.split(".")[0] or "adapter"
+    first = config.data or next(iter(config.train), "")
+    name = PurePath(first).name.split(".")[0].strip("*?[]-_") or "adapter"
     return replace(
         config,
         alpha=config.alpha if config.alpha is not None else 2.0 * config.rank,

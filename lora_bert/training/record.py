@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -120,11 +120,16 @@ def _draw(fitted: Fit, path: Path, metric: str) -> None:
 
 def _portable(config: TrainConfig, backbone_name: str) -> TrainConfig:
     """The configuration without paths of this machine: relative ones stay, others lose theirs."""
-    changed = {"backbone": backbone_name}
-    for key in ("data", "train", "validation", "test"):
-        value = asdict(config)[key]
-        if value is not None:
-            path = PurePath(value)
-            inside = not path.is_absolute() and ".." not in path.parts
-            changed[key] = path.as_posix() if inside else path.name
-    return replace(config, **changed, output=None)  # type: ignore[arg-type]
+    files = {
+        key: tuple(map(_without_directories, getattr(config, key)))
+        for key in ("train", "validation", "test")
+    }
+    data = None if config.data is None else _without_directories(config.data)
+    return replace(config, backbone=backbone_name, data=data, **files, output=None)  # type: ignore[arg-type]
+
+
+def _without_directories(name: str) -> str:
+    """A path that is relative, and of any other one the last part."""
+    path = PurePath(name)
+    inside = not path.is_absolute() and ".." not in path.parts
+    return path.as_posix() if inside else path.name

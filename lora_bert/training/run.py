@@ -15,9 +15,9 @@ from lora_bert.backbones.fingerprint import read_identified
 from lora_bert.backbones.resolve import find_backbone, remember
 from lora_bert.backbones.tokenizer import DEFAULT_MAX_LENGTH, load_tokenizer
 from lora_bert.config import TrainConfig, parse_label_names
-from lora_bert.data import named
 from lora_bert.data.asked import data_options
 from lora_bert.data.checks import warn_about
+from lora_bert.data.places import inputs
 from lora_bert.data.sources import load_splits
 from lora_bert.data.wording import shortened
 from lora_bert.errors import DivergedError, OutputError
@@ -143,8 +143,8 @@ def _read(
     files = find_backbone(config.backbone, config.revision)
     if config.revision and not files.from_hub:
         log.warning("'%s' is not from the hub: --revision counts for nothing.", config.backbone)
-    output, data = Path(str(config.output)), None if config.data in named.NAMED else config.data
-    spare_inputs(output, (files.path, data, config.train, config.validation, config.test))
+    read = (config.data, *config.train, *config.validation, *config.test)
+    spare_inputs(Path(str(config.output)), (files.path, *inputs(read)))
     facts = read_config(files.path)
     family = family_of(facts)
     if config.method == "lora":

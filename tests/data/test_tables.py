@@ -346,7 +346,7 @@ def test_no_such_file(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("a.xlsx", r"ends in '\.xlsx'"), ("a", "no suffix"), ("a.csv.gz", r"ends in '\.gz'")],
+    [("a.docx", r"ends in '\.docx'"), ("a", "no suffix"), ("a.pdf.gz", r"ends in '\.pdf'")],
 )
 def test_unknown_kinds(tmp_path, name, says):
     with pytest.raises(DataError, match=says) as caught:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lora_bert.data.formats.arrow_values import declared_names, strings
+from lora_bert.data.opening import to_seek_in
 from lora_bert.data.rows import Rows
 from lora_bert.errors import DataError
 
@@ -23,7 +24,7 @@ def read(path: Path, source: str) -> Rows:
     from pyarrow import parquet
 
     try:
-        file = parquet.ParquetFile(path)
+        file = parquet.ParquetFile(to_seek_in(path))
         names = tuple(file.schema_arrow.names)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise _damaged(source, error) from None

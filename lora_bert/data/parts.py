@@ -1,0 +1,161 @@
+"""The parts of a data set as they are read: which columns they have, and whether they have labels.
+
+Competitions and benchmarks give their test rows away without labels: no such column, empty cells,
+or -1 for every row. Such a part can be predicted and not judged.
+"""
+
+from __future__ import annotations
+
+import logging
+import shlex
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from lora_bert.config.names import parse_columns
+from lora_bert.data.columns import LABEL_NAMES, find_columns, label_columns
+from lora_bert.data.examples import Examples, examples_from
+from lora_bert.data.places import Place
+from lora_bert.data.tables import Table, iter_tables, read_table
+from lora_bert.data.wording import listed
+from lora_bert.errors import DataError
+
+if TYPE_CHECKING:
+    from lora_bert.data.sources import DataOptions
+
+logger = logging.getLogger(__name__)
+
+_HIDDEN = ("-1", "-1.0", "-100", "?", "nan", "none", "null", "na", "n/a", "<na>", "unlabeled",
+           "unlabelled", "unknown", "hidden")  # fmt: skip
+"""What stands in every row of a part whose labels are kept back."""
+
+
+class Parts:
+    """The examples of each part of a place; a part is read when it is asked for, and once.
+
+    Args:
+        place: Where they are.
+        options: How to read them.
+    """
+
+    def __init__(self, place: Place, options: DataOptions) -> None:
+        self._place, self._options = place, options
+        self._read: dict[str, Examples | str] = {}
+        self._names: dict[str, tuple[str, str]] = {}
+        self._train_columns: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, str]:
+        """The names of the text column and the label column, of the first part that was read."""
+        return next(iter(self._names.values()))
+
+    def rows(self, part: str) -> Examples:
+        """The examples of a part.
+
+        Raises:
+            DataError: It cannot be understood, or has no labels.
+        """
+        found = self._found(part)
+        if isinstance(found, Examples):
+            return found
+        raise DataError(
+            f"The {part} rows cannot be judged: {found}.", hint=self._how_to_predict(part)
+        )
+
+    def without_labels(self, part: str) -> str:
+        """Why a part has no labels, in words; "" where it has some."""
+        found = self._found(part)
+        return found if isinstance(found, str) else ""
+
+    def labelled(self) -> dict[str, Examples]:
+        """The examples of all parts with labels; the others are left out, with a warning."""
+        found = {}
+        for part in self._place.parts:
+            if reason := self.without_labels(part):
+                how = self._how_to_predict(part)
+                logger.warning("The %s part is left out: %s. %s", part, reason, how)
+            else:
+                found[part] = self.rows(part)
+        return found
+
+    def _found(self, part: str) -> Examples | str:
+        """The examples of a part, or why they have no labels."""
+        if part not in self._read:
+            self._read[part] = self._examples(part)
+        return self._read[part]
+
+    def _examples(self, part: str) -> Examples | str:
+        table = read_table(self._place.parts[part], self._options.read)
+        if part == "train":
+            self._train_columns = table.columns
+        text, label = self._columns(part, table)
+        if label is None:
+            return f"'{table.source}' has no label column"
+        if self._may_lack_labels(part) and (hidden := self._hidden(table, text, label)):
+            return f"'{table.source}' has no labels, only {hidden}"
+        self._names[part] = (text, label)
+        return examples_from(
+            table, text_column=text, label_column=label, label_names=self._options.label_names
+        )
+
+    def _may_lack_labels(self, part: str) -> bool:
+        return part != "train" and "train" in self._place.parts
+
+    def _columns(self, part: str, table: Table) -> tuple[str, str | None]:
+        """A table's text column and label column; the latter None where a part has none."""
+        options = self._options
+        asked, label = next(iter(self._names.values()), (options.text_column, None))
+        if asked in table.columns and label_columns(label, table.columns):
+            return str(asked), label
+        columns = list(table.columns)
+        text = asked if asked in columns else options.text_column
+        needed = True
+        if self._may_lack_labels(part):
+            features = self._features(label or options.label_column or options.known_label)
+            texts = (text, options.known_text)
+            like_labels = [name for name in columns if self._is_usual(name) and name not in texts]
+            columns = [name for name in columns if name not in {*like_labels} & {*features}]
+            needed = any(name not in features for name in like_labels)
+        return find_columns(
+            columns,
+            text=text,
+            label=options.label_column if needed else None,
+            need_label=needed,
+            known_text=options.known_text,
+            known_label=options.known_label,
+            cells=table.values,
+            source=table.source,
+        )
+
+    def _features(self, label: str | None) -> Collection[str]:
+        """The columns of the training rows that are not their label, so no other part's either."""
+        if not self._train_columns and label is not None:
+            first = next(iter_tables(self._place.parts["train"][0], self._options.read, rows=1))
+            self._train_columns = first.columns
+        labels = label_columns(label, self._train_columns)
+        return set(self._train_columns).difference(labels) if labels else ()
+
+    def _is_usual(self, name: str) -> bool:
+        """Whether a column is called as labels are."""
+        if self._options.label_column is not None:
+            return name in (self._options.label_column, *parse_columns(self._options.label_column))
+        return name.strip().lower() in ((self._options.known_label or "").lower(), *LABEL_NAMES)
+
+    def _hidden(self, table: Table, text: str, label: str) -> str:
+        """What stands in place of every label, "" where labels do."""
+        found: dict[str, None] = {}
+        cells = (table.values[name] for name in label_columns(label, table.columns))
+        for words, *values in zip(table.values[text], *cells, strict=True):
+            value = "".join(values).strip()
+            if value and value.lower() not in _HIDDEN:
+                return ""
+            if words.strip():
+                found[value] = None
+        real = {*self.rows("train").labels, *self._options.label_names} if any(found) else set()
+        if not found or not real.isdisjoint(found):
+            return ""
+        return listed(found) if any(found) else "empty cells"
+
+    def _how_to_predict(self, part: str) -> str:
+        files = self._place.parts[part]
+        source = shlex.quote(str(files[0] if len(files) == 1 else files[0].parent))
+        return f"Its rows can be predicted: lora-bert infer --adapter DIR --input {source}"
