@@ -49,7 +49,7 @@ def joined(cells: Sequence[str], standing: AbstractSet[str]) -> str:
             continue
         numbers = separator == " " and all(part.isdigit() for parts in known for part in parts)
         if separator in _STRONG or numbers:
-            certain = 2 * len(known) >= len(combined)
+            certain = 2 * len(known) >= len(combined) or _mostly_stand(combined.values(), standing)
         else:
             certain = len(known) == len(combined) >= _CERTAIN_WEAK
         if certain:
@@ -61,8 +61,10 @@ def suspected(cells: Sequence[str], standing: AbstractSet[str]) -> str:
     """A cell that looks like several labels where that is not certain, or ""."""
     for separator in _STRONG:
         combined = {cell: parts for cell in cells if (parts := parts_of(cell, separator))}
-        if len(combined) < 2 or (separator == "," and _are_decimals(combined, standing)):
+        if not combined or (separator == "," and _are_decimals(combined, standing)):
             continue
+        if _mostly_stand(combined.values(), standing):
+            return next(iter(combined))
         seen = Counter(part for parts in combined.values() for part in set(parts))
         recurring = [
             cell
@@ -77,6 +79,12 @@ def suspected(cells: Sequence[str], standing: AbstractSet[str]) -> str:
         if len(known) > 1 and 2 * len(known) >= len(combined):
             return known[0]
     return ""
+
+
+def _mostly_stand(combined: Iterable[Sequence[str]], standing: AbstractSet[str]) -> bool:
+    """Whether at least half of the parts stand alone in some row."""
+    parts = [part for cell in combined for part in cell]
+    return 2 * sum(part in standing for part in parts) >= len(parts)
 
 
 def _are_decimals(cells: Iterable[str], standing: AbstractSet[str]) -> bool:

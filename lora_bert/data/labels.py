@@ -56,7 +56,7 @@ def read_labels(cells: Sequence[str], named: Collection[str], *, source: str, at
     separator = joined(plain, standing)
     if separator:
         found |= {
-            cell: parts
+            cell: tuple(dict.fromkeys(parts))
             for cell in plain
             if len(parts := parts_of(cell, separator)) > 1 and standing >= set(parts)
         }

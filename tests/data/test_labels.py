@@ -84,6 +84,7 @@ def test_one_label_stays_to_the_letter(cells):
         (["喜", "怒", "喜、怒"], 4, "'喜', '怒'"),
         (["4", "27", "4 27"], 4, "'4', '27'"),
         (["a", '["b"]', "a,b"], 4, "'a', 'b'"),
+        (["0", "1", "7", "9", "0,1", "7,12", "9,27", "1,30"], 6, "'0', '1'; 1 of 8"),
         (['{"choices": ["a", "b"]}', "a"], 2, "'a', 'b'"),
         (['{"a": 1, "b": 1}'], 2, "'a', 'b'"),
         (["a", "b", "c", "d", "a b", "b c", "c d", "a c", "a b d"], 6, "'a', 'b'"),
@@ -128,10 +129,19 @@ def test_names_of_what_lists_hold(caplog):
     assert "None of the labels to rename" not in caplog.text
 
 
-def test_combinations_that_may_be_classes_are_warned_of(caplog):
-    cells = ["a,b", "b,c", "a,c"]
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["a,b", "b,c", "a,c"],
+        ["a", "a,b"],
+        ["a", "b", "c", "a b", "b c"],
+        ["3", "7", "2", "4", "3,7", "7,2"],
+    ],
+)
+def test_combinations_that_may_be_classes_are_warned_of(cells, caplog):
     assert list(labelled(cells).labels) == cells
-    assert "such as 'a,b' look like several labels in one cell" in caplog.text
+    example = next(cell for cell in cells if len(cell) == 3)
+    assert f"such as '{example}' look like several labels in one cell" in caplog.text
 
 
 @pytest.mark.parametrize(
