@@ -8,10 +8,12 @@ family's own class would let transformers 5 rebuild the normaliser and lose the 
 from __future__ import annotations
 
 import hashlib
+import io
 import logging
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,8 @@ from tokenizers import Regex, Tokenizer, normalizers
 from lora_bert.backbones.encodings import Encodings
 from lora_bert.backbones.families import family_of
 from lora_bert.backbones.family import Config
+from lora_bert.backbones.sentencepiece_file import read_sentencepiece
+from lora_bert.backbones.sentencepiece_layouts import UnusualModelError, convert, layout_of
 from lora_bert.errors import BackboneError, LoraBertError
 from lora_bert.json_files import json_text, read_object, read_text
 
@@ -122,7 +126,7 @@ def load_tokenizer(
     Raises:
         error: No tokenizer there, or a damaged one, or one without padding.
     """
-    core, written = _read(directory, error)
+    core, written = _read(directory, config, error)
     core.no_padding()
     if clean:
         core.normalizer = _cleaning(core.normalizer)
@@ -137,19 +141,26 @@ def load_tokenizer(
     return TextTokenizer(core, special, pad_id, max_length, takes_types)
 
 
-def _read(directory: Path, error: type[LoraBertError]) -> tuple[Tokenizer, dict[str, Any]]:
+def _read(
+    directory: Path, config: Config, error: type[LoraBertError]
+) -> tuple[Tokenizer, dict[str, Any]]:
     """The tokenizer and its configuration, from files."""
     path = directory / "tokenizer.json"
     if not path.is_file():
-        return _convert(directory, error)
+        return _convert(directory, config, error)
     text = read_text(path, error)
     with _in_words(f"'{path}'", error):
         core = Tokenizer.from_str(text)
+    return core, _settings(directory, error)
+
+
+def _settings(directory: Path, error: type[LoraBertError]) -> dict[str, Any]:
+    """What the files beside a tokenizer say of it."""
     written: dict[str, Any] = {}
     for name in ("special_tokens_map.json", "tokenizer_config.json"):
         if (directory / name).is_file():
             written |= read_object(directory / name, error)
-    return core, written
+    return written
 
 
 @contextmanager
@@ -161,23 +172,80 @@ def _in_words(what: str, error: type[LoraBertError]) -> Iterator[None]:
     """
     try:
         yield
+    except UnusualModelError:
+        raise
     except BaseException as problem:
         if not isinstance(problem, Exception) and type(problem).__name__ != "PanicException":
             raise  # Ctrl-C
         raise error(f"{what} is damaged: {str(problem).rstrip('.')}.") from problem
 
 
-def _convert(directory: Path, error: type[LoraBertError]) -> tuple[Tokenizer, dict[str, Any]]:
-    """Have transformers build the fast tokenizer of a directory with vocabulary files only."""
-    if not any(any(directory.glob(name)) for name in ("vocab.*", "*.model")):
+def _convert(
+    directory: Path, config: Config, error: type[LoraBertError]
+) -> tuple[Tokenizer, dict[str, Any]]:
+    """Build the fast tokenizer of a directory with vocabulary files only."""
+    if any((directory / name).is_file() for name in ("vocab.txt", "vocab.json")):
+        _check_no_jieba(directory, config, error)
+        return _by_transformers(directory, error)
+    found = sorted(directory.glob("*.model"))
+    if not found:
         raise error(f"'{directory}' has no tokenizer: no tokenizer.json and no vocabulary.")
-    from transformers import AutoTokenizer
+    written = _settings(directory, error)
+    layout = layout_of(directory, written, config, error)
+    path = next((one for one in found if one.name == layout.file), found[0])
+    log.info("Building a fast tokenizer from the SentencePiece model '%s'.", path)
+    model = read_sentencepiece(path, error)
+    added = _added(directory, written, error)
+    try:
+        with _in_words(f"'{path}'", error):
+            core, special = convert(model, layout, written, added)
+    except UnusualModelError as problem:
+        raise error(
+            f"'{path}' is a SentencePiece model that is not converted: {problem}.",
+            hint="Have transformers write tokenizer.json: "
+            "AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)",
+        ) from problem
+    return core, written | special
 
+
+def _added(
+    directory: Path, written: Mapping[str, Any], error: type[LoraBertError]
+) -> dict[str, int]:
+    """Tokens that were added to a vocabulary, with their ids, from either place they are kept."""
+    path = directory / "added_tokens.json"
+    found = read_object(path, error) if path.is_file() else {}
+    kept = written.get("added_tokens_decoder")
+    for number, token in (kept if isinstance(kept, dict) else {}).items():
+        if str(number).isdecimal() and (text := _content(token)):
+            found[text] = int(number)
+    return {text: number for text, number in found.items() if type(number) is int and text}
+
+
+def _check_no_jieba(directory: Path, config: Config, error: type[LoraBertError]) -> None:
+    """RoFormer's own class cuts Chinese into words before, by a program and not by a table."""
+    said = _settings(directory, error).get("tokenizer_class") or config.get("tokenizer_class")
+    own = "RoFormer" in said if isinstance(said, str) else config.get("model_type") == "roformer"
+    if own:
+        raise error(
+            f"'{directory}' has RoFormer's own tokenizer, which cuts texts with jieba; "
+            "tokenizer.json cannot hold that.",
+            hint='RoFormers that cut by characters say "tokenizer_class": "BertTokenizer" in '
+            "tokenizer_config.json.",
+        )
+
+
+def _by_transformers(
+    directory: Path, error: type[LoraBertError]
+) -> tuple[Tokenizer, dict[str, Any]]:
+    """Have transformers build the fast tokenizer of a ``vocab.txt``, or of a ``vocab.json``."""
     log.info("Building a fast tokenizer from the vocabulary in '%s'.", directory)
     try:
-        slow = AutoTokenizer.from_pretrained(
-            str(directory), local_files_only=True, trust_remote_code=False
-        )
+        with _silent():
+            from transformers import AutoTokenizer
+
+            slow = AutoTokenizer.from_pretrained(
+                str(directory), local_files_only=True, trust_remote_code=False
+            )
     except (OSError, ValueError, ImportError) as problem:
         reason = (str(problem).strip().splitlines() or [""])[0].rstrip(".")
         raise error(
@@ -185,7 +253,20 @@ def _convert(directory: Path, error: type[LoraBertError]) -> tuple[Tokenizer, di
         ) from problem
     with tempfile.TemporaryDirectory() as work:
         slow.save_pretrained(work)
-        return _read(Path(work), error)
+        return _read(Path(work), {}, error)
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep what another library says from the screen: what matters of it, we say."""
+    level = logging.root.manager.disable
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logging.disable(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            logging.disable(level)
 
 
 def _cleaning(normalizer: normalizers.Normalizer | None) -> normalizers.Normalizer:
