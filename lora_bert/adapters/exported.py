@@ -67,6 +67,11 @@ def read_exported(
             f"'{path}' keeps {manifest.max_length:,} tokens of a text, but has positions for "
             f"{positions:,} only."
         )
-    tokenizer = load_tokenizer(path, config, max_length=manifest.max_length, error=AdapterError)
+    # A graph answers for an id beyond its table with another token's row, or not at all.
+    rows = config.get("vocab_size")
+    tokenizer = load_tokenizer(
+        path, config, max_length=manifest.max_length, error=AdapterError,
+        rows=rows if type(rows) is int and rows > 0 else None,
+    )  # fmt: skip
     check_tokenizer(path, manifest)
     return Exported(path / EXPORTED[kind][0], kind, tokenizer, manifest)

@@ -109,10 +109,12 @@ def load_any(
     home = path if (path / "tokenizer.json").is_file() else files.path
     if described and home != path:
         raise AdapterError(f"'{path}' is not a whole adapter: it has no tokenizer.json.")
-    length = manifest.max_length
-    tokenizer = load_tokenizer(home, base.config, max_length=length, error=AdapterError)
+    tokenizer = load_tokenizer(
+        home, base.config, max_length=manifest.max_length, rows=len(base.words), error=AdapterError
+    )
     check_tokenizer(path, manifest)
-    _check_reach(path, tokenizer, base, _OTHER_BACKBONE)
+    own = (described is not None and fits) or home == files.path
+    _check_reach(path, tokenizer, base, _OTHER_BACKBONE, belongs=own)
     # Only what the user has named: an adapter must not decide what a name means from now on.
     if backbone and fits and not offline and find_local(manifest.backbone_name) is None:
         remember(replace(files, name=manifest.backbone_name))
@@ -216,11 +218,17 @@ def _check_labels(path: Path, manifest: Manifest, adapter: Adapter, base: Backbo
         )
 
 
-def _check_reach(path: Path, tokenizer: TextTokenizer, base: Backbone, hint: str) -> None:
-    """Check that the backbone has a row for every token and a position for every length."""
-    pieces, rows = tokenizer.core.get_vocab_size(), base.words.shape[0]
+def _check_reach(
+    path: Path, tokenizer: TextTokenizer, base: Backbone, hint: str, *, belongs: bool
+) -> None:
+    """Check that the backbone has a position for every length, and was not made for other tokens.
+
+    Tokens that were added to a vocabulary may lack a row: texts that hold one are refused. A whole
+    vocabulary that is larger is another one, unless it is known to belong there (``belongs``).
+    """
+    pieces, rows = tokenizer.core.get_vocab_size(with_added_tokens=False), base.words.shape[0]
     positions = base.family.max_length(base.config)
-    if pieces > rows or tokenizer.max_length > positions:
+    if (pieces > rows and not belongs) or tokenizer.max_length > positions:
         raise AdapterError(
             f"'{path}' makes {pieces:,} kinds of tokens, up to {tokenizer.max_length:,} of a text; "
             f"the backbone knows {rows:,} and has {positions:,} positions.",
@@ -241,7 +249,12 @@ def _load_merged(path: Path, dtype: torch.dtype, device: torch.device | str) -> 
     adapter = Adapter({}, base.pretrained_head, len(base.layers))
     manifest = standalone_manifest(path, config, family.max_length(config))
     _check_labels(path, manifest, adapter, base)
-    tokenizer = load_tokenizer(path, config, max_length=manifest.max_length, error=AdapterError)
+    tokenizer = load_tokenizer(
+        path, config, max_length=manifest.max_length, rows=len(base.words), error=AdapterError
+    )
     check_tokenizer(path, manifest)
-    _check_reach(path, tokenizer, base, "Tokenizer and weights are not of one model.")
+    known = "fingerprint" in manifest.tokenizer
+    _check_reach(
+        path, tokenizer, base, "Tokenizer and weights are not of one model.", belongs=known
+    )
     return Loaded(base, adapter, tokenizer, manifest, BackboneFiles(path.name, path), "merged")

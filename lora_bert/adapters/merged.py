@@ -82,4 +82,5 @@ def _config(loaded: Loaded) -> Mapping[str, Any]:
         "label2id": {label: index for index, label in enumerate(labels)},
         "pad_token_id": loaded.tokenizer.pad_id,
         "problem_type": loaded.manifest.problem_type,
+        "vocab_size": len(loaded.backbone.words),
     }

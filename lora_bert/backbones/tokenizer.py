@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tokenizers import Regex, Tokenizer, normalizers
 
 from lora_bert.backbones.encodings import Encodings
@@ -25,12 +26,17 @@ from lora_bert.backbones.families import family_of
 from lora_bert.backbones.family import Config
 from lora_bert.backbones.sentencepiece_file import read_sentencepiece
 from lora_bert.backbones.sentencepiece_layouts import UnusualModelError, convert, layout_of
-from lora_bert.errors import BackboneError, LoraBertError
+from lora_bert.errors import BackboneError, DataError, LoraBertError
 from lora_bert.json_files import json_text, read_object, read_text
 
 log = logging.getLogger(__name__)
 
 DEFAULT_MAX_LENGTH = 256
+RESIZE = (
+    "Give the backbone the rows with transformers, model.resize_token_embeddings(len(tokenizer)), "
+    "and save it; or take the token out of tokenizer.json or of the texts."
+)
+"""How to mend a token without a row."""
 _AT_ONCE = 8192
 _SPECIAL = tuple(f"{kind}_token" for kind in "bos eos unk sep pad cls mask".split())
 # ASCII's and full-width symbols beside Unicode's punctuation: all that people type as such.
@@ -47,6 +53,7 @@ class TextTokenizer:
         pad_id: What fills a row up; not 0 everywhere.
         max_length: Tokens kept of a text, special ones included.
         takes_types: Whether the model's forward knows ``token_type_ids``.
+        rows: How many tokens the model's embeddings have a row for; None: not known.
     """
 
     core: Tokenizer
@@ -54,6 +61,7 @@ class TextTokenizer:
     pad_id: int
     max_length: int
     takes_types: bool
+    rows: int | None = None
 
     @property
     def unknown_id(self) -> int | None:
@@ -68,8 +76,47 @@ class TextTokenizer:
         self.core.no_padding()
         return hashlib.sha256(self.core.to_str().encode()).hexdigest()
 
+    @property
+    def beyond(self) -> tuple[str, ...]:
+        """The tokens that the embeddings have no row for, in the order of their ids."""
+        if self.rows is None:
+            return ()
+        found = [(at, text) for text, at in self.core.get_vocab().items() if at >= self.rows]
+        return tuple(text for _, text in sorted(found))
+
+    def beyond_in(self, encodings: Encodings) -> dict[int, tuple[str, ...]]:
+        """Which texts hold tokens that the embeddings have no row for, and which tokens."""
+        if self.rows is None or not len(encodings.ids) or encodings.ids.max() < self.rows:
+            return {}
+        places = np.flatnonzero(encodings.ids >= self.rows)
+        texts = np.searchsorted(encodings.starts, places, side="right") - 1
+        found: dict[int, dict[str, None]] = {}
+        for text, number in zip(texts.tolist(), encodings.ids[places].tolist(), strict=True):
+            found.setdefault(text, {})[self.token(number)] = None
+        return {text: tuple(tokens) for text, tokens in found.items()}
+
+    def token(self, number: int) -> str:
+        """How the token of that id is written; one added later, as it was added."""
+        added = self.core.get_added_tokens_decoder().get(number)
+        return added.content if added else str(self.core.id_to_token(number))
+
     def encode(self, texts: Sequence[str]) -> Encodings:
-        """Each text as token ids, cut to ``max_length``, special tokens at both ends."""
+        """Each text as token ids, cut to ``max_length``, special tokens at both ends.
+
+        Raises:
+            DataError: A text holds a token that the embeddings have no row for.
+        """
+        made = self.encode_all(texts)
+        for text, tokens in self.beyond_in(made).items():
+            raise DataError(
+                f"The text '{texts[text]:.60}' holds {_quoted(tokens)}: the tokenizer knows that, "
+                f"but the model's embeddings, of {self.rows:,} rows, have none for it.",
+                hint=RESIZE,
+            )
+        return made
+
+    def encode_all(self, texts: Sequence[str]) -> Encodings:
+        """As :meth:`encode`, whatever the embeddings have rows for."""
         self.core.enable_truncation(self.max_length)
         # In pieces: the library's own objects take many times the room of what is kept of them.
         pieces = [self._encode(texts[at : at + _AT_ONCE]) for at in range(0, len(texts), _AT_ONCE)]
@@ -112,6 +159,7 @@ def load_tokenizer(
     *,
     max_length: int,
     clean: bool = False,
+    rows: int | None = None,
     error: type[LoraBertError] = BackboneError,
 ) -> TextTokenizer:
     """Read the tokenizer of a backbone, an adapter or a merged model.
@@ -121,10 +169,12 @@ def load_tokenizer(
         config: The backbone's ``config.json``.
         max_length: Tokens kept of a text.
         clean: Put the tutorials' cleaning before the normaliser: punctuation to spaces, strip.
+        rows: How many tokens the model's embeddings have a row for; None: not known.
         error: Which error a missing or damaged tokenizer is.
 
     Raises:
-        error: No tokenizer there, or a damaged one, or one without padding.
+        error: No tokenizer there, or a damaged one, or one without padding, or one whose special
+            tokens the embeddings have no row for.
     """
     core, written = _read(directory, config, error)
     core.no_padding()
@@ -138,7 +188,25 @@ def load_tokenizer(
     if pad_id is None:
         raise error(f"The tokenizer in '{directory}' has no padding token.")
     takes_types = family_of(config).takes_types(config)
-    return TextTokenizer(core, special, pad_id, max_length, takes_types)
+    made = TextTokenizer(core, special, pad_id, max_length, takes_types, rows)
+    _check_special(made, directory, error)
+    return made
+
+
+def _check_special(made: TextTokenizer, directory: Path, error: type[LoraBertError]) -> None:
+    """Check that there is a row for every token that texts get anyhow."""
+    if made.rows is None:
+        return
+    with _in_words(f"The tokenizer in '{directory}'", error):
+        always = [*made.core.encode("").ids, made.pad_id, made.unknown_id or 0]
+    lacking = dict.fromkeys(made.token(at) for at in always if at >= made.rows)
+    if lacking:
+        raise error(
+            f"The tokenizer in '{directory}' uses {_quoted(tuple(lacking))} in every text, and the "
+            f"model's embeddings, of {made.rows:,} rows, have none for it.",
+            hint="Give the backbone the rows with transformers, "
+            "model.resize_token_embeddings(len(tokenizer)), and save it.",
+        )
 
 
 def _read(
@@ -279,6 +347,12 @@ def _content(token: Any) -> str | None:
     found = token.get("content") if isinstance(token, dict) else token
     # Half a surrogate pair cannot be handed to Rust, so no token consists of one.
     return found if isinstance(found, str) and found == _without_surrogates(found) else None
+
+
+def _quoted(tokens: Sequence[str], most: int = 5) -> str:
+    """``"'<A>', '<B>' and 3 more"``."""
+    shown = ", ".join(f"'{token:.40}'" for token in tokens[:most])
+    return f"{shown} and {len(tokens) - most:,} more" if len(tokens) > most else shown
 
 
 def _without_surrogates(text: str) -> str:

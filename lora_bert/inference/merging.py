@@ -17,7 +17,7 @@ from lora_bert.config import MergeConfig, parse_names
 from lora_bert.errors import AdapterError, ConfigError
 from lora_bert.files import atomic_directory, claim_output, spare_inputs
 from lora_bert.inference.predictor import Predictor
-from lora_bert.inference.samples import samples
+from lora_bert.inference.samples import answerable, samples
 from lora_bert.options import build
 
 log = logging.getLogger(__name__)
@@ -70,7 +70,10 @@ def run(config: MergeConfig) -> MergeResult:
         allow_backbone_mismatch=config.allow_backbone_mismatch,
     )  # fmt: skip
     spare_inputs(output, (before.files.path, config.data))
-    texts = samples(config.data, before.manifest, text_column=config.text_column).texts
+    rows = samples(config.data, before.manifest, text_column=config.text_column)
+    if config.data is None:
+        rows = answerable(rows, before.tokenizer)
+    texts = rows.texts
     with atomic_directory(output, overwrite=config.overwrite) as work:
         write_merged(work, before)
         after = load_any(work)

@@ -14,17 +14,17 @@ from lora_bert.adapters.loading import Loaded, load_any
 from lora_bert.adapters.manifest import MANIFEST
 from lora_bert.adapters.peft_format import CONFIG, WEIGHTS, read_peft, read_peft_config
 from lora_bert.adapters.saving import RUN
-from lora_bert.backbones.checkpoint import weight_files
+from lora_bert.backbones.checkpoint import embedded_tokens, weight_files
 from lora_bert.backbones.families import family_of, read_config
 from lora_bert.backbones.fingerprint import read_identified
 from lora_bert.backbones.inside import check_inside
 from lora_bert.backbones.resolve import find_local
-from lora_bert.backbones.tokenizer import DEFAULT_MAX_LENGTH, load_tokenizer
+from lora_bert.backbones.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
 from lora_bert.config import TrainConfig, VerifyConfig, parse_names
 from lora_bert.data.wording import counted, listed
 from lora_bert.errors import AdapterError, BackboneError, LoraBertError, missing
 from lora_bert.inference.predictor import Predictor, load
-from lora_bert.inference.samples import probe_texts
+from lora_bert.inference.samples import answerable, probes
 from lora_bert.options import build, read_yaml
 
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib")
@@ -205,8 +205,13 @@ def _backbone(path: Path, _config: VerifyConfig) -> Steps:
     yield "weights", weights
 
     def tokenizer() -> str:
-        made = load_tokenizer(path, read_config(path), max_length=DEFAULT_MAX_LENGTH)
-        return f"{made.core.get_vocab_size():,} pieces, fingerprint {made.fingerprint}"
+        settings = read_config(path)
+        made = load_tokenizer(
+            path, settings, max_length=DEFAULT_MAX_LENGTH,
+            rows=embedded_tokens(path, family_of(settings)),
+        )  # fmt: skip
+        pieces = f"{made.core.get_vocab_size():,} pieces"
+        return f"{pieces}, fingerprint {made.fingerprint}{_beyond(made)}"
 
     yield "tokenizer", tokenizer
 
@@ -242,11 +247,23 @@ def _files(path: Path, needed: tuple[str, ...], *, pickles_too: bool = False) ->
 def _tokenizer(loaded: Loaded | Predictor) -> str:
     kept = loaded.manifest.tokenizer.get("fingerprint")
     pieces = f"{loaded.tokenizer.core.get_vocab_size():,} pieces"
-    return f"{pieces}, fingerprint {kept[:12]}…" if kept else f"{pieces}; no fingerprint is kept"
+    said = f"{pieces}, fingerprint {kept[:12]}…" if kept else f"{pieces}; no fingerprint is kept"
+    return said + _beyond(loaded.tokenizer)
+
+
+def _beyond(tokenizer: TextTokenizer) -> str:
+    """What is to be said of tokens that the embeddings have no row for: it works without them."""
+    beyond = tokenizer.beyond
+    if not beyond:
+        return ""
+    return (
+        f"; the embeddings have {tokenizer.rows:,} rows and none for {listed(beyond, 3)}: texts "
+        "that hold such a token are refused"
+    )
 
 
 def _answers(predictor: Predictor) -> str:
-    texts = probe_texts()
+    texts = answerable(probes(), predictor.tokenizer).texts
     found = predictor.probabilities(texts)
     if not np.isfinite(found).all() or np.abs(found.sum(axis=1) - 1).max() > 1e-3:
         raise AdapterError("Its answers to the texts that ship are not probabilities.")
