@@ -11,6 +11,7 @@ from lora_bert.adapters.peft_format import CONFIG, WEIGHTS
 from lora_bert.errors import AdapterError, ConfigError, missing
 from lora_bert.files import sha256
 from lora_bert.json_files import read_object
+from lora_bert.tasks.classification import PROBLEM_TYPE
 
 Kind = Literal["adapter", "merged", "openvino", "onnx"]
 
@@ -123,11 +124,70 @@ def check_tokenizer(path: Path, manifest: Manifest) -> None:
         )
 
 
+_WHOLE_CLASS = "ForSequenceClassification"
+_ANSWERED_LATER: Mapping[str, str] = {
+    "multi_label_classification": "a multi-label classifier, which gives each label a yes or a no",
+    "regression": "a regression model, which gives a number",
+}
+_OTHER_TASKS: Mapping[str, str] = {
+    "TokenClassification": "a token classifier, which labels each word",
+    "QuestionAnswering": "a model that finds answers within a text",
+    "MultipleChoice": "a model that chooses among several texts",
+    "MaskedLM": "a masked language model, which fills in words",
+    "PreTraining": "a pretrained language model",
+    "LMHeadModel": "a language model",
+    "CausalLM": "a language model",
+    "NextSentencePrediction": "a model that judges whether two texts follow each other",
+}
+"""Endings of a class in transformers -> what it is."""
+
+
 def is_classifier(config: Mapping[str, Any]) -> bool:
     """Whether a ``config.json`` is that of a classifier, and not of a backbone alone."""
+    return _architecture(config).endswith("SequenceClassification")
+
+
+def check_answerable(config: Mapping[str, Any], path: Path) -> None:
+    """Refuse a model that stands alone and does something else than giving a text one label.
+
+    Its answers would look like probabilities, and be none.
+
+    Raises:
+        AdapterError: It is such a model; the text says what it does.
+    """
+    name = _architecture(config)
+    kind = name.partition("For")[2] or ("LMHeadModel" if name.endswith("LMHeadModel") else "")
+    if kind and not name.endswith(_WHOLE_CLASS):
+        what = _OTHER_TASKS.get(kind, "a model for another task")
+        raise AdapterError(
+            f"'{path}' is {what} ({name}), not a text classifier.",
+            hint="To train a text classifier on its encoder: lora-bert train --backbone …",
+        )
+    problem = problem_type_of(config)
+    if problem != PROBLEM_TYPE:
+        what = _ANSWERED_LATER.get(problem, "made for a problem that is not known here")
+        raise AdapterError(
+            f"'{path}' is {what} (problem_type '{problem}'); lora-bert answers with one label a "
+            "text.",
+            hint="transformers answers with it as it is meant. To train a classifier of one label "
+            "a text on its encoder: lora-bert train --backbone …",
+        )
+
+
+def problem_type_of(config: Mapping[str, Any]) -> str:
+    """What a classifier's outputs mean, by transformers' rules where it does not say."""
+    said = config.get("problem_type")
+    if said is not None:
+        return f"{said!s:.60}"
+    labels = config.get("id2label")
+    outputs = len(labels) if isinstance(labels, dict) else config.get("num_labels")
+    return "regression" if outputs == 1 else PROBLEM_TYPE
+
+
+def _architecture(config: Mapping[str, Any]) -> str:
+    """The class in transformers that a ``config.json`` names, or ""."""
     names = config.get("architectures")
-    first = names[0] if isinstance(names, list) and names else ""
-    return str(first).endswith("SequenceClassification")
+    return f"{names[0]!s:.60}" if isinstance(names, list) and names else ""
 
 
 def labels_in(config: Mapping[str, Any], path: Path) -> tuple[str, ...]:

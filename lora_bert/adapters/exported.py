@@ -9,6 +9,7 @@ from pathlib import Path
 from lora_bert.adapters.directory import (
     EXPORTED,
     Kind,
+    check_answerable,
     check_stands_alone,
     check_tokenizer,
     kind_of,
@@ -60,6 +61,7 @@ def read_exported(
                 hint="Copy the directory again, with all its files.",
             )
     config = read_config(path)
+    check_answerable(config, path)
     positions = family_of(config).max_length(config)
     manifest = standalone_manifest(path, config, positions)
     if manifest.max_length > positions:

@@ -13,6 +13,7 @@ import torch
 from lora_bert.adapters.directory import (
     EXPORTED,
     backbone_name,
+    check_answerable,
     check_stands_alone,
     check_tokenizer,
     kind_of,
@@ -29,6 +30,7 @@ from lora_bert.backbones.inside import check_inside
 from lora_bert.backbones.known import noted_fingerprint
 from lora_bert.backbones.resolve import BackboneFiles, find_backbone, find_local, remember
 from lora_bert.backbones.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
+from lora_bert.data.wording import counted
 from lora_bert.errors import (
     AdapterError,
     BackboneError,
@@ -38,6 +40,7 @@ from lora_bert.errors import (
 )
 from lora_bert.model.backbone import Backbone, build_backbone, load_backbone
 from lora_bert.model.branch import Adapter
+from lora_bert.tasks.classification import PROBLEM_TYPE
 
 log = logging.getLogger(__name__)
 
@@ -199,6 +202,13 @@ def _guessed(
 ) -> Manifest:
     """What can be known of an adapter that plain PEFT wrote: its labels are only counted."""
     count = adapter.head[f"{base.family.head.output}.weight"].shape[0]
+    said = base.config.get("problem_type")
+    if said not in (None, PROBLEM_TYPE) or count < 2:
+        raise AdapterError(
+            f"'{stored.path}' has {counted(count, 'output')} of the problem_type "
+            f"'{said or 'regression'!s:.60}'; lora-bert answers with one label a text.",
+            hint="PEFT and transformers answer with it as it is meant.",
+        )
     length = min(DEFAULT_MAX_LENGTH, base.family.max_length(base.config))
     log.warning(
         "'%s' was not written by lora-bert: texts are cut at %d tokens.", stored.path, length
@@ -238,6 +248,7 @@ def _check_reach(
 
 def _load_merged(path: Path, dtype: torch.dtype, device: torch.device | str) -> Loaded:
     config = read_config(path)
+    check_answerable(config, path)
     family = family_of(config)
     tensors = read_checkpoint(path, family)
     base = build_backbone(tensors, config, dtype=dtype, device=device)

@@ -30,6 +30,14 @@ if TYPE_CHECKING:
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 
+_TASK = "SEQ_CLS"
+_OTHER_TASKS: Mapping[str, str] = {
+    "TOKEN_CLS": "labelling each word",
+    "QUESTION_ANS": "finding answers within a text",
+    "CAUSAL_LM": "writing texts",
+    "SEQ_2_SEQ_LM": "turning texts into others",
+    "FEATURE_EXTRACTION": "making embeddings",
+}
 _LARGEST_ALPHA = 1e6
 _PREFIX = "base_model.model."
 _DOWN, _UP = ".lora_A.weight", ".lora_B.weight"
@@ -88,7 +96,7 @@ def write_peft(
         settings = LoraSettings(rank=1, alpha=1.0, dropout=0.0, target_modules=())
     config = {
         "peft_type": "LORA",
-        "task_type": "SEQ_CLS",
+        "task_type": _TASK,
         "base_model_name_or_path": backbone_name,
         "revision": revision,
         "inference_mode": True,
@@ -144,6 +152,12 @@ def read_peft_config(directory: Path) -> dict[str, Any]:
     config = read_object(path, AdapterError)
     if config.get("peft_type") != "LORA":
         raise AdapterError(f"'{path}' does not describe a LoRA adapter.")
+    task = config.get("task_type")
+    if task not in (None, _TASK):
+        what = _OTHER_TASKS.get(str(task), "another task")
+        raise AdapterError(
+            f"'{path}' was made for {what} (task_type '{task!s:.40}'), not for classifying texts."
+        )
     used = [key for key in _UNSUPPORTED if config.get(key)]
     if config.get("bias", "none") != "none":
         used.append("bias")

@@ -9,7 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from lora_bert.adapters.directory import EXPORTED, is_classifier, kind_of, manifest_of
+from lora_bert.adapters.directory import (
+    EXPORTED,
+    check_answerable,
+    is_classifier,
+    kind_of,
+    manifest_of,
+    standalone_manifest,
+)
 from lora_bert.adapters.loading import Loaded, load_any
 from lora_bert.adapters.manifest import MANIFEST
 from lora_bert.adapters.peft_format import CONFIG, WEIGHTS, read_peft, read_peft_config
@@ -167,8 +174,14 @@ def _merged(path: Path, config: VerifyConfig) -> Steps:
         loaded.append(_load(path, config))
         return f"{loaded[0].backbone.parameter_count:,} finite numbers"
 
+    def description() -> str:
+        settings = read_config(path)
+        check_answerable(settings, path)
+        told = standalone_manifest(path, settings, family_of(settings).max_length(settings))
+        return counted(len(told.labels), "label")
+
+    yield "description", description
     yield "weights", weights
-    yield "description", lambda: counted(len(loaded[0].manifest.labels), "label")
     yield "tokenizer", lambda: _tokenizer(loaded[0])
     yield "answers", lambda: _answers(Predictor.of(loaded[0], path))
 

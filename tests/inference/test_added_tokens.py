@@ -1,4 +1,4 @@
-"""A tokenizer that knows more tokens than the embeddings have rows: usable, until a text needs it."""
+"""A tokenizer with more tokens than the embeddings have rows: usable until a text needs one."""
 
 from __future__ import annotations
 
