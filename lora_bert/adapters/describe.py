@@ -16,10 +16,11 @@ from lora_bert.adapters.directory import (
     problem_type_of,
 )
 from lora_bert.adapters.manifest import MANIFEST, Manifest, read_manifest
-from lora_bert.adapters.peft_format import NOTHING, WEIGHTS, read_peft_config
+from lora_bert.adapters.peft_format import CONFIG, NOTHING, WEIGHTS, read_peft_config
 from lora_bert.backbones.checkpoint import count_weights
 from lora_bert.backbones.families import read_config
 from lora_bert.backbones.family import Config
+from lora_bert.backbones.places import transformer_in
 from lora_bert.backbones.resolve import find_local
 from lora_bert.errors import AdapterError, missing
 from lora_bert.tasks.classification import PROBLEM_TYPE
@@ -54,6 +55,8 @@ def describe(path: str | Path) -> Description:
         if found is None:
             raise missing(path, "adapter, merged model or backbone")
         place = found.path
+    if not (place / CONFIG).is_file():
+        place = transformer_in(place) or place
     if kind_of(place) == "adapter":
         return Description("adapter", {"kind": "adapter", "path": str(path), **_adapter(place)})
     config = read_config(place)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from contextlib import suppress
+from pathlib import Path, PurePath
 from typing import Any, Literal
 
 from lora_bert.adapters.manifest import MANIFEST, Manifest, read_manifest
 from lora_bert.adapters.peft_format import CONFIG, WEIGHTS
-from lora_bert.errors import AdapterError, ConfigError, missing
+from lora_bert.backbones.places import below, in_words
+from lora_bert.data.wording import listed
+from lora_bert.errors import AdapterError, ConfigError, LoraBertError, missing
 from lora_bert.files import sha256
 from lora_bert.json_files import read_object
 from lora_bert.tasks.classification import PROBLEM_TYPE
@@ -19,7 +22,7 @@ EXPORTED: Mapping[Kind, tuple[str, ...]] = {
     "openvino": ("openvino_model.xml", "openvino_model.bin"),
     "onnx": ("model.onnx",),
 }
-"""The files of each exported format, named as Optimum names them; the first one is opened."""
+"""The files of each exported format, as they are written here; the first one is opened."""
 
 
 def kind_of(path: Path) -> Kind:
@@ -33,7 +36,7 @@ def kind_of(path: Path) -> Kind:
         raise missing(path, "adapter or merged model")
     if (path / CONFIG).exists() or (path / WEIGHTS).exists() or (path / "run.yaml").exists():
         return "adapter"
-    if (path / "model.safetensors").exists():
+    if any((path / f"model.safetensors{end}").exists() for end in ("", ".index.json")):
         return "merged"
     for kind, names in EXPORTED.items():
         if any((path / name).exists() for name in names):
@@ -44,10 +47,60 @@ def kind_of(path: Path) -> Kind:
             if told == kind:
                 return kind
     if (path / "config.json").exists():
-        return "merged"
+        return next((kind for kind in EXPORTED if _graphs(path, kind)), "merged")
     raise AdapterError(
-        f"'{path}' is neither an adapter (it has no {CONFIG}) nor a merged model (no config.json)."
+        f"'{path}' is neither an adapter (it has no {CONFIG}) nor a merged model (no config.json).",
+        hint=in_words(below(path, (CONFIG, "config.json"))) or _above(path),
     )
+
+
+def _above(path: Path) -> str:
+    """A hint for a folder of graphs that was named in place of the model it lies in."""
+    named = any(path.glob("*.onnx")) or any(path.glob("openvino*.xml"))
+    held = named and (path.resolve().parent / "config.json").is_file()
+    return f"Did you mean '{path.resolve().parent}'?" if held else ""
+
+
+def graph_files(path: Path, kind: Kind) -> tuple[str, ...]:
+    """The files of an exported model, below its directory; the first one is opened.
+
+    Optimum and the hub call them ``model_quantized.onnx``, or keep them in ``onnx``.
+
+    Raises:
+        AdapterError: There are several, and none of them is called as is usual.
+    """
+    usual = EXPORTED[kind]
+    if any((path / name).exists() for name in usual):
+        return usual
+    graphs = _graphs(path, kind)
+    stem = PurePath(usual[0]).stem
+    chosen = [name for name in graphs if PurePath(name).stem == stem] or graphs
+    if len(chosen) > 1:
+        raise AdapterError(
+            f"'{path}' holds several graphs, {listed(chosen)}, and does not say which is meant.",
+            hint=f"Call that one '{PurePath(chosen[0]).with_name(usual[0])}', or leave it alone "
+            "there.",
+        )
+    if not chosen:
+        return usual
+    ends = [PurePath(name).suffix for name in usual]
+    return tuple(PurePath(chosen[0]).with_suffix(end).as_posix() for end in ends)
+
+
+def _graphs(path: Path, kind: Kind) -> list[str]:
+    """Graphs under other names than ours; those in a folder count where it is a classifier's."""
+    end = PurePath(EXPORTED[kind][0]).suffix
+    places = [path]
+    with suppress(LoraBertError):
+        if is_classifier(read_object(path / "config.json", AdapterError)):
+            places.append(path / kind)
+    for place in places:
+        found = sorted(place.glob(f"*{end}"))
+        if end == ".xml":
+            found = [graph for graph in found if graph.with_suffix(".bin").is_file()]
+        if found:
+            return [graph.relative_to(path).as_posix() for graph in found]
+    return []
 
 
 def manifest_of(path: Path) -> Manifest | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from lora_bert.adapters.directory import (
     check_answerable,
     check_stands_alone,
     check_tokenizer,
+    graph_files,
     kind_of,
     standalone_manifest,
 )
@@ -20,6 +22,8 @@ from lora_bert.backbones.families import family_of, read_config
 from lora_bert.backbones.inside import check_inside
 from lora_bert.backbones.tokenizer import TextTokenizer, load_tokenizer
 from lora_bert.errors import AdapterError
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,10 @@ def read_exported(
     check_stands_alone(path, backbone, labels)
     check_inside(path, AdapterError)
     kind = kind_of(path)
-    for name in EXPORTED[kind]:
+    names = graph_files(path, kind)
+    if names != EXPORTED[kind]:
+        log.info("'%s': its graph is '%s'.", path, names[0])
+    for name in names:
         if not (path / name).is_file():
             raise AdapterError(
                 f"'{path}' is not a whole exported model: it has no {name}.",
@@ -76,4 +83,4 @@ def read_exported(
         rows=rows if type(rows) is int and rows > 0 else None,
     )  # fmt: skip
     check_tokenizer(path, manifest)
-    return Exported(path / EXPORTED[kind][0], kind, tokenizer, manifest)
+    return Exported(path / names[0], kind, tokenizer, manifest)

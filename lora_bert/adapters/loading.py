@@ -22,7 +22,7 @@ from lora_bert.adapters.directory import (
     standalone_manifest,
 )
 from lora_bert.adapters.manifest import Manifest
-from lora_bert.adapters.peft_format import PeftAdapter, assemble, read_peft
+from lora_bert.adapters.peft_format import PeftAdapter, assemble, read_peft, with_own_words
 from lora_bert.backbones.checkpoint import read_checkpoint, weight_files
 from lora_bert.backbones.families import family_of, read_config
 from lora_bert.backbones.fingerprint import read_identified
@@ -53,6 +53,7 @@ class Loaded:
 
     Attributes:
         files: Where the backbone is; for a merged model, the model itself.
+        own_words: Whether the word embeddings are the adapter's, and not those of ``files``.
     """
 
     backbone: Backbone
@@ -61,6 +62,7 @@ class Loaded:
     manifest: Manifest
     files: BackboneFiles
     kind: Literal["adapter", "merged"]
+    own_words: bool = False
 
 
 def load_any(
@@ -104,6 +106,12 @@ def load_any(
         path, stored, described, asked=backbone, dtype=dtype, device=device,
         mismatch=allow_backbone_mismatch, offline=offline,
     )  # fmt: skip
+    shared, base = base, base if described else with_own_words(stored, base)
+    if base is not shared:
+        log.warning(
+            "'%s' holds word embeddings of its own, %s: they stand in for those of '%s'.",
+            path, counted(len(base.words), "row"), files.name,
+        )  # fmt: skip
     adapter = assemble(stored, base)
     manifest = described or _guessed(stored, adapter, base, files, labels)
     if labels and described:
@@ -121,7 +129,8 @@ def load_any(
     # Only what the user has named: an adapter must not decide what a name means from now on.
     if backbone and fits and not offline and find_local(manifest.backbone_name) is None:
         remember(replace(files, name=manifest.backbone_name))
-    return Loaded(base, adapter.to(base.device), tokenizer, manifest, files, "adapter")
+    own_words = base is not shared
+    return Loaded(base, adapter.to(base.device), tokenizer, manifest, files, "adapter", own_words)
 
 
 def _open_backbone(

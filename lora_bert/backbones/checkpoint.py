@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from lora_bert.backbones.family import Family
 from lora_bert.backbones.inside import check_inside
+from lora_bert.backbones.places import no_weights
 from lora_bert.errors import BackboneError, LoraBertError
 from lora_bert.files import disk_error
 from lora_bert.json_files import read_object
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _LONGEST_NAME = 255
+_INDEX = "model.safetensors.index.json"
 _REAL = ("torch.float16", "torch.bfloat16", "torch.float32", "torch.float64")
 _OLD_NORM_NAMES = ((".gamma", ".weight"), (".beta", ".bias"))
 
@@ -164,7 +166,9 @@ def weight_files(directory: Path) -> list[Path]:
             f"'{directory}' holds its weights only as a pickle (.bin), which could run code.",
             hint=f"Convert it once: lora-bert convert-backbone {quoted} OUT",
         )
-    return shards_of(directory, "model.safetensors.index.json")
+    if not (directory / _INDEX).is_file():
+        raise no_weights(directory)
+    return shards_of(directory, _INDEX)
 
 
 def shards_of(directory: Path, index_name: str) -> list[Path]:

@@ -391,10 +391,15 @@ def family_of(config: Config) -> Family:
     Raises:
         BackboneError: No family we know, or one that needs code of its own, or relative positions.
     """
-    model_type = str(config.get("model_type", ""))
+    model_type = str(config.get("model_type") or "")
     if "auto_map" in config and model_type not in FAMILIES:
         raise BackboneError(
             "The backbone asks to run code of its own (auto_map), which lora-bert never does."
+        )
+    if not model_type:
+        raise BackboneError(
+            "The backbone's config.json has no 'model_type', which says what family it is of.",
+            hint=_line_to_add(config),
         )
     kind = config.get("position_embedding_type") or "absolute"
     if kind != "absolute":
@@ -403,8 +408,34 @@ def family_of(config: Config) -> Family:
     if family is None:
         known = ", ".join(sorted(FAMILIES))
         raise BackboneError(
-            f"Backbones of type '{model_type or 'unknown'}' are not supported.",
+            f"Backbones of type '{model_type}' are not supported.",
             hint=f"{did_you_mean(model_type, FAMILIES)} Supported: {known}.".strip(),
         )
     check_settings(config, family)
     return family.specialise(family, config)
+
+
+_TELLING: Mapping[str, tuple[str, ...]] = {
+    "distilbert": ("n_layers", "dim"),
+    "deberta-v2": ("pos_att_type", "position_buckets"),
+    "albert": ("inner_group_num",),
+    "modernbert": ("global_attn_every_n_layers",),
+    "roformer": ("rotary_value",),
+    "ernie": ("use_task_id",),
+    "mpnet": ("relative_attention_num_buckets",),
+}
+"""Keys of ``config.json`` that one family has."""
+
+
+def _line_to_add(config: Config) -> str:
+    """Which line is missing, as far as the rest of a ``config.json`` tells."""
+    names = config.get("architectures")
+    name = names[0] if isinstance(names, list) and names and isinstance(names[0], str) else ""
+    for family in FAMILIES.values():
+        stem = family.architecture.removesuffix("ForSequenceClassification")
+        if name.startswith((f"{stem}For", f"{stem}Model", f"{stem}LM")):
+            return f'Add the line "model_type": "{family.model_type}", as it is a {name:.60}.'
+    for model_type, keys in _TELLING.items():
+        if all(key in config for key in keys):
+            return f'Add the line "model_type": "{model_type}", as it has \'{keys[0]}\'.'
+    return f'Add the line "model_type": "…", with one of {", ".join(sorted(FAMILIES))}.'

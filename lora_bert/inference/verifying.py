@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 
 from lora_bert.adapters.directory import (
-    EXPORTED,
     check_answerable,
+    graph_files,
     is_classifier,
     kind_of,
     manifest_of,
@@ -25,6 +25,7 @@ from lora_bert.backbones.checkpoint import embedded_tokens, weight_files
 from lora_bert.backbones.families import family_of, read_config
 from lora_bert.backbones.fingerprint import read_identified
 from lora_bert.backbones.inside import check_inside
+from lora_bert.backbones.places import transformer_in
 from lora_bert.backbones.resolve import find_local
 from lora_bert.backbones.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
 from lora_bert.config import TrainConfig, VerifyConfig, parse_names
@@ -104,6 +105,8 @@ def run(config: VerifyConfig) -> Verification:
         if found is None:
             raise missing(place, "adapter, model or backbone")
         place = found.path
+    if not (place / CONFIG).is_file():
+        place = transformer_in(place) or place
     kind: str = kind_of(place)
     if kind == "merged" and not _classifies(place):
         kind = "backbone"
@@ -187,7 +190,7 @@ def _merged(path: Path, config: VerifyConfig) -> Steps:
 
 
 def _exported(path: Path, _config: VerifyConfig) -> Steps:
-    yield "files", lambda: _files(path, EXPORTED[kind_of(path)])
+    yield "files", lambda: _files(path, graph_files(path, kind_of(path)))
     opened: list[Predictor] = []
 
     def graph() -> str:
@@ -244,7 +247,7 @@ def _files(path: Path, needed: tuple[str, ...], *, pickles_too: bool = False) ->
     if absent:
         raise error(f"'{path}' lacks {listed(absent)}.", hint="Copy it again, with all its files.")
     names = [entry.name for entry in path.rglob("*") if entry.is_file()]
-    ours = {name for kind in EXPORTED.values() for name in kind}
+    ours = {PurePath(name).name for name in needed}
     pickles = [name for name in names if name.lower().endswith(PICKLES) and name not in ours]
     if pickles and not pickles_too:
         raise error(
