@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from lora_bert.adapters.manifest import MANIFEST, Manifest, read_manifest
 from lora_bert.adapters.peft_format import CONFIG, WEIGHTS
-from lora_bert.backbones.places import below, in_words
+from lora_bert.backbones.places import above, below, in_words
 from lora_bert.data.wording import listed
 from lora_bert.errors import AdapterError, ConfigError, LoraBertError, missing
 from lora_bert.files import sha256
@@ -50,15 +50,8 @@ def kind_of(path: Path) -> Kind:
         return next((kind for kind in EXPORTED if _graphs(path, kind)), "merged")
     raise AdapterError(
         f"'{path}' is neither an adapter (it has no {CONFIG}) nor a merged model (no config.json).",
-        hint=in_words(below(path, (CONFIG, "config.json"))) or _above(path),
+        hint=in_words(below(path, (CONFIG, "config.json"))) or above(path),
     )
-
-
-def _above(path: Path) -> str:
-    """A hint for a folder of graphs that was named in place of the model it lies in."""
-    named = any(path.glob("*.onnx")) or any(path.glob("openvino*.xml"))
-    held = named and (path.resolve().parent / "config.json").is_file()
-    return f"Did you mean '{path.resolve().parent}'?" if held else ""
 
 
 def graph_files(path: Path, kind: Kind) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lora_bert.backbones.family import Config, Family, Head
+from lora_bert.backbones.places import above, below, in_words
 from lora_bert.backbones.settings import check_settings
 from lora_bert.errors import BackboneError, did_you_mean, missing
 from lora_bert.json_files import read_object
@@ -380,7 +381,9 @@ def read_config(directory: Path) -> dict[str, Any]:
     if not path.exists():
         raise BackboneError(
             f"'{directory}' is not a model: it has no config.json.",
-            hint="A backbone is a directory as transformers saves it.",
+            hint=in_words(below(directory, ["config.json"]))
+            or above(directory)
+            or "A backbone is a directory as transformers saves it.",
         )
     return read_object(path, BackboneError)
 
@@ -419,7 +422,7 @@ _TELLING: Mapping[str, tuple[str, ...]] = {
     "distilbert": ("n_layers", "dim"),
     "deberta-v2": ("pos_att_type", "position_buckets"),
     "albert": ("inner_group_num",),
-    "modernbert": ("global_attn_every_n_layers",),
+    "modernbert": ("local_attention",),
     "roformer": ("rotary_value",),
     "ernie": ("use_task_id",),
     "mpnet": ("relative_attention_num_buckets",),

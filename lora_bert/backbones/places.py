@@ -88,6 +88,13 @@ def in_words(folders: Sequence[Path]) -> str:
     return f"Name one of the directories in it: {names}{more}." if folders else ""
 
 
+def above(directory: Path) -> str:
+    """A hint for a folder of graphs that was named in place of the model it lies in."""
+    named = any(directory.glob("*.onnx")) or any(directory.glob("openvino*.xml"))
+    held = named and (directory.resolve().parent / _CONFIG).is_file()
+    return f"Did you mean '{directory.resolve().parent}'?" if held else ""
+
+
 def no_backbone(directory: Path) -> BackboneError | None:
     """What is wrong with a directory that holds no backbone; None where it seems to hold one.
 
