@@ -9,7 +9,7 @@ from typing import Any
 
 from lora_bert.backbones.family import Config, Family, Head
 from lora_bert.backbones.places import above, below, in_words
-from lora_bert.backbones.settings import check_settings
+from lora_bert.backbones.settings import check_settings, line_to_add
 from lora_bert.errors import BackboneError, did_you_mean, missing
 from lora_bert.json_files import read_object
 
@@ -402,7 +402,7 @@ def family_of(config: Config) -> Family:
     if not model_type:
         raise BackboneError(
             "The backbone's config.json has no 'model_type', which says what family it is of.",
-            hint=_line_to_add(config),
+            hint=line_to_add(config, FAMILIES),
         )
     kind = config.get("position_embedding_type") or "absolute"
     if kind != "absolute":
@@ -416,29 +416,3 @@ def family_of(config: Config) -> Family:
         )
     check_settings(config, family)
     return family.specialise(family, config)
-
-
-_TELLING: Mapping[str, tuple[str, ...]] = {
-    "distilbert": ("n_layers", "dim"),
-    "deberta-v2": ("pos_att_type", "position_buckets"),
-    "albert": ("inner_group_num",),
-    "modernbert": ("local_attention",),
-    "roformer": ("rotary_value",),
-    "ernie": ("use_task_id",),
-    "mpnet": ("relative_attention_num_buckets",),
-}
-"""Keys of ``config.json`` that one family has."""
-
-
-def _line_to_add(config: Config) -> str:
-    """Which line is missing, as far as the rest of a ``config.json`` tells."""
-    names = config.get("architectures")
-    name = names[0] if isinstance(names, list) and names and isinstance(names[0], str) else ""
-    for family in FAMILIES.values():
-        stem = family.architecture.removesuffix("ForSequenceClassification")
-        if name.startswith((f"{stem}For", f"{stem}Model", f"{stem}LM")):
-            return f'Add the line "model_type": "{family.model_type}", as it is a {name:.60}.'
-    for model_type, keys in _TELLING.items():
-        if all(key in config for key in keys):
-            return f'Add the line "model_type": "{model_type}", as it has \'{keys[0]}\'.'
-    return f'Add the line "model_type": "…", with one of {", ".join(sorted(FAMILIES))}.'

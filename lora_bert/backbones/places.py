@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePath
 
+from lora_bert.backbones.inside import is_inside
 from lora_bert.errors import BackboneError
 from lora_bert.json_files import parse_json, read_object, read_text
 
@@ -47,7 +48,9 @@ def _module(directory: Path) -> Path | None:
     """The folder of sentence-transformers' first module, if that is a transformer in a folder."""
     path = directory / MODULES
     found: object = None
-    with suppress(BackboneError):
+    with suppress(BackboneError, OSError):
+        if not is_inside(path, directory):
+            return None
         found = parse_json(read_text(path, BackboneError), path, BackboneError)
     first = found[0] if isinstance(found, list) and found else None
     named = first.get("path") if isinstance(first, dict) else None

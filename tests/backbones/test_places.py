@@ -103,6 +103,14 @@ def test_modules_that_lead_nowhere(modules, tiny_backbone, tmp_path):
         find_backbone(str(place))
 
 
+def test_modules_that_are_a_link_to_elsewhere(tiny_backbone, tmp_path):
+    place = old_layout(tiny_backbone, tmp_path / "sbert")
+    moved = (place / "modules.json").rename(tmp_path / "elsewhere.json")
+    (place / "modules.json").symlink_to(moved)
+    with pytest.raises(BackboneError, match="is not a backbone"):
+        find_backbone(str(place))
+
+
 def test_an_old_one_with_a_pickle_is_converted(tiny_backbone, reviews, tmp_path):
     place = old_layout(tiny_backbone, tmp_path / "sbert")
     weights = place / "0_Transformer" / "model.safetensors"

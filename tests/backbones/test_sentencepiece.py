@@ -6,7 +6,6 @@ import io
 import json
 import random
 import re
-import struct
 import unicodedata
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from lora_bert.backbones.sentencepiece_file import Algorithm, Kind, read_sentenc
 from lora_bert.backbones.tokenizer import load_tokenizer
 from lora_bert.data import named
 from lora_bert.errors import BackboneError, LoraBertError
+from tests.pieces import SMALL, USUAL, field, piece
 from tests.tiny import write_backbone
 
 sentencepiece = pytest.importorskip("sentencepiece")
@@ -238,24 +238,9 @@ def test_a_backbone_trains_answers_and_merges(trained_on, reviews, tmp_path, cap
     assert lora_bert.verify(whole).passed
 
 
-def field(number: int, value: bytes | int) -> bytes:
-    """A field of a protobuf message."""
-    if isinstance(value, int):
-        return bytes([number << 3, value])
-    return bytes([number << 3 | 2, len(value)]) + value
-
-
-def piece(text: str, score: float = 0.0, kind: int = 1) -> bytes:
-    packed = bytes([2 << 3 | 5]) + struct.pack("<f", score)
-    return field(1, field(1, text.encode()) + packed + field(3, kind))
-
-
-WHOLE = piece("<unk>", kind=2) + piece("▁a", -1.5) + field(2, field(3, 1)) + field(3, field(4, 0))
-
-
 def test_what_is_read_of_a_file(tmp_path):
     path = tmp_path / "spm.model"
-    path.write_bytes(WHOLE)
+    path.write_bytes(SMALL)
     model = read_sentencepiece(path, BackboneError)
     assert [(one.text, one.score, one.kind) for one in model.pieces] == [
         ("<unk>", 0.0, Kind.UNKNOWN),
@@ -265,20 +250,26 @@ def test_what_is_read_of_a_file(tmp_path):
     assert (model.trims, model.adds_prefix, model.unknown) == (False, True, 0)
 
 
+def test_a_small_one_is_converted(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "deberta-v2"}))
+    (tmp_path / "spm.model").write_bytes(USUAL)
+    assert ids_of(tmp_path, ["good 很好 x[MASK]"]) == [[1, 6, 5, 7, 5, 3, 4, 2]]
+
+
 @pytest.mark.parametrize(
     "content",
     [
         b"",
         b"no model at all",
-        WHOLE[:-1],
-        WHOLE + b"\xff" * 20,
-        WHOLE + piece("x" * 90) * 5 + piece("<unk>", kind=2),
-        WHOLE + piece("", -1.0),
-        WHOLE + piece("b", float("nan")),
-        WHOLE + piece("b", kind=9),
-        WHOLE + field(1, 5),
-        WHOLE + field(2, field(3, b"x")),
-        field(3, field(2, b"\x05\x00\x00\x00ab")) + WHOLE,
+        SMALL[:-1],
+        SMALL + b"\xff" * 20,
+        SMALL + piece("x" * 90) * 5 + piece("<unk>", kind=2),
+        SMALL + piece("", -1.0),
+        SMALL + piece("b", float("nan")),
+        SMALL + piece("b", kind=9),
+        SMALL + field(1, 5),
+        SMALL + field(2, field(3, b"x")),
+        field(3, field(2, b"\x05\x00\x00\x00ab")) + SMALL,
     ],
 )
 def test_damaged_files(content, tmp_path):
