@@ -79,8 +79,9 @@ class TextTokenizer:
     @property
     def beyond(self) -> tuple[str, ...]:
         """The tokens that the embeddings have no row for, in the order of their ids."""
-        if self.rows is None:
-            return ()
+        size = self.core.get_vocab_size()
+        if self.rows is None or (size <= self.rows and self.core.id_to_token(self.rows) is None):
+            return ()  # at once: making a list of a large vocabulary takes a second
         found = [(at, text) for text, at in self.core.get_vocab().items() if at >= self.rows]
         return tuple(text for _, text in sorted(found))
 

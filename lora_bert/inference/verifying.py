@@ -49,7 +49,7 @@ class Check:
     Attributes:
         name: What.
         passed: None where it was not looked at, because one before it failed.
-        said: What was found, or what is wrong.
+        said: What was found, or what is wrong and how to mend it.
     """
 
     name: str
@@ -121,7 +121,7 @@ def run(config: VerifyConfig) -> Verification:
             checks.append(Check(name, True, look()))
         except LoraBertError as error:
             code = error.exit_code
-            checks.append(Check(name, False, str(error)))
+            checks.append(Check(name, False, f"{error} {error.hint}".strip()))
     return Verification(config.path, kind, tuple(checks), code)
 
 

@@ -152,6 +152,15 @@ def test_the_families_to_choose_from(config):
     assert "one of albert, bert" in caught.value.hint
 
 
+def test_verify_says_the_line_to_add(base):
+    config = json.loads((base / "config.json").read_text())
+    del config["model_type"]
+    (base / "config.json").write_text(json.dumps(config))
+    found = lora_bert.verify(base)
+    assert found.exit_code == 65
+    assert '"model_type": "bert"' in found.checks[1].said
+
+
 # Something else than a backbone
 
 
