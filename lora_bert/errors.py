@@ -108,6 +108,14 @@ class DataError(LoraBertError):
         "--part test of rows without labels": "The … rows cannot be judged: ….",
         "one class only": "'…' has one class only, '…': there is nothing to tell apart.",
         "a label that no training row has": "…: the label '…' stands in no training row.",
+        "a token that the tokenizer knows and the embeddings have no row for": (
+            "…: the text holds ……; the tokenizer knows that, but the backbone's embeddings, of … "
+            "rows, have none for it."
+        ),
+        "the same token, predicting": (
+            "The text '…' holds …: the tokenizer knows that, but the model's embeddings, of … "
+            "rows, have none for it."
+        ),
         "texts that cleaning leaves empty": (
             "'…' has nothing left after cleaning: no text of it holds more than "
             "punctuation and spaces."
@@ -125,6 +133,19 @@ class AdapterError(LoraBertError):
         "another backbone of the same shape": (
             "'…' was trained on another backbone than '…': it needs '…' with fingerprint "
             "……, this one has ……."
+        ),
+        "somebody's multi-label classifier, or a regression": (
+            "'…' is … (problem_type '…'); lora-bert answers with one label a text."
+        ),
+        "a model for another task": "'…' is … (…), not a text classifier.",
+        "an adapter for another task": (
+            "'…' was made for … (task_type '…'), not for classifying texts."
+        ),
+        "PEFT's adapter that changes more than linear layers": (
+            "'…' changes '…', a part of the backbone that no adapter here changes."
+        ),
+        "several graphs, none called as is usual": (
+            "'…' holds several graphs, …, and does not say which is meant."
         ),
         "a head that was not saved with it": (
             "'…' lacks the head's '…', and so does the backbone; filling it at random "
@@ -145,6 +166,20 @@ class BackboneError(LoraBertError):
             "The backbone asks to run code of its own (auto_map), which lora-bert never does."
         ),
         "a family that is not known": "Backbones of type '…' are not supported.",
+        "no model_type": (
+            "The backbone's config.json has no 'model_type', which says what family it is of."
+        ),
+        "an adapter given as a backbone": "'…' is an adapter…; it is no backbone.",
+        "a folder too high": "'…' is not a backbone: it has no config.json.",
+        "a graph for an engine": ("'…' is exported for an engine ('…'); a graph is no backbone."),
+        "a padding token without a row in the embeddings": (
+            "The tokenizer in '…' uses … in every text, and the model's embeddings, of … rows, "
+            "have none for it."
+        ),
+        "a SentencePiece model of an unknown layout": (
+            "'…' has a SentencePiece model and no tokenizer.json, and how … numbers its pieces "
+            "is not known here."
+        ),
     }
 
 

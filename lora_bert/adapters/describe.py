@@ -13,14 +13,17 @@ from lora_bert.adapters.directory import (
     kind_of,
     labels_in,
     manifest_of,
+    problem_type_of,
 )
 from lora_bert.adapters.manifest import MANIFEST, Manifest, read_manifest
-from lora_bert.adapters.peft_format import NOTHING, WEIGHTS, read_peft_config
+from lora_bert.adapters.peft_format import CONFIG, NOTHING, WEIGHTS, read_peft_config
 from lora_bert.backbones.checkpoint import count_weights
 from lora_bert.backbones.families import read_config
 from lora_bert.backbones.family import Config
+from lora_bert.backbones.places import transformer_in
 from lora_bert.backbones.resolve import find_local
 from lora_bert.errors import AdapterError, missing
+from lora_bert.tasks.classification import PROBLEM_TYPE
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ def describe(path: str | Path) -> Description:
         if found is None:
             raise missing(path, "adapter, merged model or backbone")
         place = found.path
+    if not (place / CONFIG).is_file():
+        place = transformer_in(place) or place
     if kind_of(place) == "adapter":
         return Description("adapter", {"kind": "adapter", "path": str(path), **_adapter(place)})
     config = read_config(place)
@@ -60,7 +65,12 @@ def describe(path: str | Path) -> Description:
     if (place / MANIFEST).is_file():
         facts |= _described(read_manifest(place / MANIFEST))
     elif kind != "backbone":
-        facts["labels"] = list(labels_in(config, place))
+        facts |= {"problem_type": (problem := problem_type_of(config))}
+        names = config.get("id2label")
+        if problem == PROBLEM_TYPE or not isinstance(names, dict):
+            facts["labels"] = list(labels_in(config, place))
+        else:
+            facts["labels"] = [str(name) for name in names.values()]
     return Description(kind, facts | {"bytes": _size(place)})
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from contextlib import suppress
+from pathlib import Path, PurePath
 from typing import Any, Literal
 
 from lora_bert.adapters.manifest import MANIFEST, Manifest, read_manifest
 from lora_bert.adapters.peft_format import CONFIG, WEIGHTS
-from lora_bert.errors import AdapterError, ConfigError, missing
+from lora_bert.backbones.places import above, below, in_words
+from lora_bert.data.wording import listed
+from lora_bert.errors import AdapterError, ConfigError, LoraBertError, missing
 from lora_bert.files import sha256
 from lora_bert.json_files import read_object
+from lora_bert.tasks.classification import PROBLEM_TYPE
 
 Kind = Literal["adapter", "merged", "openvino", "onnx"]
 
@@ -18,7 +22,7 @@ EXPORTED: Mapping[Kind, tuple[str, ...]] = {
     "openvino": ("openvino_model.xml", "openvino_model.bin"),
     "onnx": ("model.onnx",),
 }
-"""The files of each exported format, named as Optimum names them; the first one is opened."""
+"""The files of each exported format, as they are written here; the first one is opened."""
 
 
 def kind_of(path: Path) -> Kind:
@@ -32,7 +36,7 @@ def kind_of(path: Path) -> Kind:
         raise missing(path, "adapter or merged model")
     if (path / CONFIG).exists() or (path / WEIGHTS).exists() or (path / "run.yaml").exists():
         return "adapter"
-    if (path / "model.safetensors").exists():
+    if any((path / f"model.safetensors{end}").exists() for end in ("", ".index.json")):
         return "merged"
     for kind, names in EXPORTED.items():
         if any((path / name).exists() for name in names):
@@ -43,10 +47,53 @@ def kind_of(path: Path) -> Kind:
             if told == kind:
                 return kind
     if (path / "config.json").exists():
-        return "merged"
+        return next((kind for kind in EXPORTED if _graphs(path, kind)), "merged")
     raise AdapterError(
-        f"'{path}' is neither an adapter (it has no {CONFIG}) nor a merged model (no config.json)."
+        f"'{path}' is neither an adapter (it has no {CONFIG}) nor a merged model (no config.json).",
+        hint=in_words(below(path, (CONFIG, "config.json"))) or above(path),
     )
+
+
+def graph_files(path: Path, kind: Kind) -> tuple[str, ...]:
+    """The files of an exported model, below its directory; the first one is opened.
+
+    Optimum and the hub call them ``model_quantized.onnx``, or keep them in ``onnx``.
+
+    Raises:
+        AdapterError: There are several, and none of them is called as is usual.
+    """
+    usual = EXPORTED[kind]
+    if any((path / name).exists() for name in usual):
+        return usual
+    graphs = _graphs(path, kind)
+    stem = PurePath(usual[0]).stem
+    chosen = [name for name in graphs if PurePath(name).stem == stem] or graphs
+    if len(chosen) > 1:
+        raise AdapterError(
+            f"'{path}' holds several graphs, {listed(chosen)}, and does not say which is meant.",
+            hint=f"Call that one '{PurePath(chosen[0]).with_name(usual[0])}', or leave it alone "
+            "there.",
+        )
+    if not chosen:
+        return usual
+    ends = [PurePath(name).suffix for name in usual]
+    return tuple(PurePath(chosen[0]).with_suffix(end).as_posix() for end in ends)
+
+
+def _graphs(path: Path, kind: Kind) -> list[str]:
+    """Graphs under other names than ours; those in a folder count where it is a classifier's."""
+    end = PurePath(EXPORTED[kind][0]).suffix
+    places = [path]
+    with suppress(LoraBertError):
+        if is_classifier(read_object(path / "config.json", AdapterError)):
+            places.append(path / kind)
+    for place in places:
+        found = sorted(place.glob(f"*{end}"))
+        if end == ".xml":
+            found = [graph for graph in found if graph.with_suffix(".bin").is_file()]
+        if found:
+            return [graph.relative_to(path).as_posix() for graph in found]
+    return []
 
 
 def manifest_of(path: Path) -> Manifest | None:
@@ -123,11 +170,70 @@ def check_tokenizer(path: Path, manifest: Manifest) -> None:
         )
 
 
+_WHOLE_CLASS = "ForSequenceClassification"
+_ANSWERED_LATER: Mapping[str, str] = {
+    "multi_label_classification": "a multi-label classifier, which gives each label a yes or a no",
+    "regression": "a regression model, which gives a number",
+}
+_OTHER_TASKS: Mapping[str, str] = {
+    "TokenClassification": "a token classifier, which labels each word",
+    "QuestionAnswering": "a model that finds answers within a text",
+    "MultipleChoice": "a model that chooses among several texts",
+    "MaskedLM": "a masked language model, which fills in words",
+    "PreTraining": "a pretrained language model",
+    "LMHeadModel": "a language model",
+    "CausalLM": "a language model",
+    "NextSentencePrediction": "a model that judges whether two texts follow each other",
+}
+"""Endings of a class in transformers -> what it is."""
+
+
 def is_classifier(config: Mapping[str, Any]) -> bool:
     """Whether a ``config.json`` is that of a classifier, and not of a backbone alone."""
+    return _architecture(config).endswith("SequenceClassification")
+
+
+def check_answerable(config: Mapping[str, Any], path: Path) -> None:
+    """Refuse a model that stands alone and does something else than giving a text one label.
+
+    Its answers would look like probabilities, and be none.
+
+    Raises:
+        AdapterError: It is such a model; the text says what it does.
+    """
+    name = _architecture(config)
+    kind = name.partition("For")[2] or ("LMHeadModel" if name.endswith("LMHeadModel") else "")
+    if kind and not name.endswith(_WHOLE_CLASS):
+        what = _OTHER_TASKS.get(kind, "a model for another task")
+        raise AdapterError(
+            f"'{path}' is {what} ({name}), not a text classifier.",
+            hint="To train a text classifier on its encoder: lora-bert train --backbone …",
+        )
+    problem = problem_type_of(config)
+    if problem != PROBLEM_TYPE:
+        what = _ANSWERED_LATER.get(problem, "made for a problem that is not known here")
+        raise AdapterError(
+            f"'{path}' is {what} (problem_type '{problem}'); lora-bert answers with one label a "
+            "text.",
+            hint="transformers answers with it as it is meant. To train a classifier of one label "
+            "a text on its encoder: lora-bert train --backbone …",
+        )
+
+
+def problem_type_of(config: Mapping[str, Any]) -> str:
+    """What a classifier's outputs mean, by transformers' rules where it does not say."""
+    said = config.get("problem_type")
+    if said is not None:
+        return f"{said!s:.60}"
+    labels = config.get("id2label")
+    outputs = len(labels) if isinstance(labels, dict) else config.get("num_labels")
+    return "regression" if outputs == 1 else PROBLEM_TYPE
+
+
+def _architecture(config: Mapping[str, Any]) -> str:
+    """The class in transformers that a ``config.json`` names, or ""."""
     names = config.get("architectures")
-    first = names[0] if isinstance(names, list) and names else ""
-    return str(first).endswith("SequenceClassification")
+    return f"{names[0]!s:.60}" if isinstance(names, list) and names else ""
 
 
 def labels_in(config: Mapping[str, Any], path: Path) -> tuple[str, ...]:

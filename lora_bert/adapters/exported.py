@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +10,10 @@ from pathlib import Path
 from lora_bert.adapters.directory import (
     EXPORTED,
     Kind,
+    check_answerable,
     check_stands_alone,
     check_tokenizer,
+    graph_files,
     kind_of,
     standalone_manifest,
 )
@@ -19,6 +22,8 @@ from lora_bert.backbones.families import family_of, read_config
 from lora_bert.backbones.inside import check_inside
 from lora_bert.backbones.tokenizer import TextTokenizer, load_tokenizer
 from lora_bert.errors import AdapterError
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -53,13 +58,17 @@ def read_exported(
     check_stands_alone(path, backbone, labels)
     check_inside(path, AdapterError)
     kind = kind_of(path)
-    for name in EXPORTED[kind]:
+    names = graph_files(path, kind)
+    if names != EXPORTED[kind]:
+        log.info("'%s': its graph is '%s'.", path, names[0])
+    for name in names:
         if not (path / name).is_file():
             raise AdapterError(
                 f"'{path}' is not a whole exported model: it has no {name}.",
                 hint="Copy the directory again, with all its files.",
             )
     config = read_config(path)
+    check_answerable(config, path)
     positions = family_of(config).max_length(config)
     manifest = standalone_manifest(path, config, positions)
     if manifest.max_length > positions:
@@ -67,6 +76,11 @@ def read_exported(
             f"'{path}' keeps {manifest.max_length:,} tokens of a text, but has positions for "
             f"{positions:,} only."
         )
-    tokenizer = load_tokenizer(path, config, max_length=manifest.max_length, error=AdapterError)
+    # A graph answers for an id beyond its table with another token's row, or not at all.
+    rows = config.get("vocab_size")
+    tokenizer = load_tokenizer(
+        path, config, max_length=manifest.max_length, error=AdapterError,
+        rows=rows if type(rows) is int and rows > 0 else None,
+    )  # fmt: skip
     check_tokenizer(path, manifest)
-    return Exported(path / EXPORTED[kind][0], kind, tokenizer, manifest)
+    return Exported(path / names[0], kind, tokenizer, manifest)

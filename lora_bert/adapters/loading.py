@@ -13,6 +13,7 @@ import torch
 from lora_bert.adapters.directory import (
     EXPORTED,
     backbone_name,
+    check_answerable,
     check_stands_alone,
     check_tokenizer,
     kind_of,
@@ -21,7 +22,7 @@ from lora_bert.adapters.directory import (
     standalone_manifest,
 )
 from lora_bert.adapters.manifest import Manifest
-from lora_bert.adapters.peft_format import PeftAdapter, assemble, read_peft
+from lora_bert.adapters.peft_format import PeftAdapter, assemble, read_peft, with_own_words
 from lora_bert.backbones.checkpoint import read_checkpoint, weight_files
 from lora_bert.backbones.families import family_of, read_config
 from lora_bert.backbones.fingerprint import read_identified
@@ -29,6 +30,7 @@ from lora_bert.backbones.inside import check_inside
 from lora_bert.backbones.known import noted_fingerprint
 from lora_bert.backbones.resolve import BackboneFiles, find_backbone, find_local, remember
 from lora_bert.backbones.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
+from lora_bert.data.wording import counted
 from lora_bert.errors import (
     AdapterError,
     BackboneError,
@@ -38,6 +40,7 @@ from lora_bert.errors import (
 )
 from lora_bert.model.backbone import Backbone, build_backbone, load_backbone
 from lora_bert.model.branch import Adapter
+from lora_bert.tasks.classification import PROBLEM_TYPE
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +53,7 @@ class Loaded:
 
     Attributes:
         files: Where the backbone is; for a merged model, the model itself.
+        own_words: Whether the word embeddings are the adapter's, and not those of ``files``.
     """
 
     backbone: Backbone
@@ -58,6 +62,7 @@ class Loaded:
     manifest: Manifest
     files: BackboneFiles
     kind: Literal["adapter", "merged"]
+    own_words: bool = False
 
 
 def load_any(
@@ -101,6 +106,12 @@ def load_any(
         path, stored, described, asked=backbone, dtype=dtype, device=device,
         mismatch=allow_backbone_mismatch, offline=offline,
     )  # fmt: skip
+    shared, base = base, base if described else with_own_words(stored, base)
+    if base is not shared:
+        log.warning(
+            "'%s' holds word embeddings of its own, %s: they stand in for those of '%s'.",
+            path, counted(len(base.words), "row"), files.name,
+        )  # fmt: skip
     adapter = assemble(stored, base)
     manifest = described or _guessed(stored, adapter, base, files, labels)
     if labels and described:
@@ -109,14 +120,17 @@ def load_any(
     home = path if (path / "tokenizer.json").is_file() else files.path
     if described and home != path:
         raise AdapterError(f"'{path}' is not a whole adapter: it has no tokenizer.json.")
-    length = manifest.max_length
-    tokenizer = load_tokenizer(home, base.config, max_length=length, error=AdapterError)
+    tokenizer = load_tokenizer(
+        home, base.config, max_length=manifest.max_length, rows=len(base.words), error=AdapterError
+    )
     check_tokenizer(path, manifest)
-    _check_reach(path, tokenizer, base, _OTHER_BACKBONE)
+    own = (described is not None and fits) or home == files.path
+    _check_reach(path, tokenizer, base, _OTHER_BACKBONE, belongs=own)
     # Only what the user has named: an adapter must not decide what a name means from now on.
     if backbone and fits and not offline and find_local(manifest.backbone_name) is None:
         remember(replace(files, name=manifest.backbone_name))
-    return Loaded(base, adapter.to(base.device), tokenizer, manifest, files, "adapter")
+    own_words = base is not shared
+    return Loaded(base, adapter.to(base.device), tokenizer, manifest, files, "adapter", own_words)
 
 
 def _open_backbone(
@@ -197,6 +211,13 @@ def _guessed(
 ) -> Manifest:
     """What can be known of an adapter that plain PEFT wrote: its labels are only counted."""
     count = adapter.head[f"{base.family.head.output}.weight"].shape[0]
+    said = base.config.get("problem_type")
+    if said not in (None, PROBLEM_TYPE) or count < 2:
+        raise AdapterError(
+            f"'{stored.path}' has {counted(count, 'output')} of the problem_type "
+            f"'{said or 'regression'!s:.60}'; lora-bert answers with one label a text.",
+            hint="PEFT and transformers answer with it as it is meant.",
+        )
     length = min(DEFAULT_MAX_LENGTH, base.family.max_length(base.config))
     log.warning(
         "'%s' was not written by lora-bert: texts are cut at %d tokens.", stored.path, length
@@ -216,11 +237,17 @@ def _check_labels(path: Path, manifest: Manifest, adapter: Adapter, base: Backbo
         )
 
 
-def _check_reach(path: Path, tokenizer: TextTokenizer, base: Backbone, hint: str) -> None:
-    """Check that the backbone has a row for every token and a position for every length."""
-    pieces, rows = tokenizer.core.get_vocab_size(), base.words.shape[0]
+def _check_reach(
+    path: Path, tokenizer: TextTokenizer, base: Backbone, hint: str, *, belongs: bool
+) -> None:
+    """Check that the backbone has a position for every length, and was not made for other tokens.
+
+    Tokens that were added to a vocabulary may lack a row: texts that hold one are refused. A whole
+    vocabulary that is larger is another one, unless it is known to belong there (``belongs``).
+    """
+    pieces, rows = tokenizer.core.get_vocab_size(with_added_tokens=False), base.words.shape[0]
     positions = base.family.max_length(base.config)
-    if pieces > rows or tokenizer.max_length > positions:
+    if (pieces > rows and not belongs) or tokenizer.max_length > positions:
         raise AdapterError(
             f"'{path}' makes {pieces:,} kinds of tokens, up to {tokenizer.max_length:,} of a text; "
             f"the backbone knows {rows:,} and has {positions:,} positions.",
@@ -230,6 +257,7 @@ def _check_reach(path: Path, tokenizer: TextTokenizer, base: Backbone, hint: str
 
 def _load_merged(path: Path, dtype: torch.dtype, device: torch.device | str) -> Loaded:
     config = read_config(path)
+    check_answerable(config, path)
     family = family_of(config)
     tensors = read_checkpoint(path, family)
     base = build_backbone(tensors, config, dtype=dtype, device=device)
@@ -241,7 +269,12 @@ def _load_merged(path: Path, dtype: torch.dtype, device: torch.device | str) -> 
     adapter = Adapter({}, base.pretrained_head, len(base.layers))
     manifest = standalone_manifest(path, config, family.max_length(config))
     _check_labels(path, manifest, adapter, base)
-    tokenizer = load_tokenizer(path, config, max_length=manifest.max_length, error=AdapterError)
+    tokenizer = load_tokenizer(
+        path, config, max_length=manifest.max_length, rows=len(base.words), error=AdapterError
+    )
     check_tokenizer(path, manifest)
-    _check_reach(path, tokenizer, base, "Tokenizer and weights are not of one model.")
+    known = "fingerprint" in manifest.tokenizer
+    _check_reach(
+        path, tokenizer, base, "Tokenizer and weights are not of one model.", belongs=known
+    )
     return Loaded(base, adapter, tokenizer, manifest, BackboneFiles(path.name, path), "merged")

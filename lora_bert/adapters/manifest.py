@@ -110,7 +110,11 @@ def _checked(written: dict[str, Any], path: Path) -> Manifest:
         raise AdapterError(f"'{path}': 'max_length' is {written['max_length']}; 1 is the least.")
     for key, ours in (("task", TASK), ("problem_type", PROBLEM_TYPE), ("inputs", 1)):
         if written.get(key, ours) != ours:
-            raise AdapterError(f"'{path}': {key} '{written[key]}' is not supported.")
+            raise AdapterError(
+                f"'{path}': {key} '{written[key]!s:.60}' is not supported; lora-bert {__version__} "
+                "answers with one label a text.",
+                hint="If a later version wrote it, update lora-bert.",
+            )
     for key in ("backbone", "label_names", "versions", "tokenizer"):
         if not all(isinstance(value, str | None) for value in written.get(key, {}).values()):
             raise AdapterError(f"'{path}': '{key}' holds something else than texts.")

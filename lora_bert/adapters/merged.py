@@ -63,6 +63,8 @@ def folded(loaded: Loaded) -> dict[str, Tensor]:
         for name, tensor in read_checkpoint(loaded.files.path, family).items()
         if name.startswith(family.prefix) and not name.endswith("position_ids")
     }
+    if loaded.own_words:
+        tensors[f"{family.prefix}{family.words}.weight"] = loaded.backbone.words.float().cpu()
     for name, pair in loaded.adapter.factors.items():
         weight = f"{name}.weight"
         tensors[weight] = tensors[weight] + pair.delta().cpu()
@@ -82,4 +84,5 @@ def _config(loaded: Loaded) -> Mapping[str, Any]:
         "label2id": {label: index for index, label in enumerate(labels)},
         "pad_token_id": loaded.tokenizer.pad_id,
         "problem_type": loaded.manifest.problem_type,
+        "vocab_size": len(loaded.backbone.words),
     }

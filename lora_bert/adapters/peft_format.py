@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,14 @@ if TYPE_CHECKING:
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 
+_TASK = "SEQ_CLS"
+_OTHER_TASKS: Mapping[str, str] = {
+    "TOKEN_CLS": "labelling each word",
+    "QUESTION_ANS": "finding answers within a text",
+    "CAUSAL_LM": "writing texts",
+    "SEQ_2_SEQ_LM": "turning texts into others",
+    "FEATURE_EXTRACTION": "making embeddings",
+}
 _LARGEST_ALPHA = 1e6
 _PREFIX = "base_model.model."
 _DOWN, _UP = ".lora_A.weight", ".lora_B.weight"
@@ -88,7 +96,7 @@ def write_peft(
         settings = LoraSettings(rank=1, alpha=1.0, dropout=0.0, target_modules=())
     config = {
         "peft_type": "LORA",
-        "task_type": "SEQ_CLS",
+        "task_type": _TASK,
         "base_model_name_or_path": backbone_name,
         "revision": revision,
         "inference_mode": True,
@@ -144,6 +152,12 @@ def read_peft_config(directory: Path) -> dict[str, Any]:
     config = read_object(path, AdapterError)
     if config.get("peft_type") != "LORA":
         raise AdapterError(f"'{path}' does not describe a LoRA adapter.")
+    task = config.get("task_type")
+    if task not in (None, _TASK):
+        what = _OTHER_TASKS.get(str(task), "another task")
+        raise AdapterError(
+            f"'{path}' was made for {what} (task_type '{task!s:.40}'), not for classifying texts."
+        )
     used = [key for key in _UNSUPPORTED if config.get(key)]
     if config.get("bias", "none") != "none":
         used.append("bias")
@@ -192,6 +206,32 @@ def _patterns(config: Mapping[str, Any], key: str, path: Path) -> Mapping[str, A
     return found
 
 
+def with_own_words(stored: PeftAdapter, backbone: Backbone) -> Backbone:
+    """The backbone with the word embeddings that PEFT saved with an adapter, where it saved them.
+
+    PEFT does so where the vocabulary was resized. What it saved is what the adapter was trained
+    with, and what PEFT puts in the backbone's place when it loads it.
+
+    Raises:
+        AdapterError: They are of another width.
+    """
+    words = stored.tensors.get(_PREFIX + _words(backbone))
+    if words is None:
+        return backbone
+    if words.ndim != 2 or words.shape[1] != backbone.words.shape[1] or not len(words):
+        raise AdapterError(
+            f"'{stored.path}': its word embeddings, {list(words.shape)}, do not fit the "
+            f"backbone's, {list(backbone.words.shape)}.",
+            hint="It was trained on another backbone: name that with --backbone.",
+        )
+    own = words.to(device=backbone.device, dtype=backbone.dtype)
+    return backbone if own.equal(backbone.words) else replace(backbone, words=own)
+
+
+def _words(backbone: Backbone) -> str:
+    return f"{backbone.family.prefix}{backbone.family.words}.weight"
+
+
 def assemble(stored: PeftAdapter, backbone: Backbone) -> Adapter:
     """The adapter as a state object, every shape checked against the backbone's.
 
@@ -230,7 +270,7 @@ def assemble(stored: PeftAdapter, backbone: Backbone) -> Adapter:
         elif name.endswith(_UP):
             if f"{_PREFIX}{name.removesuffix(_UP)}{_DOWN}" not in stored.tensors:
                 raise AdapterError(f"'{stored.path}': '{full}' has no lora_A beside it.")
-        else:
+        elif name != _words(backbone):
             head[name] = tensor.float()
     _check_head(stored, head, backbone)
     depth = min((depths[name] for name in factors), default=len(backbone.layers))
@@ -280,10 +320,23 @@ def _at_the_end(pattern: str) -> str:
     return rf"(?:.*\.)?(?:{pattern})"
 
 
+def _is_deep(name: str, family: Family) -> bool:
+    """Whether a tensor belongs to embeddings or layers, and not to the head."""
+    inside = name.removeprefix(family.prefix)
+    return inside.startswith(("embeddings.", "encoder.", "transformer.", "layers."))
+
+
 def _check_head(stored: PeftAdapter, head: Mapping[str, Tensor], backbone: Backbone) -> None:
     family, names = backbone.family, backbone.family.head
     allowed = [part for part in (names.dense, names.norm, names.output) if part]
     for name in head:
+        if ".lora_" in name or (name.startswith(family.prefix) and _is_deep(name, family)):
+            raise AdapterError(
+                f"'{stored.path}' changes '{name}', a part of the backbone that no adapter here "
+                "changes.",
+                hint="Fold it in with PEFT, and save the whole: merge_and_unload(), then "
+                "save_pretrained(OUT); that directory is given with --model.",
+            )
         if name.rpartition(".")[0] not in allowed:
             raise AdapterError(
                 f"'{stored.path}' holds '{name}', which a {family.model_type} classifier has no "

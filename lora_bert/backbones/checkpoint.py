@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from lora_bert.backbones.family import Family
 from lora_bert.backbones.inside import check_inside
+from lora_bert.backbones.places import no_weights
 from lora_bert.errors import BackboneError, LoraBertError
 from lora_bert.files import disk_error
 from lora_bert.json_files import read_object
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _LONGEST_NAME = 255
+_INDEX = "model.safetensors.index.json"
 _REAL = ("torch.float16", "torch.bfloat16", "torch.float32", "torch.float64")
 _OLD_NORM_NAMES = ((".gamma", ".weight"), (".beta", ".bias"))
 
@@ -110,6 +112,37 @@ def read_checkpoint(directory: Path, family: Family) -> dict[str, Tensor]:
     return canonical(tensors, family, directory)
 
 
+def embedded_tokens(directory: Path, family: Family) -> int:
+    """How many tokens a backbone's embeddings have a row for, from its files' headers alone.
+
+    Raises:
+        BackboneError: The weights are missing, damaged, or not those of that family.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    shapes: dict[str, list[int]] = {}
+    for path in weight_files(directory):
+        try:
+            with safe_open(path, framework="np") as stored:
+                shapes |= {name: stored.get_slice(name).get_shape() for name in stored.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as problem:
+            raise _damaged(path, problem, BackboneError) from problem
+    shape = shapes[_anchor(shapes, family, directory)]
+    return shape[0] if shape else 0
+
+
+def _anchor(names: Iterable[str], family: Family, directory: Path) -> str:
+    """What the word embeddings are called among these names."""
+    anchor = f"{family.words}.weight"
+    found = [name for name in names if name == anchor or name.endswith(f".{anchor}")]
+    if len(found) != 1:
+        raise BackboneError(
+            f"The weights in '{directory}' are not those of a '{family.model_type}' encoder: "
+            f"'{anchor}' is not among them."
+        )
+    return found[0]
+
+
 def _damaged(path: Path, problem: Exception, error: type[LoraBertError]) -> LoraBertError:
     return error(
         f"'{path}' is damaged or not a safetensors file: {problem}.",
@@ -133,7 +166,9 @@ def weight_files(directory: Path) -> list[Path]:
             f"'{directory}' holds its weights only as a pickle (.bin), which could run code.",
             hint=f"Convert it once: lora-bert convert-backbone {quoted} OUT",
         )
-    return shards_of(directory, "model.safetensors.index.json")
+    if not (directory / _INDEX).is_file():
+        raise no_weights(directory)
+    return shards_of(directory, _INDEX)
 
 
 def shards_of(directory: Path, index_name: str) -> list[Path]:
@@ -173,14 +208,7 @@ def canonical(tensors: dict[str, Tensor], family: Family, directory: Path) -> di
     Raises:
         BackboneError: No encoder of that family is among them.
     """
-    anchor = f"{family.words}.weight"
-    found = [name for name in tensors if name == anchor or name.endswith(f".{anchor}")]
-    if len(found) != 1:
-        raise BackboneError(
-            f"The weights in '{directory}' are not those of a '{family.model_type}' encoder: "
-            f"'{anchor}' is not among them."
-        )
-    prefix = found[0].removesuffix(anchor)
+    prefix = _anchor(tensors, family, directory).removesuffix(f"{family.words}.weight")
     renamed = {}
     for stored, tensor in tensors.items():
         name = stored

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from lora_bert.backbones.family import Config, Family, Head
-from lora_bert.backbones.settings import check_settings
+from lora_bert.backbones.places import above, below, in_words
+from lora_bert.backbones.settings import check_settings, line_to_add
 from lora_bert.errors import BackboneError, did_you_mean, missing
 from lora_bert.json_files import read_object
 
@@ -380,7 +381,9 @@ def read_config(directory: Path) -> dict[str, Any]:
     if not path.exists():
         raise BackboneError(
             f"'{directory}' is not a model: it has no config.json.",
-            hint="A backbone is a directory as transformers saves it.",
+            hint=in_words(below(directory, ["config.json"]))
+            or above(directory)
+            or "A backbone is a directory as transformers saves it.",
         )
     return read_object(path, BackboneError)
 
@@ -391,10 +394,15 @@ def family_of(config: Config) -> Family:
     Raises:
         BackboneError: No family we know, or one that needs code of its own, or relative positions.
     """
-    model_type = str(config.get("model_type", ""))
+    model_type = str(config.get("model_type") or "")
     if "auto_map" in config and model_type not in FAMILIES:
         raise BackboneError(
             "The backbone asks to run code of its own (auto_map), which lora-bert never does."
+        )
+    if not model_type:
+        raise BackboneError(
+            "The backbone's config.json has no 'model_type', which says what family it is of.",
+            hint=line_to_add(config, FAMILIES),
         )
     kind = config.get("position_embedding_type") or "absolute"
     if kind != "absolute":
@@ -403,7 +411,7 @@ def family_of(config: Config) -> Family:
     if family is None:
         known = ", ".join(sorted(FAMILIES))
         raise BackboneError(
-            f"Backbones of type '{model_type or 'unknown'}' are not supported.",
+            f"Backbones of type '{model_type}' are not supported.",
             hint=f"{did_you_mean(model_type, FAMILIES)} Supported: {known}.".strip(),
         )
     check_settings(config, family)

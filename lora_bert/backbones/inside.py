@@ -15,13 +15,20 @@ def check_inside(directory: Path, error: type[LoraBertError]) -> None:
     Raises:
         error: Something leads out of it.
     """
-    home = directory.resolve()
-    allowed = [home]
-    if home.parent.name == "snapshots":
-        allowed.append(home.parent.parent / "blobs")
     for entry in sorted(directory.rglob("*")):
-        if entry.is_symlink() and not any(place in entry.resolve().parents for place in allowed):
+        if not is_inside(entry, directory):
             raise error(
                 f"'{entry}' is a link that leads out of its directory.",
                 hint="Put the file itself there.",
             )
+
+
+def is_inside(entry: Path, directory: Path) -> bool:
+    """Whether an entry of a directory is there itself, or a link to something there."""
+    if not entry.is_symlink():
+        return True
+    home = directory.resolve()
+    allowed = [home]
+    if home.parent.name == "snapshots":
+        allowed.append(home.parent.parent / "blobs")
+    return any(place in entry.resolve().parents for place in allowed)

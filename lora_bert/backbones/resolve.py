@@ -16,6 +16,7 @@ from urllib.error import HTTPError
 
 from lora_bert.backbones.embedded import EMBEDDED, unpack
 from lora_bert.backbones.known import note_place, noted_place
+from lora_bert.backbones.places import MODULES, is_file, name_of, no_backbone, transformer_in
 from lora_bert.errors import (
     BackboneError,
     NotFoundError,
@@ -72,11 +73,24 @@ def find_backbone(
     name: str, revision: str | None = None, *, offline: bool = False
 ) -> BackboneFiles:
     """As :func:`backbone_path`, with the portable name; ``offline`` never asks the hub."""
-    if here := find_local(name):
-        return here
+    given = Path(name)
     with suppress(OSError, RuntimeError):
-        if Path(name).expanduser().is_dir():
-            raise BackboneError(f"'{name}' is not a backbone: it has no config.json.")
+        given = given.expanduser()
+    if here := find_local(name):
+        if wrong := no_backbone(here.path):
+            raise wrong
+        if (given / MODULES).is_file() and given.resolve() != here.path:
+            log.info(
+                "'%s' is a model of sentence-transformers: its transformer, '%s', is the backbone.",
+                name,
+                here.path.name,
+            )
+        return here
+    with suppress(OSError):
+        if given.is_dir() and (wrong := no_backbone(given)):
+            raise wrong
+        if given.is_file():
+            raise is_file(given)
     if not _is_hub_id(name):
         raise NotFoundError(
             f"No such backbone directory: '{name}'.", hint=did_you_mean(name, EMBEDDED)
@@ -96,7 +110,7 @@ def find_pickled(name: str, revision: str | None = None) -> Path:
     """
     here = Path(name).expanduser()
     if here.is_dir():
-        return here
+        return transformer_in(here) or here
     if not _is_hub_id(name):
         raise missing(here, "backbone directory")
     return _from_hub(name, revision, _PICKLES)
@@ -113,8 +127,8 @@ def find_local(name: str) -> BackboneFiles | None:
         return BackboneFiles(name, unpack(name))
     try:
         path = Path(name).expanduser()
-        if (path / "config.json").is_file():
-            return BackboneFiles(path.resolve().name, path.resolve())
+        if (home := transformer_in(path)) is not None:
+            return BackboneFiles(name_of(home), home.resolve())
         known = _remembered(name)
     except (OSError, RuntimeError):  # a name too long for any file, a user that is not here
         return None
@@ -133,7 +147,7 @@ def _remembered(name: str) -> Path | None:
     places = [Path(base) / name for base in _search_path()]
     if seen := noted_place(name):
         places.append(seen)
-    return next((place for place in places if (place / "config.json").is_file()), None)
+    return next((home for place in places if (home := transformer_in(place))), None)
 
 
 def _search_path() -> list[str]:

@@ -101,3 +101,29 @@ def _is_texts(value: object) -> bool:
 
 def _wrong(key: str, value: object, wanted: str) -> BackboneError:
     return BackboneError(f"The backbone's config.json: '{key}' is {value!r:.60}, not {wanted}.")
+
+
+_TELLING: Mapping[str, tuple[str, ...]] = {
+    "distilbert": ("n_layers", "dim"),
+    "deberta-v2": ("pos_att_type", "position_buckets"),
+    "albert": ("inner_group_num",),
+    "modernbert": ("local_attention",),
+    "roformer": ("rotary_value",),
+    "ernie": ("use_task_id",),
+    "mpnet": ("relative_attention_num_buckets",),
+}
+"""Keys of ``config.json`` that one family has."""
+
+
+def line_to_add(config: Config, families: Mapping[str, Family]) -> str:
+    """Which line a ``config.json`` without ``model_type`` lacks, as far as the rest of it tells."""
+    names = config.get("architectures")
+    name = names[0] if isinstance(names, list) and names and isinstance(names[0], str) else ""
+    for family in families.values():
+        stem = family.architecture.removesuffix("ForSequenceClassification")
+        if name.startswith((f"{stem}For", f"{stem}Model", f"{stem}LM")):
+            return f'Add the line "model_type": "{family.model_type}", as it is a {name:.60}.'
+    for model_type, keys in _TELLING.items():
+        if all(key in config for key in keys):
+            return f'Add the line "model_type": "{model_type}", as it has \'{keys[0]}\'.'
+    return f'Add the line "model_type": "…", with one of {", ".join(sorted(families))}.'

@@ -8,25 +8,35 @@ family's own class would let transformers 5 rebuild the normaliser and lose the 
 from __future__ import annotations
 
 import hashlib
+import io
 import logging
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tokenizers import Regex, Tokenizer, normalizers
 
 from lora_bert.backbones.encodings import Encodings
 from lora_bert.backbones.families import family_of
 from lora_bert.backbones.family import Config
-from lora_bert.errors import BackboneError, LoraBertError
+from lora_bert.backbones.sentencepiece_file import read_sentencepiece
+from lora_bert.backbones.sentencepiece_layouts import UnusualModelError, convert, layout_of
+from lora_bert.errors import BackboneError, DataError, LoraBertError
 from lora_bert.json_files import json_text, read_object, read_text
 
 log = logging.getLogger(__name__)
 
 DEFAULT_MAX_LENGTH = 256
+RESIZE = (
+    "Give the backbone the rows with transformers, model.resize_token_embeddings(len(tokenizer)), "
+    "and save it; or take the token out of tokenizer.json or of the texts."
+)
+"""How to mend a token without a row."""
 _AT_ONCE = 8192
 _SPECIAL = tuple(f"{kind}_token" for kind in "bos eos unk sep pad cls mask".split())
 # ASCII's and full-width symbols beside Unicode's punctuation: all that people type as such.
@@ -43,6 +53,7 @@ class TextTokenizer:
         pad_id: What fills a row up; not 0 everywhere.
         max_length: Tokens kept of a text, special ones included.
         takes_types: Whether the model's forward knows ``token_type_ids``.
+        rows: How many tokens the model's embeddings have a row for; None: not known.
     """
 
     core: Tokenizer
@@ -50,6 +61,7 @@ class TextTokenizer:
     pad_id: int
     max_length: int
     takes_types: bool
+    rows: int | None = None
 
     @property
     def unknown_id(self) -> int | None:
@@ -64,8 +76,48 @@ class TextTokenizer:
         self.core.no_padding()
         return hashlib.sha256(self.core.to_str().encode()).hexdigest()
 
+    @property
+    def beyond(self) -> tuple[str, ...]:
+        """The tokens that the embeddings have no row for, in the order of their ids."""
+        size = self.core.get_vocab_size()
+        if self.rows is None or (size <= self.rows and self.core.id_to_token(self.rows) is None):
+            return ()  # at once: making a list of a large vocabulary takes a second
+        found = [(at, text) for text, at in self.core.get_vocab().items() if at >= self.rows]
+        return tuple(text for _, text in sorted(found))
+
+    def beyond_in(self, encodings: Encodings) -> dict[int, tuple[str, ...]]:
+        """Which texts hold tokens that the embeddings have no row for, and which tokens."""
+        if self.rows is None or not len(encodings.ids) or encodings.ids.max() < self.rows:
+            return {}
+        places = np.flatnonzero(encodings.ids >= self.rows)
+        texts = np.searchsorted(encodings.starts, places, side="right") - 1
+        found: dict[int, dict[str, None]] = {}
+        for text, number in zip(texts.tolist(), encodings.ids[places].tolist(), strict=True):
+            found.setdefault(text, {})[self.token(number)] = None
+        return {text: tuple(tokens) for text, tokens in found.items()}
+
+    def token(self, number: int) -> str:
+        """How the token of that id is written; one added later, as it was added."""
+        added = self.core.get_added_tokens_decoder().get(number)
+        return added.content if added else str(self.core.id_to_token(number))
+
     def encode(self, texts: Sequence[str]) -> Encodings:
-        """Each text as token ids, cut to ``max_length``, special tokens at both ends."""
+        """Each text as token ids, cut to ``max_length``, special tokens at both ends.
+
+        Raises:
+            DataError: A text holds a token that the embeddings have no row for.
+        """
+        made = self.encode_all(texts)
+        for text, tokens in self.beyond_in(made).items():
+            raise DataError(
+                f"The text '{texts[text]:.60}' holds {_quoted(tokens)}: the tokenizer knows that, "
+                f"but the model's embeddings, of {self.rows:,} rows, have none for it.",
+                hint=RESIZE,
+            )
+        return made
+
+    def encode_all(self, texts: Sequence[str]) -> Encodings:
+        """As :meth:`encode`, whatever the embeddings have rows for."""
         self.core.enable_truncation(self.max_length)
         # In pieces: the library's own objects take many times the room of what is kept of them.
         pieces = [self._encode(texts[at : at + _AT_ONCE]) for at in range(0, len(texts), _AT_ONCE)]
@@ -108,6 +160,7 @@ def load_tokenizer(
     *,
     max_length: int,
     clean: bool = False,
+    rows: int | None = None,
     error: type[LoraBertError] = BackboneError,
 ) -> TextTokenizer:
     """Read the tokenizer of a backbone, an adapter or a merged model.
@@ -117,12 +170,14 @@ def load_tokenizer(
         config: The backbone's ``config.json``.
         max_length: Tokens kept of a text.
         clean: Put the tutorials' cleaning before the normaliser: punctuation to spaces, strip.
+        rows: How many tokens the model's embeddings have a row for; None: not known.
         error: Which error a missing or damaged tokenizer is.
 
     Raises:
-        error: No tokenizer there, or a damaged one, or one without padding.
+        error: No tokenizer there, or a damaged one, or one without padding, or one whose special
+            tokens the embeddings have no row for.
     """
-    core, written = _read(directory, error)
+    core, written = _read(directory, config, error)
     core.no_padding()
     if clean:
         core.normalizer = _cleaning(core.normalizer)
@@ -134,22 +189,47 @@ def load_tokenizer(
     if pad_id is None:
         raise error(f"The tokenizer in '{directory}' has no padding token.")
     takes_types = family_of(config).takes_types(config)
-    return TextTokenizer(core, special, pad_id, max_length, takes_types)
+    made = TextTokenizer(core, special, pad_id, max_length, takes_types, rows)
+    _check_special(made, directory, error)
+    return made
 
 
-def _read(directory: Path, error: type[LoraBertError]) -> tuple[Tokenizer, dict[str, Any]]:
+def _check_special(made: TextTokenizer, directory: Path, error: type[LoraBertError]) -> None:
+    """Check that there is a row for every token that texts get anyhow."""
+    if made.rows is None:
+        return
+    with _in_words(f"The tokenizer in '{directory}'", error):
+        always = [*made.core.encode("").ids, made.pad_id, made.unknown_id or 0]
+    lacking = dict.fromkeys(made.token(at) for at in always if at >= made.rows)
+    if lacking:
+        raise error(
+            f"The tokenizer in '{directory}' uses {_quoted(tuple(lacking))} in every text, and the "
+            f"model's embeddings, of {made.rows:,} rows, have none for it.",
+            hint="Give the backbone the rows with transformers, "
+            "model.resize_token_embeddings(len(tokenizer)), and save it.",
+        )
+
+
+def _read(
+    directory: Path, config: Config, error: type[LoraBertError]
+) -> tuple[Tokenizer, dict[str, Any]]:
     """The tokenizer and its configuration, from files."""
     path = directory / "tokenizer.json"
     if not path.is_file():
-        return _convert(directory, error)
+        return _convert(directory, config, error)
     text = read_text(path, error)
     with _in_words(f"'{path}'", error):
         core = Tokenizer.from_str(text)
+    return core, _settings(directory, error)
+
+
+def _settings(directory: Path, error: type[LoraBertError]) -> dict[str, Any]:
+    """What the files beside a tokenizer say of it."""
     written: dict[str, Any] = {}
     for name in ("special_tokens_map.json", "tokenizer_config.json"):
         if (directory / name).is_file():
             written |= read_object(directory / name, error)
-    return core, written
+    return written
 
 
 @contextmanager
@@ -161,23 +241,80 @@ def _in_words(what: str, error: type[LoraBertError]) -> Iterator[None]:
     """
     try:
         yield
+    except UnusualModelError:
+        raise
     except BaseException as problem:
         if not isinstance(problem, Exception) and type(problem).__name__ != "PanicException":
             raise  # Ctrl-C
         raise error(f"{what} is damaged: {str(problem).rstrip('.')}.") from problem
 
 
-def _convert(directory: Path, error: type[LoraBertError]) -> tuple[Tokenizer, dict[str, Any]]:
-    """Have transformers build the fast tokenizer of a directory with vocabulary files only."""
-    if not any(any(directory.glob(name)) for name in ("vocab.*", "*.model")):
+def _convert(
+    directory: Path, config: Config, error: type[LoraBertError]
+) -> tuple[Tokenizer, dict[str, Any]]:
+    """Build the fast tokenizer of a directory with vocabulary files only."""
+    if any((directory / name).is_file() for name in ("vocab.txt", "vocab.json")):
+        _check_no_jieba(directory, config, error)
+        return _by_transformers(directory, error)
+    found = sorted(directory.glob("*.model"))
+    if not found:
         raise error(f"'{directory}' has no tokenizer: no tokenizer.json and no vocabulary.")
-    from transformers import AutoTokenizer
+    written = _settings(directory, error)
+    layout = layout_of(directory, written, config, error)
+    path = next((one for one in found if one.name == layout.file), found[0])
+    log.info("Building a fast tokenizer from the SentencePiece model '%s'.", path)
+    model = read_sentencepiece(path, error)
+    added = _added(directory, written, error)
+    try:
+        with _in_words(f"'{path}'", error):
+            core, special = convert(model, layout, written, added)
+    except UnusualModelError as problem:
+        raise error(
+            f"'{path}' is a SentencePiece model that is not converted: {problem}.",
+            hint="Have transformers write tokenizer.json: "
+            "AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)",
+        ) from problem
+    return core, written | special
 
+
+def _added(
+    directory: Path, written: Mapping[str, Any], error: type[LoraBertError]
+) -> dict[str, int]:
+    """Tokens that were added to a vocabulary, with their ids, from either place they are kept."""
+    path = directory / "added_tokens.json"
+    found = read_object(path, error) if path.is_file() else {}
+    kept = written.get("added_tokens_decoder")
+    for number, token in (kept if isinstance(kept, dict) else {}).items():
+        if str(number).isdecimal() and (text := _content(token)):
+            found[text] = int(number)
+    return {text: number for text, number in found.items() if type(number) is int and text}
+
+
+def _check_no_jieba(directory: Path, config: Config, error: type[LoraBertError]) -> None:
+    """RoFormer's own class cuts Chinese into words before, by a program and not by a table."""
+    said = _settings(directory, error).get("tokenizer_class") or config.get("tokenizer_class")
+    own = "RoFormer" in said if isinstance(said, str) else config.get("model_type") == "roformer"
+    if own:
+        raise error(
+            f"'{directory}' has RoFormer's own tokenizer, which cuts texts with jieba; "
+            "tokenizer.json cannot hold that.",
+            hint='RoFormers that cut by characters say "tokenizer_class": "BertTokenizer" in '
+            "tokenizer_config.json.",
+        )
+
+
+def _by_transformers(
+    directory: Path, error: type[LoraBertError]
+) -> tuple[Tokenizer, dict[str, Any]]:
+    """Have transformers build the fast tokenizer of a ``vocab.txt``, or of a ``vocab.json``."""
     log.info("Building a fast tokenizer from the vocabulary in '%s'.", directory)
     try:
-        slow = AutoTokenizer.from_pretrained(
-            str(directory), local_files_only=True, trust_remote_code=False
-        )
+        with _silent():
+            from transformers import AutoTokenizer
+
+            slow = AutoTokenizer.from_pretrained(
+                str(directory), local_files_only=True, trust_remote_code=False
+            )
     except (OSError, ValueError, ImportError) as problem:
         reason = (str(problem).strip().splitlines() or [""])[0].rstrip(".")
         raise error(
@@ -185,7 +322,20 @@ def _convert(directory: Path, error: type[LoraBertError]) -> tuple[Tokenizer, di
         ) from problem
     with tempfile.TemporaryDirectory() as work:
         slow.save_pretrained(work)
-        return _read(Path(work), error)
+        return _read(Path(work), {}, error)
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep what another library says from the screen: what matters of it, we say."""
+    level = logging.root.manager.disable
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logging.disable(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            logging.disable(level)
 
 
 def _cleaning(normalizer: normalizers.Normalizer | None) -> normalizers.Normalizer:
@@ -198,6 +348,12 @@ def _content(token: Any) -> str | None:
     found = token.get("content") if isinstance(token, dict) else token
     # Half a surrogate pair cannot be handed to Rust, so no token consists of one.
     return found if isinstance(found, str) and found == _without_surrogates(found) else None
+
+
+def _quoted(tokens: Sequence[str], most: int = 5) -> str:
+    """``"'<A>', '<B>' and 3 more"``."""
+    shown = ", ".join(f"'{token:.40}'" for token in tokens[:most])
+    return f"{shown} and {len(tokens) - most:,} more" if len(tokens) > most else shown
 
 
 def _without_surrogates(text: str) -> str:

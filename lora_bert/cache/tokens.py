@@ -28,7 +28,7 @@ _KIND, _FILE = "tokens", "tokens.safetensors"
 
 
 def cached_encodings(tokenizer: TextTokenizer, texts: Sequence[str]) -> Encodings:
-    """What ``tokenizer.encode(texts)`` gives, from the disk if it was made before.
+    """What ``tokenizer.encode_all(texts)`` gives, from the disk if it was made before.
 
     The key is what it depends on: the tokenizer with its cleaning, the maximum length, and every
     text in order. Texts of less than :data:`WORTH_KEEPING` bytes are tokenised at once.
@@ -37,14 +37,14 @@ def cached_encodings(tokenizer: TextTokenizer, texts: Sequence[str]) -> Encoding
         ConfigError: ``$LORA_BERT_CACHE_LIMIT`` is not a number.
     """
     if sum(map(len, texts)) * 4 < WORTH_KEEPING:  # a character has four bytes at most
-        return tokenizer.encode(texts)
+        return tokenizer.encode_all(texts)
     key, size = _key(tokenizer, texts)
     if size < WORTH_KEEPING:
-        return tokenizer.encode(texts)
+        return tokenizer.encode_all(texts)
     found = _read(key, tokenizer.pad_id)
     if found is not None:
         return found
-    made = tokenizer.encode(texts)
+    made = tokenizer.encode_all(texts)
     try:
         _write(key, made)
     except OutputError as error:

@@ -105,7 +105,8 @@ def _fastest(found: Exported) -> str:
     """OpenVINO reads ONNX too, and is faster; what was quantised for ONNX Runtime is not."""
     if found.kind == "openvino":
         return "openvino"
-    quantised = found.manifest.exported.get("precision") == "int8"
+    told, name = found.manifest.exported.get("precision"), found.graph.stem.lower()
+    quantised = told == "int8" or "int8" in name or "quantized" in name
     return "onnx" if quantised or not _is_installed("openvino") else "openvino"
 
 

@@ -28,7 +28,7 @@ from lora_bert.inference.merging import TOLERANCE
 from lora_bert.inference.openvino_engine import import_openvino, read_graph
 from lora_bert.inference.predictor import Predictor
 from lora_bert.inference.quantising import quantise_onnx, quantise_openvino
-from lora_bert.inference.samples import samples
+from lora_bert.inference.samples import answerable, samples
 from lora_bert.options import build
 from lora_bert.tasks.classification import LabelCodec
 
@@ -96,6 +96,8 @@ def run(config: ExportConfig) -> ExportResult:
         config.data, loaded.manifest,
         text_column=config.text_column, label_column=config.label_column,
     )  # fmt: skip
+    if config.data is None:
+        rows = answerable(rows, loaded.tokenizer)
     precision = "int8" if config.int8 else "float32"
     with atomic_directory(output, overwrite=config.overwrite) as work:
         _write_graph(work, loaded, kind, rows.texts if config.int8 else None)

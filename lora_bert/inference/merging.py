@@ -10,14 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from lora_bert.adapters.directory import kind_of
+from lora_bert.adapters.directory import check_answerable, kind_of
 from lora_bert.adapters.loading import load_any
 from lora_bert.adapters.merged import write_merged
+from lora_bert.backbones.families import read_config
 from lora_bert.config import MergeConfig, parse_names
 from lora_bert.errors import AdapterError, ConfigError
 from lora_bert.files import atomic_directory, claim_output, spare_inputs
 from lora_bert.inference.predictor import Predictor
-from lora_bert.inference.samples import samples
+from lora_bert.inference.samples import answerable, samples
 from lora_bert.options import build
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ def run(config: MergeConfig) -> MergeResult:
     """As :func:`merge`, of a checked configuration."""
     source, output = Path(config.adapter), Path(config.output)
     if kind_of(source) == "merged":
+        check_answerable(read_config(source), source)
         raise ConfigError(f"'{source}' is a merged model already.")
     spare_inputs(output, (source,))
     claim_output(output, overwrite=config.overwrite)
@@ -70,7 +72,10 @@ def run(config: MergeConfig) -> MergeResult:
         allow_backbone_mismatch=config.allow_backbone_mismatch,
     )  # fmt: skip
     spare_inputs(output, (before.files.path, config.data))
-    texts = samples(config.data, before.manifest, text_column=config.text_column).texts
+    rows = samples(config.data, before.manifest, text_column=config.text_column)
+    if config.data is None:
+        rows = answerable(rows, before.tokenizer)
+    texts = rows.texts
     with atomic_directory(output, overwrite=config.overwrite) as work:
         write_merged(work, before)
         after = load_any(work)

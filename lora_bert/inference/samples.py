@@ -7,6 +7,7 @@ from importlib.resources import files as package_files
 from pathlib import Path
 
 from lora_bert.adapters.manifest import Manifest
+from lora_bert.backbones.tokenizer import TextTokenizer
 from lora_bert.data.columns import label_columns
 from lora_bert.data.examples import Examples, examples_from
 from lora_bert.data.places import to_predict
@@ -19,6 +20,21 @@ def probe_texts() -> list[str]:
     """The 64 texts that ship for the comparison, Chinese and English, short and long."""
     resource = package_files("lora_bert.inference") / "probes.txt"
     return resource.read_text(encoding="utf-8").splitlines()
+
+
+def probes() -> Examples:
+    """The same as rows without labels."""
+    texts = tuple(probe_texts())
+    return Examples(texts, (), tuple(range(1, len(texts) + 1)), "probes.txt")
+
+
+def answerable(rows: Examples, tokenizer: TextTokenizer) -> Examples:
+    """The rows whose tokens all have an embedding; an empty text where no row is such."""
+    beyond = tokenizer.beyond_in(tokenizer.encode_all(rows.texts))
+    if not beyond:
+        return rows
+    kept = [row for row in range(len(rows)) if row not in beyond]
+    return rows.take(kept) if kept else Examples(("",), (), (1,), rows.source)
 
 
 def samples(
@@ -40,8 +56,7 @@ def samples(
         DataError, NotFoundError: The file cannot be read, or has no such column.
     """
     if data is None:
-        texts = tuple(probe_texts())
-        return Examples(texts, (), tuple(range(1, len(texts) + 1)), "probes.txt")
+        return probes()
     table = read_table(to_predict(Path(data)))
     known = {
         kind: name if label_columns(name := manifest.column(kind), table.columns) else None

@@ -4,27 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 
-from lora_bert.adapters.directory import EXPORTED, is_classifier, kind_of, manifest_of
+from lora_bert.adapters.directory import (
+    check_answerable,
+    graph_files,
+    is_classifier,
+    kind_of,
+    manifest_of,
+    standalone_manifest,
+)
 from lora_bert.adapters.loading import Loaded, load_any
 from lora_bert.adapters.manifest import MANIFEST
 from lora_bert.adapters.peft_format import CONFIG, WEIGHTS, read_peft, read_peft_config
 from lora_bert.adapters.saving import RUN
-from lora_bert.backbones.checkpoint import weight_files
+from lora_bert.backbones.checkpoint import embedded_tokens, weight_files
 from lora_bert.backbones.families import family_of, read_config
 from lora_bert.backbones.fingerprint import read_identified
 from lora_bert.backbones.inside import check_inside
+from lora_bert.backbones.places import transformer_in
 from lora_bert.backbones.resolve import find_local
-from lora_bert.backbones.tokenizer import DEFAULT_MAX_LENGTH, load_tokenizer
+from lora_bert.backbones.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
 from lora_bert.config import TrainConfig, VerifyConfig, parse_names
 from lora_bert.data.wording import counted, listed
 from lora_bert.errors import AdapterError, BackboneError, LoraBertError, missing
 from lora_bert.inference.predictor import Predictor, load
-from lora_bert.inference.samples import probe_texts
+from lora_bert.inference.samples import answerable, probes
 from lora_bert.options import build, read_yaml
 
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib")
@@ -41,7 +49,7 @@ class Check:
     Attributes:
         name: What.
         passed: None where it was not looked at, because one before it failed.
-        said: What was found, or what is wrong.
+        said: What was found, or what is wrong and how to mend it.
     """
 
     name: str
@@ -97,6 +105,8 @@ def run(config: VerifyConfig) -> Verification:
         if found is None:
             raise missing(place, "adapter, model or backbone")
         place = found.path
+    if not (place / CONFIG).is_file():
+        place = transformer_in(place) or place
     kind: str = kind_of(place)
     if kind == "merged" and not _classifies(place):
         kind = "backbone"
@@ -111,7 +121,7 @@ def run(config: VerifyConfig) -> Verification:
             checks.append(Check(name, True, look()))
         except LoraBertError as error:
             code = error.exit_code
-            checks.append(Check(name, False, str(error)))
+            checks.append(Check(name, False, f"{error} {error.hint}".strip()))
     return Verification(config.path, kind, tuple(checks), code)
 
 
@@ -167,14 +177,20 @@ def _merged(path: Path, config: VerifyConfig) -> Steps:
         loaded.append(_load(path, config))
         return f"{loaded[0].backbone.parameter_count:,} finite numbers"
 
+    def description() -> str:
+        settings = read_config(path)
+        check_answerable(settings, path)
+        told = standalone_manifest(path, settings, family_of(settings).max_length(settings))
+        return counted(len(told.labels), "label")
+
+    yield "description", description
     yield "weights", weights
-    yield "description", lambda: counted(len(loaded[0].manifest.labels), "label")
     yield "tokenizer", lambda: _tokenizer(loaded[0])
     yield "answers", lambda: _answers(Predictor.of(loaded[0], path))
 
 
 def _exported(path: Path, _config: VerifyConfig) -> Steps:
-    yield "files", lambda: _files(path, EXPORTED[kind_of(path)])
+    yield "files", lambda: _files(path, graph_files(path, kind_of(path)))
     opened: list[Predictor] = []
 
     def graph() -> str:
@@ -205,8 +221,13 @@ def _backbone(path: Path, _config: VerifyConfig) -> Steps:
     yield "weights", weights
 
     def tokenizer() -> str:
-        made = load_tokenizer(path, read_config(path), max_length=DEFAULT_MAX_LENGTH)
-        return f"{made.core.get_vocab_size():,} pieces, fingerprint {made.fingerprint}"
+        settings = read_config(path)
+        made = load_tokenizer(
+            path, settings, max_length=DEFAULT_MAX_LENGTH,
+            rows=embedded_tokens(path, family_of(settings)),
+        )  # fmt: skip
+        pieces = f"{made.core.get_vocab_size():,} pieces"
+        return f"{pieces}, fingerprint {made.fingerprint}{_beyond(made)}"
 
     yield "tokenizer", tokenizer
 
@@ -226,7 +247,7 @@ def _files(path: Path, needed: tuple[str, ...], *, pickles_too: bool = False) ->
     if absent:
         raise error(f"'{path}' lacks {listed(absent)}.", hint="Copy it again, with all its files.")
     names = [entry.name for entry in path.rglob("*") if entry.is_file()]
-    ours = {name for kind in EXPORTED.values() for name in kind}
+    ours = {PurePath(name).name for name in needed}
     pickles = [name for name in names if name.lower().endswith(PICKLES) and name not in ours]
     if pickles and not pickles_too:
         raise error(
@@ -242,11 +263,23 @@ def _files(path: Path, needed: tuple[str, ...], *, pickles_too: bool = False) ->
 def _tokenizer(loaded: Loaded | Predictor) -> str:
     kept = loaded.manifest.tokenizer.get("fingerprint")
     pieces = f"{loaded.tokenizer.core.get_vocab_size():,} pieces"
-    return f"{pieces}, fingerprint {kept[:12]}…" if kept else f"{pieces}; no fingerprint is kept"
+    said = f"{pieces}, fingerprint {kept[:12]}…" if kept else f"{pieces}; no fingerprint is kept"
+    return said + _beyond(loaded.tokenizer)
+
+
+def _beyond(tokenizer: TextTokenizer) -> str:
+    """What is to be said of tokens that the embeddings have no row for: it works without them."""
+    beyond = tokenizer.beyond
+    if not beyond:
+        return ""
+    return (
+        f"; the embeddings have {tokenizer.rows:,} rows and none for {listed(beyond, 3)}: texts "
+        "that hold such a token are refused"
+    )
 
 
 def _answers(predictor: Predictor) -> str:
-    texts = probe_texts()
+    texts = answerable(probes(), predictor.tokenizer).texts
     found = predictor.probabilities(texts)
     if not np.isfinite(found).all() or np.abs(found.sum(axis=1) - 1).max() > 1e-3:
         raise AdapterError("Its answers to the texts that ship are not probabilities.")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lora_bert.adapters.manifest import MANIFEST
+from lora_bert.backbones.checkpoint import embedded_tokens
 from lora_bert.backbones.families import family_of, read_config
 from lora_bert.backbones.fingerprint import read_identified
 from lora_bert.backbones.resolve import find_backbone, remember
@@ -44,7 +45,13 @@ from lora_bert.training.identity import check_content, check_settings
 from lora_bert.training.loop import Fit, default_epochs
 from lora_bert.training.record import Run, parts_of, record
 from lora_bert.training.result import TrainResult
-from lora_bert.training.tokens import Tokens, check_texts_left, tokenise, warn_of_tokens
+from lora_bert.training.tokens import (
+    Tokens,
+    check_texts_left,
+    tokenise,
+    warn_of_rows,
+    warn_of_tokens,
+)
 from lora_bert.training.watch import watched
 
 log = logging.getLogger(__name__)
@@ -165,10 +172,15 @@ def _read(
     if checkpoint:
         check_content(checkpoint.identity, {"data": splits.sha256}, config)
         check_settings(checkpoint.identity, config)
-    tokenizer = load_tokenizer(files.path, facts, max_length=max_length, clean=config.clean)
+    tokenizer = load_tokenizer(
+        files.path, facts, max_length=max_length, clean=config.clean,
+        rows=embedded_tokens(files.path, family),
+    )  # fmt: skip
+    tokenizer.encode(config.watch)  # what could not be answered afterwards is said before
     tokens = {part: tokenise(examples, tokenizer, codec) for part, examples in rows.items()}
     check_texts_left(tokens["train"], tokenizer, rows["train"].source)
     warn_of_tokens(tokens["train"], tokenizer, files.name)
+    warn_of_rows(tokenizer, files.name)
 
     weights, identity = read_identified(files.path, facts, family)
     if checkpoint:

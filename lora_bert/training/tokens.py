@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from lora_bert.backbones.encodings import Encodings
-from lora_bert.backbones.tokenizer import TextTokenizer
+from lora_bert.backbones.tokenizer import RESIZE, TextTokenizer
 from lora_bert.cache.tokens import cached_encodings
 from lora_bert.data.examples import Examples
+from lora_bert.data.wording import counted, listed
 from lora_bert.errors import DataError
 from lora_bert.tasks.classification import LabelCodec
 
@@ -36,9 +37,36 @@ class Tokens:
 
 
 def tokenise(examples: Examples, tokenizer: TextTokenizer, codec: LabelCodec) -> Tokens:
-    """Tokenise every row and look its label up."""
+    """Tokenise every row and look its label up.
+
+    Raises:
+        DataError: A text holds a token that the backbone's embeddings have no row for.
+    """
     targets = codec.encode(examples)
-    return Tokens(cached_encodings(tokenizer, examples.texts), np.asarray(targets, dtype=np.int64))
+    # What lies in the cache was made of the same tokens, but maybe for other embeddings.
+    encodings = cached_encodings(tokenizer, examples.texts)
+    if beyond := tokenizer.beyond_in(encodings):
+        row = min(beyond, key=lambda at: examples.lines[at])
+        others = counted(len(beyond) - 1, "other row does", "other rows do")
+        raise DataError(
+            f"{examples.at(row)}: the text holds {listed(beyond[row])}"
+            f"{f', as {others}' if len(beyond) > 1 else ''}; the tokenizer knows that, but the "
+            f"backbone's embeddings, of {tokenizer.rows:,} rows, have none for it.",
+            hint=RESIZE,
+        )
+    return Tokens(encodings, np.asarray(targets, dtype=np.int64))
+
+
+def warn_of_rows(tokenizer: TextTokenizer, backbone_name: str) -> None:
+    """Say so when the tokenizer knows tokens that no text of the run holds, nor ever may."""
+    if beyond := tokenizer.beyond:
+        log.warning(
+            "The embeddings of '%s' have no row for %s (%s), which its tokenizer knows: texts that "
+            "hold such a token are refused.",
+            backbone_name,
+            counted(len(beyond), "token"),
+            listed(beyond, 3),
+        )
 
 
 def check_texts_left(tokens: Tokens, tokenizer: TextTokenizer, source: str) -> None:

@@ -18,6 +18,7 @@ from lora_bert.adapters.manifest import read_manifest
 from lora_bert.adapters.peft_format import assemble, read_peft, read_peft_config
 from lora_bert.backbones.checkpoint import read_checkpoint
 from lora_bert.backbones.families import family_of, read_config
+from lora_bert.backbones.resolve import find_backbone
 from lora_bert.backbones.tokenizer import load_tokenizer
 from lora_bert.config import TrainConfig
 from lora_bert.data.examples import examples_from
@@ -27,12 +28,14 @@ from lora_bert.errors import AdapterError, LoraBertError
 from lora_bert.model.backbone import Backbone, build_backbone
 from lora_bert.options import build, read_yaml
 from tests.fuzzing import mutate
+from tests.pieces import SMALL, USUAL, field
 from tests.tiny import FAMILIES, tiny_classifier
 
 Target = Callable[[random.Random], None]
 LIKELY = {
     "manifest": 8, "settings": 6, "weights": 8, "checkpoint": 4, "config": 6, "options": 5,
-    "tokenizer": 1, "delimited": 5, "jsonl": 4, "json": 6, "fasttext": 3, "parquet": 3,
+    "tokenizer": 1, "pieces": 3, "modules": 3, "delimited": 5, "jsonl": 4, "json": 6,
+    "fasttext": 3, "parquet": 3,
     "adapter": 1, "model": 1,
 }  # fmt: skip
 """How often each is chosen: the fast ones more."""
@@ -76,6 +79,9 @@ class Targets:
         shutil.copytree(self.backbone, self.model)
         self.alone = self.place / "alone"
         shutil.copytree(self.merged, self.alone)
+        self.spm, self.sbert = self.place / "spm", self.place / "sbert"
+        self.spm.mkdir()
+        shutil.copytree(self.backbone, self.sbert / "0_Transformer")
         self.configs = [self.values["config.json"], *map(_config_of, FAMILIES)]
 
     @property
@@ -181,6 +187,27 @@ class Targets:
             made.encode(["很好吃 good", ""])
 
         self._with(self.work, name, mutate.as_json(chance, self.values[name]), look)
+
+    def _pieces(self, chance: random.Random) -> None:
+        """A SentencePiece model alone, of each family that comes with one."""
+        kinds = ("deberta-v2", "albert", "camembert", "xlm-roberta")
+        config = {"model_type": chance.choice(kinds)}
+        table = chance.choice((b"", b"", chance.randbytes(chance.randrange(40))))
+        seed = chance.choice((SMALL, USUAL)) + (field(3, field(2, table)) if table else b"")
+        (self.spm / "spm.model").write_bytes(mutate.flipped(chance, seed))
+        written = {"do_lower_case": True, "split_by_punct": True, "pad_token": "[PAD]"}
+        (self.spm / "tokenizer_config.json").write_bytes(mutate.as_json(chance, written))
+        (self.spm / "added_tokens.json").write_bytes(
+            mutate.as_json(chance, chance.choice(({}, {"<A>": 10, "<B>": 11})))
+        )
+        made = load_tokenizer(self.spm, config, max_length=20, rows=chance.choice((None, 10)))
+        made.encode(["很好 good", ""])
+
+    def _modules(self, chance: random.Random) -> None:
+        modules = [{"idx": 0, "path": "0_Transformer", "type": "models.Transformer"}]
+        (self.sbert / "modules.json").write_bytes(mutate.as_json(chance, modules))
+        place = find_backbone(str(self.sbert), offline=True).path
+        assert place.resolve().is_relative_to(self.sbert.resolve())
 
     def _adapter(self, chance: random.Random) -> None:
         def look() -> None:

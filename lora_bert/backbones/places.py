@@ -1,0 +1,172 @@
+"""Where in a directory a backbone lies, and what lies there instead of one.
+
+Directories come as other programs leave them: with the transformer in a folder of its own, as an
+adapter, as a graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path, PurePath
+
+from lora_bert.backbones.inside import is_inside
+from lora_bert.errors import BackboneError
+from lora_bert.json_files import parse_json, read_object, read_text
+
+MODULES = "modules.json"
+"""What sentence-transformers says of the parts of a model."""
+_CONFIG = "config.json"
+_ADAPTER, _ADAPTER_WEIGHTS, _OURS = (
+    "adapter_config.json",
+    "adapter_model.safetensors",
+    "lora_bert.json",
+)
+_WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")
+
+
+def transformer_in(directory: Path) -> Path | None:
+    """The directory of the transformer in a directory: itself, or sentence-transformers' module.
+
+    Old versions of sentence-transformers keep the transformer in ``0_Transformer``, beside
+    ``modules.json``, with nothing or another ``config.json`` above it.
+    """
+    config = directory / _CONFIG
+    module = _module(directory)
+    if module is not None and not _describes_model(config):
+        return module
+    return directory if config.is_file() else None
+
+
+def name_of(directory: Path) -> str:
+    """What a local backbone is called: as its directory; sentence-transformers', as the model."""
+    home = directory.resolve()
+    return home.parent.name if _module(home.parent) == home else home.name
+
+
+def _module(directory: Path) -> Path | None:
+    """The folder of sentence-transformers' first module, if that is a transformer in a folder."""
+    path = directory / MODULES
+    found: object = None
+    with suppress(BackboneError, OSError):
+        if not is_inside(path, directory):
+            return None
+        found = parse_json(read_text(path, BackboneError), path, BackboneError)
+    first = found[0] if isinstance(found, list) and found else None
+    named = first.get("path") if isinstance(first, dict) else None
+    if not isinstance(named, str) or PurePath(named).name != named or not named.isprintable():
+        return None
+    home, place = directory.resolve(), directory / named
+    with suppress(OSError):
+        # A link could lead anywhere; what is meant lies inside.
+        if place.resolve() == home / named and (place / _CONFIG).is_file():
+            return home / named
+    return None
+
+
+def _describes_model(config: Path) -> bool:
+    try:
+        return bool(read_object(config, BackboneError).keys() & {"model_type", "architectures"})
+    except BackboneError:
+        return False
+
+
+def below(directory: Path, names: Iterable[str]) -> list[Path]:
+    """The folders below a directory, or in a hub's ``snapshots``, that hold such a file."""
+    found = {
+        entry.parent
+        for name in names
+        for pattern in (f"*/{name}", f"snapshots/*/{name}")
+        for entry in directory.glob(pattern)
+    }
+    return sorted(found)
+
+
+def in_words(folders: Sequence[Path]) -> str:
+    """Which folder may have been meant, as a hint; "" where there is none."""
+    if len(folders) == 1:
+        return f"Did you mean '{folders[0]}'?"
+    names = ", ".join(f"'{folder.name}'" for folder in folders[:4])
+    more = f" and {len(folders) - 4} more" if len(folders) > 4 else ""
+    return f"Name one of the directories in it: {names}{more}." if folders else ""
+
+
+def above(directory: Path) -> str:
+    """A hint for a folder of graphs that was named in place of the model it lies in."""
+    named = any(directory.glob("*.onnx")) or any(directory.glob("openvino*.xml"))
+    held = named and (directory.resolve().parent / _CONFIG).is_file()
+    return f"Did you mean '{directory.resolve().parent}'?" if held else ""
+
+
+def no_backbone(directory: Path) -> BackboneError | None:
+    """What is wrong with a directory that holds no backbone; None where it seems to hold one.
+
+    An adapter beside a backbone's weights does not count.
+    """
+    if transformer_in(directory) is not None and (
+        not (directory / _ADAPTER).is_file() or _has_weights(directory)
+    ):
+        return None
+    if any((directory / name).is_file() for name in (_ADAPTER, _ADAPTER_WEIGHTS, _OURS)):
+        return is_adapter(directory)
+    if folders := below(directory, [_CONFIG]):
+        hint = in_words(folders)
+    elif _has_weights(directory):
+        hint = "The weights are there: copy config.json and the tokenizer's files beside them."
+    else:
+        hint = "A backbone is a directory as transformers saves it."
+    return BackboneError(f"'{directory}' is not a backbone: it has no config.json.", hint=hint)
+
+
+def is_adapter(directory: Path) -> BackboneError:
+    """The error for an adapter where a backbone is wanted."""
+    name: object = None
+    with suppress(BackboneError):
+        if (directory / _OURS).is_file():
+            told = read_object(directory / _OURS, BackboneError).get("backbone")
+            name = told.get("name") if isinstance(told, dict) else None
+        else:
+            config = read_object(directory / _ADAPTER, BackboneError)
+            name = config.get("base_model_name_or_path")
+    trained = f", trained on the backbone '{name:.100}'" if isinstance(name, str) and name else ""
+    return BackboneError(
+        f"'{directory}' is an adapter{trained}; it is no backbone.",
+        hint="Name that backbone; or, to build on the adapter, make one model of the two first: "
+        "lora-bert merge ADAPTER OUT, and --backbone OUT.",
+    )
+
+
+def is_file(path: Path) -> BackboneError:
+    """The error for a file where a backbone's directory is wanted."""
+    held = transformer_in(path.parent) is not None
+    return BackboneError(
+        f"'{path}' is a file; a backbone is a directory.",
+        hint=f"Did you mean '{path.parent}'?" if held else "",
+    )
+
+
+def no_weights(directory: Path) -> BackboneError:
+    """The error for a directory with ``config.json`` and without weights that are read."""
+    if (directory / _ADAPTER).is_file():
+        return is_adapter(directory)
+    graphs = [*directory.glob("*.onnx"), *directory.glob("openvino*.xml")]
+    if graphs:
+        return BackboneError(
+            f"'{directory}' is exported for an engine ('{graphs[0].name}'); a graph is no "
+            "backbone.",
+            hint="Name the backbone itself, or the merged model.",
+        )
+    for pattern, program in (("tf_model*.h5", "TensorFlow"), ("flax_model*.msgpack", "Flax")):
+        if any(directory.glob(pattern)):
+            return BackboneError(
+                f"'{directory}' holds its weights for {program} only.",
+                hint=f"transformers 4 converts them: AutoModel.from_pretrained(DIR, "
+                f"from_{'tf' if program == 'TensorFlow' else 'flax'}=True).save_pretrained(OUT)",
+            )
+    others = sorted(path.name for path in directory.glob("*.safetensors"))
+    hint = f"Should '{others[0]}' be called model.safetensors?" if len(others) == 1 else ""
+    return BackboneError(f"'{directory}' has no model.safetensors.", hint=hint)
+
+
+def _has_weights(directory: Path) -> bool:
+    return any(any(directory.glob(pattern)) for pattern in _WEIGHTS)

@@ -1,0 +1,184 @@
+"""Models and adapters that do something else than give a text one label are named, not answered."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+
+import lora_bert
+from lora_bert.adapters.describe import describe
+from lora_bert.errors import AdapterError
+from tests.tiny import tiny_classifier
+
+NAMES = ["toxic", "insult", "spam"]
+
+
+def change(path: Path, **keys) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **keys}))
+
+
+@pytest.fixture
+def somebodys(tiny_backbone, tmp_path):
+    """Saves a tiny model as transformers does, with the tiny tokenizer."""
+
+    def make(model=None, **options) -> Path:
+        if model is None:
+            labels = options.pop("labels", 3)
+            model = tiny_classifier("bert", labels=labels)
+            for key, value in options.items():
+                setattr(model.config, key, value)
+        place = tmp_path / "somebodys"
+        model.save_pretrained(place)
+        for name in ("tokenizer.json", "tokenizer_config.json"):
+            shutil.copy(tiny_backbone / name, place)
+        return place
+
+    return make
+
+
+def every_command(place: Path, reviews: Path, out: Path):
+    yield lambda: lora_bert.load(place)
+    yield lambda: lora_bert.evaluate(place, data=str(reviews))
+    yield lambda: lora_bert.merge(place, out)
+    if importlib.util.find_spec("onnx") and importlib.util.find_spec("onnxruntime"):
+        yield lambda: lora_bert.export(place, out, format="onnx")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"problem_type": "multi_label_classification"}, "is a multi-label classifier"),
+        ({"problem_type": "regression"}, "is a regression model"),
+        ({"labels": 1}, "is a regression model, .* 'regression'"),
+        ({"problem_type": "ranking"}, "for a problem that is not known here .* 'ranking'"),
+    ],
+)
+def test_other_problems_are_refused_by_every_command(options, says, somebodys, reviews, tmp_path):
+    place = somebodys(**options)
+    before = (place / "config.json").read_bytes()
+    for command in every_command(place, reviews, tmp_path / "out"):
+        with pytest.raises(AdapterError, match=says):
+            command()
+    assert not (tmp_path / "out").exists()
+    assert (place / "config.json").read_bytes() == before
+    found = lora_bert.verify(place)
+    assert (found.kind, found.exit_code) == ("merged", 65)
+    assert "lora-bert answers with one label a text" in found.checks[1].said
+    expected = options.get("problem_type", "regression")
+    assert describe(place).facts["problem_type"] == expected
+
+
+@pytest.mark.parametrize("said", [None, "single_label_classification"])
+def test_one_label_a_text_is_answered(said, somebodys):
+    place = somebodys(problem_type=said)
+    assert lora_bert.load(place).predict(["good"])
+    assert describe(place).facts["problem_type"] == "single_label_classification"
+    assert lora_bert.verify(place).passed
+
+
+@pytest.mark.parametrize(
+    ("head", "says"),
+    [
+        ("TokenClassification", "is a token classifier"),
+        ("QuestionAnswering", "finds answers within a text"),
+        ("MaskedLM", "is a masked language model"),
+        ("MultipleChoice", "chooses among several texts"),
+        ("NextSentencePrediction", "two texts follow each other"),
+    ],
+)
+def test_other_models_are_named(head, says, somebodys, reviews, tmp_path):
+    config = tiny_classifier("bert").config
+    place = somebodys(getattr(transformers, f"BertFor{head}")(config))
+    for command in every_command(place, reviews, tmp_path / "out"):
+        with pytest.raises(AdapterError, match=f"{says}.* \\(BertFor{head}\\)"):
+            command()
+
+
+def test_a_class_of_somebodys_own_is_named(somebodys):
+    place = somebodys()
+    change(place / "config.json", architectures=["BertForMultiLabelSequenceClassification"])
+    with pytest.raises(AdapterError, match="BertForMultiLabelSequenceClassification"):
+        lora_bert.load(place)
+
+
+def test_its_encoder_can_be_trained_on_and_passes_nothing_on(somebodys, reviews, tmp_path):
+    place = somebodys(problem_type="multi_label_classification")
+    lora_bert.train(reviews, backbone=str(place), output=tmp_path / "a", epochs=1)
+    lora_bert.merge(tmp_path / "a", tmp_path / "m")
+    written = json.loads((tmp_path / "m" / "config.json").read_text())
+    assert written["problem_type"] == "single_label_classification"
+    assert written["id2label"] == {"0": "negative", "1": "positive"}
+    assert lora_bert.load(tmp_path / "m").predict(["good"])
+
+
+@pytest.mark.parametrize("format", ["onnx", "openvino"])
+def test_an_exported_one(format, merged, tmp_path):
+    for package in ("onnx", "onnxruntime" if format == "onnx" else "openvino"):
+        pytest.importorskip(package)
+    lora_bert.export(merged, tmp_path / "e", format=format)
+    change(tmp_path / "e" / "config.json", problem_type="multi_label_classification")
+    with pytest.raises(AdapterError, match="is a multi-label classifier"):
+        lora_bert.load(tmp_path / "e")
+    assert lora_bert.verify(tmp_path / "e").exit_code == 65
+
+
+def test_an_adapter_of_a_later_version(adapter, tmp_path):
+    own = Path(shutil.copytree(adapter, tmp_path / "own"))
+    change(own / "lora_bert.json", problem_type="multi_label_classification")
+    with pytest.raises(AdapterError, match="problem_type 'multi_label_classification' is not") as e:
+        lora_bert.load(own)
+    assert "update lora-bert" in e.value.hint
+
+
+@pytest.mark.parametrize(
+    ("task", "says"),
+    [
+        ("TOKEN_CLS", "labelling each word"),
+        ("QUESTION_ANS", "finding answers"),
+        ("CAUSAL_LM", "writing texts"),
+        ("FEATURE_EXTRACTION", "making embeddings"),
+        ("SOMETHING", "another task"),
+    ],
+)
+def test_plain_pefts_for_other_tasks(task, says, adapter, tmp_path):
+    own = Path(shutil.copytree(adapter, tmp_path / "own"))
+    change(own / "adapter_config.json", task_type=task)
+    with pytest.raises(AdapterError, match=f"{says} .*task_type '{task}'"):
+        lora_bert.load(own)
+
+
+def plain(adapter: Path, place: Path) -> Path:
+    """The adapter as plain PEFT would have written it."""
+    shutil.copytree(adapter, place)
+    for name in ("lora_bert.json", "run.yaml"):
+        (place / name).unlink()
+    return place
+
+
+def test_plain_pefts_on_a_multi_label_backbone(adapter, somebodys, tmp_path):
+    base = somebodys(problem_type="multi_label_classification")
+    own = plain(adapter, tmp_path / "plain")
+    with pytest.raises(AdapterError, match="problem_type 'multi_label_classification'"):
+        lora_bert.load(own, backbone=str(base))
+    change(base / "config.json", problem_type=None)
+    assert lora_bert.load(own, backbone=str(base)).predict(["good"])
+
+
+def test_plain_pefts_with_one_output(adapter, tiny_backbone, tmp_path):
+    own = plain(adapter, tmp_path / "plain")
+    weights = own / "adapter_model.safetensors"
+    tensors = load_file(weights)
+    for name, tensor in tensors.items():
+        if ".classifier." in name:
+            tensors[name] = tensor[:1].clone()
+    save_file(tensors, weights, metadata={"format": "pt"})
+    assert any(len(tensor) == 1 and tensor.dtype == torch.float32 for tensor in tensors.values())
+    with pytest.raises(AdapterError, match="has 1 output of the problem_type 'regression'"):
+        lora_bert.load(own, backbone=str(tiny_backbone))
