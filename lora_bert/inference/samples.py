@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -9,6 +10,9 @@ from pathlib import Path
 from lora_bert.adapters.manifest import Manifest
 from lora_bert.data.examples import Examples, examples_from
 from lora_bert.data.tables import read_table
+from lora_bert.data.wording import counted
+
+log = logging.getLogger(__name__)
 
 MOST_TEXTS = 1000
 
@@ -27,6 +31,8 @@ def samples(
     label_column: str | None = None,
 ) -> Examples:
     """At most 1,000 rows of a file, with their labels where it has some; else the texts that ship.
+
+    Of more they are drawn at random, the same ones each time.
 
     Args:
         data: The file.
@@ -54,5 +60,11 @@ def samples(
     )
     if len(rows) <= MOST_TEXTS:
         return rows
-    # Drawn, because files are often sorted by label.
+    # Drawn, because files are often sorted by label; with one seed, so that it can be repeated.
+    log.info(
+        "Comparing on %s of %s of '%s', drawn at random.",
+        f"{MOST_TEXTS:,}",
+        counted(len(rows), "row"),
+        rows.source,
+    )
     return rows.take(sorted(random.Random(0).sample(range(len(rows)), MOST_TEXTS)))
