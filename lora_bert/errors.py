@@ -226,12 +226,15 @@ class OutputError(LoraBertError):
 
 
 class DivergedError(LoraBertError):
-    """The loss became infinite or NaN."""
+    """The loss, its gradient or a figure of the validation became infinite or NaN."""
 
     exit_code = 1
     examples: ClassVar[Mapping[str, str]] = {
         "a learning rate that diverges in the first epoch": (
             "Training diverged: the loss is … at step … of …."
+        ),
+        "a backbone whose weights are so badly scaled that gradients overflow": (
+            "Training diverged: the gradient of '…' is … at step … of …."
         ),
     }
 

@@ -16,7 +16,7 @@ class MergeConfig(Opening):
     output: str = option("", "Directory of the merged model.", positional=True, metavar="OUT")
     data: str | None = option(
         None,
-        "Texts for the comparison (the first 1,000), in place of the 64 shipped ones.",
+        "Texts for the comparison (1,000, drawn at random), in place of the 64 shipped ones.",
         metavar="FILE",
     )
     text_column: str | None = option(None, "Column of --data with the texts.", metavar="NAME")

@@ -91,11 +91,15 @@ class TrainConfig(Columns, TrainRows):
         group=TRAINING,
     )
     early_stopping: int | None = option(
-        None, "Stop after N epochs without improvement.", metavar="N", minimum=1, group=TRAINING
+        None,
+        "Stop after N epochs without a better --metric (an equal one is no better).",
+        metavar="N",
+        minimum=1,
+        group=TRAINING,
     )
     metric: str = option(
         "accuracy",
-        "What picks the best epoch; of equal ones, the lower loss.",
+        "What picks the epoch that is kept; of equal ones, the lower loss.",
         choices=("accuracy", "macro_f1", "log_loss"),
         group=TRAINING,
     )

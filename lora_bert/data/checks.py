@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 
 from lora_bert.data.examples import Examples
@@ -15,6 +16,7 @@ logger = logging.getLogger(__name__)
 
 _FEW = 5
 _NAMED = 5
+_EVEN = 0.85
 
 
 def warn_about(splits: Splits) -> list[str]:
@@ -46,6 +48,41 @@ def warn_about(splits: Splits) -> list[str]:
     for sentence in sentences:
         logger.warning("%s", sentence)
     return sentences
+
+
+def warn_of_imbalance(train: Examples, *, metric: str, weights: str) -> str:
+    """Warn of classes so unequal that accuracy hardly sees the small ones, and name the options.
+
+    Measured is how many classes of equal size would be as hard to guess, exp(entropy of their
+    shares): below 85 % of the classes there are, which for two classes is one row in 4.5, they
+    count as imbalanced. A few rows a class say too little.
+
+    Args:
+        train: The training rows.
+        metric: ``--metric``.
+        weights: ``--class-weights``.
+
+    Returns:
+        The sentence; "" where there is nothing to say or both options are there.
+    """
+    wanted = ["--metric macro_f1"] if metric != "macro_f1" else []
+    wanted += ["--class-weights balanced"] if weights != "balanced" else []
+    sizes = Counter(train.labels).most_common()
+    rows, classes = len(train), len(sizes)
+    if not wanted or rows < _FEW * classes:
+        return ""
+    entropy = -sum(size / rows * math.log(size / rows) for _, size in sizes)
+    # Miller and Madow: shares counted on few rows look less equal than they are.
+    if math.exp(entropy + (classes - 1) / (2 * rows)) >= _EVEN * classes:
+        return ""
+    (largest, most), (smallest, fewest) = sizes[0], sizes[-1]
+    sentence = (
+        f"Classes are imbalanced: '{shortened(largest, 40)}' has {most:,} of {rows:,} training "
+        f"rows, '{shortened(smallest, 40)}' has {fewest:,}. {' '.join(wanted)} "
+        f"{'makes' if len(wanted) == 1 else 'make'} the small ones count."
+    )
+    logger.warning("%s", sentence)
+    return sentence
 
 
 def _small_classes(train: Examples) -> list[str]:

@@ -255,7 +255,10 @@ def _limited(examples: Examples, options: DataOptions) -> Examples:
     chosen = sample(examples, options.limit, options.split_seed)
     if len(chosen) < len(examples):
         logger.info(
-            "Using %s of %s, drawn at random.", f"{len(chosen):,}", counted(len(examples), "row")
+            "Using %s of %s of '%s', drawn at random.",
+            f"{len(chosen):,}",
+            counted(len(examples), "row"),
+            examples.source,
         )
     return chosen
 

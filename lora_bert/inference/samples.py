@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -12,6 +13,9 @@ from lora_bert.data.columns import label_columns
 from lora_bert.data.examples import Examples, examples_from
 from lora_bert.data.places import to_predict
 from lora_bert.data.tables import read_table
+from lora_bert.data.wording import counted
+
+log = logging.getLogger(__name__)
 
 MOST_TEXTS = 1000
 
@@ -46,6 +50,8 @@ def samples(
 ) -> Examples:
     """At most 1,000 rows of a file, with their labels where it has some; else the texts that ship.
 
+    Of more they are drawn at random, the same ones each time.
+
     Args:
         data: The file.
         manifest: Of the model: knows the names of its columns and labels.
@@ -71,5 +77,11 @@ def samples(
     )
     if len(rows) <= MOST_TEXTS:
         return rows
-    # Drawn, because files are often sorted by label.
+    # Drawn, because files are often sorted by label; with one seed, so that it can be repeated.
+    log.info(
+        "Comparing on %s of %s of '%s', drawn at random.",
+        f"{MOST_TEXTS:,}",
+        counted(len(rows), "row"),
+        rows.source,
+    )
     return rows.take(sorted(random.Random(0).sample(range(len(rows)), MOST_TEXTS)))

@@ -44,10 +44,17 @@ class Progress:
         """Steps done and epochs scored: what tells one checkpoint from another."""
         return self.step, len(self.history)
 
-    @property
-    def waited(self) -> int:
-        """Epochs since the best one."""
-        return len(self.history) - self.best_epoch
+    def waited(self, metric: str) -> int:
+        """Epochs since the last one with a better ``metric`` than all before it.
+
+        An equal one is no better, whatever its loss: with few rows the metric soon stands still
+        while the loss falls for many epochs more.
+        """
+        values = [past[metric] for past in self.history]
+        if not values:
+            return 0
+        best = max(values) if higher_is_better(metric) else min(values)
+        return len(values) - 1 - values.index(best)
 
     def end_epoch(self, figures: Mapping[str, float], seconds: float, metric: str) -> bool:
         """Note what an epoch came to; whether it is the best so far.

@@ -17,10 +17,9 @@ from lora_bert.backbones.resolve import find_backbone, remember
 from lora_bert.backbones.tokenizer import DEFAULT_MAX_LENGTH, load_tokenizer
 from lora_bert.config import TrainConfig, parse_label_names
 from lora_bert.data.asked import data_options
-from lora_bert.data.checks import warn_about
+from lora_bert.data.checks import warn_about, warn_of_imbalance
 from lora_bert.data.places import inputs
 from lora_bert.data.sources import load_splits
-from lora_bert.data.wording import shortened
 from lora_bert.errors import DivergedError, OutputError
 from lora_bert.evaluation.result import Evaluation, judge
 from lora_bert.files import claim_output, spare_inputs
@@ -31,6 +30,7 @@ from lora_bert.model.targets import resolved_layers
 from lora_bert.options import build
 from lora_bert.signals import Terminated, stoppable, uninterrupted
 from lora_bert.tasks.classification import LabelCodec
+from lora_bert.training.advice import advise
 from lora_bert.training.checkpoint import (
     Checkpoint,
     discard_checkpoints,
@@ -71,7 +71,7 @@ def train(data: str | Path | None = None, **options: Any) -> TrainResult:
         DataError, NotFoundError: The data cannot be read or is not fit to train on.
         BackboneError, UnavailableError: The backbone cannot be had.
         OutputError: The output directory is taken or not writable.
-        DivergedError: The loss became NaN in the first epoch.
+        DivergedError: The loss or a gradient became infinite or NaN in the first epoch.
         KeyboardInterrupt: SIGTERM arrived (:class:`lora_bert.signals.Terminated`).
 
     Example:
@@ -100,10 +100,10 @@ def run(config: TrainConfig) -> TrainResult:
             discard_checkpoints(output, after=checkpoint.progress.step if checkpoint else -1)
             try:
                 fitted = fit_adapter(this, tokens, backbone, place, checkpoint)
+                result = _finish(this, tokens, backbone, fitted)
             except DivergedError:
                 discard_checkpoints(output)  # from them it would diverge again
                 raise
-            result = _finish(this, tokens, backbone, fitted)
     if isinstance(fitted.stopped, Terminated):
         raise fitted.stopped
     return replace(
@@ -166,6 +166,7 @@ def _read(
     )  # fmt: skip
     rows = parts_of(splits)
     warn_about(splits)
+    warn_of_imbalance(splits.train, metric=config.metric, weights=config.class_weights)
     codec = LabelCodec.of(rows["train"].labels)
     config = replace(config, epochs=config.epochs or default_epochs(len(rows["train"]), len(codec)))
     _warn_of_names(config, codec)
@@ -202,7 +203,7 @@ def _finish(
     """Score the adapter and write it."""
     config, codec, output = this.config, this.codec, Path(str(this.config.output))
     evaluations = _evaluate(backbone, fitted, tokens, codec, config.batch_size)
-    _warn_of_one_answer(evaluations)
+    advise(config, fitted, tokens["train"].targets, evaluations.get("validation"))
     fresh = fresh_adapter(config, backbone, len(codec)).to(backbone.device)
     answers = watched(config.watch, (fresh, fitted.adapter), backbone, this.tokenizer, codec)
     with uninterrupted():  # that it stands there, and that its checkpoints know of it, is one thing
@@ -226,17 +227,6 @@ def _finish(
         resumable=fitted.stopped is not None and fitted.saved,
         watched=answers,
     )
-
-
-def _warn_of_one_answer(evaluations: Mapping[str, Evaluation]) -> None:
-    """Say so when a training came to nothing: one class is predicted whatever the text."""
-    if found := evaluations.get("validation"):
-        predicted = [entry.label for entry in found.scores.per_class if entry.predicted]
-        if len(predicted) == 1:
-            log.warning(
-                "Every validation row is predicted '%s': train longer (--epochs) or on more rows.",
-                shortened(predicted[0]),
-            )
 
 
 def _evaluate(

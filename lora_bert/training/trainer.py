@@ -26,6 +26,7 @@ from lora_bert.threads import Workers
 from lora_bert.training.checkpoint import Checkpoint
 from lora_bert.training.checkpointer import Checkpointer
 from lora_bert.training.gradients import Gradients, HiddenStates
+from lora_bert.training.movement import Movement
 from lora_bert.training.order import epoch_batches
 from lora_bert.training.progress import Progress
 from lora_bert.training.tokens import Tokens
@@ -35,6 +36,9 @@ log = logging.getLogger(__name__)
 Figures = dict[str, float]
 """Figures of one epoch on the validation rows; ``config.metric`` is among them."""
 
+_PARTS = {"down": "lora_A.weight", "up": "lora_B.weight"}
+_FAR = 10
+"""A fresh head answers nearly even odds; a loss of so many times that comes from elsewhere."""
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
@@ -70,6 +74,8 @@ class Trainer:
         self.epochs = epochs
         self.progress = Progress()
         self.best: Adapter | None = None
+        self._movement: Movement | None = None
+        self._stood_still = False
         self.parameters = [tensor.requires_grad_() for tensor in adapter.tensors]
         # Tensors are where the backbone is; the accelerator need not place them.
         self.accelerator = Accelerator(device_placement=False)
@@ -116,8 +122,9 @@ class Trainer:
     def is_over(self) -> bool:
         """Whether all epochs are done, or better ones are waited for no longer."""
         progress, patience = self.progress, self.config.early_stopping
-        if patience and progress.waited >= patience:
-            log.info("Stopped: no better %s for %d epochs.", self.config.metric, progress.waited)
+        waited = progress.waited(self.config.metric)
+        if patience and waited >= patience:
+            log.info("Stopped: no better %s for %d epochs.", self.config.metric, waited)
             return True
         return progress.epoch > self.epochs
 
@@ -128,6 +135,8 @@ class Trainer:
         groups = [batches[start : start + size] for start in range(0, len(batches), size)]
         begin = progress.step - self._steps_of(number - 1)
         done = sum(len(rows) for group in groups[:begin] for rows in group)
+        # Of the rest of an epoch nobody can say what the whole of it moved.
+        watched = self._movement = None if begin or self._stood_still else Movement(self.adapter)
         with track(len(self.rows), f"epoch {number}/{self.epochs}", done=done) as bar:
             for group in groups[begin:]:
                 # A step is done or not done when somebody stops the training.
@@ -138,9 +147,22 @@ class Trainer:
                 loss = progress.epoch_loss / progress.epoch_weight
                 bar.set_postfix_str(f"loss {loss:.3f}", refresh=False)
                 bar.update(sum(map(len, group)))
+        if watched:
+            loss = progress.epoch_loss / progress.epoch_weight
+            self._stood_still = watched.warn(self.config, epoch=number, loss=loss)
 
     def end_epoch(self, figures: Figures, seconds: float) -> None:
-        """Note what the validation found in so many seconds; keep the adapter if it is the best."""
+        """Note what the validation found in so many seconds; keep the adapter if it is the best.
+
+        Raises:
+            DivergedError: A figure is not a number.
+        """
+        for name, value in figures.items():
+            if not math.isfinite(value):
+                raise DivergedError(
+                    f"Training diverged: the {name} of the validation rows is {value}.",
+                    hint="Lower --learning-rate.",
+                )
         if self.progress.end_epoch(figures, seconds, self.config.metric):
             self.best = self.adapter.copy()
         row = self.progress.history[-1]
@@ -166,14 +188,48 @@ class Trainer:
         if not math.isfinite(summed):
             raise DivergedError(
                 f"Training diverged: the loss is {summed} at step {number} of {self.steps}.",
-                hint="Lower --learning-rate.",
+                hint=_advice(number),
             )
-        if self.config.max_grad_norm:
-            self.accelerator.clip_grad_norm_(self.parameters, self.config.max_grad_norm)
+        if number == 1:
+            self._check_start(summed / weight)
+        norm = self._clipped()
+        if not math.isfinite(norm):
+            raise self._diverged(batches, weight, number)
+        if self._movement:
+            self._movement.note(norm)
         self.optimizer.step()
         self.schedule.step()
         self.optimizer.zero_grad()
         return summed
+
+    def _check_start(self, loss: float) -> None:
+        """Say so when the loss of a fresh adapter is far from that of even odds."""
+        classes = len(self.adapter.head[f"{self.backbone.family.head.output}.weight"])
+        if loss > _FAR * math.log(classes):
+            log.warning(
+                "The loss begins at %.3g, where guessing has %.3g: weights of the backbone are "
+                "probably badly scaled.",
+                loss,
+                math.log(classes),
+            )
+
+    def _clipped(self) -> float:
+        """Clip the gradients, if they are to be clipped; the norm they had."""
+        if limit := self.config.max_grad_norm:
+            return float(self.accelerator.clip_grad_norm_(self.parameters, limit))
+        gradients = [one.grad for one in self.parameters if one.grad is not None]
+        return float(torch.nn.utils.get_total_norm(gradients))
+
+    def _diverged(self, batches: Sequence[np.ndarray], weight: float, number: int) -> DivergedError:
+        """What to say of a step whose gradient is not finite, or so large that its norm is not."""
+        self.optimizer.zero_grad()
+        self._summed(batches, weight, number)  # again, because clipping has spoilt them all
+        name, what = _worst_gradient(self.adapter)
+        return DivergedError(
+            f"Training diverged: the gradient of '{name}' is {what} at step {number} of "
+            f"{self.steps}.",
+            hint=_advice(number),
+        )
 
     def _summed(self, batches: Sequence[np.ndarray], weight: float, number: int) -> float:
         """The loss and the gradients, in smaller slices from the moment that memory runs out."""
@@ -248,6 +304,36 @@ def linear_schedule(warmup: int, steps: int) -> Callable[[int], float]:
         return max(0.0, (steps - step) / max(1, steps - warmup))
 
     return factor
+
+
+def _advice(number: int) -> str:
+    """What to do about a loss or a gradient that is not finite at step ``number``."""
+    if number == 1:
+        return (
+            "No step was made before it, so it is not the --learning-rate: weights of the backbone "
+            "are not finite or badly scaled. Try another backbone."
+        )
+    return "Lower --learning-rate."
+
+
+def _worst_gradient(adapter: Adapter) -> tuple[str, str]:
+    """The first tensor whose gradient is not finite, else the one with the largest; what it is."""
+    gradients = {
+        name: tensor.grad
+        for name, tensor in adapter.named_tensors.items()
+        if tensor.grad is not None
+    }
+    for name, gradient in gradients.items():
+        if not gradient.isfinite().all():
+            return name_in_file(name), "nan" if gradient.isnan().any() else "inf"
+    largest = max(gradients, key=lambda name: float(gradients[name].abs().max()))
+    return name_in_file(largest), "too large for float32"
+
+
+def name_in_file(name: str) -> str:
+    """The name that a tensor of :attr:`Adapter.named_tensors` has in the adapter's file."""
+    stem, _, part = name.rpartition(".")
+    return f"{stem}.{_PARTS[part]}" if part in _PARTS else name
 
 
 def _fill(adapter: Adapter, tensors: Mapping[str, Tensor], prefix: str) -> None:

@@ -44,6 +44,16 @@ def test_comparing_on_texts_of_ones_own(cli: Cli, adapter: Path, reviews: Path) 
     assert cli("merge", adapter, "out", *words).document["texts"] == 60
 
 
+def test_of_many_texts_a_thousand_are_drawn(cli: Cli, adapter: Path, here: Path) -> None:
+    """Files are often sorted by label: the first ones would be of one class."""
+    rows = "".join(f"{'good' if n < 1_500 else 'bad'} {n}\n" for n in range(3_000))
+    Path("many.csv").write_text("text\n" + rows)
+    outcome = cli("merge", adapter, "out", "--data", "many.csv")
+    assert "Comparing on 1,000 of 3,000 rows of 'many.csv', drawn at random." in outcome.stderr
+    assert outcome.stdout.splitlines()[1].endswith(" on 1000 texts")
+    assert "(1,000, drawn at random)" in " ".join(cli("merge", "--help").stdout.split())
+
+
 def test_a_difference_is_an_error_and_nothing_is_kept(
     mistake: Mistake, adapter: Path, monkeypatch: pytest.MonkeyPatch, here: Path
 ) -> None:

@@ -169,8 +169,39 @@ def test_early_stopping_says_so(train: Cli) -> None:
     words = ("--early-stopping", 1, "--learning-rate", 1e-9, "--output", "out", "--json")
     outcome = train(*words, "--epochs", 9)
     assert "Stopped: no better accuracy for 1 epochs." in outcome.stderr
-    assert len(outcome.document["history"]) == 2
-    assert outcome.document["best_epoch"] == 1
+    assert len(outcome.document["history"]) == 2  # whichever of the two has the lower loss
+
+
+def test_imbalanced_classes_are_said(train: Cli, cli: Cli, here: Path) -> None:
+    assert "imbalanced" not in train("--output", "one").stderr
+    rows = "".join(f"{'rare' if n % 9 == 0 else 'usual'},text {n}\n" for n in range(99))
+    Path("rare.csv").write_text("label,text\n" + rows)
+    told = train("--data", "rare.csv", "--output", "two", "--quiet").stderr
+    assert (
+        "warning: Classes are imbalanced: 'usual' has 70 of 79 training rows, 'rare' has 9. "
+        "--metric macro_f1 --class-weights balanced make the small ones count."
+    ) in told
+    options = ("--metric", "macro_f1", "--class-weights", "balanced")
+    assert "imbalanced" not in train("--data", "rare.csv", "--output", "three", *options).stderr
+
+
+def test_a_limit_names_the_file_it_is_of(
+    cli: Cli, tiny_backbone: Path, reviews: Path, here: Path
+) -> None:
+    for name in ("train", "validation", "test"):
+        Path(f"{name}.csv").write_bytes(reviews.read_bytes())
+    words = ("--backbone", tiny_backbone, "--epochs", 1, "--limit", 30, "--output", "out")
+    told = cli("train", "--data", here, *words).stderr
+    for name in ("train", "validation", "test"):
+        assert told.count(f"Using 30 of 60 rows of '{here}/{name}.csv', drawn at random.") == 1
+
+
+def test_a_training_that_learned_nothing_names_the_rate(train: Cli) -> None:
+    told = train("--output", "low", "--epochs", 3, "--learning-rate", 1e-7).stderr
+    assert "warning: Nothing was learned: the loss went from " in told
+    assert "Raise --learning-rate: it was 1e-07, and 0.001 is the default." in told
+    told = train("--output", "high", "--epochs", 3, "--learning-rate", 0.9).stderr
+    assert "Lower --learning-rate" in told
 
 
 def test_ctrl_c_keeps_the_best_adapter_so_far(tiny_backbone: Path, reviews: Path) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from lora_bert.data.checks import warn_about
+from lora_bert.data.checks import warn_about, warn_of_imbalance
 from lora_bert.data.examples import Examples
-from lora_bert.data.sources import Splits, load_splits
+from lora_bert.data.sources import DataOptions, Splits, load_splits
 from lora_bert.errors import DataError
 
 
@@ -68,3 +68,68 @@ def test_one_class():
 def test_chnsenticorp(data_dir):
     sentences = warn_about(load_splits(str(data_dir / "chnsenticorp")))
     assert "331 of 1,200 test texts (27.6%) also stand in training." in sentences
+
+
+def labelled(**sizes):
+    return part([(f"{label}{n}", label) for label, size in sizes.items() for n in range(size)])
+
+
+@pytest.mark.parametrize(
+    ("sizes", "imbalanced"),
+    [
+        ({"x": 500, "y": 500}, False),
+        ({"x": 667, "y": 333}, False),
+        ({"x": 750, "y": 250}, False),
+        ({"x": 800, "y": 200}, True),
+        ({"ham": 866, "spam": 134}, True),
+        ({"joy": 535, "sad": 466, "anger": 216, "fear": 194, "love": 130, "surprise": 57}, True),
+        ({"x": 480, "y": 480, "z": 40}, True),
+        ({f"l{n}": 100 if n else 20 for n in range(50)}, False),  # one rare class of many
+        ({f"l{n}": 20 + n for n in range(77)}, False),
+        ({f"l{n}": 1 + n % 9 for n in range(77)}, False),  # few rows a class: chance
+        ({f"l{n}": 2 if n else 40 for n in range(40)}, False),  # too few to say
+        ({f"l{n}": 3000 // (n + 1) for n in range(20)}, True),
+    ],
+)
+def test_imbalanced_classes_are_said_with_what_helps(sizes, imbalanced, caplog):
+    said = warn_of_imbalance(labelled(**sizes), metric="accuracy", weights="none")
+    assert bool(said) == imbalanced
+    assert caplog.messages == ([said] if said else [])
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        (("accuracy", "none"), " --metric macro_f1 --class-weights balanced make "),
+        (("log_loss", "none"), " --metric macro_f1 --class-weights balanced make "),
+        (("macro_f1", "none"), " --class-weights balanced makes "),
+        (("accuracy", "balanced"), " --metric macro_f1 makes "),
+    ],
+)
+def test_only_the_options_that_are_missing_are_named(options, wanted):
+    metric, weights = options
+    train = labelled(ham=2_000, spam=100)
+    assert warn_of_imbalance(train, metric=metric, weights=weights) == (
+        f"Classes are imbalanced: 'ham' has 2,000 of 2,100 training rows, 'spam' has 100.{wanted}"
+        "the small ones count."
+    )
+    assert warn_of_imbalance(train, metric="macro_f1", weights="balanced") == ""
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "imbalanced"),
+    [
+        ("waimai/waimai_10k.csv", {}, False),
+        ("banking77", {}, False),
+        ("banking77", {"limit": 1500}, False),
+        ("20newsgroups", {}, False),
+        ("online_shopping_10_cats/online_shopping_10_cats.csv",
+         {"text_column": "review", "label_column": "label"}, False),
+        ("online_shopping_10_cats/online_shopping_10_cats.csv",
+         {"text_column": "review", "label_column": "cat"}, True),
+    ],
+)  # fmt: skip
+def test_real_classes(data, options, imbalanced, data_dir):
+    train = load_splits(str(data_dir / data), options=DataOptions(**options)).train
+    said = warn_of_imbalance(train, metric="accuracy", weights="none")
+    assert bool(said) == imbalanced

@@ -124,7 +124,7 @@ def test_limit(tmp_path, caplog):
     path = write(tmp_path / "a.csv", rows_of(100))
     splits = load_splits(path, options=DataOptions(limit=20))
     assert sizes(splits) == [16, 4, None]
-    assert "Using 20 of 100 rows, drawn at random." in caplog.messages
+    assert f"Using 20 of 100 rows of '{path}', drawn at random." in caplog.messages
     assert len(load_rows(path, options=DataOptions(limit=20))[0]) == 20
 
 

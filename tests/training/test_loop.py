@@ -203,6 +203,27 @@ def test_early_stopping_waits_for_so_many_epochs(patience, ran, best):
     assert found.best_epoch == best
 
 
+@pytest.mark.parametrize(("patience", "ran"), [(1, 2), (2, 3), (3, 4), (None, 5)])
+def test_an_equal_metric_with_a_lower_loss_is_no_improvement_to_wait_for(patience, ran):
+    """As the Trainer's callback counts; of the epochs that ran the surer one is still kept."""
+    losses = iter([0.6, 0.3, 0.2, 0.25, 0.24])
+
+    def validate(_adapter):
+        figures = {"accuracy": 1.0, "macro_f1": 1.0, "log_loss": 0.5}
+        return figures | {"validation_loss": next(losses)}
+
+    found, _, _ = run(validate=validate, early_stopping=patience, epochs=5)
+    assert len(found.history) == ran
+    assert found.best_epoch == min(3, ran)
+
+
+@pytest.mark.parametrize(("patience", "ran"), [(1, 4), (2, 5), (3, 6)])
+def test_early_stopping_waits_on_the_loss_where_that_is_the_metric(patience, ran):
+    script = scripted([0.6, 0.3, 0.2, 0.2, 0.25, 0.1], "log_loss")
+    found, _, _ = run(validate=script, metric="log_loss", early_stopping=patience, epochs=6)
+    assert len(found.history) == ran
+
+
 def test_ctrl_c_keeps_the_best_so_far(caplog):
     found, adapter, _ = run(validate=scripted([0.8, 0.6, KeyboardInterrupt()]), epochs=5)
     assert found.stopped
@@ -313,6 +334,115 @@ def test_a_validation_that_finds_no_numbers_is_divergence_too(caplog):
         run(validate=scripted([broken]))
 
 
+def spoilt(monkeypatch, value, *, at, name="classifier.weight"):
+    """Of step ``at`` the gradient of one tensor has one element that is ``value``."""
+    inner = gradients.Gradients.__call__
+
+    def called(self, batches, weight, step, cuts=1):
+        summed = inner(self, batches, weight, step, cuts)
+        if step >= at:
+            self.adapter.named_tensors[name].grad.view(-1)[-1] = value
+        return summed
+
+    monkeypatch.setattr(gradients.Gradients, "__call__", called)
+
+
+LORA = "bert.encoder.layer.1.attention.self.query"
+
+
+@pytest.mark.parametrize("clipped", [0.0, 1.0])
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(math.inf, "inf"), (-math.inf, "inf"), (math.nan, "nan"), (3e38, "too large for float32")],
+)
+@pytest.mark.parametrize(
+    ("name", "file_name"),
+    [
+        ("classifier.weight", "classifier.weight"),
+        (f"{LORA}.down", f"{LORA}.lora_A.weight"),
+        (f"{LORA}.up", f"{LORA}.lora_B.weight"),
+    ],
+)
+def test_a_gradient_that_is_not_finite_is_an_error(
+    name, file_name, value, said, clipped, monkeypatch
+):
+    """The loss stays finite, and clipping to an infinite norm leaves nothing of any gradient."""
+    spoilt(monkeypatch, value, at=2, name=name)
+    with pytest.raises(DivergedError) as caught:
+        run(max_grad_norm=clipped)
+    sentence = f"Training diverged: the gradient of '{file_name}' is {said} at step 2 of 12."
+    assert str(caught.value) == sentence
+    assert caught.value.hint == "Lower --learning-rate."
+
+
+@pytest.mark.parametrize("options", [{}, {"gradient_accumulation": 2, "class_weights": "balanced"}])
+def test_a_gradient_that_is_not_finite_later_keeps_the_best(options, monkeypatch, caplog):
+    steps = 4 if not options else 2
+    whole, _, _ = run(epochs=3, validate=scripted([0.5, 0.8, 0.7]), **options)
+    spoilt(monkeypatch, math.inf, at=2 * steps + 1)
+    found, adapter, _ = run(validate=scripted([0.5, 0.8]), **options)
+    assert (found.best_epoch, found.stopped) == (2, None)
+    assert f"'classifier.weight' is inf at step {2 * steps + 1} of {3 * steps}." in caplog.text
+    assert "The adapter of epoch 2 is kept" in caplog.text
+    assert same(found.adapter, adapter)
+    assert same(found.adapter, whole.adapter)
+
+
+def test_a_first_gradient_that_is_not_finite_is_not_blamed_on_the_rate(monkeypatch):
+    spoilt(monkeypatch, math.nan, at=1)
+    with pytest.raises(DivergedError) as caught:
+        run()
+    assert "not the --learning-rate" in caught.value.hint
+    assert "Lower" not in caught.value.hint
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("metric", ["accuracy", "macro_f1", "log_loss"])
+def test_a_figure_that_is_no_number_is_divergence_too(metric, value, caplog):
+    found, _, _ = run(validate=scripted([0.5, value], metric), metric=metric)
+    assert found.best_epoch == 1
+    assert f"the {metric} of the validation rows is {value}." in caplog.text
+    with pytest.raises(DivergedError, match=f"the {metric} of the validation rows"):
+        run(validate=scripted([value], metric), metric=metric)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"learning_rate": 1e-12}, "Raise --learning-rate: 1e-12 is too small."),
+        ({"max_grad_norm": 1e-25, "weight_decay": 0.0}, "--max-grad-norm 1e-25 leaves nothing"),
+    ],
+)
+def test_an_epoch_in_which_nothing_moves_is_said_once(options, said, caplog):
+    run(**options)
+    assert caplog.text.count("learned nothing: no weight moved by more than") == 1
+    assert "Epoch 1 learned nothing: no weight moved by more than" in caplog.text
+    assert said in caplog.text
+
+
+def test_gradients_that_are_all_zero_are_said(monkeypatch, caplog):
+    """Weight decay moves the weights even so."""
+    inner = gradients.loss
+    monkeypatch.setattr(
+        gradients, "loss", lambda *given: inner(*given).detach() + 0 * given[0].sum()
+    )
+    run()
+    assert "Epoch 1 learned nothing: every gradient was zero." in caplog.text
+
+
+def test_what_is_learned_needs_no_gradients_any_more(monkeypatch, caplog):
+    inner = gradients.loss
+    monkeypatch.setattr(gradients, "loss", lambda *given: 0 * inner(*given))
+    run()
+    assert "learned nothing" not in caplog.text
+
+
+@pytest.mark.parametrize("rate", [1e-7, 1e-3])
+def test_an_epoch_in_which_something_moves_says_nothing(rate, caplog):
+    run(learning_rate=rate)
+    assert not caplog.messages
+
+
 def test_balanced_weights_move_it_towards_the_rare_class():
     tokens = rows(40)
     rare = [at for at, target in enumerate(tokens.targets) if target == 1][:3]
@@ -351,9 +481,10 @@ def test_gradients_are_clipped(monkeypatch):
 
     class Spy(trainer_module.Accelerator):
         def clip_grad_norm_(self, parameters, norm):
-            super().clip_grad_norm_(parameters, norm)
+            before = super().clip_grad_norm_(parameters, norm)
             grads = [parameter.grad.norm() for parameter in parameters]
             seen.append(float(torch.stack(grads).norm()))
+            return before
 
     monkeypatch.setattr(trainer_module, "Accelerator", Spy)
     run(max_grad_norm=0.01, epochs=1)

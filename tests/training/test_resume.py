@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 import shutil
@@ -602,3 +603,70 @@ def test_the_lock_of_the_next_training_is_left_alone(tmp_path, monkeypatch):
     with checkpoint.training_into(tmp_path / "out"):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_gradient_that_is_not_finite_leaves_no_checkpoint(train, monkeypatch, tmp_path, caplog):
+    """One from before it would lead to it again; an epoch that was kept is not lost."""
+    inner = gradients.Gradients.__call__
+
+    def broken(self, batches, weight, step, cuts=1):
+        summed = inner(self, batches, weight, step, cuts)
+        if step >= 5:
+            self.adapter.tensors[0].grad[0, 0] = torch.inf
+        return summed
+
+    monkeypatch.setattr(gradients.Gradients, "__call__", broken)
+    with pytest.raises(DivergedError, match="is inf at step 5 of 18"):
+        train()
+    assert list(tmp_path.iterdir()) == []
+
+    monkeypatch.undo()
+    whole = train("whole", epochs=3)
+    stopped = iter([True])
+
+    def later(self, batches, weight, step, cuts=1):
+        summed = inner(self, batches, weight, step, cuts)
+        if step == 15 and next(stopped, False):
+            raise Killed
+        if step >= 17:
+            self.adapter.tensors[0].grad[0, 0] = torch.nan
+        return summed
+
+    monkeypatch.setattr(gradients.Gradients, "__call__", later)
+    with pytest.raises(Killed):
+        train()
+    assert steps_in(tmp_path / "out.checkpoints") == [12, 14]
+    found = train(resume=True)
+    assert (found.resumed_at, len(found.history), found.resumable) == (14, 2, False)
+    assert "is nan at step 17 of 18. The adapter of epoch" in caplog.text
+    assert not (tmp_path / "out.checkpoints").exists()
+    assert lora_bert.load(found.path).predict(["good"])
+    assert [row["train_loss"] for row in found.history] == [
+        row["train_loss"] for row in whole.history[:2]
+    ]
+
+
+@pytest.mark.parametrize("patience", [1, 2])
+def test_early_stopping_counts_on_after_a_resume(patience, train, monkeypatch):
+    """Accuracy stands still, the loss falls: every epoch is the best so far, none is waited for."""
+    inner, losses = fitting.score, iter(range(999, 0, -1))
+
+    def score(labels, probabilities, true):
+        found = inner(labels, probabilities, true)
+        return dataclasses.replace(found, accuracy=0.5, log_loss=next(losses) / 1000)
+
+    monkeypatch.setattr(fitting, "score", score)
+    options = {"early_stopping": patience, "epochs": 9}
+    whole = train("whole", **options)
+    assert (len(whole.history), whole.best_epoch) == (1 + patience, 1 + patience)
+    train_step, made = Trainer._train_step, iter(range(99))
+
+    def killed(self, group):
+        train_step(self, group)
+        if next(made) == 9:
+            raise Killed
+
+    monkeypatch.setattr(Trainer, "_train_step", killed)
+    with pytest.raises(Killed):
+        train(**options)
+    assert len(train(**options, resume=True).history) == 1 + patience

@@ -7,11 +7,11 @@ import json
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import lora_bert
 from lora_bert.errors import ConfigError, DataError, DivergedError, OutputError
-from lora_bert.training import fitting
+from lora_bert.training import fitting, run
 from tests.tiny import FAMILIES, write_backbone
 
 LEARNS = {"epochs": 12, "batch_size": 8, "learning_rate": 0.003, "dtype": "float32"}
@@ -230,3 +230,61 @@ def test_the_cards_command_names_a_precision_that_is_not_the_usual_one(train, mo
     exact, usual = (train(dtype=dtype).path / "README.md" for dtype in ("float32", "auto"))
     assert "--dtype float32" in exact.read_text()
     assert "--dtype" not in usual.read_text()
+
+
+def scaled_backbone(directory, model_type, pattern, factor):
+    """A tiny backbone of which the tensors with ``pattern`` in their name are scaled."""
+    path = write_backbone(directory, model_type)
+    tensors = load_file(path / "model.safetensors")
+    scaled = {name: part * factor for name, part in tensors.items() if pattern in name}
+    assert scaled
+    save_file(tensors | scaled, path / "model.safetensors", metadata={"format": "pt"})
+    return str(path)
+
+
+@pytest.mark.parametrize("options", [{}, {"max_grad_norm": 0}, {"gradient_accumulation": 3}])
+@pytest.mark.parametrize(
+    ("model_type", "factor", "tensor"),
+    [
+        ("distilbert", 1e5, "distilbert.transformer.layer.2.attention"),
+        ("electra", 1e10, "electra.encoder.layer.2.attention"),
+    ],
+)
+def test_gradients_that_overflow_are_no_training(
+    model_type, factor, tensor, options, train, tmp_path
+):
+    """The loss is finite; every update would be zero, and the adapter as fresh as it began."""
+    backbone = scaled_backbone(tmp_path / "scaled", model_type, "orm", factor)
+    with pytest.raises(DivergedError) as caught:
+        train(backbone=backbone, output=tmp_path / "gone", **LEARNS | options)
+    assert f"Training diverged: the gradient of '{tensor}" in str(caught.value)
+    assert "at step 1 of " in str(caught.value)
+    assert "not the --learning-rate" in caught.value.hint
+    assert not list(tmp_path.glob("gone*"))
+
+
+def test_layers_that_no_gradient_reaches_are_said(train, tmp_path, caplog):
+    """A pooler whose tanh is saturated passes nothing on: only the head behind it learns."""
+    backbone = scaled_backbone(tmp_path / "scaled", "bert", "pooler.dense.weight", 1e10)
+    train(backbone=backbone, **LEARNS)
+    assert caplog.text.count("Epoch 1 moved the head alone: no gradient reached the layers.") == 1
+    caplog.clear()
+    train(backbone=backbone, method="head-only", **LEARNS)
+    assert "moved the head alone" not in caplog.text
+
+
+def test_a_loss_that_begins_far_above_guessing_is_said(train, tmp_path, caplog):
+    backbone = scaled_backbone(tmp_path / "scaled", "electra", "orm", 1e5)
+    train(backbone=backbone, dtype="float32")
+    assert "The loss begins at " in caplog.text
+    assert "where guessing has 0.693: weights of the backbone are probably badly" in caplog.text
+
+
+def test_numbers_that_break_while_the_result_is_scored_leave_no_checkpoint(
+    train, tmp_path, monkeypatch
+):
+    """From a checkpoint it would only end the same way."""
+    monkeypatch.setattr(run, "predict_logits", lambda *_: torch.full((12, 2), torch.nan))
+    with pytest.raises(DivergedError):
+        train(output=tmp_path / "gone", save_every_steps=1)
+    assert not list(tmp_path.glob("gone*"))

@@ -1,0 +1,144 @@
+"""What a training says of itself at its end: that it came to nothing, or that more may pay."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from lora_bert.config import TrainConfig
+from lora_bert.data.wording import shortened
+from lora_bert.evaluation.metrics import Scores, higher_is_better
+from lora_bert.evaluation.result import Evaluation
+from lora_bert.tasks.classification import class_weights
+from lora_bert.training.loop import Fit
+
+log = logging.getLogger(__name__)
+
+DEFAULT_RATE = float(TrainConfig().learning_rate)
+
+_NO_LOWER = 0.98
+"""A loss above this part of the guesser's is as good as the guesser's."""
+_ROSE = 1.05
+"""A loss of so many times that of even odds is no fresh head's: steps have driven it up."""
+_STEEP = 1.5
+"""Standard errors that the metric must have risen by in the last epoch."""
+
+
+def advise(
+    config: TrainConfig, fitted: Fit, targets: np.ndarray, validation: Evaluation | None
+) -> None:
+    """Log what the epochs of a training call for, if they call for anything.
+
+    Args:
+        config: Resolved.
+        fitted: What it came to.
+        targets: The class of every training row.
+        validation: The scores of the kept adapter; None where they were not finished.
+    """
+    if not fitted.history or validation is None:
+        return
+    guess = guessing_loss(targets, balanced=config.class_weights == "balanced")
+    even = math.log(len(validation.scores.per_class))
+    losses = [float(row["train_loss"]) for row in fitted.history]
+    seen = list(losses)
+    if config.class_weights == "none":  # the validation's loss is never weighted
+        seen += [float(row["validation_loss"]) for row in fitted.history]
+    if min(seen) > _NO_LOWER * guess:
+        log.warning("%s", _nothing(losses, guess, even, config.learning_rate))
+    elif answer := _only_answer(validation.scores):
+        log.warning(
+            "Every validation row is predicted '%s': %s.", shortened(answer), _remedies(config)
+        )
+    elif fitted.stopped is None and still_rising(fitted.history, config, validation):
+        before, now = (_said(row, config.metric) for row in fitted.history[-2:])
+        log.info(
+            "The validation %s still %s steeply in the last epoch (%s → %s): more may pay, "
+            "--epochs %d for example.",
+            config.metric, "rose" if higher_is_better(config.metric) else "fell", before, now,
+            2 * len(fitted.history),
+        )  # fmt: skip
+
+
+def guessing_loss(targets: np.ndarray, *, balanced: bool) -> float:
+    """The loss of answering every text with the classes' shares of the training rows, in nats."""
+    rows = np.bincount(targets).astype(np.float64)
+    if balanced:
+        rows *= class_weights(targets.tolist(), len(rows))
+    shares = rows[rows > 0] / rows.sum()
+    return abs(float(-(shares * np.log(shares)).sum()))
+
+
+def _nothing(losses: Sequence[float], guess: float, even: float, rate: float) -> str:
+    """That the loss is no lower than a guesser's, and what to do about it."""
+    top = max(losses)
+    at = f"--learning-rate: it was {rate:g}, and {DEFAULT_RATE:g} is the default."
+    if top > _ROSE * even and top > _ROSE * min(losses) and rate > DEFAULT_RATE / 10:
+        return (
+            f"Nothing was learned: the loss rose to {top:.3g}, where guessing by the classes' "
+            f"shares has {guess:.3g}. Lower {at}"
+        )
+    said = (
+        f"Nothing was learned: the loss went from {losses[0]:.3g} to {losses[-1]:.3g}, where "
+        f"guessing by the classes' shares has {guess:.3g}. "
+    )
+    if rate < DEFAULT_RATE / 2:
+        return f"{said}Raise {at}"
+    if rate > 2 * DEFAULT_RATE:
+        return f"{said}Lower {at}"
+    return (
+        f"{said}Train longer (--epochs), and look whether the labels are those of the texts and "
+        "the backbone knows their language."
+    )
+
+
+def _only_answer(scores: Scores) -> str:
+    """The class that every row is predicted as, unless all rows are of it; else ""."""
+    predicted = [entry for entry in scores.per_class if entry.predicted]
+    one = len(predicted) == 1 and predicted[0].rows < scores.rows
+    return predicted[0].label if one else ""
+
+
+def _remedies(config: TrainConfig) -> str:
+    """What helps where the loss falls and still one class gets all rows."""
+    wanted = ["train longer (--epochs) or on more rows"]
+    if config.learning_rate < DEFAULT_RATE / 2:
+        wanted.insert(0, f"raise --learning-rate (it was {config.learning_rate:g})")
+    if config.class_weights == "none":
+        wanted.append("weigh the classes (--class-weights balanced)")
+    return ", or ".join(wanted)
+
+
+def still_rising(
+    history: Sequence[dict[str, float]], config: TrainConfig, validation: Evaluation
+) -> bool:
+    """Whether the metric rose in the last of all epochs by more than chance explains.
+
+    It must have become the best so far, and have risen by at least half as much as in the epoch
+    before: where the learning rate runs out or the rows are learned, it flattens.
+    """
+    if len(history) < 2 or len(history) != config.epochs:
+        return False
+    sign = 1 if higher_is_better(config.metric) else -1
+    values = [sign * row[config.metric] for row in history]
+    rises = np.diff(values)
+    if values[-1] <= max(values[:-1]) or (len(rises) > 1 and rises[-1] < rises[-2] / 2):
+        return False
+    return bool(rises[-1] > _STEEP * _standard_error(config.metric, validation))
+
+
+def _standard_error(metric: str, validation: Evaluation) -> float:
+    """Of the metric on the validation rows; of the loss, which has no interval, a fifteenth."""
+    if metric == "log_loss":
+        return validation.scores.log_loss / 15
+    low, high = (
+        validation.accuracy_interval if metric == "accuracy" else validation.macro_f1_interval
+    )
+    return (high - low) / (2 * 1.96)
+
+
+def _said(row: dict[str, float], metric: str) -> str:
+    value = row[metric]
+    return f"{value:.3f}" if metric == "log_loss" else f"{100 * value:.1f} %"
