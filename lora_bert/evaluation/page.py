@@ -16,7 +16,7 @@ from lora_bert.evaluation.comparison import Comparison
 from lora_bert.evaluation.display import printable
 from lora_bert.evaluation.intervals import Interval
 from lora_bert.evaluation.judged import Judged
-from lora_bert.evaluation.metrics import NAMES, PerClass, Scores
+from lora_bert.evaluation.metrics import NAMES, PerClass, Scores, metric
 from lora_bert.evaluation.report import decimal, percent, scope_words, setting_words, target_words
 from lora_bert.evaluation.result import Evaluation
 from lora_bert.files import atomic_file
@@ -73,6 +73,7 @@ def report_page(judged: Judged, *, title: str) -> str:
         found=found,
         scores=found.scores,
         bars=bars,
+        barred=NAMES[_barred(found)],
         scale=bars[0].scale,
         tiles=_tiles(found),
         names=NAMES,
@@ -105,13 +106,13 @@ def shown(text: str) -> str:
 
 @dataclass(frozen=True)
 class _Bar:
-    """One line of the accuracies' picture.
+    """One line of the picture of accuracies, or of macro-F1s.
 
     Attributes:
         name: Of what.
-        value: The accuracy, 0…1.
+        value: The figure, 0…1.
         interval: Its interval, or None.
-        scale: The accuracy at the picture's left end; the right one is 1.
+        scale: The value at the picture's left end; the right one is 1.
     """
 
     name: str
@@ -138,17 +139,25 @@ class _Bar:
         return f"{100 * (value - self.scale) / (1 - self.scale):.1f}"
 
 
+def _barred(found: Evaluation) -> str:
+    """The metric of the bars: a share that everything it is compared with has, too."""
+    return found.metric if found.metric in ("accuracy", "macro_f1") else "accuracy"
+
+
 def _bars(found: Evaluation) -> list[_Bar]:
-    bars = [_Bar("all rows", found.scores.accuracy, found.accuracy_interval)]
-    if (overlap := found.overlap) and overlap.rows:
+    barred = _barred(found)
+    of_all = {"accuracy": found.accuracy_interval, "macro_f1": found.macro_f1_interval}
+    bars = [_Bar("all rows", metric(barred, found.scores), of_all[barred])]
+    if barred == "accuracy" and (overlap := found.overlap) and overlap.rows:
         if overlap.accuracy is not None and overlap.rows >= _ENOUGH_ROWS:
             bars.append(_Bar("texts seen in training", overlap.accuracy, None))
         if overlap.unseen_accuracy is not None:
             bars.append(_Bar("new texts", overlap.unseen_accuracy, overlap.unseen_interval))
     if found.against:
-        bars.append(_Bar(found.against.other, found.against.accuracy, None))
-    if found.baseline:
-        bars.append(_Bar("TF-IDF + linear SVM", found.baseline.accuracy, found.baseline.interval))
+        bars.append(_Bar(found.against.other, found.against[barred].theirs, None))
+    if baseline := found.baseline:
+        interval = baseline.interval if barred == "accuracy" else None
+        bars.append(_Bar("TF-IDF + linear SVM", baseline.comparison[barred].theirs, interval))
     lowest = min(bar.interval.low if bar.interval else bar.value for bar in bars)
     return [replace(bar, scale=_floor(lowest)) for bar in bars]
 
@@ -173,8 +182,7 @@ def _comparisons(found: Evaluation) -> list[tuple[Comparison, str]]:
     both = [(found.against, "")] if found.against else []
     if baseline := found.baseline:
         what = (
-            f"{baseline.description}, fitted in {baseline.seconds:.1f} s; "
-            "nothing of it is tuned."
+            f"{baseline.description}, fitted in {baseline.seconds:.1f} s; nothing of it is tuned."
         )
         both.append((baseline.comparison, what))
     return both
