@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -81,7 +82,7 @@ def out_of_scope(
     scores = probabilities.max(axis=1).astype(np.float64)
     right = probabilities.argmax(axis=1) == true
     auroc, interval = _auroc(scores, strangers)
-    usual = threshold_for(scores, 0.95)
+    usual = np.sort(scores)[::-1][math.ceil(0.95 * len(scores)) - 1]
     places = sorted({threshold_for(scores, share) for share in SHARES} | set(also_at))
     return OutOfScope(
         labels=tuple(labels),
