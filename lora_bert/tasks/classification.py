@@ -69,8 +69,12 @@ class Refusal:
                     "--otherwise needs --min-score: the probability below which it is the answer."
                 )
             return None
-        if not 0 <= min_score <= 1:
-            raise ConfigError(f"--min-score: {min_score:g} is no probability (0 to 1).")
+        try:
+            probable = bool(0 <= min_score <= 1)
+        except TypeError:
+            probable = False
+        if not probable:
+            raise ConfigError(f"--min-score: {min_score} is not a probability, 0 to 1.")
         answer = OTHERWISE if otherwise is None else otherwise
         if not answer.strip():
             raise ConfigError("--otherwise: the answer is empty.", hint=f"Default: {OTHERWISE}.")
@@ -80,7 +84,7 @@ class Refusal:
                 "answers could not be told from refusals.",
                 hint="Name another answer with --otherwise.",
             )
-        return cls(min_score, answer)
+        return cls(float(min_score), answer)
 
 
 @dataclass(frozen=True)
