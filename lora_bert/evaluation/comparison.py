@@ -158,16 +158,15 @@ def compare(
     """
     from scipy.stats import binomtest
 
-    rows = len(true)
     we, they = ours == true, theirs == true
     only_ours, only_theirs = int((we & ~they).sum()), int((they & ~we).sum())
     split = only_ours + only_theirs
-    shares = np.array([only_ours, only_theirs, rows - split]) / rows
-    drawn = np.random.default_rng(seed).multinomial(rows, shares, size=resamples)
-    low, high = np.quantile((drawn[:, 0] - drawn[:, 1]) / rows, [0.025, 0.975])
-    accuracies = (float(we.mean()), float(they.mean()))
+    shares = np.array([only_ours, only_theirs, len(true) - split]) / len(true)
+    drawn = np.random.default_rng(seed).multinomial(len(true), shares, size=resamples)
+    low, high = np.quantile((drawn[:, 0] - drawn[:, 1]) / len(true), [0.025, 0.975])
+    interval = Interval(float(low), float(high))
     figures = [
-        Figure("accuracy", *accuracies, Interval(float(low), float(high))),
+        Figure("accuracy", float(we.mean()), float(they.mean()), interval),
         Figure(
             "macro_f1",
             _macro_f1(ours, true),
