@@ -89,19 +89,14 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """A sentence: who is better in ``metric``, and in what the other one is nevertheless."""
+        """Who is better in ``metric``; and if it is the other way round in the other share."""
         first, *others = self.figures
-        name = NAMES[first.name]
-        if first.verdict not in ("better", "worse"):
-            said = f"{first.verdict} which has the better {name}"
-        else:
-            said = f"{first.verdict} in {name}"
-        more = [
-            f"{one.verdict} in {NAMES[one.name]}"
-            for one in others
-            if one.verdict in ("better", "worse") and one.verdict != first.verdict
-        ]
-        return ", but ".join([said, *more[:1]])
+        known = first.verdict in ("better", "worse")
+        said = f"{first.verdict} {'in' if known else 'which has the better'} {NAMES[first.name]}"
+        for one in others:
+            if one.name != "log_loss" and one.verdict in {"better", "worse"} - {first.verdict}:
+                return f"{said}{', but' if known else ';'} {one.verdict} in {NAMES[one.name]}"
+        return said
 
     def as_dict(self) -> dict[str, Any]:
         """Everything in it as plain JSON values; what has no prefix is about the accuracy."""

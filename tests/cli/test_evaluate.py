@@ -144,6 +144,19 @@ def test_against_another(cli: Cli, adapter: Path, merged: Path, reviews: Path) -
     assert "McNemar p = 1" in text
 
 
+def test_against_one_whose_labels_stand_in_another_order(
+    cli: Cli, adapter: Path, own_adapter: Path, reviews: Path
+) -> None:
+    manifest = json.loads((own_adapter / "lora_bert.json").read_text(encoding="utf-8"))
+    manifest["labels"].reverse()
+    (own_adapter / "lora_bert.json").write_text(json.dumps(manifest))
+    words = ("evaluate", adapter, "--data", reviews, "--against", own_adapter, "--json")
+    found = cli(*words).document
+    assert found["against"]["accuracy"] == pytest.approx(1 - found["accuracy"])
+    right = round(found["accuracy"] * 60)
+    assert (found["against"]["only_ours"], found["against"]["only_theirs"]) == (right, 60 - right)
+
+
 def test_against_one_with_other_labels(
     mistake: Mistake, cli: Cli, adapter: Path, reviews: Path
 ) -> None:

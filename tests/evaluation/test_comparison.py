@@ -54,6 +54,12 @@ def test_each_metric_has_its_own_verdict():
         compare("other", ours, theirs, true).verdict == "worse in accuracy, but better in macro-F1"
     )
     assert [one.name for one in found.figures] == ["macro_f1", "accuracy"]
+    # Three rows of the rare class more, for twelve of the frequent one.
+    few = theirs.copy()
+    few[:12], few[180:183] = 1, 1
+    assert compare("other", few, theirs, true, metric="macro_f1").verdict == (
+        "the rows cannot tell which has the better macro-F1; worse in accuracy"
+    )
     none = compare("other", theirs, theirs, true, metric="macro_f1")
     assert none.verdict == "the rows cannot tell which has the better macro-F1"
     assert none["macro_f1"].interval == (0, 0)

@@ -185,7 +185,14 @@ ASKS = """document.title = JSON.stringify({
 
 def test_a_browser_shows_it_at_any_width_light_and_dark(look):
     texts = ["很长的评论" * 60, "short", "word" * 90] * 20
-    found = judged(6, texts=texts, labels=[f"标签 {n} " + "long" * n for n in range(6)])
+    labels = [f"标签 {n} " + "long" * n for n in range(6)]
+    answers = np.random.default_rng(0).integers(0, 6, (3, 60))
+    against = compare(
+        "an/adapter/" * 9, *answers, metric="macro_f1", losses=(np.zeros(60), np.ones(60)),
+        settings={"target_modules": ("all-linear", "query,key,value," * 9)},
+    )  # fmt: skip
+    found = judged(6, texts=texts, labels=labels, against=against, metric="macro_f1",
+                   target_accuracy=0.9, outside=(labels, np.eye(6)))  # fmt: skip
     page = report_page(found, title="a/rather/long/directory/of/an/adapter" * 2)
     for width in (500, 1200):
         seen = look(page, width)
