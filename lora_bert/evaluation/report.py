@@ -72,7 +72,8 @@ def summary_lines(found: Evaluation, *, width: int = 80) -> str:
 def _overlap_lines(overlap: Overlap | None) -> list[tuple[str, str]]:
     if overlap is None or not overlap.rows:
         return []
-    seen = f"{overlap.rows:,} of the texts stand in the training rows too"
+    different = f" ({overlap.texts:,} different)" if overlap.texts < overlap.rows else ""
+    seen = f"{overlap.rows:,} of the texts{different} stand in the training rows too"
     if overlap.unseen_accuracy is None:
         return [("seen", f"{seen}: none is new")]
     figure = percent(overlap.unseen_accuracy, overlap.unseen_interval)
