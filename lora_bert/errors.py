@@ -57,6 +57,17 @@ class ConfigError(LoraBertError):
             "--layers …: the layers of this … backbone share their weights, so none can "
             "be adapted alone."
         ),
+        "--otherwise alone": (
+            "--otherwise needs --min-score: the probability below which it is the answer."
+        ),
+        "an answer for unsure texts that is a label of the model": (
+            "--otherwise '…': the model has a label of this name, so its answers could not be told "
+            "from refusals."
+        ),
+        "--out-of-scope with a label of the adapter": (
+            "--out-of-scope '…': the adapter knows this label."
+        ),
+        "--out-of-scope with a label that no row has": "--out-of-scope '…': no row has this label.",
     }
 
 
@@ -115,6 +126,10 @@ class DataError(LoraBertError):
         "the same token, predicting": (
             "The text '…' holds …: the tokenizer knows that, but the model's embeddings, of … "
             "rows, have none for it."
+        ),
+        "a label that the adapter does not know": "…: the label '…' is not one of the adapter's.",
+        "nothing but rows out of scope": (
+            "--out-of-scope: every row is out of scope, and there is nothing to compare with."
         ),
         "texts that cleaning leaves empty": (
             "'…' has nothing left after cleaning: no text of it holds more than "

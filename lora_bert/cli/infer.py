@@ -21,7 +21,7 @@ from lora_bert.json_files import json_text
 
 if TYPE_CHECKING:
     from lora_bert.inference.predictor import Predictor
-    from lora_bert.tasks.classification import Prediction
+    from lora_bert.tasks.classification import Prediction, Refusal
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,7 @@ EXAMPLES = """\
   lora-bert infer --model out/ < lines.txt
   lora-bert infer --adapter runs/reviews --input new.csv --output scored.csv
   lora-bert infer --adapter runs/reviews --json "好吃"
+  lora-bert infer --adapter runs/intents --min-score 0.6 --otherwise human "…"
   lora-bert infer --adapter runs/reviews          (asks for texts on a terminal)"""
 
 LINES_AT_ONCE = 256
@@ -61,14 +62,16 @@ def command(config: InferConfig, as_json: bool) -> None:
         )
     _warn_of_files(config.texts)
     predictor = _load(config, path)
+    _refusal(config, predictor)  # Said before anybody is asked for a text.
     if as_json:
         texts = list(config.texts or _lines())
-        found = predictor.predict(texts)
-        click.echo(json_text(_documents(texts, found)))
+        found = predictor.predict(texts, min_score=config.min_score, otherwise=config.otherwise)
+        click.echo(json_text(_documents(texts, found, config.min_score is not None)))
         return
     source = _asked() if asking else config.texts or _lines()
     for texts in _chunks(source, 1 if asking else LINES_AT_ONCE):
-        for text, answer in zip(texts, predictor.predict(texts), strict=True):
+        found = predictor.predict(texts, min_score=config.min_score, otherwise=config.otherwise)
+        for text, answer in zip(texts, found, strict=True):
             # One line a text, whatever stands in it.
             line = (answer.label, f"{answer.score:.4f}", text)
             click.echo("\t".join(visible(part.translate(_BLANKS)) for part in line))
@@ -109,6 +112,12 @@ def _load(config: InferConfig, path: str) -> Predictor:
     )
 
 
+def _refusal(config: InferConfig, predictor: Predictor) -> Refusal | None:
+    from lora_bert.tasks.classification import Refusal
+
+    return Refusal.asked(config.min_score, config.otherwise, predictor.labels)
+
+
 def _file(config: InferConfig, path: str, as_json: bool) -> None:
     from lora_bert.data.asked import read_options
     from lora_bert.data.places import to_predict
@@ -123,25 +132,33 @@ def _file(config: InferConfig, path: str, as_json: bool) -> None:
             raise ConfigError("--json with --input needs --output.")
         sink = Delimited(sys.stdout)
         predictor = _load(config, path)
-        predict_into(predictor, files, sink, text_column=config.text_column, options=options)
+        predict_into(
+            predictor, files, sink, text_column=config.text_column, options=options,
+            refusal=_refusal(config, predictor),
+        )  # fmt: skip
         return
     target = Path(config.output)
     check_target(files, target, overwrite=config.overwrite)
+    predictor = _load(config, path)
     rows = predict_file(
-        _load(config, path),
+        predictor,
         files,
         target,
         text_column=config.text_column,
         options=options,
         overwrite=config.overwrite,
+        refusal=_refusal(config, predictor),
     )
     facts = {"output": str(target), "rows": rows}
     click.echo(json.dumps(facts, ensure_ascii=False) if as_json else f"{rows:,} rows in {target}")
 
 
-def _documents(texts: Sequence[str], found: Sequence[Prediction]) -> list[dict[str, object]]:
+def _documents(
+    texts: Sequence[str], found: Sequence[Prediction], refusing: bool
+) -> list[dict[str, object]]:
     return [
         {"text": text, "prediction": one.label, "score": one.score, "scores": dict(one.scores)}
+        | ({"best": one.best} if refusing else {})
         for text, one in zip(texts, found, strict=True)
     ]
 

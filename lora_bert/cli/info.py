@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -34,6 +35,8 @@ def command(config: InfoConfig, as_json: bool) -> None:
         return
     for name, value in facts.items():
         shown = _shown(name, value)
+        if name == "metrics" and shown and _is_quantised(facts):
+            shown += " (of the model in float, before it was quantised)"
         if shown:
             click.echo(f"{name.replace('_', ' '):<16} {visible(shown)}")
 
@@ -44,10 +47,10 @@ def _shown(name: str, value: Any) -> str:
     if name == "backbone_here":
         return value or "no: name it with --backbone"
     if name == "exported":
-        return ", ".join(part for key in ("format", "precision") if (part := value.get(key)))
+        return _exported(value)
     if name == "metrics":
         return "; ".join(
-            f"{part}: accuracy {found['accuracy']:.2%} on {found['rows']:,} rows"
+            f"{part}: accuracy {found['accuracy']:.2%}{_macro_f1(found)} on {found['rows']:,} rows"
             for part, found in value.items()
         )
     if name == "labels" and len(value) > 20:
@@ -65,6 +68,26 @@ def _shown(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _macro_f1(found: Mapping[str, Any]) -> str:
+    return f", macro-F1 {value:.2%}" if isinstance(value := found.get("macro_f1"), float) else ""
+
+
+def _is_quantised(facts: Mapping[str, Any]) -> bool:
+    return bool(facts.get("exported", {}).get("precision") == "int8")
+
+
+def _exported(facts: Mapping[str, Any]) -> str:
+    """Format and precision, and of a quantised model what was seen of its answers."""
+    words = [part for key in ("format", "precision") if (part := facts.get(key))]
+    agreement, texts = facts.get("agreement"), facts.get("texts")
+    if facts.get("precision") == "int8" and isinstance(agreement, float):
+        words.append(f"same label as in float on {agreement:.1%} of {texts} texts")
+        accuracy = facts.get("accuracy")
+        if isinstance(accuracy, list) and len(accuracy) == 2:
+            words.append(f"accuracy on them {accuracy[1]:.1%}, in float {accuracy[0]:.1%}")
+    return ", ".join(words)
 
 
 def _layers(indices: Any) -> str:

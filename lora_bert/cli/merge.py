@@ -41,6 +41,17 @@ def command(config: MergeConfig, as_json: bool) -> None:
     click.echo(
         f"merged      {result.path} ({result.size / 1e6:.1f} MB)\n"
         f"compared    largest difference in probability {result.difference:.1e} on "
-        f"{result.texts} texts\n"
+        f"{result.texts} texts, both in float32\n"
+        f"{_in_use(result.moved)}"
         f'next        lora-bert infer --model {path} "…"'
+    )
+
+
+def _in_use(moved: float | None) -> str:
+    """What ``infer`` makes of it where that does not compute in float32."""
+    if moved is None:
+        return ""
+    return (
+        "infer       computes in bfloat16 here, which moves these probabilities by up to "
+        f"{moved:.2g}; --dtype float32 does not\n"
     )

@@ -46,6 +46,16 @@ class InferConfig(Opening, Compute):
     output: str | None = option(
         None, "Where its rows go, predictions added (csv, tsv, jsonl, parquet).", metavar="FILE"
     )
+    min_score: float | None = option(
+        None,
+        "Answer --otherwise where no label reaches this probability; evaluate says what it costs.",
+        metavar="SHARE",
+        minimum=0,
+        maximum=1,
+    )
+    otherwise: str | None = option(
+        None, "The answer below --min-score (default: unknown).", metavar="NAME"
+    )
     text_column: str | None = option(
         None, "Column with the texts (default: found by name).", metavar="NAME"
     )

@@ -114,6 +114,29 @@ class ScoredRows:
         metavar="ADAPTER|MODEL",
         group=DATA,
     )
+    metric: str | None = option(
+        None,
+        "Figure that stands first and that comparisons are judged by (default: the one the "
+        "adapter was trained for, else accuracy).",
+        choices=("accuracy", "macro_f1", "log_loss"),
+        group=DATA,
+    )
+    target_accuracy: float | None = option(
+        None,
+        "Look for the --min-score from which on this share of the answered rows is right.",
+        metavar="SHARE",
+        minimum=0,
+        maximum=1,
+        exclusive=True,
+        group=DATA,
+    )
+    out_of_scope: tuple[str, ...] = option(
+        (),
+        "Label of rows that belong to no class of the adapter: they are scored by how well their "
+        "probabilities tell them from the others. May be repeated.",
+        metavar="LABEL",
+        group=DATA,
+    )
     train: str | None = option(
         None,
         "Training rows, for --baseline and to find texts seen in training (default: the "

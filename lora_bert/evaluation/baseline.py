@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from lora_bert.errors import DataError
-from lora_bert.evaluation.intervals import Interval, bootstrap_confusion
-from lora_bert.evaluation.metrics import count_confusions, macro_f1, right_rows_predicted
+from lora_bert.evaluation.comparison import Comparison, compare
+from lora_bert.evaluation.intervals import Interval, bootstrap
 
 # Han, Kana, Hangul, Thai, Lao, Myanmar, Khmer: written without spaces, or with long inflected
 # words (Korean), so that runs of characters say more than what stands between spaces.
@@ -28,18 +28,37 @@ class Baseline:
     """How TF-IDF + LinearSVC does on the same test rows.
 
     Attributes:
-        accuracy: Share of test rows predicted right, 0…1.
-        macro_f1: Mean F1 of the classes in the test rows or the predictions, 0…1.
-        interval: 95 % bootstrap interval of the accuracy.
+        comparison: The judged classifier against it, row by row.
+        interval: 95 % bootstrap interval of its accuracy.
         seconds: Wall time of fitting and predicting.
         description: What was fitted, in words.
     """
 
-    accuracy: float
-    macro_f1: float
+    comparison: Comparison
     interval: Interval
     seconds: float
     description: str
+
+    @property
+    def accuracy(self) -> float:
+        """Share of test rows predicted right, 0…1."""
+        return self.comparison["accuracy"].theirs
+
+    @property
+    def macro_f1(self) -> float:
+        """Mean F1 of the classes in the test rows or the predictions, 0…1."""
+        return self.comparison["macro_f1"].theirs
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything in it as plain JSON values; ``interval`` is that of its own accuracy."""
+        return {
+            "accuracy": self.accuracy,
+            "macro_f1": self.macro_f1,
+            "interval": list(self.interval),
+            "seconds": self.seconds,
+            "description": self.description,
+            "comparison": self.comparison.as_dict(),
+        }
 
 
 def tfidf_baseline(
@@ -47,12 +66,24 @@ def tfidf_baseline(
     train_labels: Sequence[str],
     test_texts: Sequence[str],
     test_labels: Sequence[str],
+    answers: Sequence[str],
+    *,
+    metric: str = "accuracy",
 ) -> Baseline:
-    """Fit TF-IDF + LinearSVC on the training rows and score it on the test rows.
+    """Fit TF-IDF + LinearSVC on the training rows and compare it with answers to the test rows.
 
     Character 1-3-grams where more than 30 % of the training letters are of a script written
     without spaces (Chinese, Japanese, Thai, …), word 1-2-grams elsewhere; sublinear term
     frequencies, no n-gram left out for being rare, C = 1: nothing is tuned on the test rows.
+
+    Args:
+        train_texts: What to fit on.
+        train_labels: Their labels.
+        test_texts: What to score on.
+        test_labels: Their labels.
+        answers: The labels that the judged classifier gives the test rows.
+        metric: What the verdict is about; the accuracy where it needs probabilities, which a
+            linear SVM does not have.
 
     Raises:
         DataError: The training rows hold fewer than two classes or no usable text, or there are no
@@ -68,7 +99,7 @@ def tfidf_baseline(
         raise DataError("The TF-IDF baseline needs training rows of at least two classes.")
     started = time.perf_counter()
     by_character = unspaced_share(train_texts) > 0.3
-    names = sorted({*train_labels, *test_labels})
+    names = sorted({*train_labels, *test_labels, *answers})
     index = {name: position for position, name in enumerate(names)}
     predicted = _fit_and_predict(
         train_texts, [index[label] for label in train_labels], test_texts, by_character
@@ -76,12 +107,11 @@ def tfidf_baseline(
     seconds = time.perf_counter() - started
 
     true = np.array([index[label] for label in test_labels])
-    confusion = count_confusions(true, predicted, len(names))
+    ours = np.array([index[label] for label in answers])
     grams = "character 1–3-grams" if by_character else "word 1–2-grams"
     return Baseline(
-        accuracy=float(confusion.trace() / len(true)),
-        macro_f1=float(macro_f1(*right_rows_predicted(confusion))),
-        interval=bootstrap_confusion(confusion, "accuracy"),
+        comparison=compare("TF-IDF + linear SVM", ours, predicted, true, metric=metric),
+        interval=bootstrap(true, predicted, "accuracy"),
         seconds=seconds,
         description=f"TF-IDF ({grams}) + LinearSVC",
     )

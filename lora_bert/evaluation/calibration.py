@@ -40,12 +40,28 @@ class Calibration:
             width, weighted by their rows; 0…1.
         by_chance: What a classifier whose probabilities are exact would show on as many rows: the
             error of so few rows is never 0.
+        chance_limit: What such a classifier would exceed once in twenty times.
+        overconfidence: Mean probability of the answers less the share of right ones, -1…1: more
+            than 0 is too sure.
         bins: From the lowest probability up.
     """
 
     error: float
     by_chance: float
+    chance_limit: float
+    overconfidence: float
     bins: tuple[Bin, ...]
+
+    @property
+    def verdict(self) -> str:
+        """Whether the answers are too sure or too shy, in words."""
+        rows = sum(one.rows for one in self.bins)
+        points = f"{100 * abs(self.overconfidence):.1f} points"
+        if self.error <= self.chance_limit:
+            return f"as exact as {rows:,} rows can tell"
+        if abs(self.overconfidence) < self.error / 2:
+            return "too sure of some answers, too shy of others"
+        return f"too {'sure' if self.overconfidence > 0 else 'shy'} by {points} on average"
 
 
 def calibration(probabilities: Floats, true: Indices, *, seed: int = 0) -> Calibration:
@@ -70,9 +86,12 @@ def calibration(probabilities: Floats, true: Indices, *, seed: int = 0) -> Calib
     correct = np.bincount(place, right, minlength=BINS)
     some = np.maximum(rows, 1)
     found = zip(rows.tolist(), (confident / some).tolist(), (correct / some).tolist(), strict=True)
+    by_chance = _by_chance(confidence, place, confident, seed)
     return Calibration(
         error=_error(confident, correct, len(true)),
-        by_chance=_by_chance(confidence, place, confident, seed),
+        by_chance=float(by_chance.mean()),
+        chance_limit=float(np.quantile(by_chance, 0.95)),
+        overconfidence=float(confidence.mean() - right.mean()),
         bins=tuple(Bin(at / BINS, (at + 1) / BINS, *figures) for at, figures in enumerate(found)),
     )
 
@@ -81,8 +100,10 @@ def _error(confident: NDArray[Any], correct: NDArray[Any], rows: int) -> float:
     return float(np.abs(confident - correct).sum() / rows)
 
 
-def _by_chance(confidence: Floats, place: Indices, confident: NDArray[Any], seed: int) -> float:
-    """The mean error where each answer is right with exactly the probability it has."""
+def _by_chance(
+    confidence: Floats, place: Indices, confident: NDArray[Any], seed: int
+) -> NDArray[np.float64]:
+    """The errors, [draws], where each answer is right with exactly the probability it has."""
     rng = np.random.default_rng(seed)
     errors = [
         _error(
@@ -92,4 +113,4 @@ def _by_chance(confidence: Floats, place: Indices, confident: NDArray[Any], seed
         )
         for _ in range(_DRAWS)
     ]
-    return float(np.mean(errors))
+    return np.array(errors)

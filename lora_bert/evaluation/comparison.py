@@ -2,12 +2,51 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from lora_bert.evaluation.intervals import Interval
-from lora_bert.evaluation.metrics import Indices
+from lora_bert.evaluation.intervals import Interval, paired_macro_f1, paired_mean
+from lora_bert.evaluation.metrics import (
+    NAMES,
+    Floats,
+    Indices,
+    count_confusions,
+    higher_is_better,
+    macro_f1,
+    right_rows_predicted,
+)
+
+
+class Figure(NamedTuple):
+    """One metric of both classifiers.
+
+    Attributes:
+        name: One of :data:`~lora_bert.evaluation.metrics.METRICS`.
+        ours: Of the classifier that is judged.
+        theirs: Of the other one.
+        interval: 95 % bootstrap interval of ``ours - theirs``, the rows drawn in pairs.
+    """
+
+    name: str
+    ours: float
+    theirs: float
+    interval: Interval
+
+    @property
+    def difference(self) -> float:
+        """Ours less theirs."""
+        return self.ours - self.theirs
+
+    @property
+    def verdict(self) -> str:
+        """``better``, ``worse``, or that the rows cannot tell: the interval holds 0."""
+        low, high = self.interval
+        if low <= 0 <= high:
+            return "the rows cannot tell"
+        return "better" if (low > 0) == higher_is_better(self.name) else "worse"
 
 
 @dataclass(frozen=True)
@@ -16,22 +55,70 @@ class Comparison:
 
     Attributes:
         other: The other one's name.
-        accuracy: Its accuracy, 0…1.
-        difference: Our accuracy less its, -1…1.
-        interval: 95 % bootstrap interval of the difference, the rows drawn in pairs.
+        metric: What the verdict is about.
+        figures: The metrics, that of the verdict first.
         only_ours: Rows that only we have right; ``only_theirs`` that only it has right.
         only_theirs: See ``only_ours``.
         p_value: McNemar's exact test: how likely a split of those rows as uneven as this one would
-            be if both were equally good.
+            be if both were equally often right.
+        settings: What differs between the two, by name: ours, theirs.
     """
 
     other: str
-    accuracy: float
-    difference: float
-    interval: Interval
+    metric: str
+    figures: tuple[Figure, ...]
     only_ours: int
     only_theirs: int
     p_value: float
+    settings: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+
+    @property
+    def accuracy(self) -> float:
+        """The other one's accuracy, 0…1."""
+        return self["accuracy"].theirs
+
+    @property
+    def difference(self) -> float:
+        """Our accuracy less its, -1…1."""
+        return self["accuracy"].difference
+
+    @property
+    def interval(self) -> Interval:
+        """95 % bootstrap interval of the difference of the accuracies."""
+        return self["accuracy"].interval
+
+    @property
+    def verdict(self) -> str:
+        """Who is better in ``metric``; and if it is the other way round in the other share."""
+        first, *others = self.figures
+        known = first.verdict in ("better", "worse")
+        said = f"{first.verdict} {'in' if known else 'which has the better'} {NAMES[first.name]}"
+        for one in others:
+            if one.name != "log_loss" and one.verdict in {"better", "worse"} - {first.verdict}:
+                return f"{said}{', but' if known else ';'} {one.verdict} in {NAMES[one.name]}"
+        return said
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything in it as plain JSON values; what has no prefix is about the accuracy."""
+        found: dict[str, Any] = {"other": self.other, "metric": self.metric}
+        for one in self.figures:
+            prefix = "" if one.name == "accuracy" else f"{one.name}_"
+            found |= {
+                one.name: one.theirs,
+                f"{prefix}difference": one.difference,
+                f"{prefix}interval": list(one.interval),
+            }
+        return found | {
+            "verdict": self.verdict,
+            "only_ours": self.only_ours,
+            "only_theirs": self.only_theirs,
+            "p_value": self.p_value,
+            "settings": {name: list(values) for name, values in self.settings.items()},
+        }
+
+    def __getitem__(self, metric: str) -> Figure:
+        """The figure of a metric; KeyError for one that was not compared."""
+        return {one.name: one for one in self.figures}[metric]
 
 
 def compare(
@@ -40,6 +127,9 @@ def compare(
     theirs: Indices,
     true: Indices,
     *,
+    metric: str = "accuracy",
+    losses: tuple[Floats, Floats] | None = None,
+    settings: Mapping[str, tuple[Any, Any]] | None = None,
     resamples: int = 10_000,
     seed: int = 0,
 ) -> Comparison:
@@ -50,7 +140,11 @@ def compare(
         ours: [rows], class indices; at least one row.
         theirs: [rows].
         true: [rows].
-        resamples: How many times the rows are drawn anew.
+        metric: What the verdict is about. Without ``losses`` a log loss cannot be compared, and
+            the verdict is about the accuracy.
+        losses: What each row adds to the log loss of each, [rows], where both have probabilities.
+        settings: What differs between the two.
+        resamples: How many times the rows are drawn anew for the accuracy.
         seed: Of the draws.
 
     References:
@@ -59,19 +153,38 @@ def compare(
     """
     from scipy.stats import binomtest
 
-    rows = len(true)
     we, they = ours == true, theirs == true
     only_ours, only_theirs = int((we & ~they).sum()), int((they & ~we).sum())
     split = only_ours + only_theirs
-    shares = np.array([only_ours, only_theirs, rows - split]) / rows
-    drawn = np.random.default_rng(seed).multinomial(rows, shares, size=resamples)
-    low, high = np.quantile((drawn[:, 0] - drawn[:, 1]) / rows, [0.025, 0.975])
+    shares = np.array([only_ours, only_theirs, len(true) - split]) / len(true)
+    drawn = np.random.default_rng(seed).multinomial(len(true), shares, size=resamples)
+    low, high = np.quantile((drawn[:, 0] - drawn[:, 1]) / len(true), [0.025, 0.975])
+    interval = Interval(float(low), float(high))
+    figures = [
+        Figure("accuracy", float(we.mean()), float(they.mean()), interval),
+        Figure(
+            "macro_f1",
+            _macro_f1(ours, true),
+            _macro_f1(theirs, true),
+            paired_macro_f1(true, ours, theirs, seed=seed),
+        ),
+    ]
+    if losses:
+        one, two = losses
+        interval = paired_mean(one - two, seed=seed)
+        figures.append(Figure("log_loss", float(one.mean()), float(two.mean()), interval))
+    figures.sort(key=lambda figure: figure.name != metric)
     return Comparison(
         other=other,
-        accuracy=float(they.mean()),
-        difference=(only_ours - only_theirs) / rows,
-        interval=Interval(float(low), float(high)),
+        metric=figures[0].name,
+        figures=tuple(figures),
         only_ours=only_ours,
         only_theirs=only_theirs,
         p_value=float(binomtest(only_ours, split).pvalue) if split else 1.0,
+        settings=settings or {},
     )
+
+
+def _macro_f1(answers: Indices, true: Indices) -> float:
+    classes = int(max(true.max(), answers.max())) + 1
+    return float(macro_f1(*right_rows_predicted(count_confusions(true, answers, classes))))

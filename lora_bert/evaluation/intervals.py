@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lora_bert.evaluation.metrics import Indices, count_confusions, macro_f1
+from lora_bert.evaluation.metrics import Floats, Indices, count_confusions, macro_f1
 
 Statistic = Literal["accuracy", "macro_f1"]
 _COUNTS_AT_ONCE = 4_000_000  # 32 MB: what a batch of resampled confusion matrices may take
+_CELLS_OF_A_MEAN = 4_000
 
 
 class Interval(NamedTuple):
@@ -76,14 +78,14 @@ def bootstrap_confusion(
     grow with their number.
     """
     rng = np.random.default_rng(seed)
+    values: Floats
     if statistic == "accuracy":
         values = _accuracies(confusion, resamples, rng)
     elif statistic == "macro_f1":
         values = _macro_f1s(confusion, resamples, rng)
     else:
         raise ValueError(f"no bootstrap of {statistic!r}: there are accuracy and macro_f1")
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(low), float(high))
+    return _ends(values, level)
 
 
 def _accuracies(
@@ -94,23 +96,96 @@ def _accuracies(
     return rng.binomial(rows, confusion.trace() / rows, size=resamples) / rows
 
 
-def _macro_f1s(
-    confusion: NDArray[np.int64], resamples: int, rng: np.random.Generator
-) -> NDArray[np.float64]:
+def _macro_f1s(confusion: NDArray[np.int64], resamples: int, rng: np.random.Generator) -> Floats:
     """Resampled macro-F1s, [resamples]."""
     true, predicted = np.nonzero(confusion)
-    counts = confusion[true, predicted]
-    classes = np.arange(len(confusion))
-    # Indicators [cells, classes]: a product with them sums a matrix's rows, columns, diagonal.
-    of_true = (true[:, None] == classes).astype(np.float64)
-    of_predicted = (predicted[:, None] == classes).astype(np.float64)
-    of_right = of_true * of_predicted
+    figure = _MacroF1(true, predicted, len(confusion))
+    drawn = _redrawn(confusion[true, predicted], len(confusion), resamples, rng)
+    return np.concatenate([figure.of(counts) for counts in drawn])
 
+
+def paired_macro_f1(
+    true: Indices,
+    ours: Indices,
+    theirs: Indices,
+    *,
+    resamples: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """Bootstrap interval of our macro-F1 less theirs, each drawn row judging both classifiers.
+
+    Args:
+        true: [rows], class indices; at least one row.
+        ours: [rows], what one classifier answers.
+        theirs: [rows], what the other one does.
+        resamples: How many times the rows are drawn anew.
+        level: Share of the resampled differences that lie inside, 0…1.
+        seed: Of the draws.
+    """
+    classes = int(max(true.max(), ours.max(), theirs.max())) + 1
+    triples = (np.asarray(true, np.int64) * classes + ours) * classes + theirs
+    cells, counts = np.unique(triples, return_counts=True)
+    of_true, of_ours, of_theirs = cells // classes**2, cells // classes % classes, cells % classes
+    we, they = _MacroF1(of_true, of_ours, classes), _MacroF1(of_true, of_theirs, classes)
+    drawn = _redrawn(counts, classes, resamples, np.random.default_rng(seed))
+    return _ends(np.concatenate([we.of(counts) - they.of(counts) for counts in drawn]), level)
+
+
+def paired_mean(
+    differences: Floats, *, resamples: int = 2000, level: float = 0.95, seed: int = 0
+) -> Interval:
+    """Bootstrap interval of the mean of the rows' differences, for instance of their losses.
+
+    Beyond a few thousand rows those with nearly the same difference are drawn as one cell.
+
+    Args:
+        differences: [rows], at least one.
+        resamples: How many times the rows are drawn anew.
+        level: Share of the resampled means that lie inside, 0…1.
+        seed: Of the draws.
+    """
+    cells = np.array_split(np.sort(differences), min(len(differences), _CELLS_OF_A_MEAN))
+    sizes = np.array([len(cell) for cell in cells])
+    means = np.array([cell.mean() for cell in cells])
+    drawn = _redrawn(sizes, 1, resamples, np.random.default_rng(seed))
+    return _ends(np.concatenate([counts @ means for counts in drawn]) / len(differences), level)
+
+
+def _ends(values: Floats, level: float) -> Interval:
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(low), float(high))
+
+
+def _redrawn(
+    counts: NDArray[np.int64], classes: int, resamples: int, rng: np.random.Generator
+) -> Iterator[NDArray[np.float64]]:
+    """The rows of all cells drawn anew: counts [some of the resamples, cells], batch by batch."""
     rows = int(counts.sum())
-    batch = max(1, _COUNTS_AT_ONCE // len(counts))
-    values = []
+    batch = max(1, _COUNTS_AT_ONCE // max(len(counts), classes))
     for start in range(0, resamples, batch):
         size = min(batch, resamples - start)
-        drawn = rng.multinomial(rows, counts / rows, size=size).astype(np.float64)
-        values.append(macro_f1(drawn @ of_right, drawn @ of_true, drawn @ of_predicted))
-    return np.concatenate(values)
+        yield rng.multinomial(rows, counts / rows, size=size).astype(np.float64)
+
+
+class _MacroF1:
+    """Macro-F1 out of counts of cells, of which each has a true and a predicted class.
+
+    Args:
+        true: [cells].
+        predicted: [cells].
+        classes: How many there are.
+    """
+
+    def __init__(self, true: Indices, predicted: Indices, classes: int) -> None:
+        from scipy.sparse import csr_array
+
+        # Indicators [cells, classes]: a product with them sums a matrix's rows, columns, diagonal.
+        at, shape = np.arange(len(true)), (len(true), classes)
+        self._true = csr_array((np.ones(len(true)), (at, true)), shape=shape)
+        self._predicted = csr_array((np.ones(len(true)), (at, predicted)), shape=shape)
+        self._right = csr_array(((true == predicted).astype(np.float64), (at, true)), shape=shape)
+
+    def of(self, counts: NDArray[np.float64]) -> Floats:
+        """Of counts [draws, cells], [draws]."""
+        return macro_f1(counts @ self._right, counts @ self._true, counts @ self._predicted)

@@ -18,6 +18,9 @@ _HIGHER_IS_BETTER = {"accuracy": True, "macro_f1": True, "log_loss": False}
 METRICS = tuple(_HIGHER_IS_BETTER)
 """The figures that can pick the best epoch."""
 
+NAMES = {"accuracy": "accuracy", "macro_f1": "macro-F1", "log_loss": "log loss"}
+"""How they are written for people."""
+
 
 @dataclass(frozen=True)
 class PerClass:
@@ -89,7 +92,7 @@ def score(labels: Sequence[str], probabilities: Floats, true: Indices) -> Scores
         accuracy=float(right.sum() / len(true)),
         macro_f1=float(macro_f1(right, rows, predicted)),
         weighted_f1=float(f1 @ rows / len(true)),
-        log_loss=_log_loss(probabilities, true),
+        log_loss=abs(float(losses(probabilities, true).mean())),  # never "-0.0"
         rows=len(true),
         per_class=tuple(
             PerClass(label, *shares, *counts)
@@ -167,11 +170,12 @@ def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
     return ratio
 
 
-def _log_loss(probabilities: Floats, true: Indices) -> float:
+def losses(probabilities: Floats, true: Indices) -> NDArray[np.float64]:
+    """What each row adds to the log loss, in nats, [rows]."""
     of_truth = probabilities[np.arange(len(true)), true].astype(np.float64)
     # One confident mistake must not make the mean infinite; float32 is what models answer in.
-    losses = -np.log(np.clip(of_truth, np.finfo(np.float32).eps, 1.0))
-    return abs(float(losses.mean()))  # never "-0.0"
+    found: NDArray[np.float64] = -np.log(np.clip(of_truth, np.finfo(np.float32).eps, 1.0))
+    return found
 
 
 def _check(labels: Sequence[str], probabilities: Floats, true: Indices) -> None:

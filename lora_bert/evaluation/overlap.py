@@ -17,6 +17,7 @@ class Overlap:
 
     Attributes:
         rows: How many do.
+        texts: How many different ones those are: a text can stand in several of the scored rows.
         accuracy: Accuracy on those, 0…1; None without any.
         unseen_rows: How many do not.
         unseen_accuracy: Accuracy on those: the one that says something of new texts.
@@ -24,6 +25,7 @@ class Overlap:
     """
 
     rows: int
+    texts: int
     accuracy: float | None
     unseen_rows: int
     unseen_accuracy: float | None
@@ -38,11 +40,13 @@ def overlap(
     Letter case and the amount of white space make no other text.
     """
     known = {_plain(text) for text in training_texts}
-    seen = np.array([_plain(text) in known for text in texts], dtype=bool)
+    plain = [_plain(text) for text in texts]
+    seen = np.array([text in known for text in plain], dtype=bool)
     right = predicted == true
     some, others = bool(seen.any()), not seen.all()
     return Overlap(
         rows=int(seen.sum()),
+        texts=len(known.intersection(plain)),
         accuracy=float(right[seen].mean()) if some else None,
         unseen_rows=int((~seen).sum()),
         unseen_accuracy=float(right[~seen].mean()) if others else None,

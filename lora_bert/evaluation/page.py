@@ -8,22 +8,21 @@ from dataclasses import dataclass, replace
 from datetime import date
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from lora_bert._version import __version__
+from lora_bert.evaluation.comparison import Comparison
 from lora_bert.evaluation.display import printable
 from lora_bert.evaluation.intervals import Interval
 from lora_bert.evaluation.judged import Judged
-from lora_bert.evaluation.metrics import Scores
-from lora_bert.evaluation.report import percent
+from lora_bert.evaluation.metrics import NAMES, PerClass, Scores, metric
+from lora_bert.evaluation.report import decimal, percent, scope_words, setting_words, target_words
 from lora_bert.evaluation.result import Evaluation
 from lora_bert.files import atomic_file
 
 _SHOWN_ROWS = 25
 _MATRIX_CLASSES = 20
-_SHOWN_CLASSES = 100
 _LISTED_CONFUSIONS = 30
 _SHOWN_CHARACTERS = 400
 _ENOUGH_ROWS = 20
@@ -55,19 +54,38 @@ def report_page(judged: Judged, *, title: str) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"percent": percent, "shown": shown, "points": _points}
+    environment.filters |= {
+        "percent": percent, "shown": shown, "points": _points, "decimal": decimal,
+        "setting": setting_words, "target": target_words, "scope": scope_words,
+    }  # fmt: skip
     source = (files("lora_bert.evaluation") / "page.html").read_text(encoding="utf-8")
     found = judged.evaluation
     bars = _bars(found)
+    floor = _floor(min(line.accuracy or 0 for line in found.coverage))
+
+    def curve_y(accuracy: float) -> float:
+        """How far down the picture an accuracy is."""
+        return 290 - 280 * (accuracy - floor) / (1 - floor)
+
     return environment.from_string(source).render(
         title=title,
         made=f"lora-bert {__version__}, {date.today().isoformat()}",
         found=found,
         scores=found.scores,
         bars=bars,
+        barred=NAMES[_barred(found)],
         scale=bars[0].scale,
+        tiles=_tiles(found),
+        names=NAMES,
+        comparisons=_comparisons(found),
+        curve=" ".join(
+            f"{40 + 280 * line.coverage:.1f},{curve_y(line.accuracy or 0):.1f}"
+            for line in found.coverage
+        ),
+        curve_y=curve_y,
+        curve_ticks=(floor, 1.0),
         classes=_classes(found.scores),
-        left_out=max(0, len(found.scores.per_class) - _SHOWN_CLASSES),
+        worst_first=len(found.scores.per_class) > _MATRIX_CLASSES,
         matrix=_matrix(found.scores),
         confusions=_confusions(found.scores),
         bins=found.calibration.bins,
@@ -90,13 +108,13 @@ def shown(text: str) -> str:
 
 @dataclass(frozen=True)
 class _Bar:
-    """One line of the accuracies' picture.
+    """One line of the picture of accuracies, or of macro-F1s.
 
     Attributes:
         name: Of what.
-        value: The accuracy, 0…1.
+        value: The figure, 0…1.
         interval: Its interval, or None.
-        scale: The accuracy at the picture's left end; the right one is 1.
+        scale: The value at the picture's left end; the right one is 1.
     """
 
     name: str
@@ -123,27 +141,60 @@ class _Bar:
         return f"{100 * (value - self.scale) / (1 - self.scale):.1f}"
 
 
+def _barred(found: Evaluation) -> str:
+    """The metric of the bars: a share that everything it is compared with has, too."""
+    return found.metric if found.metric in ("accuracy", "macro_f1") else "accuracy"
+
+
 def _bars(found: Evaluation) -> list[_Bar]:
-    bars = [_Bar("all rows", found.scores.accuracy, found.accuracy_interval)]
-    if (overlap := found.overlap) and overlap.rows:
+    barred = _barred(found)
+    of_all = {"accuracy": found.accuracy_interval, "macro_f1": found.macro_f1_interval}
+    bars = [_Bar("all rows", metric(barred, found.scores), of_all[barred])]
+    if barred == "accuracy" and (overlap := found.overlap) and overlap.rows:
         if overlap.accuracy is not None and overlap.rows >= _ENOUGH_ROWS:
             bars.append(_Bar("texts seen in training", overlap.accuracy, None))
         if overlap.unseen_accuracy is not None:
             bars.append(_Bar("new texts", overlap.unseen_accuracy, overlap.unseen_interval))
     if found.against:
-        bars.append(_Bar(found.against.other, found.against.accuracy, None))
-    if found.baseline:
-        bars.append(_Bar("TF-IDF + linear SVM", found.baseline.accuracy, found.baseline.interval))
+        bars.append(_Bar(found.against.other, found.against[barred].theirs, None))
+    if baseline := found.baseline:
+        interval = baseline.interval if barred == "accuracy" else None
+        bars.append(_Bar("TF-IDF + linear SVM", baseline.comparison[barred].theirs, interval))
     lowest = min(bar.interval.low if bar.interval else bar.value for bar in bars)
-    scale = max(0.0, math.floor(lowest * 20 - 1) / 20)
-    return [replace(bar, scale=scale) for bar in bars]
+    return [replace(bar, scale=_floor(lowest)) for bar in bars]
 
 
-def _classes(scores: Scores) -> Sequence[Any]:
-    """Every class, or where there are very many those with the lowest F1."""
-    if len(scores.per_class) <= _SHOWN_CLASSES:
+def _floor(lowest: float) -> float:
+    """Where a picture of shares begins: a multiple of 5 % below the lowest."""
+    return max(0.0, math.floor(lowest * 20 - 1) / 20)
+
+
+def _tiles(found: Evaluation) -> list[tuple[str, float, Interval]]:
+    """Accuracy and macro-F1, that first which the classifier is steered by."""
+    tiles = [
+        ("accuracy", found.scores.accuracy, found.accuracy_interval),
+        ("macro_f1", found.scores.macro_f1, found.macro_f1_interval),
+    ]
+    tiles.sort(key=lambda tile: tile[0] != found.metric)
+    return [(NAMES[name], value, interval) for name, value, interval in tiles]
+
+
+def _comparisons(found: Evaluation) -> list[tuple[Comparison, str]]:
+    """What it is compared with, and what that is where the name does not say it."""
+    both = [(found.against, "")] if found.against else []
+    if baseline := found.baseline:
+        what = (
+            f"{baseline.description}, fitted in {baseline.seconds:.1f} s; nothing of it is tuned."
+        )
+        both.append((baseline.comparison, what))
+    return both
+
+
+def _classes(scores: Scores) -> Sequence[PerClass]:
+    """Every class; where there are many, those with the lowest F1 first."""
+    if len(scores.per_class) <= _MATRIX_CLASSES:
         return scores.per_class
-    return sorted(scores.per_class, key=lambda entry: entry.f1)[:_SHOWN_CLASSES]
+    return sorted(scores.per_class, key=lambda entry: (not entry.rows + entry.predicted, entry.f1))
 
 
 def _matrix(scores: Scores) -> list[tuple[str, list[tuple[int, float]]]]:

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lora_bert.evaluation.comparison import Comparison
+from lora_bert.evaluation.comparison import Comparison, Figure
+from lora_bert.evaluation.coverage import Covered, Target
 from lora_bert.evaluation.display import cells, column, fit, printable, wrapped
 from lora_bert.evaluation.intervals import Interval
-from lora_bert.evaluation.metrics import PerClass, Scores
+from lora_bert.evaluation.metrics import NAMES, PerClass, Scores
+from lora_bert.evaluation.out_of_scope import OutOfScope
 from lora_bert.evaluation.overlap import Overlap
 from lora_bert.evaluation.threshold import Threshold
 
@@ -21,6 +23,8 @@ MINIMUM_WIDTH = 60
 """Below this many columns the tables would say nothing; a smaller ``width`` counts as this."""
 
 _MATRIX_CLASSES = 20
+_LISTED_CLASSES = 20
+_WORST_CLASSES = 15
 _LISTED_CONFUSIONS = 15
 _GAP = "  "
 
@@ -36,29 +40,41 @@ def percent(value: float, interval: Interval | None = None) -> str:
     return f"{text} (95 % interval {100 * interval.low:.1f}–{100 * interval.high:.1f})"
 
 
+def decimal(value: float) -> str:
+    """A ``--min-score`` with all its digits, as few as they are."""
+    return f"{value:.17f}".rstrip("0").rstrip(".") if value < 1e-4 else str(value)
+
+
 def summary_lines(found: Evaluation, *, width: int = 80) -> str:
     """The figures of the whole, a line each; below them what they are compared with."""
     scores = found.scores
+    figures = {
+        "accuracy": percent(scores.accuracy, found.accuracy_interval),
+        "macro_f1": percent(scores.macro_f1, found.macro_f1_interval),
+        "weighted_f1": percent(scores.weighted_f1),
+        "log_loss": f"{scores.log_loss:.3f}",
+    }
+    first = sorted(figures, key=lambda name: name != found.metric)
     lines = [
-        ("accuracy", percent(scores.accuracy, found.accuracy_interval)),
-        ("macro-F1", percent(scores.macro_f1, found.macro_f1_interval)),
-        ("weighted F1", percent(scores.weighted_f1)),
-        ("log loss", f"{scores.log_loss:.3f}"),
+        *((NAMES.get(name, "weighted F1"), figures[name]) for name in first),
         ("calibration", f"error {percent(found.calibration.error)} (exact probabilities would show "
-         f"{percent(found.calibration.by_chance)})"),
+         f"{percent(found.calibration.by_chance)}): {found.calibration.verdict}"),
         ("rows", f"{scores.rows:,}"),
         *_overlap_lines(found.overlap),
         *_threshold_lines(found.threshold),
+        *_target_lines(found.target),
+        *_scope_lines(found.out_of_scope),
     ]  # fmt: skip
-    parts = [lines, _against_lines(found.against, width), _baseline_lines(found)]
-    return "\n\n".join(_named_lines(part, width) for part in parts if part)
+    parts = [_named_lines(lines, width), _against_part(found, width), _baseline_part(found, width)]
+    return "\n\n".join(part for part in parts if part)
 
 
 def _overlap_lines(overlap: Overlap | None) -> list[tuple[str, str]]:
     if overlap is None or not overlap.rows:
         return []
     texts = overlap.rows + overlap.unseen_rows
-    seen = f"{overlap.rows:,} of {texts:,} texts stand in the training rows too"
+    different = f" ({overlap.texts:,} different)" if overlap.texts < overlap.rows else ""
+    seen = f"{overlap.rows:,} of {texts:,} texts{different} stand in the training rows too"
     if overlap.unseen_accuracy is None:
         return [("seen", f"{seen}: none is new")]
     figure = percent(overlap.unseen_accuracy, overlap.unseen_interval)
@@ -75,36 +91,162 @@ def _threshold_lines(threshold: Threshold | None) -> list[tuple[str, str]]:
     ]  # fmt: skip
 
 
-def _against_lines(against: Comparison | None, width: int) -> list[tuple[str, str]]:
+def _target_lines(target: Target | None) -> list[tuple[str, str]]:
+    return [("target", target_words(target))] if target else []
+
+
+def target_words(target: Target) -> str:
+    """From which probability on the answers are as good as asked for, and what that is worth."""
+    asked = percent(target.accuracy)
+    if target.reached is None:
+        return f"no --min-score makes {asked} of the answered rows right here"
+    found, elsewhere = target.reached, target.expected
+    words = (
+        f"from --min-score {decimal(found.min_score)} on, {percent(found.accuracy or 0)} of the "
+        f"answered rows are right, and {percent(found.coverage)} of the rows are answered; "
+    )
+    if elsewhere is None:
+        return words + f"on half the rows no line reaches {asked}, so do not rely on this one"
+    if elsewhere.accuracy is None:
+        return words + "chosen on half the rows, such a line answers none of the others"
+    return words + (
+        f"chosen on half the rows, such a line has {percent(elsewhere.accuracy)} of the others "
+        f"right and answers {percent(elsewhere.coverage)}"
+    )
+
+
+def _scope_lines(scope: OutOfScope | None) -> list[tuple[str, str]]:
+    return [("out of scope", scope_words(scope))] if scope else []
+
+
+def scope_words(scope: OutOfScope) -> str:
+    """How well the probability of the answer tells rows out of scope from the others."""
+    rows = "1 row" if scope.rows == 1 else f"{scope.rows:,} rows"
+    low, high = scope.auroc_interval
+    return (
+        f"{rows}, not in the figures above; AUROC {scope.auroc:.3f} (95 % interval {low:.3f}–"
+        f"{high:.3f}) by the probability of the answer; where 95 % of the rows in scope are "
+        f"answered, {percent(scope.fpr_at_95_tpr)} of those out of scope are too"
+    )
+
+
+def _against_part(found: Evaluation, width: int) -> str:
+    against = found.against
     if against is None:
-        return []
-    low, high = (100 * end for end in against.interval)
-    return [
+        return ""
+    lines = [
         ("against", fit(against.other, max(width, MINIMUM_WIDTH) - 13)),
-        ("accuracy", percent(against.accuracy)),
-        ("difference", f"{100 * against.difference:+.1f} points (95 % interval {low:+.1f} to "
-         f"{high:+.1f}); {against.only_ours:,} rows only this one has right, "
-         f"{against.only_theirs:,} only the other; McNemar p = {against.p_value:.2g}"),
+        *_comparison_lines(against),
+    ]
+    settings = [
+        (name, *map(setting_words, values)) for name, values in sorted(against.settings.items())
+    ]
+    if not settings:
+        return _named_lines(lines, width)
+    table = _table(("what differs", "this one", "the other"), settings, 3, width)
+    return f"{_named_lines(lines, width)}\n\n{table}"
+
+
+def _baseline_part(found: Evaluation, width: int) -> str:
+    baseline = found.baseline
+    if baseline is None:
+        return ""
+    lines = [
+        ("baseline", f"{baseline.description}, {baseline.seconds:.1f} s"),
+        *_comparison_lines(baseline.comparison),
+    ]
+    return _named_lines(lines, width)
+
+
+def _comparison_lines(against: Comparison) -> list[tuple[str, str]]:
+    shown = [one for one in against.figures if one.name != "log_loss" or one is against.figures[0]]
+    return [
+        ("verdict", against.verdict),
+        *((NAMES[one.name], figure_words(one)) for one in shown),
+        ("rows", f"{against.only_ours:,} only this one has right, {against.only_theirs:,} only the "
+         f"other; McNemar p = {against.p_value:.2g}"),
     ]  # fmt: skip
 
 
-def _baseline_lines(found: Evaluation) -> list[tuple[str, str]]:
-    baseline = found.baseline
-    if baseline is None:
-        return []
-    ahead = 100 * (found.scores.accuracy - baseline.accuracy)
-    return [
-        ("baseline", f"{baseline.description}, {baseline.seconds:.1f} s"),
-        ("accuracy", percent(baseline.accuracy, baseline.interval)),
-        ("macro-F1", percent(baseline.macro_f1)),
-        ("difference", f"{ahead:+.1f} points of accuracy over the baseline"),
+def figure_words(figure: Figure) -> str:
+    """Both values of a metric, the difference, and what it would be on other rows."""
+    low, high = figure.interval
+    if figure.name == "log_loss":
+        return (
+            f"{figure.ours:.3f}, the other {figure.theirs:.3f}: {figure.difference:+.3f} "
+            f"(95 % interval {low:+.3f} to {high:+.3f})"
+        )
+    return (
+        f"{percent(figure.ours)}, the other {percent(figure.theirs)}: "
+        f"{100 * figure.difference:+.1f} points (95 % interval {100 * low:+.1f} to "
+        f"{100 * high:+.1f})"
+    )
+
+
+def setting_words(value: object) -> str:
+    """A setting's value as it is shown."""
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "–"}[value]
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def coverage_table(lines: Sequence[Covered], *, width: int = 80) -> str:
+    """How many rows are answered from which probability on, and how many of those are right."""
+    rows = [
+        (
+            decimal(line.min_score),
+            f"{line.rows:,}",
+            f"{100 * line.coverage:.1f}",
+            f"{100 * line.accuracy:.1f}" if line.accuracy is not None else "–",
+        )
+        for line in lines
     ]
+    return _table(("--min-score", "answered", "% of rows", "% right"), rows, 1, width)
+
+
+def scope_table(scope: OutOfScope, *, width: int = 80) -> str:
+    """What a line does to the rows in scope, of which it answers some, and to those out of it."""
+    rows = [
+        (
+            decimal(line.min_score),
+            *(
+                f"{100 * share:.1f}"
+                for share in (line.answered, line.accuracy, line.recall, line.right)
+            ),
+        )
+        for line in scope.lines
+    ]
+    header = ("--min-score", "answered", "rightly", "refused", "both right")
+    title = wrapped(
+        "% of the rows in scope answered, and rightly; % of those out of scope refused; % of both "
+        "together treated rightly",
+        max(width, MINIMUM_WIDTH),
+    )
+    return "\n".join([*title, _table(header, rows, 1, width)])
+
+
+def classes_table(scores: Scores, *, width: int = 80) -> str:
+    """The table of the classes; of more than 20 those with the lowest F1."""
+    seen = [entry for entry in scores.per_class if entry.rows + entry.predicted]
+    if len(scores.per_class) <= _LISTED_CLASSES:
+        return per_class_table(scores, width=width)
+    worst = sorted(seen, key=lambda entry: (entry.f1, -entry.rows))[:_WORST_CLASSES]
+    lines = wrapped(
+        f"classes: the {len(worst)} with the lowest F1 of {len(scores.per_class):,}; --output, "
+        "--report and --json have all of them",
+        max(width, MINIMUM_WIDTH),
+    )
+    return "\n".join([*lines, _classes(worst, width)])
 
 
 def per_class_table(scores: Scores, *, width: int = 80) -> str:
     """Precision, recall, F1 (percent), rows and predictions of every class."""
+    return _classes(scores.per_class, width)
+
+
+def _classes(entries: Sequence[PerClass], width: int) -> str:
     header = ("class", "precision", "recall", "F1", "rows", "predicted")
-    return _table(header, [_class_row(entry) for entry in scores.per_class], 1, width)
+    return _table(header, [_class_row(entry) for entry in entries], 1, width)
 
 
 def confusion_table(scores: Scores, *, width: int = 80) -> str:

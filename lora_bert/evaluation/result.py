@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any
 
 from lora_bert.evaluation.baseline import Baseline
 from lora_bert.evaluation.calibration import Calibration, calibration
 from lora_bert.evaluation.comparison import Comparison
+from lora_bert.evaluation.coverage import Covered, Target, coverage, reach
 from lora_bert.evaluation.intervals import Interval, bootstrap_confusion
 from lora_bert.evaluation.metrics import Floats, Indices, Scores, score
+from lora_bert.evaluation.out_of_scope import OutOfScope, out_of_scope
 from lora_bert.evaluation.overlap import Overlap
-from lora_bert.evaluation.report import confusion_table, per_class_table, summary_lines
+from lora_bert.evaluation.report import (
+    classes_table,
+    confusion_table,
+    coverage_table,
+    scope_table,
+    summary_lines,
+)
 from lora_bert.evaluation.threshold import Threshold, best_threshold
 
 
@@ -25,7 +33,12 @@ class Evaluation:
         accuracy_interval: 95 % bootstrap interval of the accuracy.
         macro_f1_interval: 95 % bootstrap interval of the macro-F1.
         calibration: Whether the probabilities mean what they say.
+        coverage: How many answers are right where only the surest are given.
+        metric: Which figure the classifier is steered by: it stands first, and the comparisons'
+            verdicts are about it.
         threshold: Where to draw the line between two classes; None with more.
+        target: From which probability on the answers reach an accuracy, where that was asked for.
+        out_of_scope: How well rows of no class are told apart, where there are some.
         overlap: The rows that stand in the training rows too, scored apart; None where those are
             not known.
         against: The comparison with another classifier, where that was asked for.
@@ -36,7 +49,11 @@ class Evaluation:
     accuracy_interval: Interval
     macro_f1_interval: Interval
     calibration: Calibration
+    coverage: tuple[Covered, ...] = ()
+    metric: str = "accuracy"
     threshold: Threshold | None = None
+    target: Target | None = None
+    out_of_scope: OutOfScope | None = None
     overlap: Overlap | None = None
     against: Comparison | None = None
     baseline: Baseline | None = None
@@ -45,6 +62,7 @@ class Evaluation:
         """Everything in it as plain JSON values; shares in 0…1, intervals as [low, high]."""
         scores = self.scores
         return {
+            "metric": self.metric,
             "accuracy": scores.accuracy,
             "macro_f1": scores.macro_f1,
             "weighted_f1": scores.weighted_f1,
@@ -52,14 +70,14 @@ class Evaluation:
             "rows": scores.rows,
             "interval": list(self.accuracy_interval),
             "macro_f1_interval": list(self.macro_f1_interval),
-            "calibration": {
-                **asdict(self.calibration),
-                "bins": [asdict(one) for one in self.calibration.bins],
-            },
+            "calibration": {**_plain(self.calibration), "verdict": self.calibration.verdict},
+            "coverage": _plain(self.coverage),
             "threshold": _plain(self.threshold),
+            "target": _plain(self.target),
+            "out_of_scope": _plain(self.out_of_scope),
             "overlap": _plain(self.overlap),
-            "against": _plain(self.against),
-            "baseline": _plain(self.baseline),
+            "against": self.against.as_dict() if self.against else None,
+            "baseline": self.baseline.as_dict() if self.baseline else None,
             "labels": scores.labels,
             "per_class": [asdict(entry) for entry in scores.per_class],
             "confusion": scores.confusion.tolist(),
@@ -70,14 +88,15 @@ class Evaluation:
         return summary_lines(self, width=width)
 
     def text(self, width: int = 80) -> str:
-        """Summary, per-class table and confusions for a terminal of ``width`` columns."""
-        return "\n\n".join(
-            (
-                self.summary(width),
-                per_class_table(self.scores, width=width),
-                confusion_table(self.scores, width=width),
-            )
+        """Summary and tables for a terminal of ``width`` columns; the worst of many classes."""
+        parts = (
+            self.summary(width),
+            coverage_table(self.coverage, width=width),
+            scope_table(self.out_of_scope, width=width) if self.out_of_scope else "",
+            classes_table(self.scores, width=width),
+            confusion_table(self.scores, width=width),
         )
+        return "\n\n".join(part for part in parts if part)
 
 
 def judge(
@@ -85,6 +104,9 @@ def judge(
     probabilities: Floats,
     true: Indices,
     *,
+    metric: str = "accuracy",
+    target_accuracy: float | None = None,
+    outside: tuple[Sequence[str], Floats] | None = None,
     overlap: Overlap | None = None,
     against: Comparison | None = None,
     baseline: Baseline | None = None,
@@ -96,6 +118,9 @@ def judge(
         labels: Class names, in the order of the columns of ``probabilities``.
         probabilities: [rows, classes], each row summing to 1.
         true: [rows], the index of each row's true class.
+        metric: Which figure stands first.
+        target_accuracy: The share of right answers to look a line for, 0…1.
+        outside: Labels and probabilities, [rows, classes], of rows that are of none of the classes.
         overlap: From :func:`~lora_bert.evaluation.overlap.overlap`, shown beside.
         against: From :func:`~lora_bert.evaluation.comparison.compare`, shown beside.
         baseline: From :func:`~lora_bert.evaluation.baseline.tfidf_baseline`, shown beside.
@@ -106,23 +131,28 @@ def judge(
         AdapterError: A probability is not a finite number.
     """
     scores = score(labels, probabilities, true)
+    target = reach(probabilities, true, target_accuracy, seed=seed) if target_accuracy else None
+    also_at = [target.reached.min_score] if target and target.reached else []
     return Evaluation(
         scores=scores,
         accuracy_interval=bootstrap_confusion(scores.confusion, "accuracy", seed=seed),
         macro_f1_interval=bootstrap_confusion(scores.confusion, "macro_f1", seed=seed),
         calibration=calibration(probabilities, true, seed=seed),
+        coverage=coverage(probabilities, true),
+        metric=metric,
         threshold=best_threshold(labels, probabilities, true, seed=seed),
+        target=target,
+        out_of_scope=out_of_scope(*outside, probabilities, true, also_at=also_at)
+        if outside
+        else None,
         overlap=overlap,
         against=against,
         baseline=baseline,
     )
 
 
-def _plain(part: Any) -> dict[str, Any] | None:
-    """A dataclass as JSON values, intervals as lists."""
-    if part is None:
-        return None
-    return {
-        key: list(value) if isinstance(value, Interval) else value
-        for key, value in vars(part).items()
-    }
+def _plain(part: Any) -> Any:
+    """A dataclass as JSON values, and whatever it holds; tuples as lists."""
+    if is_dataclass(part):
+        return {entry.name: _plain(getattr(part, entry.name)) for entry in fields(part)}
+    return [_plain(one) for one in part] if isinstance(part, tuple) else part

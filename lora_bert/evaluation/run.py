@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +12,19 @@ import numpy as np
 from lora_bert.config import EvaluateConfig, parse_names
 from lora_bert.data.examples import Examples
 from lora_bert.data.places import inputs
-from lora_bert.data.wording import listed
-from lora_bert.errors import ConfigError
+from lora_bert.data.wording import listed, shortened
+from lora_bert.errors import ConfigError, DataError, did_you_mean
 from lora_bert.evaluation.baseline import Baseline, tfidf_baseline
 from lora_bert.evaluation.comparison import Comparison, compare
 from lora_bert.evaluation.judged import Judged
-from lora_bert.evaluation.metrics import Indices
+from lora_bert.evaluation.metrics import Floats, Indices, losses
 from lora_bert.evaluation.overlap import overlap
 from lora_bert.evaluation.page import write_report
 from lora_bert.evaluation.plots import confusion_png
 from lora_bert.evaluation.result import Evaluation, judge
 from lora_bert.evaluation.row_tables import SuspectRow, WrongRow, with_ids, write_rows
 from lora_bert.evaluation.rows import EvaluationRows
+from lora_bert.evaluation.settings import differences, trained_for
 from lora_bert.files import atomic_directory, claim_file, claim_output, spare_inputs
 from lora_bert.inference.predictor import Predictor, load
 from lora_bert.json_files import json_text
@@ -30,6 +32,8 @@ from lora_bert.options import build
 from lora_bert.tasks.classification import LabelCodec
 
 log = logging.getLogger(__name__)
+
+_OR_OUT_OF_SCOPE = "Rows that belong to no class are scored with --out-of-scope LABEL."
 
 
 def evaluate(path: str | Path, data: str | Path | None = None, **options: Any) -> Evaluation:
@@ -59,19 +63,27 @@ def run(config: EvaluateConfig) -> Evaluation:
     other = _load(config, config.against) if config.against else None
     _spare(config, predictor, other)
     source = EvaluationRows(config, predictor.manifest)
-    rows = source.to_score()
+    rows, outside = _by_scope(config, source.to_score(), predictor.labels)
     codec = LabelCodec(predictor.labels)
-    true = np.asarray(codec.encode(rows))
+    true = np.asarray(codec.encode(rows, or_else=_OR_OUT_OF_SCOPE))
     probabilities = predictor.probabilities(rows.texts)
     answers = probabilities.argmax(axis=1)
     training_texts = source.trained_on()
+    metric = config.metric or trained_for(config.path)
     found = judge(
         codec.labels,
         probabilities,
         true,
+        metric=metric,
+        target_accuracy=config.target_accuracy,
+        outside=(config.out_of_scope, predictor.probabilities(outside.texts)) if outside else None,
         overlap=overlap(rows.texts, training_texts, answers, true) if training_texts else None,
-        against=_compare(config, predictor, other, rows, answers, true) if other else None,
-        baseline=_baseline(source, rows) if config.baseline else None,
+        against=_compare(config, metric, predictor, other, rows.texts, probabilities, true)
+        if other
+        else None,
+        baseline=_baseline(source, rows, [codec.labels[at] for at in answers], metric)
+        if config.baseline
+        else None,
     )
     judged = Judged(found, rows, probabilities, true)
     if config.output:
@@ -80,6 +92,34 @@ def run(config: EvaluateConfig) -> Evaluation:
         title = f"{config.path} on {Path(rows.source).name}"
         write_report(Path(config.report), judged, title=title, overwrite=config.overwrite)
     return found
+
+
+def _by_scope(
+    config: EvaluateConfig, rows: Examples, known: Sequence[str]
+) -> tuple[Examples, Examples | None]:
+    """The rows of the classes, and those that ``--out-of-scope`` says belong to none of them."""
+    there = set(rows.labels)
+    for label in config.out_of_scope:
+        if label in known:
+            raise ConfigError(
+                f"--out-of-scope '{shortened(label)}': the adapter knows this label.",
+                hint="Only labels that it was not trained on are out of its scope.",
+            )
+        if label not in there:
+            raise ConfigError(
+                f"--out-of-scope '{shortened(label)}': no row has this label.",
+                hint=did_you_mean(label, there - set(known)),
+            )
+    if not config.out_of_scope:
+        return rows, None
+    strangers = [at for at, label in enumerate(rows.labels) if label in config.out_of_scope]
+    if len(strangers) == len(rows):
+        raise DataError(
+            "--out-of-scope: every row is out of scope, and there is nothing to compare with.",
+            hint="The data must hold rows of the adapter's own labels, too.",
+        )
+    chosen = set(strangers)
+    return rows.take([at for at in range(len(rows)) if at not in chosen]), rows.take(strangers)
 
 
 def _claim(config: EvaluateConfig) -> None:
@@ -112,10 +152,11 @@ def _load(config: EvaluateConfig, path: str) -> Predictor:
 
 def _compare(
     config: EvaluateConfig,
+    metric: str,
     predictor: Predictor,
     other: Predictor,
-    rows: Examples,
-    answers: Indices,
+    texts: Sequence[str],
+    probabilities: Floats,
     true: Indices,
 ) -> Comparison:
     if set(other.labels) != set(predictor.labels):
@@ -123,15 +164,28 @@ def _compare(
             f"--against '{config.against}' knows other labels than '{config.path}': "
             f"{listed(sorted(set(other.labels) ^ set(predictor.labels)))}.",
         )
-    place = np.array([predictor.labels.index(label) for label in other.labels])
-    theirs = place[other.probabilities(rows.texts).argmax(axis=1)]
-    return compare(str(config.against), answers, theirs, true)
+    place = np.array([other.labels.index(label) for label in predictor.labels])
+    theirs = other.probabilities(texts)[:, place]
+    against = str(config.against)
+    return compare(
+        against,
+        probabilities.argmax(axis=1),
+        theirs.argmax(axis=1),
+        true,
+        metric=metric,
+        losses=(losses(probabilities, true), losses(theirs, true)),
+        settings=differences((config.path, predictor.manifest), (against, other.manifest)),
+    )
 
 
-def _baseline(source: EvaluationRows, scored: Examples) -> Baseline:
+def _baseline(
+    source: EvaluationRows, scored: Examples, answers: Sequence[str], metric: str
+) -> Baseline:
     train = source.to_train
     log.info("Training TF-IDF + linear SVM on %s rows.", f"{len(train):,}")
-    return tfidf_baseline(train.texts, train.labels, scored.texts, scored.labels)
+    return tfidf_baseline(
+        train.texts, train.labels, scored.texts, scored.labels, answers, metric=metric
+    )
 
 
 def _write(output: Path, judged: Judged, overwrite: bool) -> None:

@@ -17,8 +17,9 @@ from lora_bert.backbones.families import read_config
 from lora_bert.config import MergeConfig, parse_names
 from lora_bert.errors import AdapterError, ConfigError
 from lora_bert.files import atomic_directory, claim_output, spare_inputs
-from lora_bert.inference.predictor import Predictor
+from lora_bert.inference.predictor import Predictor, load
 from lora_bert.inference.samples import answerable, samples
+from lora_bert.model.device import dtype_name
 from lora_bert.options import build
 
 log = logging.getLogger(__name__)
@@ -35,12 +36,15 @@ class MergeResult:
         difference: Largest difference of a probability between it and base + adapter, float32.
         texts: On how many texts.
         size: Bytes of the directory.
+        moved: Largest difference of a probability of those texts between float32 and what ``infer``
+            computes in here unless it is told otherwise, bfloat16; None where that is float32.
     """
 
     path: Path
     difference: float
     texts: int
     size: int
+    moved: float | None = None
 
 
 def merge(adapter: str | Path, output: str | Path, **options: Any) -> MergeResult:
@@ -79,18 +83,28 @@ def run(config: MergeConfig) -> MergeResult:
     with atomic_directory(output, overwrite=config.overwrite) as work:
         write_merged(work, before)
         after = load_any(work)
-        difference = _difference(Predictor.of(before, source), Predictor.of(after, work), texts)
+        exact = Predictor.of(after, work)
+        difference = _difference(Predictor.of(before, source), exact, texts)
         if not difference <= TOLERANCE:
             raise AdapterError(
                 f"The merged model differs from base + adapter by {difference:.2g} in probability, "
                 f"more than {TOLERANCE:g}; it was not kept."
             )
+        moved = _moved(exact, work, texts)
     return MergeResult(
         path=output,
         difference=difference,
         texts=len(texts),
         size=sum(path.stat().st_size for path in output.rglob("*") if path.is_file()),
+        moved=moved,
     )
+
+
+def _moved(exact: Predictor, path: Path, texts: Sequence[str]) -> float | None:
+    """How far the precision that ``infer`` would choose takes the probabilities from float32's."""
+    if dtype_name("auto", "auto") == "float32":
+        return None
+    return _difference(exact, load(path), texts)
 
 
 def _difference(before: Predictor, after: Predictor, texts: Sequence[str]) -> float:

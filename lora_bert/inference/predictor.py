@@ -18,7 +18,7 @@ from lora_bert.config import parse_names
 from lora_bert.errors import ConfigError
 from lora_bert.inference.choice import check_fits, open_engine
 from lora_bert.inference.engine import Engine, answer, answers
-from lora_bert.tasks.classification import Prediction, decode
+from lora_bert.tasks.classification import Prediction, Refusal, decode
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,12 +63,26 @@ class Predictor:
         """The labels, in the order of the scores."""
         return self.manifest.labels
 
-    def predict(self, texts: Sequence[str]) -> list[Prediction]:
+    def predict(
+        self,
+        texts: Sequence[str],
+        *,
+        min_score: float | None = None,
+        otherwise: str | None = None,
+    ) -> list[Prediction]:
         """One prediction per text, in order; an empty list for no texts.
 
         Args:
             texts: Any number of texts; longer ones are cut at the adapter's maximum length.
+            min_score: Where no label's probability reaches it, the answer is ``otherwise``; None
+                answers every text with its likeliest label.
+            otherwise: That answer (default: ``unknown``).
+
+        Raises:
+            ConfigError: ``otherwise`` is one of the labels, or given without ``min_score``, which
+                must be in 0..1.
         """
+        refusal = Refusal.asked(min_score, otherwise, self.labels)
         if isinstance(texts, str):
             raise TypeError("predict takes a list of texts; for one text, pass [text].")
         for at, text in enumerate(texts):
@@ -76,7 +90,7 @@ class Predictor:
                 raise TypeError(
                     f"predict takes texts; number {at} is of type {type(text).__name__}."
                 )
-        return decode(self.labels, self.probabilities(texts))
+        return decode(self.labels, self.probabilities(texts), refusal)
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
         """The same as an array ``[texts, labels]``, float32, rows adding up to 1."""

@@ -17,6 +17,7 @@ from lora_bert.errors import ConfigError, OutputError
 from lora_bert.files import atomic_file, claim_file
 from lora_bert.inference.predictor import TEXTS_AT_ONCE, Predictor
 from lora_bert.inference.sinks import Columns, Sink, open_sink
+from lora_bert.tasks.classification import Refusal, answered
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ def predict_file(
     text_column: str | None = None,
     options: ReadOptions = DEFAULT_READ,
     overwrite: bool = False,
+    refusal: Refusal | None = None,
 ) -> int:
     """Classify every row of ``source`` into ``target``; how many there were.
 
@@ -38,7 +40,8 @@ def predict_file(
     the training part; of several files they are written one after the other.
 
     The columns of the input stay as they are and in order; behind them stand ``prediction``,
-    ``score`` and ``prob_<label>``. A name that the input has already gets a number.
+    ``score`` and ``prob_<label>``. A name that the input has already gets a number. With a
+    ``refusal`` the prediction of rows that no label is probable enough for is its answer.
 
     Raises:
         ConfigError: An output format that is not known.
@@ -52,7 +55,9 @@ def predict_file(
         atomic_file(target, overwrite=overwrite) as work,
         open_sink(work, suffix, files, options, TEXTS_AT_ONCE) as sink,
     ):
-        return predict_into(predictor, files, sink, text_column=text_column, options=options)
+        return predict_into(
+            predictor, files, sink, text_column=text_column, options=options, refusal=refusal
+        )
 
 
 def predict_into(
@@ -62,6 +67,7 @@ def predict_into(
     *,
     text_column: str | None = None,
     options: ReadOptions = DEFAULT_READ,
+    refusal: Refusal | None = None,
 ) -> int:
     """As :func:`predict_file`, of files that are known, into any sink."""
     waiting: deque[Table] = deque()
@@ -77,7 +83,7 @@ def predict_into(
     for found in predictor.stream(texts()):
         piece = waiting.popleft()
         names = names or _free_names(piece.columns, predictor.labels)
-        sink.write(piece, _answers(predictor, found, names))
+        sink.write(piece, _answers(predictor, found, names, refusal))
         rows += len(piece)
     return rows
 
@@ -111,10 +117,12 @@ def _pieces(
         yield piece, text
 
 
-def _answers(predictor: Predictor, found: np.ndarray, names: Sequence[str]) -> Columns:
+def _answers(
+    predictor: Predictor, found: np.ndarray, names: Sequence[str], refusal: Refusal | None
+) -> Columns:
     """The columns to add for the probabilities ``[rows, labels]`` of a piece."""
-    best = [predictor.labels[index] for index in found.argmax(axis=1)]
-    columns = [best, found.max(axis=1).tolist(), *found.T.tolist()]
+    answers = answered(predictor.labels, found, refusal)
+    columns = [answers, found.max(axis=1).tolist(), *found.T.tolist()]
     return dict(zip(names, columns, strict=True))
 
 

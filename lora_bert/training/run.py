@@ -202,7 +202,7 @@ def _finish(
 ) -> TrainResult:
     """Score the adapter and write it."""
     config, codec, output = this.config, this.codec, Path(str(this.config.output))
-    evaluations = _evaluate(backbone, fitted, tokens, codec, config.batch_size)
+    evaluations = _evaluate(backbone, fitted, tokens, codec, config)
     advise(config, fitted, tokens["train"].targets, evaluations.get("validation"))
     fresh = fresh_adapter(config, backbone, len(codec)).to(backbone.device)
     answers = watched(config.watch, (fresh, fitted.adapter), backbone, this.tokenizer, codec)
@@ -234,15 +234,17 @@ def _evaluate(
     fitted: Fit,
     tokens: Mapping[str, Tokens],
     codec: LabelCodec,
-    batch_size: int,
+    config: TrainConfig,
 ) -> dict[str, Evaluation]:
     """Score the kept adapter on every part it was not trained on."""
     evaluations: dict[str, Evaluation] = {}
     try:
         for part in [part for part in tokens if part != "train"]:
             rows = tokens[part]
-            scores = predict_logits(backbone, fitted.adapter, rows.encodings, batch_size)
-            evaluations[part] = judge(codec.labels, probabilities(scores), rows.targets)
+            scores = predict_logits(backbone, fitted.adapter, rows.encodings, config.batch_size)
+            evaluations[part] = judge(
+                codec.labels, probabilities(scores), rows.targets, metric=config.metric
+            )
     except KeyboardInterrupt as stop:
         fitted.stopped = stop
         log.warning("Stopped while scoring: the adapter is kept, not all of its scores.")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -143,6 +144,19 @@ def test_against_another(cli: Cli, adapter: Path, merged: Path, reviews: Path) -
     assert "McNemar p = 1" in text
 
 
+def test_against_one_whose_labels_stand_in_another_order(
+    cli: Cli, adapter: Path, own_adapter: Path, reviews: Path
+) -> None:
+    manifest = json.loads((own_adapter / "lora_bert.json").read_text(encoding="utf-8"))
+    manifest["labels"].reverse()
+    (own_adapter / "lora_bert.json").write_text(json.dumps(manifest))
+    words = ("evaluate", adapter, "--data", reviews, "--against", own_adapter, "--json")
+    found = cli(*words).document
+    assert found["against"]["accuracy"] == pytest.approx(1 - found["accuracy"])
+    right = round(found["accuracy"] * 60)
+    assert (found["against"]["only_ours"], found["against"]["only_theirs"]) == (right, 60 - right)
+
+
 def test_against_one_with_other_labels(
     mistake: Mistake, cli: Cli, adapter: Path, reviews: Path
 ) -> None:
@@ -173,3 +187,113 @@ def test_labels_are_renamed_as_told(cli: Cli, adapter: Path, here: Path) -> None
 def test_python_gives_the_same(cli: Cli, adapter: Path, reviews: Path) -> None:
     found = cli("evaluate", adapter, "--data", reviews, "--json").document
     assert lora_bert.evaluate(adapter, reviews).as_dict() == found
+
+
+# Steered by another metric
+
+
+@pytest.fixture
+def by_macro_f1(own_adapter: Path) -> Path:
+    """The adapter, as if it had been trained for macro-F1."""
+    run = own_adapter / "run.yaml"
+    text = run.read_text(encoding="utf-8").replace("metric: accuracy", "metric: macro_f1")
+    run.write_text(text.replace("class_weights: none", "class_weights: balanced"))
+    return own_adapter
+
+
+def test_the_metric_it_was_trained_for_stands_first(
+    cli: Cli, by_macro_f1: Path, adapter: Path, reviews: Path
+) -> None:
+    words = ("evaluate", by_macro_f1, "--data", reviews, "--baseline", "--train", reviews)
+    text = cli(*words, "--against", adapter).stdout
+    assert text.startswith("macro-F1 ")
+    assert "verdict      the rows cannot tell which has the better macro-F1" in text
+    table = text.split("\n\n")[2].splitlines()
+    assert table[0].split() == ["what", "differs", "this", "one", "the", "other"]
+    assert [line.split() for line in table[1:]] == [
+        ["class_weights", "balanced", "none"],
+        ["metric", "macro_f1", "accuracy"],
+    ]
+    found = cli(*words, "--against", adapter, "--json").document
+    assert (found["metric"], found["against"]["metric"]) == ("macro_f1", "macro_f1")
+    assert found["against"]["macro_f1_interval"] == [0, 0]
+    assert found["against"]["settings"]["class_weights"] == ["balanced", "none"]
+    baseline = found["baseline"]["comparison"]
+    assert (baseline["metric"], baseline["macro_f1"]) == ("macro_f1", found["baseline"]["macro_f1"])
+    low, high = baseline["macro_f1_interval"]
+    assert low <= baseline["macro_f1_difference"] <= high
+
+
+def test_the_metric_can_be_chosen(cli: Cli, adapter: Path, merged: Path, reviews: Path) -> None:
+    words = ("evaluate", adapter, "--data", reviews, "--against", merged, "--metric", "log_loss")
+    text = cli(*words).stdout
+    assert text.startswith("log loss ")
+    assert "better log loss" in text
+    assert re.search(r"log loss     \d\.\d{3}, the other \d\.\d{3}: [+-]0\.000", text)
+    assert cli("evaluate", merged, "--data", reviews, "--json").document["metric"] == "accuracy"
+
+
+# Sure answers only, and rows of no class
+
+
+def test_a_target_comes_with_the_command_that_reaches_it(
+    cli: Cli, adapter: Path, reviews: Path
+) -> None:
+    words = ("evaluate", adapter, "--data", reviews, "--target-accuracy", 0.5)
+    found = cli(*words, "--json").document["target"]
+    assert found["reached"]["accuracy"] >= 0.5
+    text = cli(*words).stdout
+    assert "target       from --min-score " in text
+    line = text.splitlines()[-1]
+    assert line.startswith(f"next         lora-bert infer --adapter {adapter} --min-score ")
+    assert float(line.split()[-2]) == found["reached"]["min_score"]
+    table = text.split("\n\n")[1].splitlines()
+    assert table[0].split() == ["--min-score", "answered", "%", "of", "rows", "%", "right"]
+    assert table[1].split()[:3] == ["0", "60", "100.0"]
+
+
+@pytest.fixture
+def with_strangers(reviews: Path, here: Path) -> Path:
+    """The reviews, and nine rows of two labels that no adapter knows."""
+    rows = [f"{'odd' if number % 3 else 'spam'},what is {number}" for number in range(9)]
+    text = reviews.read_text(encoding="utf-8") + "\n".join(rows) + "\n"
+    Path("mixed.csv").write_text(text, encoding="utf-8")
+    return Path("mixed.csv")
+
+
+def test_rows_out_of_scope_are_scored_apart(
+    cli: Cli, adapter: Path, reviews: Path, with_strangers: Path
+) -> None:
+    plain = cli("evaluate", adapter, "--data", reviews, "--json").document
+    words = ("evaluate", adapter, "--data", with_strangers, "--out-of-scope", "odd",
+             "--out-of-scope", "spam")  # fmt: skip
+    found = cli(*words, "--json").document
+    assert found["confusion"] == plain["confusion"]
+    apart = found["out_of_scope"]
+    assert (apart["labels"], apart["rows"]) == (["odd", "spam"], 9)
+    low, high = apart["auroc_interval"]
+    assert 0 <= low <= apart["auroc"] <= high <= 1
+    first, last = apart["lines"][0], apart["lines"][-1]
+    assert (first["answered"], first["recall"]) == (1, 0)
+    assert first["accuracy"] == found["accuracy"]
+    assert last["min_score"] > 0.5
+    assert plain["out_of_scope"] is None
+    text = cli(*words, "--report", "r.html").stdout
+    assert "out of scope 9 rows, not in the figures above; AUROC " in text
+    assert "Rows that belong to no class: odd, spam" in Path("r.html").read_text("utf-8")
+
+
+def test_labels_that_are_not_out_of_scope(
+    mistake: Mistake, adapter: Path, with_strangers: Path
+) -> None:
+    words = ("evaluate", adapter, "--data", with_strangers)
+    says = ["the label 'spam' is not one of the adapter's", "--out-of-scope LABEL"]
+    mistake(65, *words, says=says)
+    mistake(65, *words, "--out-of-scope", "spam", says=["the label 'odd' is not one"])
+    says = ["--out-of-scope 'sapm': no row has this label.", "Did you mean 'spam'?"]
+    mistake(USAGE, *words, "--out-of-scope", "sapm", says=says)
+    says = ["--out-of-scope 'negative': the adapter knows this label."]
+    mistake(USAGE, *words, "--out-of-scope", "negative", says=says)
+    Path("only.csv").write_text("label,review\nspam,buy this\nspam,and that\n")
+    words = ("evaluate", adapter, "--data", "only.csv", "--out-of-scope", "spam")
+    mistake(65, *words, says=["every row is out of scope"])

@@ -57,6 +57,29 @@ def test_export_json_is_one_document(cli: Cli, adapter: Path, reviews: Path) -> 
     assert found["size"] == sum(path.stat().st_size for path in Path("out").iterdir())
 
 
+@pytest.mark.slow
+def test_int8_says_in_probabilities_what_it_changes(cli: Cli, adapter: Path, reviews: Path) -> None:
+    words = ("export", adapter, "out", "--format", "onnx", "--int8", "--data", reviews)
+    text = cli(*words).stdout
+    found = cli(*words, "--overwrite", "--json").document
+    assert 0 < found["median"] <= found["difference"] < 1
+    assert (
+        f"compared    with torch in float32 on 60 texts: probabilities move by "
+        f"{found['median']:.2g} in the median text and by {found['difference']:.2g} in the worst, "
+        "same label on "
+    ) in text
+    assert "exported, on 60 texts\n" in text
+    lines = dict(line.split(maxsplit=1) for line in cli("info", "out").stdout.splitlines())
+    assert lines["metrics"].endswith(" rows (of the model in float, before it was quantised)")
+    before, after = found["accuracy"]
+    assert lines["exported"] == (
+        f"onnx, int8, same label as in float on {found['agreement']:.1%} of 60 texts, "
+        f"accuracy on them {after:.1%}, in float {before:.1%}"
+    )
+    told = cli("info", "out", "--json").document["exported"]
+    assert told["metrics_of"] == "the model in float, before it was quantised"
+
+
 def test_other_commands_take_it(
     cli: Cli, exported: dict[str, Path], merged: Path, reviews: Path
 ) -> None:

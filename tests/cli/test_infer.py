@@ -69,6 +69,54 @@ def test_json_is_one_document(cli: Cli, merged: Path, predictor: lora_bert.Predi
         assert list(one["scores"]) == ["negative", "positive"]
 
 
+# Answers that are not sure enough
+
+
+@pytest.fixture(scope="module")
+def line(predictor: lora_bert.Predictor) -> float:
+    """A probability between those of the answers to "good" and "x"."""
+    scores = sorted(one.score for one in predictor.predict(["good tasty", "bad good"]))
+    assert scores[1] - scores[0] > 1e-3
+    return sum(scores) / 2
+
+
+UNSURE = ("good tasty", "bad good")
+
+
+def test_below_min_score_the_answer_is_otherwise(
+    cli: Cli, merged: Path, predictor: lora_bert.Predictor, line: float,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    words = ("infer", "--model", merged, "--dtype", "float32", "--min-score", line)
+    plain = predictor.predict(UNSURE)
+    wanted = [one.label if one.score >= line else "unknown" for one in plain]
+    assert sorted(wanted)[1] == "unknown"
+    found = [row.split("\t")[0] for row in cli(*words, *UNSURE).stdout.splitlines()]
+    assert found == wanted
+    feed(monkeypatch, "\n".join(UNSURE).encode())
+    found = [row.split("\t")[0] for row in cli(*words, "--otherwise", "?").stdout.splitlines()]
+    assert found == [label.replace("unknown", "?") for label in wanted]
+    for one, label, was in zip(cli(*words, *UNSURE, "--json").document, wanted, plain, strict=True):
+        assert (one["prediction"], one["best"]) == (label, was.label)
+        assert one["score"] == pytest.approx(was.score, abs=1e-6)
+    assert "best" not in cli("infer", "--model", merged, "good", "--json").document[0]
+
+
+def test_min_score_of_a_file(
+    cli: Cli, merged: Path, predictor: lora_bert.Predictor, line: float
+) -> None:
+    Path("new.csv").write_text("text\n" + "\n".join(UNSURE) + "\n")
+    words = ("infer", "--model", merged, "--dtype", "float32", "--min-score", line,
+             "--otherwise", "none of them", "--input", "new.csv")  # fmt: skip
+    assert cli(*words, "--output", "out.csv").code == 0
+    with Path("out.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["prediction"] for row in rows] == [
+        one.label if one.score >= line else "none of them" for one in predictor.predict(UNSURE)
+    ]
+    assert cli(*words).stdout == Path("out.csv").read_text()
+
+
 def test_lines_of_stdin(cli: Cli, merged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     feed(monkeypatch, "good one\n\n  \r\nbad, 太慢了\r\nno end".encode())
     lines = cli("infer", "--model", merged).stdout.splitlines()

@@ -27,7 +27,14 @@ def test_info_in_words(cli: Cli, adapter: Path) -> None:
     assert outcome.stderr == ""
     for part in ("kind             adapter", "labels           negative, positive"):
         assert part in outcome.stdout
-    for part in ("0.1 MB", "accuracy", "on 12 rows", "train 48, validation 12", "torch 2"):
+    for part in (
+        "0.1 MB",
+        "accuracy",
+        "%, macro-F1",
+        "on 12 rows",
+        "train 48, validation 12",
+        "torch 2",
+    ):
         assert part in outcome.stdout
 
 

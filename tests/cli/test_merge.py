@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+import lora_bert
+from lora_bert.inference.samples import probe_texts
+from lora_bert.model.device import dtype_name
 from tests.cli.conftest import Cli, Mistake
 from tests.cli.outcome import contents
 
@@ -16,7 +19,9 @@ def test_merge_says_what_it_compared(cli: Cli, adapter: Path) -> None:
     lines = dict(line.split(maxsplit=1) for line in outcome.stdout.splitlines())
     assert lines["merged"].startswith("out dir (0.2 MB)")
     assert lines["compared"].startswith("largest difference in probability ")
-    assert lines["compared"].endswith(" on 64 texts")
+    assert lines["compared"].endswith(" on 64 texts, both in float32")
+    fast = dtype_name("auto", "auto") == "bfloat16"
+    assert ("infer" in lines) == fast
     assert lines["next"] == "lora-bert infer --model 'out dir' \"…\""
 
 
@@ -25,6 +30,26 @@ def test_merge_json_is_one_document(cli: Cli, adapter: Path) -> None:
     assert (found["path"], found["texts"]) == ("out", 64)
     assert 0 <= found["difference"] < 1e-4
     assert found["size"] == sum(path.stat().st_size for path in Path("out").iterdir())
+
+
+def test_what_infers_own_precision_moves_is_measured_and_said(
+    cli: Cli, adapter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lora_bert.model.device._bfloat16_is_fast", lambda _: True)
+    moved = cli("merge", adapter, "out", "--json").document["moved"]
+    texts = probe_texts()
+    exact, rounded = (
+        lora_bert.load("out", dtype=dtype).probabilities(texts) for dtype in ("float32", "bfloat16")
+    )
+    assert moved == pytest.approx(abs(exact - rounded).max(), abs=1e-6)
+    assert moved > 0
+    text = cli("merge", adapter, "out", "--overwrite").stdout
+    assert (
+        f"computes in bfloat16 here, which moves these probabilities by up to {moved:.2g}" in text
+    )
+    monkeypatch.setattr("lora_bert.model.device._bfloat16_is_fast", lambda _: False)
+    assert cli("merge", adapter, "out", "--overwrite", "--json").document["moved"] is None
+    assert "bfloat16" not in cli("merge", adapter, "out", "--overwrite").stdout
 
 
 def test_merged_predicts_like_the_adapter_and_needs_no_backbone(

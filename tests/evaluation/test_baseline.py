@@ -22,7 +22,7 @@ LABELS = ["good", "good", "bad", "bad"]
     [(CHINESE, "character 1–3-grams"), (ENGLISH, "word 1–2-grams")],
 )
 def test_learns_and_says_with_which_grams(texts, grams):
-    baseline = tfidf_baseline(texts, LABELS, texts, LABELS)
+    baseline = tfidf_baseline(texts, LABELS, texts, LABELS, LABELS)
     assert baseline.accuracy == baseline.macro_f1 == 1.0
     assert baseline.description == f"TF-IDF ({grams}) + LinearSVC"
     assert 0 < baseline.seconds < 60
@@ -48,7 +48,9 @@ def test_share_is_a_share(texts):
 
 
 def test_label_never_seen_in_training_counts_as_wrong():
-    baseline = tfidf_baseline(ENGLISH, LABELS, ["tasty food", "slow"], ["good", "new"])
+    baseline = tfidf_baseline(
+        ENGLISH, LABELS, ["tasty food", "slow"], ["good", "new"], ["good"] * 2
+    )
     assert baseline.accuracy == 0.5
     assert baseline.interval.low == 0.0
     assert baseline.interval.high == 1.0
@@ -57,24 +59,39 @@ def test_label_never_seen_in_training_counts_as_wrong():
 
 def test_one_class():
     with pytest.raises(DataError, match="at least two classes"):
-        tfidf_baseline(ENGLISH, ["good"] * 4, ENGLISH, LABELS)
+        tfidf_baseline(ENGLISH, ["good"] * 4, ENGLISH, LABELS, LABELS)
 
 
 def test_no_test_rows():
     with pytest.raises(DataError, match="no rows"):
-        tfidf_baseline(ENGLISH, LABELS, [], [])
+        tfidf_baseline(ENGLISH, LABELS, [], [], [])
 
 
 def test_texts_without_words():
     with pytest.raises(DataError, match="no words"):
-        tfidf_baseline(["!", "?", ".", ","], LABELS, ENGLISH, LABELS)
+        tfidf_baseline(["!", "?", ".", ","], LABELS, ENGLISH, LABELS, LABELS)
+
+
+def test_its_answers_are_compared_row_by_row():
+    texts, labels = ["tasty food", "slow", "very slow"], ["good", "bad", "bad"]
+    found = tfidf_baseline(ENGLISH, LABELS, texts, labels, ["good"] * 3, metric="macro_f1")
+    comparison = found.comparison
+    assert (comparison.only_ours, comparison.only_theirs) == (0, 2)
+    assert (comparison.metric, comparison.figures[0].name) == ("macro_f1", "macro_f1")
+    assert comparison["macro_f1"].ours == pytest.approx(0.25)
+    assert (found.accuracy, found.macro_f1) == (1, 1)
+    assert "log_loss" not in found.as_dict()["comparison"]
+    # A linear SVM has no probabilities to compare.
+    found = tfidf_baseline(ENGLISH, LABELS, texts, labels, labels, metric="log_loss")
+    assert found.comparison.metric == "accuracy"
 
 
 def test_waimai(data_dir):
     with (data_dir / "waimai" / "waimai_10k.csv").open(encoding="utf-8", newline="") as stream:
         rows = [(row["review"], row["label"]) for row in csv.DictReader(stream)]
     train, test = train_test_split(rows, test_size=0.2, random_state=2023)
-    baseline = tfidf_baseline(*zip(*train, strict=True), *zip(*test, strict=True))
+    texts, labels = zip(*test, strict=True)
+    baseline = tfidf_baseline(*zip(*train, strict=True), texts, labels, labels)
     assert baseline.accuracy == pytest.approx(0.897, abs=0.003)
     assert baseline.interval.low < baseline.accuracy < baseline.interval.high
     assert "character" in baseline.description

@@ -42,6 +42,32 @@ def test_certainty_that_is_right_is_no_error():
     assert found.bins[-1].rows == 2
 
 
+def test_it_says_in_which_direction():
+    rng = np.random.default_rng(1)
+    confidences, luck = rng.uniform(0.6, 0.8, 4000), rng.random(4000)
+    boasting = calibration(*answered(confidences, luck < confidences - 0.15))
+    assert boasting.overconfidence == pytest.approx(0.15, abs=0.02)
+    points = f"{100 * boasting.overconfidence:.1f}"
+    assert boasting.verdict == f"too sure by {points} points on average"
+    shy = calibration(*answered(confidences, luck < confidences + 0.15))
+    assert shy.overconfidence < -0.1
+    assert shy.verdict.startswith("too shy by 1")
+    # Too shy of the upper half by as much as too sure of the lower one.
+    both = calibration(*answered(confidences, luck < 3 * confidences - 1.4))
+    assert both.verdict == "too sure of some answers, too shy of others"
+    few = calibration(*answered(confidences[:40], luck[:40] < confidences[:40]))
+    assert few.verdict == "as exact as 40 rows can tell"
+
+
+def test_exact_probabilities_are_called_so_as_often_as_was_meant():
+    rng = np.random.default_rng(2)
+    said = [
+        calibration(*answered(sure, rng.random(300) < sure), seed=seed).verdict
+        for seed, sure in enumerate(rng.uniform(0.5, 1, (100, 300)))
+    ]
+    assert 0.88 <= np.mean([words.startswith("as exact") for words in said]) <= 1
+
+
 @given(rows=st.integers(1, 60), classes=st.integers(2, 9), seed=st.integers(0, 99))
 def test_bins_hold_every_row_once(rows, classes, seed):
     rng = np.random.default_rng(seed)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score
 
 from lora_bert.evaluation import bootstrap
+from lora_bert.evaluation.intervals import paired_macro_f1, paired_mean
 
 
 def rows_of(seed: int, rows: int, classes: int, accuracy: float):
@@ -83,6 +84,36 @@ def test_many_classes_and_rows_take_no_time():
     started = time.perf_counter()
     bootstrap(true, predicted, "macro_f1")
     assert time.perf_counter() - started < 5
+
+
+def macro(true, predicted):
+    return f1_score(true, predicted, average="macro")
+
+
+def test_paired_macro_f1_agrees_with_drawing_the_rows_themselves():
+    true, ours = rows_of(1, 150, 4, 0.7)
+    theirs = np.where(np.random.default_rng(2).random(150) < 0.8, ours, true)
+    rng = np.random.default_rng(5)
+    drawn = [rng.integers(0, len(true), len(true)) for _ in range(400)]
+    differences = [
+        macro(true[rows], ours[rows]) - macro(true[rows], theirs[rows]) for rows in drawn
+    ]
+    expected = np.quantile(differences, [0.025, 0.975])
+    found = paired_macro_f1(true, ours, theirs)
+    assert found == pytest.approx(expected, abs=0.01)
+    assert found == paired_macro_f1(true, ours, theirs)
+    # Most answers are the same: the pairs know more than two intervals do.
+    apart = bootstrap(true, ours, "macro_f1")
+    assert found.high - found.low < 0.75 * (apart.high - apart.low)
+
+
+@pytest.mark.parametrize("rows", [80, 30_000])
+def test_paired_mean_is_as_wide_as_its_standard_error_says(rows):
+    differences = np.random.default_rng(3).exponential(1, rows) - 1.2
+    low, high = paired_mean(differences)
+    error = differences.std() / np.sqrt(rows)
+    assert low == pytest.approx(differences.mean() - 1.96 * error, abs=0.3 * error)
+    assert high == pytest.approx(differences.mean() + 1.96 * error, abs=0.3 * error)
 
 
 def test_unknown_statistic_and_no_rows():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lora_bert.evaluation import judge
 from lora_bert.evaluation.overlap import overlap
 
 
@@ -24,3 +25,12 @@ def test_all_or_nothing():
     assert found.unseen_interval is None
     found = overlap(["a"], ["b"], one, one)
     assert (found.rows, found.accuracy, found.unseen_accuracy) == (0, None, 1.0)
+
+
+def test_a_text_in_several_rows_is_one_text():
+    """More scored rows can be known than there are training rows: it must not read so."""
+    texts = ["good", "Good", "good ", "new"]
+    found = overlap(texts, ["good"], np.zeros(4, int), np.zeros(4, int))
+    assert (found.rows, found.texts, found.unseen_rows) == (3, 1, 1)
+    lines = judge(["a", "b"], np.eye(2)[[0] * 4], np.zeros(4, int), overlap=found).summary()
+    assert "3 of the texts (1 different) stand in the training rows too" in lines

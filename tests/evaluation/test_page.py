@@ -79,16 +79,37 @@ def read(page):
 
 def test_everything_is_in_it():
     rng = np.random.default_rng(0)
+    answers = np.zeros(60, int), np.ones(60, int), rng.integers(0, 2, 60)
+    losses = rng.random(60), rng.random(60)
     found = judged(
-        baseline=Baseline(0.7, 0.6, Interval(0.6, 0.8), 1.2, "TF-IDF (…) + LinearSVC"),
-        against=compare("runs/other", np.zeros(60, int), np.ones(60, int), rng.integers(0, 2, 60)),
+        baseline=Baseline(
+            compare("TF-IDF + linear SVM", *answers, metric="macro_f1"),
+            Interval(0.6, 0.8),
+            1.2,
+            "TF-IDF (…) + LinearSVC",
+        ),
+        against=compare(
+            "runs/other",
+            *answers,
+            metric="macro_f1",
+            losses=losses,
+            settings={"rank": (8, "<b>"), "class_weights": ("balanced", None)},
+        ),
+        metric="macro_f1",
+        target_accuracy=0.5,
+        outside=(["none of <them>"], rng.dirichlet(np.ones(2), 9)),
         overlap=overlap(["a", "b"], ["a"], np.array([0, 1]), np.array([0, 0])),
     )
     text = read(report_page(found, title="runs/mine on rows.csv"))
     for part in (
         "runs/mine on rows.csv", "60 labelled rows, 2 classes", "calibration error", "McNemar",
-        "points over TF-IDF (…) + LinearSVC", "1 of these texts stand in the training rows too",
-        "new texts", "for class 1", "The most confident mistakes", "Labels to look at again",
+        "TF-IDF (…) + LinearSVC, fitted in 1.2 s", "Macro-F1 beside what it can be compared with",
+        "Against runs/other: ", "the rows say", "log loss", "what differs this one the other",
+        "class_weights balanced –", "rank 8 <b>", "Answering only where it is sure",
+        "From --min-score", "Rows that belong to no class: none of <them>",
+        "1 of these texts stand in the training rows too", "for class 1",
+        "the accuracy on new texts is the honest one: 0.0 %",
+        "The most confident mistakes", "Labels to look at again",
     ):  # fmt: skip
         assert part in text, part
     assert f"of {len(found.wrong)}. Lines are those of rows.csv" in text
@@ -98,7 +119,15 @@ def test_everything_is_in_it():
 def test_many_classes(classes, rows):
     text = read(report_page(judged(classes, rows), title="t"))
     assert ("true ↓ predicted →" in text) == (classes <= 20)
-    assert ("the 100 with the lowest F1" in text) == (classes > 100)
+    assert ("the lowest F1 first" in text) == (classes > 20)
+    assert all(f" class {number} " in text for number in range(classes))
+
+
+def test_bars_of_the_accuracy_have_the_new_texts_beside_them():
+    seen = overlap(["a", "b"], ["a"], np.array([0, 1]), np.array([0, 0]))
+    text = read(report_page(judged(overlap=seen), title="t"))
+    assert "Accuracy beside what it can be compared with all rows" in text
+    assert "new texts 0.0 %" in text
 
 
 def test_nothing_wrong():
@@ -156,7 +185,14 @@ ASKS = """document.title = JSON.stringify({
 
 def test_a_browser_shows_it_at_any_width_light_and_dark(look):
     texts = ["很长的评论" * 60, "short", "word" * 90] * 20
-    found = judged(6, texts=texts, labels=[f"标签 {n} " + "long" * n for n in range(6)])
+    labels = [f"标签 {n} " + "long" * n for n in range(6)]
+    answers = np.random.default_rng(0).integers(0, 6, (3, 60))
+    against = compare(
+        "an/adapter/" * 9, *answers, metric="macro_f1", losses=(np.zeros(60), np.ones(60)),
+        settings={"target_modules": ("all-linear", "query,key,value," * 9)},
+    )  # fmt: skip
+    found = judged(6, texts=texts, labels=labels, against=against, metric="macro_f1",
+                   target_accuracy=0.9, outside=(labels, np.eye(6)))  # fmt: skip
     page = report_page(found, title="a/rather/long/directory/of/an/adapter" * 2)
     for width in (500, 1200):
         seen = look(page, width)

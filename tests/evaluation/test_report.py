@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,7 +18,9 @@ from lora_bert.evaluation import (
     percent,
     score,
 )
+from lora_bert.evaluation.comparison import compare
 from lora_bert.evaluation.display import cells
+from lora_bert.evaluation.report import classes_table
 
 
 def scores_of(labels, confusion):
@@ -87,21 +91,81 @@ def test_no_confusion_at_all():
     assert confusion_table(scores) == "confusions: none, every row was predicted right"
 
 
-def test_summary_with_baseline():
-    baseline = Baseline(
-        0.85, 0.8, Interval(0.83, 0.87), 1.23, "TF-IDF (word 1–2-grams) + LinearSVC"
-    )
-    probabilities = np.array([[0.9, 0.1]] * 9 + [[0.4, 0.6]])
-    lines = judge(["a", "b"], probabilities, np.zeros(10, dtype=int), baseline=baseline).summary()
-    before, after = lines.split("\n\n")
-    assert before.startswith("accuracy     90.0 % (95 % interval ")
-    assert before.endswith("rows         10")
-    assert after.splitlines() == [
-        "baseline     TF-IDF (word 1–2-grams) + LinearSVC, 1.2 s",
-        "accuracy     85.0 % (95 % interval 83.0–87.0)",
-        "macro-F1     80.0 %",
-        "difference   +5.0 points of accuracy over the baseline",
+def rows_of(counts):
+    """True classes, ours and theirs, of {(true, ours, theirs): rows}."""
+    triples = [triple for triple, rows in counts.items() for _ in range(rows)]
+    return [np.array(column) for column in zip(*triples, strict=True)]
+
+
+def test_summary_with_baseline_and_another_in_the_metric_it_is_steered_by():
+    # 80 rows of a, 20 of b: ours finds b at the price of some a, the others never answer b.
+    true, ours, theirs = rows_of({(0, 0, 0): 55, (0, 1, 0): 25, (1, 1, 0): 18, (1, 0, 0): 2})
+    figures = compare("TF-IDF + linear SVM", ours, theirs, true, metric="macro_f1")
+    description = "TF-IDF (word 1–2-grams) + LinearSVC"
+    baseline = Baseline(figures, Interval(0.7, 0.9), 1.23, description)
+    against = compare(
+        "runs/old", ours, theirs, true, metric="macro_f1",
+        settings={"rank": (8, 16), "class_weights": ("balanced", "none"), "clean": (True, False)},
+    )  # fmt: skip
+    found = judge(["a", "b"], np.eye(2)[ours], true, metric="macro_f1", baseline=baseline,
+                  against=against)  # fmt: skip
+    before, other, settings, after = found.summary(200).split("\n\n")
+    assert before.startswith("macro-F1     68.7 % (95 % interval ")
+    assert before.splitlines()[1].startswith("accuracy     73.0 %")
+    assert other.splitlines()[:2] == [
+        "against      runs/old",
+        "verdict      better in macro-F1",
     ]
+    assert settings.splitlines() == [
+        "what differs   this one  the other",
+        "class_weights  balanced  none",
+        "clean          yes       no",
+        "rank           8         16",
+    ]
+    name, verdict, macro_f1, accuracy, rows = after.splitlines()
+    assert name == "baseline     TF-IDF (word 1–2-grams) + LinearSVC, 1.2 s"
+    assert verdict == "verdict      better in macro-F1"
+    assert macro_f1.startswith("macro-F1     68.7 %, the other 44.4 %: +24.3 points (95 % interval")
+    assert accuracy.startswith("accuracy     73.0 %, the other 80.0 %: -7.0 points (95 % interval")
+    assert rows == ("rows         18 only this one has right, 25 only the other; McNemar p = 0.36")
+
+
+def test_of_many_classes_the_worst_are_shown_and_where_all_are():
+    confusion = np.eye(25, dtype=int) * 4
+    confusion[3, 4], confusion[9, 4], confusion[24, 24] = 4, 1, 0
+    lines = classes_table(scores_of([f"c{index}" for index in range(25)], confusion)).splitlines()
+    assert lines[0] == (
+        "classes: the 15 with the lowest F1 of 25; --output, --report and --json have all"
+    )
+    # A class without rows and predictions has no F1.
+    assert [line.split()[0] for line in lines[3:]][:4] == ["c4", "c3", "c9", "c0"]
+    assert len(lines) == 3 + 15
+    few = scores_of([f"c{index}" for index in range(20)], np.eye(20, dtype=int))
+    assert classes_table(few) == per_class_table(few)
+
+
+def test_lines_that_reach_an_accuracy_in_words():
+    # The surer a row, the oftener it is right: 0.5 to 1, right with that probability.
+    rng = np.random.default_rng(0)
+    sure = rng.uniform(0.5, 1, 2000)
+    true = (rng.random(2000) > sure).astype(int)
+    probabilities = np.stack([sure, 1 - sure], axis=1)
+    text = " ".join(judge(["a", "b"], probabilities, true, target_accuracy=0.9).summary().split())
+    assert re.search(r"target from --min-score 0\.\d+ on, 90\.\d % of the answered rows are", text)
+    assert "chosen on half the rows, such a line has " in text
+    text = judge(["a", "b"], probabilities[:, ::-1], true, target_accuracy=0.999).summary(200)
+    assert "no --min-score makes 99.9 % of the answered rows right here" in text
+
+
+def test_rows_out_of_scope_in_words():
+    probabilities, true = np.array([[0.9, 0.1], [0.3, 0.7]] * 50), np.array([0, 1] * 50)
+    outside = np.array([[0.6, 0.4]] * 3 + [[0.95, 0.05]])
+    found = judge(["a", "b"], probabilities, true, outside=(["none"], outside))
+    text = " ".join(found.summary().split())
+    assert "out of scope 4 rows, not in the figures above; AUROC 0.750" in text
+    assert "where 95 % of the rows in scope are answered, 25.0 % of those out of scope are" in text
+    table = found.text().split("\n\n")[-3].splitlines()
+    assert table[-1].split() == ["0.9", "50.0", "50.0", "75.0", "51.0"]
 
 
 LABEL = st.text(min_size=1, max_size=60) | st.text("好差评口味服务", min_size=1, max_size=60)
@@ -117,7 +181,11 @@ def test_nothing_is_wider_than_asked(labels, rows, width):
     size = min(rows, 500)
     true = rng.integers(0, len(labels), size)
     probabilities = rng.dirichlet(np.ones(len(labels)), size)
-    result = judge(labels, probabilities, true)
+    ours, theirs, few = rng.integers(0, len(labels), (3, 9))
+    against = compare("a/rather/long/name" * 9, ours, theirs, few,
+                      settings={label: (label, "x" * 99) for label in labels})  # fmt: skip
+    result = judge(labels, probabilities, true, against=against, target_accuracy=0.5,
+                   outside=(labels, probabilities))  # fmt: skip
     object.__setattr__(result.scores, "confusion", result.scores.confusion * (rows // size))
     for line in result.text(width).splitlines():
         assert cells(line) <= width

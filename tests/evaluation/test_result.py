@@ -26,6 +26,7 @@ def test_as_dict_is_json_and_says_what_was_scored(rows):
     result = judge(["a", "差", "c"], probabilities, true)
     document = json.loads(json.dumps(result.as_dict(), allow_nan=False))
     assert set(document) == {
+        "metric",
         "accuracy",
         "macro_f1",
         "weighted_f1",
@@ -34,7 +35,10 @@ def test_as_dict_is_json_and_says_what_was_scored(rows):
         "interval",
         "macro_f1_interval",
         "calibration",
+        "coverage",
         "threshold",
+        "target",
+        "out_of_scope",
         "overlap",
         "against",
         "baseline",
@@ -53,13 +57,26 @@ def test_as_dict_is_json_and_says_what_was_scored(rows):
 
 
 def test_baseline_in_the_dict_and_the_text(rows):
-    baseline = tfidf_baseline(["good", "bad"], ["a", "c"], ["good", "bad"], ["a", "a"])
+    baseline = tfidf_baseline(["good", "bad"], ["a", "c"], ["good", "bad"], ["a", "a"], ["a", "a"])
     result = judge(["a", "b", "c"], *rows, baseline=baseline)
     document = json.loads(json.dumps(result.as_dict()))
     assert document["baseline"]["accuracy"] == 0.5
     assert document["baseline"]["interval"] == [0.0, 1.0]
     assert document["baseline"]["description"] == "TF-IDF (word 1–2-grams) + LinearSVC"
     assert "baseline     TF-IDF" in result.text()
+
+
+def test_what_was_asked_for_is_in_the_dict(rows):
+    probabilities, true = rows
+    found = judge(["a", "b", "c"], probabilities, true, metric="macro_f1", target_accuracy=0.9,
+                  outside=(("x", "y"), probabilities[:7]))  # fmt: skip
+    document = json.loads(json.dumps(found.as_dict(), allow_nan=False))
+    assert document == found.as_dict()
+    assert document["metric"] == "macro_f1"
+    assert document["target"]["reached"]["accuracy"] >= 0.9
+    assert document["target"]["expected"].keys() == document["coverage"][0].keys()
+    assert (document["out_of_scope"]["labels"], document["out_of_scope"]["rows"]) == (["x", "y"], 7)
+    assert document["calibration"]["verdict"] == found.calibration.verdict
 
 
 def test_text_has_summary_classes_and_confusions(rows):

@@ -39,6 +39,22 @@ def test_predictions_are_the_probabilities(predictor):
         assert answer.score == row.max() == answer.scores[answer.label]
 
 
+def test_answers_that_are_not_sure_enough(predictor):
+    probabilities = predictor.probabilities(TEXTS)
+    line = float(np.median(probabilities.max(axis=1)))
+    plain = predictor.predict(TEXTS)
+    for otherwise, name in ((None, "unknown"), ("ask", "ask")):
+        found = predictor.predict(TEXTS, min_score=line, otherwise=otherwise)
+        assert [one.label for one in found] == [
+            one.label if one.score >= line else name for one in plain
+        ]
+        assert {one.label == name for one in found} == {True, False}
+        assert [one.best for one in found] == [one.label for one in plain]
+        assert [one.scores for one in found] == [one.scores for one in plain]
+    with pytest.raises(ConfigError, match="a label of this name"):
+        predictor.predict(TEXTS, min_score=0.5, otherwise="positive")
+
+
 def test_no_texts(predictor):
     assert predictor.predict([]) == []
     assert predictor.probabilities([]).shape == (0, 2)

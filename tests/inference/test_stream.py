@@ -13,6 +13,7 @@ import lora_bert
 from lora_bert.errors import ConfigError, DataError, NotFoundError, OutputError
 from lora_bert.inference import stream
 from lora_bert.inference.stream import predict_file
+from lora_bert.tasks.classification import Refusal
 
 ADDED = ["prediction", "score", "prob_negative", "prob_positive"]
 TEXTS = ["good, tasty", 'he said "bad"', "太慢了\n差", "", "NA", "slow\rcold"]
@@ -58,6 +59,20 @@ def test_columns_unchanged_and_in_order_then_the_predictions(
         assert row["prediction"] == answer.label
         assert float(row["score"]) == pytest.approx(answer.score, abs=1e-6)
         assert float(row["prob_positive"]) == pytest.approx(answer.scores["positive"], abs=1e-6)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
+def test_rows_that_no_label_is_probable_enough_for(suffix, predictor, source, tmp_path):
+    plain = predictor.predict(TEXTS)
+    line = sorted(one.score for one in plain)[3]
+    target = tmp_path / f"out{suffix}"
+    predict_file(predictor, source, target, refusal=Refusal(line, "nobody knows"))
+    found = [(row["prediction"], float(row["score"])) for row in rows_of(target)]
+    assert [label for label, _ in found] == [
+        one.label if one.score >= line else "nobody knows" for one in plain
+    ]
+    assert [score for _, score in found] == pytest.approx([one.score for one in plain], abs=1e-6)
+    assert sum(label == "nobody knows" for label, _ in found) == 3
 
 
 def test_types_stay_where_both_formats_have_them(predictor, tmp_path):

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 
 from lora_bert.data.examples import Examples
-from lora_bert.errors import DataError
-from lora_bert.tasks.classification import LabelCodec, class_weights, decode, loss
+from lora_bert.errors import ConfigError, DataError
+from lora_bert.tasks.classification import LabelCodec, Refusal, class_weights, decode, loss
 
 
 @pytest.mark.parametrize(
@@ -85,3 +85,40 @@ def test_predictions_carry_every_score_in_the_labels_order():
     assert list(found[0].scores) == ["no", "yes", "maybe"]
     assert sum(found[1].scores.values()) == pytest.approx(1)
     assert decode(["no", "yes"], np.empty((0, 2))) == []
+
+
+def test_below_a_probability_the_answer_is_another():
+    scores = np.array([[0.2, 0.5, 0.3], [0.7, 0.2, 0.1]], dtype=np.float32)
+    labels = ["no", "yes", "maybe"]
+    refusal = Refusal.asked(0.6, None, labels)
+    found = decode(labels, scores, refusal)
+    assert [answer.label for answer in found] == ["unknown", "no"]
+    assert [answer.best for answer in found] == ["yes", "no"]
+    assert [answer.score for answer in found] == pytest.approx([0.5, 0.7])
+    assert list(found[0].scores) == labels
+    # At the line itself the answer is given.
+    assert decode(labels, scores[:1], Refusal.asked(0.5, "?", labels))[0].label == "yes"
+    assert Refusal.asked(None, None, labels) is None
+
+
+@pytest.mark.parametrize(
+    ("min_score", "otherwise", "says"),
+    [
+        (None, "?", "--otherwise needs --min-score"),
+        (0.5, "yes", "--otherwise 'yes': the model has a label of this name"),
+        (0.5, " ", "the answer is empty"),
+        (1.5, None, "1.5 is not a probability"),
+        (float("nan"), None, "nan is not a probability"),
+        ("0.5", None, "0.5 is not a probability"),
+    ],
+)
+def test_refusals_that_make_no_sense(min_score, otherwise, says):
+    with pytest.raises(ConfigError, match=says):
+        Refusal.asked(min_score, otherwise, ["no", "yes"])
+
+
+def test_a_model_that_knows_the_usual_answer_needs_another():
+    with pytest.raises(ConfigError, match="--otherwise 'unknown'") as caught:
+        Refusal.asked(0.5, None, ["no", "unknown"])
+    assert caught.value.hint == "Name another answer with --otherwise."
+    assert Refusal.asked(0.5, "none", ["no", "unknown"]) == Refusal(0.5, "none")

@@ -43,6 +43,12 @@ def test_it_learns_the_tiny_data(train, reviews):
     assert [answer.label for answer in answers] == ["positive", "negative"]
 
 
+def test_scores_are_told_by_the_metric_that_was_asked_for(train):
+    result = train(epochs=1, metric="macro_f1")
+    assert result.as_dict()["validation"]["metric"] == "macro_f1"
+    assert result.evaluations["validation"].summary().startswith("macro-F1 ")
+
+
 def test_result(train, tiny_backbone):
     result = train(epochs=2)
     saved = weights(result)
