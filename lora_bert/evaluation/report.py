@@ -57,8 +57,7 @@ def summary_lines(found: Evaluation, *, width: int = 80) -> str:
 def _overlap_lines(overlap: Overlap | None) -> list[tuple[str, str]]:
     if overlap is None or not overlap.rows:
         return []
-    texts = overlap.rows + overlap.unseen_rows
-    seen = f"{overlap.rows:,} of {texts:,} texts stand in the training rows too"
+    seen = f"{overlap.rows:,} of the texts stand in the training rows too"
     if overlap.unseen_accuracy is None:
         return [("seen", f"{seen}: none is new")]
     figure = percent(overlap.unseen_accuracy, overlap.unseen_interval)
