@@ -10,11 +10,16 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from hypothesis import settings
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 # Tiny models gain nothing from threads, and lose tenfold where other processes want the cores too.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Other processes want the cores too: how long an example takes says nothing.
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
 
 
 def real(variable: str, folder: str) -> Path:

@@ -33,4 +33,4 @@ def test_a_text_in_several_rows_is_one_text():
     found = overlap(texts, ["good"], np.zeros(4, int), np.zeros(4, int))
     assert (found.rows, found.texts, found.unseen_rows) == (3, 1, 1)
     lines = judge(["a", "b"], np.eye(2)[[0] * 4], np.zeros(4, int), overlap=found).summary()
-    assert "3 of the texts (1 different) stand in the training rows too" in lines
+    assert "3 of 4 texts (1 different) stand in the training rows too" in lines
