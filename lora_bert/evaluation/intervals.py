@@ -178,14 +178,33 @@ class _MacroF1:
     """
 
     def __init__(self, true: Indices, predicted: Indices, classes: int) -> None:
-        from scipy.sparse import csr_array
-
-        # Indicators [cells, classes]: a product with them sums a matrix's rows, columns, diagonal.
-        at, shape = np.arange(len(true)), (len(true), classes)
-        self._true = csr_array((np.ones(len(true)), (at, true)), shape=shape)
-        self._predicted = csr_array((np.ones(len(true)), (at, predicted)), shape=shape)
-        self._right = csr_array(((true == predicted).astype(np.float64), (at, true)), shape=shape)
+        right = np.flatnonzero(true == predicted)
+        self._true = _Sums(np.arange(len(true)), true, classes)
+        self._predicted = _Sums(np.arange(len(true)), predicted, classes)
+        self._right = _Sums(right, true[right], classes)
 
     def of(self, counts: NDArray[np.float64]) -> Floats:
         """Of counts [draws, cells], [draws]."""
-        return macro_f1(counts @ self._right, counts @ self._true, counts @ self._predicted)
+        return macro_f1(self._right.of(counts), self._true.of(counts), self._predicted.of(counts))
+
+
+class _Sums:
+    """Sums of cells by their class; memory grows with cells and classes, not with their product.
+
+    Args:
+        cells: Which cells, [n].
+        kinds: The class of each, [n].
+        classes: How many there are.
+    """
+
+    def __init__(self, cells: NDArray[np.intp], kinds: Indices, classes: int) -> None:
+        order = np.argsort(kinds, kind="stable")
+        self._cells, self._classes = cells[order], classes
+        self._there, self._starts = np.unique(kinds[order], return_index=True)
+
+    def of(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Counts [draws, cells] -> sums [draws, classes]."""
+        sums = np.zeros((len(counts), self._classes))
+        if len(self._cells):
+            sums[:, self._there] = np.add.reduceat(counts[:, self._cells], self._starts, axis=1)
+        return sums

@@ -6,8 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +25,8 @@ from lora_bert.files import atomic_file
 
 _SHOWN_ROWS = 25
 _MATRIX_CLASSES = 20
+_SHOWN_CLASSES = 500
+"""More would make a page of megabytes; evaluation.json has them."""
 _LISTED_CONFUSIONS = 30
 _SHOWN_CHARACTERS = 400
 _ENOUGH_ROWS = 20
@@ -49,16 +53,6 @@ def write_report(path: Path, judged: Judged, *, title: str, overwrite: bool = Tr
 
 def report_page(judged: Judged, *, title: str) -> str:
     """The report as HTML; texts and labels are escaped."""
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {
-        "percent": percent, "shown": shown, "points": _points, "decimal": decimal,
-        "setting": setting_words, "target": target_words, "scope": scope_words,
-    }  # fmt: skip
-    source = (files("lora_bert.evaluation") / "page.html").read_text(encoding="utf-8")
     found = judged.evaluation
     bars = _bars(found)
     floor = _floor(min(line.accuracy or 0 for line in found.coverage))
@@ -67,7 +61,7 @@ def report_page(judged: Judged, *, title: str) -> str:
         """How far down the picture an accuracy is."""
         return 290 - 280 * (accuracy - floor) / (1 - floor)
 
-    return environment.from_string(source).render(
+    page: str = _template().render(
         title=title,
         made=f"lora-bert {__version__}, {date.today().isoformat()}",
         found=found,
@@ -85,6 +79,7 @@ def report_page(judged: Judged, *, title: str) -> str:
         curve_y=curve_y,
         curve_ticks=(floor, 1.0),
         classes=_classes(found.scores),
+        left_out=max(0, len(found.scores.per_class) - _SHOWN_CLASSES),
         worst_first=len(found.scores.per_class) > _MATRIX_CLASSES,
         matrix=_matrix(found.scores),
         confusions=_confusions(found.scores),
@@ -98,6 +93,22 @@ def report_page(judged: Judged, *, title: str) -> str:
         unit=judged.rows.unit,
         ids=bool(judged.rows.ids),
     )
+    return page
+
+
+@cache
+def _template() -> Any:
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        "percent": percent, "shown": shown, "points": _points, "decimal": decimal,
+        "setting": setting_words, "target": target_words, "scope": scope_words,
+    }  # fmt: skip
+    source = (files("lora_bert.evaluation") / "page.html").read_text(encoding="utf-8")
+    return environment.from_string(source)
 
 
 def shown(text: str) -> str:
@@ -194,7 +205,8 @@ def _classes(scores: Scores) -> Sequence[PerClass]:
     """Every class; where there are many, those with the lowest F1 first."""
     if len(scores.per_class) <= _MATRIX_CLASSES:
         return scores.per_class
-    return sorted(scores.per_class, key=lambda entry: (not entry.rows + entry.predicted, entry.f1))
+    worst = sorted(scores.per_class, key=lambda entry: (not entry.rows + entry.predicted, entry.f1))
+    return worst[:_SHOWN_CLASSES]
 
 
 def _matrix(scores: Scores) -> list[tuple[str, list[tuple[int, float]]]]:

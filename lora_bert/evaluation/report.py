@@ -232,8 +232,8 @@ def classes_table(scores: Scores, *, width: int = 80) -> str:
         return per_class_table(scores, width=width)
     worst = sorted(seen, key=lambda entry: (entry.f1, -entry.rows))[:_WORST_CLASSES]
     lines = wrapped(
-        f"classes: the {len(worst)} with the lowest F1 of {len(scores.per_class):,}; --output, "
-        "--report and --json have all of them",
+        f"classes: the {len(worst)} with the lowest F1 of {len(scores.per_class):,}; --output "
+        "and --json have all of them",
         max(width, MINIMUM_WIDTH),
     )
     return "\n".join([*lines, _classes(worst, width)])
