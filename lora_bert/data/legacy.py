@@ -103,7 +103,8 @@ _SURE = 60.0
 _MARGIN = 8.0
 _MARGIN_OF_THE_UNLIKELY = 5.0
 _MARGIN_OF_LETTERS = 10.0
-_BROKEN = 30.0
+_BROKEN = 7.0
+"""What a byte costs in a piece that cannot be decoded: as much as one of an unlikely reading."""
 _SEVERAL = 8
 _DENSE = {"ideographic": 8.5, "latin": 9.5, "other": 5.0}
 """The most that a character above 127 may cost, on the average, in a text of words."""
@@ -221,6 +222,7 @@ def _comes_near(rival: Reading, best: Reading) -> bool:
 def _reading(codec: str, units: Sequence[bytes]) -> Reading | None:
     words = tuple(_decoded(unit, codec) for unit in units)
     broken = words.count("")
+    lost = sum(len(unit) for unit, word in zip(units, words, strict=True) if not word)
     if (
         not units
         or broken > max(len(units) >= _SEVERAL, len(units) / 50)
@@ -236,7 +238,7 @@ def _reading(codec: str, units: Sequence[bytes]) -> Reading | None:
     kind = "ideographic" if first in IDEOGRAPHIC else "latin" if first in LATIN else "other"
     density = cost / max(1, wide)
     likely = density <= _DENSE[kind]
-    return Reading(codec, words, cost + rare + _BROKEN * broken, density, likely, languages)
+    return Reading(codec, words, cost + rare + _BROKEN * lost, density, likely, languages)
 
 
 def _decoded(unit: bytes, codec: str) -> str:
