@@ -6,13 +6,18 @@ to see it again.
 
 from __future__ import annotations
 
+import bz2
 import copy
 import csv
+import gzip
 import io
 import json
+import lzma
 import random
+import re
 import struct
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -276,6 +281,51 @@ _COLUMNS: tuple[Callable[[random.Random, int], pa.Array], ...] = (
     lambda chance, n: pa.array([10**18] * n, pa.duration("s")),
     lambda chance, n: pa.array([2**50] * n, pa.timestamp("ms")),
 )
+
+
+def as_packed(chance: random.Random) -> tuple[str, bytes]:
+    """An ending and the bytes of a packed csv, at times of several files or damaged."""
+    content = as_delimited(chance, ",")
+    match chance.randrange(6):
+        case 0:
+            ending, packed = ".gz", gzip.compress(content)
+        case 1:
+            ending, packed = ".zst", pa.Codec("zstd").compress(content, asbytes=True)
+        case 2:
+            ending, packed = ".bz2", bz2.compress(content)
+        case 3:
+            ending, packed = ".xz", lzma.compress(content)
+        case _:
+            names = chance.choice((("a.csv",), ("a.csv", "b.csv"), ("__MACOSX/._a", "d/a.csv"), ()))
+            ending, packed = ".zip", _zipped(dict.fromkeys(names, content))
+    if chance.random() < 0.1:
+        packed = gzip.compress(packed)
+    ending = chance.choice((ending, ending, ending, ".gz", ".zip", ""))
+    return ending, flipped(chance, packed) if chance.random() < 0.5 else packed
+
+
+def as_workbook(chance: random.Random, valid: Mapping[str, bytes]) -> bytes:
+    """A workbook of these files, some of them changed, as is the archive at times."""
+    files = dict(valid)
+    for _ in range(chance.choice((0, 1, 1, 2))):
+        name = chance.choice(list(files))
+        numbers = list(re.finditer(rb"\d+", files[name]))
+        if numbers and chance.random() < 0.5:
+            found = chance.choice(numbers)
+            other = chance.choice((b"0", b"-1", b"1048577", b"4294967296", b"1e308", b"x"))
+            files[name] = files[name][: found.start()] + other + files[name][found.end() :]
+        else:
+            files[name] = flipped(chance, files[name])
+    content = _zipped(files)
+    return flipped(chance, content) if chance.random() < 0.2 else content
+
+
+def _zipped(files: Mapping[str, bytes]) -> bytes:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return sink.getvalue()
 
 
 def as_parquet(chance: random.Random) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,17 +31,22 @@ from lora_bert.options import build, read_yaml
 from tests.fuzzing import mutate
 from tests.pieces import SMALL, USUAL, field
 from tests.tiny import FAMILIES, tiny_classifier
+from tests.workbooks import DATE, write_workbook
 
 Target = Callable[[random.Random], None]
 LIKELY = {
     "manifest": 8, "settings": 6, "weights": 8, "checkpoint": 4, "config": 6, "options": 5,
     "tokenizer": 1, "pieces": 3, "modules": 3, "delimited": 5, "jsonl": 4, "json": 6,
-    "fasttext": 3, "parquet": 3,
+    "fasttext": 3, "parquet": 3, "packed": 3, "workbook": 2, "texts": 1,
     "adapter": 1, "model": 1,
 }  # fmt: skip
 """How often each is chosen: the fast ones more."""
 
 
+WORKBOOK = {
+    "Rows": [["text", "label", "when", "ok"], ["good", 1, (DATE, 45000), True], [], ["bad", 0]],
+    "Other": [["x"]],
+}
 MUTABLE = (".json", ".safetensors")
 
 
@@ -82,6 +88,8 @@ class Targets:
         self.spm, self.sbert = self.place / "spm", self.place / "sbert"
         self.spm.mkdir()
         shutil.copytree(self.backbone, self.sbert / "0_Transformer")
+        with zipfile.ZipFile(write_workbook(self.place / "valid.xlsx", WORKBOOK)) as archive:
+            self.workbook = {name: archive.read(name) for name in archive.namelist()}
         self.configs = [self.values["config.json"], *map(_config_of, FAMILIES)]
 
     @property
@@ -243,9 +251,9 @@ class Targets:
         finally:
             aside.rename(gone)
 
-    def _table(self, chance: random.Random, name: str, content: bytes) -> None:
-        path = self.place / name
-        path.write_bytes(content)
+    def _table(self, chance: random.Random, name: str, content: bytes, read: str = "") -> None:
+        (self.place / name).write_bytes(content)
+        path = self.place / (read or name)
         options = ReadOptions()
         if chance.random() < 0.3:
             options = ReadOptions(
@@ -280,6 +288,18 @@ class Targets:
 
     def _parquet(self, chance: random.Random) -> None:
         self._table(chance, "rows.parquet", mutate.as_parquet(chance))
+
+    def _packed(self, chance: random.Random) -> None:
+        ending, content = mutate.as_packed(chance)
+        self._table(chance, f"rows.csv{ending}", content)
+
+    def _workbook(self, chance: random.Random) -> None:
+        self._table(chance, "rows.xlsx", mutate.as_workbook(chance, self.workbook))
+
+    def _texts(self, chance: random.Random) -> None:
+        for label in ("good", "bad"):
+            (self.place / "texts" / label).mkdir(parents=True, exist_ok=True)
+            self._table(chance, f"texts/{label}/1.txt", mutate.as_delimited(chance, ","), "texts")
 
 
 def _config_of(model_type: str) -> dict[str, object]:
