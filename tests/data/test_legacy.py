@@ -153,7 +153,8 @@ def test_other_formats(tmp_path):
 
 def test_a_reading_gains_nothing_from_what_it_cannot_decode(tmp_path):
     # Korean cannot say the first text, but makes characters of the ten short ones.
-    long = "尼玛，十一点不到餐就送来了，你家10点多开午餐的？上次一单两点多还不到，说没把我的订单看漏了"
+    long = "尼玛，十一点不到餐就送来了，你家10点多开午餐的？"
+    long += "上次一单两点多还不到，说没把我的订单看漏了"
     texts = [long * 4, "还行", "一般般", "好吃不错，有点辣", "没吸管！快递很好！", "换厨师了吗？"]
     texts += ["态度好", "口味差多了", "等了一个半小时", "有点坑人"]
     assert table_of(tmp_path, file_of(texts).encode("gb18030")).values["text"] == texts
