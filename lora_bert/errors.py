@@ -60,6 +60,10 @@ class ConfigError(LoraBertError):
     }
 
 
+class InputTypeError(ConfigError, TypeError):
+    """A Python function was given a value of a type that it does not take."""
+
+
 class DataError(LoraBertError):
     """A data file can be opened but not understood, or holds nothing to work with."""
 

@@ -35,7 +35,8 @@ class Manifest:
         backbone: ``name`` (portable), ``revision``, ``model_type`` and ``fingerprint``.
         label_names: Raw label -> label, as ``--label-names`` renamed them.
         clean: Whether the saved tokenizer cleans texts.
-        data: Name, hash, row counts and columns of what it was trained on.
+        data: Name, hash, row counts and columns of what it was trained on; ``told``: how that was
+            named, read and divided; ``from_python`` where no file holds it.
         metrics: On the validation rows, with the interval.
         versions: Of the libraries that made it.
         inputs: Texts per row.

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import csv
+import io
+
 from lora_bert.errors import ConfigError
 
 
 def parse_names(text: str | None) -> tuple[str, ...]:
-    """``a,b`` -> ``("a", "b")``; None or "" -> ``()``."""
-    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+    """``a,b`` -> ``("a", "b")``; None or "" -> ``()``; ``"a,b",c`` -> ``("a,b", "c")``."""
+    # As a line of csv, so that a name may hold a comma.
+    lines = io.StringIO(text or "", newline="")
+    parts = next(csv.reader(lines, skipinitialspace=True), [])
+    return tuple(part.strip() for part in parts if part.strip())
 
 
 def parse_label_names(text: str | None) -> dict[str, str]:

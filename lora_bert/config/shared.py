@@ -112,32 +112,48 @@ class ScoredRows:
         metavar="FILE|DIR|NAME",
         group=DATA,
     )
+    limit: int | None = option(
+        None,
+        "Score at most N rows, drawn at random.",
+        metavar="N",
+        minimum=1,
+        group=DATA,
+    )
 
 
 @dataclass(frozen=True)
-class Columns:
-    """How to read a labelled file."""
+class Reading:
+    """How to read a file of texts."""
 
     text_column: str | None = option(
         None, "Column with the texts (default: found by name).", group=DATA, metavar="NAME"
-    )
-    label_column: str | None = option(
-        None, "Column with the labels (default: found by name).", group=DATA, metavar="NAME"
-    )
-    label_names: str | None = option(
-        None,
-        "Rename labels while reading: 0=negative,1=positive.",
-        group=DATA,
-        metavar="OLD=NEW,…",
     )
     header: bool | None = option(
         None, "Whether the files have a header line (default: detected).", group=DATA
     )
     columns: str | None = option(
-        None, "Names of the columns of a file without header.", group=DATA, metavar="NAME,…"
-    )
+        None, "Names of the columns of a file without header.", group=DATA, metavar="NAME,…",
+        form="list",
+    )  # fmt: skip
     encoding: str = option(
         "auto", "Text encoding of the files (auto: detected).", group=DATA, metavar="NAME"
+    )
+
+
+@dataclass(frozen=True)
+class Columns(Reading):
+    """How to read a labelled file."""
+
+    label_column: str | None = option(
+        None, "Column with the labels (default: found by name).", group=DATA, metavar="NAME",
+        form="list",
+    )  # fmt: skip
+    label_names: str | None = option(
+        None,
+        "Rename labels while reading: 0=negative,1=positive.",
+        group=DATA,
+        metavar="OLD=NEW,…",
+        form="mapping",
     )
 
 
@@ -158,6 +174,7 @@ class Opening:
         "Labels of an adapter that plain PEFT wrote, in the order of its outputs.",
         metavar="NAME,…",
         group=RUN,
+        form="list",
     )
 
 

@@ -12,9 +12,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from lora_bert.data.encoding import detect
 from lora_bert.data.opening import open_text
 from lora_bert.data.rows import ReadOptions
+from lora_bert.data.tables import codec_of
 from lora_bert.data.wording import position
 from lora_bert.errors import DataError
 
@@ -25,7 +25,7 @@ def iter_objects(path: Path, options: ReadOptions, *, rows: int) -> Iterator[lis
     Raises:
         DataError: A whole number is longer than Python reads.
     """
-    with open_text(path, detect(path, str(path), options.encoding, quiet=True)) as stream:
+    with open_text(path, codec_of(path, str(path), options, quiet=True)) as stream:
         # Python strips more white space than JSON knows.
         lines = ((number, line.strip()) for number, line in enumerate(stream, start=1))
         objects = (_parsed(line, number, path) for number, line in lines if line)

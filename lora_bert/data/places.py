@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from lora_bert.data import named
 from lora_bert.data.formats.saved_file import is_saved
+from lora_bert.data.given import Given
 from lora_bert.data.tables import SUFFIXES
 from lora_bert.data.wording import listed, utf8_name
 from lora_bert.errors import DataError, missing
@@ -30,11 +31,12 @@ class Place:
 
     Attributes:
         name: Its name without directories: the same on every machine.
-        parts: ``train``, ``validation``, ``test`` -> a file or a saved dataset, those that exist.
+        parts: ``train``, ``validation``, ``test`` -> a file, a saved dataset or rows given from
+            Python, those that exist.
     """
 
     name: str
-    parts: dict[str, Path]
+    parts: Mapping[str, Path | Given]
 
 
 def locate(data: str) -> Place:
@@ -49,16 +51,21 @@ def locate(data: str) -> Place:
         NotFoundError: There is none.
         DataError: The directory holds no part, or two files for one.
     """
+    if isinstance(data, Given):
+        return Place(str(data), dict(data.parts) or {"train": data})
     try:
         return _located(data, Path(data))
     except OSError as error:
         raise DataError(f"Cannot read '{data}': {error.strerror or error}.") from error
 
 
-def fingerprint(paths: Iterable[Path]) -> str:
+def fingerprint(paths: Iterable[Path | Given]) -> str:
     """The SHA-256 over the bytes of files, in the order given; of one file its own."""
     digest = hashlib.sha256()
     for path in paths:
+        if isinstance(path, Given):
+            path.update(digest)
+            continue
         files = sorted(path.glob("*.arrow")) if path.is_dir() else [path]
         for file in files:
             with file.open("rb") as stream:

@@ -10,6 +10,7 @@ from pathlib import Path
 from lora_bert.data import named
 from lora_bert.data.columns import find_columns
 from lora_bert.data.examples import Examples, examples_from
+from lora_bert.data.given import Given
 from lora_bert.data.places import PARTS, Place, fingerprint, locate
 from lora_bert.data.splits import SplitKind, sample, split
 from lora_bert.data.tables import ReadOptions, Table, read_table
@@ -155,7 +156,11 @@ def load_rows(
 
 def _place(data: str | None, files: Mapping[str, str | None]) -> Place:
     """Where the parts lie: those of ``data``, with the ones named singly put in their place."""
-    given = {part: Path(file) for part, file in files.items() if file is not None}
+    given: dict[str, Path | Given] = {
+        part: file if isinstance(file, Given) else Path(file)
+        for part, file in files.items()
+        if file is not None
+    }
     if data is not None and "train" in given:
         raise ConfigError(
             "--data and --train are both given.", hint="Give one: both name the training rows."
@@ -165,9 +170,10 @@ def _place(data: str | None, files: Mapping[str, str | None]) -> Place:
         data = named.DEFAULT
     if data is None:
         first = next(iter(given.values()))
-        return Place(utf8_name(first.absolute().name), given)
+        name = str(first) if isinstance(first, Given) else utf8_name(first.absolute().name)
+        return Place(name, given)
     place = locate(data)
-    merged = place.parts | given
+    merged = {**place.parts, **given}
     return Place(place.name, {part: merged[part] for part in PARTS if part in merged})
 
 

@@ -6,7 +6,9 @@ absent value or a null is the empty string.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -20,12 +22,15 @@ from lora_bert.data.formats import (
     saved_file,
     tsv_file,
 )
+from lora_bert.data.given import Given
 from lora_bert.data.header import check_count
 from lora_bert.data.rows import DEFAULT_READ, ReadOptions, Rows
 from lora_bert.data.wording import listed
 from lora_bert.errors import ConfigError, DataError, missing
 
 __all__ = ["SUFFIXES", "ReadOptions", "Table", "iter_tables", "read_table"]
+
+logger = logging.getLogger(__name__)
 
 _TEXT_FORMATS: dict[str, Callable[[Path, str, str, ReadOptions], Rows]] = {
     ".csv": csv_file.read,
@@ -95,6 +100,9 @@ def iter_tables(
         ConfigError: An option does not fit the format.
     """
     source = str(path)
+    if isinstance(path, Given):
+        yield from _given(path, options, rows)
+        return
     try:
         opened = _open(Path(path), source, options)
         columns = _checked_columns(opened.columns, source)
@@ -106,6 +114,15 @@ def iter_tables(
         raise DataError(f"Cannot read '{source}': {error.strerror or error}.") from error
     if empty:
         raise DataError(f"'{source}' holds no rows.")
+
+
+def _given(given: Given, options: ReadOptions, rows: int) -> Iterator[Table]:
+    """Rows that are in memory already, as pieces of a table."""
+    walking = enumerate(zip(*given.cells.values(), strict=True), start=1)
+    opened = _renamed(Rows(given.columns, walking, "row"), options, str(given))
+    columns = _checked_columns(opened.columns, str(given))
+    while piece := list(islice(opened.rows, rows)):
+        yield _table(columns, piece, str(given), opened.unit)
 
 
 def _open(path: Path, source: str, options: ReadOptions) -> Rows:
@@ -129,9 +146,30 @@ def _open(path: Path, source: str, options: ReadOptions) -> Rows:
         raise DataError(f"'{source}' is empty.")
     if suffix == ".parquet":
         return _renamed(parquet_file.read(path, source), options, source)
-    codec = detect(path, source, options.encoding)
+    codec = codec_of(path, source, options)
     opened = _TEXT_FORMATS[suffix](path, source, codec, options)
     return opened if suffix in _DELIMITED else _renamed(opened, options, source)
+
+
+def codec_of(path: Path, source: str, options: ReadOptions, *, quiet: bool = False) -> str:
+    """The encoding of a file: as told, else UTF-8, else as the adapter's training was told.
+
+    Raises:
+        DataError: It has none of them, nor one that can be detected.
+        ConfigError: The one that was told is no text encoding.
+    """
+    known = options.known.encoding if options.known else "auto"
+    if options.encoding != "auto" or known == "auto":
+        return detect(path, source, options.encoding, quiet=quiet)
+    with suppress(DataError):
+        if (codec := detect(path, source, quiet=True)).startswith("utf"):
+            return codec
+    with suppress(DataError, ConfigError):
+        codec = detect(path, source, known, quiet=True)
+        if not quiet:
+            logger.info("Reading '%s' as %s, as the adapter's training was told.", source, known)
+        return codec
+    return detect(path, source, quiet=quiet)
 
 
 def _renamed(opened: Rows, options: ReadOptions, source: str) -> Rows:

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -18,7 +18,10 @@ from lora_bert.adapters.loading import Loaded, load_any
 from lora_bert.adapters.manifest import MANIFEST
 from lora_bert.adapters.merged import describe_merged, folded, standalone
 from lora_bert.config import ExportConfig, parse_names
+from lora_bert.config.keywords import ExportOptions
+from lora_bert.config.kinds import Place
 from lora_bert.data.examples import Examples
+from lora_bert.data.given import with_given_rows
 from lora_bert.errors import AdapterError
 from lora_bert.files import atomic_directory, claim_output, spare_inputs
 from lora_bert.inference.choice import open_engine, require
@@ -30,6 +33,7 @@ from lora_bert.inference.predictor import Predictor
 from lora_bert.inference.quantising import quantise_onnx, quantise_openvino
 from lora_bert.inference.samples import samples
 from lora_bert.options import build
+from lora_bert.python_face import called_from_python
 from lora_bert.tasks.classification import LabelCodec
 
 log = logging.getLogger(__name__)
@@ -63,7 +67,8 @@ class ExportResult:
     size: int
 
 
-def export(path: str | Path, output: str | Path, **options: Any) -> ExportResult:
+@called_from_python(ExportConfig)
+def export(path: Place, output: Place, **options: Unpack[ExportOptions]) -> ExportResult:
     """Write an adapter on its backbone, or a merged model, as a graph for an engine.
 
     Args:
@@ -77,7 +82,8 @@ def export(path: str | Path, output: str | Path, **options: Any) -> ExportResult
             1e-4 (in float32); nothing is written then.
         OutputError: ``output`` is taken, not writable, or what is exported.
     """
-    return run(build(ExportConfig, {"path": path, "output": output, **options}))
+    told = with_given_rows({"path": path, "output": output, **options})
+    return run(build(ExportConfig, told))
 
 
 def run(config: ExportConfig) -> ExportResult:
@@ -92,10 +98,7 @@ def run(config: ExportConfig) -> ExportResult:
         allow_backbone_mismatch=config.allow_backbone_mismatch,
     )  # fmt: skip
     spare_inputs(output, (source, loaded.files.path, config.data))
-    rows = samples(
-        config.data, loaded.manifest,
-        text_column=config.text_column, label_column=config.label_column,
-    )  # fmt: skip
+    rows = samples(config, loaded.manifest)
     precision = "int8" if config.int8 else "float32"
     with atomic_directory(output, overwrite=config.overwrite) as work:
         _write_graph(work, loaded, kind, rows.texts if config.int8 else None)
