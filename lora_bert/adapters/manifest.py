@@ -59,6 +59,11 @@ class Manifest:
     exported: Mapping[str, Any] = field(default_factory=dict)
     tokenizer: Mapping[str, str] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        name = self.data.get("name")
+        rows = f", trained on {name!r}" if name else ""
+        return f"Manifest({len(self.labels):,} labels on {self.backbone_name!r}{rows})"
+
     def column(self, kind: str) -> str | None:
         """What the training rows called their column of ``text`` or ``label``, if that is known."""
         columns = self.data.get("columns")

@@ -75,7 +75,7 @@ def training_of(path: Path, manifest: Manifest) -> TrainConfig | None:
 
 
 def with_told(manifest: Manifest, path: Path) -> Mapping[str, Any]:
-    """``manifest.data`` of the adapter at ``path``, with what ``run.yaml`` tells of an older one."""
+    """``manifest.data`` of an adapter; of an older one with what its ``run.yaml`` tells."""
     data = manifest.data
     if "told" in data or not (path / RUN).is_file():
         return data

@@ -51,6 +51,12 @@ class Conversion:
     parameters: int
     left_out: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        return (
+            f"Conversion({str(self.path)!r}: {self.parameters:,} parameters, fingerprint "
+            f"{self.fingerprint[:12]}…, {len(self.left_out):,} tensors left out)"
+        )
+
 
 @called_from_python(ConvertConfig)
 def convert_backbone(path: Place, output: Place, **options: Unpack[ConvertOptions]) -> Conversion:

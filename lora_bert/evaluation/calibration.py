@@ -47,6 +47,9 @@ class Calibration:
     by_chance: float
     bins: tuple[Bin, ...]
 
+    def __repr__(self) -> str:
+        return f"Calibration(error {self.error:.4f}, by chance {self.by_chance:.4f})"
+
 
 def calibration(probabilities: Floats, true: Indices, *, seed: int = 0) -> Calibration:
     """The calibration of the answers, the likeliest class of each row.

@@ -102,8 +102,13 @@ def _baseline_lines(found: Evaluation) -> list[tuple[str, str]]:
 
 def per_class_table(scores: Scores, *, width: int = 80) -> str:
     """Precision, recall, F1 (percent), rows and predictions of every class."""
+    return _table(*per_class_cells(scores), 1, width)
+
+
+def per_class_cells(scores: Scores) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """The header and the rows of the table of classes."""
     header = ("class", "precision", "recall", "F1", "rows", "predicted")
-    return _table(header, [_class_row(entry) for entry in scores.per_class], 1, width)
+    return header, [_class_row(entry) for entry in scores.per_class]
 
 
 def confusion_table(scores: Scores, *, width: int = 80) -> str:

@@ -22,6 +22,7 @@ from lora_bert.config.keywords import ExportOptions
 from lora_bert.config.kinds import Place
 from lora_bert.data.examples import Examples
 from lora_bert.data.given import with_given_rows
+from lora_bert.data.wording import amount, counted
 from lora_bert.errors import AdapterError
 from lora_bert.files import atomic_directory, claim_output, spare_inputs
 from lora_bert.inference.choice import open_engine, require
@@ -65,6 +66,13 @@ class ExportResult:
     texts: int
     accuracy: tuple[float, float] | None
     size: int
+
+    def __repr__(self) -> str:
+        return (
+            f"ExportResult({str(self.path)!r}: {self.format} {self.precision}, "
+            f"{amount(self.size)}, same label on {self.agreement:.1%} of "
+            f"{counted(self.texts, 'text')})"
+        )
 
 
 @called_from_python(ExportConfig)

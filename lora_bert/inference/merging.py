@@ -17,6 +17,7 @@ from lora_bert.config import MergeConfig, parse_names
 from lora_bert.config.keywords import MergeOptions
 from lora_bert.config.kinds import Place
 from lora_bert.data.given import with_given_rows
+from lora_bert.data.wording import amount, counted
 from lora_bert.errors import AdapterError, ConfigError
 from lora_bert.files import atomic_directory, claim_output, spare_inputs
 from lora_bert.inference.predictor import Predictor
@@ -44,6 +45,12 @@ class MergeResult:
     difference: float
     texts: int
     size: int
+
+    def __repr__(self) -> str:
+        return (
+            f"MergeResult({str(self.path)!r}: {amount(self.size)}, largest difference "
+            f"{self.difference:.1e} on {counted(self.texts, 'text')})"
+        )
 
 
 @called_from_python(MergeConfig)

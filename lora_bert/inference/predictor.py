@@ -17,6 +17,7 @@ from lora_bert.backbones.tokenizer import TextTokenizer
 from lora_bert.config import LoadConfig, parse_names
 from lora_bert.config.keywords import LoadOptions
 from lora_bert.config.kinds import Place
+from lora_bert.data.wording import counted
 from lora_bert.errors import InputTypeError
 from lora_bert.inference.choice import check_fits, open_engine
 from lora_bert.inference.engine import Engine, answer, answers
@@ -61,6 +62,12 @@ class Predictor:
         engine = TorchEngine(loaded.backbone, loaded.adapter)
         places = (path, loaded.files.path)
         return cls(engine, loaded.tokenizer, loaded.manifest, places, batch_size)
+
+    def __repr__(self) -> str:
+        place = f"{str(self.places[0])!r}: " if self.places else ""
+        base = self.manifest.backbone_name
+        on = f" on {base}" if base else ""
+        return f"Predictor({place}{counted(len(self.labels), 'label')}{on}, {self.engine})"
 
     @property
     def labels(self) -> tuple[str, ...]:

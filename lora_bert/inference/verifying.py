@@ -68,6 +68,11 @@ class Verification:
     checks: tuple[Check, ...]
     exit_code: int
 
+    def __repr__(self) -> str:
+        failed = next((one for one in self.checks if one.passed is False), None)
+        said = f"{failed.name}: {failed.said}" if failed else "nothing is wrong"
+        return f"Verification({str(self.path)!r}: {self.kind}, {said})"
+
     @property
     def passed(self) -> bool:
         """Whether nothing is wrong."""

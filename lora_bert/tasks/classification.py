@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 TASK = "text-classification"
 PROBLEM_TYPE = "single_label_classification"
+_SHOWN = 3
+"""Labels in the ``repr`` of a prediction."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,12 @@ class Prediction:
     label: str
     score: float
     scores: Mapping[str, float]
+
+    def __repr__(self) -> str:
+        best = sorted(self.scores.items(), key=lambda item: -item[1])[:_SHOWN]
+        shown = ", ".join(f"{shortened(label)!r}: {score:.4f}" for label, score in best)
+        more = f", … {len(self.scores) - _SHOWN:,} more" if len(self.scores) > _SHOWN else ""
+        return f"Prediction({shortened(self.label)!r}, {self.score:.4f}, {{{shown}{more}}})"
 
 
 @dataclass(frozen=True)
