@@ -30,11 +30,16 @@ _VALUE = re.compile(r" (?P<value>[^\s;)]*[^\s;).,:…]|'[^'\n]*')")
 _COMMAND = re.compile(rf"lora-bert ({'|'.join(_FUNCTIONS)}) (?P<rest>[^\n]*)")
 
 
-def called_from_python(config: type) -> Callable[[FunctionT], FunctionT]:
+def called_from_python(config: type, typed: type | None = None) -> Callable[[FunctionT], FunctionT]:
     """Decorate a public function: what it takes beside its own parameters are a config's options.
 
     Its ``__signature__`` lists every keyword with its default, an error that passes through names
     options as keywords, and in an interactive session its notes are shown.
+
+    Args:
+        config: The options.
+        typed: The TypedDict that says what types they have in Python; without one, those that the
+            function declares itself are all.
     """
 
     def decorate(function: FunctionT) -> FunctionT:
@@ -50,7 +55,7 @@ def called_from_python(config: type) -> Callable[[FunctionT], FunctionT]:
                     _translate(error, words)
                     raise
 
-        called.__signature__ = _signature(function, config)  # type: ignore[attr-defined]
+        called.__signature__ = _signature(function, config, typed)  # type: ignore[attr-defined]
         return cast("FunctionT", called)
 
     return decorate
@@ -138,20 +143,19 @@ def _translate(error: LoraBertError, words: Words) -> None:
         error.__notes__ = [error.hint]
 
 
-def _signature(function: Callable[..., Any], config: type) -> inspect.Signature:
+def _signature(function: Callable[..., Any], config: type, typed: type | None) -> inspect.Signature:
     own = [one for one in inspect.signature(function).parameters.values()
            if one.kind is not inspect.Parameter.VAR_KEYWORD]  # fmt: skip
     taken = {one.name for one in own}
-    hints = inspect.get_annotations(config)
-    for kind in config.__mro__:
-        hints = {**inspect.get_annotations(kind), **hints}
+    hints = inspect.get_annotations(typed) if typed else {}
     more = [
         inspect.Parameter(
-            name, inspect.Parameter.KEYWORD_ONLY, default=entry.default, annotation=hints[name]
+            name, inspect.Parameter.KEYWORD_ONLY, default=entry.default,
+            annotation=getattr(hints[name], "__forward_arg__", hints[name]),
         )
         for name, (entry, _, _) in options_of(config).items()
-        if name not in taken
-    ]
+        if name in hints and name not in taken
+    ]  # fmt: skip
     told = inspect.signature(function).return_annotation
     return inspect.Signature([*own, *more], return_annotation=told)
 

@@ -58,7 +58,7 @@ class Conversion:
         )
 
 
-@called_from_python(ConvertConfig)
+@called_from_python(ConvertConfig, ConvertOptions)
 def convert_backbone(path: Place, output: Place, **options: Unpack[ConvertOptions]) -> Conversion:
     """Write a backbone whose weights are a pickle (``pytorch_model.bin``) as safetensors.
 

@@ -36,7 +36,7 @@ from lora_bert.tasks.classification import LabelCodec
 log = logging.getLogger(__name__)
 
 
-@called_from_python(EvaluateConfig)
+@called_from_python(EvaluateConfig, EvaluateOptions)
 def evaluate(
     path: Place, data: Rows | None = None, **options: Unpack[EvaluateOptions]
 ) -> Evaluation:

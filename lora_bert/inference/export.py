@@ -75,7 +75,7 @@ class ExportResult:
         )
 
 
-@called_from_python(ExportConfig)
+@called_from_python(ExportConfig, ExportOptions)
 def export(path: Place, output: Place, **options: Unpack[ExportOptions]) -> ExportResult:
     """Write an adapter on its backbone, or a merged model, as a graph for an engine.
 

@@ -53,7 +53,7 @@ class MergeResult:
         )
 
 
-@called_from_python(MergeConfig)
+@called_from_python(MergeConfig, MergeOptions)
 def merge(adapter: Place, output: Place, **options: Unpack[MergeOptions]) -> MergeResult:
     """Fold an adapter into its backbone and write a standalone ``transformers`` model.
 

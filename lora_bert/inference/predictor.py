@@ -108,7 +108,7 @@ class Predictor:
         return map(softmax, answers(self.engine, encoded, self.batch_size, total))
 
 
-@called_from_python(LoadConfig)
+@called_from_python(LoadConfig, LoadOptions)
 def load(path: Place, **options: Unpack[LoadOptions]) -> Predictor:
     """Load an adapter (with its backbone), a merged model or an exported one.
 

@@ -83,7 +83,7 @@ class Verification:
         return {"passed": self.passed, **asdict(self), "checks": [asdict(c) for c in self.checks]}
 
 
-@called_from_python(VerifyConfig)
+@called_from_python(VerifyConfig, VerifyOptions)
 def verify(path: Place, **options: Unpack[VerifyOptions]) -> Verification:
     """Check an adapter, a merged or exported model, or a backbone, without network.
 

@@ -56,7 +56,7 @@ from lora_bert.training.watch import watched
 log = logging.getLogger(__name__)
 
 
-@called_from_python(TrainConfig)
+@called_from_python(TrainConfig, TrainOptions)
 def train(data: Rows | None = None, **options: Unpack[TrainOptions]) -> TrainResult:
     """Train an adapter.
 
