@@ -75,24 +75,35 @@ def as_known(
     if known is None or options.header is not None or options.columns:
         return options
     names = [cell.strip().strip("\ufeff") for cell in first]
-    if known.text in names and not _is_row(first, known):
+    columns = known.columns or (_numbered(len(first)) if known.header is False else ())
+    known = replace(known, columns=columns)
+    if tuple(names) == columns:
+        return replace(options, header=True)
+    if len(first) == len(columns) and _agree(names, columns):
+        has_header = True  # some of whose names are wanting
+    elif known.text in names and not _is_row(first, known):
         # What looks like data in the names beside it was a header in training, too.
         return replace(options, header=True)
-    columns = known.columns
-    if known.header is False and not columns:
-        columns = _numbered(len(first))
-    if len(first) != len(columns) or any(name.lower() in _KNOWN for name in names):
+    elif len(first) != len(columns) or any(name.lower() in _KNOWN for name in names):
         return options
-    known = replace(known, columns=columns)
-    if known.header is False and not (_is_row(first, known) or _looks_like_data(first, others)):
-        return options
+    else:
+        has_header = known.header is not False
+        is_row = _is_row(first, known) or (not known.header and _looks_like_data(first, others))
+        if is_row == has_header:
+            return options
     logger.info(
         "Reading '%s' with the columns %s%s, as the adapter's training was told.",
         source,
         listed(columns),
-        " and no header" if known.header is False else "",
+        "" if has_header else " and no header",
     )
-    return replace(options, header=known.header is not False, columns=columns)
+    return replace(options, header=has_header, columns=columns)
+
+
+def _agree(names: Sequence[str], columns: Sequence[str]) -> bool:
+    """Whether a header names columns as told, where it names them."""
+    pairs = zip(names, columns, strict=True)
+    return any(names) and all(not name or name == told for name, told in pairs)
 
 
 def _is_row(first: Sequence[str], known: Known) -> bool:

@@ -15,6 +15,7 @@ from lora_bert.config import EvaluateConfig, TrainConfig, parse_label_names
 from lora_bert.data import named
 from lora_bert.data.asked import data_options, read_options
 from lora_bert.data.examples import Examples
+from lora_bert.data.given import Given
 from lora_bert.data.known import note_places, noted_places
 from lora_bert.data.sources import DataOptions, Splits, load_rows, load_splits
 from lora_bert.data.splits import sample
@@ -133,6 +134,8 @@ class EvaluationRows:
         """The rows of the adapter's own training, split as they were then."""
         own, kept = self.training, str(self.manifest.data.get("sha256"))
         if self.manifest.data.get("from_python"):
+            if (given := self._given(own)) and given.sha256 == kept:
+                return given
             raise ConfigError(
                 f"The rows that '{self.config.path}' was trained on were given from Python, as "
                 f"'{self.manifest.data.get('name')}': no file holds them.",
@@ -155,6 +158,16 @@ class EvaluationRows:
                 hint="Name them with --data (and for --baseline with --train); an adapter keeps no "
                 "paths, so where they were is known only to the machine it was trained on.",
             ) from error
+
+    def _given(self, own: TrainConfig | None) -> Splits | None:
+        """The rows that were given again from Python, which may be those of the training."""
+        if own is None or not isinstance(self.config.data, Given):
+            return None
+        places: dict[str, Any] = {**dict.fromkeys(PLACES), "data": self.config.data}
+        try:
+            return _split(replace(own, **places))
+        except (ConfigError, DataError):
+            return None
 
     def _noted(self, own: TrainConfig, sha256: str) -> Splits | None:
         """The rows from where this machine has seen them, if they are still there."""

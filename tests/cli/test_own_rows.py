@@ -220,6 +220,24 @@ def test_a_header_that_gave_way_does_so_again(cli, train, tmp_path):
     assert "'label', 'text', 'rest'" in outcome.stderr
 
 
+def test_names_that_a_header_lacks_are_remembered(cli, train, tmp_path):
+    body = "".join(f"{label},{text},,\n" for text, label in lines())
+    (tmp_path / "v.csv").write_text("label,text,,\n" + body)
+    out = train("--data", "v.csv", "--columns", "label,text,a,b")
+    agrees(cli, out, "--data", "v.csv", "--part", "validation")
+    for command in (("merge",), ("export", "--format", "onnx")):
+        made = cli(*command, out, command[0], "--data", "v.csv", "--json")
+        assert made.document["texts"] == 40, made.stderr
+
+
+def test_a_first_row_is_not_eaten_as_the_header_that_gave_way(cli, train, mistake, tmp_path):
+    body = "".join(f"{label},{text},x\n" for text, label in lines())
+    (tmp_path / "v.csv").write_text("v1,v2,v3\n" + body)
+    out = train("--data", "v.csv", "--columns", "label,text,rest")
+    (tmp_path / "w.csv").write_text(body)
+    mistake(65, "evaluate", out, "--data", "w.csv", says=["'w.csv' seems to have no header"])
+
+
 def test_the_encoding_is_remembered_for_files_that_have_it(cli, train, tmp_path):
     words = ["café", "naïve", "été", "mañana"]
     rows = "".join(

@@ -72,9 +72,13 @@ def test_an_adapter_keeps_the_name_of_the_rows_and_not_the_rows(form, tiny_backb
     with pytest.raises(ConfigError, match=f"given from Python, as '{name}'") as caught:
         lora_bert.evaluate(out)
     assert "with data=…" in caught.value.hint
-    part = lora_bert.evaluate(out, rows, part="validation").scores
-    assert part.rows == 8
-    assert part.accuracy == result.accuracy
+    part = lora_bert.evaluate(out, rows, part="validation")
+    assert part.scores.rows == 8
+    assert part.scores.accuracy == result.accuracy
+    assert part.overlap is not None
+    assert part.overlap.rows == 0
+    assert lora_bert.evaluate(out, rows, baseline=True).overlap.rows == 32
+    assert lora_bert.evaluate(out, PAIRS[:5]).overlap is None
     same = lora_bert.evaluate(out, FORMS[form](), train=FORMS[form]())
     assert same.overlap is not None
     assert same.overlap.rows == 40
