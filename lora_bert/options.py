@@ -186,11 +186,16 @@ def _plain(value: Any, option: Option, name: str) -> Any:
         return _one_text(parts, name) if option.form == "list" else parts
     if isinstance(value, Mapping) and option.form == "mapping":
         pairs = [(_word(old), _word(new)) for old, new in value.items()]
-        if any("=" in str(old) for old, _ in pairs):
-            raise ConfigError(f"{flag(name)}: a label to rename cannot hold a '='.")
-        whole = all(isinstance(part, str) for pair in pairs for part in pair)
-        return _one_text([f"{old}={new}" for old, new in pairs], name) if whole else value
+        if all(isinstance(part, str) for pair in pairs for part in pair):
+            return ",".join(f"{_side(old)}={_side(new)}" for old, new in pairs)
     return value
+
+
+def _side(name: str) -> str:
+    """A label as ``--label-names`` has it: in quotes where it would be taken for something else."""
+    if name == name.strip() and not set(name) & set(',="\n\r'):
+        return name
+    return '"' + name.replace("\\", "\\\\").replace('"', '""') + '"'
 
 
 def _word(value: Any) -> Any:

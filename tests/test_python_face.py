@@ -15,7 +15,7 @@ import lora_bert
 from lora_bert import config
 from lora_bert.config import keywords
 from lora_bert.errors import ConfigError, DataError, LoraBertError
-from lora_bert.options import options_of
+from lora_bert.options import build, options_of
 from lora_bert.python_face import in_python
 from tests.tiny import write_backbone
 
@@ -210,6 +210,22 @@ def test_python_s_kinds_of_values(tmp_path, tiny_backbone):
     assert result.labels == ("neg, or so", "pos")
     assert [one.text for one in result.watched] == ["good"]
     assert lora_bert.evaluate(result.path, rows, label_names={"0": "neg, or so"}).scores.rows == 40
+
+
+@pytest.mark.parametrize("names", [
+    {0: "a", 1: "b"}, {"a,b": "c=d"}, {'q"x': " y "}, {"back\\slash,": "n"}, {"b\\u0041": "z"},
+    {True: 1}, {"new\nline": "y"}, {'"': "="},
+], ids=repr)  # fmt: skip
+def test_a_dict_says_every_renaming(names):
+    made = build(config.TrainConfig, {"label_names": names})
+    plain = {str(old).lower() if old is True else str(old): str(new) for old, new in names.items()}
+    assert config.parse_label_names(made.label_names) == plain
+
+
+def test_a_list_says_every_name():
+    names = ["a", "b,c", 'd"e', "f g"]
+    made = build(config.TrainConfig, {"columns": names})
+    assert config.parse_names(made.columns) == tuple(names)
 
 
 # ------------------------------------------------------------------------------------------ notes

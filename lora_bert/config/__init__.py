@@ -14,7 +14,12 @@ from lora_bert.config.models import (
     MergeConfig,
     VerifyConfig,
 )
-from lora_bert.config.names import parse_label_names, parse_names
+from lora_bert.config.names import (
+    parse_columns,
+    parse_label_names,
+    parse_names,
+    write_label_names,
+)
 from lora_bert.config.training import TrainConfig
 
 __all__ = [
@@ -29,6 +34,8 @@ __all__ = [
     "MergeConfig",
     "TrainConfig",
     "VerifyConfig",
+    "parse_columns",
     "parse_label_names",
     "parse_names",
+    "write_label_names",
 ]

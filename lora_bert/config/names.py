@@ -3,32 +3,98 @@
 from __future__ import annotations
 
 import csv
-import io
+import re
+from collections.abc import Mapping
 
 from lora_bert.errors import ConfigError
+
+_QUOTED = re.compile(r'\s*"((?:[^"]|"")*)"\s*')
+_BARE_OLD = re.compile(r"[^=,]*")
+_BARE_NEW = re.compile(r"[^,]*")
+_ESCAPE = re.compile(r"\\(?:\\|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}))")
 
 
 def parse_names(text: str | None) -> tuple[str, ...]:
     """``a,b`` -> ``("a", "b")``; None or "" -> ``()``; ``"a,b",c`` -> ``("a,b", "c")``."""
-    # As a line of csv, so that a name may hold a comma.
-    lines = io.StringIO(text or "", newline="")
-    parts = next(csv.reader(lines, skipinitialspace=True), [])
-    return tuple(part.strip() for part in parts if part.strip())
+    text = text or ""
+    return parse_columns(text) or tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def parse_columns(text: str) -> tuple[str, ...]:
+    """``a,"b,c"`` -> ``("a", "b,c")``: names of columns, quoted as in csv where they need it."""
+    try:
+        (names,) = csv.reader([text], skipinitialspace=True)
+    except (csv.Error, ValueError):
+        return ()  # no list of names, whatever else it is
+    return tuple(name.strip() for name in names if name.strip())
 
 
 def parse_label_names(text: str | None) -> dict[str, str]:
-    """``0=negative,1=positive`` -> ``{"0": "negative", "1": "positive"}``.
+    r"""``0=negative,1=positive`` -> ``{"0": "negative", "1": "positive"}``.
+
+    A name with a comma or an equals sign stands in double quotes, ``"red,green"=both``, and is then
+    taken to the letter: a quote in it is doubled, ``\u200b`` is the character of that number and
+    ``\\`` a backslash.
 
     Raises:
         ConfigError: A part without ``=``.
     """
-    names = {}
-    for part in parse_names(text):
-        old, equals, new = part.partition("=")
-        if not equals or not old.strip() or not new.strip():
+    text, at, names = text or "", 0, {}
+    while at < len(text):
+        if not text[at:].split(",", 1)[0].strip():
+            at = text.find(",", at) + 1 or len(text)
+            continue
+        start = at
+        old, at = _side(text, at, _BARE_OLD, "=")
+        equals = text[at : at + 1] == "="
+        new, at = _side(text, at + 1, _BARE_NEW, ",") if equals else ("", at)
+        if not equals or not old or not new:
+            end = text.find(",", at)
+            part = text[start : end if end >= 0 else len(text)].strip()
             raise ConfigError(
                 f"--label-names: '{part}' is not of the form OLD=NEW.",
                 hint="For example: --label-names 0=negative,1=positive",
             )
-        names[old.strip()] = new.strip()
+        names[old] = new
+        at += 1
     return names
+
+
+def write_label_names(names: Mapping[str, str]) -> str:
+    """What :func:`parse_label_names` reads as ``names``; every character of it can be seen."""
+    return ",".join(f"{_written(old)}={_written(new)}" for old, new in names.items())
+
+
+def _side(text: str, at: int, bare: re.Pattern[str], stop: str) -> tuple[str, int]:
+    """One side of a pair, and where the next character to read is."""
+    quoted = _QUOTED.match(text, at)
+    if quoted and text[quoted.end() : quoted.end() + 1] in ("", stop):
+        inside = quoted.group(1).replace('""', '"')
+        return _ESCAPE.sub(_character, inside), quoted.end()
+    found = bare.match(text, at)
+    return (found.group().strip(), found.end()) if found else ("", at)
+
+
+def _character(escape: re.Match[str]) -> str:
+    digits = escape.group(1) or escape.group(2)
+    if digits is None:
+        return "\\"
+    number = int(digits, 16)
+    return chr(number) if number <= 0x10FFFF else escape.group()
+
+
+def _written(name: str) -> str:
+    plain = name.isprintable() and name == name.strip() and not set(name) & set(',="')
+    if plain:
+        return name
+    inside = "".join(
+        char
+        if char.isprintable() and char != "\\"
+        else "\\\\"
+        if char == "\\"
+        else f"\\u{ord(char):04x}"
+        if ord(char) < 0x10000
+        else f"\\U{ord(char):08x}"
+        for char in name.replace('"', '""')
+    )
+    return f'"{inside}"'
