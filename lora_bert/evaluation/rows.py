@@ -172,15 +172,16 @@ class EvaluationRows:
     def _noted(self, own: TrainConfig, sha256: str) -> Splits | None:
         """The rows from where this machine has seen them, if they are still there."""
         noted = noted_places(sha256)
-        if not noted or not all(Path(one).exists() for told in noted.values() for one in told
-                                if one not in named.NAMED):  # fmt: skip
+        if not noted:
             return None
         places: dict[str, Any] = dict.fromkeys(PLACES)
         places |= {option: told[0] if len(told) == 1 else tuple(told)
                    for option, told in noted.items() if option in PLACES}  # fmt: skip
         try:
             return _split(replace(own, **places))
-        except (ConfigError, DataError, NotFoundError) as error:
+        except NotFoundError:
+            return None
+        except (ConfigError, DataError) as error:
             log.info("Where the rows were when it was trained, there are others now: %s", error)
             return None
 

@@ -124,7 +124,9 @@ def _draw(fitted: Fit, path: Path, metric: str) -> None:
 
 def _is_given(config: TrainConfig) -> bool:
     """Whether rows came from Python: then only their name can be kept."""
-    return any(isinstance(getattr(config, option), Given) for option in PLACES)
+    told = [getattr(config, option) for option in PLACES]
+    every = [one for value in told for one in (value if isinstance(value, tuple) else (value,))]
+    return any(isinstance(one, Given) for one in every)
 
 
 def _portable(config: TrainConfig, backbone_name: str) -> TrainConfig:
