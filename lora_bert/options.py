@@ -177,18 +177,20 @@ def _checked(name: str, value: Any, option: Option, kind: type, default: Any) ->
 
 def _plain(value: Any, option: Option, name: str) -> Any:
     """A value as the command line or YAML would give it, whatever Python has it in."""
-    if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0:
-        value = value.item()
-    if isinstance(value, os.PathLike):
-        value = os.fspath(value)
     if isinstance(value, (list, tuple)):
-        parts = [_plain(one, Option(""), name) for one in value]
+        parts = [_scalar(one) for one in value]
         return _one_text(parts, name) if option.form == "list" else parts
     if isinstance(value, Mapping) and option.form == "mapping":
         pairs = [(_word(old), _word(new)) for old, new in value.items()]
         if all(isinstance(part, str) for pair in pairs for part in pair):
             return ",".join(f"{_side(old)}={_side(new)}" for old, new in pairs)
-    return value
+    return _scalar(value)
+
+
+def _scalar(value: Any) -> Any:
+    if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0:
+        return value.item()
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
 def _side(name: str) -> str:

@@ -18,7 +18,6 @@ from typing import Any, TypeVar, cast
 
 from lora_bert.errors import LoraBertError
 from lora_bert.options import Option, options_of
-from lora_bert.progress import is_notebook
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
@@ -195,4 +194,6 @@ def _notes_shown(words: Words) -> Iterator[None]:
 
 def is_interactive() -> bool:
     """Whether somebody types at a prompt or in a notebook; a script does not."""
+    from lora_bert.progress import is_notebook  # with tqdm, which many commands do without
+
     return is_notebook() or hasattr(sys, "ps1") or "get_ipython" in vars(sys.modules["builtins"])
