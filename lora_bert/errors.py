@@ -42,6 +42,13 @@ class ConfigError(LoraBertError):
         "a misspelt option in a file": "'…': unknown key '…'.",
         "two --config files that contradict each other": "'…' says …: …, '…' says …: ….",
         "YAML with tags, aliases of itself, or no YAML": "'…'…: not valid YAML: ….",
+        "a misspelt keyword in Python": "Unknown option '…'.",
+        "predict with one text in place of a list": (
+            "A list of texts is needed, and this is one text."
+        ),
+        "evaluate without rows where those were given from Python": (
+            "The rows that '…' was trained on were given from Python, as '…': no file holds them."
+        ),
         "--rank 0": "--rank …: LoRA matrices need a rank of at least 1.",
         "a rank larger than the layers": (
             "--rank …: the backbone's layers are … wide, so a change of them has no rank above …."
@@ -69,6 +76,10 @@ class ConfigError(LoraBertError):
         ),
         "--out-of-scope with a label that no row has": "--out-of-scope '…': no row has this label.",
     }
+
+
+class InputTypeError(ConfigError, TypeError):
+    """A Python function was given a value of a type that it does not take."""
 
 
 class DataError(LoraBertError):
@@ -117,6 +128,10 @@ class DataError(LoraBertError):
         ),
         "a directory without training rows": "'…' has no training rows; it has ….",
         "--part test of rows without labels": "The … rows cannot be judged: ….",
+        "from Python, something else than rows": "…: … is neither the name of a file nor rows.",
+        "from Python, rows that are neither dicts nor pairs": (
+            "…: row … is neither a dict nor a (text, label) pair."
+        ),
         "one class only": "'…' has one class only, '…': there is nothing to tell apart.",
         "a label that no training row has": "…: the label '…' stands in no training row.",
         "a token that the tokenizer knows and the embeddings have no row for": (
@@ -162,6 +177,9 @@ class AdapterError(LoraBertError):
         "several graphs, none called as is usual": (
             "'…' holds several graphs, …, and does not say which is meant."
         ),
+        "a description of its training that is none": (
+            "'…' tells of its training what makes no sense: …"
+        ),
         "a head that was not saved with it": (
             "'…' lacks the head's '…', and so does the backbone; filling it at random "
             "would make the predictions random."
@@ -204,6 +222,9 @@ class NotFoundError(LoraBertError):
     exit_code = 66
     examples: ClassVar[Mapping[str, str]] = {
         "a misspelt path": "No such …: '…'.",
+        "evaluate without --data where the training's files are gone": (
+            "The rows the adapter was trained on are not here: …"
+        ),
     }
 
 

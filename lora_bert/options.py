@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import dataclasses
+import io
 import math
+import numbers
+import os
 import shlex
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from lora_bert.errors import ConfigError, did_you_mean, missing
 
@@ -29,6 +33,8 @@ class Option:
         minimum: Smallest value allowed; ``exclusive`` shuts it out itself.
         group: Heading in ``--help`` and the docs.
         positional: An argument, not a flag.
+        form: ``list`` or ``mapping``: how Python and YAML may write what the command line writes as
+            one text of names with commas between.
     """
 
     help: str
@@ -39,6 +45,7 @@ class Option:
     exclusive: bool = False
     group: str = "Options"
     positional: bool = False
+    form: Literal["", "list", "mapping"] = ""
 
 
 def option(default: Any, help: str, **more: Any) -> Any:
@@ -150,28 +157,67 @@ def flag(name: str) -> str:
 def _checked(name: str, value: Any, option: Option, kind: type, default: Any) -> Any:
     if value is None and (default is None or not option.positional):
         return default
+    value = _plain(value, option, name)
     if kind is tuple:
-        if isinstance(value, (str, Path)) and not option.positional:
-            value = (value,)
-        if isinstance(value, (list, tuple)):
-            value = [str(one) if isinstance(one, Path) else one for one in value]
+        value = (value,) if isinstance(value, str) and not option.positional else value
         if not isinstance(value, (list, tuple)) or not all(isinstance(one, str) for one in value):
             raise ConfigError(f"{name}: {value!r} is not a list of texts.")
         return tuple(value)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        with contextlib.suppress(OverflowError):
-            value = float(value)
-    if kind is float and isinstance(value, str):
+    if kind is float and type(value) is not bool and isinstance(value, (numbers.Real, str)):
         # YAML 1.1 reads 1e-3 as a string: it wants 1.0e-3.
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(OverflowError, ValueError):
             value = float(value)
-    if kind is str and isinstance(value, Path):
-        value = str(value)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         wanted = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-        raise ConfigError(f"{flag(name)}: {value!r} is not {wanted[kind]}.")
+        shown = _short(repr(value))
+        raise ConfigError(f"{flag(name)}: {shown} is not {wanted[kind]}.")
     _check_range(name, value, option)
     return value
+
+
+def _plain(value: Any, option: Option, name: str) -> Any:
+    """A value as the command line or YAML would give it, whatever Python has it in."""
+    if isinstance(value, (list, tuple)):
+        parts = [_scalar(one) for one in value]
+        return _one_text(parts, name) if option.form == "list" else parts
+    if isinstance(value, Mapping) and option.form == "mapping":
+        pairs = [(_word(old), _word(new)) for old, new in value.items()]
+        if all(isinstance(part, str) for pair in pairs for part in pair):
+            return ",".join(f"{_side(old)}={_side(new)}" for old, new in pairs)
+    return _scalar(value)
+
+
+def _scalar(value: Any) -> Any:
+    if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0:
+        return value.item()
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def _side(name: str) -> str:
+    """A label as ``--label-names`` has it: in quotes where it would be taken for something else."""
+    if name == name.strip() and not set(name) & set(',="\n\r'):
+        return name
+    return '"' + name.replace("\\", "\\\\").replace('"', '""') + '"'
+
+
+def _word(value: Any) -> Any:
+    """A label of a mapping: data files make texts of numbers and switches too."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, numbers.Integral) else value
+
+
+def _one_text(names: Sequence[Any], option: str) -> Any:
+    """Names as one text with commas between, quoted as in a csv file where that is needed.
+
+    Raises:
+        ConfigError: One of them is no text.
+    """
+    if not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"{flag(option)}: {_short(repr(names))} is not a list of texts.")
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(names)
+    return line.getvalue()
 
 
 def _check_range(name: str, value: Any, option: Option) -> None:
@@ -187,6 +233,12 @@ def _check_range(name: str, value: Any, option: Option) -> None:
         raise ConfigError(f"{flag(name)}: {_shown(value)} is too small ({_range(option)}).")
     if high is not None and (value > high or (option.exclusive and value == high)):
         raise ConfigError(f"{flag(name)}: {_shown(value)} is too large ({_range(option)}).")
+
+
+def _short(text: str, length: int = 80) -> str:
+    """``text`` on one line, cut to ``length`` characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= length else line[: length - 1] + "…"
 
 
 def _shown(value: float) -> str:

@@ -35,7 +35,8 @@ class Manifest:
         backbone: ``name`` (portable), ``revision``, ``model_type`` and ``fingerprint``.
         label_names: Raw label -> label, as ``--label-names`` renamed them.
         clean: Whether the saved tokenizer cleans texts.
-        data: Name, hash, row counts and columns of what it was trained on.
+        data: Name, hash, row counts and columns of what it was trained on; ``told``: how that was
+            named, read and divided; ``from_python`` where no file holds it.
         metrics: On the validation rows, with the interval.
         versions: Of the libraries that made it.
         inputs: Texts per row.
@@ -57,6 +58,11 @@ class Manifest:
     schema_version: int = SCHEMA
     exported: Mapping[str, Any] = field(default_factory=dict)
     tokenizer: Mapping[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        name = self.data.get("name")
+        rows = f", trained on {name!r}" if name else ""
+        return f"Manifest({len(self.labels):,} labels on {self.backbone_name!r}{rows})"
 
     def column(self, kind: str) -> str | None:
         """What the training rows called their column of ``text`` or ``label``, if that is known."""

@@ -12,17 +12,20 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from lora_bert.backbones.checkpoint import canonical, read_safetensors, shards_of, write_safetensors
 from lora_bert.backbones.families import family_of, read_config
 from lora_bert.backbones.fingerprint import fingerprint
 from lora_bert.backbones.resolve import TOKENIZER_FILES, find_pickled
 from lora_bert.config import ConvertConfig
+from lora_bert.config.keywords import ConvertOptions
+from lora_bert.config.kinds import Place
 from lora_bert.errors import BackboneError, ConfigError
 from lora_bert.files import atomic_directory, claim_output, spare_inputs
 from lora_bert.json_files import json_text
 from lora_bert.options import build
+from lora_bert.python_face import called_from_python
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,8 +51,15 @@ class Conversion:
     parameters: int
     left_out: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        return (
+            f"Conversion({str(self.path)!r}: {self.parameters:,} parameters, fingerprint "
+            f"{self.fingerprint[:12]}…, {len(self.left_out):,} tensors left out)"
+        )
 
-def convert_backbone(path: str | Path, output: str | Path, **options: Any) -> Conversion:
+
+@called_from_python(ConvertConfig, ConvertOptions)
+def convert_backbone(path: Place, output: Place, **options: Unpack[ConvertOptions]) -> Conversion:
     """Write a backbone whose weights are a pickle (``pytorch_model.bin``) as safetensors.
 
     Args:
@@ -62,7 +72,7 @@ def convert_backbone(path: str | Path, output: str | Path, **options: Any) -> Co
         ConfigError: It has safetensors already.
         OutputError: ``output`` is taken, not writable, or the backbone itself.
     """
-    return run(build(ConvertConfig, {"path": str(path), "output": str(output), **options}))
+    return run(build(ConvertConfig, {"path": path, "output": output, **options}))
 
 
 def run(config: ConvertConfig) -> Conversion:

@@ -6,22 +6,15 @@ a backbone is; what they say is looked at again before it counts.
 
 from __future__ import annotations
 
-import json
-import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from lora_bert.errors import OutputError
-from lora_bert.files import cache_dir, write_json
-
-log = logging.getLogger(__name__)
+from lora_bert.notebook import read_notes, write_note
 
 PLACES, FINGERPRINTS = "known.json", "fingerprints.json"
 _VERSION = 1
 """Of what a fingerprint is made of."""
-_MOST = 500
-"""Lines of a notebook; the oldest ones go."""
 
 
 def note_place(name: str, path: Path) -> None:
@@ -77,23 +70,8 @@ def noted_fingerprint(fingerprint: str) -> list[Path]:
 
 
 def _book(name: str) -> dict[str, Any]:
-    try:
-        book = json.loads(_path(name).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return book if isinstance(book, dict) else {}
+    return read_notes("backbones", name)
 
 
 def _note(name: str, key: str, value: Any) -> None:
-    book = _book(name)
-    if book.get(key) == value:
-        return
-    kept = dict([*((old, was) for old, was in book.items() if old != key), (key, value)][-_MOST:])
-    try:
-        write_json(_path(name), kept)
-    except OutputError as error:
-        log.info("'%s' cannot be noted: %s", key, error)
-
-
-def _path(name: str) -> Path:
-    return cache_dir() / "backbones" / name
+    write_note("backbones", name, key, value)

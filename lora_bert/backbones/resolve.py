@@ -17,6 +17,8 @@ from urllib.error import HTTPError
 from lora_bert.backbones.embedded import EMBEDDED, unpack
 from lora_bert.backbones.known import note_place, noted_place
 from lora_bert.backbones.places import MODULES, is_file, name_of, no_backbone, transformer_in
+from lora_bert.config import BackboneConfig
+from lora_bert.config.kinds import Place
 from lora_bert.errors import (
     BackboneError,
     NotFoundError,
@@ -24,6 +26,8 @@ from lora_bert.errors import (
     did_you_mean,
     missing,
 )
+from lora_bert.options import build
+from lora_bert.python_face import called_from_python
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +58,8 @@ class BackboneFiles:
     from_hub: bool = field(default=False, compare=False)
 
 
-def backbone_path(name: str = EMBEDDED[0], revision: str | None = None) -> Path:
+@called_from_python(BackboneConfig)
+def backbone_path(name: Place = EMBEDDED[0], revision: str | None = None) -> Path:
     """The local directory of a backbone, unpacked or downloaded if need be.
 
     Args:
@@ -66,7 +71,8 @@ def backbone_path(name: str = EMBEDDED[0], revision: str | None = None) -> Path:
         BackboneError: It is a directory without config.json.
         UnavailableError: It is not in the hub's cache and the hub cannot be reached.
     """
-    return find_backbone(name, revision).path
+    config = build(BackboneConfig, {"name": name, "revision": revision})
+    return find_backbone(config.name, config.revision).path
 
 
 def find_backbone(

@@ -63,6 +63,10 @@ class TextTokenizer:
     takes_types: bool
     rows: int | None = None
 
+    def __repr__(self) -> str:
+        pieces = self.core.get_vocab_size()
+        return f"TextTokenizer({pieces:,} pieces, at most {self.max_length:,} tokens a text)"
+
     @property
     def unknown_id(self) -> int | None:
         """Id of the unknown token; None where there is none (byte-level)."""

@@ -98,9 +98,9 @@ def _path(config: InferConfig) -> str:
 
 
 def _load(config: InferConfig, path: str) -> Predictor:
-    from lora_bert.inference.predictor import load
+    from lora_bert.inference.predictor import open_predictor
 
-    return load(
+    return open_predictor(
         path,
         backbone=config.backbone,
         allow_backbone_mismatch=config.allow_backbone_mismatch,
@@ -119,19 +119,20 @@ def _refusal(config: InferConfig, predictor: Predictor) -> Refusal | None:
 
 
 def _file(config: InferConfig, path: str, as_json: bool) -> None:
+    from lora_bert.adapters.trained_on import known_reading
     from lora_bert.data.asked import read_options
     from lora_bert.data.places import to_predict
     from lora_bert.inference.sinks import Delimited
     from lora_bert.inference.stream import check_target, predict_file, predict_into
 
     source = Path(str(config.input))
-    options = read_options(config)
     files = to_predict(source)
     if config.output is None:
         if as_json:
             raise ConfigError("--json with --input needs --output.")
         sink = Delimited(sys.stdout)
         predictor = _load(config, path)
+        options = read_options(config, known_reading(predictor.manifest))
         predict_into(
             predictor, files, sink, text_column=config.text_column, options=options,
             refusal=_refusal(config, predictor),
@@ -140,6 +141,7 @@ def _file(config: InferConfig, path: str, as_json: bool) -> None:
     target = Path(config.output)
     check_target(files, target, overwrite=config.overwrite)
     predictor = _load(config, path)
+    options = read_options(config, known_reading(predictor.manifest))
     rows = predict_file(
         predictor,
         files,

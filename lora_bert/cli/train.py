@@ -58,7 +58,8 @@ def command(config: TrainConfig, as_json: bool) -> int:
     if result.resumable:
         lines.append("next        the same command with --resume goes on")
     elif not result.interrupted:
-        lines.append(f'next        lora-bert infer --adapter {path} "…"')
+        lines.append(f"next        lora-bert evaluate {path}")
+        lines.append(f'            lora-bert infer --adapter {path} "…"')
     click.echo("\n".join(lines))
     return 130 if result.interrupted else 0
 

@@ -4,8 +4,9 @@ A field's ``option(...)`` says what it means and what it may be. The command lin
 from these classes, ``--config FILE`` its keys, the Python functions their keyword arguments.
 """
 
-from lora_bert.config.answering import EvaluateConfig, InferConfig
+from lora_bert.config.answering import EvaluateConfig, InferConfig, LoadConfig
 from lora_bert.config.models import (
+    BackboneConfig,
     CacheConfig,
     ConvertConfig,
     ExportConfig,
@@ -22,12 +23,14 @@ from lora_bert.config.names import (
 from lora_bert.config.training import TrainConfig
 
 __all__ = [
+    "BackboneConfig",
     "CacheConfig",
     "ConvertConfig",
     "EvaluateConfig",
     "ExportConfig",
     "InferConfig",
     "InfoConfig",
+    "LoadConfig",
     "MergeConfig",
     "TrainConfig",
     "VerifyConfig",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lora_bert.config.shared import RUN, Columns, Compute, Opening, ScoredRows
+from lora_bert.config.shared import RUN, Columns, Compute, Opening, Reading, ScoredRows
 from lora_bert.options import option
 
 
@@ -25,7 +25,16 @@ class EvaluateConfig(Opening, Compute, Columns, ScoredRows):
 
 
 @dataclass(frozen=True)
-class InferConfig(Opening, Compute):
+class LoadConfig(Opening, Compute):
+    """What ``load`` can be told, from Python alone."""
+
+    path: str = option(
+        "", "Adapter, merged or exported model.", positional=True, metavar="ADAPTER|MODEL"
+    )
+
+
+@dataclass(frozen=True)
+class InferConfig(Opening, Compute, Reading):
     """What ``infer`` can be told."""
 
     dtype: str = option(
@@ -56,12 +65,4 @@ class InferConfig(Opening, Compute):
     otherwise: str | None = option(
         None, "The answer below --min-score (default: unknown).", metavar="NAME"
     )
-    text_column: str | None = option(
-        None, "Column with the texts (default: found by name).", metavar="NAME"
-    )
-    header: bool | None = option(None, "Whether the input has a header line (default: detected).")
-    columns: str | None = option(
-        None, "Names of the columns of an input without header.", metavar="NAME,…"
-    )
-    encoding: str = option("auto", "Text encoding of the input.", metavar="NAME")
     overwrite: bool = option(False, "Replace the output file.", group=RUN)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lora_bert.config.shared import Opening
+from lora_bert.config.shared import Columns, Opening
 from lora_bert.options import option
 
 
 @dataclass(frozen=True)
-class MergeConfig(Opening):
+class MergeConfig(Opening, Columns):
     """What ``merge`` can be told."""
 
     adapter: str = option("", "Adapter to merge.", positional=True, metavar="ADAPTER")
@@ -19,12 +19,11 @@ class MergeConfig(Opening):
         "Texts for the comparison (1,000, drawn at random), in place of the 64 shipped ones.",
         metavar="FILE",
     )
-    text_column: str | None = option(None, "Column of --data with the texts.", metavar="NAME")
     overwrite: bool = option(False, "Replace the output directory.")
 
 
 @dataclass(frozen=True)
-class ExportConfig(Opening):
+class ExportConfig(Opening, Columns):
     """What ``export`` can be told."""
 
     path: str = option(
@@ -41,8 +40,6 @@ class ExportConfig(Opening):
         "shipped ones; with labels, the accuracy is compared too.",
         metavar="FILE",
     )
-    text_column: str | None = option(None, "Column of --data with the texts.", metavar="NAME")
-    label_column: str | None = option(None, "Column of --data with the labels.", metavar="NAME")
     overwrite: bool = option(False, "Replace the output directory.")
 
 
@@ -57,6 +54,14 @@ class ConvertConfig:
     output: str = option("", "Directory of the converted backbone.", positional=True, metavar="OUT")
     revision: str | None = option(None, "Commit, tag or branch on the hub.", metavar="NAME")
     overwrite: bool = option(False, "Replace the output directory.")
+
+
+@dataclass(frozen=True)
+class BackboneConfig:
+    """What ``backbone_path`` can be told, from Python alone."""
+
+    name: str = option("", "Embedded name, local directory or hub id.", positional=True)
+    revision: str | None = option(None, "Commit, tag or branch on the hub.", metavar="NAME")
 
 
 @dataclass(frozen=True)

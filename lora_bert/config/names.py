@@ -15,8 +15,9 @@ _ESCAPE = re.compile(r"\\(?:\\|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}))")
 
 
 def parse_names(text: str | None) -> tuple[str, ...]:
-    """``a,b`` -> ``("a", "b")``; None or "" -> ``()``."""
-    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+    """``a,b`` -> ``("a", "b")``; None or "" -> ``()``; ``"a,b",c`` -> ``("a,b", "c")``."""
+    text = text or ""
+    return parse_columns(text) or tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def parse_columns(text: str) -> tuple[str, ...]:

@@ -144,37 +144,51 @@ class ScoredRows:
         metavar="FILE|DIR|NAME",
         group=DATA,
     )
+    limit: int | None = option(
+        None,
+        "Score at most N rows, drawn at random.",
+        metavar="N",
+        minimum=1,
+        group=DATA,
+    )
 
 
 @dataclass(frozen=True)
-class Columns:
-    """How to read a labelled file."""
+class Reading:
+    """How to read a file of texts."""
 
     text_column: str | None = option(
         None, "Column with the texts (default: found by name).", group=DATA, metavar="NAME"
     )
+    header: bool | None = option(
+        None, "Whether the files have a header line (default: detected).", group=DATA
+    )
+    columns: str | None = option(
+        None, "Names of the columns of a file without header.", group=DATA, metavar="NAME,…",
+        form="list",
+    )  # fmt: skip
+    encoding: str = option(
+        "auto", "Text encoding of the files (auto: detected).", group=DATA, metavar="NAME"
+    )
+
+
+@dataclass(frozen=True)
+class Columns(Reading):
+    """How to read a labelled file."""
+
     label_column: str | None = option(
         None,
         "Column with the labels (default: found by name), or columns of 0 and 1, one a label: "
         "a,b,c.",
-        group=DATA,
-        metavar="NAME",
-    )
+        group=DATA, metavar="NAME", form="list",
+    )  # fmt: skip
     label_names: str | None = option(
         None,
         "Rename labels while reading: 0=negative,1=positive. A label with a comma or an equals "
         'sign stands in double quotes: "a,b"=both.',
         group=DATA,
         metavar="OLD=NEW,…",
-    )
-    header: bool | None = option(
-        None, "Whether the files have a header line (default: detected).", group=DATA
-    )
-    columns: str | None = option(
-        None, "Names of the columns of a file without header.", group=DATA, metavar="NAME,…"
-    )
-    encoding: str = option(
-        "auto", "Text encoding of the files (auto: detected).", group=DATA, metavar="NAME"
+        form="mapping",
     )
 
 
@@ -195,6 +209,7 @@ class Opening:
         "Labels of an adapter that plain PEFT wrote, in the order of its outputs.",
         metavar="NAME,…",
         group=RUN,
+        form="list",
     )
 
 

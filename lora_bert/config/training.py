@@ -42,6 +42,7 @@ class TrainConfig(Columns, TrainRows):
         "all-linear",
         "Linear layers to adapt: all-linear, attention, or names.",
         metavar="all-linear|attention|NAME,…",
+        form="list",
         group=ADAPTER,
     )
     layers: str = option(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from lora_bert.config import TrainConfig, parse_label_names, parse_names
-from lora_bert.data.rows import ReadOptions
+from lora_bert.data.rows import Known, ReadOptions
 from lora_bert.data.sources import DataOptions
 
 
@@ -20,12 +20,13 @@ class Reading(Protocol):
     def encoding(self) -> str: ...  # noqa: D102
 
 
-def read_options(config: Reading) -> ReadOptions:
-    """How to read a file."""
+def read_options(config: Reading, known: Known | None = None) -> ReadOptions:
+    """How to read a file; ``known`` is what an adapter remembers of its training's."""
     return ReadOptions(
         header=config.header,
         columns=parse_names(config.columns),
         encoding=config.encoding,
+        known=known,
     )
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lora_bert.data.columns import LABEL_NAMES, TEXT_NAMES
-from lora_bert.data.rows import ReadOptions
+from lora_bert.data.rows import Known, ReadOptions
 from lora_bert.data.wording import counted, listed, shortened
 from lora_bert.errors import DataError
 
@@ -41,6 +41,7 @@ def column_names(
         DataError: ``first`` looks like data though a header was expected, or ``columns`` are not
             as many as there are.
     """
+    options = as_known(first, others, options, source)
     has_header = options.header is not False
     if has_header and options.header is None and _looks_like_data(first, others):
         raise DataError(
@@ -55,7 +56,62 @@ def column_names(
         return options.columns, has_header
     if has_header:
         return tuple(name.strip().strip("\ufeff") for name in first), True
-    return tuple(f"column_{number}" for number in range(1, len(first) + 1)), False
+    return _numbered(len(first)), False
+
+
+def _numbered(width: int) -> tuple[str, ...]:
+    """What the columns of a file without header are called."""
+    return tuple(f"column_{number}" for number in range(1, width + 1))
+
+
+def as_known(
+    first: Sequence[str], others: Sequence[Sequence[str]], options: ReadOptions, source: str
+) -> ReadOptions:
+    """The options, with what is known of files like this one where nothing else was told.
+
+    A file is like the training's if it has as many columns. Its first line speaks for itself where
+    it names the text column, or has a usual name; remembered names must not turn those around.
+    """
+    known = options.known
+    if known is None or options.header is not None or options.columns:
+        return options
+    names = [cell.strip().strip("\ufeff") for cell in first]
+    columns = known.columns or (_numbered(len(first)) if known.header is False else ())
+    known = replace(known, columns=columns)
+    if tuple(names) == columns:
+        return replace(options, header=True)
+    if len(first) == len(columns) and _agree(names, columns):
+        has_header = True  # some of whose names are wanting
+    elif known.text in names and not _is_row(first, known):
+        # What looks like data in the names beside it was a header in training, too.
+        return replace(options, header=True)
+    elif len(first) != len(columns) or any(name.lower() in _KNOWN for name in names):
+        return options
+    else:
+        has_header = known.header is not False
+        is_row = _is_row(first, known) or (not known.header and _looks_like_data(first, others))
+        if is_row == has_header:
+            return options
+    logger.info(
+        "Reading '%s' with the columns %s%s, as the adapter's training was told.",
+        source,
+        listed(columns),
+        "" if has_header else " and no header",
+    )
+    return replace(options, header=has_header, columns=columns)
+
+
+def _agree(names: Sequence[str], columns: Sequence[str]) -> bool:
+    """Whether a header names columns as told, where it names them."""
+    pairs = zip(names, columns, strict=True)
+    return any(names) and all(not name or name == told for name, told in pairs)
+
+
+def _is_row(first: Sequence[str], known: Known) -> bool:
+    """Whether a known label stands where the label column is."""
+    if known.label not in known.columns or len(first) != len(known.columns):
+        return False
+    return first[known.columns.index(known.label)].strip() in known.labels
 
 
 def holds_known_name(line: str) -> bool:

@@ -12,10 +12,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from lora_bert.data.encoding import detect
 from lora_bert.data.opening import data_suffix, open_text, to_seek_in
 from lora_bert.data.rows import ReadOptions
 from lora_bert.data.sniffing import kind_of
+from lora_bert.data.tables import codec_of
 from lora_bert.data.wording import position
 from lora_bert.errors import DataError
 
@@ -24,7 +24,7 @@ def holds_objects(path: Path, options: ReadOptions) -> bool:
     """Whether :func:`iter_objects` reads a file: one called JSON lines that holds them."""
     if not path.is_file() or data_suffix(path) not in (".jsonl", ".ndjson"):
         return False
-    codec = detect(path, str(path), options.encoding, quiet=True)
+    codec = codec_of(path, str(path), options, quiet=True)
     return kind_of(path, codec, str(path), data_suffix(path), quiet=True) == "jsonl"
 
 
@@ -37,7 +37,7 @@ def iter_objects(
         DataError: A whole number is longer than Python reads.
     """
     for path in paths:
-        with open_text(path, detect(path, str(path), options.encoding, quiet=True)) as stream:
+        with open_text(path, codec_of(path, str(path), options, quiet=True)) as stream:
             # Python strips more white space than JSON knows.
             lines = ((number, line.strip()) for number, line in enumerate(stream, start=1))
             objects = (_parsed(line, number, path) for number, line in lines if line)

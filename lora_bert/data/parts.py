@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from lora_bert.config.names import parse_columns
 from lora_bert.data.columns import LABEL_NAMES, find_columns, label_columns
 from lora_bert.data.examples import Examples, examples_from
+from lora_bert.data.given import Given
 from lora_bert.data.places import Place
 from lora_bert.data.tables import Table, iter_tables, read_table
 from lora_bert.data.wording import listed
@@ -157,5 +158,7 @@ class Parts:
 
     def _how_to_predict(self, part: str) -> str:
         files = self._place.parts[part]
+        if isinstance(files[0], Given):
+            return "Its rows can be predicted: lora_bert.load(…).predict(texts)"
         source = shlex.quote(str(files[0] if len(files) == 1 else files[0].parent))
         return f"Its rows can be predicted: lora-bert infer --adapter DIR --input {source}"

@@ -6,13 +6,14 @@ import glob
 import hashlib
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lora_bert.data import named
 from lora_bert.data.formats import folder_file
 from lora_bert.data.formats.saved_file import is_saved
+from lora_bert.data.given import Given
 from lora_bert.data.opening import data_stem, data_suffix
 from lora_bert.data.tables import SUFFIXES
 from lora_bert.data.wording import by_number, counted, listed, utf8_name
@@ -45,12 +46,12 @@ class Place:
 
     Attributes:
         name: Its name without directories: the same on every machine.
-        parts: ``train``, ``validation``, ``test`` -> its files, saved datasets or folders of texts,
-            those that exist.
+        parts: ``train``, ``validation``, ``test`` -> its files, saved datasets, folders of texts or
+            rows given from Python, those that exist.
     """
 
     name: str
-    parts: dict[str, tuple[Path, ...]]
+    parts: Mapping[str, tuple[Path | Given, ...]]
 
 
 def locate(data: str) -> Place:
@@ -68,23 +69,30 @@ def locate(data: str) -> Place:
         NotFoundError: There is none.
         DataError: The directory holds no part, two files for one, or not all shards of one.
     """
+    if isinstance(data, Given):
+        parts = data.parts or {"train": data}
+        return Place(str(data), {part: (rows,) for part, rows in parts.items()})
     try:
         return _located(data, Path(data))
     except OSError as error:
         raise DataError(f"Cannot read '{data}': {error.strerror or error}.") from error
 
 
-def locate_files(names: Sequence[str], part: str) -> tuple[Path, ...]:
+def locate_files(names: Sequence[str], part: str) -> tuple[Path | Given, ...]:
     """The files that were named for a part: patterns are filled in, each file counts once.
+
+    Rows given from Python stay what they are.
 
     Raises:
         NotFoundError: There is no such file.
         DataError: A pattern for training rows fits a file that is called test or validation.
     """
-    found: dict[Path, None] = {}
+    found: dict[Path | Given, None] = {}
     for name in names:
         path = Path(name)
-        if _is_pattern(path):
+        if isinstance(name, Given):
+            found[name] = None
+        elif _is_pattern(path):
             files = _matches(name)
             if part == "train":
                 _refuse_other_parts(name, files)
@@ -112,29 +120,33 @@ def to_predict(source: Path) -> tuple[Path, ...]:
             return (source,)
         parts = parts or locate(str(source)).parts
     part = next(part for part in _TO_JUDGE if part in parts)
-    first, *others = parts[part]
+    files = tuple(path for path in parts[part] if isinstance(path, Path))
+    first, *others = files
     more = f" and {len(others):,} more" if others else ""
     logger.info("Using the %s rows of '%s': '%s'%s.", part, source, first, more)
-    return parts[part]
+    return files
 
 
 def inputs(names: Iterable[str | None]) -> list[Path]:
     """The files and directories on disk that names, paths and patterns stand for."""
     found: list[Path] = []
     for name in names:
-        if name and name not in named.NAMED:
+        if name and name not in named.NAMED and not isinstance(name, Given):
             path = Path(name)
             found += _matches(name) if _is_pattern(path) else [path]
     return found
 
 
-def fingerprint(paths: Iterable[Path]) -> str:
+def fingerprint(paths: Iterable[Path | Given]) -> str:
     """The SHA-256 over the bytes of files, in the order given; of one file its own.
 
     The names of a folder's texts count too: they are labels.
     """
     digest = hashlib.sha256()
     for path in paths:
+        if isinstance(path, Given):
+            path.update(digest)
+            continue
         if path.is_dir() and not is_saved(path):
             for file in folder_file.text_files(path):
                 digest.update(utf8_name(file.relative_to(path).as_posix()).encode() + b"\0")

@@ -11,6 +11,29 @@ from lora_bert.data.wording import position
 
 
 @dataclass(frozen=True)
+class Known:
+    """How the rows of an adapter's training were read: for files that look like those.
+
+    What a command is told goes before it.
+
+    Attributes:
+        header: As in :class:`ReadOptions`.
+        columns: Likewise.
+        encoding: Likewise; counts for files that are not UTF-8.
+        text: What the text column was called.
+        label: What the label column was called.
+        labels: The labels as the file had them.
+    """
+
+    header: bool | None = None
+    columns: tuple[str, ...] = ()
+    encoding: str = "auto"
+    text: str | None = None
+    label: str | None = None
+    labels: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
 class ReadOptions:
     """How to read a data file.
 
@@ -19,11 +42,13 @@ class ReadOptions:
             but refuses a first line that looks like data.
         columns: Names for a file without a header, or names to use instead of the file's own.
         encoding: ``"auto"`` (default) or the name of a text encoding.
+        known: What an adapter remembers of its training's files, where none of these is told.
     """
 
     header: bool | None = None
     columns: tuple[str, ...] = ()
     encoding: str = "auto"
+    known: Known | None = None
 
 
 DEFAULT_READ = ReadOptions()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lora_bert.data import named
 from lora_bert.data.examples import Examples
+from lora_bert.data.given import Given
 from lora_bert.data.parts import Parts
 from lora_bert.data.places import PARTS, Place, fingerprint, locate, locate_files
 from lora_bert.data.splits import SplitKind, sample, split
@@ -189,18 +190,18 @@ def _place(data: str | None, files: Mapping[str, Named]) -> Place:
         data = named.DEFAULT
     if data is None:
         first, *others = next(iter(given.values()))
-        name = utf8_name(first.absolute().name)
+        name = str(first) if isinstance(first, Given) else utf8_name(first.absolute().name)
         return Place(f"{name} (and {len(others):,} more)" if others else name, given)
     place = locate(data)
-    merged = place.parts | given
+    merged = {**place.parts, **given}
     return Place(place.name, {part: merged[part] for part in PARTS if part in merged})
 
 
-def _refuse_the_same(given: Mapping[str, tuple[Path, ...]]) -> None:
+def _refuse_the_same(given: Mapping[str, tuple[Path | Given, ...]]) -> None:
     """A pattern for training rows may fit a file that is named for another part."""
     train = given.get("train", ())
     for part in ("validation", "test"):
-        both = [path.name for path in given.get(part, ()) if len(train) > 1 and path in train]
+        both = [Path(path).name for path in given.get(part, ()) if len(train) > 1 and path in train]
         if both:
             raise DataError(
                 f"The files of --train and of --{part} are in part the same: {listed(both)}.",

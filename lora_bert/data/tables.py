@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -24,6 +25,7 @@ from lora_bert.data.formats import (
     tsv_file,
     xlsx_file,
 )
+from lora_bert.data.given import Given
 from lora_bert.data.header import check_count
 from lora_bert.data.opening import PACKINGS, data_suffix, packing
 from lora_bert.data.rows import DEFAULT_READ, Files, ReadOptions, Rows, joined, where
@@ -177,6 +179,9 @@ def _may_lack_keys(source: str) -> bool:
 
 def _pieces(path: str | Path, options: ReadOptions, rows: int) -> Iterator[Table]:
     source = str(path)
+    if isinstance(path, Given):
+        yield from _given(path, options, rows)
+        return
     try:
         opened = _open(Path(path), source, options)
         columns = _checked_columns(opened.columns, source)
@@ -184,6 +189,15 @@ def _pieces(path: str | Path, options: ReadOptions, rows: int) -> Iterator[Table
             yield _table(columns, piece, source, opened)
     except OSError as error:
         raise DataError(f"Cannot read '{source}': {error.strerror or error}.") from error
+
+
+def _given(given: Given, options: ReadOptions, rows: int) -> Iterator[Table]:
+    """Rows that are in memory already, as pieces of a table."""
+    walking = enumerate(zip(*given.cells.values(), strict=True), start=1)
+    opened = _renamed(Rows(given.columns, walking, "row"), options, str(given))
+    columns = _checked_columns(opened.columns, str(given))
+    while piece := list(islice(opened.rows, rows)):
+        yield _table(columns, piece, str(given), opened)
 
 
 def _open(path: Path, source: str, options: ReadOptions) -> Rows:
@@ -207,7 +221,7 @@ def _open(path: Path, source: str, options: ReadOptions) -> Rows:
         return _renamed(parquet_file.read(path, source), options, source)
     if suffix in xlsx_file.SUFFIXES:
         return xlsx_file.read(path, source, options)
-    codec = detect(path, source, options.encoding)
+    codec = codec_of(path, source, options)
     kind = kind_of(path, codec, source, suffix)
     if suffix not in SUFFIXES and kind in _DELIMITED:
         raise _unknown(source, suffix)
@@ -233,6 +247,27 @@ def _say_packing(path: Path, source: str) -> None:
         logger.info("'%s' is packed with %s, whatever its name says.", source, found.kind)
     elif told and not found:
         logger.info("'%s' is not packed, whatever its name says.", source)
+
+
+def codec_of(path: Path, source: str, options: ReadOptions, *, quiet: bool = False) -> str:
+    """The encoding of a file: as told, else UTF-8, else as the adapter's training was told.
+
+    Raises:
+        DataError: It has none of them, nor one that can be detected.
+        ConfigError: The one that was told is no text encoding.
+    """
+    known = options.known.encoding if options.known else "auto"
+    if options.encoding != "auto" or known == "auto":
+        return detect(path, source, options.encoding, quiet=quiet)
+    with suppress(DataError):
+        if (codec := detect(path, source, quiet=True)).startswith("utf"):
+            return codec
+    with suppress(DataError, ConfigError):
+        codec = detect(path, source, known, quiet=True)
+        if not quiet:
+            logger.info("Reading '%s' as %s, as the adapter's training was told.", source, known)
+        return codec
+    return detect(path, source, quiet=quiet)
 
 
 def _renamed(opened: Rows, options: ReadOptions, source: str, *, no_header: bool = False) -> Rows:

@@ -52,6 +52,9 @@ class Calibration:
     overconfidence: float
     bins: tuple[Bin, ...]
 
+    def __repr__(self) -> str:
+        return f"Calibration(error {self.error:.4f}: {self.verdict})"
+
     @property
     def verdict(self) -> str:
         """Whether the answers are too sure or too shy, in words."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import unicodedata
+from collections.abc import Sequence
 
 _ELLIPSIS = "…"
 
@@ -75,3 +77,23 @@ def _head(text: str, width: int) -> str:
         if width < 0:
             return text[:position]
     return text
+
+
+def html_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table for a notebook; what stands in it is escaped, because labels are anybody's."""
+    if not rows:
+        return ""
+    head = "".join(f"<th>{_escaped(cell)}</th>" for cell in header)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{_escaped(cell)}</td>' for cell in row)}</tr>" for row in rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def html_text(text: str) -> str:
+    """Lines of text as they stand, for a notebook."""
+    return f"<pre>{chr(10).join(map(_escaped, text.splitlines()))}</pre>"
+
+
+def _escaped(text: str) -> str:
+    return html.escape(printable(text))

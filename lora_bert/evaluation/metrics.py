@@ -61,6 +61,12 @@ class Scores:
     per_class: tuple[PerClass, ...]
     confusion: NDArray[np.int64]
 
+    def __repr__(self) -> str:
+        return (
+            f"Scores(accuracy {100 * self.accuracy:.1f} %, macro-F1 {100 * self.macro_f1:.1f} %, "
+            f"log loss {self.log_loss:.4f}, {self.rows:,} rows, {len(self.per_class):,} classes)"
+        )
+
     @property
     def labels(self) -> list[str]:
         """The class names, in the order of ``per_class`` and of ``confusion``."""

@@ -27,6 +27,7 @@ _LISTED_CLASSES = 20
 _WORST_CLASSES = 15
 _LISTED_CONFUSIONS = 15
 _GAP = "  "
+_CLASS_COLUMNS = ("class", "precision", "recall", "F1", "rows", "predicted")
 
 
 def percent(value: float, interval: Interval | None = None) -> str:
@@ -244,9 +245,13 @@ def per_class_table(scores: Scores, *, width: int = 80) -> str:
     return _classes(scores.per_class, width)
 
 
+def per_class_cells(scores: Scores) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """The header and the rows of the table of classes."""
+    return _CLASS_COLUMNS, [_class_row(entry) for entry in scores.per_class]
+
+
 def _classes(entries: Sequence[PerClass], width: int) -> str:
-    header = ("class", "precision", "recall", "F1", "rows", "predicted")
-    return _table(header, [_class_row(entry) for entry in entries], 1, width)
+    return _table(_CLASS_COLUMNS, [_class_row(entry) for entry in entries], 1, width)
 
 
 def confusion_table(scores: Scores, *, width: int = 80) -> str:

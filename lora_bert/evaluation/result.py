@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any
 
+from lora_bert.data.wording import counted
 from lora_bert.evaluation.baseline import Baseline
 from lora_bert.evaluation.calibration import Calibration, calibration
 from lora_bert.evaluation.comparison import Comparison
 from lora_bert.evaluation.coverage import Covered, Target, coverage, reach
+from lora_bert.evaluation.display import html_table, html_text
 from lora_bert.evaluation.intervals import Interval, bootstrap_confusion
 from lora_bert.evaluation.metrics import Floats, Indices, Scores, score
 from lora_bert.evaluation.out_of_scope import OutOfScope, out_of_scope
@@ -18,6 +20,8 @@ from lora_bert.evaluation.report import (
     classes_table,
     confusion_table,
     coverage_table,
+    per_class_cells,
+    percent,
     scope_table,
     summary_lines,
 )
@@ -82,6 +86,18 @@ class Evaluation:
             "per_class": [asdict(entry) for entry in scores.per_class],
             "confusion": scores.confusion.tolist(),
         }
+
+    def __repr__(self) -> str:
+        scores = self.scores
+        return (
+            f"Evaluation(accuracy {percent(scores.accuracy, self.accuracy_interval)}, macro-F1 "
+            f"{percent(scores.macro_f1)}, {counted(scores.rows, 'row')}, "
+            f"{counted(len(scores.per_class), 'class', 'classes')})"
+        )
+
+    def _repr_html_(self) -> str:
+        """The summary and the classes, for a notebook."""
+        return html_text(self.summary()) + html_table(*per_class_cells(self.scores))
 
     def summary(self, width: int = 80) -> str:
         """The figures of the whole, a line each, and what they are compared with below."""

@@ -6,19 +6,28 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path, PurePath
+from pathlib import Path
+from typing import Any
 
 from lora_bert.adapters.manifest import Manifest
-from lora_bert.adapters.saving import RUN
+from lora_bert.adapters.trained_on import PLACES, known_reading, training_of
 from lora_bert.config import EvaluateConfig, TrainConfig, parse_label_names
 from lora_bert.data import named
 from lora_bert.data.asked import data_options, read_options
 from lora_bert.data.examples import Examples
+from lora_bert.data.given import Given
+from lora_bert.data.known import note_places, noted_places
 from lora_bert.data.sources import DataOptions, Splits, load_rows, load_splits
-from lora_bert.errors import AdapterError, ConfigError, DataError, NotFoundError
-from lora_bert.options import build, read_yaml
+from lora_bert.data.splits import sample
+from lora_bert.errors import ConfigError, DataError, NotFoundError
 
 log = logging.getLogger(__name__)
+
+_SEED = 42
+"""Of the draw of ``--limit``."""
+_NAME_THEM = (
+    "Name the rows to score with --data, and for --baseline those to train on with --train."
+)
 
 
 class EvaluationRows:
@@ -34,11 +43,24 @@ class EvaluationRows:
 
     def to_score(self) -> Examples:
         """The rows to score."""
+        rows = self._asked_for()
+        most = self.config.limit
+        if most is None or most >= len(rows):
+            return rows
+        log.info(
+            "Scoring %s of the %s rows of '%s', drawn at random.",
+            f"{most:,}", f"{len(rows):,}", Path(rows.source).name,
+        )  # fmt: skip
+        return sample(rows, most, _SEED)
+
+    def _asked_for(self) -> Examples:
         config = self.config
         part = None if config.part == "auto" else config.part
         if config.data is None:
             return self.own(part or ("test" if "test" in self.manifest.metrics else "validation"))
         rows, _, digest = load_rows(config.data, options=self.options, part=part)
+        if digest == self.manifest.data.get("sha256"):
+            note_places(digest, {"data": config.data})
         if part is None and digest == self.manifest.data.get("sha256"):
             log.warning(
                 "The adapter was trained on rows of '%s': this score is too good. For rows it has "
@@ -98,44 +120,74 @@ class EvaluationRows:
             known_text=self.manifest.column("text"),
             known_label=self.manifest.column("label"),
             label_names={**self.manifest.label_names, **parse_label_names(config.label_names)},
-            read=read_options(config),
+            read=read_options(config, known_reading(self.manifest)),
             limit=None if config.part == "auto" else base.limit,
         )
 
     @cached_property
     def training(self) -> TrainConfig | None:
-        """How the adapter was trained, from its ``run.yaml``; None without one."""
-        path = Path(self.config.path) / RUN
-        if not path.is_file():
-            return None
-        found = build(TrainConfig, read_yaml(path, TrainConfig))
-        for name in (found.data, *found.train, *found.validation, *found.test):
-            # Ours never are; a stranger's would have any file of this machine read.
-            if name and (PurePath(name).is_absolute() or ".." in PurePath(name).parts):
-                raise AdapterError(
-                    f"'{path}' names its data by a path of another machine, '{name}'.",
-                    hint="Name the rows to score with --data.",
-                )
-        return found
+        """How the rows of the training were named, read and divided, if that is kept."""
+        return training_of(Path(self.config.path), self.manifest)
 
     @cached_property
     def own_splits(self) -> Splits:
         """The rows of the adapter's own training, split as they were then."""
-        own = self.training
+        own, kept = self.training, str(self.manifest.data.get("sha256"))
+        if self.manifest.data.get("from_python"):
+            if (given := self._given(own)) and given.sha256 == kept:
+                return given
+            raise ConfigError(
+                f"The rows that '{self.config.path}' was trained on were given from Python, as "
+                f"'{self.manifest.data.get('name')}': no file holds them.",
+                hint=_NAME_THEM,
+            )
         if own is None:
             raise ConfigError(
-                f"'{self.config.path}' does not say what rows it was trained on.",
-                hint="Name the rows to score with --data, and for --baseline those to train on "
-                "with --train.",
+                f"'{self.config.path}' does not say what rows it was trained on.", hint=_NAME_THEM
             )
+        here = self._noted(own, kept)
+        if here and here.sha256 == kept:
+            return here
         try:
-            return load_splits(
-                own.data, train=own.train, validation=own.validation, test=own.test,
-                options=data_options(own),
-            )  # fmt: skip
+            return _split(own)
         except NotFoundError as error:
+            if here:
+                return here
             raise NotFoundError(
                 f"The rows the adapter was trained on are not here: {error}",
-                hint="Name them with --data (and for --baseline with --train), or run this in the "
-                "directory it was trained in; paths out of that are not kept in an adapter.",
+                hint="Name them with --data (and for --baseline with --train); an adapter keeps no "
+                "paths, so where they were is known only to the machine it was trained on.",
             ) from error
+
+    def _given(self, own: TrainConfig | None) -> Splits | None:
+        """The rows that were given again from Python, which may be those of the training."""
+        if own is None or not isinstance(self.config.data, Given):
+            return None
+        places: dict[str, Any] = {**dict.fromkeys(PLACES), "data": self.config.data}
+        try:
+            return _split(replace(own, **places))
+        except (ConfigError, DataError):
+            return None
+
+    def _noted(self, own: TrainConfig, sha256: str) -> Splits | None:
+        """The rows from where this machine has seen them, if they are still there."""
+        noted = noted_places(sha256)
+        if not noted:
+            return None
+        places: dict[str, Any] = dict.fromkeys(PLACES)
+        places |= {option: told[0] if len(told) == 1 else tuple(told)
+                   for option, told in noted.items() if option in PLACES}  # fmt: skip
+        try:
+            return _split(replace(own, **places))
+        except NotFoundError:
+            return None
+        except (ConfigError, DataError) as error:
+            log.info("Where the rows were when it was trained, there are others now: %s", error)
+            return None
+
+
+def _split(own: TrainConfig) -> Splits:
+    return load_splits(
+        own.data, train=own.train, validation=own.validation, test=own.test,
+        options=data_options(own),
+    )  # fmt: skip

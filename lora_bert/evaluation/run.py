@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 
 from lora_bert.config import EvaluateConfig, parse_names
+from lora_bert.config.keywords import EvaluateOptions
+from lora_bert.config.kinds import Place, Rows
 from lora_bert.data.examples import Examples
+from lora_bert.data.given import with_given_rows
 from lora_bert.data.places import inputs
 from lora_bert.data.wording import listed, shortened
 from lora_bert.errors import ConfigError, DataError, did_you_mean
@@ -26,9 +29,10 @@ from lora_bert.evaluation.row_tables import SuspectRow, WrongRow, with_ids, writ
 from lora_bert.evaluation.rows import EvaluationRows
 from lora_bert.evaluation.settings import differences, trained_for
 from lora_bert.files import atomic_directory, claim_file, claim_output, spare_inputs
-from lora_bert.inference.predictor import Predictor, load
+from lora_bert.inference.predictor import Predictor, open_predictor
 from lora_bert.json_files import json_text
 from lora_bert.options import build
+from lora_bert.python_face import called_from_python
 from lora_bert.tasks.classification import LabelCodec
 
 log = logging.getLogger(__name__)
@@ -36,12 +40,16 @@ log = logging.getLogger(__name__)
 _OR_OUT_OF_SCOPE = "Rows that belong to no class are scored with --out-of-scope LABEL."
 
 
-def evaluate(path: str | Path, data: str | Path | None = None, **options: Any) -> Evaluation:
+@called_from_python(EvaluateConfig, EvaluateOptions)
+def evaluate(
+    path: Place, data: Rows | None = None, **options: Unpack[EvaluateOptions]
+) -> Evaluation:
     """Score an adapter or merged model on labelled rows.
 
     Args:
         path: Its directory.
-        data: A file, directory or name; None: the rows that its own training held out.
+        data: A file, directory or name, or the rows themselves as :func:`lora_bert.train` takes
+            them; None: the rows that its own training held out.
         **options: See :class:`lora_bert.config.EvaluateConfig`.
 
     Raises:
@@ -53,7 +61,7 @@ def evaluate(path: str | Path, data: str | Path | None = None, **options: Any) -
         >>> evaluate("adapters/waimai").scores.accuracy  # doctest: +SKIP
         0.902
     """
-    return run(build(EvaluateConfig, {"path": path, "data": data, **options}))
+    return run(build(EvaluateConfig, with_given_rows({"path": path, "data": data, **options})))
 
 
 def run(config: EvaluateConfig) -> Evaluation:
@@ -138,7 +146,7 @@ def _spare(config: EvaluateConfig, *predictors: Predictor | None) -> None:
 
 
 def _load(config: EvaluateConfig, path: str) -> Predictor:
-    return load(
+    return open_predictor(
         path,
         backbone=config.backbone,
         allow_backbone_mismatch=config.allow_backbone_mismatch,

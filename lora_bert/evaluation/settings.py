@@ -9,7 +9,7 @@ from typing import Any
 
 from lora_bert.adapters.directory import EXPORTED, kind_of
 from lora_bert.adapters.manifest import Manifest
-from lora_bert.adapters.saving import RUN
+from lora_bert.adapters.trained_on import RUN
 from lora_bert.config import TrainConfig
 from lora_bert.errors import ConfigError
 from lora_bert.evaluation.metrics import METRICS

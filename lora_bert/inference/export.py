@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -18,7 +18,11 @@ from lora_bert.adapters.loading import Loaded, load_any
 from lora_bert.adapters.manifest import MANIFEST
 from lora_bert.adapters.merged import describe_merged, folded, standalone
 from lora_bert.config import ExportConfig, parse_names
+from lora_bert.config.keywords import ExportOptions
+from lora_bert.config.kinds import Place
 from lora_bert.data.examples import Examples
+from lora_bert.data.given import with_given_rows
+from lora_bert.data.wording import amount, counted
 from lora_bert.errors import AdapterError
 from lora_bert.files import atomic_directory, claim_output, spare_inputs
 from lora_bert.inference.choice import open_engine, require
@@ -31,6 +35,7 @@ from lora_bert.inference.quantising import quantise_onnx, quantise_openvino
 from lora_bert.inference.samples import answerable, samples
 from lora_bert.model.device import dtype_name
 from lora_bert.options import build
+from lora_bert.python_face import called_from_python
 from lora_bert.tasks.classification import LabelCodec
 
 log = logging.getLogger(__name__)
@@ -68,8 +73,16 @@ class ExportResult:
     size: int
     moved: float | None = None
 
+    def __repr__(self) -> str:
+        return (
+            f"ExportResult({str(self.path)!r}: {self.format} {self.precision}, "
+            f"{amount(self.size)}, same label on {self.agreement:.1%} of "
+            f"{counted(self.texts, 'text')})"
+        )
 
-def export(path: str | Path, output: str | Path, **options: Any) -> ExportResult:
+
+@called_from_python(ExportConfig, ExportOptions)
+def export(path: Place, output: Place, **options: Unpack[ExportOptions]) -> ExportResult:
     """Write an adapter on its backbone, or a merged model, as a graph for an engine.
 
     Args:
@@ -83,7 +96,8 @@ def export(path: str | Path, output: str | Path, **options: Any) -> ExportResult
             1e-4 (in float32); nothing is written then.
         OutputError: ``output`` is taken, not writable, or what is exported.
     """
-    return run(build(ExportConfig, {"path": path, "output": output, **options}))
+    told = with_given_rows({"path": path, "output": output, **options})
+    return run(build(ExportConfig, told))
 
 
 def run(config: ExportConfig) -> ExportResult:
@@ -98,10 +112,7 @@ def run(config: ExportConfig) -> ExportResult:
         allow_backbone_mismatch=config.allow_backbone_mismatch,
     )  # fmt: skip
     spare_inputs(output, (source, loaded.files.path, config.data))
-    rows = samples(
-        config.data, loaded.manifest,
-        text_column=config.text_column, label_column=config.label_column,
-    )  # fmt: skip
+    rows = samples(config, loaded.manifest)
     if config.data is None:
         rows = answerable(rows, loaded.tokenizer)
     precision = "int8" if config.int8 else "float32"

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 
@@ -15,12 +15,17 @@ from lora_bert.adapters.loading import load_any
 from lora_bert.adapters.merged import write_merged
 from lora_bert.backbones.families import read_config
 from lora_bert.config import MergeConfig, parse_names
+from lora_bert.config.keywords import MergeOptions
+from lora_bert.config.kinds import Place
+from lora_bert.data.given import with_given_rows
+from lora_bert.data.wording import amount, counted
 from lora_bert.errors import AdapterError, ConfigError
 from lora_bert.files import atomic_directory, claim_output, spare_inputs
 from lora_bert.inference.predictor import Predictor, load
 from lora_bert.inference.samples import answerable, samples
 from lora_bert.model.device import dtype_name
 from lora_bert.options import build
+from lora_bert.python_face import called_from_python
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +51,15 @@ class MergeResult:
     size: int
     moved: float | None = None
 
+    def __repr__(self) -> str:
+        return (
+            f"MergeResult({str(self.path)!r}: {amount(self.size)}, largest difference "
+            f"{self.difference:.1e} on {counted(self.texts, 'text')})"
+        )
 
-def merge(adapter: str | Path, output: str | Path, **options: Any) -> MergeResult:
+
+@called_from_python(MergeConfig, MergeOptions)
+def merge(adapter: Place, output: Place, **options: Unpack[MergeOptions]) -> MergeResult:
     """Fold an adapter into its backbone and write a standalone ``transformers`` model.
 
     Args:
@@ -60,7 +72,8 @@ def merge(adapter: str | Path, output: str | Path, **options: Any) -> MergeResul
             within 1e-4; nothing is written then.
         OutputError: ``output`` is taken, not writable, or the adapter itself.
     """
-    return run(build(MergeConfig, {"adapter": adapter, "output": output, **options}))
+    told = with_given_rows({"adapter": adapter, "output": output, **options})
+    return run(build(MergeConfig, told))
 
 
 def run(config: MergeConfig) -> MergeResult:
@@ -76,7 +89,7 @@ def run(config: MergeConfig) -> MergeResult:
         allow_backbone_mismatch=config.allow_backbone_mismatch,
     )  # fmt: skip
     spare_inputs(output, (before.files.path, config.data))
-    rows = samples(config.data, before.manifest, text_column=config.text_column)
+    rows = samples(config, before.manifest)
     if config.data is None:
         rows = answerable(rows, before.tokenizer)
     texts = rows.texts

@@ -33,6 +33,9 @@ class OnnxEngine:
 
     name = "onnx"
 
+    def __str__(self) -> str:
+        return f"{self.name}, cpu"
+
     def __init__(self, graph: Path, labels: int) -> None:
         self._graph, self.labels = graph, labels
         self._stamp = stamp_of([graph])

@@ -47,6 +47,9 @@ class OpenVinoEngine:
 
     name = "openvino"
 
+    def __str__(self) -> str:
+        return f"{self.name}, cpu"
+
     def __init__(self, graph: Path, labels: int, *, dtype: str, max_length: int) -> None:
         self.labels = labels
         self._dtype, self._max_length = dtype, max_length

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
@@ -14,10 +14,15 @@ from lora_bert.adapters.exported import read_exported
 from lora_bert.adapters.manifest import Manifest
 from lora_bert.backbones.encodings import Encodings
 from lora_bert.backbones.tokenizer import TextTokenizer
-from lora_bert.config import parse_names
-from lora_bert.errors import ConfigError
+from lora_bert.config import LoadConfig, parse_names
+from lora_bert.config.keywords import LoadOptions
+from lora_bert.config.kinds import Place
+from lora_bert.data.wording import counted
+from lora_bert.errors import InputTypeError
 from lora_bert.inference.choice import check_fits, open_engine
 from lora_bert.inference.engine import Engine, answer, answers
+from lora_bert.options import build
+from lora_bert.python_face import called_from_python
 from lora_bert.tasks.classification import Prediction, Refusal, decode
 
 if TYPE_CHECKING:
@@ -58,6 +63,12 @@ class Predictor:
         places = (path, loaded.files.path)
         return cls(engine, loaded.tokenizer, loaded.manifest, places, batch_size)
 
+    def __repr__(self) -> str:
+        place = f"{str(self.places[0])!r}: " if self.places else ""
+        base = self.manifest.backbone_name
+        on = f" on {base}" if base else ""
+        return f"Predictor({place}{counted(len(self.labels), 'label')}{on}, {self.engine})"
+
     @property
     def labels(self) -> tuple[str, ...]:
         """The labels, in the order of the scores."""
@@ -79,21 +90,16 @@ class Predictor:
             otherwise: That answer (default: ``unknown``).
 
         Raises:
+            InputTypeError: It is one text, or something else than texts.
             ConfigError: ``otherwise`` is one of the labels, or given without ``min_score``, which
                 must be in 0..1.
         """
         refusal = Refusal.asked(min_score, otherwise, self.labels)
-        if isinstance(texts, str):
-            raise TypeError("predict takes a list of texts; for one text, pass [text].")
-        for at, text in enumerate(texts):
-            if not isinstance(text, str):
-                raise TypeError(
-                    f"predict takes texts; number {at} is of type {type(text).__name__}."
-                )
         return decode(self.labels, self.probabilities(texts), refusal)
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
         """The same as an array ``[texts, labels]``, float32, rows adding up to 1."""
+        texts = listed_texts(texts)
         if len(texts) <= TEXTS_AT_ONCE:
             encodings = self.tokenizer.encode(texts)
             return softmax(answer(self.engine, encodings, self.batch_size))
@@ -110,36 +116,27 @@ class Predictor:
             parts: Lists of texts; each is sorted by length for itself.
             total: Texts in all, if that is known.
         """
-        encoded = map(self.tokenizer.encode, parts)
+        encoded = map(self.tokenizer.encode, map(listed_texts, _lists(parts)))
         return map(softmax, answers(self.engine, encoded, self.batch_size, total))
 
 
-def load(
-    path: str | Path,
-    *,
-    backbone: str | None = None,
-    labels: str | Sequence[str] = (),
-    allow_backbone_mismatch: bool = False,
-    device: str = "auto",
-    dtype: str = "auto",
-    batch_size: int = 32,
-    engine: str = "auto",
-) -> Predictor:
+@called_from_python(LoadConfig, LoadOptions)
+def load(path: Place, **options: Unpack[LoadOptions]) -> Predictor:
     """Load an adapter (with its backbone), a merged model or an exported one.
 
     Args:
         path: Its directory.
-        backbone: Where the adapter's backbone is, if it is not found by its name.
-        labels: The labels of an adapter that plain PEFT wrote, in the order of its outputs: a list,
-            or as ``--labels`` has them (``"no,yes"``).
-        allow_backbone_mismatch: Take a backbone with another fingerprint than the adapter's.
-        device: ``auto``, ``cpu`` or ``cuda``.
-        dtype: ``float32``, ``bfloat16`` or ``auto``: bfloat16 where it is fast.
-        batch_size: Texts computed at once.
-        engine: ``torch``, ``openvino``, ``onnx`` or ``auto``: what the directory is made for.
+        **options: ``backbone``: where the adapter's backbone is, if it is not found by its name;
+            ``labels``: the labels of an adapter that plain PEFT wrote, in the order of its outputs;
+            ``allow_backbone_mismatch``: take a backbone with another fingerprint than the
+            adapter's; ``device``: ``auto``, ``cpu`` or ``cuda``; ``dtype``: ``float32``,
+            ``bfloat16`` or ``auto``: bfloat16 where it is fast; ``batch_size``: texts computed at
+            once; ``engine``: ``torch``, ``openvino``, ``onnx`` or ``auto``: what the directory is
+            made for.
 
     Raises:
-        ConfigError: An engine, device, precision or batch size that makes no sense here.
+        ConfigError: An option that is unknown, or an engine, device, precision or batch size that
+            makes no sense here.
         NotFoundError: No such directory, or the backbone is not to be found.
         UnavailableError: The engine is not installed.
         AdapterError: Incomplete, damaged, or made for another backbone.
@@ -148,9 +145,31 @@ def load(
         >>> load("adapters/waimai").predict(["很好吃"])[0].label  # doctest: +SKIP
         'positive'
     """
-    if batch_size < 1:
-        raise ConfigError(f"batch_size: {batch_size} is too small (at least 1).")
-    labels = parse_names(labels) if isinstance(labels, str) else labels
+    config = build(LoadConfig, {"path": path, **options})
+    return open_predictor(
+        config.path,
+        backbone=config.backbone,
+        labels=parse_names(config.labels),
+        allow_backbone_mismatch=config.allow_backbone_mismatch,
+        device=config.device,
+        dtype=config.dtype,
+        batch_size=config.batch_size,
+        engine=config.engine,
+    )
+
+
+def open_predictor(
+    path: Place,
+    *,
+    backbone: str | None = None,
+    labels: Sequence[str] = (),
+    allow_backbone_mismatch: bool = False,
+    device: str = "auto",
+    dtype: str = "auto",
+    batch_size: int = 32,
+    engine: str = "auto",
+) -> Predictor:
+    """As :func:`load`, of options that are checked."""
     place = Path(path)
     kind = kind_of(place)
     check_fits(engine, kind, place)
@@ -179,6 +198,38 @@ def predict_logits(
     from lora_bert.inference.torch_engine import TorchEngine
 
     return torch.from_numpy(answer(TorchEngine(backbone, adapter), encodings, batch_size))
+
+
+def listed_texts(texts: Iterable[str]) -> Sequence[str]:
+    """Texts as a list; a list of texts is not copied.
+
+    Raises:
+        InputTypeError: It is one text, or something else than texts.
+    """
+    if isinstance(texts, str):
+        raise InputTypeError(
+            "A list of texts is needed, and this is one text.", hint="For one text, pass [text]."
+        )
+    _refuse(texts)
+    found = texts if isinstance(texts, (list, tuple)) else list(texts)
+    for at, text in enumerate(found):
+        if not isinstance(text, str):
+            raise InputTypeError(
+                f"A list of texts is needed; number {at} is of type {type(text).__name__}."
+            )
+    return found
+
+
+def _lists(parts: Iterable[Sequence[str]]) -> Iterable[Sequence[str]]:
+    if isinstance(parts, str):
+        raise InputTypeError("Lists of texts are needed, and this is one text.")
+    _refuse(parts)
+    return parts
+
+
+def _refuse(texts: object) -> None:
+    if isinstance(texts, (bytes, Mapping)) or not isinstance(texts, Iterable):
+        raise InputTypeError(f"A list of texts is needed, not {type(texts).__name__}.")
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -8,9 +8,13 @@ from importlib.resources import files as package_files
 from pathlib import Path
 
 from lora_bert.adapters.manifest import Manifest
+from lora_bert.adapters.trained_on import known_reading
 from lora_bert.backbones.tokenizer import TextTokenizer
+from lora_bert.config import ExportConfig, MergeConfig, parse_label_names
+from lora_bert.data.asked import read_options
 from lora_bert.data.columns import label_columns
 from lora_bert.data.examples import Examples, examples_from
+from lora_bert.data.given import Given
 from lora_bert.data.places import to_predict
 from lora_bert.data.tables import read_table
 from lora_bert.data.wording import counted
@@ -41,38 +45,32 @@ def answerable(rows: Examples, tokenizer: TextTokenizer) -> Examples:
     return rows.take(kept) if kept else Examples(("",), (), (1,), rows.source)
 
 
-def samples(
-    data: str | None,
-    manifest: Manifest,
-    *,
-    text_column: str | None = None,
-    label_column: str | None = None,
-) -> Examples:
+def samples(config: MergeConfig | ExportConfig, manifest: Manifest) -> Examples:
     """At most 1,000 rows of a file, with their labels where it has some; else the texts that ship.
 
     Of more they are drawn at random, the same ones each time.
 
     Args:
-        data: The file.
-        manifest: Of the model: knows the names of its columns and labels.
-        text_column: Column with the texts, if neither the model nor its name tells.
-        label_column: Column with the labels, likewise.
+        config: Names the file, and tells how to read it.
+        manifest: Of the model: knows its columns and labels, and how its training was read.
 
     Raises:
         DataError, NotFoundError: The file cannot be read, or has no such column.
     """
+    data = config.data
     if data is None:
         return probes()
-    table = read_table(to_predict(Path(data)))
+    source = data.to_judge if isinstance(data, Given) else to_predict(Path(data))
+    table = read_table(source, read_options(config, known_reading(manifest)))
     known = {
         kind: name if label_columns(name := manifest.column(kind), table.columns) else None
         for kind in ("text", "label")
     }
     rows = examples_from(
         table,
-        text_column=text_column or known["text"],
-        label_column=label_column or known["label"],
-        label_names=manifest.label_names,
+        text_column=config.text_column or known["text"],
+        label_column=config.label_column or known["label"],
+        label_names={**manifest.label_names, **parse_label_names(config.label_names)},
         need_labels=False,
     )
     if len(rows) <= MOST_TEXTS:

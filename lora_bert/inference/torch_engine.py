@@ -31,6 +31,10 @@ class TorchEngine:
         self._backbone, self._adapter = backbone, adapter
         self.labels = adapter.head[f"{backbone.family.head.output}.weight"].shape[0]
 
+    def __str__(self) -> str:
+        kind = str(self._backbone.words.dtype).removeprefix("torch.")
+        return f"{self.name} {kind}, {self._backbone.device}"
+
     @cached_property
     def _changes(self) -> Changes:
         return joined_changes(self._backbone, self._adapter)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from lora_bert.adapters.directory import (
 from lora_bert.adapters.loading import Loaded, load_any
 from lora_bert.adapters.manifest import MANIFEST
 from lora_bert.adapters.peft_format import CONFIG, WEIGHTS, read_peft, read_peft_config
-from lora_bert.adapters.saving import RUN
+from lora_bert.adapters.trained_on import RUN
 from lora_bert.backbones.checkpoint import embedded_tokens, weight_files
 from lora_bert.backbones.families import family_of, read_config
 from lora_bert.backbones.fingerprint import read_identified
@@ -29,11 +29,14 @@ from lora_bert.backbones.places import transformer_in
 from lora_bert.backbones.resolve import find_local
 from lora_bert.backbones.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
 from lora_bert.config import TrainConfig, VerifyConfig, parse_names
+from lora_bert.config.keywords import VerifyOptions
+from lora_bert.config.kinds import Place
 from lora_bert.data.wording import counted, listed
 from lora_bert.errors import AdapterError, BackboneError, LoraBertError, missing
-from lora_bert.inference.predictor import Predictor, load
+from lora_bert.inference.predictor import Predictor, open_predictor
 from lora_bert.inference.samples import answerable, probes
 from lora_bert.options import build, read_yaml
+from lora_bert.python_face import called_from_python
 
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib")
 """Endings of files that may run code when they are opened."""
@@ -73,6 +76,11 @@ class Verification:
     checks: tuple[Check, ...]
     exit_code: int
 
+    def __repr__(self) -> str:
+        failed = next((one for one in self.checks if one.passed is False), None)
+        said = f"{failed.name}: {failed.said}" if failed else "nothing is wrong"
+        return f"Verification({str(self.path)!r}: {self.kind}, {said})"
+
     @property
     def passed(self) -> bool:
         """Whether nothing is wrong."""
@@ -83,7 +91,8 @@ class Verification:
         return {"passed": self.passed, **asdict(self), "checks": [asdict(c) for c in self.checks]}
 
 
-def verify(path: str | Path, **options: Any) -> Verification:
+@called_from_python(VerifyConfig, VerifyOptions)
+def verify(path: Place, **options: Unpack[VerifyOptions]) -> Verification:
     """Check an adapter, a merged or exported model, or a backbone, without network.
 
     Args:
@@ -94,7 +103,7 @@ def verify(path: str | Path, **options: Any) -> Verification:
         NotFoundError: There is nothing of that name.
         AdapterError: It is none of these.
     """
-    return run(build(VerifyConfig, {"path": str(path), **options}))
+    return run(build(VerifyConfig, {"path": path, **options}))
 
 
 def run(config: VerifyConfig) -> Verification:
@@ -194,7 +203,7 @@ def _exported(path: Path, _config: VerifyConfig) -> Steps:
     opened: list[Predictor] = []
 
     def graph() -> str:
-        opened.append(load(path))
+        opened.append(open_predictor(path))
         return f"{counted(len(opened[0].labels), 'label')}, opened by {opened[0].engine.name}"
 
     yield "graph", graph

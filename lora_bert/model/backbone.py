@@ -94,6 +94,13 @@ class Backbone:
     final_norm: Norm | None
     pretrained_head: Mapping[str, Tensor]
 
+    def __repr__(self) -> str:
+        kind = str(self.words.dtype).removeprefix("torch.")
+        return (
+            f"Backbone({self.family.model_type}: {len(self.layers):,} layers, "
+            f"{self.parameter_count:,} parameters, {kind}, {self.device})"
+        )
+
     @property
     def dtype(self) -> torch.dtype:
         """The dtype of the frozen weights and of the hidden states."""

@@ -44,6 +44,12 @@ class Adapter:
     depth: int
     dropout: float = 0.0
 
+    def __repr__(self) -> str:
+        return (
+            f"Adapter({len(self.factors):,} linear layers changed, "
+            f"{self.parameter_count:,} parameters)"
+        )
+
     @property
     def named_tensors(self) -> dict[str, Tensor]:
         """Every tensor that training changes, by a name of its own."""

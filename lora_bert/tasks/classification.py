@@ -19,6 +19,9 @@ PROBLEM_TYPE = "single_label_classification"
 OTHERWISE = "unknown"
 """The answer where no label is probable enough, unless another is asked for."""
 
+_SHOWN = 3
+"""Labels in the ``repr`` of a prediction."""
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -39,6 +42,12 @@ class Prediction:
     def best(self) -> str:
         """The likeliest label, whether it is the answer or not."""
         return max(self.scores, key=self.scores.__getitem__)
+
+    def __repr__(self) -> str:
+        best = sorted(self.scores.items(), key=lambda item: -item[1])[:_SHOWN]
+        shown = ", ".join(f"{shortened(label)!r}: {score:.4f}" for label, score in best)
+        more = f", … {len(self.scores) - _SHOWN:,} more" if len(self.scores) > _SHOWN else ""
+        return f"Prediction({shortened(self.label)!r}, {self.score:.4f}, {{{shown}{more}}})"
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,13 @@ from typing import Any
 from lora_bert.adapters.manifest import Manifest
 from lora_bert.adapters.peft_format import LoraSettings
 from lora_bert.adapters.saving import CURVE, save_adapter, versions
+from lora_bert.adapters.trained_on import PLACES, told
 from lora_bert.backbones.family import Family
 from lora_bert.backbones.resolve import BackboneFiles
 from lora_bert.backbones.tokenizer import TextTokenizer
 from lora_bert.config import TrainConfig, parse_label_names
 from lora_bert.data.examples import Examples
+from lora_bert.data.given import Given
 from lora_bert.data.sources import Splits
 from lora_bert.evaluation.plots import curve_png
 from lora_bert.evaluation.result import Evaluation
@@ -51,6 +53,7 @@ def parts_of(splits: Splits) -> dict[str, Examples]:
 def record(this: Run, fitted: Fit, evaluations: Mapping[str, Evaluation], output: Path) -> None:
     """Write the adapter's directory to ``output``."""
     config = this.config
+    portable = _portable(config, this.files.name)
     metrics = {
         part: {
             key: value
@@ -77,13 +80,14 @@ def record(this: Run, fitted: Fit, evaluations: Mapping[str, Evaluation], output
             "sha256": this.splits.sha256,
             "rows": counts,
             "columns": dict(zip(("text", "label"), this.splits.columns, strict=True)),
+            "told": told(portable),
+            **({"from_python": True} if _is_given(config) else {}),
         },
         metrics=metrics,
         versions=versions(),
         tokenizer={"fingerprint": this.tokenizer.fingerprint},
     )
     settings = _lora_settings(this) if config.method == "lora" else None
-    portable = _portable(config, this.files.name)
     save_adapter(
         output, fitted.adapter, manifest, this.tokenizer, settings, this.family,
         run_yaml=as_yaml(portable, leave_out=("output", *_OF_A_CALL)),
@@ -116,6 +120,13 @@ def _unsaid(config: TrainConfig) -> tuple[str, ...]:
 def _draw(fitted: Fit, path: Path, metric: str) -> None:
     if fitted.history:
         curve_png(fitted.history, path, metric=metric)
+
+
+def _is_given(config: TrainConfig) -> bool:
+    """Whether rows came from Python: then only their name can be kept."""
+    told = [getattr(config, option) for option in PLACES]
+    every = [one for value in told for one in (value if isinstance(value, tuple) else (value,))]
+    return any(isinstance(one, Given) for one in every)
 
 
 def _portable(config: TrainConfig, backbone_name: str) -> TrainConfig:

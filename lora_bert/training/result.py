@@ -7,6 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from lora_bert.data.wording import counted
+from lora_bert.evaluation.display import html_table, html_text
+from lora_bert.evaluation.report import percent
 from lora_bert.evaluation.result import Evaluation
 from lora_bert.training.watch import Watched
 
@@ -52,6 +55,31 @@ class TrainResult:
         """Accuracy on the validation rows, 0..1."""
         return self.evaluations["validation"].scores.accuracy
 
+    def __repr__(self) -> str:
+        scored = "".join(
+            f", {part} accuracy {percent(found.scores.accuracy)}, macro-F1 "
+            f"{percent(found.scores.macro_f1)}"
+            for part, found in self.evaluations.items()
+        )
+        stopped = ", stopped" if self.interrupted else ""
+        return (
+            f"TrainResult({str(self.path)!r}: epoch {self.best_epoch:,} of {len(self.history):,}, "
+            f"{counted(len(self.labels), 'label')}{scored}{stopped})"
+        )
+
+    def _repr_html_(self) -> str:
+        """The epochs, and the scores of the one that was kept, for a notebook."""
+        names = list(dict.fromkeys(name for row in self.history for name in row))
+        epochs = [[_figure(row.get(name)) for name in names] for row in self.history]
+        scores = [
+            (part, percent(found.scores.accuracy, found.accuracy_interval),
+             percent(found.scores.macro_f1, found.macro_f1_interval), f"{found.scores.rows:,}")
+            for part, found in self.evaluations.items()
+        ]  # fmt: skip
+        tables = html_table([name.replace("_", " ") for name in names], epochs)
+        tables += html_table(("part", "accuracy", "macro-F1", "rows"), scores)
+        return html_text(f"{self.path}, epoch {self.best_epoch} kept") + tables
+
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain JSON values."""
         return {
@@ -70,3 +98,9 @@ class TrainResult:
             "resumable": self.resumable,
             "watched": [asdict(one) for one in self.watched],
         }
+
+
+def _figure(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return "" if value is None else f"{value}"

@@ -7,17 +7,22 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 from lora_bert.adapters.manifest import MANIFEST
+from lora_bert.adapters.trained_on import PLACES
 from lora_bert.backbones.checkpoint import embedded_tokens
 from lora_bert.backbones.families import family_of, read_config
 from lora_bert.backbones.fingerprint import read_identified
 from lora_bert.backbones.resolve import find_backbone, remember
 from lora_bert.backbones.tokenizer import DEFAULT_MAX_LENGTH, load_tokenizer
 from lora_bert.config import TrainConfig, parse_label_names
+from lora_bert.config.keywords import TrainOptions
+from lora_bert.config.kinds import Rows
 from lora_bert.data.asked import data_options
 from lora_bert.data.checks import warn_about, warn_of_imbalance
+from lora_bert.data.given import with_given_rows
+from lora_bert.data.known import note_places
 from lora_bert.data.places import inputs
 from lora_bert.data.sources import load_splits
 from lora_bert.errors import DivergedError, OutputError
@@ -28,6 +33,7 @@ from lora_bert.model.backbone import Backbone, build_backbone
 from lora_bert.model.device import dtype_name, pick_device, pick_dtype
 from lora_bert.model.targets import resolved_layers
 from lora_bert.options import build
+from lora_bert.python_face import called_from_python
 from lora_bert.signals import Terminated, stoppable, uninterrupted
 from lora_bert.tasks.classification import LabelCodec
 from lora_bert.training.advice import advise
@@ -57,14 +63,17 @@ from lora_bert.training.watch import watched
 log = logging.getLogger(__name__)
 
 
-def train(data: str | Path | None = None, **options: Any) -> TrainResult:
+@called_from_python(TrainConfig, TrainOptions)
+def train(data: Rows | None = None, **options: Unpack[TrainOptions]) -> TrainResult:
     """Train an adapter.
 
     Args:
         data: A labelled file, a directory with train/validation/test files, or a name; None:
-            ``takeaway-mini``.
+            ``takeaway-mini``. Or the rows themselves: a list of dicts or of ``(text, label)``
+            pairs, a DataFrame, a ``datasets.Dataset`` or ``DatasetDict``.
         **options: Every option of ``lora-bert train``, with underscores: see
-            :class:`lora_bert.config.TrainConfig`.
+            :class:`lora_bert.config.TrainConfig`. ``train``, ``validation`` and ``test`` take rows
+            too; ``label_names`` a dict, ``columns`` and ``target_modules`` lists.
 
     Raises:
         ConfigError: An option that is unknown or makes no sense.
@@ -79,7 +88,7 @@ def train(data: str | Path | None = None, **options: Any) -> TrainResult:
         >>> result.accuracy  # doctest: +SKIP
         0.903
     """
-    return run(build(TrainConfig, {"data": data, **options}))
+    return run(build(TrainConfig, with_given_rows({"data": data, **options})))
 
 
 def run(config: TrainConfig) -> TrainResult:
@@ -213,6 +222,7 @@ def _finish(
         else:
             note_written(output)
     remember(this.files)
+    note_places(this.splits.sha256, {option: getattr(config, option) for option in PLACES})
     return TrainResult(
         path=output,
         labels=codec.labels,

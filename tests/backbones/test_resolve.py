@@ -12,7 +12,7 @@ from urllib.error import URLError
 import huggingface_hub.constants
 import pytest
 
-from lora_bert.backbones import known, resolve
+from lora_bert.backbones import resolve
 from lora_bert.backbones.resolve import (
     BackboneFiles,
     backbone_path,
@@ -27,7 +27,7 @@ from tests.tiny import write_backbone
 @pytest.fixture(autouse=True)
 def nothing_known(tmp_path, monkeypatch):
     """An empty memory, an empty search path, an empty hub cache, and no network."""
-    monkeypatch.setattr(known, "cache_dir", lambda: tmp_path / "cache")
+    monkeypatch.setattr("lora_bert.notebook.cache_dir", lambda: tmp_path / "cache")
     monkeypatch.delenv("LORA_BERT_BACKBONES", raising=False)
     monkeypatch.delenv("HTTPS_PROXY", raising=False)
     monkeypatch.delenv("https_proxy", raising=False)

@@ -114,7 +114,8 @@ def test_run_yaml_holds_every_option_resolved(adapter: Path) -> None:
         ("epochs: 0", ["--epochs: 0 is too small (at least 1)"]),
         ("clean: 1", ["--clean: 1 is not true or false"]),
         ("backbone: 5", ["--backbone: 5 is not a text"]),
-        ("columns: [a, b]", ["--columns: ['a', 'b'] is not a text"]),
+        ("columns: [a, 5]", ["--columns: ['a', 5] is not a list of texts"]),
+        ("label_names: {a: [b]}", ["--label-names: {'a': ['b']} is not a text"]),
         ("split: sorted", ["--split: 'sorted' is not one of stratified, random"]),
         ("- a", ["'c.yaml' must hold 'key: value' lines"]),
         ("rank: 8\ndata: [", ["'c.yaml', line 3: not valid YAML"]),
@@ -125,7 +126,7 @@ def test_mistakes_in_the_file(mistake: Mistake, here: Path, text: str, says: lis
     mistake(2, "train", "--config", "c.yaml", says=says)
 
 
-@pytest.mark.parametrize("value", ["abc", "5", "[good, 5]"])
+@pytest.mark.parametrize("value", ["5", "[good, 5]", "{good: bad}"])
 def test_texts_must_be_a_list_of_texts(
     mistake: Mistake, here: Path, adapter: Path, value: str
 ) -> None:

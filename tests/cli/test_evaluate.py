@@ -117,9 +117,9 @@ def test_training_rows_that_have_changed_say_nothing(
     cli: Cli, adapter: Path, reviews: Path
 ) -> None:
     Path("reviews.csv").write_text(reviews.read_text(encoding="utf-8") + "positive,good 99\n")
-    outcome = cli("evaluate", adapter, "--data", reviews)
+    outcome = cli("evaluate", adapter, "--data", "reviews.csv")
     assert "seen in training is not known: those have changed" in outcome.stderr
-    assert cli("evaluate", adapter, "--data", reviews, "--json").document["overlap"] is None
+    assert cli("evaluate", adapter, "--data", "reviews.csv", "--json").document["overlap"] is None
 
 
 def test_training_rows_that_would_have_to_be_fetched_are_left_alone(

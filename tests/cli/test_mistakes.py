@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -456,6 +457,9 @@ def test_adapter_lacking_a_file_that_predicting_does_not_need(
 
 def test_evaluating_an_adapter_that_lacks_its_run(mistake: Mistake, own_adapter: Path) -> None:
     (own_adapter / "run.yaml").unlink()
+    written = json.loads((own_adapter / "lora_bert.json").read_text())
+    del written["data"]["told"]
+    (own_adapter / "lora_bert.json").write_text(json.dumps(written))
     says = ["'adapter' does not say what rows it was trained on", "--data"]
     mistake(USAGE, "evaluate", "adapter", says=says)
 

@@ -79,7 +79,7 @@ def test_help_imports_nothing_heavy(words: tuple[str, ...]) -> None:
         ("infer --adapter ADAPTER good", TORCH),
         ("merge ADAPTER OUT/merged", TORCH),
         ("export MERGED OUT/exported", TORCH | {"openvino", "onnx"}),
-        ("evaluate MERGED --data REVIEWS", TORCH),
+        ("evaluate MERGED --data REVIEWS", TORCH | SPLITTING),
         ("train --data REVIEWS --backbone BACKBONE --output OUT/adapter --epochs 1",
          TORCH | SPLITTING | {"accelerate", "huggingface_hub", "matplotlib"}),
     ],

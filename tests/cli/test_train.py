@@ -24,13 +24,15 @@ def train(cli: Cli, tiny_backbone: Path, reviews: Path) -> Cli:
 def test_train_says_what_came_out_and_what_to_do_next(train: Cli) -> None:
     outcome = train("--output", "out")
     assert outcome.code == 0
-    lines = dict(line.split(maxsplit=1) for line in outcome.stdout.splitlines())
+    *facts, last = outcome.stdout.splitlines()
+    lines = dict(line.split(maxsplit=1) for line in facts)
     assert list(lines) == ["adapter", "trained", "validation", "next"]
+    assert lines["next"] == "lora-bert evaluate out"
     assert lines["adapter"].startswith("out (0.1 MB, epoch 1")
     assert "7,778 of 44,930 parameters (17.31%)" in lines["trained"]
     for part in ("accuracy", "95 % interval", "macro-F1", "12 rows"):
         assert part in lines["validation"]
-    assert lines["next"] == 'lora-bert infer --adapter out "…"'
+    assert last.split(maxsplit=0) == ['lora-bert infer --adapter out "…"']
 
 
 def test_train_says_on_stderr_what_it_found_and_how_it_goes(train: Cli) -> None:

@@ -256,12 +256,12 @@ def test_a_trunk_that_was_computed_stays_so(train, stop_after):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"rank": 4}, "was begun with --rank 8, not 4"),
-        ({"epochs": 5}, "was begun with --epochs 3, not 5"),
-        ({"seed": 1}, "was begun with --seed 42, not 1"),
+        ({"rank": 4}, "was begun with rank=8, not 4"),
+        ({"epochs": 5}, "was begun with epochs=3, not 5"),
+        ({"seed": 1}, "was begun with seed=42, not 1"),
         ({"dtype": "bfloat16"}, "in another precision (float32, not bfloat16)"),
-        ({"max_length": 9}, "was begun with --max-length 130, not 9"),
-        ({"split_seed": 1}, "was begun with --split-seed 42, not 1"),
+        ({"max_length": 9}, "was begun with max_length=130, not 9"),
+        ({"split_seed": 1}, "was begun with split_seed=42, not 1"),
     ],
 )
 def test_another_configuration_is_refused_by_name(options, says, train, stop_after, tmp_path):
@@ -323,7 +323,7 @@ def test_nobody_said_what_becomes_of_a_stopped_training(train, stop_after):
     stop_after(0)
     with pytest.raises(OutputError, match="was stopped after step 4") as caught:
         train()
-    assert "--resume" in caught.value.hint
+    assert "resume=True" in caught.value.hint
     assert train(overwrite=True).resumed_at == 0
 
 
@@ -422,7 +422,7 @@ def test_checkpoints_that_nobody_can_read_are_kept(train, stop_after, tmp_path):
     for options in ({}, {"resume": True}, {"resume": True, "overwrite": True}):
         with pytest.raises(OutputError, match="None of the checkpoints") as caught:
             train(**options)
-        assert "--overwrite" in caught.value.hint
+        assert "overwrite=True" in caught.value.hint
         assert steps_in(tmp_path / "out.checkpoints") == [2, 4]
     assert train(overwrite=True).resumed_at == 0
 

@@ -122,7 +122,7 @@ def test_divergence_leaves_nothing_behind(batch_size, train, tmp_path):
     # With one batch an epoch the loss is fine, and the step after it breaks the weights.
     with pytest.raises(DivergedError) as caught:
         train(weight_decay=1e300, batch_size=batch_size, output=tmp_path / "gone")
-    assert caught.value.hint == "Lower --learning-rate."
+    assert caught.value.hint == "Lower learning_rate."
     assert not (tmp_path / "gone").exists()
 
 
@@ -157,16 +157,16 @@ def test_cut_texts_and_unknown_tokens_are_said(train, tmp_path, caplog):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"rank": 0}, "--rank 0"),
-        ({"method": "head-only", "rank": 4}, "--rank says how layers are adapted"),
-        ({"method": "head-only", "layers": "top:1"}, "--layers says how layers are adapted"),
-        ({"method": "head-only", "alpha": 4}, "--alpha says how layers are adapted"),
+        ({"rank": 0}, "rank=0"),
+        ({"method": "head-only", "rank": 4}, "^rank says how layers are adapted"),
+        ({"method": "head-only", "layers": "top:1"}, "^layers says how layers are adapted"),
+        ({"method": "head-only", "alpha": 4}, "^alpha says how layers are adapted"),
         ({"target_modules": "qwery"}, "'qwery' matches no linear layer"),
         ({"layers": "top:9"}, "the backbone has 4 layers"),
-        ({"learning_rate": 0}, "--learning-rate"),
-        ({"epochs": 0}, "--epochs"),
+        ({"learning_rate": 0}, "^learning_rate: 0 is too small"),
+        ({"epochs": 0}, "^epochs: 0 is too small"),
         ({"max_length": 131}, "positions for 130"),
-        ({"metric": "recall"}, "--metric"),
+        ({"metric": "recall"}, "^metric: 'recall' is not one of"),
         ({"learnin_rate": 1}, "Unknown option 'learnin_rate'"),
     ],
 )

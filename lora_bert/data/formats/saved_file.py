@@ -31,10 +31,11 @@ def read(path: Path, source: str) -> Rows:
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = (str(error).splitlines() or [""])[0].rstrip(".")
         raise DataError(f"'{source}' is not a readable saved dataset ({reason}).") from None
-    return Rows(tuple(dataset.column_names), _rows(dataset, source), unit="row")
+    return Rows(tuple(dataset.column_names), rows_of(dataset, source), unit="row")
 
 
-def _rows(dataset: Any, source: str) -> Iterator[tuple[int, tuple[str, ...]]]:
+def rows_of(dataset: Any, source: str) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """The rows of a ``datasets.Dataset``, numbered from 1; label ids come as their names."""
     names = class_names(dataset.features.to_dict())
     row = 0
     for table in dataset.with_format("arrow").iter(batch_size=_BATCH):

@@ -1,0 +1,36 @@
+"""What Python may give where the command line has a text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+
+class Frame(Protocol):
+    """A table with named columns, such as a pandas DataFrame."""
+
+    @property
+    def columns(self) -> Any: ...  # noqa: D102
+
+    def __getitem__(self, name: Any, /) -> Any: ...
+
+
+Place: TypeAlias = str | Path
+"""A file, a directory or a name."""
+
+Rows: TypeAlias = (
+    Place
+    | Sequence[Place]
+    | Iterable[Mapping[str, Any]]
+    | Iterable[tuple[str, Any]]
+    | Mapping[str, Any]
+    | Frame
+)
+"""Where rows are, or the rows themselves, see :func:`lora_bert.data.given.given_rows`."""
+
+Names: TypeAlias = str | Sequence[str]
+"""Names with commas between, or a list of them."""
+
+Renaming: TypeAlias = str | Mapping[Any, Any]
+"""``"0=negative,1=positive"``, or ``{0: "negative", 1: "positive"}``."""

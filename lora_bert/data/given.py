@@ -1,0 +1,248 @@
+"""Rows that a Python program has in memory, as a table such as files give.
+
+Lists of dicts or of pairs, columns by name, a DataFrame, a ``datasets.Dataset``: whatever it is, a
+cell says the same as it would in a file. pandas and datasets are not imported for it.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lora_bert.data.formats.json_values import cell
+from lora_bert.data.formats.saved_file import rows_of
+from lora_bert.data.wording import listed, position
+from lora_bert.errors import DataError
+
+OPTIONS = ("data", "train", "validation", "test")
+"""The options that take rows as well as the names of files."""
+
+_PAIR = ("text", "label")
+_JUDGED = ("test", "validation", "train")
+
+
+class Given(str):
+    """A name whose rows are in memory: it goes wherever the name of a file goes.
+
+    Attributes:
+        columns: The names of the columns.
+        cells: One string for each row, by column.
+        parts: The same for each part, of rows that come divided; empty where they do not.
+    """
+
+    columns: tuple[str, ...]
+    cells: dict[str, list[str]]
+    parts: dict[str, Given]
+
+    def __new__(
+        cls,
+        name: str,
+        columns: Sequence[str] = (),
+        cells: Mapping[str, list[str]] | None = None,
+        parts: Mapping[str, Given] | None = None,
+    ) -> Given:
+        """A name with its rows, or with its parts."""
+        made = super().__new__(cls, name)
+        made.columns, made.cells, made.parts = tuple(columns), dict(cells or {}), dict(parts or {})
+        return made
+
+    def __deepcopy__(self, _: Any) -> Given:
+        return self
+
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+        return len(next(iter(self.cells.values()), ()))
+
+    @property
+    def to_judge(self) -> Given:
+        """The test rows of rows that come divided, else the validation rows, else all."""
+        return next((self.parts[name] for name in _JUDGED if name in self.parts), self)
+
+    def update(self, digest: Any) -> None:
+        """Feed what stands in the cells to a hash."""
+        for name in self.columns:
+            digest.update(_measured(name))
+            inner = hashlib.sha256()
+            for value in self.cells[name]:
+                inner.update(_measured(value))
+            digest.update(inner.digest())
+
+
+def with_given_rows(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A function's options, those that hold rows as :class:`Given`.
+
+    Raises:
+        DataError: What is given is neither the name of a file nor rows.
+    """
+    return {key: given_rows(value, key) if key in OPTIONS else value
+            for key, value in values.items()}  # fmt: skip
+
+
+def given_rows(value: Any, option: str) -> Any:
+    """Rows as :class:`Given`; the name of a file, or a list of those, as it is.
+
+    Args:
+        value: A list of dicts, or of ``(text, label)`` pairs; columns by name; a DataFrame; a
+            ``datasets.Dataset``. For ``data`` also a mapping of ``train``, ``validation`` and
+            ``test`` to any of them, such as a ``datasets.DatasetDict``.
+        option: The option that it is given for, for messages.
+
+    Raises:
+        DataError: It is none of them, or holds something else than rows.
+    """
+    if value is None or isinstance(value, (str, Path)):
+        return value
+    kind = type(value).__name__
+    if isinstance(value, Mapping):
+        if option == "data" and value and all(_part(name) for name in value):
+            return _divided(value, kind)
+        return _by_column(value, kind)
+    if hasattr(value, "column_names") and hasattr(value, "with_format"):
+        return _of_dataset(value, kind)
+    if hasattr(value, "columns") and hasattr(value, "__getitem__"):
+        return _of_frame(value, kind)
+    if isinstance(value, (bytes, bytearray)) or not isinstance(value, Iterable):
+        raise _no_rows(option, kind)
+    found = list(value)
+    if found and all(isinstance(one, (str, Path)) for one in found):
+        return found
+    return _of_list(found, kind, option)
+
+
+def _no_rows(option: str, kind: str) -> DataError:
+    return DataError(
+        f"{option}: {kind} is neither the name of a file nor rows.",
+        hint="Rows are a list of dicts or of (text, label) pairs, a DataFrame or a Dataset.",
+    )
+
+
+def _part(name: Any) -> str | None:
+    from lora_bert.data.places import PARTS
+
+    lower = str(name).lower()
+    return next((part for part, names in PARTS.items() if lower in names), None)
+
+
+def _divided(value: Mapping[Any, Any], kind: str) -> Given:
+    parts: dict[str, Given] = {}
+    for name, rows in value.items():
+        part, found = str(_part(name)), given_rows(rows, str(name))
+        if not isinstance(found, Given):
+            raise _no_rows(f"data['{name}']", type(rows).__name__)
+        if part in parts:
+            raise DataError(f"'{kind}' holds more than one part for {part}: {listed(value)}.")
+        parts[part] = Given(f"{kind}['{name}']", found.columns, found.cells)
+    return Given(kind, parts=parts)
+
+
+def _by_column(value: Mapping[Any, Any], kind: str) -> Given:
+    columns = {}
+    for name, cells in value.items():
+        if isinstance(cells, (str, bytes)) or not isinstance(cells, Iterable):
+            raise DataError(
+                f"'{kind}': '{name}' is no column but {type(cells).__name__}.",
+                hint="A mapping holds a list of values for each column; rows stand in a list.",
+            )
+        columns[name] = list(cells)
+    return _table(kind, list(columns), list(columns.values()))
+
+
+def _of_frame(frame: Any, kind: str) -> Given:
+    names = list(frame.columns)
+    if len(set(map(str, names))) < len(names):
+        counts = Counter(map(str, names))
+        twice = [name for name, count in counts.items() if count > 1]
+        raise DataError(
+            f"'{kind}' has more than one column of the same name: {listed(twice)}.",
+            hint="Give every column a name of its own.",
+        )
+    return _table(kind, names, [list(frame[name]) for name in names])
+
+
+def _of_dataset(dataset: Any, kind: str) -> Given:
+    if dataset.column_names is None or not hasattr(dataset, "__len__"):
+        return _of_list(list(dataset), kind, "data")  # streamed: nothing is known beforehand
+    names = tuple(dataset.column_names)
+    cells: dict[str, list[str]] = {name: [] for name in names}
+    for _, row in rows_of(dataset, kind):
+        for name, value in zip(names, row, strict=True):
+            cells[name].append(value)
+    return _checked(Given(kind, names, cells))
+
+
+def _of_list(rows: list[Any], kind: str, option: str) -> Given:
+    if rows and all(isinstance(row, Mapping) for row in rows):
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        return _table(kind, names, [[row.get(name) for row in rows] for name in names])
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, (list, tuple)) or len(row) != len(_PAIR):
+            raise DataError(
+                f"{option}: row {number:,} is neither a dict nor a (text, label) pair.",
+                hint='For example: [{"text": "…", "label": "…"}], or [("…", "…")].',
+            )
+    return _table(kind, _PAIR, [[row[at] for row in rows] for at in range(len(_PAIR))])
+
+
+def _table(kind: str, names: Sequence[Any], columns: Sequence[Sequence[Any]]) -> Given:
+    if len({len(column) for column in columns}) > 1:
+        sizes = ", ".join(f"'{name}' {len(cells):,}"
+                          for name, cells in zip(names, columns, strict=True))  # fmt: skip
+        raise DataError(f"'{kind}' has columns of different lengths: {sizes}.")
+    cells = {str(name): _cells(kind, str(name), column)
+             for name, column in zip(names, columns, strict=True)}  # fmt: skip
+    return _checked(Given(kind, tuple(cells), cells))
+
+
+def _cells(kind: str, name: str, column: Sequence[Any]) -> list[str]:
+    found = []
+    for number, value in enumerate(column, start=1):
+        try:
+            found.append(as_cell(value))
+        except UnicodeDecodeError:
+            raise DataError(
+                f"{position(kind, number, 'row')}: column '{name}' holds bytes that are no UTF-8."
+            ) from None
+    return found
+
+
+def _checked(made: Given) -> Given:
+    if not made.rows:
+        raise DataError(f"'{made}' holds no rows.")
+    return made
+
+
+def as_cell(value: Any) -> str:
+    """A value as a file would have it: an absent one is empty, and none is absent by its spelling.
+
+    Raises:
+        UnicodeDecodeError: It is bytes that are no UTF-8.
+    """
+    if isinstance(value, str):
+        return cell(str(value))
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):  # numpy's
+        value = value.item()
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return ""
+    if isinstance(value, float):
+        return "" if math.isnan(value) else str(value)
+    if isinstance(value, (datetime.date, datetime.time)):
+        return str(value)
+    if isinstance(value, (bytes, bytearray)):
+        return bytes(value).decode("utf-8")
+    try:
+        return cell(value)
+    except (TypeError, ValueError, RecursionError):
+        return str(value)
+
+
+def _measured(text: str) -> bytes:
+    written = text.encode("utf-8", "surrogatepass")
+    return f"{len(written)}:".encode() + written

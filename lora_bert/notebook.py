@@ -1,0 +1,44 @@
+"""Small notebooks in the cache directory: what this machine has seen, a line for each.
+
+Losing a line costs time or a question; what it says is looked at again before it counts.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from lora_bert.errors import OutputError
+from lora_bert.files import cache_dir, write_json
+
+log = logging.getLogger(__name__)
+
+_MOST = 500
+"""Lines of a notebook; the oldest ones go."""
+
+
+def read_notes(folder: str, name: str) -> dict[str, Any]:
+    """The lines of ``CACHE/folder/name``, the oldest first."""
+    try:
+        book = json.loads(_path(folder, name).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return book if isinstance(book, dict) else {}
+
+
+def write_note(folder: str, name: str, key: str, value: Any) -> None:
+    """Add a line, or write it anew; a cache that cannot be written is not minded."""
+    book = read_notes(folder, name)
+    if book.get(key) == value:
+        return
+    kept = dict([*((old, was) for old, was in book.items() if old != key), (key, value)][-_MOST:])
+    try:
+        write_json(_path(folder, name), kept)
+    except OutputError as error:
+        log.info("'%s' cannot be noted: %s", key, error)
+
+
+def _path(folder: str, name: str) -> Path:
+    return cache_dir() / folder / name

@@ -1,0 +1,199 @@
+"""The Python functions' face: signatures out of a config class, errors and notes that speak Python.
+
+The rooms below name options as the command line writes them. Here, and only for what somebody has
+called from Python, ``--label-column`` becomes ``label_column``.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+import re
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar, cast
+
+from lora_bert.errors import LoraBertError
+from lora_bert.options import Option, options_of
+
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
+
+_FUNCTIONS = ("train", "evaluate", "merge", "export", "verify", "convert-backbone")
+# A quotation holds data. The apostrophe of "adapter's" opens none.
+_QUOTED = re.compile(r"(?<!\w)'[^'\n]*'")
+_FLAG = re.compile(r"--(?P<no>no-)?(?P<name>[a-z][a-z0-9-]*[a-z0-9])")
+_VALUE = re.compile(r" (?P<value>[^\s;)]*[^\s;).,:…]|'[^'\n]*')")
+_COMMAND = re.compile(rf"lora-bert ({'|'.join(_FUNCTIONS)}) (?P<rest>[^\n]*)")
+
+
+def called_from_python(config: type, typed: type | None = None) -> Callable[[FunctionT], FunctionT]:
+    """Decorate a public function: what it takes beside its own parameters are a config's options.
+
+    Its ``__signature__`` lists every keyword with its default, an error that passes through names
+    options as keywords, and in an interactive session its notes are shown.
+
+    Args:
+        config: The options.
+        typed: The TypedDict that says what types they have in Python; without one, those that the
+            function declares itself are all.
+    """
+
+    def decorate(function: FunctionT) -> FunctionT:
+        known = options_of(config)
+        words = {name: (option, kind) for name, (_, option, kind) in known.items()}
+
+        @functools.wraps(function)
+        def called(*args: Any, **options: Any) -> Any:
+            with _notes_shown(words):
+                try:
+                    return function(*args, **options)
+                except LoraBertError as error:
+                    _translate(error, words)
+                    raise
+
+        called.__signature__ = _signature(function, config, typed)  # type: ignore[attr-defined]
+        return cast("FunctionT", called)
+
+    return decorate
+
+
+Words = dict[str, tuple[Option, type]]
+"""The options of a function by name, with their types."""
+
+
+def in_python(text: str, words: Words) -> str:
+    """``text`` with options and commands written as Python has them; what is quoted stays."""
+    if found := _COMMAND.search(text):
+        return text[: found.start()] + _call(found[1], found["rest"]) + "."
+    quoted = [match.span() for match in _QUOTED.finditer(text)]
+    parts, at = [], 0
+    for match in _FLAG.finditer(text):
+        name = match["name"].replace("-", "_")
+        inside = any(start <= match.start() < end for start, end in quoted)
+        if match.start() < at or inside or name not in words:
+            continue
+        behind = text[match.start() - 1] if match.start() else " "
+        if behind.isalnum() or behind == "-":
+            continue
+        written, end = _keyword(name, match, text, *words[name])
+        parts += [text[at : match.start()], written]
+        at = end
+    return "".join([*parts, text[at:]])
+
+
+def _keyword(
+    name: str, match: re.Match[str], text: str, option: Option, kind: type
+) -> tuple[str, int]:
+    """An option as a keyword, and where the text goes on behind it."""
+    if kind is bool:
+        return f"{name}={not match['no']}", match.end()
+    value = _VALUE.match(text, match.end())
+    if value and _is_value(value["value"], option, kind):
+        number = kind in (int, float) and _is_number(value["value"])
+        told = value["value"].strip("'")
+        return f"{name}={told if number else repr(told)}", value.end()
+    told_how = text[: match.start()].endswith("with ")
+    return f"{name}=…" if told_how else name, match.end()
+
+
+def _is_value(word: str, option: Option, kind: type) -> bool:
+    """Whether the word behind an option is its value, and not how the sentence goes on."""
+    if option.choices:
+        return word in option.choices
+    if kind in (int, float):
+        return _is_number(word)
+    return word.startswith("'") or word.isupper() or bool(re.search(r"[=,/:._\\-]", word[1:]))
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def _call(command: str, rest: str) -> str:
+    """``export A OUT --format onnx`` as the call of a Python function."""
+    try:
+        words = shlex.split(rest.rstrip("."))
+    except ValueError:
+        words = rest.split()
+    said = []
+    while words:
+        word = words.pop(0)
+        if not word.startswith("--"):
+            said.append(word if word == "…" else repr(word))
+            continue
+        name = word.removeprefix("--").replace("-", "_")
+        takes_value = bool(words) and not words[0].startswith("--")
+        value = words.pop(0) if takes_value else "True"
+        said.append(f"{name}={value if value in ('True', '…') else repr(value)}")
+    return f"lora_bert.{command.replace('-', '_')}({', '.join(said)})"
+
+
+def _translate(error: LoraBertError, words: Words) -> None:
+    error.args = (in_python(str(error), words), *error.args[1:])
+    if error.hint:
+        error.hint = in_python(error.hint, words)
+        error.__notes__ = [error.hint]
+
+
+def _signature(function: Callable[..., Any], config: type, typed: type | None) -> inspect.Signature:
+    own = [one for one in inspect.signature(function).parameters.values()
+           if one.kind is not inspect.Parameter.VAR_KEYWORD]  # fmt: skip
+    taken = {one.name for one in own}
+    hints = inspect.get_annotations(typed) if typed else {}
+    more = [
+        inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=entry.default,
+            annotation=getattr(hints[name], "__forward_arg__", hints[name]),
+        )
+        for name, (entry, _, _) in options_of(config).items()
+        if name in hints and name not in taken
+    ]  # fmt: skip
+    told = inspect.signature(function).return_annotation
+    return inspect.Signature([*own, *more], return_annotation=told)
+
+
+class _Notes(logging.Handler):
+    """Prints notes and warnings as sentences, where nobody else shows them."""
+
+    def __init__(self, words: Words) -> None:
+        super().__init__()
+        self.words = words
+
+    def emit(self, record: logging.LogRecord) -> None:
+        prefix = "warning: " if record.levelno >= logging.WARNING else ""
+        text = prefix + in_python(record.getMessage(), self.words)
+        if "tqdm" in sys.modules:  # above a progress bar, if there is one
+            sys.modules["tqdm"].tqdm.write(text, file=sys.stderr)
+        else:
+            print(text, file=sys.stderr)  # noqa: T201
+
+
+@contextmanager
+def _notes_shown(words: Words) -> Iterator[None]:
+    """Show notes in a notebook or at Python's prompt, unless logging was set up by somebody."""
+    log = logging.getLogger("lora_bert")
+    if not is_interactive() or log.hasHandlers() or log.level != logging.NOTSET:
+        yield
+        return
+    handler = _Notes(words)
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(logging.NOTSET)
+
+
+def is_interactive() -> bool:
+    """Whether somebody types at a prompt or in a notebook; a script does not."""
+    from lora_bert.progress import is_notebook  # with tqdm, which many commands do without
+
+    return is_notebook() or hasattr(sys, "ps1") or "get_ipython" in vars(sys.modules["builtins"])
