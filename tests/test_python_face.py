@@ -134,6 +134,7 @@ def test_inside_evaluate_errors_keep_their_flags_for_the_shell(adapter, reviews,
 
 
 WRONG = [None, 5, [1, 2], b"x", float("nan"), object(), {"a": 1}, "", True]
+NAMED = ["None", "number", "numbers", "bytes", "nan", "object", "dict", "empty", "True"]
 CALLS = {
     "train": lambda bad, here: lora_bert.train(bad, output=here / "o", epochs=1, limit=bad),
     "train rows": lambda bad, here: lora_bert.train(train=bad, backbone="absent", output=here),
@@ -157,12 +158,11 @@ USUAL = {("train", None), ("train rows", None), ("train backbone", None)}
 @pytest.mark.parametrize(
     ("name", "bad"),
     [
-        (name, bad)
+        pytest.param(name, bad, id=f"{name}-{called}")
         for name in CALLS
-        for bad in WRONG
+        for bad, called in zip(WRONG, NAMED, strict=True)
         if (name, bad if bad is None else 0) not in USUAL
     ],
-    ids=repr,
 )
 def test_what_is_wrong_is_one_sentence(name, bad, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

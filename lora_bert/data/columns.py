@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from shlex import quote
 
 from lora_bert.config.names import parse_columns
 from lora_bert.data.literals import literal
+from lora_bert.data.roles import guess
 from lora_bert.data.wording import listed
 from lora_bert.errors import ConfigError, DataError, did_you_mean
 
@@ -84,8 +86,9 @@ def find_columns(
         taken = label_columns(label_column, columns)
         free = [name for name in columns if name not in taken]
         text_column = _by_name(_first(known_text, TEXT_NAMES), free, "text", source)
+        text_column = text_column or _left_over(free, taken, known_label, cells)
         if text_column is None:
-            raise _none_found("text", columns, source)
+            raise _none_found("text", columns, source, cells)
     if label_column is None and need_label:
         free = [name for name in columns if name != text_column]
         if len(label_columns(known_label, free)) > 1:
@@ -155,13 +158,43 @@ def _by_name(usual: Sequence[str], columns: Sequence[str], what: str, source: st
     return None
 
 
+def _left_over(
+    free: Sequence[str],
+    labels: Sequence[str],
+    known_label: str | None,
+    cells: Mapping[str, Sequence[str]],
+) -> str | None:
+    """The one column beside the labels, ids and empty columns, which then holds the texts."""
+    usual = {name.lower() for name in _first(known_label, LABEL_NAMES)}
+    labels = labels or [name for name in free if name.strip().lower() in usual]
+    ids = id_column(free, labels)
+    rest = [name for name in free if name not in (*labels, ids) and any(cells.get(name, ()))]
+    if not labels or len(rest) != 1 or labels[0] not in cells:
+        return None
+    both = [cells[name][:_LOOKED_AT] for name in (labels[0], rest[0])]
+    text, _, sure = guess(both)
+    return rest[0] if text == 1 and sure else None
+
+
+def _guessed(columns: Sequence[str], cells: Mapping[str, Sequence[str]]) -> str:
+    """What to say where no name tells: the columns that look like texts and like labels."""
+    filled = [name for name in columns if any(cells.get(name, ())[:_LOOKED_AT])]
+    if len(filled) < 2:
+        return ""
+    text, label, sure = guess([cells[name][:_LOOKED_AT] for name in filled])
+    if label is None or not sure:
+        return ""
+    said = f"--text-column {quote(filled[text])} --label-column {quote(filled[label])}"
+    return f"By the look of their cells: {said}."
+
+
 def _none_found(
     what: str,
     columns: Sequence[str],
     source: str,
     cells: Mapping[str, Sequence[str]] = _NO_CELLS,
 ) -> DataError:
-    hint = f"Name the {what} column with --{what}-column."
+    hint = _guessed(columns, cells) or f"Name the {what} column with --{what}-column."
     bits = [name for name in columns if cells and set(cells[name][:_LOOKED_AT]) <= _BITS]
     if what == "label" and len(bits) > 1:
         named = ",".join(f'"{name}"' if "," in name else name for name in bits)

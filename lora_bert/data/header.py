@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from lora_bert.data.columns import LABEL_NAMES, TEXT_NAMES
+from lora_bert.data.roles import LONG, NUMBER, guess
 from lora_bert.data.rows import Known, ReadOptions
 from lora_bert.data.wording import counted, listed, shortened
 from lora_bert.errors import DataError
@@ -19,9 +20,7 @@ _OTHER_NAMES = (
     "stars sentence1 sentence2 text_a text_b question1 question2 premise hypothesis lang language"
 ).split()
 _KNOWN = frozenset((*TEXT_NAMES, *LABEL_NAMES, *_OTHER_NAMES))
-_NUMBER = re.compile(r"[-+]?\d+([.,]\d+)*([eE][-+]?\d+)?%?")
 _SENTENCE = re.compile(r"[。！？，；…!?]|[.,;]\s|\.$")
-_LONG = 60
 _OFTEN = 0.05
 """Share of rows in which a cell of the first line comes again if it is a label."""
 
@@ -142,7 +141,7 @@ def _looks_like_data(first: Sequence[str], others: Sequence[Sequence[str]]) -> b
     if any(k and not n for k, n in zip(known, again, strict=True)):
         return False
     return any(
-        n or len(cell) > _LONG or _NUMBER.fullmatch(cell.strip()) or _SENTENCE.search(cell)
+        n or len(cell) > LONG or NUMBER.fullmatch(cell.strip()) or _SENTENCE.search(cell)
         for n, cell in zip(again, first, strict=True)
     )
 
@@ -154,7 +153,13 @@ def _times(rows: Sequence[Sequence[str]], at: int, cell: str) -> int:
 
 def _hint(rows: Sequence[Sequence[str]]) -> str:
     """How to read a file without a header: which column is which is guessed from its cells."""
-    names, sure = _guessed(rows)
+    width = len(rows[0])
+    columns = [[row[at] for row in rows if at < len(row)] for at in range(width)]
+    text, label, sure = guess(columns)
+    names = list(_numbered(width))
+    names[text] = "text"
+    if label is not None:
+        names[label] = "label"
     doubt = (
         "the names are guessed from the cells"
         if sure
@@ -164,48 +169,3 @@ def _hint(rows: Sequence[Sequence[str]]) -> str:
         f"If it has none: --no-header --columns {','.join(names)} ({doubt}). "
         "If that line is the header, give its columns plain names such as text, or say --header."
     )
-
-
-def _guessed(rows: Sequence[Sequence[str]]) -> tuple[list[str], bool]:
-    """Names for the columns of some rows, and whether the cells leave no doubt.
-
-    The longest and most varied cells are texts; short ones that come again and again are labels.
-    """
-    width = len(rows[0])
-    columns = [[row[at].strip() for row in rows if at < len(row)] for at in range(width)]
-    names = [f"column_{number}" for number in range(1, width + 1)]
-    facts = [_Cells.of(cells) for cells in columns]
-    text = max(range(width), key=lambda at: (facts[at].letters, facts[at].variety))
-    names[text] = "text"
-    if width == 1:
-        return names, True
-    others = [at for at in range(width) if at != text]
-    recurring = [at for at in others if facts[at].recurs]
-    label = min(recurring or others, key=lambda at: (facts[at].variety, facts[at].letters))
-    names[label] = "label"
-    distinct = facts[text].letters >= 2 * facts[label].letters and facts[text].variety > 0.5
-    return names, len(recurring) == 1 and distinct and not facts[text].recurs
-
-
-@dataclass(frozen=True)
-class _Cells:
-    """What the cells of one column are like.
-
-    ``letters`` is their usual length, numbers counting as one; ``variety`` the share that is
-    different from all others before; ``recurs``: they are short, few kinds, and more than one.
-    """
-
-    letters: float
-    variety: float
-    recurs: bool
-
-    @classmethod
-    def of(cls, cells: Sequence[str]) -> _Cells:
-        filled = [cell for cell in cells if cell]
-        if not filled:
-            return cls(0.0, 1.0, False)
-        lengths = [1 if _NUMBER.fullmatch(cell) else len(cell) for cell in filled]
-        kinds = len(set(filled))
-        letters = sum(lengths) / len(filled)
-        recurs = 1 < kinds <= max(2, len(filled) / 2) and letters <= _LONG and len(filled) > 2
-        return cls(letters, kinds / len(filled), recurs)

@@ -21,7 +21,7 @@ from lora_bert.data.given import with_given_rows
 from lora_bert.data.wording import amount, counted
 from lora_bert.errors import AdapterError, ConfigError
 from lora_bert.files import atomic_directory, claim_output, spare_inputs
-from lora_bert.inference.predictor import Predictor, load
+from lora_bert.inference.predictor import Predictor, open_predictor
 from lora_bert.inference.samples import answerable, samples
 from lora_bert.model.device import dtype_name
 from lora_bert.options import build
@@ -117,7 +117,7 @@ def _moved(exact: Predictor, path: Path, texts: Sequence[str]) -> float | None:
     """How far the precision that ``infer`` would choose takes the probabilities from float32's."""
     if dtype_name("auto", "auto") == "float32":
         return None
-    return _difference(exact, load(path), texts)
+    return _difference(exact, open_predictor(path), texts)
 
 
 def _difference(before: Predictor, after: Predictor, texts: Sequence[str]) -> float:

@@ -75,3 +75,32 @@ def test_without_label():
 def test_one_column_for_both():
     with pytest.raises(ConfigError, match="both"):
         find(("text", "label"), text="text", label="text")
+
+
+CELLS = {
+    "label": ["a", "b", "a", "b"],
+    "transcript": ["never again, awful", "good value", "two hours late", "friendly people"],
+    "id": ["1", "2", "3", "4"],
+    "column_4": ["", "", "", ""],
+    "v1": ["ham", "spam", "ham", "ham"],
+}
+
+
+def test_the_column_that_is_left_beside_the_label_holds_the_texts(caplog):
+    caplog.set_level("INFO")
+    assert find(("id", "label", "transcript", "column_4"), cells=CELLS) == ("transcript", "label")
+    assert "text column 'transcript'" in caplog.text
+    assert find(("v1", "transcript"), label="v1", cells=CELLS) == ("transcript", "v1")
+
+
+def test_a_column_that_looks_like_no_text_is_not_taken_for_it():
+    with pytest.raises(DataError, match="called like a text"):
+        find(("label", "price"), cells={**CELLS, "price": ["1", "2", "3", "4"]})
+    with pytest.raises(DataError, match="called like a text"):
+        find(("label", "transcript", "other"), cells={**CELLS, "other": CELLS["transcript"]})
+
+
+def test_where_no_name_tells_the_hint_says_what_the_cells_look_like():
+    with pytest.raises(DataError, match="called like a text") as caught:
+        find(("v1", "transcript", "column_4"), cells=CELLS)
+    assert caught.value.hint.endswith("--text-column transcript --label-column v1.")

@@ -1,0 +1,54 @@
+"""Which columns are texts and which labels, by the look of their cells: for hints, never in silence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+NUMBER = re.compile(r"[-+]?\d+([.,]\d+)*([eE][-+]?\d+)?%?")
+LONG = 60
+"""Characters of a cell that is no label, nor a column's name."""
+
+
+def guess(columns: Sequence[Sequence[str]]) -> tuple[int, int | None, bool]:
+    """The column of texts, that of labels (None where there is no other), and whether that is sure.
+
+    The longest and most varied cells are texts; short ones that come again and again are labels.
+
+    Args:
+        columns: The cells of each column, of some rows.
+    """
+    facts = [_Cells.of([cell.strip() for cell in cells]) for cells in columns]
+    text = max(range(len(facts)), key=lambda at: (facts[at].letters, facts[at].variety))
+    others = [at for at in range(len(facts)) if at != text]
+    if not others:
+        return text, None, True
+    recurring = [at for at in others if facts[at].recurs]
+    label = min(recurring or others, key=lambda at: (facts[at].variety, facts[at].letters))
+    distinct = facts[text].letters >= 2 * facts[label].letters and facts[text].variety > 0.5
+    return text, label, len(recurring) == 1 and distinct and not facts[text].recurs
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """What the cells of one column are like.
+
+    ``letters`` is their usual length, numbers counting as one; ``variety`` the share that is
+    different from all others before; ``recurs``: they are short, few kinds, and more than one.
+    """
+
+    letters: float
+    variety: float
+    recurs: bool
+
+    @classmethod
+    def of(cls, cells: Sequence[str]) -> _Cells:
+        filled = [cell for cell in cells if cell]
+        if not filled:
+            return cls(0.0, 1.0, False)
+        lengths = [1 if NUMBER.fullmatch(cell) else len(cell) for cell in filled]
+        kinds = len(set(filled))
+        letters = sum(lengths) / len(filled)
+        recurs = 1 < kinds <= max(2, len(filled) / 2) and letters <= LONG and len(filled) > 2
+        return cls(letters, kinds / len(filled), recurs)
