@@ -1,4 +1,4 @@
-"""Which columns are texts and which labels, by the look of their cells: for hints, never in silence."""
+"""Which columns are texts and which labels, by the look of their cells: said, never in silence."""
 
 from __future__ import annotations
 
