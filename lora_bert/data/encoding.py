@@ -37,6 +37,8 @@ _UNICODE = {
     "utf-32-le": "UTF-32 LE",
     "utf-32-be": "UTF-32 BE",
 }
+_FAMILIES = {"cp949": ("euc_kr", "cp949"), "cp950": ("cp950", "big5hkscs")}
+"""Encodings and what extends them: the first that decodes the whole file is meant."""
 _ESCAPES = {b"\x1b$B": "iso2022_jp", b"\x1b$@": "iso2022_jp", b"\x1b$)C": "iso2022_kr"}
 _CONTROLS = bytes({*range(32), 127} - set(b"\t\n\v\f\r\x1b"))
 _HIGH = bytes(range(128, 256))
@@ -128,14 +130,11 @@ def _utf8_or_older(path: Path, source: str, head: bytes) -> str:
         raise _mixed(source, _line_of(path, odd), _line_of(path, others[0]))
     if verdict.sure is None:
         raise _uncertain(source, verdict, utf8)
-    codec = verdict.sure.codec
-    scan = _scan(path, codec)
-    if scan.offset is not None and codec == "cp950":  # Hong Kong's characters lie behind Big5's
-        codec = "big5hkscs"
+    for codec in _FAMILIES.get(verdict.sure.codec, (verdict.sure.codec,)):
         scan = _scan(path, codec)
-    if scan.offset is not None:
-        raise _undecodable(source, spoken(codec), scan)
-    return codec
+        if scan.offset is None:
+            return codec
+    raise _undecodable(source, spoken(codec), scan)
 
 
 def _escaped(path: Path, head: bytes) -> str | None:

@@ -78,6 +78,9 @@ _NEVER_SURE = frozenset(
 )
 """Encodings with too many siblings that differ in a letter or two: proposed, not decided on."""
 
+_BIG5 = ("cp950", "big5hkscs")
+"""What Windows and Hong Kong made of it: a few signs differ."""
+
 _NAMES = {
     "gb18030": "GB18030",
     "cp950": "Big5",
@@ -86,7 +89,8 @@ _NAMES = {
     "euc_jp": "EUC-JP",
     "iso2022_jp": "ISO-2022-JP",
     "iso2022_kr": "ISO-2022-KR",
-    "cp949": "CP949 (EUC-KR)",
+    "cp949": "CP949",
+    "euc_kr": "EUC-KR",
     "latin-1": "latin-1 (ISO-8859-1)",
 }
 
@@ -167,7 +171,10 @@ def weigh(path: Path) -> Verdict:
     near = [one for one in verdict.found if one.cost - best.cost < _SURE]
     if len(_distinct(near)) > 1:
         verdict = _verdict(_units(path, _SECOND), [one.codec for one in near])
-    if verdict.sure and not _is_wide(verdict.sure.codec):
+    if verdict.sure and verdict.sure.codec in _BIG5:
+        rest = _said_differently(path, _BIG5)
+        verdict = _verdict((*rest, *verdict.units), _READINGS) if rest else verdict
+    elif verdict.sure and not _is_wide(verdict.sure.codec):
         # One byte more may tell ISO-8859-2 from Windows-1250: all of them are looked at.
         rest = _with_new_bytes(path, verdict.units)
         if rest:
@@ -254,6 +261,19 @@ def _pieces(path: Path) -> Iterator[bytes]:
         for line in stream:
             if not line.isascii():
                 yield from (unit[:_LONGEST] for unit in _UNIT.findall(line))
+
+
+def _said_differently(path: Path, codecs: tuple[str, str]) -> tuple[bytes, ...]:
+    """Pieces of the whole file that two encodings of one family read differently."""
+    found: dict[bytes, None] = {}
+    size = 0
+    for unit in _pieces(path):
+        if unit not in found and len({_decoded(unit, codec) for codec in codecs}) > 1:
+            found[unit] = None
+            size += len(unit)
+            if size > _SECOND:
+                break
+    return tuple(found)
 
 
 def _units(path: Path, budget: int) -> tuple[bytes, ...]:

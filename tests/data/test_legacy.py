@@ -134,7 +134,7 @@ def test_one_accent_is_not_enough_and_the_sentence_shows_why(tmp_path):
 def test_a_bad_byte_is_named_in_other_encodings_too(tmp_path):
     data = file_of(SENTENCES["ko"].split("|") * 30).encode("cp949")
     at = data.index(b"\n", 4000) + 1
-    with pytest.raises(DataError, match=f"CP949 .* only up to byte {at:,} on line"):
+    with pytest.raises(DataError, match=f"CP949 only up to byte {at:,} on line"):
         table_of(tmp_path, data[:at] + b"\xff" + data[at:])
 
 
@@ -153,7 +153,32 @@ def test_other_formats(tmp_path):
 
 def test_a_reading_gains_nothing_from_what_it_cannot_decode(tmp_path):
     # Korean cannot say the first text, but makes characters of the ten short ones.
-    long = "尼玛，十一点不到餐就送来了，你家10点多开午餐的？上次一单两点多还不到，说没把我的订单看漏了"
+    long = (
+        "尼玛，十一点不到餐就送来了，你家10点多开午餐的？上次一单两点多还不到，说没把我的订单看漏了"
+    )
     texts = [long * 4, "还行", "一般般", "好吃不错，有点辣", "没吸管！快递很好！", "换厨师了吗？"]
     texts += ["态度好", "口味差多了", "等了一个半小时", "有点坑人"]
     assert table_of(tmp_path, file_of(texts).encode("gb18030")).values["text"] == texts
+
+
+def test_what_tells_siblings_apart_may_stand_far_behind(tmp_path):
+    plain = SENTENCES["zh-Hant"].split("|") * 200
+    texts = [*plain, "一／二英寸"]
+    for codec in ("cp950", "big5hkscs"):
+        found = read_or_none(tmp_path, file_of(texts).encode(codec))
+        assert found in (texts, None)
+
+
+def read_or_none(folder, data):
+    try:
+        return table_of(folder, data).values["text"]
+    except DataError:
+        return None
+
+
+def test_syllables_that_euc_kr_spells_out(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    texts = [*SENTENCES["ko"].split("|"), "뷁 쌰앙"]
+    for codec, spoken in (("euc_kr", "EUC-KR"), ("cp949", "CP949")):
+        assert table_of(tmp_path, file_of(texts).encode(codec)).values["text"] == texts
+        assert f"is read as {spoken}." in caplog.text
