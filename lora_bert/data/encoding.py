@@ -14,7 +14,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from lora_bert.data.legacy import READABLE, Reading, Verdict, spoken, utf8_among, weigh
+from lora_bert.data.legacy import (
+    READABLE,
+    Reading,
+    Verdict,
+    sign_of_hong_kong,
+    spoken,
+    utf8_among,
+    weigh,
+)
 from lora_bert.data.opening import open_bytes
 from lora_bert.data.wording import shortened
 from lora_bert.errors import ConfigError, DataError
@@ -37,6 +45,8 @@ _UNICODE = {
     "utf-32-le": "UTF-32 LE",
     "utf-32-be": "UTF-32 BE",
 }
+_FAMILIES = {"cp949": ("euc_kr", "cp949"), "cp950": ("cp950", "big5hkscs")}
+"""Encodings and what extends them: the first that decodes the whole file is meant."""
 _ESCAPES = {b"\x1b$B": "iso2022_jp", b"\x1b$@": "iso2022_jp", b"\x1b$)C": "iso2022_kr"}
 _CONTROLS = bytes({*range(32), 127} - set(b"\t\n\v\f\r\x1b"))
 _HIGH = bytes(range(128, 256))
@@ -91,6 +101,13 @@ def detect(path: Path, source: str, encoding: str = "auto", *, quiet: bool = Fal
     if not quiet and (marked or codec != "utf-8"):
         mark = " with a byte order mark" if marked else ""
         logger.info("'%s' is read as %s%s.", source, _UNICODE.get(codec) or spoken(codec), mark)
+        if codec == "cp950" and (signs := sign_of_hong_kong(path)):
+            logger.info(
+                "'%s': Windows and Hong Kong differ in a sign, which is read as '%s'; "
+                "--encoding big5hkscs reads '%s'.",
+                source,
+                *signs,
+            )
     return codec
 
 
@@ -121,21 +138,20 @@ def _utf8_or_older(path: Path, source: str, head: bytes) -> str:
         return _escaped(path, head) or "utf-8"
     _refuse_mixture(path, source)
     verdict = weigh(path)
-    strays = [unit for unit in verdict.units if _decodes(unit, "utf-8")]
+    strays = utf8_among(verdict)
+    if verdict.sure is None:
+        strays = tuple(unit for unit in verdict.units if _decodes(unit, "utf-8"))
     others = [unit for unit in verdict.units if unit not in strays]
-    odd = utf8_among(verdict) or (strays[0] if min(len(strays), len(others)) > 1 else None)
-    if odd and (verdict.sure is None or utf8_among(verdict)):
-        raise _mixed(source, _line_of(path, odd), _line_of(path, others[0]))
+    # A word or two that went through a wrong encoding before are no mixture.
+    if min(len(strays), len(others)) > max(1, _CHANCE * len(verdict.units)):
+        raise _mixed(source, _line_of(path, strays[0]), _line_of(path, others[0]))
     if verdict.sure is None:
         raise _uncertain(source, verdict, utf8)
-    codec = verdict.sure.codec
-    scan = _scan(path, codec)
-    if scan.offset is not None and codec == "cp950":  # Hong Kong's characters lie behind Big5's
-        codec = "big5hkscs"
+    for codec in _FAMILIES.get(verdict.sure.codec, (verdict.sure.codec,)):
         scan = _scan(path, codec)
-    if scan.offset is not None:
-        raise _undecodable(source, spoken(codec), scan)
-    return codec
+        if scan.offset is None:
+            return codec
+    raise _undecodable(source, spoken(codec), scan)
 
 
 def _escaped(path: Path, head: bytes) -> str | None:

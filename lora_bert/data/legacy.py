@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from codecs import getincrementaldecoder
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 
 from lora_bert.data.opening import open_bytes
@@ -78,6 +79,9 @@ _NEVER_SURE = frozenset(
 )
 """Encodings with too many siblings that differ in a letter or two: proposed, not decided on."""
 
+_BIG5 = ("cp950", "big5hkscs")
+"""What Windows and Hong Kong made of it. A few signs differ, which are read as Windows does."""
+
 _NAMES = {
     "gb18030": "GB18030",
     "cp950": "Big5",
@@ -86,7 +90,8 @@ _NAMES = {
     "euc_jp": "EUC-JP",
     "iso2022_jp": "ISO-2022-JP",
     "iso2022_kr": "ISO-2022-KR",
-    "cp949": "CP949 (EUC-KR)",
+    "cp949": "CP949",
+    "euc_kr": "EUC-KR",
     "latin-1": "latin-1 (ISO-8859-1)",
 }
 
@@ -167,7 +172,9 @@ def weigh(path: Path) -> Verdict:
     near = [one for one in verdict.found if one.cost - best.cost < _SURE]
     if len(_distinct(near)) > 1:
         verdict = _verdict(_units(path, _SECOND), [one.codec for one in near])
-    if verdict.sure and not _is_wide(verdict.sure.codec):
+    if verdict.sure and verdict.sure.codec in _BIG5:
+        verdict = _of_big5(path, verdict)
+    elif verdict.sure and not _is_wide(verdict.sure.codec):
         # One byte more may tell ISO-8859-2 from Windows-1250: all of them are looked at.
         rest = _with_new_bytes(path, verdict.units)
         if rest:
@@ -175,19 +182,20 @@ def weigh(path: Path) -> Verdict:
     return verdict
 
 
-def utf8_among(verdict: Verdict) -> bytes | None:
-    """A piece that is rather UTF-8 than the one-byte encoding of the rest, or None."""
+def utf8_among(verdict: Verdict) -> tuple[bytes, ...]:
+    """The pieces that are rather UTF-8 than the one-byte encoding of the rest."""
     sure = verdict.sure
     if sure is None or _is_wide(sure.codec):
-        return None
+        return ()
+    found = []
     for unit, word in zip(verdict.units, sure.words, strict=True):
         try:
             text = unit.decode("utf-8")
         except UnicodeDecodeError:
             continue
         if cost_of(text, sure.languages) + _MARGIN / 2 < cost_of(word, sure.languages):
-            return unit
-    return None
+            found.append(unit)
+    return tuple(found)
 
 
 def _is_wide(codec: str) -> bool:
@@ -212,6 +220,8 @@ def _distinct(found: Sequence[Reading]) -> tuple[Reading, ...]:
 
 
 def _comes_near(rival: Reading, best: Reading) -> bool:
+    if {rival.codec, best.codec} == set(_BIG5):
+        return False  # which of them is decided on the whole file
     if best.languages[0] in IDEOGRAPHIC:
         margin = _MARGIN if rival.likely else _MARGIN_OF_THE_UNLIKELY
     else:
@@ -254,6 +264,45 @@ def _pieces(path: Path) -> Iterator[bytes]:
         for line in stream:
             if not line.isascii():
                 yield from (unit[:_LONGEST] for unit in _UNIT.findall(line))
+
+
+def sign_of_hong_kong(path: Path) -> tuple[str, str] | None:
+    """The first sign of a Big5 file that is another one in Big5-HKSCS, with that one."""
+    for unit in _pieces(path):
+        one, other = (_decoded(unit, codec) for codec in _BIG5)
+        if one != other:
+            return next(((a, b) for a, b in zip(one, other, strict=False) if a != b), None)
+    return None
+
+
+def _of_big5(path: Path, verdict: Verdict) -> Verdict:
+    """Windows' Big5, unless letters somewhere in the file are those of Hong Kong."""
+    found = {one.codec: one for one in verdict.found}
+    rest = _said_differently(path)
+    if not rest:
+        return replace(verdict, sure=found.get("cp950", verdict.sure))
+    there = _verdict(rest, _BIG5)
+    costs = [one.cost for one in there.readings]
+    if not costs or (len(costs) > 1 and costs[1] - costs[0] < _MARGIN):
+        return replace(there, sure=None)
+    best = there.readings[0]
+    return replace(verdict, sure=found.get(best.codec, best))
+
+
+def _said_differently(path: Path) -> tuple[bytes, ...]:
+    """Pieces of the whole file in which the two kinds of Big5 read different letters."""
+    rest: dict[bytes, None] = {}
+    size = 0
+    for unit in _pieces(path):
+        one, other = (_decoded(unit, codec) for codec in _BIG5)
+        if one != other and unit not in rest:
+            pairs = zip_longest(one, other, fillvalue="?")
+            if any(a != b and (a.isalpha() or b.isalpha()) for a, b in pairs):
+                rest[unit] = None
+                size += len(unit)
+                if size > _SECOND:
+                    break
+    return tuple(rest)
 
 
 def _units(path: Path, budget: int) -> tuple[bytes, ...]:

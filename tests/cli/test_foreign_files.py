@@ -104,7 +104,7 @@ def test_a_korean_file_is_answered_in_korean(cli: Cli, adapter: Path) -> None:
     Path("a.csv").write_bytes(f"text,label\n{text},긍정\n{text} 하나,부정\n".encode("cp949"))
     outcome = cli("infer", "--adapter", adapter, "--input", "a.csv", "--output", "b.csv")
     assert outcome.code == 0, outcome.stderr
-    assert "is read as CP949 (EUC-KR)" in outcome.stderr
+    assert "is read as EUC-KR" in outcome.stderr
     assert text in Path("b.csv").read_text(encoding="utf-8-sig")
 
 

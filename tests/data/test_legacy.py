@@ -134,7 +134,7 @@ def test_one_accent_is_not_enough_and_the_sentence_shows_why(tmp_path):
 def test_a_bad_byte_is_named_in_other_encodings_too(tmp_path):
     data = file_of(SENTENCES["ko"].split("|") * 30).encode("cp949")
     at = data.index(b"\n", 4000) + 1
-    with pytest.raises(DataError, match=f"CP949 .* only up to byte {at:,} on line"):
+    with pytest.raises(DataError, match=f"CP949 only up to byte {at:,} on line"):
         table_of(tmp_path, data[:at] + b"\xff" + data[at:])
 
 
@@ -153,8 +153,35 @@ def test_other_formats(tmp_path):
 
 def test_a_reading_gains_nothing_from_what_it_cannot_decode(tmp_path):
     # Korean cannot say the first text, but makes characters of the ten short ones.
-    long = "尼玛，十一点不到餐就送来了，你家10点多开午餐的？"
-    long += "上次一单两点多还不到，说没把我的订单看漏了"
+    long = (
+        "尼玛，十一点不到餐就送来了，你家10点多开午餐的？上次一单两点多还不到，说没把我的订单看漏了"
+    )
     texts = [long * 4, "还行", "一般般", "好吃不错，有点辣", "没吸管！快递很好！", "换厨师了吗？"]
     texts += ["态度好", "口味差多了", "等了一个半小时", "有点坑人"]
     assert table_of(tmp_path, file_of(texts).encode("gb18030")).values["text"] == texts
+
+
+@pytest.mark.parametrize(("last", "codec"), [("一／二英寸", "cp950"), ("冇嘢食", "big5hkscs")])
+def test_what_tells_siblings_apart_may_stand_far_behind(tmp_path, last, codec):
+    texts = [*SENTENCES["zh-Hant"].split("|") * 200, last]
+    assert table_of(tmp_path, file_of(texts).encode(codec)).values["text"] == texts
+
+
+def test_a_sign_that_hong_kong_reads_otherwise_is_said(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    texts = [*SENTENCES["zh-Hant"].split("|"), "史蒂夫‧賈伯斯"]
+    assert table_of(tmp_path, file_of(texts).encode("cp950")).values["text"] == texts
+    assert "a sign, which is read as '‧'; --encoding big5hkscs reads '•'" in caplog.text
+
+
+def test_a_word_that_went_through_a_wrong_encoding_before_is_no_mixture(tmp_path):
+    texts = [*SENTENCES["tr"].split("|") * 3, "saat 5Â°E"]
+    assert table_of(tmp_path, file_of(texts).encode("cp1254")).values["text"] == texts
+
+
+def test_syllables_that_euc_kr_spells_out(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    texts = [*SENTENCES["ko"].split("|"), "뷁 쌰앙"]
+    for codec, spoken in (("euc_kr", "EUC-KR"), ("cp949", "CP949")):
+        assert table_of(tmp_path, file_of(texts).encode(codec)).values["text"] == texts
+        assert f"is read as {spoken}." in caplog.text
