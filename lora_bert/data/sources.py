@@ -178,7 +178,9 @@ def _first_to_judge(parts: Parts, place: Place, data: str) -> str:
 
 def _place(data: str | None, files: Mapping[str, Named]) -> Place:
     """Where the parts lie: those of ``data``, with the ones named singly put in their place."""
-    named_files = {part: [file] if isinstance(file, str) else file for part, file in files.items()}
+    named_files = {
+        part: [file] if isinstance(file, str | Path) else file for part, file in files.items()
+    }
     given = {part: locate_files(names, part) for part, names in named_files.items() if names}
     _refuse_the_same(given)
     if data is not None and "train" in given:
