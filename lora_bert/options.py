@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import dataclasses
-import io
 import math
 import numbers
 import os
@@ -18,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from lora_bert.errors import ConfigError, did_you_mean, missing
+from lora_bert.names import write_label_names, write_names
 
 ConfigT = TypeVar("ConfigT")
 
@@ -183,7 +182,7 @@ def _plain(value: Any, option: Option, name: str) -> Any:
     if isinstance(value, Mapping) and option.form == "mapping":
         pairs = [(_word(old), _word(new)) for old, new in value.items()]
         if all(isinstance(part, str) for pair in pairs for part in pair):
-            return ",".join(f"{_side(old)}={_side(new)}" for old, new in pairs)
+            return write_label_names(dict(pairs))
     return _scalar(value)
 
 
@@ -191,13 +190,6 @@ def _scalar(value: Any) -> Any:
     if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0:
         return value.item()
     return os.fspath(value) if isinstance(value, os.PathLike) else value
-
-
-def _side(name: str) -> str:
-    """A label as ``--label-names`` has it: in quotes where it would be taken for something else."""
-    if name == name.strip() and not set(name) & set(',="\n\r'):
-        return name
-    return '"' + name.replace("\\", "\\\\").replace('"', '""') + '"'
 
 
 def _word(value: Any) -> Any:
@@ -215,9 +207,7 @@ def _one_text(names: Sequence[Any], option: str) -> Any:
     """
     if not all(isinstance(name, str) for name in names):
         raise ConfigError(f"{flag(option)}: {_short(repr(names))} is not a list of texts.")
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(names)
-    return line.getvalue()
+    return write_names(names)
 
 
 def _check_range(name: str, value: Any, option: Option) -> None:

@@ -12,10 +12,11 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from lora_bert.adapters.manifest import MANIFEST, Manifest
-from lora_bert.config import TrainConfig, parse_names
+from lora_bert.config import TrainConfig
 from lora_bert.config.shared import Columns, TrainRows
 from lora_bert.data.rows import Known
 from lora_bert.errors import AdapterError, ConfigError, LoraBertError
+from lora_bert.names import parse_names
 from lora_bert.options import build, read_yaml
 
 RUN = "run.yaml"

@@ -15,9 +15,10 @@ import click
 
 from lora_bert.cli.console import visible
 from lora_bert.cli.declare import command as declare
-from lora_bert.config import InferConfig, parse_names
+from lora_bert.config import InferConfig
 from lora_bert.errors import ConfigError
 from lora_bert.json_files import json_text
+from lora_bert.names import parse_names
 
 if TYPE_CHECKING:
     from lora_bert.inference.predictor import Predictor

@@ -14,12 +14,6 @@ from lora_bert.config.models import (
     MergeConfig,
     VerifyConfig,
 )
-from lora_bert.config.names import (
-    parse_columns,
-    parse_label_names,
-    parse_names,
-    write_label_names,
-)
 from lora_bert.config.training import TrainConfig
 
 __all__ = [
@@ -34,8 +28,4 @@ __all__ = [
     "MergeConfig",
     "TrainConfig",
     "VerifyConfig",
-    "parse_columns",
-    "parse_label_names",
-    "parse_names",
-    "write_label_names",
 ]

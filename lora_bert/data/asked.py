@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from lora_bert.config import TrainConfig, parse_label_names, parse_names
+from lora_bert.config import TrainConfig
 from lora_bert.data.rows import Known, ReadOptions
 from lora_bert.data.sources import DataOptions
+from lora_bert.names import parse_label_names, parse_names
 
 
 class Reading(Protocol):

@@ -6,11 +6,11 @@ import logging
 from collections.abc import Mapping, Sequence
 from shlex import quote
 
-from lora_bert.config.names import parse_columns
 from lora_bert.data.literals import literal
 from lora_bert.data.roles import guess
 from lora_bert.data.wording import listed
 from lora_bert.errors import ConfigError, DataError, did_you_mean
+from lora_bert.names import parse_names, write_names
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ def label_columns(label: str | None, columns: Sequence[str]) -> tuple[str, ...]:
     """The columns that a label column's name means: that one, or several with commas between."""
     if label is None or label in columns:
         return () if label is None else (label,)
-    parts = parse_columns(label)
+    parts = parse_names(label)
     return parts if len(parts) > 1 and set(parts) <= set(columns) else ()
 
 
@@ -133,8 +133,8 @@ def _holds_choices(cells: Sequence[str]) -> bool:
 def _given(name: str | None, columns: Sequence[str], source: str) -> str | None:
     if name is None or name in columns:
         return name
-    absent = [part for part in parse_columns(name) if part not in columns]
-    name = absent[0] if 0 < len(absent) < len(parse_columns(name)) else name
+    absent = [part for part in parse_names(name) if part not in columns]
+    name = absent[0] if 0 < len(absent) < len(parse_names(name)) else name
     raise DataError(
         f"'{source}' has no column '{name}'; its columns are {listed(columns, 20)}.",
         hint=did_you_mean(name, columns),
@@ -197,8 +197,8 @@ def _none_found(
     hint = _guessed(columns, cells) or f"Name the {what} column with --{what}-column."
     bits = [name for name in columns if cells and set(cells[name][:_LOOKED_AT]) <= _BITS]
     if what == "label" and len(bits) > 1:
-        named = ",".join(f'"{name}"' if "," in name else name for name in bits)
-        hint += f" Several columns of 0 and 1, one a class: --label-column '{named}'."
+        named = quote(write_names(bits))
+        hint += f" Several columns of 0 and 1, one a class: --label-column {named}."
     return DataError(
         f"No column of '{source}' is called like a {what}; its columns are {listed(columns, 20)}.",
         hint=hint,

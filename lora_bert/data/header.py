@@ -12,6 +12,7 @@ from lora_bert.data.roles import LONG, NUMBER, guess
 from lora_bert.data.rows import Known, ReadOptions
 from lora_bert.data.wording import counted, listed, shortened
 from lora_bert.errors import DataError
+from lora_bert.names import write_names
 
 logger = logging.getLogger(__name__)
 
@@ -166,6 +167,6 @@ def _hint(rows: Sequence[Sequence[str]]) -> str:
         else "which is the text and which the label is a mere guess, so check the order"
     )
     return (
-        f"If it has none: --no-header --columns {','.join(names)} ({doubt}). "
+        f"If it has none: --no-header --columns {write_names(names)} ({doubt}). "
         "If that line is the header, give its columns plain names such as text, or say --header."
     )

@@ -11,7 +11,6 @@ import shlex
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from lora_bert.config.names import parse_columns
 from lora_bert.data.columns import LABEL_NAMES, find_columns, label_columns
 from lora_bert.data.examples import Examples, examples_from
 from lora_bert.data.given import Given
@@ -19,6 +18,7 @@ from lora_bert.data.places import Place
 from lora_bert.data.tables import Table, iter_tables, read_table
 from lora_bert.data.wording import listed
 from lora_bert.errors import DataError
+from lora_bert.names import parse_names
 
 if TYPE_CHECKING:
     from lora_bert.data.sources import DataOptions
@@ -138,7 +138,7 @@ class Parts:
     def _is_usual(self, name: str) -> bool:
         """Whether a column is called as labels are."""
         if self._options.label_column is not None:
-            return name in (self._options.label_column, *parse_columns(self._options.label_column))
+            return name in (self._options.label_column, *parse_names(self._options.label_column))
         return name.strip().lower() in ((self._options.known_label or "").lower(), *LABEL_NAMES)
 
     def _hidden(self, table: Table, text: str, label: str) -> str:

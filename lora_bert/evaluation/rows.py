@@ -11,7 +11,7 @@ from typing import Any
 
 from lora_bert.adapters.manifest import Manifest
 from lora_bert.adapters.trained_on import PLACES, known_reading, training_of
-from lora_bert.config import EvaluateConfig, TrainConfig, parse_label_names
+from lora_bert.config import EvaluateConfig, TrainConfig
 from lora_bert.data import named
 from lora_bert.data.asked import data_options, read_options
 from lora_bert.data.examples import Examples
@@ -20,6 +20,7 @@ from lora_bert.data.known import note_places, noted_places
 from lora_bert.data.sources import DataOptions, Splits, load_rows, load_splits
 from lora_bert.data.splits import sample
 from lora_bert.errors import ConfigError, DataError, NotFoundError
+from lora_bert.names import parse_label_names
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from typing import Unpack
 
 import numpy as np
 
-from lora_bert.config import EvaluateConfig, parse_names
+from lora_bert.config import EvaluateConfig
 from lora_bert.config.keywords import EvaluateOptions
 from lora_bert.config.kinds import Place, Rows
 from lora_bert.data.examples import Examples
@@ -31,6 +31,7 @@ from lora_bert.evaluation.settings import differences, trained_for
 from lora_bert.files import atomic_directory, claim_file, claim_output, spare_inputs
 from lora_bert.inference.predictor import Predictor, open_predictor
 from lora_bert.json_files import json_text
+from lora_bert.names import parse_names
 from lora_bert.options import build
 from lora_bert.python_face import called_from_python
 from lora_bert.tasks.classification import LabelCodec

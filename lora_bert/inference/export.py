@@ -17,7 +17,7 @@ from lora_bert.adapters.exported import read_exported
 from lora_bert.adapters.loading import Loaded, load_any
 from lora_bert.adapters.manifest import MANIFEST
 from lora_bert.adapters.merged import describe_merged, folded, standalone
-from lora_bert.config import ExportConfig, parse_names
+from lora_bert.config import ExportConfig
 from lora_bert.config.keywords import ExportOptions
 from lora_bert.config.kinds import Place
 from lora_bert.data.examples import Examples
@@ -34,6 +34,7 @@ from lora_bert.inference.predictor import Predictor
 from lora_bert.inference.quantising import quantise_onnx, quantise_openvino
 from lora_bert.inference.samples import answerable, samples
 from lora_bert.model.device import dtype_name
+from lora_bert.names import parse_names
 from lora_bert.options import build
 from lora_bert.python_face import called_from_python
 from lora_bert.tasks.classification import LabelCodec

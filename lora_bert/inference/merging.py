@@ -14,7 +14,7 @@ from lora_bert.adapters.directory import check_answerable, kind_of
 from lora_bert.adapters.loading import load_any
 from lora_bert.adapters.merged import write_merged
 from lora_bert.backbones.families import read_config
-from lora_bert.config import MergeConfig, parse_names
+from lora_bert.config import MergeConfig
 from lora_bert.config.keywords import MergeOptions
 from lora_bert.config.kinds import Place
 from lora_bert.data.given import with_given_rows
@@ -24,6 +24,7 @@ from lora_bert.files import atomic_directory, claim_output, spare_inputs
 from lora_bert.inference.predictor import Predictor, open_predictor
 from lora_bert.inference.samples import answerable, samples
 from lora_bert.model.device import dtype_name
+from lora_bert.names import parse_names
 from lora_bert.options import build
 from lora_bert.python_face import called_from_python
 

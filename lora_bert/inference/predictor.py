@@ -14,13 +14,14 @@ from lora_bert.adapters.exported import read_exported
 from lora_bert.adapters.manifest import Manifest
 from lora_bert.backbones.encodings import Encodings
 from lora_bert.backbones.tokenizer import TextTokenizer
-from lora_bert.config import LoadConfig, parse_names
+from lora_bert.config import LoadConfig
 from lora_bert.config.keywords import LoadOptions
 from lora_bert.config.kinds import Place
 from lora_bert.data.wording import counted
 from lora_bert.errors import InputTypeError
 from lora_bert.inference.choice import check_fits, open_engine
 from lora_bert.inference.engine import Engine, answer, answers
+from lora_bert.names import parse_names
 from lora_bert.options import build
 from lora_bert.python_face import called_from_python
 from lora_bert.tasks.classification import Prediction, Refusal, decode

@@ -10,7 +10,7 @@ from pathlib import Path
 from lora_bert.adapters.manifest import Manifest
 from lora_bert.adapters.trained_on import known_reading
 from lora_bert.backbones.tokenizer import TextTokenizer
-from lora_bert.config import ExportConfig, MergeConfig, parse_label_names
+from lora_bert.config import ExportConfig, MergeConfig
 from lora_bert.data.asked import read_options
 from lora_bert.data.columns import label_columns
 from lora_bert.data.examples import Examples, examples_from
@@ -18,6 +18,7 @@ from lora_bert.data.given import Given
 from lora_bert.data.places import to_predict
 from lora_bert.data.tables import read_table
 from lora_bert.data.wording import counted
+from lora_bert.names import parse_label_names
 
 log = logging.getLogger(__name__)
 

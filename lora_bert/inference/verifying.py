@@ -28,13 +28,14 @@ from lora_bert.backbones.inside import check_inside
 from lora_bert.backbones.places import transformer_in
 from lora_bert.backbones.resolve import find_local
 from lora_bert.backbones.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
-from lora_bert.config import TrainConfig, VerifyConfig, parse_names
+from lora_bert.config import TrainConfig, VerifyConfig
 from lora_bert.config.keywords import VerifyOptions
 from lora_bert.config.kinds import Place
 from lora_bert.data.wording import counted, listed
 from lora_bert.errors import AdapterError, BackboneError, LoraBertError, missing
 from lora_bert.inference.predictor import Predictor, open_predictor
 from lora_bert.inference.samples import answerable, probes
+from lora_bert.names import parse_names
 from lora_bert.options import build, read_yaml
 from lora_bert.python_face import called_from_python
 

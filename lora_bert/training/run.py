@@ -16,7 +16,7 @@ from lora_bert.backbones.families import family_of, read_config
 from lora_bert.backbones.fingerprint import read_identified
 from lora_bert.backbones.resolve import find_backbone, remember
 from lora_bert.backbones.tokenizer import DEFAULT_MAX_LENGTH, load_tokenizer
-from lora_bert.config import TrainConfig, parse_label_names
+from lora_bert.config import TrainConfig
 from lora_bert.config.keywords import TrainOptions
 from lora_bert.config.kinds import Rows
 from lora_bert.data.asked import data_options
@@ -32,6 +32,7 @@ from lora_bert.inference.predictor import predict_logits
 from lora_bert.model.backbone import Backbone, build_backbone
 from lora_bert.model.device import dtype_name, pick_device, pick_dtype
 from lora_bert.model.targets import resolved_layers
+from lora_bert.names import parse_label_names
 from lora_bert.options import build
 from lora_bert.python_face import called_from_python
 from lora_bert.signals import Terminated, stoppable, uninterrupted

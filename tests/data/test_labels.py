@@ -275,7 +275,7 @@ def test_columns_of_0_and_1_are_proposed():
     table = Table(tuple(values), values, [1, 2], "a.csv")
     with pytest.raises(DataError, match="called like a label") as found:
         examples_from(table)
-    assert "--label-column 'toxic,rude'" in found.value.hint
+    assert "--label-column toxic,rude." in found.value.hint
 
 
 # Ids

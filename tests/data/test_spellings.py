@@ -7,8 +7,8 @@ from time import perf_counter
 
 import pytest
 
-from lora_bert.config import parse_label_names
 from lora_bert.data.spellings import spelling_warnings
+from lora_bert.names import parse_label_names
 
 
 def joined(labels):

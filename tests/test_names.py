@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lora_bert.config import parse_columns, parse_label_names, write_label_names
 from lora_bert.errors import ConfigError
+from lora_bert.names import parse_label_names, parse_names, write_label_names
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,6 @@ def test_what_is_written_is_read(names):
 
 
 def test_columns():
-    assert parse_columns('a, "b,c" ,d') == ("a", "b,c", "d")
-    assert parse_columns("a") == ("a",)
-    assert parse_columns("a\nb") == ()
+    assert parse_names('a, "b,c" ,d') == ("a", "b,c", "d")
+    assert parse_names("a") == ("a",)
+    assert parse_names('"a') == ('"a',)  # no csv, so taken to the letter

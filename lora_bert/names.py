@@ -1,10 +1,11 @@
-"""Lists and mappings of names that are written as one option."""
+"""Lists and mappings of names that are written as one text, as options are."""
 
 from __future__ import annotations
 
 import csv
+import io
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from lora_bert.errors import ConfigError
 
@@ -15,18 +16,23 @@ _ESCAPE = re.compile(r"\\(?:\\|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}))")
 
 
 def parse_names(text: str | None) -> tuple[str, ...]:
-    """``a,b`` -> ``("a", "b")``; None or "" -> ``()``; ``"a,b",c`` -> ``("a,b", "c")``."""
+    """``a,"b,c"`` -> ``("a", "b,c")``: names, in quotes as in csv where they need it.
+
+    None, "" and ``,`` are no name. Where quotes do not balance, commas alone part the names.
+    """
     text = text or ""
-    return parse_columns(text) or tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def parse_columns(text: str) -> tuple[str, ...]:
-    """``a,"b,c"`` -> ``("a", "b,c")``: names of columns, quoted as in csv where they need it."""
     try:
         (names,) = csv.reader([text], skipinitialspace=True)
     except (csv.Error, ValueError):
-        return ()  # no list of names, whatever else it is
+        names = text.split(",")
     return tuple(name.strip() for name in names if name.strip())
+
+
+def write_names(names: Iterable[str]) -> str:
+    """What :func:`parse_names` reads as ``names``."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(names)
+    return line.getvalue()
 
 
 def parse_label_names(text: str | None) -> dict[str, str]:
@@ -41,8 +47,9 @@ def parse_label_names(text: str | None) -> dict[str, str]:
     """
     text, at, names = text or "", 0, {}
     while at < len(text):
-        if not text[at:].split(",", 1)[0].strip():
-            at = text.find(",", at) + 1 or len(text)
+        comma = text.find(",", at)
+        if not text[at : comma if comma >= 0 else len(text)].strip():
+            at = comma + 1 or len(text)
             continue
         start = at
         old, at = _side(text, at, _BARE_OLD, "=")
