@@ -248,7 +248,9 @@ def as_yaml(config: Any, *, leave_out: Iterable[str] = ()) -> str:
     import yaml
 
     values = dataclasses.asdict(config)
-    kept = {name: value for name, value in values.items() if name not in set(leave_out)}
+    # A tuple is a list there; an empty one says no more than nothing does.
+    kept = {name: value if value != () else None
+            for name, value in values.items() if name not in set(leave_out)}  # fmt: skip
     return yaml.safe_dump(kept, sort_keys=False, allow_unicode=True)
 
 

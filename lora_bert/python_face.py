@@ -26,7 +26,7 @@ _FUNCTIONS = ("train", "evaluate", "merge", "export", "verify", "convert-backbon
 _QUOTED = re.compile(r"(?<!\w)'[^'\n]*'")
 _FLAG = re.compile(r"--(?P<no>no-)?(?P<name>[a-z][a-z0-9-]*[a-z0-9])")
 _VALUE = re.compile(r" (?P<value>[^\s;)]*[^\s;).,:…]|'[^'\n]*')")
-_COMMAND = re.compile(rf"lora-bert ({'|'.join(_FUNCTIONS)}) (?P<rest>[^\n]*)")
+_COMMAND = re.compile(rf"lora-bert ({'|'.join(_FUNCTIONS)}) (?P<rest>(?:'[^'\n]*'|[^\n,;])*)")
 
 
 def called_from_python(config: type, typed: type | None = None) -> Callable[[FunctionT], FunctionT]:
@@ -67,7 +67,9 @@ Words = dict[str, tuple[Option, type]]
 def in_python(text: str, words: Words) -> str:
     """``text`` with options and commands written as Python has them; what is quoted stays."""
     if found := _COMMAND.search(text):
-        return text[: found.start()] + _call(found[1], found["rest"]) + "."
+        before, behind = text[: found.start()], text[found.end() :]
+        call = _call(found[1], found["rest"])
+        return in_python(before, words) + call + (in_python(behind, words) or ".")
     quoted = [match.span() for match in _QUOTED.finditer(text)]
     parts, at = [], 0
     for match in _FLAG.finditer(text):

@@ -45,4 +45,4 @@ def test_what_is_written_is_read(names):
 def test_columns():
     assert parse_names('a, "b,c" ,d') == ("a", "b,c", "d")
     assert parse_names("a") == ("a",)
-    assert parse_names('"a') == ('"a',)  # no csv, so taken to the letter
+    assert parse_names(",") == parse_names(None) == ()

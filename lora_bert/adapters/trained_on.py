@@ -24,16 +24,19 @@ PLACES = ("data", "train", "validation", "test")
 """The options that name files."""
 
 _OF_TEXTS = ("clean", "max_length")
-_KEPT = tuple(
-    entry.name
-    for kind in (Columns, TrainRows)
-    for entry in fields(kind)
-    if entry.name not in _OF_TEXTS
+_KEPT = (
+    *(
+        entry.name
+        for kind in (Columns, TrainRows)
+        for entry in fields(kind)
+        if entry.name not in _OF_TEXTS
+    ),
+    "metric",
 )
 
 
 def told(config: TrainConfig) -> dict[str, Any]:
-    """What a training was told of its rows, as ``lora_bert.json`` keeps it.
+    """What a training was told of its rows and how to judge them, as ``lora_bert.json`` keeps it.
 
     Args:
         config: Resolved, without paths of this machine.

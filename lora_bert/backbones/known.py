@@ -1,6 +1,6 @@
 """What this machine knows of backbones: where local ones were seen, and their fingerprints.
 
-Two small notebooks in the cache directory. Losing a line of them costs time, or the question where
+Two files of notes in the cache directory. Losing a line of them costs time, or the question where
 a backbone is; what they say is looked at again before it counts.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from lora_bert.notebook import read_notes, write_note
+from lora_bert.notes import read_notes, write_note
 
 PLACES, FINGERPRINTS = "known.json", "fingerprints.json"
 _VERSION = 1

@@ -131,8 +131,8 @@ def is_adapter(directory: Path) -> BackboneError:
     trained = f", trained on the backbone '{name:.100}'" if isinstance(name, str) and name else ""
     return BackboneError(
         f"'{directory}' is an adapter{trained}; it is no backbone.",
-        hint="Name that backbone; or, to build on the adapter, make one model of the two first: "
-        "lora-bert merge ADAPTER OUT, and --backbone OUT.",
+        hint="Name that backbone; or, to build on the adapter, name as --backbone what this makes "
+        "of the two: lora-bert merge ADAPTER OUT",
     )
 
 

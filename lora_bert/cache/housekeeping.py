@@ -19,7 +19,7 @@ FETCHED = "data"
 KINDS = ("backbones", FETCHED, LEFTOVER, "tokens", "trunk")
 
 _SHORTEST_KEY = 4
-_NOTES = (PLACES, FINGERPRINTS)  # notebooks, not caches
+_NOTES = (PLACES, FINGERPRINTS)  # notes, not caches
 _DAY = 86400.0
 
 

@@ -7,6 +7,7 @@ import json
 import logging
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,8 +84,14 @@ def _warn_of_files(texts: Sequence[str]) -> None:
     from lora_bert.data.tables import SUFFIXES
 
     for text in texts:
-        if Path(text).suffix.lower() in (*SUFFIXES, *PACKINGS) and Path(text).is_file():
+        if Path(text).suffix.lower() in (*SUFFIXES, *PACKINGS) and _is_file(text):
             log.warning("'%s' is taken as a text; to classify its rows, use --input.", text)
+
+
+def _is_file(text: str) -> bool:
+    with suppress(OSError, ValueError):  # too long for the name of a file, or with a NUL in it
+        return Path(text).is_file()
+    return False
 
 
 def _path(config: InferConfig) -> str:

@@ -41,7 +41,7 @@ def command(config: MergeConfig, as_json: bool) -> None:
     click.echo(
         f"merged      {result.path} ({result.size / 1e6:.1f} MB)\n"
         f"compared    largest difference in probability {result.difference:.1e} on "
-        f"{result.texts} texts, both in float32\n"
+        f"{result.texts:,} texts, both in float32\n"
         f"{_in_use(result.moved)}"
         f'next        lora-bert infer --model {path} "…"'
     )

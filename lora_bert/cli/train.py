@@ -31,8 +31,7 @@ def command(config: TrainConfig, as_json: bool) -> int:
     that predicting the same tomorrow needs. Ctrl-C keeps the best adapter so far (exit code 130);
     the same command with --resume goes on, after a crash too, to the same adapter bit for bit.
     """
-    from lora_bert.data.wording import counted, shortened
-    from lora_bert.evaluation.display import printable
+    from lora_bert.data.wording import counted, printable, shortened
     from lora_bert.evaluation.report import percent
     from lora_bert.training.run import run
 

@@ -37,12 +37,6 @@ class LoadConfig(Opening, Compute):
 class InferConfig(Opening, Compute, Reading):
     """What ``infer`` can be told."""
 
-    dtype: str = option(
-        "auto",
-        "Precision of the frozen weights (auto: bfloat16 where it is fast).",
-        choices=("auto", "float32", "bfloat16"),
-        group=RUN,
-    )
     texts: tuple[str, ...] = option((), "Texts to classify.", positional=True, metavar="[TEXT]…")
     adapter: str | None = option(None, "Adapter directory.", metavar="DIR")
     model: str | None = option(None, "Merged or exported model; needs no backbone.", metavar="DIR")

@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from lora_bert.config import TrainConfig
+from lora_bert.config.shared import Reading
 from lora_bert.data.rows import Known, ReadOptions
 from lora_bert.data.sources import DataOptions
 from lora_bert.names import parse_label_names, parse_names
-
-
-class Reading(Protocol):
-    """The options of a command that reads files of rows."""
-
-    @property
-    def header(self) -> bool | None: ...  # noqa: D102
-    @property
-    def columns(self) -> str | None: ...  # noqa: D102
-    @property
-    def encoding(self) -> str: ...  # noqa: D102
 
 
 def read_options(config: Reading, known: Known | None = None) -> ReadOptions:

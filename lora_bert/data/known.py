@@ -11,7 +11,7 @@ from typing import Any
 
 from lora_bert.data import named
 from lora_bert.data.given import Given
-from lora_bert.notebook import read_notes, write_note
+from lora_bert.notes import read_notes, write_note
 
 _FOLDER, _NAME = "data", "known.json"
 

@@ -25,14 +25,16 @@ def shortened(text: str, length: int = 60) -> str:
     return line if len(line) <= length else line[: length - 1] + "…"
 
 
+def printable(text: str) -> str:
+    r"""``text`` with control, format and odd space characters written as escapes (``\n``)."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
+
+
 def visible(text: str, length: int = 60) -> str:
     """As :func:`shortened`, with characters that cannot be seen as escapes."""
-    return shortened(
-        "".join(
-            char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-        ),
-        length,
-    )
+    return shortened(printable(text), length)
 
 
 def amount(size: int) -> str:

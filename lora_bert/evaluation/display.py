@@ -6,14 +6,9 @@ import html
 import unicodedata
 from collections.abc import Sequence
 
+from lora_bert.data.wording import printable
+
 _ELLIPSIS = "…"
-
-
-def printable(text: str) -> str:
-    r"""``text`` with control, format and odd space characters written as escapes (``\n``)."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )
 
 
 def cells(text: str) -> int:

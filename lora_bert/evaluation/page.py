@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from lora_bert._version import __version__
+from lora_bert.data.wording import printable
 from lora_bert.evaluation.comparison import Comparison
-from lora_bert.evaluation.display import printable
 from lora_bert.evaluation.intervals import Interval
 from lora_bert.evaluation.judged import Judged
 from lora_bert.evaluation.metrics import NAMES, PerClass, Scores, metric

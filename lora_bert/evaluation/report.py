@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lora_bert.data.wording import printable
 from lora_bert.evaluation.comparison import Comparison, Figure
 from lora_bert.evaluation.coverage import Covered, Target
-from lora_bert.evaluation.display import cells, column, fit, printable, wrapped
+from lora_bert.evaluation.display import cells, column, fit, wrapped
 from lora_bert.evaluation.intervals import Interval
 from lora_bert.evaluation.metrics import NAMES, PerClass, Scores
 from lora_bert.evaluation.out_of_scope import OutOfScope

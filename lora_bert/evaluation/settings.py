@@ -41,9 +41,10 @@ def training_settings(path: str | Path) -> Mapping[str, Any]:
     }
 
 
-def trained_for(path: str | Path) -> str:
+def trained_for(manifest: Manifest) -> str:
     """The metric that picked an adapter's best epoch; the accuracy where it does not say."""
-    metric = training_settings(path).get("metric")
+    told = manifest.data.get("told")
+    metric = told.get("metric") if isinstance(told, dict) else None
     return metric if metric in METRICS else "accuracy"
 
 

@@ -112,6 +112,7 @@ def _pieces(
                 label=None,
                 need_label=False,
                 known_text=known,
+                cells=piece.values,
                 source=piece.source,
             )
         yield piece, text

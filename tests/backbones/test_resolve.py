@@ -27,7 +27,7 @@ from tests.tiny import write_backbone
 @pytest.fixture(autouse=True)
 def nothing_known(tmp_path, monkeypatch):
     """An empty memory, an empty search path, an empty hub cache, and no network."""
-    monkeypatch.setattr("lora_bert.notebook.cache_dir", lambda: tmp_path / "cache")
+    monkeypatch.setattr("lora_bert.notes.cache_dir", lambda: tmp_path / "cache")
     monkeypatch.delenv("LORA_BERT_BACKBONES", raising=False)
     monkeypatch.delenv("HTTPS_PROXY", raising=False)
     monkeypatch.delenv("https_proxy", raising=False)

@@ -75,7 +75,7 @@ def test_of_many_texts_a_thousand_are_drawn(cli: Cli, adapter: Path, here: Path)
     Path("many.csv").write_text("text\n" + rows)
     outcome = cli("merge", adapter, "out", "--data", "many.csv")
     assert "Comparing on 1,000 of 3,000 rows of 'many.csv', drawn at random." in outcome.stderr
-    assert outcome.stdout.splitlines()[1].endswith(" on 1000 texts")
+    assert outcome.stdout.splitlines()[1].endswith(" on 1,000 texts, both in float32")
     assert "(1,000, drawn at random)" in " ".join(cli("merge", "--help").stdout.split())
 
 

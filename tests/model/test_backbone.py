@@ -64,7 +64,7 @@ def test_a_config_without_its_sizes():
     ("config", "sentence"),
     [
         ({"model_type": "t5"}, "Backbones of type 't5' are not supported"),
-        ({}, "type 'unknown'"),
+        ({}, "no 'model_type'"),
         ({"model_type": "nomic_bert", "auto_map": {"AutoModel": "x.y"}}, "run code of its own"),
     ],
 )

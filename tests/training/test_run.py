@@ -265,7 +265,7 @@ def test_gradients_that_overflow_are_no_training(
         train(backbone=backbone, output=tmp_path / "gone", **LEARNS | options)
     assert f"Training diverged: the gradient of '{tensor}" in str(caught.value)
     assert "at step 1 of " in str(caught.value)
-    assert "not the --learning-rate" in caught.value.hint
+    assert "not the learning_rate" in caught.value.hint
     assert not list(tmp_path.glob("gone*"))
 
 

@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lora_bert.data.encoding import detect
+from lora_bert.data.opening import PACKINGS, WORKBOOKS
 from lora_bert.data.rows import Files, Rows
+from lora_bert.data.sniffing import TEXT_SUFFIXES
 from lora_bert.data.wording import by_number, counted, listed, utf8_name
 from lora_bert.errors import DataError
 
@@ -22,7 +24,13 @@ UNLABELLED = ("unsup", "unsupervised", "unlabeled", "unlabelled")
 """Directories of texts that have no label."""
 
 _TEXTS = (".txt", ".text")
-_TABLES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".xlsx", ".gz", ".zst", ".zip")
+_TABLES = (
+    *(ending for ending in TEXT_SUFFIXES if ending != ".txt"),
+    ".parquet",
+    *WORKBOOKS,
+    ".xls",
+    *PACKINGS,
+)
 _SAMPLE = 1 << 20
 """Bytes by which the encoding of files that are not UTF-8 is judged."""
 

@@ -1,4 +1,4 @@
-"""Small notebooks in the cache directory: what this machine has seen, a line for each.
+"""Notes in the cache directory: what this machine has seen, a line for each.
 
 Losing a line costs time or a question; what it says is looked at again before it counts.
 """
@@ -16,7 +16,7 @@ from lora_bert.files import cache_dir, write_json
 log = logging.getLogger(__name__)
 
 _MOST = 500
-"""Lines of a notebook; the oldest ones go."""
+"""Lines of a file of notes; the oldest ones go."""
 
 
 def read_notes(folder: str, name: str) -> dict[str, Any]:
