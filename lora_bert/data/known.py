@@ -23,7 +23,7 @@ def note_places(sha256: str, told: Mapping[str, Any]) -> None:
     """Note what was told to find data of this hash.
 
     Args:
-        sha256: As :func:`lora_bert.data.places.fingerprint` makes it.
+        sha256: As :func:`lora_bert.data.digests.fingerprint` makes it.
         told: Options of a training that name files, such as ``data``; None where one was not told.
     """
     given = {option: value for option, value in told.items() if value}

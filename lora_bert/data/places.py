@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import hashlib
 import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -135,29 +134,6 @@ def inputs(names: Iterable[str | None]) -> list[Path]:
             path = Path(name)
             found += _matches(name) if _is_pattern(path) else [path]
     return found
-
-
-def fingerprint(paths: Iterable[Path | Given]) -> str:
-    """The SHA-256 over the bytes of files, in the order given; of one file its own.
-
-    The names of a folder's texts count too: they are labels.
-    """
-    digest = hashlib.sha256()
-    for path in paths:
-        if isinstance(path, Given):
-            path.update(digest)
-            continue
-        if path.is_dir() and not is_saved(path):
-            for file in folder_file.text_files(path):
-                digest.update(utf8_name(file.relative_to(path).as_posix()).encode() + b"\0")
-                digest.update(hashlib.sha256(file.read_bytes()).digest())
-            continue
-        files = sorted(path.glob("*.arrow")) if path.is_dir() else [path]
-        for file in files:
-            with file.open("rb") as stream:
-                while block := stream.read(1 << 20):
-                    digest.update(block)
-    return digest.hexdigest()
 
 
 def _located(data: str, path: Path) -> Place:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lora_bert.data import named
+from lora_bert.data.digests import fingerprint
 from lora_bert.data.examples import Examples
 from lora_bert.data.given import Given
 from lora_bert.data.parts import Parts
-from lora_bert.data.places import PARTS, Place, fingerprint, locate, locate_files
+from lora_bert.data.places import PARTS, Place, locate, locate_files
 from lora_bert.data.splits import SplitKind, sample, split
 from lora_bert.data.tables import ReadOptions
 from lora_bert.data.wording import counted, listed, shortened, utf8_name

@@ -14,6 +14,7 @@ from lora_bert.adapters.trained_on import PLACES, known_reading, training_of
 from lora_bert.config import EvaluateConfig, TrainConfig
 from lora_bert.data import named
 from lora_bert.data.asked import data_options, read_options
+from lora_bert.data.digests import whole_fingerprints
 from lora_bert.data.examples import Examples
 from lora_bert.data.given import Given
 from lora_bert.data.known import note_places, noted_places
@@ -60,9 +61,10 @@ class EvaluationRows:
         if config.data is None:
             return self.own(part or ("test" if "test" in self.manifest.metrics else "validation"))
         rows, _, digest = load_rows(config.data, options=self.options, part=part)
-        if digest == self.manifest.data.get("sha256"):
-            note_places(digest, {"data": config.data})
-        if part is None and digest == self.manifest.data.get("sha256"):
+        kept = str(self.manifest.data.get("sha256"))
+        if kept in (digest, *whole_fingerprints(config.data)):
+            note_places(kept, {"data": config.data})
+        if part is None and digest == kept:
             log.warning(
                 "The adapter was trained on rows of '%s': this score is too good. For rows it has "
                 "not seen, leave --data out or use --part.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+from collections.abc import Mapping
 from importlib.resources import files as package_files
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from lora_bert.data.columns import label_columns
 from lora_bert.data.examples import Examples, examples_from
 from lora_bert.data.given import Given
 from lora_bert.data.places import to_predict
-from lora_bert.data.tables import read_table
+from lora_bert.data.tables import Table, read_table
 from lora_bert.data.wording import counted
 from lora_bert.names import parse_label_names
 
@@ -46,6 +47,24 @@ def answerable(rows: Examples, tokenizer: TextTokenizer) -> Examples:
     return rows.take(kept) if kept else Examples(("",), (), (1,), rows.source)
 
 
+def _known_labels(table: Table, manifest: Manifest, renamed: Mapping[str, str]) -> str | None:
+    """The column of the training's labels, where this table has it and the model's labels in it.
+
+    A test file may have none in that column, or the -1 of labels that are kept back: then the texts
+    alone are compared.
+    """
+    name = manifest.column("label")
+    columns = label_columns(name, table.columns)
+    if len(columns) != 1:
+        return name if columns else None
+    standing = {cell.strip() for cell in table.values[columns[0]]}
+    known = {*manifest.labels, *renamed}
+    if known.isdisjoint(standing) and not any(cell[:1] in ("[", "{") for cell in standing):
+        log.info("'%s' has none of the model's labels: only its texts count.", table.source)
+        return None
+    return name
+
+
 def samples(config: MergeConfig | ExportConfig, manifest: Manifest) -> Examples:
     """At most 1,000 rows of a file, with their labels where it has some; else the texts that ship.
 
@@ -63,15 +82,13 @@ def samples(config: MergeConfig | ExportConfig, manifest: Manifest) -> Examples:
         return probes()
     source = data.to_judge if isinstance(data, Given) else to_predict(Path(data))
     table = read_table(source, read_options(config, known_reading(manifest)))
-    known = {
-        kind: name if label_columns(name := manifest.column(kind), table.columns) else None
-        for kind in ("text", "label")
-    }
+    text = manifest.column("text")
+    renamed = {**manifest.label_names, **parse_label_names(config.label_names)}
     rows = examples_from(
         table,
-        text_column=config.text_column or known["text"],
-        label_column=config.label_column or known["label"],
-        label_names={**manifest.label_names, **parse_label_names(config.label_names)},
+        text_column=config.text_column or (text if text in table.columns else None),
+        label_column=config.label_column or _known_labels(table, manifest, renamed),
+        label_names=renamed,
         need_labels=False,
     )
     if len(rows) <= MOST_TEXTS:

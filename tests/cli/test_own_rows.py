@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -109,6 +110,21 @@ def test_a_path_given_once_to_evaluate_is_found_again(cli, adapter, reviews, mon
     agrees(cli, adapter)
 
 
+def test_a_directory_given_once_to_evaluate_is_found_again(
+    cli, train, reviews, elsewhere, monkeypatch
+):
+    """Its test part has no labels, so that it did not count in the training."""
+    for name in ("train.csv", "validation.csv"):
+        shutil.copy(reviews, elsewhere / name)
+    (elsewhere / "test.csv").write_text("review\ngood\n")
+    out = train("--data", elsewhere)
+    (Path(os.environ["LORA_BERT_CACHE"]) / "data" / "known.json").unlink()
+    monkeypatch.chdir(out.parent)
+    assert cli("evaluate", out.name).code == 66
+    assert cli("evaluate", out.name, "--data", elsewhere).code == 0
+    assert cli("evaluate", out.name, "--json").document["rows"] == 60
+
+
 def test_no_path_of_a_stranger_is_read(cli, mistake: Mistake, train, reviews):
     out = train("--data", reviews)
     written = json.loads((out / "lora_bert.json").read_text())
@@ -133,6 +149,24 @@ def test_what_is_made_of_an_adapter_scores_the_same_rows(cli, train, reviews, fo
                 for path in (out, "made")]  # fmt: skip
         assert same[0]["confusion"] == same[1]["confusion"], part
     assert cli("evaluate", "made", "--json").document["rows"] == 12
+
+
+def test_what_is_made_of_an_adapter_is_judged_by_its_metric(cli, train, reviews):
+    out = train("--data", reviews, "--metric", "macro_f1")
+    assert cli("merge", out, "merged").code == 0
+    for path in (out, "merged"):
+        assert cli("evaluate", path, "--json").document["metric"] == "macro_f1"
+
+
+@pytest.mark.parametrize("labels", [["-1"], [""], ["-1", ""]])
+def test_labels_that_are_kept_back_are_no_obstacle_to_a_comparison(cli, adapter, labels):
+    rows = "".join(f"{labels[n % len(labels)]},good {n}\n" for n in range(8))
+    Path("test.csv").write_text(f"label,review\n{rows}")
+    for command in ("merge", "export"):
+        outcome = cli(command, adapter, f"out-{command}", "--data", "test.csv", "--json")
+        assert outcome.code == 0, outcome.stderr
+        assert outcome.document["texts"] == 8
+        assert "'test.csv' has none of the model's labels: only its texts count." in outcome.stderr
 
 
 def test_models_of_older_adapters_remember_too(cli, train, reviews):

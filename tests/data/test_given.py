@@ -135,7 +135,7 @@ def test_scoring_the_training_rows_is_warned_of(tiny_backbone, tmp_path, caplog)
 
 
 def test_other_rows_are_not_taken_for_the_same(tiny_backbone, tmp_path):
-    from lora_bert.data.places import fingerprint
+    from lora_bert.data.digests import fingerprint
 
     shapes = ([("a", "bc")], [("ab", "c")], [("a", "b"), ("c", "d")], [("a", "b"), ("d", "c")],
               [{"text": "a", "y": "bc"}])  # fmt: skip
