@@ -78,7 +78,7 @@ def run(config: EvaluateConfig) -> Evaluation:
     probabilities = predictor.probabilities(rows.texts)
     answers = probabilities.argmax(axis=1)
     training_texts = source.trained_on()
-    metric = config.metric or trained_for(predictor.manifest)
+    metric = config.metric or trained_for(config.path, predictor.manifest)
     found = judge(
         codec.labels,
         probabilities,

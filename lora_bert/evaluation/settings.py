@@ -41,11 +41,14 @@ def training_settings(path: str | Path) -> Mapping[str, Any]:
     }
 
 
-def trained_for(manifest: Manifest) -> str:
-    """The metric that picked an adapter's best epoch; the accuracy where it does not say."""
+def trained_for(path: str | Path, manifest: Manifest) -> str:
+    """The metric that picked an adapter's best epoch; the accuracy where it does not say.
+
+    Models that are made of an adapter have it in what they say of themselves.
+    """
     told = manifest.data.get("told")
-    metric = told.get("metric") if isinstance(told, dict) else None
-    return metric if metric in METRICS else "accuracy"
+    places = (training_settings(path), told if isinstance(told, dict) else {})
+    return next((place["metric"] for place in places if place.get("metric") in METRICS), "accuracy")
 
 
 def differences(
