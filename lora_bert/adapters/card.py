@@ -78,24 +78,28 @@ def _title(manifest: Manifest, kind: str, size: int, changes_layers: bool) -> st
 def _usage(manifest: Manifest, kind: str) -> str:
     if kind == "merged":
         return (
-            "## Use\n\n`PATH` is this directory: all that is needed, without a network. Either "
-            "`transformers` or lora-bert runs it.\n\n"
+            "## Use\n\n`THIS_DIRECTORY` stands for where this directory is: all that is needed, "
+            "without a network. Either `transformers` or lora-bert runs it.\n\n"
             "```python\nfrom transformers import pipeline\n\n"
-            'classify = pipeline("text-classification", model="PATH", truncation=True)\n'
+            'classify = pipeline("text-classification", model="THIS_DIRECTORY", truncation=True)\n'
             f'classify("…")\n```\n\n{_INSTALL}\n\n'
-            '```bash\nlora-bert infer --model PATH "…"\n```'
+            '```bash\nlora-bert infer --model THIS_DIRECTORY "…"\n```'
         )
     backbone, option, argument, place = _backbone(manifest)
     return (
-        f"## Use\n\n`PATH` is this directory. {_INSTALL} {backbone}\n\n"
-        f'```bash\nlora-bert infer --adapter PATH{option} "…"\n```\n\n'
-        f'```python\nimport lora_bert\n\nlora_bert.load("PATH"{argument}).predict(["…"])\n```\n\n'
+        f"## Use\n\n`THIS_DIRECTORY` stands for where this directory is. {_INSTALL} {backbone}\n\n"
+        f'```bash\nlora-bert infer --adapter THIS_DIRECTORY{option} "…"\n```\n\n'
+        "```python\nimport lora_bert\n\n"
+        f'lora_bert.load("THIS_DIRECTORY"{argument}).predict(["…"])\n```\n\n'
         "With plain PEFT:\n\n"
         f"```python\n{place.imports}from peft import PeftModel\n"
-        "from transformers import AutoModelForSequenceClassification\n\n"
+        "from transformers import AutoModelForSequenceClassification, AutoTokenizer\n\n"
         "base = AutoModelForSequenceClassification.from_pretrained(\n"
         f'    {place.name}, num_labels={len(manifest.labels)}, dtype="float32"\n)\n'
-        'model = PeftModel.from_pretrained(base, "PATH")\n```'
+        'model = PeftModel.from_pretrained(base, "THIS_DIRECTORY")\n'
+        'tokenizer = AutoTokenizer.from_pretrained("THIS_DIRECTORY")\n```\n\n'
+        "transformers may say that the head is missing from the backbone: the adapter brings it. "
+        "PEFT keeps no label names; they are below, in the order of the outputs."
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import shlex
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -99,9 +100,12 @@ def _path(config: InferConfig) -> str:
         raise ConfigError("Give either --adapter or --model, not both.")
     path = config.adapter or config.model
     if not path:
-        raise ConfigError(
-            "infer needs an adapter or a merged model.", hint="--adapter DIR or --model DIR"
+        first = config.texts[0] if config.texts else ""
+        here = first and any(
+            _is_file(f"{first}/{name}") for name in ("adapter_config.json", "config.json")
         )
+        hint = f"--adapter {shlex.quote(first)}" if here else "--adapter DIR or --model DIR"
+        raise ConfigError("infer needs an adapter or a merged model.", hint=hint)
     return path
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from shlex import quote
 
 from lora_bert.data.literals import literal
-from lora_bert.data.roles import guess
+from lora_bert.data.roles import guess, look_like_texts
 from lora_bert.data.wording import listed
 from lora_bert.errors import ConfigError, DataError, did_you_mean
 from lora_bert.names import parse_names, write_names
@@ -171,9 +171,8 @@ def _left_over(
     rest = [name for name in free if name not in (*labels, ids) and any(cells.get(name, ()))]
     if not labels or len(rest) != 1 or labels[0] not in cells:
         return None
-    both = [cells[name][:_LOOKED_AT] for name in (labels[0], rest[0])]
-    text, _, sure = guess(both)
-    return rest[0] if text == 1 and sure else None
+    looked_at = cells[rest[0]][:_LOOKED_AT], cells[labels[0]][:_LOOKED_AT]
+    return rest[0] if look_like_texts(*looked_at) else None
 
 
 def _guessed(columns: Sequence[str], cells: Mapping[str, Sequence[str]]) -> str:

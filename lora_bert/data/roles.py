@@ -9,6 +9,8 @@ from dataclasses import dataclass
 NUMBER = re.compile(r"[-+]?\d+([.,]\d+)*([eE][-+]?\d+)?%?")
 LONG = 60
 """Characters of a cell that is no label, nor a column's name."""
+_WORD = 2
+"""Characters of the shortest texts, on average; two make a word in Chinese."""
 
 
 def guess(columns: Sequence[Sequence[str]]) -> tuple[int, int | None, bool]:
@@ -28,6 +30,12 @@ def guess(columns: Sequence[Sequence[str]]) -> tuple[int, int | None, bool]:
     label = min(recurring or others, key=lambda at: (facts[at].variety, facts[at].letters))
     distinct = facts[text].letters >= 2 * facts[label].letters and facts[text].variety > 0.5
     return text, label, len(recurring) == 1 and distinct and not facts[text].recurs
+
+
+def look_like_texts(cells: Sequence[str], labels: Sequence[str]) -> bool:
+    """Whether cells are no numbers, and more varied than those of the column of labels."""
+    look, of_labels = (_Cells.of([cell.strip() for cell in column]) for column in (cells, labels))
+    return look.letters >= _WORD and look.variety > of_labels.variety
 
 
 @dataclass(frozen=True)

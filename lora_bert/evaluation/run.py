@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
@@ -21,7 +22,7 @@ from lora_bert.evaluation.baseline import Baseline, tfidf_baseline
 from lora_bert.evaluation.comparison import Comparison, compare
 from lora_bert.evaluation.judged import Judged
 from lora_bert.evaluation.metrics import Floats, Indices, losses
-from lora_bert.evaluation.overlap import overlap
+from lora_bert.evaluation.overlap import overlap, rows_seen
 from lora_bert.evaluation.page import write_report
 from lora_bert.evaluation.plots import confusion_png
 from lora_bert.evaluation.result import Evaluation, judge
@@ -78,6 +79,8 @@ def run(config: EvaluateConfig) -> Evaluation:
     probabilities = predictor.probabilities(rows.texts)
     answers = probabilities.argmax(axis=1)
     training_texts = source.trained_on()
+    if other:
+        _warn_of_rows_seen(config, other, rows.texts)
     metric = config.metric or trained_for(config.path, predictor.manifest)
     found = judge(
         codec.labels,
@@ -101,6 +104,17 @@ def run(config: EvaluateConfig) -> Evaluation:
         title = f"{config.path} on {Path(rows.source).name}"
         write_report(Path(config.report), judged, title=title, overwrite=config.overwrite)
     return found
+
+
+def _warn_of_rows_seen(config: EvaluateConfig, other: Predictor, texts: Sequence[str]) -> None:
+    """Say so where the other classifier was trained on rows that both are scored on."""
+    own = replace(config, path=str(config.against), data=None, part="auto", train=None)
+    training_texts = EvaluationRows(own, other.manifest).trained_on()
+    if training_texts and (seen := rows_seen(texts, training_texts)):
+        log.warning(
+            "%s of the %s texts stand in the training rows of '%s' too, which flatters it.",
+            f"{seen:,}", f"{len(texts):,}", config.against,
+        )  # fmt: skip
 
 
 def _by_scope(

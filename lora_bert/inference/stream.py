@@ -6,6 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -82,7 +83,7 @@ def predict_into(
     names: Sequence[str] = ()
     for found in predictor.stream(texts()):
         piece = waiting.popleft()
-        names = names or _free_names(piece.columns, predictor.labels)
+        names = names or _free_names(piece.columns, predictor.labels, refusal)
         sink.write(piece, _answers(predictor, found, names, refusal))
         rows += len(piece)
     return rows
@@ -123,14 +124,17 @@ def _answers(
 ) -> Columns:
     """The columns to add for the probabilities ``[rows, labels]`` of a piece."""
     answers = answered(predictor.labels, found, refusal)
-    columns = [answers, found.max(axis=1).tolist(), *found.T.tolist()]
+    columns: list[Sequence[Any]] = [answers, found.max(axis=1).tolist(), *found.T.tolist()]
+    if refusal:
+        columns.insert(1, answered(predictor.labels, found))
     return dict(zip(names, columns, strict=True))
 
 
-def _free_names(taken: Sequence[str], labels: Sequence[str]) -> list[str]:
+def _free_names(taken: Sequence[str], labels: Sequence[str], refusal: Refusal | None) -> list[str]:
     """Names for the added columns that the input does not have."""
     names: list[str] = []
-    for wanted in ["prediction", "score", *(f"prob_{label}" for label in labels)]:
+    best = ["best"] if refusal else []  # whose probability the score is, given or not
+    for wanted in ["prediction", *best, "score", *(f"prob_{label}" for label in labels)]:
         name, number = wanted, 2
         while name in taken or name in names:
             name, number = f"{wanted}_{number}", number + 1

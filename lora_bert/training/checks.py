@@ -24,7 +24,8 @@ def resolve(config: TrainConfig) -> TrainConfig:
         config = replace(config, data=named.DEFAULT)
         log.info("No --data: training on the small data set '%s' that ships here.", named.DEFAULT)
     first = config.data or next(iter(config.train), "")
-    name = PurePath(first).name.split(".")[0].strip("*?[]-_") or "adapter"
+    last = PurePath(first).name or Path(first).resolve().name
+    name = last.split(".")[0].strip("*?[]-_") or "adapter"
     return replace(
         config,
         alpha=config.alpha if config.alpha is not None else 2.0 * config.rank,

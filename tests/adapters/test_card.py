@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
 import lora_bert
 from lora_bert.adapters.card import card
 from lora_bert.adapters.manifest import Manifest
-from lora_bert.backbones.tokenizer import load_tokenizer
 
 LABELS = ("no", "yes")
 
@@ -24,17 +22,13 @@ def python_blocks(text, **places):
 
 def test_every_line_of_an_adapters_card_runs(adapter, tiny_backbone):
     text = (adapter / "README.md").read_text(encoding="utf-8")
-    assert 'lora-bert infer --adapter PATH --backbone DIR "…"' in text
-    ours, plain = python_blocks(text, PATH=adapter, DIR=tiny_backbone)
+    assert 'lora-bert infer --adapter THIS_DIRECTORY --backbone DIR "…"' in text
+    ours, plain = python_blocks(text, THIS_DIRECTORY=adapter, DIR=tiny_backbone)
     exec(ours, {})
     names: dict[str, object] = {}
     exec(plain, names)
-    config = names["base"].config.to_dict()  # type: ignore[attr-defined]
-    tokenizer = load_tokenizer(Path(adapter), config, max_length=16)
-    ids = tokenizer.core.encode("good tasty").ids
-    import torch
-
-    logits = names["model"].eval()(torch.tensor([ids])).logits  # type: ignore[operator]
+    batch = names["tokenizer"]("good tasty", return_tensors="pt")  # type: ignore[operator]
+    logits = names["model"].eval()(**batch).logits  # type: ignore[attr-defined]
     theirs = logits.softmax(-1).tolist()[0]
     found = lora_bert.load(adapter, backbone=str(tiny_backbone), dtype="float32")
     assert theirs == pytest.approx(found.probabilities(["good tasty"])[0].tolist(), abs=1e-5)

@@ -201,6 +201,20 @@ def by_macro_f1(own_adapter: Path) -> Path:
     return own_adapter
 
 
+def test_rows_that_the_other_one_was_trained_on_are_said(
+    cli: Cli, adapter: Path, reviews: Path, tiny_backbone: Path
+) -> None:
+    first, *rows = reviews.read_text(encoding="utf-8").splitlines(keepends=True)
+    Path("mine.csv").write_text(first + "".join(row.replace(",", ",no ") for row in rows))
+    words = ("--data", "mine.csv", "--backbone", tiny_backbone, "--epochs", 1, "--output", "out")
+    assert cli("train", *words).code == 0
+    shutil.copy(reviews, ".")
+    outcome = cli("evaluate", "out", "--data", reviews.name, "--against", adapter)
+    said = f"warning: 48 of the 60 texts stand in the training rows of '{adapter}' too"
+    assert said in outcome.stderr
+    assert "of 60 texts stand" not in outcome.stdout
+
+
 def test_the_metric_it_was_trained_for_stands_first(
     cli: Cli, by_macro_f1: Path, adapter: Path, reviews: Path
 ) -> None:

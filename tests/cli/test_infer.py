@@ -15,7 +15,7 @@ import pytest
 from pyarrow import parquet
 
 import lora_bert
-from tests.cli.conftest import Cli
+from tests.cli.conftest import Cli, Mistake
 from tests.cli.outcome import COMMAND, environment, finish, start
 
 ADDED = ["prediction", "score", "prob_negative", "prob_positive"]
@@ -102,6 +102,10 @@ def test_below_min_score_the_answer_is_otherwise(
     assert "best" not in cli("infer", "--model", merged, "good", "--json").document[0]
 
 
+def test_an_adapter_that_is_given_as_a_text(mistake: Mistake, adapter: Path) -> None:
+    mistake(2, "infer", adapter, "good", says=[f"--adapter {adapter}"])
+
+
 def test_min_score_of_a_file(
     cli: Cli, merged: Path, predictor: lora_bert.Predictor, line: float
 ) -> None:
@@ -114,6 +118,7 @@ def test_min_score_of_a_file(
     assert [row["prediction"] for row in rows] == [
         one.label if one.score >= line else "none of them" for one in predictor.predict(UNSURE)
     ]
+    assert [row["best"] for row in rows] == [one.label for one in predictor.predict(UNSURE)]
     assert cli(*words).stdout == Path("out.csv").read_text()
 
 

@@ -48,4 +48,4 @@ def test_the_pipeline_gives_our_labels_and_probabilities(model_type, trained, th
 
 def test_the_card_says_how(trained):
     card = (trained["bert"] / "merged" / "README.md").read_text()
-    assert 'pipeline("text-classification", model="PATH", truncation=True)' in card
+    assert 'pipeline("text-classification", model="THIS_DIRECTORY", truncation=True)' in card
