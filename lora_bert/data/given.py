@@ -110,7 +110,8 @@ def given_rows(value: Any, option: str) -> Any:
     if isinstance(value, (bytes, bytearray)) or not isinstance(value, Iterable):
         raise _no_rows(option, kind)
     found = list(value)
-    if found and all(isinstance(one, (str, Path)) for one in found):
+    # No files is what run.yaml says of parts that were not named.
+    if all(isinstance(one, (str, Path)) for one in found) and (found or option != "data"):
         return found
     return _of_list(found, kind, option)
 

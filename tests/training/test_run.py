@@ -265,7 +265,7 @@ def test_gradients_that_overflow_are_no_training(
         train(backbone=backbone, output=tmp_path / "gone", **LEARNS | options)
     assert f"Training diverged: the gradient of '{tensor}" in str(caught.value)
     assert "at step 1 of " in str(caught.value)
-    assert "not the --learning-rate" in caught.value.hint
+    assert "not the learning_rate" in caught.value.hint
     assert not list(tmp_path.glob("gone*"))
 
 
@@ -277,6 +277,20 @@ def test_layers_that_no_gradient_reaches_are_said(train, tmp_path, caplog):
     caplog.clear()
     train(backbone=backbone, method="head-only", **LEARNS)
     assert "moved the head alone" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("options", "remedy"),
+    [
+        ({"learning_rate": 1e-8}, "Raise --learning-rate: 1e-08 is too small."),
+        ({"max_grad_norm": 1e-12}, "--max-grad-norm 1e-12 leaves nothing of the gradients"),
+    ],
+)
+def test_layers_that_hardly_move_are_not_blamed_on_the_backbone(options, remedy, train, caplog):
+    train(**LEARNS | options)
+    assert remedy in caplog.text
+    assert "badly scaled" not in caplog.text
+    assert "Train longer" not in caplog.text
 
 
 def test_a_loss_that_begins_far_above_guessing_is_said(train, tmp_path, caplog):
