@@ -317,6 +317,20 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"Did you mean '{match}'?" if match else ""
 
 
+def _another_kind(path: Path) -> NotFoundError:
+    """The error for a file where a directory is wanted, or the other way round."""
+    if not path.is_file():
+        return NotFoundError(f"'{path}' is not a file.")
+    # Of a file of a model the model is meant: it lies beside config.json, or a folder below it.
+    holders = [
+        place
+        for place in (path.parent, path.resolve().parent.parent)
+        if any((place / name).is_file() for name in ("config.json", "adapter_config.json"))
+    ]
+    hint = f"Did you mean '{holders[0]}'?" if holders else ""
+    return NotFoundError(f"'{path}' is not a directory.", hint=hint)
+
+
 def missing(path: str | Path, what: str = "file") -> NotFoundError:
     """The error for a path that is not there, suggesting a neighbour with a similar name."""
     path = Path(path)
@@ -324,7 +338,7 @@ def missing(path: str | Path, what: str = "file") -> NotFoundError:
     if path.parent.is_dir():
         names = sorted(entry.name for entry in path.parent.iterdir())
         if path.name in names:
-            return NotFoundError(f"'{path}' is not a {'directory' if path.is_file() else 'file'}.")
+            return _another_kind(path)
         match = nearest(path.name, names)
         hint = f"Did you mean '{path.parent / match}'?" if match else ""
     return NotFoundError(f"No such {what}: '{path}'.", hint=hint)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from lora_bert.adapters.manifest import MANIFEST, Manifest, read_manifest
 from lora_bert.adapters.peft_format import CONFIG, WEIGHTS
-from lora_bert.backbones.places import above, below, in_words
+from lora_bert.backbones.places import above, below, in_words, transformer_in
 from lora_bert.data.wording import listed
 from lora_bert.errors import AdapterError, ConfigError, LoraBertError, missing
 from lora_bert.files import sha256
@@ -46,6 +46,13 @@ def kind_of(path: Path) -> Kind:
         for kind in EXPORTED:
             if told == kind:
                 return kind
+    module = transformer_in(path)
+    if module is not None and module.resolve() != path.resolve():
+        raise AdapterError(
+            f"'{path}' is a model of sentence-transformers, which makes embeddings; it is no text "
+            "classifier.",
+            hint="To train one on it: lora-bert train --backbone …",
+        )
     if (path / "config.json").exists():
         return next((kind for kind in EXPORTED if _graphs(path, kind)), "merged")
     raise AdapterError(

@@ -120,7 +120,8 @@ def no_backbone(directory: Path) -> BackboneError | None:
 
 def is_adapter(directory: Path) -> BackboneError:
     """The error for an adapter where a backbone is wanted."""
-    name, kind = None, "LORA"
+    name: object = None
+    kind: object = "LORA"
     with suppress(BackboneError):
         if (directory / _OURS).is_file():
             told = read_object(directory / _OURS, BackboneError).get("backbone")
@@ -153,7 +154,11 @@ def no_weights(directory: Path) -> BackboneError:
     """The error for a directory with ``config.json`` and without weights that are read."""
     if (directory / _ADAPTER).is_file():
         return is_adapter(directory)
-    graphs = [*directory.glob("*.onnx"), *directory.glob("openvino*.xml")]
+    graphs = [
+        graph
+        for place in (directory, directory / "onnx", directory / "openvino")
+        for graph in (*place.glob("*.onnx"), *place.glob("openvino*.xml"))
+    ]
     if graphs:
         return BackboneError(
             f"'{directory}' is exported for an engine ('{graphs[0].name}'); a graph is no "
