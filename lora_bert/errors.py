@@ -171,6 +171,16 @@ class AdapterError(LoraBertError):
         "an adapter for another task": (
             "'…' was made for … (task_type '…'), not for classifying texts."
         ),
+        "an adapter that is none of LoRA's": (
+            "'…' does not describe a LoRA adapter, but one of the kind '…'."
+        ),
+        "a backbone given to infer or evaluate": (
+            "'…' is a backbone, not a classifier: it has no '…'."
+        ),
+        "a model of sentence-transformers where a classifier is wanted": (
+            "'…' is a model of sentence-transformers, which makes embeddings; it is no text "
+            "classifier."
+        ),
         "PEFT's adapter that changes more than linear layers": (
             "'…' changes '…', a part of the backbone that no adapter here changes."
         ),
@@ -194,6 +204,12 @@ class BackboneError(LoraBertError):
     examples: ClassVar[Mapping[str, str]] = {
         "weights that are a pickle": (
             "'…' holds its weights only as a pickle (.bin), which could run code."
+        ),
+        "a clone in which Git LFS has not fetched the large files": (
+            "'…' is a pointer of Git LFS, not the file itself."
+        ),
+        "a vocabulary without its merges": (
+            "The tokenizer in '…' lacks merges.txt, which belongs to its vocab.json."
         ),
         "code of its own": (
             "The backbone asks to run code of its own (auto_map), which lora-bert never does."

@@ -282,7 +282,11 @@ def _load_merged(path: Path, dtype: torch.dtype, device: torch.device | str) -> 
             hint="To train a text classifier on its encoder: lora-bert train --backbone …",
         )
     adapter = Adapter({}, base.pretrained_head, len(base.layers))
-    manifest = standalone_manifest(path, config, family.max_length(config))
+    outputs = base.pretrained_head[f"{family.head.output}.weight"].shape[0]
+    # Where nothing is said of the outputs, they are what the weights have.
+    manifest = standalone_manifest(
+        path, {"num_labels": outputs, **config}, family.max_length(config)
+    )
     _check_labels(path, manifest, adapter, base)
     tokenizer = load_tokenizer(
         path, config, max_length=manifest.max_length, rows=len(base.words), error=AdapterError

@@ -190,18 +190,20 @@ def _lacks(directory: Path, name: str) -> AdapterError:
 
 def _another_kind(path: Path, config: Mapping[str, Any]) -> AdapterError:
     """The error for an adapter that is none of LoRA's."""
-    said, kind = f"'{path}' does not describe a LoRA adapter", config.get("peft_type")
+    kind = config.get("peft_type")
     if kind is not None:
         # What stands before the text as vectors is in no weight that it could be folded into.
         foldable = not any(part in str(kind) for part in ("PROMPT", "PREFIX", "P_TUNING"))
         return AdapterError(
-            f"{said}, but one of the kind '{kind!s:.40}'.", hint=_FOLD_IN if foldable else ""
+            f"'{path}' does not describe a LoRA adapter, but one of the kind '{kind!s:.40}'.",
+            hint=_FOLD_IN if foldable else "",
         )
     if isinstance(config.get("config"), dict | str) or "model_class" in config:
         return AdapterError(
-            f"{said}, but one of the library 'adapters'.", hint="That library answers with it."
+            f"'{path}' does not describe a LoRA adapter, but one of the library 'adapters'.",
+            hint="That library answers with it.",
         )
-    return AdapterError(f"{said}: it has no 'peft_type'.")
+    return AdapterError(f"'{path}' does not describe a LoRA adapter: it has no 'peft_type'.")
 
 
 def _check_numbers(config: Mapping[str, Any], path: Path) -> None:
