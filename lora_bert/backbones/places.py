@@ -138,6 +138,8 @@ def is_adapter(directory: Path) -> BackboneError:
             "; or, to build on the adapter, make one model of the two, which is a backbone: "
             "lora-bert merge ADAPTER OUT"
         )
+    else:
+        hint += "."
     return BackboneError(f"'{directory}' is an adapter{trained}; it is no backbone.", hint=hint)
 
 

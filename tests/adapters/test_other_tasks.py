@@ -239,6 +239,7 @@ def test_adapters_of_other_kinds(config, says, hint, adapter, tmp_path):
     with pytest.raises(BackboneError, match="is an adapter") as refused:
         find_backbone(str(own))
     assert "merge" not in refused.value.hint
+    assert refused.value.hint.endswith(".")
 
 
 def test_an_adapter_whose_weights_are_a_pickle(adapter, tmp_path):
