@@ -96,7 +96,7 @@ def test_a_mismatch_can_be_allowed(own, tiny_backbone, caplog):
     adapter, _ = own
     with pytest.raises(AdapterError, match=r"needs 'base' with fingerprint|needs '/") as caught:
         lora_bert.load(adapter, backbone=str(tiny_backbone))
-    assert "--allow-backbone-mismatch" in caught.value.hint
+    assert "allow_backbone_mismatch=True" in caught.value.hint
     found = lora_bert.load(adapter, backbone=str(tiny_backbone), allow_backbone_mismatch=True)
     assert len(found.predict(["good"])) == 1
     assert "Its answers may mean nothing" in caplog.text
