@@ -171,6 +171,16 @@ class AdapterError(LoraBertError):
         "an adapter for another task": (
             "'…' was made for … (task_type '…'), not for classifying texts."
         ),
+        "an adapter that is none of LoRA's": (
+            "'…' does not describe a LoRA adapter, but one of the kind '…'."
+        ),
+        "a backbone given to infer or evaluate": (
+            "'…' is a backbone, not a classifier: it has no '…'."
+        ),
+        "a model of sentence-transformers where a classifier is wanted": (
+            "'…' is a model of sentence-transformers, which makes embeddings; it is no text "
+            "classifier."
+        ),
         "PEFT's adapter that changes more than linear layers": (
             "'…' changes '…', a part of the backbone that no adapter here changes."
         ),
@@ -194,6 +204,12 @@ class BackboneError(LoraBertError):
     examples: ClassVar[Mapping[str, str]] = {
         "weights that are a pickle": (
             "'…' holds its weights only as a pickle (.bin), which could run code."
+        ),
+        "a clone in which Git LFS has not fetched the large files": (
+            "'…' is a pointer of Git LFS, not the file itself."
+        ),
+        "a vocabulary without its merges": (
+            "The tokenizer in '…' lacks merges.txt, which belongs to its vocab.json."
         ),
         "code of its own": (
             "The backbone asks to run code of its own (auto_map), which lora-bert never does."
@@ -317,6 +333,20 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"Did you mean '{match}'?" if match else ""
 
 
+def _another_kind(path: Path) -> NotFoundError:
+    """The error for a file where a directory is wanted, or the other way round."""
+    if not path.is_file():
+        return NotFoundError(f"'{path}' is not a file.")
+    # Of a file of a model the model is meant: it lies beside config.json, or a folder below it.
+    holders = [
+        place
+        for place in (path.parent, path.resolve().parent.parent)
+        if any((place / name).is_file() for name in ("config.json", "adapter_config.json"))
+    ]
+    hint = f"Did you mean '{holders[0]}'?" if holders else ""
+    return NotFoundError(f"'{path}' is not a directory.", hint=hint)
+
+
 def missing(path: str | Path, what: str = "file") -> NotFoundError:
     """The error for a path that is not there, suggesting a neighbour with a similar name."""
     path = Path(path)
@@ -324,7 +354,7 @@ def missing(path: str | Path, what: str = "file") -> NotFoundError:
     if path.parent.is_dir():
         names = sorted(entry.name for entry in path.parent.iterdir())
         if path.name in names:
-            return NotFoundError(f"'{path}' is not a {'directory' if path.is_file() else 'file'}.")
+            return _another_kind(path)
         match = nearest(path.name, names)
         hint = f"Did you mean '{path.parent / match}'?" if match else ""
     return NotFoundError(f"No such {what}: '{path}'.", hint=hint)

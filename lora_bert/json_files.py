@@ -1,8 +1,9 @@
-"""The JSON files of models and adapters, whoever wrote them."""
+"""The JSON files of models and adapters, whoever wrote them; and files that were not fetched."""
 
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ from lora_bert.errors import LoraBertError
 
 LARGEST = 64_000_000
 """Bytes. Tokenizers are the largest: that of 250,000 pieces has 17 MB."""
+
+
+_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 def json_text(value: Any) -> str:
@@ -36,6 +40,7 @@ def read_text(path: Path, error: type[LoraBertError]) -> str:
     Raises:
         error: It is missing, not readable, too large, or not UTF-8.
     """
+    check_fetched(path, error)
     try:
         size = path.stat().st_size
         if size > LARGEST:
@@ -59,3 +64,17 @@ def parse_json(text: str, path: Path, error: type[LoraBertError]) -> Any:
         raise error(f"'{path}' is not valid JSON: {problem}.") from problem
     except RecursionError:
         raise error(f"'{path}' is nested too deeply.") from None
+
+
+def check_fetched(path: Path, error: type[LoraBertError]) -> None:
+    """Check that a file is not what Git leaves in place of a large one that it has not fetched.
+
+    Raises:
+        error: It is a pointer of Git LFS.
+    """
+    with suppress(OSError), path.open("rb") as stream:
+        if stream.read(len(_POINTER)) == _POINTER:
+            raise error(
+                f"'{path}' is a pointer of Git LFS, not the file itself.",
+                hint="Fetch the file: git lfs pull, where it was cloned.",
+            )

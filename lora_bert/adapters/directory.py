@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from lora_bert.adapters.manifest import MANIFEST, Manifest, read_manifest
 from lora_bert.adapters.peft_format import CONFIG, WEIGHTS
-from lora_bert.backbones.places import above, below, in_words
+from lora_bert.backbones.places import above, below, in_words, transformer_in
 from lora_bert.data.wording import listed
 from lora_bert.errors import AdapterError, ConfigError, LoraBertError, missing
 from lora_bert.files import sha256
@@ -46,6 +46,13 @@ def kind_of(path: Path) -> Kind:
         for kind in EXPORTED:
             if told == kind:
                 return kind
+    module = transformer_in(path)
+    if module is not None and module.resolve() != path.resolve():
+        raise AdapterError(
+            f"'{path}' is a model of sentence-transformers, which makes embeddings; it is no text "
+            "classifier.",
+            hint="To train one on it: lora-bert train --backbone …",
+        )
     if (path / "config.json").exists():
         return next((kind for kind in EXPORTED if _graphs(path, kind)), "merged")
     raise AdapterError(
@@ -186,6 +193,9 @@ _OTHER_TASKS: Mapping[str, str] = {
     "NextSentencePrediction": "a model that judges whether two texts follow each other",
 }
 """Endings of a class in transformers -> what it is."""
+_UNSAID_LABELS = 2
+"""How many outputs a classifier has in transformers whose ``config.json`` says nothing of them."""
+_MOST_LABELS = 1 << 20
 
 
 def is_classifier(config: Mapping[str, Any]) -> bool:
@@ -239,10 +249,16 @@ def _architecture(config: Mapping[str, Any]) -> str:
 def labels_in(config: Mapping[str, Any], path: Path) -> tuple[str, ...]:
     """The labels that a ``config.json`` names, in the order of the outputs.
 
+    transformers leaves out those that nobody has named, and their number where it is two.
+
     Raises:
         AdapterError: It names none, or not one for each output.
     """
     names = config.get("id2label")
+    if names is None:
+        count = config.get("num_labels", _UNSAID_LABELS)
+        if type(count) is int and 2 <= count <= _MOST_LABELS:
+            return tuple(f"LABEL_{index}" for index in range(count))
     if not isinstance(names, dict) or len(names) < 2:
         raise AdapterError(f"'{path / 'config.json'}' names no labels (id2label).")
     try:

@@ -257,6 +257,13 @@ def _check_reach(
         )
 
 
+def _lacking(base: Backbone) -> str:
+    """The layer of the head that a classifier does not have, or ""."""
+    head = base.family.head
+    parts = [part for part in (head.dense, head.norm) if part]
+    return next((part for part in parts if f"{part}.weight" not in base.pretrained_head), "")
+
+
 def _load_merged(path: Path, dtype: torch.dtype, device: torch.device | str) -> Loaded:
     config = read_config(path)
     check_answerable(config, path)
@@ -268,8 +275,18 @@ def _load_merged(path: Path, dtype: torch.dtype, device: torch.device | str) -> 
             f"'{path}' is a backbone, not a classifier: it has no '{family.head.output}'.",
             hint="Train an adapter on it: lora-bert train --backbone …",
         )
+    if lacking := _lacking(base):
+        raise AdapterError(
+            f"'{path}' has no '{lacking}', which a {family.model_type} classifier of whole texts "
+            "needs beside its output layer: it is another kind of model, or not whole.",
+            hint="To train a text classifier on its encoder: lora-bert train --backbone …",
+        )
     adapter = Adapter({}, base.pretrained_head, len(base.layers))
-    manifest = standalone_manifest(path, config, family.max_length(config))
+    outputs = base.pretrained_head[f"{family.head.output}.weight"].shape[0]
+    # Where nothing is said of the outputs, they are what the weights have.
+    manifest = standalone_manifest(
+        path, {"num_labels": outputs, **config}, family.max_length(config)
+    )
     _check_labels(path, manifest, adapter, base)
     tokenizer = load_tokenizer(
         path, config, max_length=manifest.max_length, rows=len(base.words), error=AdapterError

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
+_PICKLE = "adapter_model.bin"
 
 _TASK = "SEQ_CLS"
 _OTHER_TASKS: Mapping[str, str] = {
@@ -55,6 +56,10 @@ _UNSUPPORTED = (
     "lora_bias",
     "kasa_config",
     "monteclora_config",
+)
+_FOLD_IN = (
+    "Fold it in with PEFT, and save the whole: merge_and_unload(), then save_pretrained(OUT); name "
+    "that directory instead."
 )
 NOTHING = "dummy-target-modules"
 """PEFT's own word for "no layer", where an empty list is an error."""
@@ -142,16 +147,13 @@ def read_peft_config(directory: Path) -> dict[str, Any]:
             adapter that the branch cannot compute.
     """
     check_inside(directory, AdapterError)
+    path = directory / CONFIG
+    config = read_object(path, AdapterError) if path.is_file() else {"peft_type": "LORA"}
+    if config.get("peft_type") != "LORA":
+        raise _another_kind(path, config)
     for name in (CONFIG, WEIGHTS):
         if not (directory / name).is_file():
-            raise AdapterError(
-                f"'{directory}' is not a whole adapter: it has no {name}.",
-                hint="Copy the directory again, with all its files.",
-            )
-    path = directory / CONFIG
-    config = read_object(path, AdapterError)
-    if config.get("peft_type") != "LORA":
-        raise AdapterError(f"'{path}' does not describe a LoRA adapter.")
+            raise _lacks(directory, name)
     task = config.get("task_type")
     if task not in (None, _TASK):
         what = _OTHER_TASKS.get(str(task), "another task")
@@ -165,9 +167,43 @@ def read_peft_config(directory: Path) -> dict[str, Any]:
     if initial not in _HARMLESS_INITIAL:
         used.append(f"init_lora_weights={initial}")
     if used:
-        raise AdapterError(f"'{path}' uses {', '.join(used)}, which is not supported.")
+        raise AdapterError(
+            f"'{path}' uses {', '.join(used)}, which is not supported.", hint=_FOLD_IN
+        )
     _check_numbers(config, path)
     return config
+
+
+def _lacks(directory: Path, name: str) -> AdapterError:
+    """The error for an adapter without one of its two files."""
+    if name == WEIGHTS and (directory / _PICKLE).is_file():
+        return AdapterError(
+            f"'{directory}' holds its weights only as a pickle ({_PICKLE}), which could run code.",
+            hint="Have PEFT write them as safetensors: "
+            "PeftModel.from_pretrained(BASE, DIR).save_pretrained(OUT)",
+        )
+    return AdapterError(
+        f"'{directory}' is not a whole adapter: it has no {name}.",
+        hint="Copy the directory again, with all its files.",
+    )
+
+
+def _another_kind(path: Path, config: Mapping[str, Any]) -> AdapterError:
+    """The error for an adapter that is none of LoRA's."""
+    kind = config.get("peft_type")
+    if kind is not None:
+        # What stands before the text as vectors is in no weight that it could be folded into.
+        foldable = not any(part in str(kind) for part in ("PROMPT", "PREFIX", "P_TUNING"))
+        return AdapterError(
+            f"'{path}' does not describe a LoRA adapter, but one of the kind '{kind!s:.40}'.",
+            hint=_FOLD_IN if foldable else "",
+        )
+    if isinstance(config.get("config"), dict | str) or "model_class" in config:
+        return AdapterError(
+            f"'{path}' does not describe a LoRA adapter, but one of the library 'adapters'.",
+            hint="That library answers with it.",
+        )
+    return AdapterError(f"'{path}' does not describe a LoRA adapter: it has no 'peft_type'.")
 
 
 def _check_numbers(config: Mapping[str, Any], path: Path) -> None:
@@ -215,9 +251,13 @@ def with_own_words(stored: PeftAdapter, backbone: Backbone) -> Backbone:
     Raises:
         AdapterError: They are of another width.
     """
-    words = stored.tensors.get(_PREFIX + _words(backbone))
+    name = _PREFIX + _words(backbone)
+    words = stored.tensors.get(name)
     if words is None:
         return backbone
+    copy = stored.tensors.get(name.removesuffix("weight") + "modules_to_save.weight", words)
+    if not copy.equal(words):
+        raise AdapterError(f"'{stored.path}' holds two word embeddings that differ.", hint=_FOLD_IN)
     if words.ndim != 2 or words.shape[1] != backbone.words.shape[1] or not len(words):
         raise AdapterError(
             f"'{stored.path}': its word embeddings, {list(words.shape)}, do not fit the "
@@ -243,7 +283,7 @@ def assemble(stored: PeftAdapter, backbone: Backbone) -> Adapter:
     """
     from lora_bert.model.branch import Adapter
 
-    family, linears = backbone.family, backbone.linears
+    family, linears, words = backbone.family, backbone.linears, _words(backbone)
     # From the top: what layers share belongs to the lowest of them.
     depths = {
         linear.name: index
@@ -270,7 +310,7 @@ def assemble(stored: PeftAdapter, backbone: Backbone) -> Adapter:
         elif name.endswith(_UP):
             if f"{_PREFIX}{name.removesuffix(_UP)}{_DOWN}" not in stored.tensors:
                 raise AdapterError(f"'{stored.path}': '{full}' has no lora_A beside it.")
-        elif name != _words(backbone):
+        elif name.replace(".modules_to_save.", ".").replace(".original_module.", ".") != words:
             head[name] = tensor.float()
     _check_head(stored, head, backbone)
     depth = min((depths[name] for name in factors), default=len(backbone.layers))
@@ -334,8 +374,7 @@ def _check_head(stored: PeftAdapter, head: Mapping[str, Tensor], backbone: Backb
             raise AdapterError(
                 f"'{stored.path}' changes '{name}', a part of the backbone that no adapter here "
                 "changes.",
-                hint="Fold it in with PEFT, and save the whole: merge_and_unload(), then "
-                "save_pretrained(OUT); that directory is given with --model.",
+                hint=_FOLD_IN,
             )
         if name.rpartition(".")[0] not in allowed:
             raise AdapterError(

@@ -11,6 +11,7 @@ import math
 import os
 import shlex
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from lora_bert.backbones.inside import check_inside
 from lora_bert.backbones.places import no_weights
 from lora_bert.errors import BackboneError, LoraBertError
 from lora_bert.files import disk_error
-from lora_bert.json_files import read_object
+from lora_bert.json_files import check_fetched, read_object
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,6 +40,7 @@ def read_safetensors(path: Path, error: type[LoraBertError]) -> dict[str, Tensor
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    check_fetched(path, error)
     try:
         return load_file(path)
     except (SafetensorError, OSError) as problem:
@@ -90,6 +92,7 @@ def count_weights(path: Path, error: type[LoraBertError]) -> int:
     """
     from safetensors import SafetensorError, safe_open
 
+    check_fetched(path, error)
     try:
         with safe_open(path, framework="numpy") as tensors:
             shapes = [tensors.get_slice(name).get_shape() for name in tensors.keys()]  # noqa: SIM118
@@ -122,6 +125,7 @@ def embedded_tokens(directory: Path, family: Family) -> int:
 
     shapes: dict[str, list[int]] = {}
     for path in weight_files(directory):
+        check_fetched(path, BackboneError)
         try:
             with safe_open(path, framework="np") as stored:
                 shapes |= {name: stored.get_slice(name).get_shape() for name in stored.keys()}  # noqa: SIM118
@@ -161,14 +165,27 @@ def weight_files(directory: Path) -> list[Path]:
     if whole.is_file():
         return [whole]
     if any(directory.glob("*.bin")) and not any(directory.glob("*.safetensors*")):
-        quoted = shlex.quote(str(directory))
         raise BackboneError(
             f"'{directory}' holds its weights only as a pickle (.bin), which could run code.",
-            hint=f"Convert it once: lora-bert convert-backbone {quoted} OUT",
+            hint=_converted(directory),
         )
     if not (directory / _INDEX).is_file():
         raise no_weights(directory)
     return shards_of(directory, _INDEX)
+
+
+def _converted(directory: Path) -> str:
+    """How safetensors are made of a pickle: a classifier's head is no part of a backbone."""
+    names: object = None
+    with suppress(BackboneError):
+        names = read_object(directory / "config.json", BackboneError).get("architectures")
+    classifies = isinstance(names, list) and "ForSequenceClassification" in str(names[:1])
+    whole = (
+        "Have transformers write the whole classifier: AutoModelForSequenceClassification."
+        "from_pretrained(DIR).save_pretrained(OUT). For its encoder alone, to train on: "
+    )
+    command = f"lora-bert convert-backbone {shlex.quote(str(directory))} OUT"
+    return f"{whole if classifies else 'Convert it once: '}{command}"
 
 
 def shards_of(directory: Path, index_name: str) -> list[Path]:

@@ -121,19 +121,26 @@ def no_backbone(directory: Path) -> BackboneError | None:
 def is_adapter(directory: Path) -> BackboneError:
     """The error for an adapter where a backbone is wanted."""
     name: object = None
+    kind: object = "LORA"
     with suppress(BackboneError):
         if (directory / _OURS).is_file():
             told = read_object(directory / _OURS, BackboneError).get("backbone")
             name = told.get("name") if isinstance(told, dict) else None
         else:
             config = read_object(directory / _ADAPTER, BackboneError)
-            name = config.get("base_model_name_or_path")
+            kind = config.get("peft_type")
+            name = config.get("base_model_name_or_path") or config.get("model_name")
     trained = f", trained on the backbone '{name:.100}'" if isinstance(name, str) and name else ""
-    return BackboneError(
-        f"'{directory}' is an adapter{trained}; it is no backbone.",
-        hint="Name that backbone; or, to build on the adapter, name as --backbone what this makes "
-        "of the two: lora-bert merge ADAPTER OUT",
-    )
+    hint = "Name that backbone" if trained else "Name the backbone that it was trained on"
+    # Of other kinds, and of pickles, merge makes nothing.
+    if kind == "LORA" and (directory / _ADAPTER_WEIGHTS).is_file():
+        hint += (
+            "; or, to build on the adapter, make one model of the two, which is a backbone: "
+            "lora-bert merge ADAPTER OUT"
+        )
+    else:
+        hint += "."
+    return BackboneError(f"'{directory}' is an adapter{trained}; it is no backbone.", hint=hint)
 
 
 def is_file(path: Path) -> BackboneError:
@@ -149,7 +156,11 @@ def no_weights(directory: Path) -> BackboneError:
     """The error for a directory with ``config.json`` and without weights that are read."""
     if (directory / _ADAPTER).is_file():
         return is_adapter(directory)
-    graphs = [*directory.glob("*.onnx"), *directory.glob("openvino*.xml")]
+    graphs = [
+        graph
+        for place in (directory, directory / "onnx", directory / "openvino")
+        for graph in (*place.glob("*.onnx"), *place.glob("openvino*.xml"))
+    ]
     if graphs:
         return BackboneError(
             f"'{directory}' is exported for an engine ('{graphs[0].name}'); a graph is no "

@@ -14,6 +14,7 @@ from enum import IntEnum
 from pathlib import Path
 
 from lora_bert.errors import LoraBertError
+from lora_bert.json_files import check_fetched
 
 _LARGEST = 64_000_000
 """Bytes. That of XLM-R, with 250,000 pieces, has 5 MB."""
@@ -97,6 +98,7 @@ def read_sentencepiece(path: Path, error: type[LoraBertError]) -> SentencePieceM
         content = path.read_bytes()
     except OSError as problem:
         raise error(f"'{path}' cannot be read: {problem.strerror or problem}.") from problem
+    check_fetched(path, error)
     try:
         return _model(content)
     except ValueError as problem:

@@ -122,7 +122,7 @@ def line_to_add(config: Config, families: Mapping[str, Family]) -> str:
     for family in families.values():
         stem = family.architecture.removesuffix("ForSequenceClassification")
         if name.startswith((f"{stem}For", f"{stem}Model", f"{stem}LM")):
-            return f'Add the line "model_type": "{family.model_type}", as it is a {name:.60}.'
+            return f'Add the line "model_type": "{family.model_type}", as its class is {name:.60}.'
     for model_type, keys in _TELLING.items():
         if all(key in config for key in keys):
             return f'Add the line "model_type": "{model_type}", as it has \'{keys[0]}\'.'

@@ -116,7 +116,8 @@ class TextTokenizer:
             raise DataError(
                 f"The text '{texts[text]:.60}' holds {_quoted(tokens)}: the tokenizer knows that, "
                 f"but the model's embeddings, of {self.rows:,} rows, have none for it.",
-                hint=RESIZE,
+                hint="Take the token out of the text; or, before an adapter is trained, give the "
+                "backbone a row for it: model.resize_token_embeddings(len(tokenizer))",
             )
         return made
 
@@ -259,6 +260,7 @@ def _convert(
     """Build the fast tokenizer of a directory with vocabulary files only."""
     if any((directory / name).is_file() for name in ("vocab.txt", "vocab.json")):
         _check_no_jieba(directory, config, error)
+        _check_whole(directory, error)
         return _by_transformers(directory, error)
     found = sorted(directory.glob("*.model"))
     if not found:
@@ -307,6 +309,17 @@ def _check_no_jieba(directory: Path, config: Config, error: type[LoraBertError])
         )
 
 
+def _check_whole(directory: Path, error: type[LoraBertError]) -> None:
+    """Name what transformers would stumble over without a name."""
+    if not (directory / "vocab.txt").is_file() and not (directory / "merges.txt").is_file():
+        raise error(
+            f"The tokenizer in '{directory}' lacks merges.txt, which belongs to its vocab.json.",
+            hint="Copy or download it too.",
+        )
+    if (path := directory / "vocab.txt").is_file() and not path.stat().st_size:
+        raise error(f"'{path}' is empty.", hint="Copy or download it again.")
+
+
 def _by_transformers(
     directory: Path, error: type[LoraBertError]
 ) -> tuple[Tokenizer, dict[str, Any]]:
@@ -322,7 +335,9 @@ def _by_transformers(
     except (OSError, ValueError, ImportError) as problem:
         reason = (str(problem).strip().splitlines() or [""])[0].rstrip(".")
         raise error(
-            f"transformers cannot read the tokenizer in '{directory}': {reason}."
+            f"transformers cannot read the tokenizer in '{directory}': {reason}.",
+            hint="Does tokenizer_config.json name the right tokenizer_class, and are all files of "
+            "the tokenizer there?",
         ) from problem
     with tempfile.TemporaryDirectory() as work:
         slow.save_pretrained(work)

@@ -10,7 +10,7 @@ from typing import Unpack
 
 import numpy as np
 
-from lora_bert.adapters.directory import check_answerable, kind_of
+from lora_bert.adapters.directory import check_answerable, is_classifier, kind_of
 from lora_bert.adapters.loading import load_any
 from lora_bert.adapters.merged import write_merged
 from lora_bert.backbones.families import read_config
@@ -81,8 +81,14 @@ def run(config: MergeConfig) -> MergeResult:
     """As :func:`merge`, of a checked configuration."""
     source, output = Path(config.adapter), Path(config.output)
     if kind_of(source) == "merged":
-        check_answerable(read_config(source), source)
-        raise ConfigError(f"'{source}' is a merged model already.")
+        settings = read_config(source)
+        check_answerable(settings, source)
+        if is_classifier(settings):
+            raise ConfigError(f"'{source}' is a merged model already.")
+        raise ConfigError(
+            f"'{source}' is a backbone; what is merged is an adapter.",
+            hint="Name the adapter's directory: its backbone is found, or given with --backbone.",
+        )
     spare_inputs(output, (source,))
     claim_output(output, overwrite=config.overwrite)
     before = load_any(

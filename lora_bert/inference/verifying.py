@@ -217,7 +217,8 @@ def _backbone(path: Path, _config: VerifyConfig) -> Steps:
 
     def description() -> str:
         settings = read_config(path)
-        return f"{family_of(settings).model_type}, {settings.get('hidden_size')} wide"
+        family = family_of(settings)
+        return f"{family.model_type}, {family.get(settings, 'hidden_size')} wide"
 
     yield "description", description
 

@@ -14,6 +14,7 @@ from lora_bert.evaluation.metrics import Scores, higher_is_better
 from lora_bert.evaluation.result import Evaluation
 from lora_bert.tasks.classification import class_weights
 from lora_bert.training.loop import Fit
+from lora_bert.training.movement import SMALLEST_NORM
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ def advise(
     if config.class_weights == "none":  # the validation's loss is never weighted
         seen += [float(row["validation_loss"]) for row in fitted.history]
     if min(seen) > _NO_LOWER * guess:
-        log.warning("%s", _nothing(losses, guess, even, config.learning_rate))
+        log.warning("%s", _nothing(config, losses, guess, even, stood_still=fitted.stood_still))
     elif answer := _only_answer(validation.scores):
         log.warning(
             "Every validation row is predicted '%s': %s.", shortened(answer), _remedies(config)
@@ -71,9 +72,11 @@ def guessing_loss(targets: np.ndarray, *, balanced: bool) -> float:
     return abs(float(-(shares * np.log(shares)).sum()))
 
 
-def _nothing(losses: Sequence[float], guess: float, even: float, rate: float) -> str:
+def _nothing(
+    config: TrainConfig, losses: Sequence[float], guess: float, even: float, *, stood_still: bool
+) -> str:
     """That the loss is no lower than a guesser's, and what to do about it."""
-    top = max(losses)
+    top, rate = max(losses), config.learning_rate
     at = f"--learning-rate: it was {rate:g}, and {DEFAULT_RATE:g} is the default."
     if top > _ROSE * even and top > _ROSE * min(losses) and rate > DEFAULT_RATE / 10:
         return (
@@ -84,8 +87,12 @@ def _nothing(losses: Sequence[float], guess: float, even: float, rate: float) ->
         f"Nothing was learned: the loss went from {losses[0]:.3g} to {losses[-1]:.3g}, where "
         f"guessing by the classes' shares has {guess:.3g}. "
     )
+    if 0 < config.max_grad_norm < SMALLEST_NORM:
+        return f"{said}Raise --max-grad-norm: it was {config.max_grad_norm:g}."
     if rate < DEFAULT_RATE / 2:
         return f"{said}Raise {at}"
+    if stood_still:
+        return f"{said}More epochs do not help: see what was said of the first."
     if rate > 2 * DEFAULT_RATE:
         return f"{said}Lower {at}"
     return (

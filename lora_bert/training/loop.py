@@ -28,12 +28,14 @@ class Fit:
         progress: How far it came.
         stopped: By Ctrl-C, or by SIGTERM; None when it ended by itself.
         saved: Whether there is a checkpoint of this moment.
+        stood_still: Whether an epoch came to nothing, which was warned of.
     """
 
     adapter: Adapter
     progress: Progress
     stopped: KeyboardInterrupt | None = None
     saved: bool = False
+    stood_still: bool = False
 
     @property
     def best_epoch(self) -> int:
@@ -88,7 +90,8 @@ def fit(
             raise
         kept = f"epoch {progress.best_epoch}" if progress.best_epoch else "this moment"
         log.warning("Stopped by Ctrl-C: keeping the adapter of %s.%s", kept, onwards)
-    return Fit(trainer.best or trainer.adapter.copy(), progress, stopped, saved)
+    kept_adapter = trainer.best or trainer.adapter.copy()
+    return Fit(kept_adapter, progress, stopped, saved, trainer.stood_still)
 
 
 def default_epochs(rows: int, classes: int) -> int:

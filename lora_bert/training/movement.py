@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable
 
 import torch
@@ -15,6 +16,10 @@ log = logging.getLogger(__name__)
 
 _LEARNT = 1e-6
 """Below this loss gradients vanish because there is nothing left to learn."""
+SMALLEST_NORM = 1e-6
+"""A ``--max-grad-norm`` below this leaves nothing that float32 sees."""
+_SMALL_RATE = 1e-5
+"""A learning rate above this moves weights wherever gradients come through."""
 _SCALED = "Weights of the backbone are probably badly scaled: try another backbone."
 
 
@@ -55,13 +60,26 @@ class Movement:
                 f"Epoch {epoch} learned nothing: no weight moved by more than {moved:.0e}. "
                 f"{_remedy(config)}"
             )
-        elif self.adapter.factors and _moved(_ups(self._before), _ups(self.adapter)) <= least:
-            # Those begin at zero; the others are moved by weight decay alone.
-            said = f"Epoch {epoch} moved the head alone: no gradient reached the layers. {_SCALED}"
+        elif (deep := self._moved_deep()) <= least:
+            why = (
+                f"those of the layers by {deep:.0e} at most. {_remedy(config)}"
+                if deep
+                else (f"no gradient reached the layers. {_SCALED}")
+            )
+            said = f"Epoch {epoch} moved the head alone: {why}"
         else:
             return False
         log.warning("%s", said)
         return True
+
+    def _moved_deep(self) -> float:
+        """How far the LoRA matrices went that begin at zero; infinite where there are none.
+
+        The others are moved by weight decay alone.
+        """
+        if not self.adapter.factors:
+            return math.inf
+        return _moved(_ups(self._before), _ups(self.adapter))
 
 
 def _ups(adapter: Adapter) -> list[Tensor]:
@@ -78,6 +96,8 @@ def _largest(tensor: Tensor) -> float:
 
 def _remedy(config: TrainConfig) -> str:
     limit = config.max_grad_norm
-    if 0 < limit < 1e-6:
+    if 0 < limit < SMALLEST_NORM:
         return f"--max-grad-norm {limit:g} leaves nothing of the gradients: raise it."
-    return f"Raise --learning-rate: {config.learning_rate:g} is too small."
+    if config.learning_rate < _SMALL_RATE:
+        return f"Raise --learning-rate: {config.learning_rate:g} is too small."
+    return _SCALED

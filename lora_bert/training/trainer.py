@@ -15,6 +15,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from lora_bert.config import TrainConfig
+from lora_bert.data.wording import counted
 from lora_bert.errors import DivergedError, UnavailableError
 from lora_bert.memory import is_out_of_memory
 from lora_bert.model.backbone import Backbone
@@ -75,7 +76,7 @@ class Trainer:
         self.progress = Progress()
         self.best: Adapter | None = None
         self._movement: Movement | None = None
-        self._stood_still = False
+        self.stood_still = False
         self.parameters = [tensor.requires_grad_() for tensor in adapter.tensors]
         # Tensors are where the backbone is; the accelerator need not place them.
         self.accelerator = Accelerator(device_placement=False)
@@ -124,7 +125,7 @@ class Trainer:
         progress, patience = self.progress, self.config.early_stopping
         waited = progress.waited(self.config.metric)
         if patience and waited >= patience:
-            log.info("Stopped: no better %s for %d epochs.", self.config.metric, waited)
+            log.info("Stopped: no better %s for %s.", self.config.metric, counted(waited, "epoch"))
             return True
         return progress.epoch > self.epochs
 
@@ -136,7 +137,7 @@ class Trainer:
         begin = progress.step - self._steps_of(number - 1)
         done = sum(len(rows) for group in groups[:begin] for rows in group)
         # Of the rest of an epoch nobody can say what the whole of it moved.
-        watched = self._movement = None if begin or self._stood_still else Movement(self.adapter)
+        watched = self._movement = None if begin or self.stood_still else Movement(self.adapter)
         with track(len(self.rows), f"epoch {number}/{self.epochs}", done=done) as bar:
             for group in groups[begin:]:
                 # A step is done or not done when somebody stops the training.
@@ -149,7 +150,7 @@ class Trainer:
                 bar.update(sum(map(len, group)))
         if watched:
             loss = progress.epoch_loss / progress.epoch_weight
-            self._stood_still = watched.warn(self.config, epoch=number, loss=loss)
+            self.stood_still = watched.warn(self.config, epoch=number, loss=loss)
 
     def end_epoch(self, figures: Figures, seconds: float) -> None:
         """Note what the validation found in so many seconds; keep the adapter if it is the best.

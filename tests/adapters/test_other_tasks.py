@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 
 import lora_bert
 from lora_bert.adapters.describe import describe
-from lora_bert.errors import AdapterError
+from lora_bert.backbones.resolve import find_backbone
+from lora_bert.errors import AdapterError, BackboneError, ConfigError
 from tests.tiny import tiny_classifier
 
 NAMES = ["toxic", "insult", "spam"]
@@ -81,6 +82,39 @@ def test_one_label_a_text_is_answered(said, somebodys):
     assert lora_bert.load(place).predict(["good"])
     assert describe(place).facts["problem_type"] == "single_label_classification"
     assert lora_bert.verify(place).passed
+
+
+def test_labels_that_nobody_named(somebodys, reviews, tmp_path):
+    """transformers writes no id2label where there are two labels without a name."""
+    place = somebodys(labels=2)
+    assert "id2label" not in json.loads((place / "config.json").read_text())
+    assert lora_bert.load(place).labels == ("LABEL_0", "LABEL_1")
+    assert describe(place).facts["labels"] == ["LABEL_0", "LABEL_1"]
+    assert lora_bert.verify(place).passed
+    assert lora_bert.load(place).predict(["good"])[0].label in ("LABEL_0", "LABEL_1")
+    change(place / "config.json", problem_type="regression")
+    assert describe(place).facts["problem_type"] == "regression"
+
+
+def test_outputs_of_which_nothing_is_said(somebodys):
+    place = somebodys(labels=4)
+    settings = json.loads((place / "config.json").read_text())
+    plain_settings = {k: v for k, v in settings.items() if k not in ("id2label", "label2id")}
+    (place / "config.json").write_text(json.dumps(plain_settings))
+    assert lora_bert.load(place).labels == ("LABEL_0", "LABEL_1", "LABEL_2", "LABEL_3")
+
+
+def test_a_head_that_lacks_a_layer(somebodys):
+    config = tiny_classifier("bert").config
+    place = somebodys(transformers.BertForTokenClassification(config))
+    change(place / "config.json", architectures=None)
+    with pytest.raises(AdapterError, match=r"has no 'bert\.pooler\.dense', which a bert classif"):
+        lora_bert.load(place)
+
+
+def test_a_backbone_is_not_called_merged(tiny_backbone, tmp_path):
+    with pytest.raises(ConfigError, match="is a backbone; what is merged is an adapter"):
+        lora_bert.merge(tiny_backbone, tmp_path / "m")
 
 
 @pytest.mark.parametrize(
@@ -182,3 +216,34 @@ def test_plain_pefts_with_one_output(adapter, tiny_backbone, tmp_path):
     assert any(len(tensor) == 1 and tensor.dtype == torch.float32 for tensor in tensors.values())
     with pytest.raises(AdapterError, match="has 1 output of the problem_type 'regression'"):
         lora_bert.load(own, backbone=str(tiny_backbone))
+
+
+@pytest.mark.parametrize(
+    ("config", "says", "hint"),
+    [
+        ({"peft_type": "IA3"}, "but one of the kind 'IA3'", "merge_and_unload"),
+        ({"peft_type": "PREFIX_TUNING"}, "but one of the kind 'PREFIX_TUNING'", ""),
+        ({"config": {"reduction_factor": 16}}, "one of the library 'adapters'", "That library"),
+        ({"r": 4}, "it has no 'peft_type'", ""),
+    ],
+)
+def test_adapters_of_other_kinds(config, says, hint, adapter, tmp_path):
+    own = plain(adapter, tmp_path / "plain")
+    (own / "adapter_config.json").write_text(json.dumps(config))
+    (own / "adapter_model.safetensors").unlink()
+    for command in (lora_bert.load, describe):
+        with pytest.raises(AdapterError, match=says) as caught:
+            command(own)
+        assert hint in caught.value.hint
+        assert bool(caught.value.hint) == bool(hint)
+    with pytest.raises(BackboneError, match="is an adapter") as refused:
+        find_backbone(str(own))
+    assert "merge" not in refused.value.hint
+    assert refused.value.hint.endswith(".")
+
+
+def test_an_adapter_whose_weights_are_a_pickle(adapter, tmp_path):
+    own = plain(adapter, tmp_path / "plain")
+    (own / "adapter_model.safetensors").rename(own / "adapter_model.bin")
+    with pytest.raises(AdapterError, match=r"only as a pickle \(adapter_model\.bin\)"):
+        lora_bert.load(own)

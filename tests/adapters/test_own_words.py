@@ -105,3 +105,30 @@ def test_other_parts_of_the_backbone_are_named(name, saved):
     with pytest.raises(AdapterError, match=f"changes '{name}', a part of the backbone") as caught:
         load_any(place, backbone=str(base))
     assert "merge_and_unload" in caught.value.hint
+
+
+@pytest.mark.parametrize("resized", [False, True])
+def test_word_embeddings_that_were_trained(resized, tiny_backbone, tmp_path):
+    """``modules_to_save`` names them: PEFT saves them once, or three times after a resize."""
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tiny_backbone)
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(
+        tiny_backbone, num_labels=2
+    )
+    if resized:
+        tokenizer.add_tokens(["<ORDER>"])
+        model.resize_token_embeddings(len(tokenizer))
+    config = peft.LoraConfig(
+        task_type="SEQ_CLS", target_modules=["query"], r=4, init_lora_weights=False,
+        modules_to_save=["pooler", "classifier", "word_embeddings"],
+    )  # fmt: skip
+    wrapped = peft.get_peft_model(model, config).eval()
+    with torch.no_grad():
+        for name, tensor in wrapped.named_parameters():
+            if tensor.requires_grad and "embeddings" in name:
+                tensor.add_(torch.randn_like(tensor) * 0.3)
+        place = tmp_path / "adapter"
+        wrapped.save_pretrained(place)
+        tokenizer.save_pretrained(place)
+        batch = tokenizer(TEXTS, padding=True, return_tensors="pt")
+        expected = wrapped(**batch).logits.softmax(-1).numpy()
+    assert abs(answers(place, tiny_backbone) - expected).max() < 1e-5

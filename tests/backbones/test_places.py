@@ -16,7 +16,7 @@ from lora_bert.adapters.describe import describe
 from lora_bert.adapters.directory import kind_of
 from lora_bert.backbones.families import FAMILIES, family_of
 from lora_bert.backbones.resolve import backbone_path, find_backbone
-from lora_bert.errors import AdapterError, BackboneError
+from lora_bert.errors import AdapterError, BackboneError, NotFoundError
 from tests.tiny import tiny_classifier
 
 TYPE = "sentence_transformers.models.Transformer"
@@ -167,7 +167,7 @@ def test_verify_says_the_line_to_add(base):
 def test_an_adapter_as_a_backbone(adapter, reviews, tmp_path):
     with pytest.raises(BackboneError, match="trained on the backbone 'tiny-bert'; it is no b") as e:
         lora_bert.train(reviews, backbone=str(adapter), output=tmp_path / "out", epochs=1)
-    assert "lora_bert.merge('ADAPTER', 'OUT')" in e.value.hint
+    assert e.value.hint.endswith("lora_bert.merge('ADAPTER', 'OUT').")
 
 
 def test_plain_pefts_adapter_as_a_backbone(adapter, tiny_backbone, tmp_path):
@@ -242,3 +242,53 @@ def test_a_file_of_it(base):
     with pytest.raises(BackboneError, match="is a file; a backbone is a directory") as caught:
         find_backbone(str(base / "model.safetensors"))
     assert caught.value.hint == f"Did you mean '{base}'?"
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 17\n"
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json"])
+def test_files_that_git_has_not_fetched(name, base, reviews, tmp_path):
+    (base / name).write_text(POINTER)
+    with pytest.raises(BackboneError, match=f"{name}' is a pointer of Git LFS") as caught:
+        lora_bert.train(reviews, backbone=str(base), output=tmp_path / "a", epochs=1)
+    assert "git lfs pull" in caught.value.hint
+
+
+def test_a_model_of_sentence_transformers_is_no_classifier(tiny_backbone, tmp_path):
+    place = old_layout(tiny_backbone, tmp_path / "sbert")
+    for above in (None, {"__version__": "0.2.4"}):
+        if above is not None:
+            (place / "config.json").write_text(json.dumps(above))
+        with pytest.raises(AdapterError, match="is a model of sentence-transformers"):
+            lora_bert.load(place)
+
+
+def test_a_pickled_classifier_keeps_its_head_by_transformers(base):
+    (base / "model.safetensors").rename(base / "pytorch_model.bin")
+    with pytest.raises(BackboneError, match="only as a pickle") as caught:
+        lora_bert.load(base)
+    assert "transformers" not in caught.value.hint
+    config = json.loads((base / "config.json").read_text())
+    config["architectures"] = ["BertForSequenceClassification"]
+    (base / "config.json").write_text(json.dumps(config))
+    with pytest.raises(BackboneError, match="only as a pickle") as caught:
+        lora_bert.load(base)
+    assert "Have transformers write the whole classifier" in caught.value.hint
+
+
+def test_a_file_of_a_model_in_place_of_its_directory(base):
+    (base / "onnx").mkdir()
+    (base / "onnx" / "model.onnx").write_bytes(b"")
+    for name in ("model.safetensors", "onnx/model.onnx"):
+        with pytest.raises(NotFoundError, match="is not a directory") as caught:
+            lora_bert.load(base / name)
+        assert caught.value.hint == f"Did you mean '{base}'?"
+
+
+def test_a_graph_in_a_folder_is_no_backbone(base):
+    (base / "model.safetensors").unlink()
+    (base / "onnx").mkdir()
+    (base / "onnx" / "model.onnx").write_bytes(b"")
+    with pytest.raises(BackboneError, match=r"is exported for an engine \('model\.onnx'\)"):
+        lora_bert.load(base)

@@ -170,6 +170,30 @@ def test_a_directory_with_only_a_vocabulary(tmp_path):
     assert ids(tokenizer_of(tmp_path), TEXTS) == ids(tokenizer, TEXTS)
 
 
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        ({"vocab.json": '{"<s>": 0}'}, r"lacks merges\.txt, which belongs to its vocab\.json"),
+        ({"vocab.txt": ""}, r"vocab\.txt' is empty"),
+    ],
+)
+def test_a_vocabulary_that_is_not_whole(files, says, tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "roberta"}')
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(BackboneError, match=says):
+        tokenizer_of(tmp_path)
+
+
+def test_a_class_that_transformers_does_not_have(tiny_backbone, tmp_path):
+    (tmp_path / "config.json").write_bytes((tiny_backbone / "config.json").read_bytes())
+    (tmp_path / "vocab.txt").write_text("\n".join(VOCABULARY))
+    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "SomebodysTokenizer"}')
+    with pytest.raises(BackboneError) as caught:
+        tokenizer_of(tmp_path)
+    assert "tokenizer_class" in caught.value.hint
+
+
 def test_padding_not_named_is_the_configs(tiny_backbone, tmp_path):
     for name in ("config.json", "tokenizer.json"):
         (tmp_path / name).write_bytes((tiny_backbone / name).read_bytes())

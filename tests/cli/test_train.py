@@ -170,7 +170,7 @@ def test_every_other_option_trains(train: Cli, words: list[str]) -> None:
 def test_early_stopping_says_so(train: Cli) -> None:
     words = ("--early-stopping", 1, "--learning-rate", 1e-9, "--output", "out", "--json")
     outcome = train(*words, "--epochs", 9)
-    assert "Stopped: no better accuracy for 1 epochs." in outcome.stderr
+    assert "Stopped: no better accuracy for 1 epoch." in outcome.stderr
     assert len(outcome.document["history"]) == 2  # whichever of the two has the lower loss
 
 

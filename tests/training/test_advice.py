@@ -165,3 +165,14 @@ def test_epochs_that_were_cut_short_ask_for_no_more(caplog):
 def test_nothing_is_said_before_anything_is_known(caplog):
     assert not said(caplog, [], [])
     assert not said(caplog, [0.69], [0.69], scores=None)
+
+
+def test_what_no_epochs_mend(caplog):
+    losses = [0.6918, 0.6915, 0.6914], [0.6912, 0.6910, 0.6910]
+    assert "Raise --max-grad-norm: it was 1e-12." in said(caplog, *losses, max_grad_norm=1e-12)
+    caplog.clear()
+    history = [{"train_loss": 0.69, "validation_loss": 0.69, "accuracy": 0.5}]
+    fitted = Fit(Adapter({}, {}, 0), Progress(history=history, best_epoch=1), stood_still=True)
+    advise(TrainConfig(epochs=1), fitted, TWO_TO_ONE, MIXED)
+    assert "Nothing was learned" in caplog.text
+    assert "Train longer" not in caplog.text

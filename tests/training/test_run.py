@@ -279,6 +279,20 @@ def test_layers_that_no_gradient_reaches_are_said(train, tmp_path, caplog):
     assert "moved the head alone" not in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("options", "remedy"),
+    [
+        ({"learning_rate": 1e-8}, "Raise --learning-rate: 1e-08 is too small."),
+        ({"max_grad_norm": 1e-12}, "--max-grad-norm 1e-12 leaves nothing of the gradients"),
+    ],
+)
+def test_layers_that_hardly_move_are_not_blamed_on_the_backbone(options, remedy, train, caplog):
+    train(**LEARNS | options)
+    assert remedy in caplog.text
+    assert "badly scaled" not in caplog.text
+    assert "Train longer" not in caplog.text
+
+
 def test_a_loss_that_begins_far_above_guessing_is_said(train, tmp_path, caplog):
     backbone = scaled_backbone(tmp_path / "scaled", "electra", "orm", 1e5)
     train(backbone=backbone, dtype="float32")
