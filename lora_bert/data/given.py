@@ -80,11 +80,8 @@ def with_given_rows(values: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         DataError: What is given is neither the name of a file nor rows.
     """
-    # No files, beside others, is what run.yaml says of parts that were not named.
-    empty = {key for key in OPTIONS if isinstance(values.get(key), list) and not values[key]}
-    beside = any(values.get(key) is not None and key not in empty for key in ("data", "train"))
     return {key: given_rows(value, key) if key in OPTIONS else value
-            for key, value in values.items() if not (beside and key in empty)}  # fmt: skip
+            for key, value in values.items()}  # fmt: skip
 
 
 def given_rows(value: Any, option: str) -> Any:

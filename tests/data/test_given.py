@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 import lora_bert
-from lora_bert.data.given import Given, given_rows, with_given_rows
+from lora_bert.data.given import Given, given_rows
 from lora_bert.data.tables import read_table
 from lora_bert.errors import ConfigError, DataError
 
@@ -218,12 +218,3 @@ def test_merge_and_export_compare_on_given_rows(adapter, tmp_path):
     pytest.importorskip("onnxruntime")
     made = lora_bert.export(adapter, tmp_path / "e", data=frame(rows), format="onnx")
     assert made.accuracy is not None
-
-
-def test_parts_that_were_not_named():
-    """``run.yaml`` has an empty list for each of them, and is given to ``train`` as it is."""
-    written = {"data": None, "train": ["a.csv"], "validation": [], "test": []}
-    assert with_given_rows(written) == {"data": None, "train": ["a.csv"]}
-    assert with_given_rows({"data": "a.csv", "train": []}) == {"data": "a.csv"}
-    with pytest.raises(DataError, match="holds no rows"):
-        with_given_rows({"data": None, "train": []})
