@@ -179,6 +179,22 @@ def test_how_rows_are_read_is_remembered(cli, train, tmp_path):
     assert cli("evaluate", "merged", "--data", new, "--json").document["rows"] == 10
 
 
+def test_a_label_that_is_called_like_a_column_is_still_a_label(cli, train, tmp_path):
+    """ "no" is a usual name of a column of numbers, and an answer."""
+    path = tmp_path / "answers.csv"
+    path.write_text("".join(f"{'yes' if label == 'ham' else 'no'},{text}\n" for text, label in
+                            lines()))  # fmt: skip
+    out = train("--data", path, "--no-header", "--columns", "label,text")
+    outcome = cli("infer", "--adapter", out, "--input", path)
+    assert outcome.code == 0, outcome.stderr
+    assert outcome.stdout.count("\n") == 41
+    header = tmp_path / "header.csv"
+    header.write_text("no,review\n" + path.read_text())
+    outcome = cli("infer", "--adapter", out, "--input", header)
+    assert outcome.stdout.count("\n") == 41
+    assert outcome.stdout.startswith("no,review,")
+
+
 def test_remembered_names_break_no_other_file(cli, train, tmp_path):
     out = train("--data", headless(tmp_path / "rows.csv"), *TOLD)
     same = "".join(f"{text},{label}\n" for text, label in lines(10))
