@@ -81,7 +81,12 @@ def test_the_issue_s_own_slip():
          "Name them with data=… (and for baseline=True with train=…), or"),
         ("Use --max-length 130 or less.", "Use max_length=130 or less."),
         ("--metric macro_f1 --class-weights balanced",
-         "metric='macro_f1' class_weights='balanced'"),
+         "metric='macro_f1', class_weights='balanced'"),
+        ("If it has none: --no-header --columns text,label (guessed).",
+         "If it has none: header=False, columns='text,label' (guessed)."),
+        ("""Name it: --label-names '"[""x"", ""y""]"=NAME'.""",
+         """Name it: label_names='"[""x"", ""y""]"=NAME'."""),
+        ("""Join them: --label-names 'it'"'"'s a=b'.""", """Join them: label_names="it's a=b"."""),
         ("'x' has no column '--label-column'.", "'x' has no column '--label-column'."),
         ("the adapter's label '--rank 8' is not in --data.",
          "the adapter's label '--rank 8' is not in data."),
@@ -175,6 +180,33 @@ def test_what_is_wrong_is_one_sentence(name, bad, tmp_path, monkeypatch):
     assert "--" not in said
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"min_score": 3}, "min_score: 3 is not a probability, 0 to 1."),
+        ({"min_score": "0.5"}, "min_score: '0.5' is not a probability, 0 to 1."),
+        ({"otherwise": "ask"}, "otherwise needs min_score: the probability below which"),
+        ({"min_score": 0.5, "otherwise": " "}, "otherwise: the answer is empty."),
+        ({"min_score": 0.5, "otherwise": 5}, "otherwise: 5 is not a text."),
+    ],
+)
+def test_what_is_wrong_with_a_refusal_is_said_in_python(adapter, options, said):
+    with pytest.raises(ConfigError) as caught:
+        lora_bert.load(adapter).predict(["good"], **options)
+    assert str(caught.value).startswith(said)
+    assert "--" not in str(caught.value.hint)
+
+
+def test_a_table_is_no_list_of_texts(adapter):
+    """Its columns' names would be answered in place of its rows."""
+    pandas = pytest.importorskip("pandas")
+    predictor = lora_bert.load(adapter)
+    with pytest.raises(ConfigError, match="not DataFrame") as caught:
+        predictor.predict(pandas.DataFrame({"text": ["good"]}))
+    assert caught.value.hint == "Its column of texts is meant: table['text']."
+    assert len(predictor.predict(pandas.Series(["good", "bad"]))) == 2
+
+
 @pytest.mark.parametrize("bad", ["good", b"good", None, 5, float("nan"), [1, 2], [None], {"a": 1},
                                  ["good", b"bad"], np.array([1.0])], ids=repr)  # fmt: skip
 def test_texts_are_a_list_of_texts(adapter, bad):
@@ -241,10 +273,17 @@ def as_in_a_new_process(monkeypatch: pytest.MonkeyPatch) -> None:
     log.setLevel(logging.NOTSET)  # what loggers remember of levels goes with it
 
 
-def test_a_script_stays_quiet(adapter, reviews, capsys, monkeypatch):
+def test_a_script_is_shown_warnings_alone(adapter, reviews, capsys, monkeypatch):
     as_in_a_new_process(monkeypatch)
     lora_bert.evaluate(adapter, reviews)
-    assert "text column" not in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "text column" not in said
+    assert "warning: The adapter was trained on rows of" in said
+    assert "leave data out or use part." in said
+    logging.getLogger("lora_bert").setLevel(logging.ERROR)
+    lora_bert.evaluate(adapter, reviews)
+    assert not capsys.readouterr().err
+    assert logging.getLogger("lora_bert").handlers == []
 
 
 def test_at_a_prompt_notes_are_shown(adapter, reviews, capsys, monkeypatch):
