@@ -23,8 +23,6 @@ from lora_bert.errors import ConfigError, DataError, NotFoundError
 
 log = logging.getLogger(__name__)
 
-_SEED = 42
-"""Of the draw of ``--limit``."""
 _NAME_THEM = (
     "Name the rows to score with --data, and for --baseline those to train on with --train."
 )
@@ -51,7 +49,8 @@ class EvaluationRows:
             "Scoring %s of the %s rows of '%s', drawn at random.",
             f"{most:,}", f"{len(rows):,}", Path(rows.source).name,
         )  # fmt: skip
-        return sample(rows, most, _SEED)
+        # With the training's own seed its --limit would draw the very rows it was trained on.
+        return sample(rows, most, (self.training.split_seed if self.training else 0) + 1)
 
     def _asked_for(self) -> Examples:
         config = self.config

@@ -282,6 +282,14 @@ def test_evaluate_takes_a_limit(cli, adapter, reviews):
     assert part.document["overlap"]["rows"] == 0
 
 
+def test_a_limit_does_not_draw_what_the_training_drew(cli, train, tmp_path):
+    path = tmp_path / "many.csv"
+    path.write_text("label,text\n" + "".join(f"{label},{text}\n" for text, label in lines(400)))
+    out = train("--data", path, "--limit", 40)
+    found = cli("evaluate", out, "--data", path, "--limit", 40, "--json").document
+    assert found["overlap"]["rows"] < 20  # 3.2 are to be expected
+
+
 @pytest.mark.parametrize("command", ["merge", "export"])
 def test_texts_for_a_comparison_are_read_as_told(cli, adapter, tmp_path, command):
     if command == "export":
