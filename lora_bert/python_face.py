@@ -12,6 +12,7 @@ import logging
 import re
 import shlex
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
@@ -55,6 +56,8 @@ def called_from_python(config: type, typed: type | None = None) -> Callable[[Fun
                     raise
 
         called.__signature__ = _signature(function, config, typed)  # type: ignore[attr-defined]
+        if typed and function.__doc__:
+            called.__doc__ = f"{inspect.cleandoc(function.__doc__)}\n\n{_described(typed, words)}"
         return cast("FunctionT", called)
 
     return decorate
@@ -69,7 +72,8 @@ def in_python(text: str, words: Words) -> str:
     if found := _COMMAND.search(text):
         return text[: found.start()] + _call(found[1], found["rest"]) + "."
     quoted = [match.span() for match in _QUOTED.finditer(text)]
-    parts, at = [], 0
+    parts: list[str] = []
+    at = 0
     for match in _FLAG.finditer(text):
         name = match["name"].replace("-", "_")
         inside = any(start <= match.start() < end for start, end in quoted)
@@ -167,6 +171,15 @@ def _signature(function: Callable[..., Any], config: type, typed: type | None) -
     ]  # fmt: skip
     told = inspect.signature(function).return_annotation
     return inspect.Signature([*own, *more], return_annotation=told)
+
+
+def _described(typed: type, words: Words) -> str:
+    """The options that a function takes, with what they are: for ``help()``."""
+    lines = ["Options:"]
+    for name in inspect.get_annotations(typed):
+        said = in_python(f"{name}: {words[name][0].help}", words)
+        lines += textwrap.wrap(said, 88, initial_indent="    ", subsequent_indent=" " * 8)
+    return "\n".join(lines)
 
 
 class _Notes(logging.Handler):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import re
 import sys
 import types
 import typing
@@ -46,6 +47,15 @@ def test_an_editor_sees_every_keyword(function):
     for name, (entry, _, _) in options_of(kind).items():
         if name not in own:
             assert shown[name].default == entry.default
+
+
+@each
+def test_help_says_what_every_option_is(function):
+    _, typed = FUNCTIONS[function]
+    options = inspect.getdoc(function).partition("\n\nOptions:\n")[2]
+    for name in typing.get_type_hints(typed):
+        assert re.search(rf"^    {name}: \w", options, re.MULTILINE), name
+    assert "--" not in options
 
 
 @each
@@ -246,12 +256,18 @@ def test_python_s_kinds_of_values(tmp_path, tiny_backbone):
 
 @pytest.mark.parametrize("names", [
     {0: "a", 1: "b"}, {"a,b": "c=d"}, {'q"x': " y "}, {"back\\slash,": "n"}, {"b\\u0041": "z"},
-    {True: 1}, {"new\nline": "y"}, {'"': "="},
+    {True: 1}, {"new\nline": "y"}, {'"': "="}, {0.0: "a", 1.5: "b"}, {np.float64(1): "a"},
 ], ids=repr)  # fmt: skip
 def test_a_dict_says_every_renaming(names):
     made = build(config.TrainConfig, {"label_names": names})
     plain = {str(old).lower() if old is True else str(old): str(new) for old, new in names.items()}
     assert config.parse_label_names(made.label_names) == plain
+
+
+def test_a_dict_of_anything_else_is_refused():
+    with pytest.raises(ConfigError, match="does not give a new name to every label") as caught:
+        lora_bert.train([("a", "b")], label_names={"yes": None})
+    assert str(caught.value).startswith("label_names: {'yes': None} does not")
 
 
 def test_a_list_says_every_name():
@@ -335,7 +351,8 @@ def result(tmp_path_factory, tiny_backbone):
 
 def test_everything_shows_itself_in_a_line(result, tmp_path):
     predictor = lora_bert.load(result.path)
-    found = lora_bert.evaluate(result.path, [("good", result.labels[0])])
+    rows = [("good", result.labels[0]), ("bad", result.labels[1])]
+    found = lora_bert.evaluate(result.path, rows, train=rows, baseline=True, against=result.path)
     merged = lora_bert.merge(result.path, tmp_path / "m")
     shown = {
         "Predictor": predictor,
@@ -345,6 +362,8 @@ def test_everything_shows_itself_in_a_line(result, tmp_path):
         "MergeResult": merged,
         "Verification": lora_bert.verify(result.path),
         "Scores": found.scores,
+        "Comparison": found.against,
+        "Baseline": found.baseline,
         "Calibration": found.calibration,
         "Manifest": predictor.manifest,
         "TextTokenizer": predictor.tokenizer,
@@ -383,6 +402,17 @@ def test_notebooks_show_tables_and_run_nothing(result):
         assert "\x1b" not in page
     assert "&lt;script&gt;" in found._repr_html_()
     assert "train loss" in result._repr_html_()
+
+
+def test_a_notebook_shows_the_worst_of_many_classes():
+    from lora_bert.evaluation.result import judge
+
+    labels = [f"class {number}" for number in range(30)]
+    answers = np.eye(30)[[*range(29), 0]]
+    page = judge(labels, answers, np.arange(30))._repr_html_()
+    assert "classes: the 15 with the lowest F1 of 30; scores.per_class has all" in page
+    assert page.count("<tr>") == 16
+    assert page.index("class 29") < page.index("class 0<")
 
 
 def test_converted_and_exported_show_themselves(tmp_path, tiny_backbone, adapter):
