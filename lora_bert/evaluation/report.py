@@ -78,6 +78,17 @@ def summary_lines(found: Evaluation, *, width: int = 80) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
+def score_words(found: Evaluation) -> str:
+    """The figures in one line, that of the metric first and with its interval."""
+    scores, by_f1 = found.scores, found.metric == "macro_f1"
+    accuracy = percent(scores.accuracy, None if by_f1 else found.accuracy_interval)
+    macro = percent(scores.macro_f1, found.macro_f1_interval if by_f1 else None)
+    words = [f"accuracy {accuracy}", f"macro-F1 {macro}"][:: -1 if by_f1 else 1]
+    if found.metric == "log_loss":
+        words.insert(0, f"log loss {scores.log_loss:.3f}")
+    return ", ".join(words)
+
+
 def _overlap_lines(overlap: Overlap | None) -> list[tuple[str, str]]:
     if overlap is None or not overlap.rows:
         return []
