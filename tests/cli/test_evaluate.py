@@ -107,7 +107,7 @@ def test_texts_seen_in_training_are_said(
     seen = cli("evaluate", adapter, "--data", reviews, "--json").document["overlap"]
     assert (seen["rows"], seen["unseen_rows"]) == (48, 12)
     assert (
-        "48 of the texts stand in the training rows too"
+        "48 of 60 texts stand in the training rows too"
         in cli("evaluate", adapter, "--data", reviews).stdout
     )
     assert cli("evaluate", adapter, "--json").document["overlap"]["rows"] == 0
