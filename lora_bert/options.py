@@ -183,6 +183,10 @@ def _plain(value: Any, option: Option, name: str) -> Any:
         pairs = [(_word(old), _word(new)) for old, new in value.items()]
         if all(isinstance(part, str) for pair in pairs for part in pair):
             return write_label_names(dict(pairs))
+        raise ConfigError(
+            f"{flag(name)}: {_short(repr(value))} does not give a new name to every label in it.",
+            hint="Labels and names are texts or numbers, such as 0 and negative.",
+        )
     return _scalar(value)
 
 
@@ -196,7 +200,7 @@ def _word(value: Any) -> Any:
     """A label of a mapping: data files make texts of numbers and switches too."""
     if isinstance(value, bool):
         return str(value).lower()
-    return str(value) if isinstance(value, numbers.Integral) else value
+    return str(value) if isinstance(value, numbers.Real) else value
 
 
 def _one_text(names: Sequence[Any], option: str) -> Any:

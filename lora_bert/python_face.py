@@ -12,6 +12,7 @@ import logging
 import re
 import shlex
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
@@ -25,7 +26,7 @@ _FUNCTIONS = ("train", "evaluate", "merge", "export", "verify", "convert-backbon
 # A quotation holds data. The apostrophe of "adapter's" opens none.
 _QUOTED = re.compile(r"(?<!\w)'[^'\n]*'")
 _FLAG = re.compile(r"--(?P<no>no-)?(?P<name>[a-z][a-z0-9-]*[a-z0-9])")
-_VALUE = re.compile(r" (?P<value>[^\s;)]*[^\s;).,:…]|'[^'\n]*')")
+_VALUE = re.compile(r""" (?P<value>(?:'[^'\n]*'|"'")+|[^\s;)]*[^\s;).,:…])""")
 _COMMAND = re.compile(rf"lora-bert ({'|'.join(_FUNCTIONS)}) (?P<rest>(?:'[^'\n]*'|[^\n,;])*)")
 
 
@@ -55,6 +56,8 @@ def called_from_python(config: type, typed: type | None = None) -> Callable[[Fun
                     raise
 
         called.__signature__ = _signature(function, config, typed)  # type: ignore[attr-defined]
+        if typed and function.__doc__:
+            called.__doc__ = f"{inspect.cleandoc(function.__doc__)}\n\n{_described(typed, words)}"
         return cast("FunctionT", called)
 
     return decorate
@@ -71,7 +74,8 @@ def in_python(text: str, words: Words) -> str:
         call = _call(found[1], found["rest"])
         return in_python(before, words) + call + (in_python(behind, words) or ".")
     quoted = [match.span() for match in _QUOTED.finditer(text)]
-    parts, at = [], 0
+    parts: list[str] = []
+    at = 0
     for match in _FLAG.finditer(text):
         name = match["name"].replace("-", "_")
         inside = any(start <= match.start() < end for start, end in quoted)
@@ -81,7 +85,9 @@ def in_python(text: str, words: Words) -> str:
         if behind.isalnum() or behind == "-":
             continue
         written, end = _keyword(name, match, text, *words[name])
-        parts += [text[at : match.start()], written]
+        between = text[at : match.start()]
+        follows = between == " " and bool(parts)
+        parts += [", " if follows else between, written]
         at = end
     return "".join([*parts, text[at:]])
 
@@ -95,7 +101,7 @@ def _keyword(
     value = _VALUE.match(text, match.end())
     if value and _is_value(value["value"], option, kind):
         number = kind in (int, float) and _is_number(value["value"])
-        told = value["value"].strip("'")
+        told = _unquoted(value["value"])
         return f"{name}={told if number else repr(told)}", value.end()
     told_how = text[: match.start()].endswith("with ")
     return f"{name}=…" if told_how else name, match.end()
@@ -108,6 +114,14 @@ def _is_value(word: str, option: Option, kind: type) -> bool:
     if kind in (int, float):
         return _is_number(word)
     return word.startswith("'") or word.isupper() or bool(re.search(r"[=,/:._\\-]", word[1:]))
+
+
+def _unquoted(word: str) -> str:
+    """A word as the shell takes it."""
+    try:
+        return shlex.split(word)[0] if word.startswith("'") else word
+    except ValueError:
+        return word
 
 
 def _is_number(word: str) -> bool:
@@ -161,6 +175,15 @@ def _signature(function: Callable[..., Any], config: type, typed: type | None) -
     return inspect.Signature([*own, *more], return_annotation=told)
 
 
+def _described(typed: type, words: Words) -> str:
+    """The options that a function takes, with what they are: for ``help()``."""
+    lines = ["Options:"]
+    for name in inspect.get_annotations(typed):
+        said = in_python(f"{name}: {words[name][0].help}", words)
+        lines += textwrap.wrap(said, 88, initial_indent="    ", subsequent_indent=" " * 8)
+    return "\n".join(lines)
+
+
 class _Notes(logging.Handler):
     """Prints notes and warnings as sentences, where nobody else shows them."""
 
@@ -179,19 +202,25 @@ class _Notes(logging.Handler):
 
 @contextmanager
 def _notes_shown(words: Words) -> Iterator[None]:
-    """Show notes in a notebook or at Python's prompt, unless logging was set up by somebody."""
+    """Show notes in a notebook or at Python's prompt, unless logging was set up by somebody.
+
+    A script is shown the warnings alone, which Python would print as the shell has them.
+    """
     log = logging.getLogger("lora_bert")
-    if not is_interactive() or log.hasHandlers() or log.level != logging.NOTSET:
+    if log.hasHandlers() or logging.lastResort is None:
         yield
         return
-    handler = _Notes(words)
+    handler, level = _Notes(words), log.level
+    if level == logging.NOTSET and is_interactive():
+        log.setLevel(logging.INFO)
+    else:
+        handler.setLevel(logging.lastResort.level)
     log.addHandler(handler)
-    log.setLevel(logging.INFO)
     try:
         yield
     finally:
         log.removeHandler(handler)
-        log.setLevel(logging.NOTSET)
+        log.setLevel(level)
 
 
 def is_interactive() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import re
 import sys
 import types
 import typing
@@ -49,6 +50,15 @@ def test_an_editor_sees_every_keyword(function):
 
 
 @each
+def test_help_says_what_every_option_is(function):
+    _, typed = FUNCTIONS[function]
+    options = inspect.getdoc(function).partition("\n\nOptions:\n")[2]
+    for name in typing.get_type_hints(typed):
+        assert re.search(rf"^    {name}: \w", options, re.MULTILINE), name
+    assert "--" not in options
+
+
+@each
 def test_a_misspelt_keyword(function):
     needed = {one.name: "x" for one in inspect.signature(function).parameters.values()
               if one.default is inspect.Parameter.empty}  # fmt: skip
@@ -81,7 +91,12 @@ def test_the_issue_s_own_slip():
          "Name them with data=… (and for baseline=True with train=…), or"),
         ("Use --max-length 130 or less.", "Use max_length=130 or less."),
         ("--metric macro_f1 --class-weights balanced",
-         "metric='macro_f1' class_weights='balanced'"),
+         "metric='macro_f1', class_weights='balanced'"),
+        ("If it has none: --no-header --columns text,label (guessed).",
+         "If it has none: header=False, columns='text,label' (guessed)."),
+        ("""Name it: --label-names '"[""x"", ""y""]"=NAME'.""",
+         """Name it: label_names='"[""x"", ""y""]"=NAME'."""),
+        ("""Join them: --label-names 'it'"'"'s a=b'.""", """Join them: label_names="it's a=b"."""),
         ("'x' has no column '--label-column'.", "'x' has no column '--label-column'."),
         ("the adapter's label '--rank 8' is not in --data.",
          "the adapter's label '--rank 8' is not in data."),
@@ -175,6 +190,33 @@ def test_what_is_wrong_is_one_sentence(name, bad, tmp_path, monkeypatch):
     assert "--" not in said
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"min_score": 3}, "min_score: 3 is not a probability, 0 to 1."),
+        ({"min_score": "0.5"}, "min_score: '0.5' is not a probability, 0 to 1."),
+        ({"otherwise": "ask"}, "otherwise needs min_score: the probability below which"),
+        ({"min_score": 0.5, "otherwise": " "}, "otherwise: the answer is empty."),
+        ({"min_score": 0.5, "otherwise": 5}, "otherwise: 5 is not a text."),
+    ],
+)
+def test_what_is_wrong_with_a_refusal_is_said_in_python(adapter, options, said):
+    with pytest.raises(ConfigError) as caught:
+        lora_bert.load(adapter).predict(["good"], **options)
+    assert str(caught.value).startswith(said)
+    assert "--" not in str(caught.value.hint)
+
+
+def test_a_table_is_no_list_of_texts(adapter):
+    """Its columns' names would be answered in place of its rows."""
+    pandas = pytest.importorskip("pandas")
+    predictor = lora_bert.load(adapter)
+    with pytest.raises(ConfigError, match="not DataFrame") as caught:
+        predictor.predict(pandas.DataFrame({"text": ["good"]}))
+    assert caught.value.hint == "Its column of texts is meant: table['text']."
+    assert len(predictor.predict(pandas.Series(["good", "bad"]))) == 2
+
+
 @pytest.mark.parametrize("bad", ["good", b"good", None, 5, float("nan"), [1, 2], [None], {"a": 1},
                                  ["good", b"bad"], np.array([1.0])], ids=repr)  # fmt: skip
 def test_texts_are_a_list_of_texts(adapter, bad):
@@ -214,12 +256,18 @@ def test_python_s_kinds_of_values(tmp_path, tiny_backbone):
 
 @pytest.mark.parametrize("names", [
     {0: "a", 1: "b"}, {"a,b": "c=d"}, {'q"x': " y "}, {"back\\slash,": "n"}, {"b\\u0041": "z"},
-    {True: 1}, {"new\nline": "y"}, {'"': "="},
+    {True: 1}, {"new\nline": "y"}, {'"': "="}, {0.0: "a", 1.5: "b"}, {np.float64(1): "a"},
 ], ids=repr)  # fmt: skip
 def test_a_dict_says_every_renaming(names):
     made = build(config.TrainConfig, {"label_names": names})
     plain = {str(old).lower() if old is True else str(old): str(new) for old, new in names.items()}
     assert config.parse_label_names(made.label_names) == plain
+
+
+def test_a_dict_of_anything_else_is_refused():
+    with pytest.raises(ConfigError, match="does not give a new name to every label") as caught:
+        lora_bert.train([("a", "b")], label_names={"yes": None})
+    assert str(caught.value).startswith("label_names: {'yes': None} does not")
 
 
 def test_a_list_says_every_name():
@@ -241,10 +289,17 @@ def as_in_a_new_process(monkeypatch: pytest.MonkeyPatch) -> None:
     log.setLevel(logging.NOTSET)  # what loggers remember of levels goes with it
 
 
-def test_a_script_stays_quiet(adapter, reviews, capsys, monkeypatch):
+def test_a_script_is_shown_warnings_alone(adapter, reviews, capsys, monkeypatch):
     as_in_a_new_process(monkeypatch)
     lora_bert.evaluate(adapter, reviews)
-    assert "text column" not in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "text column" not in said
+    assert "warning: The adapter was trained on rows of" in said
+    assert "leave data out or use part." in said
+    logging.getLogger("lora_bert").setLevel(logging.ERROR)
+    lora_bert.evaluate(adapter, reviews)
+    assert not capsys.readouterr().err
+    assert logging.getLogger("lora_bert").handlers == []
 
 
 def test_at_a_prompt_notes_are_shown(adapter, reviews, capsys, monkeypatch):
@@ -296,7 +351,8 @@ def result(tmp_path_factory, tiny_backbone):
 
 def test_everything_shows_itself_in_a_line(result, tmp_path):
     predictor = lora_bert.load(result.path)
-    found = lora_bert.evaluate(result.path, [("good", result.labels[0])])
+    rows = [("good", result.labels[0]), ("bad", result.labels[1])]
+    found = lora_bert.evaluate(result.path, rows, train=rows, baseline=True, against=result.path)
     merged = lora_bert.merge(result.path, tmp_path / "m")
     shown = {
         "Predictor": predictor,
@@ -306,6 +362,8 @@ def test_everything_shows_itself_in_a_line(result, tmp_path):
         "MergeResult": merged,
         "Verification": lora_bert.verify(result.path),
         "Scores": found.scores,
+        "Comparison": found.against,
+        "Baseline": found.baseline,
         "Calibration": found.calibration,
         "Manifest": predictor.manifest,
         "TextTokenizer": predictor.tokenizer,
@@ -344,6 +402,17 @@ def test_notebooks_show_tables_and_run_nothing(result):
         assert "\x1b" not in page
     assert "&lt;script&gt;" in found._repr_html_()
     assert "train loss" in result._repr_html_()
+
+
+def test_a_notebook_shows_the_worst_of_many_classes():
+    from lora_bert.evaluation.result import judge
+
+    labels = [f"class {number}" for number in range(30)]
+    answers = np.eye(30)[[*range(29), 0]]
+    page = judge(labels, answers, np.arange(30))._repr_html_()
+    assert "classes: the 15 with the lowest F1 of 30; scores.per_class has all" in page
+    assert page.count("<tr>") == 16
+    assert page.index("class 29") < page.index("class 0<")
 
 
 def test_converted_and_exported_show_themselves(tmp_path, tiny_backbone, adapter):

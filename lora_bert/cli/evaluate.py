@@ -43,7 +43,7 @@ def command(config: EvaluateConfig, as_json: bool) -> None:
         click.echo(json_text(found.as_dict()))
         return
     click.echo(found.text(width=shutil.get_terminal_size().columns))
-    if found.target and found.target.reached:
+    if found.target and found.target.reached and found.target.reached.min_score > 0:
         given = "--adapter" if kind_of(Path(config.path)) == "adapter" else "--model"
         words = f"{given} {shlex.quote(config.path)} --min-score"
         click.echo(

@@ -32,7 +32,7 @@ def command(config: TrainConfig, as_json: bool) -> int:
     the same command with --resume goes on, after a crash too, to the same adapter bit for bit.
     """
     from lora_bert.data.wording import counted, printable, shortened
-    from lora_bert.evaluation.report import percent
+    from lora_bert.evaluation.report import score_words
     from lora_bert.training.run import run
 
     result = run(config)
@@ -45,11 +45,7 @@ def command(config: TrainConfig, as_json: bool) -> int:
         f"({result.trainable / result.total:.2%}) in {result.seconds:.0f} s{_steps(result)}",
     ]
     for part, found in result.evaluations.items():
-        scores = found.scores
-        lines += [
-            f"{part:<11} accuracy {percent(scores.accuracy, found.accuracy_interval)}, macro-F1 "
-            f"{percent(scores.macro_f1)}, {counted(scores.rows, 'row')}"
-        ]
+        lines.append(f"{part:<11} {score_words(found)}, {counted(found.scores.rows, 'row')}")
     for seen in result.watched:
         before, after = (f"{one.label} {one.score:.4f}" for one in (seen.before, seen.after))
         lines.append(f"watched     {before} → {after}  {printable(shortened(seen.text))}")

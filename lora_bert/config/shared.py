@@ -123,7 +123,7 @@ class ScoredRows:
     )
     target_accuracy: float | None = option(
         None,
-        "Look for the --min-score from which on this share of the answered rows is right.",
+        "Look for the probability that answers must reach so that this share of them is right.",
         metavar="SHARE",
         minimum=0,
         maximum=1,

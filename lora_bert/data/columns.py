@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from shlex import quote
 
 from lora_bert.data.literals import literal
 from lora_bert.data.roles import guess, look_like_texts
-from lora_bert.data.wording import listed
+from lora_bert.data.wording import listed, shortened
 from lora_bert.errors import ConfigError, DataError, did_you_mean
 from lora_bert.names import parse_names, write_names
 
@@ -43,6 +44,8 @@ _OF_LABEL_STUDIO = frozenset(("annotator", "annotation_id", "lead_time"))
 """Columns that only Label Studio writes."""
 _BITS = frozenset(("0", "1", "0.0", "1.0", "true", "false", "True", "False"))
 _LOOKED_AT = 1000
+_HEADED = re.compile(r"\.(csv|tsv|tab|txt)\b", re.IGNORECASE)
+"""In the name of a file whose first line is a header, if it has one."""
 _NO_CELLS: Mapping[str, Sequence[str]] = {}
 
 
@@ -198,6 +201,11 @@ def _none_found(
     if what == "label" and len(bits) > 1:
         named = quote(write_names(bits))
         hint += f" Several columns of 0 and 1, one a class: --label-column {named}."
+    if what == "text" and len(columns) == 1 and _HEADED.search(source):
+        hint = (
+            f"If '{shortened(columns[0])}' is the first text: --no-header --columns text. If it is "
+            f"the column's name: --text-column {quote(columns[0])}."
+        )
     return DataError(
         f"No column of '{source}' is called like a {what}; its columns are {listed(columns, 20)}.",
         hint=hint,

@@ -85,7 +85,7 @@ def as_known(
     elif known.text in names and not _is_row(first, known):
         # What looks like data in the names beside it was a header in training, too.
         return replace(options, header=True)
-    elif len(first) != len(columns) or any(name.lower() in _KNOWN for name in names):
+    elif len(first) != len(columns) or _names_columns(names, known):
         return options
     else:
         has_header = known.header is not False
@@ -105,6 +105,12 @@ def _agree(names: Sequence[str], columns: Sequence[str]) -> bool:
     """Whether a header names columns as told, where it names them."""
     pairs = zip(names, columns, strict=True)
     return any(names) and all(not name or name == told for name, told in pairs)
+
+
+def _names_columns(names: Sequence[str], known: Known) -> bool:
+    """Whether a cell is a usual column name; a known label, such as "no", is none in its column."""
+    at = known.columns.index(known.label) if _is_row(names, known) and known.label else None
+    return any(name.lower() in _KNOWN for place, name in enumerate(names) if place != at)
 
 
 def _is_row(first: Sequence[str], known: Known) -> bool:

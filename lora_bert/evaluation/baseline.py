@@ -49,6 +49,12 @@ class Baseline:
         """Mean F1 of the classes in the test rows or the predictions, 0…1."""
         return self.comparison["macro_f1"].theirs
 
+    def __repr__(self) -> str:
+        return (
+            f"Baseline({self.description}: accuracy {self.accuracy:.3f}, macro-F1 "
+            f"{self.macro_f1:.3f}; beside it: {self.comparison.verdict})"
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """Everything in it as plain JSON values; ``interval`` is that of its own accuracy."""
         return {

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lora_bert.data.wording import shortened
 from lora_bert.evaluation.intervals import Interval, paired_macro_f1, paired_mean
 from lora_bert.evaluation.metrics import (
     NAMES,
@@ -97,6 +98,12 @@ class Comparison:
             if one.name != "log_loss" and one.verdict in {"better", "worse"} - {first.verdict}:
                 return f"{said}{', but' if known else ';'} {one.verdict} in {NAMES[one.name]}"
         return said
+
+    def __repr__(self) -> str:
+        figures = ", ".join(
+            f"{NAMES[one.name]} {one.ours:.3f} against {one.theirs:.3f}" for one in self.figures
+        )
+        return f"Comparison(with {shortened(self.other)!r}: {self.verdict}; {figures})"
 
     def as_dict(self) -> dict[str, Any]:
         """Everything in it as plain JSON values; what has no prefix is about the accuracy."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -52,7 +52,7 @@ class OutOfScope:
     auroc: float
     auroc_interval: Interval
     fpr_at_95_tpr: float
-    lines: tuple[ScopeLine, ...]
+    lines: tuple[ScopeLine, ...] = field(repr=False)
 
 
 def out_of_scope(

@@ -10,7 +10,7 @@ import numpy as np
 from lora_bert.data.wording import printable
 from lora_bert.evaluation.comparison import Comparison, Figure
 from lora_bert.evaluation.coverage import Covered, Target
-from lora_bert.evaluation.display import cells, column, fit, wrapped
+from lora_bert.evaluation.display import cells, column, fit, html_table, html_text, wrapped
 from lora_bert.evaluation.intervals import Interval
 from lora_bert.evaluation.metrics import NAMES, PerClass, Scores
 from lora_bert.evaluation.out_of_scope import OutOfScope
@@ -71,6 +71,17 @@ def summary_lines(found: Evaluation, *, width: int = 80) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
+def score_words(found: Evaluation) -> str:
+    """The figures in one line, that of the metric first and with its interval."""
+    scores, by_f1 = found.scores, found.metric == "macro_f1"
+    accuracy = percent(scores.accuracy, None if by_f1 else found.accuracy_interval)
+    macro = percent(scores.macro_f1, found.macro_f1_interval if by_f1 else None)
+    words = [f"accuracy {accuracy}", f"macro-F1 {macro}"][:: -1 if by_f1 else 1]
+    if found.metric == "log_loss":
+        words.insert(0, f"log loss {scores.log_loss:.3f}")
+    return ", ".join(words)
+
+
 def _overlap_lines(overlap: Overlap | None) -> list[tuple[str, str]]:
     if overlap is None or not overlap.rows:
         return []
@@ -103,6 +114,8 @@ def target_words(target: Target) -> str:
     if target.reached is None:
         return f"no --min-score makes {asked} of the answered rows right here"
     found, elsewhere = target.reached, target.expected
+    if found.min_score == 0:
+        return f"no --min-score is needed: of all rows {percent(found.accuracy or 0)} are right"
     words = (
         f"from --min-score {decimal(found.min_score)} on, {percent(found.accuracy or 0)} of the "
         f"answered rows are right, and {percent(found.coverage)} of the rows are answered; "
@@ -229,16 +242,26 @@ def scope_table(scope: OutOfScope, *, width: int = 80) -> str:
 
 def classes_table(scores: Scores, *, width: int = 80) -> str:
     """The table of the classes; of more than 20 those with the lowest F1."""
-    seen = [entry for entry in scores.per_class if entry.rows + entry.predicted]
-    if len(scores.per_class) <= _LISTED_CLASSES:
+    worst = _worst_classes(scores)
+    if len(worst) == len(scores.per_class):
         return per_class_table(scores, width=width)
-    worst = sorted(seen, key=lambda entry: (entry.f1, -entry.rows))[:_WORST_CLASSES]
     lines = wrapped(
-        f"classes: the {len(worst)} with the lowest F1 of {len(scores.per_class):,}; --output "
-        "and --json have all of them",
+        f"{_worst_title(scores, worst)}; --output and --json have all of them",
         max(width, MINIMUM_WIDTH),
     )
     return "\n".join([*lines, _classes(worst, width)])
+
+
+def _worst_classes(scores: Scores) -> Sequence[PerClass]:
+    """All classes; of more than 20 those with the lowest F1."""
+    if len(scores.per_class) <= _LISTED_CLASSES:
+        return scores.per_class
+    seen = [entry for entry in scores.per_class if entry.rows + entry.predicted]
+    return sorted(seen, key=lambda entry: (entry.f1, -entry.rows))[:_WORST_CLASSES]
+
+
+def _worst_title(scores: Scores, worst: Sequence[PerClass]) -> str:
+    return f"classes: the {len(worst)} with the lowest F1 of {len(scores.per_class):,}"
 
 
 def per_class_table(scores: Scores, *, width: int = 80) -> str:
@@ -246,9 +269,12 @@ def per_class_table(scores: Scores, *, width: int = 80) -> str:
     return _classes(scores.per_class, width)
 
 
-def per_class_cells(scores: Scores) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """The header and the rows of the table of classes."""
-    return _CLASS_COLUMNS, [_class_row(entry) for entry in scores.per_class]
+def classes_html(scores: Scores) -> str:
+    """The table of the classes for a notebook; of more than 20 those with the lowest F1."""
+    worst = _worst_classes(scores)
+    title = f"{_worst_title(scores, worst)}; scores.per_class has all of them"
+    table = html_table(_CLASS_COLUMNS, [_class_row(entry) for entry in worst])
+    return table if len(worst) == len(scores.per_class) else html_text(title) + table
 
 
 def _classes(entries: Sequence[PerClass], width: int) -> str:

@@ -11,16 +11,16 @@ from lora_bert.evaluation.baseline import Baseline
 from lora_bert.evaluation.calibration import Calibration, calibration
 from lora_bert.evaluation.comparison import Comparison
 from lora_bert.evaluation.coverage import Covered, Target, coverage, reach
-from lora_bert.evaluation.display import html_table, html_text
+from lora_bert.evaluation.display import html_text
 from lora_bert.evaluation.intervals import Interval, bootstrap_confusion
 from lora_bert.evaluation.metrics import Floats, Indices, Scores, score
 from lora_bert.evaluation.out_of_scope import OutOfScope, out_of_scope
 from lora_bert.evaluation.overlap import Overlap
 from lora_bert.evaluation.report import (
+    classes_html,
     classes_table,
     confusion_table,
     coverage_table,
-    per_class_cells,
     percent,
     scope_table,
     summary_lines,
@@ -97,7 +97,7 @@ class Evaluation:
 
     def _repr_html_(self) -> str:
         """The summary and the classes, for a notebook."""
-        return html_text(self.summary()) + html_table(*per_class_cells(self.scores))
+        return html_text(self.summary()) + classes_html(self.scores)
 
     def summary(self, width: int = 80) -> str:
         """The figures of the whole, a line each, and what they are compared with below."""

@@ -25,8 +25,6 @@ from lora_bert.names import parse_label_names
 
 log = logging.getLogger(__name__)
 
-_SEED = 6174
-"""Of the draw of ``--limit``; another than a training's, which would draw the same rows."""
 _NAME_THEM = (
     "Name the rows to score with --data, and for --baseline those to train on with --train."
 )
@@ -53,7 +51,8 @@ class EvaluationRows:
             "Scoring %s of the %s rows of '%s', drawn at random.",
             f"{most:,}", f"{len(rows):,}", Path(rows.source).name,
         )  # fmt: skip
-        return sample(rows, most, _SEED)
+        # With the training's own seed its --limit would draw the very rows it was trained on.
+        return sample(rows, most, (self.training.split_seed if self.training else 0) + 1)
 
     def _asked_for(self) -> Examples:
         config = self.config

@@ -14,9 +14,10 @@ from lora_bert.adapters.exported import read_exported
 from lora_bert.adapters.manifest import Manifest
 from lora_bert.backbones.encodings import Encodings
 from lora_bert.backbones.tokenizer import TextTokenizer
-from lora_bert.config import LoadConfig
+from lora_bert.config import InferConfig, LoadConfig
 from lora_bert.config.keywords import LoadOptions
 from lora_bert.config.kinds import Place
+from lora_bert.data.columns import TEXT_NAMES
 from lora_bert.data.wording import counted
 from lora_bert.errors import InputTypeError
 from lora_bert.inference.choice import check_fits, open_engine
@@ -75,6 +76,7 @@ class Predictor:
         """The labels, in the order of the scores."""
         return self.manifest.labels
 
+    @called_from_python(InferConfig)
     def predict(
         self,
         texts: Sequence[str],
@@ -231,6 +233,14 @@ def _lists(parts: Iterable[Sequence[str]]) -> Iterable[Sequence[str]]:
 def _refuse(texts: object) -> None:
     if isinstance(texts, (bytes, Mapping)) or not isinstance(texts, Iterable):
         raise InputTypeError(f"A list of texts is needed, not {type(texts).__name__}.")
+    # A table goes through its columns' names.
+    if (columns := getattr(texts, "columns", None)) is not None:
+        names = [str(name) for name in columns]
+        text = next((name for name in TEXT_NAMES if name in names), "text")
+        raise InputTypeError(
+            f"A list of texts is needed, not {type(texts).__name__}.",
+            hint=f"Its column of texts is meant: table[{text!r}].",
+        )
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -80,11 +80,14 @@ class Refusal:
             return None
         try:
             probable = bool(0 <= min_score <= 1)
-        except TypeError:
+        except (TypeError, ValueError):  # a text, an array
             probable = False
         if not probable:
-            raise ConfigError(f"--min-score: {min_score} is not a probability, 0 to 1.")
+            said = shortened(repr(min_score))
+            raise ConfigError(f"--min-score: {said} is not a probability, 0 to 1.")
         answer = OTHERWISE if otherwise is None else otherwise
+        if not isinstance(answer, str):
+            raise ConfigError(f"--otherwise: {shortened(repr(answer))} is not a text.")
         if not answer.strip():
             raise ConfigError("--otherwise: the answer is empty.", hint=f"Default: {OTHERWISE}.")
         if answer in labels:

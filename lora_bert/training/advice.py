@@ -24,6 +24,8 @@ _NO_LOWER = 0.98
 """A loss above this part of the guesser's is as good as the guesser's."""
 _ROSE = 1.05
 """A loss of so many times that of even odds is no fresh head's: steps have driven it up."""
+_FELL = 0.95
+"""A loss below this part of the epoch's before, or of even odds in the first, is on its way."""
 _STEEP = 1.5
 """Standard errors that the metric must have risen by in the last epoch."""
 
@@ -83,16 +85,18 @@ def _nothing(
             f"Nothing was learned: the loss rose to {top:.3g}, where guessing by the classes' "
             f"shares has {guess:.3g}. Lower {at}"
         )
-    said = (
-        f"Nothing was learned: the loss went from {losses[0]:.3g} to {losses[-1]:.3g}, where "
-        f"guessing by the classes' shares has {guess:.3g}. "
-    )
+    course = f"the loss was {losses[0]:.3g}"
+    if len(losses) > 1:
+        course = f"the loss went from {losses[0]:.3g} to {losses[-1]:.3g}"
+    said = f"Nothing was learned: {course}, where guessing by the classes' shares has {guess:.3g}. "
     if 0 < config.max_grad_norm < SMALLEST_NORM:
         return f"{said}Raise --max-grad-norm: it was {config.max_grad_norm:g}."
     if rate < DEFAULT_RATE / 2:
         return f"{said}Raise {at}"
     if stood_still:
         return f"{said}More epochs do not help: see what was said of the first."
+    if top <= even and losses[-1] < _FELL * [even, *losses][-2]:
+        return f"{said}It was still falling: train longer (--epochs)."
     if rate > 2 * DEFAULT_RATE:
         return f"{said}Lower {at}"
     return (

@@ -253,9 +253,9 @@ def test_the_metric_can_be_chosen(cli: Cli, adapter: Path, merged: Path, reviews
 def test_a_target_comes_with_the_command_that_reaches_it(
     cli: Cli, adapter: Path, reviews: Path
 ) -> None:
-    words = ("evaluate", adapter, "--data", reviews, "--target-accuracy", 0.5)
+    words = ("evaluate", adapter, "--data", reviews, "--target-accuracy", 0.55)
     found = cli(*words, "--json").document["target"]
-    assert found["reached"]["accuracy"] >= 0.5
+    assert found["reached"]["accuracy"] >= 0.55
     text = cli(*words).stdout
     assert "target       from --min-score " in text
     line = text.splitlines()[-1]
@@ -264,6 +264,17 @@ def test_a_target_comes_with_the_command_that_reaches_it(
     table = text.split("\n\n")[1].splitlines()
     assert table[0].split() == ["--min-score", "answered", "%", "of", "rows", "%", "right"]
     assert table[1].split()[:3] == ["0", "60", "100.0"]
+
+
+def test_a_target_that_all_answers_reach_needs_no_line(
+    cli: Cli, adapter: Path, reviews: Path
+) -> None:
+    words = ("evaluate", adapter, "--data", reviews, "--target-accuracy", 0.01)
+    text = cli(*words).stdout
+    assert re.search(
+        r"target       no --min-score is needed: of all rows \d+\.\d % are right", text
+    )
+    assert "next  " not in text
 
 
 @pytest.fixture

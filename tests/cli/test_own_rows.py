@@ -213,6 +213,22 @@ def test_how_rows_are_read_is_remembered(cli, train, tmp_path):
     assert cli("evaluate", "merged", "--data", new, "--json").document["rows"] == 10
 
 
+def test_a_label_that_is_called_like_a_column_is_still_a_label(cli, train, tmp_path):
+    """ "no" is a usual name of a column of numbers, and an answer."""
+    path = tmp_path / "answers.csv"
+    path.write_text("".join(f"{'yes' if label == 'ham' else 'no'},{text}\n" for text, label in
+                            lines()))  # fmt: skip
+    out = train("--data", path, "--no-header", "--columns", "label,text")
+    outcome = cli("infer", "--adapter", out, "--input", path)
+    assert outcome.code == 0, outcome.stderr
+    assert outcome.stdout.count("\n") == 41
+    header = tmp_path / "header.csv"
+    header.write_text("no,review\n" + path.read_text())
+    outcome = cli("infer", "--adapter", out, "--input", header)
+    assert outcome.stdout.count("\n") == 41
+    assert outcome.stdout.startswith("no,review,")
+
+
 def test_remembered_names_break_no_other_file(cli, train, tmp_path):
     out = train("--data", headless(tmp_path / "rows.csv"), *TOLD)
     same = "".join(f"{text},{label}\n" for text, label in lines(10))
@@ -298,6 +314,14 @@ def test_evaluate_takes_a_limit(cli, adapter, reviews):
     part = cli(*words, "--part", "validation", "--limit", 5, "--json")
     assert part.document["rows"] == 5
     assert part.document["overlap"]["rows"] == 0
+
+
+def test_a_limit_does_not_draw_what_the_training_drew(cli, train, tmp_path):
+    path = tmp_path / "many.csv"
+    path.write_text("label,text\n" + "".join(f"{label},{text}\n" for text, label in lines(400)))
+    out = train("--data", path, "--limit", 40)
+    found = cli("evaluate", out, "--data", path, "--limit", 40, "--json").document
+    assert found["overlap"]["rows"] < 20  # 3.2 are to be expected
 
 
 @pytest.mark.parametrize("command", ["merge", "export"])

@@ -104,3 +104,16 @@ def test_where_no_name_tells_the_hint_says_what_the_cells_look_like():
     with pytest.raises(DataError, match="called like a text") as caught:
         find(("v1", "transcript", "column_4"), cells=CELLS)
     assert caught.value.hint.endswith("--text-column transcript --label-column v1.")
+
+
+def test_a_single_column_without_a_usual_name_may_be_the_first_text():
+    """A list of texts without a header: naming its first one as the column would eat a row."""
+    with pytest.raises(DataError) as caught:
+        find_columns(("too slow",), text=None, label=None, need_label=False, source="a/new.csv")
+    assert caught.value.hint == (
+        "If 'too slow' is the first text: --no-header --columns text. If it is the column's name: "
+        "--text-column 'too slow'."
+    )
+    with pytest.raises(DataError) as caught:
+        find_columns(("too slow",), text=None, label=None, need_label=False, source="new.parquet")
+    assert caught.value.hint == "Name the text column with --text-column."

@@ -96,7 +96,7 @@ def test_everything_is_in_it():
             settings={"rank": (8, "<b>"), "class_weights": ("balanced", None)},
         ),
         metric="macro_f1",
-        target_accuracy=0.5,
+        target_accuracy=0.8,
         outside=(["none of <them>"], rng.dirichlet(np.ones(2), 9)),
         overlap=overlap(["a", "b"], ["a"], np.array([0, 1]), np.array([0, 0])),
     )

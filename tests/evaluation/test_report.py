@@ -20,7 +20,7 @@ from lora_bert.evaluation import (
 )
 from lora_bert.evaluation.comparison import compare
 from lora_bert.evaluation.display import cells
-from lora_bert.evaluation.report import classes_table
+from lora_bert.evaluation.report import classes_table, score_words
 
 
 def scores_of(labels, confusion):
@@ -196,3 +196,16 @@ def test_a_width_too_small_counts_as_the_smallest(width):
     scores = scores_of(["x" * 90, "y"], [[1, 2], [1, 9]])
     assert per_class_table(scores, width=width) == per_class_table(scores, width=60)
     assert confusion_table(scores, width=width) == confusion_table(scores, width=60)
+
+
+@pytest.mark.parametrize(
+    ("metric", "pattern"),
+    [
+        ("accuracy", r"accuracy [\d.]+ % \(95 % interval .*\), macro-F1 [\d.]+ %"),
+        ("macro_f1", r"macro-F1 [\d.]+ % \(95 % interval .*\), accuracy [\d.]+ %"),
+        ("log_loss", r"log loss [\d.]+, accuracy [\d.]+ % \(95 % interval .*\), macro-F1 [\d.]+ %"),
+    ],
+)  # fmt: skip
+def test_one_line_of_scores_begins_with_the_metric(metric, pattern):
+    found = judge(["a", "b"], np.eye(2)[[0, 1, 0, 1] * 9], np.array([0, 1, 1] * 12), metric=metric)
+    assert re.fullmatch(pattern, score_words(found))

@@ -86,6 +86,17 @@ def test_a_rate_that_is_too_high(rate, train, validation, caplog):
     assert "Lower --learning-rate: it was 0.01" in found
 
 
+def test_a_loss_that_still_falls_wants_more_epochs(caplog):
+    """Few batches that have not come down to the guess yet say nothing against the rate."""
+    rare = np.array([0] * 114 + [1] * 6)
+    found = said(caplog, [0.65, 0.55], [0.60, 0.50], targets=rare, learning_rate=0.01)
+    assert "the loss went from 0.65 to 0.55" in found
+    assert "It was still falling: train longer (--epochs)." in found
+    found = said(caplog, [0.6], [0.55], targets=rare, learning_rate=0.01)
+    assert "the loss was 0.6, where" in found
+    assert "It was still falling" in found
+
+
 def test_a_rate_that_is_the_default(caplog):
     found = said(caplog, [0.69, 0.68], [0.68, 0.67])
     assert "Train longer (--epochs), and look whether the labels are those of the texts" in found
