@@ -33,7 +33,8 @@ _LOOK_AHEAD = 1000
 _LONGEST_HEAD = 1 << 22
 _LONGEST_CELL = 1 << 24
 _NAMED_SEPARATOR = re.compile(r"""\ufeff?"?sep=([^\w\s"'\\]|\t)"?\s*""")
-_AFTER_SPACE = re.compile(r' +"')
+AFTER_SPACE = re.compile(r' +"')
+MEANT = "spaces behind its separators are left out, so that the quotes after them are meant"
 _BACKSLASH_ELSEWHERE = re.compile(r'\\(?:\\|")|(\\)')
 _MOST = 0.8
 
@@ -146,18 +147,17 @@ def _strange(
     cells = [cell for row in _rows(lines, plain, whole=whole)[0] for cell in row]
     even = _fits(lines, plain, whole=whole)
     spaces = {"skip_space": True}
-    meant = "spaces behind its separators are left out, so that the quotes after them are meant"
-    after_space = any(_AFTER_SPACE.match(cell) for cell in cells)
+    after_space = any(AFTER_SPACE.match(cell) for cell in cells)
     if after_space:
-        yield dict(spaces), meant
+        yield dict(spaces), MEANT
     if _holds_text(path, codec, '\\"') and not (even and _holds(path, codec, plain)):
         escapes = _escapes_only(path, codec)
         if escapes:
             yield {"backslash": True}, "its quotes are escaped with backslashes"
-            yield {"backslash": True, **spaces}, f"its quotes are escaped with backslashes; {meant}"
+            yield {"backslash": True, **spaces}, f"its quotes are escaped with backslashes; {MEANT}"
     if _in_single_quotes(lines, plain, even=even):
         yield {"quote": "'"}, "its cells stand in single quotes"
-        yield {"quote": "'", **spaces}, f"its cells stand in single quotes; {meant}"
+        yield {"quote": "'", **spaces}, f"its cells stand in single quotes; {MEANT}"
 
 
 def _holds_text(path: Path, codec: str, text: str) -> bool:
