@@ -110,7 +110,9 @@ def labels_of_columns(columns: Mapping[str, Sequence[str]], *, at: At) -> list[s
 def _nested(distinct: Sequence[str], source: str, at: Callable[[str], str]) -> dict[str, Labels]:
     """The labels of the cells that hold a list or an object."""
     values = {
-        cell: value for cell in distinct if cell[0] in "[{" and (value := literal(cell)) is not None
+        cell: value
+        for cell in distinct
+        if cell[0] in "[{(" and (value := literal(cell)) is not None
     }
     if not values or _are_intervals(values, distinct):
         return {}
