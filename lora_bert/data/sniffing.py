@@ -125,6 +125,8 @@ def _document_or(path: Path, codec: str, said: str, begins: object) -> str:
         json.loads(text)
     except json.JSONDecodeError as error:
         # Cells that look so end, and something stands behind them; a document goes on, or is cut.
+        if said == "jsonl" and error.msg == "Extra data":
+            return "json"  # objects over several lines, or several on one
         cut = error.pos >= len(text) or error.msg.startswith("Unterminated")
         return "json" if cut or (error.lineno > 1 and error.msg != "Extra data") else said
     except (ValueError, RecursionError):

@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+_BEHIND = re.compile(r"[\s,]*(?=\{)")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -31,6 +32,36 @@ DECODER = json.JSONDecoder(
     object_pairs_hook=_members,
 )
 """Decodes JSON; numbers become strings, a key given twice is a ValueError."""
+
+
+def one_by_one(text: str) -> list[Any]:
+    """The objects of a text that holds one after another, with or without commas between them.
+
+    Empty where the text is something else. A key given twice is a ValueError.
+    """
+    found: list[Any] = []
+    at = 0
+    while match := _BEHIND.match(text, at):
+        try:
+            value, at = DECODER.raw_decode(text, match.end())
+        except json.JSONDecodeError:
+            return []
+        if not isinstance(value, dict):
+            return []
+        found.append(value)
+    return found if not text[at:].strip().strip(",") else []
+
+
+def json_hint(text: str, error: json.JSONDecodeError) -> str:
+    """What to do about a usual mistake in JSON; empty for others."""
+    before, here = text[: error.pos].rstrip()[-1:], text[error.pos : error.pos + 1]
+    if "'" in (here, text[error.pos + 1 : error.pos + 2]) and before in ("", "{", "[", ","):
+        return "Single quotes are Python's way of writing: write the rows with json.dumps."
+    if before == "," and here in ("]", "}", ""):
+        return "Take out the comma behind the last value."
+    if text[error.pos :].startswith(("//", "/*", "#")):
+        return "JSON has no comments: take them out."
+    return ""
 
 
 def cell(value: Any) -> str:
