@@ -1,0 +1,135 @@
+"""What exporting programs and hands add to a table: rules, titles, spare commas, odd JSON."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+
+from lora_bert.data.sources import load_splits
+from lora_bert.data.tables import read_table
+from lora_bert.errors import DataError
+from tests.workbooks import write_workbook
+
+ROWS = [("too slow, never again", "neg"), ("very good soup", "pos"), ("hot and fresh", "pos")]
+OBJECTS = [{"text": text, "label": label} for text, label in ROWS]
+
+
+def rows_of(path):
+    table = read_table(path)
+    return list(zip(table.values["text"], table.values["label"], strict=True))
+
+
+def written(tmp_path, name, text):
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.txt"])
+def test_the_rule_of_a_markdown_table_is_no_row(tmp_path, name, caplog):
+    caplog.set_level(logging.INFO)
+    text = "| text | label |\n| :--- | ---: |\n" + "".join(f"| {t} | {la} |\n" for t, la in ROWS)
+    path = written(tmp_path, name, text)
+    assert rows_of(path) == ROWS
+    assert "rule under its header" in caplog.text
+
+
+def test_dashes_in_a_cell_are_a_cell(tmp_path):
+    path = written(tmp_path, "a.csv", "text|label\n--|neg\nfine|pos\n")
+    assert rows_of(path) == [("--", "neg"), ("fine", "pos")]
+
+
+@pytest.mark.parametrize("gap", [" ", "  "])
+def test_quotes_behind_a_tab_and_spaces(tmp_path, gap, caplog):
+    caplog.set_level(logging.INFO)
+    text = "label\ttext\n" + "".join(f'{label}\t{gap}"{text}"\n' for text, label in ROWS)
+    assert rows_of(written(tmp_path, "a.tsv", text)) == ROWS
+    assert "spaces behind its separators are left out" in caplog.text
+
+
+def test_quotes_behind_a_tab_that_do_not_balance_stay(tmp_path):
+    path = written(tmp_path, "a.tsv", 'label\ttext\nneg\t "no\npos\tyes\n')
+    assert rows_of(path) == [(' "no', "neg"), ("yes", "pos")]
+
+
+@pytest.mark.parametrize("header", ["text,label", "text,label,", "text,label,,,"])
+def test_rows_that_end_with_more_or_fewer_commas(tmp_path, header, caplog):
+    caplog.set_level(logging.INFO)
+    lines = [f'"{text}",{label}' + "," * at for at, (text, label) in enumerate(ROWS)]
+    assert rows_of(written(tmp_path, "a.csv", "\n".join([header, *lines]))) == ROWS
+    assert "some rows end with empty cells" in caplog.text
+
+
+def test_a_comma_in_a_text_is_no_spare_one(tmp_path):
+    path = written(tmp_path, "a.csv", "label,text\nneg,slow,\npos,good, cheap\n")
+    with pytest.raises(DataError, match="3 cells where there are 2 columns"):
+        read_table(path)
+
+
+TITLED = [("Reviews of 2023",), ("exported by hand",), ("text", "label"), *ROWS]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.xlsx"])
+def test_titles_before_the_header(tmp_path, name, caplog):
+    caplog.set_level(logging.INFO)
+    path = tmp_path / name
+    if name == "a.xlsx":
+        pytest.importorskip("python_calamine")
+        write_workbook(path, {"Remarks": [("made in 2023",)], "Reviews": TITLED})
+    else:
+        quote, mark = ('"', ",") if name == "a.csv" else ("", "\t")
+        lines = [mark.join(f"{quote}{cell}{quote}" for cell in row) for row in TITLED]
+        path.write_text("\n".join(lines), encoding="utf-8")
+    assert rows_of(path) == ROWS
+    assert "2 lines before the header left out" in caplog.text
+
+
+def test_one_column_called_text_has_no_title(tmp_path):
+    path = written(tmp_path, "a.txt", "text\nlabel\nfine\n")
+    assert read_table(path).values == {"text": ["label", "fine"]}
+
+
+def test_a_tuple_of_one_label_is_that_label(tmp_path):
+    text = "text,label\n" + "".join(f'"{text}","(\'{label}\',)"\n' for text, label in ROWS * 3)
+    splits = load_splits(str(written(tmp_path, "a.csv", text)))
+    assert set(splits.train.labels) == {"neg", "pos"}
+
+
+def test_intervals_in_round_brackets_are_labels(tmp_path):
+    text = "text,label\n" + 'slow,"(0, 10)"\ngood,"(10, 20)"\n' * 4
+    splits = load_splits(str(written(tmp_path, "a.csv", text)))
+    assert set(splits.train.labels) == {"(0, 10)", "(10, 20)"}
+
+
+LINES = [json.dumps(one) for one in OBJECTS]
+PRETTY = [json.dumps(one, indent=2) for one in OBJECTS]
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
+@pytest.mark.parametrize(
+    "text",
+    ["".join(LINES), "\n".join(PRETTY), ",\n".join(LINES), ",\n".join(LINES) + ",\n",
+     ",\n".join(PRETTY)],
+    ids=["one line", "indented", "commas", "a last comma", "indented with commas"],
+)  # fmt: skip
+def test_json_objects_one_after_another(tmp_path, name, text):
+    assert rows_of(written(tmp_path, name, text)) == ROWS
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (str(OBJECTS), "json.dumps"),
+        ("\n".join(map(str, OBJECTS)), "json.dumps"),
+        ("[\n" + ",\n".join(LINES) + ",\n]", "comma behind the last value"),
+        ("// mine\n" + json.dumps(OBJECTS), "JSON has no comments"),
+        ("".join(LINES) + "{", ""),
+    ],
+)
+def test_usual_mistakes_in_json_are_named(tmp_path, name, text, says):
+    with pytest.raises(DataError, match="not JSON") as caught:
+        read_table(written(tmp_path, name, text))
+    assert says in (caught.value.hint or "")
