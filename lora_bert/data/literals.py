@@ -28,8 +28,9 @@ class Number(str):
 def literal(text: str) -> Any:
     """The list or object that ``text`` is, or None where it is neither.
 
-    JSON, Python's own way of printing (``['a']``, ``('a',)``) and numpy's (``[0 1 1]``) are understood; numbers
-    come as :class:`Number`. Text in brackets that is none of these, such as ``[SPAM]``, is None.
+    JSON, Python's own way of printing (``['a']``, ``('a',)``) and numpy's (``[0 1 1]``) are
+    understood; numbers come as :class:`Number`. Text in brackets that is none of these, such as
+    ``[SPAM]``, is None.
     """
     if text[:1] + text[-1:] not in ("[]", "{}", "()"):
         return None

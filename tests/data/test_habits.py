@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import logging
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from lora_bert.data.originals import iter_objects
 from lora_bert.data.sources import load_splits
-from lora_bert.data.tables import read_table
+from lora_bert.data.tables import ReadOptions, read_table
 from lora_bert.errors import DataError
 from tests.workbooks import write_workbook
 
@@ -133,3 +136,96 @@ def test_usual_mistakes_in_json_are_named(tmp_path, name, text, says):
     with pytest.raises(DataError, match="not JSON") as caught:
         read_table(written(tmp_path, name, text))
     assert says in (caught.value.hint or "")
+
+
+SPAM = 'ham\tGo "there\nspam\tWin, now\nham\tok\n'
+
+
+@pytest.mark.parametrize("name", ["SMSSpamCollection", "reviews.data", "a.xls", "a.xlsx"])
+def test_a_table_of_another_name_is_read_as_what_it_holds(tmp_path, name, caplog):
+    caplog.set_level(logging.INFO)
+    options = ReadOptions(header=False, columns=("label", "text"))
+    table = read_table(written(tmp_path, name, SPAM), options)
+    assert table.values["text"] == ['Go "there', "Win, now", "ok"]
+    assert "as what it holds, a table separated by tabs" in caplog.text
+
+
+@pytest.mark.parametrize("codec", ["utf-16", "cp949", "gb18030", "utf-8-sig"])
+def test_a_tsv_called_xls_in_other_encodings(tmp_path, codec):
+    texts = ["이 영화 정말 재미있어요", "너무 지루해서 졸았습니다"]
+    texts = texts if codec != "gb18030" else ["味道很好送餐也快", "难吃死了再也不来"]
+    path = tmp_path / "a.xls"
+    path.write_text("text\tlabel\n" + "".join(f"{t}\tx\n" for t in texts), encoding=codec)
+    assert read_table(path).values["text"] == texts
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.data", "a"])
+def test_a_workbook_and_a_parquet_file_of_another_name(tmp_path, name, caplog):
+    pytest.importorskip("python_calamine")
+    caplog.set_level(logging.INFO)
+    write_workbook(tmp_path / name, {"Rows": [("text", "label"), *ROWS]})
+    assert rows_of(tmp_path / name) == ROWS
+    assert "as what it holds, a workbook" in caplog.text
+    pq.write_table(pa.Table.from_pylist(OBJECTS), tmp_path / name)
+    assert rows_of(tmp_path / name) == ROWS
+    assert "as what it holds, parquet" in caplog.text
+
+
+def test_a_web_page_that_is_called_a_workbook(tmp_path):
+    with pytest.raises(DataError, match="holds a web page") as caught:
+        read_table(written(tmp_path, "a.xls", "<html><table></table></html>"))
+    assert "save it as .xlsx" in caught.value.hint
+
+
+def test_a_last_comma_in_json_lines_that_are_written_back(tmp_path):
+    path = written(tmp_path, "a.jsonl", ",\n".join(LINES) + ",\n")
+    assert [*iter_objects([path], ReadOptions(), rows=9)] == [OBJECTS]
+
+
+@pytest.mark.parametrize("above", ["txt_sentoken", "data/corpus", "a/b/c"])
+def test_class_folders_that_lie_deeper(tmp_path, above):
+    for at, (text, label) in enumerate(ROWS * 3):
+        place = tmp_path / "mine" / above / label
+        place.mkdir(parents=True, exist_ok=True)
+        written(place, f"{at}.txt", text)
+    splits = load_splits(str(tmp_path / "mine"))
+    assert len(splits.train) + len(splits.validation) == 9
+    assert splits.name == "mine"
+
+
+def test_folders_whose_names_end_with_a_part(tmp_path):
+    for part, rows in (("train", ROWS * 3), ("test", ROWS)):
+        for at, (text, label) in enumerate(rows):
+            place = tmp_path / f"20news-bydate-{part}" / label
+            place.mkdir(parents=True, exist_ok=True)
+            written(place, str(at), text)
+    splits = load_splits(str(tmp_path))
+    assert (len(splits.train) + len(splits.validation), len(splits.test)) == (9, 3)
+
+
+def test_a_folder_of_a_configuration_in_data(tmp_path):
+    place = tmp_path / "data" / "default"
+    place.mkdir(parents=True)
+    written(place, "train-00000-of-00001.jsonl", "\n".join(LINES * 3))
+    written(place, "test-00000-of-00001.jsonl", "\n".join(LINES))
+    assert len(load_splits(str(tmp_path)).test) == 3
+
+
+@pytest.mark.parametrize("folder", ["testing-set", "test_data/corpus"])
+def test_a_folder_of_test_texts_alone_is_not_trained_on(tmp_path, folder):
+    for at, (text, label) in enumerate(ROWS):
+        place = tmp_path / folder / label
+        place.mkdir(parents=True, exist_ok=True)
+        written(place, f"{at}.txt", text)
+    with pytest.raises(DataError, match="holds no file called train"):
+        load_splits(str(tmp_path))
+
+
+def test_texts_that_lie_too_deep_are_told_where_they_belong(tmp_path):
+    place = tmp_path / "pos" / "2020"
+    place.mkdir(parents=True)
+    written(place, "1.md", "fine")
+    (tmp_path / "neg").mkdir()
+    with pytest.raises(DataError, match="no folder of texts") as caught:
+        load_splits(str(tmp_path))
+    assert "right in their class's folder" in caught.value.hint

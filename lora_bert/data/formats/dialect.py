@@ -100,6 +100,20 @@ def sniff(path: Path, source: str, codec: str, default: str, *, quiet: bool = Fa
     return plain
 
 
+def separator_of(path: Path, codec: str) -> str | None:
+    """What separates the cells of a file whose name does not say it; None where that is no table.
+
+    Every line of the file's beginning has to have as many cells, more than one, as the others.
+    """
+    lines, whole = _head(path, codec)
+    for mark in ("\t", ",", ";", "|"):
+        for dialect in (Dialect(mark), Dialect(mark, skip_space=True), Dialect(mark, quote=None)):
+            rows, _ = _rows(lines, dialect, whole=whole)
+            if len(rows) > 1 and _fits(lines, dialect, whole=whole):
+                return mark
+    return None
+
+
 def _head(path: Path, codec: str) -> tuple[list[str], bool]:
     """The first lines, and whether there are no others."""
     lines: list[str] = []
