@@ -21,6 +21,7 @@ _OTHER_NAMES = (
 ).split()
 _KNOWN = frozenset((*TEXT_NAMES, *LABEL_NAMES, *_OTHER_NAMES))
 _SENTENCE = re.compile(r"[。！？，；…!?]|[.,;]\s|\.$")
+SEPARATORS = ("commas", "tabs", "semicolons", "|", "^", "~")
 _MOST_TITLES = 5
 _OFTEN = 0.05
 """Share of rows in which a cell of the first line comes again if it is a label."""
@@ -176,6 +177,11 @@ def _hint(rows: Sequence[Sequence[str]]) -> str:
     width = len(rows[0])
     columns = [[row[at] for row in rows if at < len(row)] for at in range(width)]
     text, label, sure = guess(columns)
+    if width == 1:
+        return (
+            "If every line is a text: --no-header --columns text. To train, the file needs labels "
+            f"beside them, and no separator was found ({', '.join(SEPARATORS)})."
+        )
     names = list(_numbered(width))
     names[text] = "text"
     if label is not None:

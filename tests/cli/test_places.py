@@ -58,7 +58,7 @@ def test_shards_from_training_to_predicting(train: Cli, cli: Cli, hub: Path) -> 
     assert len(parquet.read_table("out.parquet")) == 10
     cli("evaluate", "runs/hub", "--part", "train", "--output", "judged")
     with Path("judged/wrong.csv").open(encoding="utf-8") as stream:
-        assert all(row["line"].startswith("train-0000") for row in csv.DictReader(stream))
+        assert all(row["row"].startswith("train-0000") for row in csv.DictReader(stream))
 
 
 def test_several_training_files_and_patterns(train: Cli, cli: Cli, hub: Path) -> None:

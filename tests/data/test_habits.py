@@ -229,3 +229,58 @@ def test_texts_that_lie_too_deep_are_told_where_they_belong(tmp_path):
     with pytest.raises(DataError, match="no folder of texts") as caught:
         load_splits(str(tmp_path))
     assert "right in their class's folder" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"rasa_nlu_data": {"common_examples": OBJECTS, "regex_features": []}},
+        {"version": 1, "data": {"rows": OBJECTS}},
+        {"features": [{"name": "text"}], "rows": [{"row_idx": 0, "row": one} for one in OBJECTS]},
+        {"a": {"b": {"c": {"d": OBJECTS}}}},
+    ],
+    ids=["rasa", "data", "the hub's server", "deep"],
+)
+def test_rows_deeper_in_a_json_document(tmp_path, document):
+    assert rows_of(written(tmp_path, "a.json", json.dumps(document))) == ROWS
+
+
+def test_a_json_document_that_goes_on_and_on_is_refused(tmp_path):
+    path = written(tmp_path, "a.json", '{"a": ' * 900 + json.dumps(OBJECTS) + "}" * 900)
+    with pytest.raises(DataError):
+        load_splits(str(path))
+
+
+def test_the_parts_in_one_json_document_become_files_by_the_hint(tmp_path):
+    parts = {"train": OBJECTS * 4, "test": OBJECTS}
+    with pytest.raises(DataError, match="several lists of rows") as caught:
+        load_splits(str(written(tmp_path, "a.json", json.dumps(parts))))
+    assert "a file of its own, in one directory: train.json, test.json" in caught.value.hint
+
+
+@pytest.mark.parametrize("text", ["文本，标签\n好，1\n坏，0\n", "1_!_a story_!_x\n2_!_b_!_y\n"])
+def test_a_separator_that_is_not_known_is_said(tmp_path, text):
+    with pytest.raises(DataError, match="seems to have no header") as caught:
+        read_table(written(tmp_path, "a.csv", text))
+    assert "no separator was found" in caught.value.hint
+
+
+def test_the_hint_takes_no_date_and_no_name_for_the_text(tmp_path):
+    lines = [
+        f'"{at % 2 * 4}","{1467810369 + at}","Mon Apr 06 22:{at:02}:45 PDT 2009","NO_QUERY",'
+        f'"somebody_of_that_name{at % 5}","short {at} {text}"'
+        for at, (text, _) in enumerate(ROWS * 8)
+    ]
+    with pytest.raises(DataError, match="seems to have no header") as caught:
+        read_table(written(tmp_path, "a.csv", "\n".join(lines)))
+    assert "--columns label,column_2,column_3,column_4,column_5,text" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [("内容", "标签"), ("Phrase", "Sentiment"), ("본문", "라벨"), ("本文", "ラベル")],
+)
+def test_usual_names_in_other_languages(tmp_path, text, label):
+    body = "".join(f'{at},"{words}",{kind}\n' for at, (words, kind) in enumerate(ROWS * 4))
+    splits = load_splits(str(written(tmp_path, "a.csv", f"n,{text},{label}\n{body}")))
+    assert splits.columns == (text, label)

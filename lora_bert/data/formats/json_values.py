@@ -6,6 +6,8 @@ import json
 import re
 from typing import Any
 
+from lora_bert.errors import DataError
+
 _BEHIND = re.compile(r"[\s,]*(?=\{)")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -69,7 +71,10 @@ def cell(value: Any) -> str:
     if value is None:
         return ""
     # Half of a character pair cannot be written as UTF-8 and would stop every later step.
-    return _SURROGATE.sub("\ufffd", value if isinstance(value, str) else _written(value))
+    try:
+        return _SURROGATE.sub("\ufffd", value if isinstance(value, str) else _written(value))
+    except RecursionError:
+        raise DataError("A JSON value is nested too deeply to be a cell of a table.") from None
 
 
 def _written(value: Any) -> str:
