@@ -18,7 +18,7 @@ TEXT_NAMES = (
     "text review sentence content comment question query message body utterance tweet post "
     "document doc passage paragraph description summary review_text reviewtext review_body "
     "comment_text text_content sms email input 文本 评论 内容 句子 正文 文章 评价 留言 问题 摘要 "
-    "phrase utterances review_content texts 短文本 レビュー 本文 テキスト 文章 "
+    "phrase utterances review_content texts レビュー 本文 テキスト "
     "내용 리뷰 문장 본문 댓글 "
     "text_clean title headline subject 标题"
 ).split()

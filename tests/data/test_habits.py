@@ -284,3 +284,22 @@ def test_usual_names_in_other_languages(tmp_path, text, label):
     body = "".join(f'{at},"{words}",{kind}\n' for at, (words, kind) in enumerate(ROWS * 4))
     splits = load_splits(str(written(tmp_path, "a.csv", f"n,{text},{label}\n{body}")))
     assert splits.columns == (text, label)
+
+
+@pytest.mark.parametrize(
+    ("cells", "labels"),
+    [
+        (['{"label": 1}', '{"label": 0}'], {"1", "0"}),
+        (['{"label": 1, "score": 0.9}', '{"label": 0, "score": 0.8}'], {"1", "0"}),
+        (['[{"label": 1, "user": 1}]', '[{"label": 2, "user": 1}]'], {"1", "2"}),
+        (['{"class": "a", "confidence": 0.9}', "{'Label': 'b'}"], {"a", "b"}),
+        (['{"label": true}', '{"label": false}'], {"true", "false"}),
+    ],
+)
+def test_the_label_of_an_object_that_names_it(tmp_path, cells, labels):
+    rows = [{"text": f"t{at}", "label": json.loads(cell.replace("'", '"'))}
+            for at, cell in enumerate(cells * 5)]  # fmt: skip
+    path = written(tmp_path, "a.jsonl", "\n".join(map(json.dumps, rows)))
+    splits = load_splits(str(path))
+    assert set(splits.train.labels) == labels
+    assert len(splits.train) + len(splits.validation) == 10
