@@ -303,3 +303,20 @@ def test_the_label_of_an_object_that_names_it(tmp_path, cells, labels):
     splits = load_splits(str(path))
     assert set(splits.train.labels) == labels
     assert len(splits.train) + len(splits.validation) == 10
+
+
+def test_json_lines_of_lists_are_a_table_without_names(tmp_path):
+    path = written(tmp_path, "a.jsonl", "\n".join(json.dumps(list(row)) for row in ROWS * 3))
+    with pytest.raises(DataError, match="seems to have no header") as caught:
+        read_table(path)
+    assert "--no-header --columns text,label" in caught.value.hint
+    table = read_table(path, ReadOptions(header=False, columns=("text", "label")))
+    assert table.values["label"] == [label for _, label in ROWS * 3]
+    named = written(tmp_path, "b.jsonl", '["text", "label"]\n["a", "b"]\n')
+    assert rows_of(named) == [("a", "b")]
+
+
+@pytest.mark.parametrize("mark", [";", "|", "\t"])
+def test_a_title_before_other_separators(tmp_path, mark):
+    lines = ["Export of 2023", f"text{mark}label", *(f"{t}{mark}{la}" for t, la in ROWS)]
+    assert rows_of(written(tmp_path, "a.csv", "\n".join(lines))) == ROWS

@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from lora_bert.data.header import holds_known_name
 from lora_bert.data.opening import open_bytes, open_text
 
 logger = logging.getLogger(__name__)
@@ -89,7 +90,7 @@ def sniff(path: Path, source: str, codec: str, default: str, *, quiet: bool = Fa
         lines = lines[1:]
         say("'%s': its first line names the separator, '%s'.", source, named[1])
     elif lines:
-        plain = Dialect(_separator(lines, default, whole=whole))
+        plain = Dialect(_separator(lines[_title_lines(lines) :], default, whole=whole))
         if plain.delimiter != default:
             say("'%s' is separated by %s.", source, SPOKEN[plain.delimiter])
     for changes, spoken in _strange(lines, plain, path, codec, whole=whole):
@@ -98,6 +99,12 @@ def sniff(path: Path, source: str, codec: str, default: str, *, quiet: bool = Fa
             say("'%s': %s.", source, spoken)
             return dialect
     return plain
+
+
+def _title_lines(lines: Sequence[str]) -> int:
+    """How many lines without any separator stand before one that has a usual column name."""
+    at = next((at for at, line in enumerate(lines) if any(mark in line for mark in SPOKEN)), 0)
+    return at if holds_known_name(lines[at]) else 0
 
 
 def separator_of(path: Path, codec: str) -> str | None:

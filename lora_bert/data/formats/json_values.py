@@ -8,7 +8,7 @@ from typing import Any
 
 from lora_bert.errors import DataError
 
-_BEHIND = re.compile(r"[\s,]*(?=\{)")
+_BEHIND = re.compile(r"[\s,]*(?=[{\[])")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -37,7 +37,7 @@ DECODER = json.JSONDecoder(
 
 
 def one_by_one(text: str) -> list[Any]:
-    """The objects of a text that holds one after another, with or without commas between them.
+    """The objects, or lists, of a text that holds one after another, also with commas between.
 
     Empty where the text is something else. A key given twice is a ValueError.
     """
@@ -48,9 +48,9 @@ def one_by_one(text: str) -> list[Any]:
             value, at = DECODER.raw_decode(text, match.end())
         except json.JSONDecodeError:
             return []
-        if not isinstance(value, dict):
-            return []
         found.append(value)
+        if type(value) is not type(found[0]):
+            return []
     return found if not text[at:].strip().strip(",") else []
 
 
