@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from lora_bert.data.formats import csv_file
@@ -25,6 +26,7 @@ from lora_bert.errors import DataError
 
 logger = logging.getLogger(__name__)
 
+_LOOK_AHEAD = 1000
 _SPACED_QUOTE = re.compile(r'\t +"')
 
 
@@ -73,15 +75,14 @@ def _records(path: Path, source: str, codec: str, dialect: Dialect) -> Iterator[
 
 
 def _has_quotes(path: Path, codec: str) -> tuple[bool, bool]:
-    """Whether there are quotes, and whether one stands behind spaces at the start of a cell."""
-    found = False
+    """Whether there are quotes, and whether at the file's beginning one stands behind spaces.
+
+    The whole file is read only where its beginning has none.
+    """
     with open_text(path, codec) as stream:
-        for line in stream:
-            if '"' in line:
-                found = True
-                if AFTER_SPACE.match(line) or ("\t " in line and _SPACED_QUOTE.search(line)):
-                    return True, True
-    return found, False
+        quoted = [line for line in islice(stream, _LOOK_AHEAD) if '"' in line]
+        spaced = any(AFTER_SPACE.match(line) or _SPACED_QUOTE.search(line) for line in quoted)
+        return bool(quoted) or any('"' in line for line in stream), spaced
 
 
 def _parses(path: Path, source: str, codec: str, dialect: Dialect) -> bool:
