@@ -152,8 +152,9 @@ def is_document(value: dict[str, object]) -> bool:
 def _of_array(path: Path, codec: str, said: str, first: str) -> str:
     """Which of the formats a file is of that begins with a bracket."""
     if said == "jsonl" and (row := _parsed(first)) is not None and not _ARRAY.match(first):
-        many = isinstance(row, list) and len(row) > 1
-        return "json" if many and not any(isinstance(cell, list | dict) for cell in row) else said
+        cells = row if isinstance(row, list) else []
+        nested = any(isinstance(cell, list | dict) for cell in cells)
+        return "json" if len(cells) > 1 and not nested else said
     if said == "json":
         return said
     with open_text(path, codec) as stream:

@@ -320,3 +320,10 @@ def test_json_lines_of_lists_are_a_table_without_names(tmp_path):
 def test_a_title_before_other_separators(tmp_path, mark):
     lines = ["Export of 2023", f"text{mark}label", *(f"{t}{mark}{la}" for t, la in ROWS)]
     assert rows_of(written(tmp_path, "a.csv", "\n".join(lines))) == ROWS
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
+def test_a_key_that_stands_twice_in_a_later_object(tmp_path, name):
+    path = written(tmp_path, name, LINES[0] + '{"text": "a", "text": "b"}')
+    with pytest.raises(DataError, match="the key 'text' stands twice"):
+        read_table(path)

@@ -36,7 +36,22 @@ DECODER = json.JSONDecoder(
 """Decodes JSON; numbers become strings, a key given twice is a ValueError."""
 
 
-def one_by_one(text: str) -> list[Any]:
+def decoded(text: str) -> Any:
+    """The value of a JSON document, a list of them where several stand one after another.
+
+    Raises:
+        ValueError, RecursionError: It is no JSON, has a key twice, or is nested too deeply.
+    """
+    try:
+        return DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        found = _one_by_one(text) if error.msg == "Extra data" else []
+        if found:
+            return found
+        raise
+
+
+def _one_by_one(text: str) -> list[Any]:
     """The objects, or lists, of a text that holds one after another, also with commas between.
 
     Empty where the text is something else. A key given twice is a ValueError.
