@@ -121,6 +121,7 @@ class DataError(LoraBertError):
         "a packed file that unpacks to a bomb": "'…' holds more than … when it is unpacked.",
         "a packed file that is cut short": "'…' cannot be unpacked (…: …).",
         "a workbook that is damaged or no workbook": "'…' is not a readable workbook (…).",
+        "a web page by the name of a workbook": "'…' is called a workbook and holds a web page.",
         "a pattern that fits test files too": "'…' fits training files and also ….",
         "shards that are not here": "'…' lacks … of …: it has ….",
         "files read as one whose columns differ": (

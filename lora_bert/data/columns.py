@@ -19,6 +19,8 @@ TEXT_NAMES = (
     "text review sentence content comment question query message body utterance tweet post "
     "document doc passage paragraph description summary review_text reviewtext review_body "
     "comment_text text_content sms email input 文本 评论 内容 句子 正文 文章 评价 留言 问题 摘要 "
+    "phrase utterances review_content texts レビュー 本文 テキスト "
+    "내용 리뷰 문장 본문 댓글 "
     "text_clean title headline subject 标题"
 ).split()
 """Usual names of text columns, the first found wins."""
@@ -26,7 +28,8 @@ TEXT_NAMES = (
 LABEL_NAMES = (
     "label labels category class target sentiment intent topic tag emotion polarity "
     "label_name label_text category_name class_name classification cls gold output y "
-    "标签 类别 分类 情感 类型 意图 情感倾向 标注 主题 话题"
+    "标签 类别 分类 情感 类型 意图 情感倾向 标注 主题 话题 "
+    "ラベル カテゴリ 感情 라벨 레이블 감정 분류"
 ).split()
 """Usual names of label columns, the first found wins."""
 

@@ -22,6 +22,8 @@ _OTHER_NAMES = (
 ).split()
 _KNOWN = frozenset((*TEXT_NAMES, *LABEL_NAMES, *_OTHER_NAMES))
 _SENTENCE = re.compile(r"[。！？，；…!?]|[.,;]\s|\.$")
+SEPARATORS = ("commas", "tabs", "semicolons", "|", "^", "~")
+_MOST_TITLES = 5
 _OFTEN = 0.05
 """Share of rows in which a cell of the first line comes again if it is a label."""
 
@@ -62,6 +64,25 @@ def column_names(
 def _numbered(width: int) -> tuple[str, ...]:
     """What the columns of a file without header are called."""
     return tuple(f"column_{number}" for number in range(1, width + 1))
+
+
+def titles(rows: Sequence[Sequence[str]], source: str) -> int:
+    """How many lines with a title or remark stand before the header; says so (log).
+
+    It is certain where each has a single cell, a line with a usual column name follows, and all
+    behind that one are as wide as it.
+    """
+    for at, row in enumerate(rows[: _MOST_TITLES + 1]):
+        filled = [cell.strip().strip("\ufeff").lower() for cell in row if cell.strip()]
+        if len(filled) < 2 and not _KNOWN.intersection(filled):
+            continue
+        even = all(len(other) == len(row) for other in rows[at + 1 :] if any(other))
+        certain = len(filled) > 1 and len(rows) > at + 1 and even
+        if not at or not certain or _KNOWN.isdisjoint(filled):
+            return 0
+        logger.info("'%s': %s before the header left out.", source, counted(at, "line"))
+        return at
+    return 0
 
 
 def as_known(
@@ -163,6 +184,11 @@ def _hint(rows: Sequence[Sequence[str]]) -> str:
     width = len(rows[0])
     columns = [[row[at] for row in rows if at < len(row)] for at in range(width)]
     text, label, sure = guess(columns)
+    if width == 1:
+        return (
+            "If every line is a text: --no-header --columns text. To train, the file needs labels "
+            f"beside them, and no separator was found ({', '.join(SEPARATORS)})."
+        )
     names = list(_numbered(width))
     names[text] = "text"
     if label is not None:

@@ -29,6 +29,8 @@ _ZERO = frozenset(("", "0", "0.0", "false", "no"))
 _ONE = frozenset(("1", "1.0", "true", "yes"))
 _TAGS = ("B-", "I-", "E-", "S-", "L-", "U-")
 _INTERVAL = re.compile(r"[\[(]\s*-?[\d.]+\s*,\s*-?[\d.]+\s*[\])]")
+_LABEL_KEYS = frozenset(("label", "class", "category"))
+_ABOUT_LABEL = frozenset("score confidence probability prob id user annotator created_at".split())
 _ONE_LABEL = "lora-bert trains one label a text."
 
 
@@ -110,7 +112,9 @@ def labels_of_columns(columns: Mapping[str, Sequence[str]], *, at: At) -> list[s
 def _nested(distinct: Sequence[str], source: str, at: Callable[[str], str]) -> dict[str, Labels]:
     """The labels of the cells that hold a list or an object."""
     values = {
-        cell: value for cell in distinct if cell[0] in "[{" and (value := literal(cell)) is not None
+        cell: value
+        for cell in distinct
+        if cell[0] in "[{(" and (value := literal(cell)) is not None
     }
     if not values or _are_intervals(values, distinct):
         return {}
@@ -191,6 +195,8 @@ def _labels_of_object(value: Mapping[str, Any], cell: str, at: Callable[[str], s
         return _labels(chosen if isinstance(chosen, list) else [chosen], cell, at)
     if {"start", "end"} <= value.keys():
         return _labels([value], cell, at)
+    if (key := _key_of_label(value)) and not isinstance(value[key], (list, dict)):
+        return _distinct([value[key]])
     if all(_bit(item) is not None for item in value.values()):
         return tuple(name for name, item in value.items() if _bit(item))
     if all(isinstance(item, Number) for item in value.values()):
@@ -202,6 +208,13 @@ def _labels_of_object(value: Mapping[str, Any], cell: str, at: Callable[[str], s
     if len(named) == 1 and type(named[0]) is str and (len(value) == 1 or not others):
         return _distinct(named)
     raise _no_shape(cell, at)
+
+
+def _key_of_label(value: Mapping[str, Any]) -> str | None:
+    """``label`` in ``{"label": 1, "user": 3}``, so where only what describes it stands beside."""
+    keys = [name for name in value if name.lower() in _LABEL_KEYS]
+    rest = [name for name in value if name not in keys and name.lower() not in _ABOUT_LABEL]
+    return keys[0] if len(keys) == 1 and not rest else None
 
 
 def _distinct(values: Iterable[Any]) -> Labels:

@@ -28,15 +28,18 @@ class Number(str):
 def literal(text: str) -> Any:
     """The list or object that ``text`` is, or None where it is neither.
 
-    JSON, Python's own way of printing (``['a']``) and numpy's (``[0 1 1]``) are understood; numbers
-    come as :class:`Number`. Text in brackets that is none of these, such as ``[SPAM]``, is None.
+    JSON, Python's own way of printing (``['a']``, ``('a',)``) and numpy's (``[0 1 1]``) are
+    understood; numbers come as :class:`Number`. Text in brackets that is none of these, such as
+    ``[SPAM]``, is None.
     """
-    if text[:1] + text[-1:] not in ("[]", "{}"):
+    if text[:1] + text[-1:] not in ("[]", "{}", "()"):
         return None
     try:
         value, end = _value(text, 0, 0)
     except (ValueError, SyntaxError, IndexError):
         return None
+    if text[0] == "(" and any(type(item) is not str for item in value):
+        return None  # "(0, 10)" may be the name of an interval
     return value if end == len(text) else None
 
 

@@ -47,7 +47,7 @@ def iter_objects(
 
 def _parsed(line: str, number: int, path: Path) -> Any:
     try:
-        return json.loads(line)
+        return json.loads(line.removesuffix(","))
     except ValueError as error:
         raise DataError(
             f"{position(str(path), number)}: a number has too many digits to be written back.",

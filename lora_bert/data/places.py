@@ -6,7 +6,7 @@ import glob
 import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lora_bert.data import named
@@ -14,6 +14,7 @@ from lora_bert.data.formats import folder_file
 from lora_bert.data.formats.saved_file import is_saved
 from lora_bert.data.given import Given
 from lora_bert.data.opening import data_stem, data_suffix
+from lora_bert.data.shards import lacking, whole
 from lora_bert.data.tables import SUFFIXES
 from lora_bert.data.wording import by_number, counted, listed, utf8_name
 from lora_bert.errors import DataError, NotFoundError, missing
@@ -30,7 +31,6 @@ PARTS = {
 _PART_OF = {stem: part for part, stems in PARTS.items() for stem in stems}
 # train-00000-of-00002, also with the hash that the hub used to add; train_0, train.1
 _SHARD = re.compile(r"([a-z]+)[-_.]?(\d+)(?:-of-(\d+))?(?:-[0-9a-f]{8,})?")
-_TOTAL = re.compile(r"(\d+)-of-(\d+)")
 _NUMBERED = re.compile(r"(?:part|shard|data)?[-_.]?\d{2,}")
 _ABOUT = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json")
 """Files that describe a data set on the hub."""
@@ -154,7 +154,34 @@ def _located(data: str, path: Path) -> Place:
         return Place(name, parts)
     if files := _alone(path):
         return Place(name, {"train": files})
+    if folders := _folders_by_part(path):
+        return Place(name, folders)
+    if inside := _only_folder(path):
+        logger.info("'%s': using '%s'.", data, inside)
+        return replace(_located(str(inside), inside), name=name)
     raise _no_parts(path, data)
+
+
+def _folders_by_part(directory: Path) -> dict[str, tuple[Path, ...]]:
+    """Folders of texts whose names end with a part's, ``20news-bydate-train``: one for each."""
+    found: dict[str, tuple[Path, ...]] = {}
+    for entry in _visible(directory):
+        last = _WORD.findall(entry.name.lower())[-1:]
+        part = _PART_OF.get(last[0]) if last else None
+        if part and entry.is_dir() and folder_file.is_folder(entry, least=2):
+            if part in found:
+                return {}
+            found[part] = (entry,)
+    return {part: found[part] for part in PARTS if part in found} if "train" in found else {}
+
+
+def _only_folder(directory: Path) -> Path | None:
+    """The one directory within a directory that holds no data itself."""
+    folders = [entry for entry in _visible(directory) if entry.is_dir()]
+    if len(folders) != 1 or _tables(directory) or folder_file.classes(directory):
+        return None
+    to_judge = {*PARTS["test"], *PARTS["validation"]}
+    return None if _words(folders[0]) & to_judge else folders[0]
 
 
 def _alone(directory: Path) -> tuple[Path, ...]:
@@ -206,8 +233,8 @@ def _matches(pattern: str) -> list[Path]:
     if len(files) > 1:
         shown = f"'{files[0]}' to '{files[-1]}'"
         logger.info("'%s' fits %s: %s.", pattern, counted(len(files), "file"), shown)
-    if lacking := _lacking(files):
-        shards = counted(lacking, "shard")
+    if absent := lacking(files):
+        shards = counted(absent, "shard")
         logger.warning("'%s' does not fit all shards: by their names %s more should be there.",
                        pattern, shards)  # fmt: skip
     return files
@@ -266,7 +293,7 @@ def _as_one(part: str, paths: Sequence[Path], data: str) -> tuple[Path, ...]:
         )
     if len(paths) == 1 and paths[0].is_dir() and not is_saved(paths[0]):
         return _files_in(paths[0])
-    return _whole(paths, part)
+    return whole(paths, part)
 
 
 def _files_in(directory: Path) -> tuple[Path, ...]:
@@ -274,48 +301,13 @@ def _files_in(directory: Path) -> tuple[Path, ...]:
     if is_saved(directory) or folder_file.is_folder(directory):
         return (directory,)
     tables = _tables(directory)
-    return _whole(tables, directory.name) if tables else ()
+    return whole(tables, directory.name) if tables else ()
 
 
 def _tables(directory: Path) -> list[Path]:
     """The data files in a directory that are not single texts."""
     files = [path for path in _visible(directory) if path.suffix.lower() != ".txt"]
     return [path for path in files if not path.is_dir() and _is_data(path)]
-
-
-def _whole(shards: Sequence[Path], part: str) -> tuple[Path, ...]:
-    """The shards in their order.
-
-    Raises:
-        DataError: Their names say that there are more, or tell of two sets of shards.
-    """
-    told = [path for path in shards if _TOTAL.search(data_stem(path.name))]
-    lacking = _lacking(told)
-    if lacking is None:
-        raise DataError(
-            f"The shards of {part} are of more than one set: {listed(path.name for path in told)}.",
-            hint="Keep those that belong together, or name them with a pattern.",
-        )
-    if lacking:
-        raise DataError(
-            f"'{told[0].parent}' lacks {counted(lacking, 'shard')} of {part}: it has "
-            f"{listed((path.name for path in told), 3)}.",
-            hint="Get the rest of them, or name those that are here with a pattern.",
-        )
-    if len(shards) > 1:
-        names = [path.name for path in shards]
-        logger.info("Reading %s for %s: '%s' to '%s'.", counted(len(names), "file"), part,
-                    names[0], names[-1])  # fmt: skip
-    return tuple(shards)
-
-
-def _lacking(shards: Iterable[Path]) -> int | None:
-    """How many shards are not here by the others' names; None where they are of several sets."""
-    told = [match for path in shards if (match := _TOTAL.search(data_stem(path.name)))]
-    numbers, totals = {int(match[1]) for match in told}, {int(match[2]) for match in told}
-    if len(totals) > 1 or len(numbers) < len(told):
-        return None
-    return sum(totals) - len(numbers)
 
 
 def _no_parts(directory: Path, data: str) -> DataError:
@@ -333,6 +325,11 @@ def _no_parts(directory: Path, data: str) -> DataError:
         hint = f"Name the files: --train {train[0]}{judged}."
     elif files:
         hint = f"Name the training file with --train; there are {listed(map(str, files))}."
+    elif not files:
+        train, hint = (
+            [directory],
+            f"Texts stand right in their class's folder: {directory}/a/1.txt.",
+        )
     return DataError(
         f"'{data}' holds no file called train, validation or test ({', '.join(SUFFIXES)}), and no "
         "folder of texts for each class.",

@@ -139,7 +139,7 @@ def _symbol_cost(char: str, before: str, following: str) -> float:
     """What a symbol costs: little where it usually stands."""
     inside = before.isalpha() and following.isalpha()
     if char in "‘’´" and inside:
-        return 3.0
+        return 0.0 if char == "’" else 3.0
     if char in "£€¥¢":
         return 4.0 if before.isdigit() or following.isdigit() else 10.0
     opens = char in "“„‘‚¡¿" and not before.isalnum() and not following.isspace()

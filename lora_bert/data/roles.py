@@ -7,6 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 NUMBER = re.compile(r"[-+]?\d+([.,]\d+)*([eE][-+]?\d+)?%?")
+_SHORT = re.compile(
+    rf"{NUMBER.pattern}|\d{{4}}[-/.]\d\d?[-/.]\d\d?\D?.{{0,20}}"
+    r"|(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)\w*,? .{0,12}\d\d:\d\d(?::\d\d)?.{0,12}|https?://\S+"
+)
+"""Numbers, dates and addresses: however long, they are no texts."""
 LONG = 60
 """Characters of a cell that is no label, nor a column's name."""
 _WORD = 2
@@ -42,7 +47,8 @@ def look_like_texts(cells: Sequence[str], labels: Sequence[str]) -> bool:
 class _Cells:
     """What the cells of one column are like.
 
-    ``letters`` is their usual length, numbers counting as one; ``variety`` the share that is
+    ``letters`` is their usual length, numbers and dates counting as one, and 0 where all are
+    equal; ``variety`` the share that is
     different from all others before; ``recurs``: they are short, few kinds, and more than one.
     """
 
@@ -55,8 +61,8 @@ class _Cells:
         filled = [cell for cell in cells if cell]
         if not filled:
             return cls(0.0, 1.0, False)
-        lengths = [1 if NUMBER.fullmatch(cell) else len(cell) for cell in filled]
+        lengths = [1 if _SHORT.fullmatch(cell) else len(cell) for cell in filled]
         kinds = len(set(filled))
-        letters = sum(lengths) / len(filled)
+        letters = sum(lengths) / len(filled) if kinds > 1 or len(filled) < 3 else 0.0
         recurs = 1 < kinds <= max(2, len(filled) / 2) and letters <= LONG and len(filled) > 2
         return cls(letters, kinds / len(filled), recurs)

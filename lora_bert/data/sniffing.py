@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import re
+import zipfile
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+from lora_bert.data.formats.dialect import SPOKEN, separator_of
 from lora_bert.data.opening import open_bytes, open_text
+from lora_bert.errors import DataError
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +40,13 @@ _LABEL_FIRST = re.compile(r"__label__[^\s,]+\s")
 _LABELLED = re.compile(r"__label__\S|\S.*\s__label__\S+$")
 _JSON_SIGNS = re.compile(r'[{}\[\]]|":')
 _BEGINS = (b"{", b"[", b"__label__")
+_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_MAGIC = {
+    b"PAR1\x15": ".parquet",
+    b"PK\x03\x04": ".xlsx",
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": ".xls",
+}
+_CONTAINERS = {".parquet": "parquet", ".xlsx": "a workbook", ".xls": "a workbook"}
 _LOOK_AHEAD = 20
 
 
@@ -62,11 +72,46 @@ def kind_of(
     return kind
 
 
-def holds_known(path: Path) -> bool:
-    """Whether a file of an unknown ending begins as JSON or fastText's format do."""
+def may_be_text(path: Path) -> bool:
+    """Whether a file of an unknown ending may be text; UTF-16 only with a mark or as JSON."""
     with open_bytes(path) as stream:
         head = stream.read(4096)
-    return head.replace(b"\x00", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").startswith(_BEGINS)
+    text = head.replace(b"\x00", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")
+    return text.startswith(_BEGINS) or head.startswith(_MARKS) or b"\x00" not in head
+
+
+def true_suffix(path: Path, suffix: str, source: str) -> str:
+    """The ending that fits what a file holds; "" where it is text that is called a workbook.
+
+    A note (log) says where that is not ``suffix``, the ending that its name has.
+    """
+    with open_bytes(path) as stream:
+        head = stream.read(512)
+    kind = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), "")
+    if kind == ".xlsx" and not zipfile.is_zipfile(path):
+        return suffix
+    if kind and kind not in suffix and suffix != ".xlsm":
+        logger.info("'%s' is read as what it holds, %s.", source, _CONTAINERS[kind])
+        return kind
+    called_workbook = suffix.startswith(".xls") and not kind
+    is_text = head.startswith(_MARKS) or b"\0" not in head
+    if called_workbook and is_text and head.lstrip()[:1] == b"<":
+        raise DataError(
+            f"'{source}' is called a workbook and holds a web page.",
+            hint="Open it in Excel or LibreOffice, and save it as .xlsx.",
+        )
+    return "" if called_workbook and is_text else suffix
+
+
+def table_kind(path: Path, codec: str, source: str) -> str | None:
+    """``csv`` or ``tsv`` of a file whose ending is not known; None where it is no table."""
+    separator = separator_of(path, codec)
+    if separator is None:
+        return None
+    logger.info(
+        "'%s' is read as what it holds, a table separated by %s.", source, SPOKEN[separator]
+    )
+    return "tsv" if separator == "\t" else "csv"
 
 
 def _kind(path: Path, codec: str, said: str) -> str:
@@ -106,8 +151,10 @@ def is_document(value: dict[str, object]) -> bool:
 
 def _of_array(path: Path, codec: str, said: str, first: str) -> str:
     """Which of the formats a file is of that begins with a bracket."""
-    if said == "jsonl" and _parsed(first) is not None and not _ARRAY.match(first):
-        return said
+    if said == "jsonl" and (row := _parsed(first)) is not None and not _ARRAY.match(first):
+        cells = row if isinstance(row, list) else []
+        nested = any(isinstance(cell, list | dict) for cell in cells)
+        return "json" if len(cells) > 1 and not nested else said
     if said == "json":
         return said
     with open_text(path, codec) as stream:
@@ -125,6 +172,8 @@ def _document_or(path: Path, codec: str, said: str, begins: object) -> str:
         json.loads(text)
     except json.JSONDecodeError as error:
         # Cells that look so end, and something stands behind them; a document goes on, or is cut.
+        if said == "jsonl" and error.msg == "Extra data":
+            return "json"  # objects over several lines, or several on one
         cut = error.pos >= len(text) or error.msg.startswith("Unterminated")
         return "json" if cut or (error.lineno > 1 and error.msg != "Extra data") else said
     except (ValueError, RecursionError):

@@ -29,7 +29,7 @@ from lora_bert.data.given import Given
 from lora_bert.data.header import check_count
 from lora_bert.data.opening import PACKINGS, data_suffix, packing
 from lora_bert.data.rows import DEFAULT_READ, Files, ReadOptions, Rows, joined, where
-from lora_bert.data.sniffing import TEXT_SUFFIXES, holds_known, kind_of
+from lora_bert.data.sniffing import TEXT_SUFFIXES, kind_of, may_be_text, table_kind, true_suffix
 from lora_bert.data.wording import counted, listed
 from lora_bert.errors import ConfigError, DataError, missing
 
@@ -213,9 +213,10 @@ def _open(path: Path, source: str, options: ReadOptions) -> Rows:
         raise DataError(f"'{source}' is not a regular file.", hint="Write it to a file first.")
     if path.stat().st_size == 0:
         raise DataError(f"'{source}' is empty.")
-    suffix = data_suffix(path)
-    if suffix not in SUFFIXES and not holds_known(path):
-        raise _unknown(source, suffix)
+    named = data_suffix(path)
+    suffix = true_suffix(path, named, source)
+    if suffix not in SUFFIXES and not may_be_text(path):
+        raise _unknown(source, named)
     _say_packing(path, source)
     if suffix == ".parquet":
         return _renamed(parquet_file.read(path, source), options, source)
@@ -224,7 +225,9 @@ def _open(path: Path, source: str, options: ReadOptions) -> Rows:
     codec = codec_of(path, source, options)
     kind = kind_of(path, codec, source, suffix)
     if suffix not in SUFFIXES and kind in _DELIMITED:
-        raise _unknown(source, suffix)
+        kind = table_kind(path, codec, source) or ""
+        if not kind:
+            raise _unknown(source, named)
     opened = _TEXT_FORMATS[kind](path, source, codec, options)
     if kind in _DELIMITED or opened.told:
         return opened

@@ -80,11 +80,11 @@ def test_packed_workbooks(tmp_path):
 
 def test_damaged_and_other_files(tmp_path):
     whole = write_workbook(tmp_path / "a.xlsx", {"Rows": ROWS}).read_bytes()
-    for content in (b"text,label\na,x\n", whole[:-40], whole[:300] + b"\0" * 60 + whole[360:],
+    for content in (b"no table", whole[:-40], whole[:300] + b"\0" * 60 + whole[360:],
                     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600):  # fmt: skip
         for name in ("b.xlsx", "b.xls"):
             (tmp_path / name).write_bytes(content)
-            with pytest.raises(DataError, match="is not a readable workbook"):
+            with pytest.raises(DataError, match=r"is not a readable workbook|is of no known kind"):
                 read_table(tmp_path / name)
 
 

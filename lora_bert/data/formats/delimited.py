@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from itertools import chain, islice
 
 from lora_bert.data.formats.dialect import SPOKEN, Dialect
-from lora_bert.data.header import column_names
+from lora_bert.data.formats.markdown import without_rule
+from lora_bert.data.header import column_names, titles
 from lora_bert.data.rows import ReadOptions, Rows
 from lora_bert.data.wording import counted
 from lora_bert.errors import DataError
@@ -53,9 +54,13 @@ def table_rows(
     Raises:
         DataError: The file is empty or has no header; while rows are read: a row of another width.
     """
+    if dialect.delimiter == "|":
+        found = without_rule(found, source)
     head = list(islice(found, _LOOK_AHEAD + 1))
     if not head:
         raise DataError(f"'{source}' is empty.")
+    if options.header is not False and not options.columns:
+        head = head[titles([cells for _, cells in head], source) :]
     others = [cells for _, cells in head[1:]]
     common = _common_width(others, len(head[0][1]))
     first = _fitted(head[0][1], others, common, options, source)
@@ -64,7 +69,8 @@ def table_rows(
     if not body:
         raise DataError(f"'{source}' holds a header and no rows.")
     width = len(columns)
-    spare = max(0, common - width) if has_header and not _beyond(others, width) else 0
+    widest = max(map(len, others), default=0)
+    spare = max(0, widest - width) if has_header and width > 1 and not _beyond(others, width) else 0
     rows = _of_width(chain(body, found), _Width(width, spare, common, dialect.delimiter), source)
     return Rows(columns, _watched(rows, _short_values(others, width), source, dialect))
 
@@ -100,8 +106,10 @@ def _fitted(
 ) -> list[str]:
     """The first line, as wide as all rows behind it where only empty cells make the difference."""
     width = len(first)
-    if options.header is False or common in (0, width):
+    if options.header is False or common == width:
         return first
+    if common == 0:
+        return _named_part(first, others, source)
     if common < width and common > 1 and not any(name.strip() for name in first[common:]):
         logger.info("'%s': the header ends with empty names, which no row has cells for.", source)
         return first[:common]
@@ -116,6 +124,16 @@ def _fitted(
     return first
 
 
+def _named_part(first: list[str], others: Sequence[Sequence[str]], source: str) -> list[str]:
+    """The first line without the empty names at its end, where rows of several widths fill none."""
+    named = max((at + 1 for at, name in enumerate(first) if name.strip()), default=0)
+    filled = [cells for cells in others if not is_blank(cells, named)]
+    if named < 2 or not filled or min(map(len, filled)) < named or _beyond(filled, named):
+        return first
+    logger.info("'%s': some rows end with empty cells that have no name; left out.", source)
+    return first[:named]
+
+
 def is_blank(cells: Sequence[str], width: int) -> bool:
     """Whether a line holds only white space, in a table of more than one column."""
     return width > 1 and len(cells) == 1 and not cells[0].strip()
@@ -126,7 +144,7 @@ def _of_width(found: Iterator[Record], wanted: _Width, source: str) -> Iterator[
     for line, cells in found:
         if len(cells) == width:
             yield line, cells
-        elif len(cells) == wider and not any(cell.strip() for cell in cells[width:]):
+        elif width < len(cells) <= wider and not any(cell.strip() for cell in cells[width:]):
             yield line, cells[:width]
         elif not is_blank(cells, width):
             problem = "too few" if len(cells) < width else "too many"

@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from lora_bert.data.header import holds_known_name
 from lora_bert.data.opening import open_bytes, open_text
 
 logger = logging.getLogger(__name__)
@@ -33,7 +34,8 @@ _LOOK_AHEAD = 1000
 _LONGEST_HEAD = 1 << 22
 _LONGEST_CELL = 1 << 24
 _NAMED_SEPARATOR = re.compile(r"""\ufeff?"?sep=([^\w\s"'\\]|\t)"?\s*""")
-_AFTER_SPACE = re.compile(r' +"')
+AFTER_SPACE = re.compile(r' +"')
+MEANT = "spaces behind its separators are left out, so that the quotes after them are meant"
 _BACKSLASH_ELSEWHERE = re.compile(r'\\(?:\\|")|(\\)')
 _MOST = 0.8
 
@@ -88,7 +90,7 @@ def sniff(path: Path, source: str, codec: str, default: str, *, quiet: bool = Fa
         lines = lines[1:]
         say("'%s': its first line names the separator, '%s'.", source, named[1])
     elif lines:
-        plain = Dialect(_separator(lines, default, whole=whole))
+        plain = Dialect(_separator(lines[_title_lines(lines) :], default, whole=whole))
         if plain.delimiter != default:
             say("'%s' is separated by %s.", source, SPOKEN[plain.delimiter])
     for changes, spoken in _strange(lines, plain, path, codec, whole=whole):
@@ -97,6 +99,26 @@ def sniff(path: Path, source: str, codec: str, default: str, *, quiet: bool = Fa
             say("'%s': %s.", source, spoken)
             return dialect
     return plain
+
+
+def _title_lines(lines: Sequence[str]) -> int:
+    """How many lines without any separator stand before one that has a usual column name."""
+    at = next((at for at, line in enumerate(lines) if any(mark in line for mark in SPOKEN)), 0)
+    return at if holds_known_name(lines[at]) else 0
+
+
+def separator_of(path: Path, codec: str) -> str | None:
+    """What separates the cells of a file whose name does not say it; None where that is no table.
+
+    Every line of the file's beginning has to have as many cells, more than one, as the others.
+    """
+    lines, whole = _head(path, codec)
+    for mark in ("\t", ",", ";", "|"):
+        for dialect in (Dialect(mark), Dialect(mark, skip_space=True), Dialect(mark, quote=None)):
+            rows, _ = _rows(lines, dialect, whole=whole)
+            if len(rows) > 1 and _fits(lines, dialect, whole=whole):
+                return mark
+    return None
 
 
 def _head(path: Path, codec: str) -> tuple[list[str], bool]:
@@ -146,18 +168,17 @@ def _strange(
     cells = [cell for row in _rows(lines, plain, whole=whole)[0] for cell in row]
     even = _fits(lines, plain, whole=whole)
     spaces = {"skip_space": True}
-    meant = "spaces behind its separators are left out, so that the quotes after them are meant"
-    after_space = any(_AFTER_SPACE.match(cell) for cell in cells)
+    after_space = any(AFTER_SPACE.match(cell) for cell in cells)
     if after_space:
-        yield dict(spaces), meant
+        yield dict(spaces), MEANT
     if _holds_text(path, codec, '\\"') and not (even and _holds(path, codec, plain)):
         escapes = _escapes_only(path, codec)
         if escapes:
             yield {"backslash": True}, "its quotes are escaped with backslashes"
-            yield {"backslash": True, **spaces}, f"its quotes are escaped with backslashes; {meant}"
+            yield {"backslash": True, **spaces}, f"its quotes are escaped with backslashes; {MEANT}"
     if _in_single_quotes(lines, plain, even=even):
         yield {"quote": "'"}, "its cells stand in single quotes"
-        yield {"quote": "'", **spaces}, f"its cells stand in single quotes; {meant}"
+        yield {"quote": "'", **spaces}, f"its cells stand in single quotes; {MEANT}"
 
 
 def _holds_text(path: Path, codec: str, text: str) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 
 from lora_bert.data.formats import label_studio
 from lora_bert.data.formats.json_tables import HINT, is_header, objects_of
-from lora_bert.data.formats.json_values import DECODER, cell
+from lora_bert.data.formats.json_values import cell, decoded, json_hint
 from lora_bert.data.header import column_names
 from lora_bert.data.opening import open_text
 from lora_bert.data.rows import ReadOptions, Rows
@@ -45,10 +45,11 @@ def read(path: Path, source: str, codec: str, options: ReadOptions) -> Rows:
 
 def _decoded(text: str, source: str) -> Any:
     try:
-        return DECODER.decode(text)
+        return decoded(text)
     except json.JSONDecodeError as error:
         raise DataError(
-            f"'{source}', line {error.lineno:,}, column {error.colno:,}: not JSON ({error.msg})."
+            f"'{source}', line {error.lineno:,}, column {error.colno:,}: not JSON ({error.msg}).",
+            hint=json_hint(text, error),
         ) from None
     except (ValueError, RecursionError) as error:
         raise DataError(f"'{source}': {error}.") from None

@@ -11,6 +11,7 @@ from lora_bert.errors import DataError
 
 Members = Mapping[str, Any]
 _KNOWN = frozenset((*TEXT_NAMES, *LABEL_NAMES))
+_DEEPEST = 4
 HINT = 'Write a list of objects, [{"text": "…", "label": "…"}, …], or JSON lines.'
 
 
@@ -24,14 +25,18 @@ def objects_of(document: Any, source: str) -> list[Any]:
         return document
     if not isinstance(document, dict):
         raise DataError(f"'{source}' holds neither a list nor an object.", hint=HINT)
-    found = _split(document, source) or _lists(document) or _objects(document)
+    document = _unwrapped(document)
+    found = _split(document, source) or _of_server(document) or _lists(document)
+    found = found or _objects(document)
     if found is not None:
         return found
     lists = {name: value for name, value in document.items() if _is_rows(value)}
     filled = [name for name, value in lists.items() if value]
     if len(filled) > 1:
         raise DataError(
-            f"'{source}' is an object with several lists of rows, {listed(filled)}.", hint=HINT
+            f"'{source}' is an object with several lists of rows, {listed(filled)}.",
+            hint="Write each list into a file of its own, in one directory: "
+            f"{', '.join(f'{name}.json' for name in filled[:3])}.",
         )
     if not lists:
         raise DataError(f"'{source}' is an object with no list of rows.", hint=HINT)
@@ -45,6 +50,32 @@ def is_header(cells: Iterable[Any]) -> bool:
 
 def _is_rows(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, dict) for item in value)
+
+
+def _unwrapped(document: Members) -> Members:
+    """The object that holds the rows, where it is the only one in an object, and that in another.
+
+    Rasa writes ``{"rasa_nlu_data": {"common_examples": [{…}, …]}}``.
+    """
+    for _ in range(_DEEPEST):
+        inner = [value for value in document.values() if isinstance(value, dict)]
+        if len(inner) != 1 or any(isinstance(value, list) for value in document.values()):
+            return document
+        if not any(_is_rows(value) or isinstance(value, dict) for value in inner[0].values()):
+            return document
+        if is_header(document) or is_header(inner[0]):
+            return document
+        document = inner[0]
+    return document
+
+
+def _of_server(document: Members) -> list[Any] | None:
+    """``{"features": […], "rows": [{"row_idx": 0, "row": {…}}, …]}``, as the hub's server says."""
+    rows = document.get("rows")
+    if not isinstance(rows, list) or not rows:
+        return None
+    inner = [row.get("row") for row in rows if isinstance(row, dict)]
+    return inner if len(inner) == len(rows) and _is_rows(inner) else None
 
 
 def _split(document: Members, source: str) -> list[Any] | None:

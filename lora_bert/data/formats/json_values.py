@@ -6,6 +6,9 @@ import json
 import re
 from typing import Any
 
+from lora_bert.errors import DataError
+
+_BEHIND = re.compile(r"[\s,]*(?=[{\[])")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -33,12 +36,60 @@ DECODER = json.JSONDecoder(
 """Decodes JSON; numbers become strings, a key given twice is a ValueError."""
 
 
+def decoded(text: str) -> Any:
+    """The value of a JSON document, a list of them where several stand one after another.
+
+    Raises:
+        ValueError, RecursionError: It is no JSON, has a key twice, or is nested too deeply.
+    """
+    try:
+        return DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        found = _one_by_one(text) if error.msg == "Extra data" else []
+        if found:
+            return found
+        raise
+
+
+def _one_by_one(text: str) -> list[Any]:
+    """The objects, or lists, of a text that holds one after another, also with commas between.
+
+    Empty where the text is something else. A key given twice is a ValueError.
+    """
+    found: list[Any] = []
+    at = 0
+    while match := _BEHIND.match(text, at):
+        try:
+            value, at = DECODER.raw_decode(text, match.end())
+        except json.JSONDecodeError:
+            return []
+        found.append(value)
+        if type(value) is not type(found[0]):
+            return []
+    return found if not text[at:].strip().strip(",") else []
+
+
+def json_hint(text: str, error: json.JSONDecodeError) -> str:
+    """What to do about a usual mistake in JSON; empty for others."""
+    before, here = text[: error.pos].rstrip()[-1:], text[error.pos : error.pos + 1]
+    if "'" in (here, text[error.pos + 1 : error.pos + 2]) and before in ("", "{", "[", ","):
+        return "Single quotes are Python's way of writing: write the rows with json.dumps."
+    if before == "," and here in ("]", "}", ""):
+        return "Take out the comma behind the last value."
+    if text[error.pos :].startswith(("//", "/*", "#")):
+        return "JSON has no comments: take them out."
+    return ""
+
+
 def cell(value: Any) -> str:
     """One decoded value as a table's cell: null is empty, a list or object its JSON text."""
     if value is None:
         return ""
     # Half of a character pair cannot be written as UTF-8 and would stop every later step.
-    return _SURROGATE.sub("\ufffd", value if isinstance(value, str) else _written(value))
+    try:
+        return _SURROGATE.sub("\ufffd", value if isinstance(value, str) else _written(value))
+    except RecursionError:
+        raise DataError("A JSON value is nested too deeply to be a cell of a table.") from None
 
 
 def _written(value: Any) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lora_bert.data.formats import label_studio
-from lora_bert.data.formats.json_values import DECODER, cell
+from lora_bert.data.formats.json_values import DECODER, cell, json_hint
 from lora_bert.data.opening import open_text
 from lora_bert.data.rows import Rows
 from lora_bert.data.wording import shortened
@@ -54,8 +54,11 @@ def _decoded(text: str, line: int, source: str) -> dict[str, Any]:
     try:
         value = DECODER.decode(text)
     except json.JSONDecodeError as error:
+        if error.msg == "Extra data" and text[error.pos :].strip() == ",":
+            return _decoded(text[: error.pos], line, source)
         raise DataError(
-            f"'{source}', line {line:,}, column {error.colno:,}: not JSON ({error.msg})."
+            f"'{source}', line {line:,}, column {error.colno:,}: not JSON ({error.msg}).",
+            hint=json_hint(text, error),
         ) from None
     except (ValueError, RecursionError) as error:
         raise DataError(f"'{source}', line {line:,}: {error}.") from None

@@ -11,12 +11,14 @@ quotes. Quotes are meant only if the whole file parses strictly with them.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from lora_bert.data.formats import csv_file
 from lora_bert.data.formats.delimited import Record, is_blank, records, table_rows
-from lora_bert.data.formats.dialect import SPOKEN, Dialect, sniff
+from lora_bert.data.formats.dialect import AFTER_SPACE, MEANT, SPOKEN, Dialect, sniff
 from lora_bert.data.header import holds_known_name
 from lora_bert.data.opening import open_text
 from lora_bert.data.rows import ReadOptions, Rows
@@ -24,18 +26,30 @@ from lora_bert.errors import DataError
 
 logger = logging.getLogger(__name__)
 
+_LOOK_AHEAD = 1000
+_SPACED_QUOTE = re.compile(r'\t +"')
+
 
 def read(path: Path, source: str, codec: str, options: ReadOptions) -> Rows:
     """Open a tsv file; says so (log) where its quotes are taken as plain characters."""
     if other := _other_separator(path, source, codec, options):
         return csv_file.read_as(other, path, source, codec, options)
-    quoting = False
-    if _has_quotes(path, codec):
-        quoting = _parses_with_quotes(path, source, codec)
-        if not quoting:
-            logger.info("'%s': its quotes do not balance and are read as plain characters.", source)
-    found = _records(path, source, codec, quoting=quoting)
-    return table_rows(found, options, source, _dialect(quoting=quoting))
+    dialect = _quotes(path, source, codec)
+    return table_rows(_records(path, source, codec, dialect), options, source, dialect)
+
+
+def _quotes(path: Path, source: str, codec: str) -> Dialect:
+    """What the quotes of a file mean; says so (log) where that is not plain."""
+    quotes, spaced = _has_quotes(path, codec)
+    after_space = Dialect("\t", skip_space=True)
+    if spaced and _parses(path, source, codec, after_space):
+        logger.info("'%s': %s.", source, MEANT)
+        return after_space
+    if quotes and _parses(path, source, codec, Dialect("\t")):
+        return Dialect("\t")
+    if quotes:
+        logger.info("'%s': its quotes do not balance and are read as plain characters.", source)
+    return Dialect("\t", quote=None)
 
 
 def _other_separator(path: Path, source: str, codec: str, options: ReadOptions) -> Dialect | None:
@@ -55,25 +69,27 @@ def _other_separator(path: Path, source: str, codec: str, options: ReadOptions) 
     return sniff(path, source, codec, "\t")
 
 
-def _dialect(*, quoting: bool) -> Dialect:
-    return Dialect("\t", quote='"' if quoting else None)
-
-
-def _records(path: Path, source: str, codec: str, *, quoting: bool) -> Iterator[Record]:
+def _records(path: Path, source: str, codec: str, dialect: Dialect) -> Iterator[Record]:
     with open_text(path, codec, newline="") as stream:
-        yield from records(stream, source, _dialect(quoting=quoting))
+        yield from records(stream, source, dialect)
 
 
-def _has_quotes(path: Path, codec: str) -> bool:
+def _has_quotes(path: Path, codec: str) -> tuple[bool, bool]:
+    """Whether there are quotes, and whether at the file's beginning one stands behind spaces.
+
+    The whole file is read only where its beginning has none.
+    """
     with open_text(path, codec) as stream:
-        return any('"' in line for line in stream)
+        quoted = [line for line in islice(stream, _LOOK_AHEAD) if '"' in line]
+        spaced = any(AFTER_SPACE.match(line) or _SPACED_QUOTE.search(line) for line in quoted)
+        return bool(quoted) or any('"' in line for line in stream), spaced
 
 
-def _parses_with_quotes(path: Path, source: str, codec: str) -> bool:
+def _parses(path: Path, source: str, codec: str, dialect: Dialect) -> bool:
     """Whether every row has the first one's width and no quoted cell swallows another row."""
     width = 0
     try:
-        for _, cells in _records(path, source, codec, quoting=True):
+        for _, cells in _records(path, source, codec, dialect):
             width = width or len(cells)
             if len(cells) != width and not is_blank(cells, width):
                 return False

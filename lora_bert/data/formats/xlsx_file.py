@@ -1,4 +1,4 @@
-"""Excel workbooks: the first sheet that holds rows; positions are Excel's row numbers.
+"""Excel workbooks: the first sheet that holds a table; positions are Excel's row numbers.
 
 A workbook is read whole, by python-calamine (the extra ``xlsx``).
 """
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from lora_bert.data.header import column_names
+from lora_bert.data.header import column_names, titles
 from lora_bert.data.opening import WORKBOOKS, to_seek_in
 from lora_bert.data.rows import ReadOptions, Rows
 from lora_bert.data.wording import amount, listed
@@ -105,23 +105,32 @@ def _extent(block: bytes, columns: int, rows: int) -> tuple[int, int]:
 
 
 def _first_filled(workbook: Any, source: str) -> list[list[str]]:
-    """The cells of the first sheet that has some, from the sheet's first row on."""
-    filled: dict[str, list[list[str]]] = {}
+    """The cells of the first sheet that has some, from the sheet's first row on.
+
+    A sheet of a single row or column, such as remarks, counts only where there is no table.
+    """
+    filled: dict[str, list[list[Any]]] = {}
     for sheet in workbook.sheets_metadata:
         if "WorkSheet" not in str(sheet.typ):
             continue
         cells = workbook.get_sheet_by_name(sheet.name).to_python(skip_empty_area=False)
-        rows = [[_shown(cell) for cell in row] for row in cells] if not filled else cells
-        if any(cell not in ("", None) for row in rows for cell in row):
-            filled[sheet.name] = rows
+        if any(cell not in ("", None) for row in cells for cell in row):
+            filled[sheet.name] = cells
     if not filled:
         raise DataError(f"'{source}' holds no rows.")
-    first, *others = filled
+    first = next((name for name, cells in filled.items() if _is_table(cells)), next(iter(filled)))
+    others = [name for name in filled if name != first]
     if others:
         logger.info(
             "'%s': using the sheet '%s'; there are rows in %s too.", source, first, listed(others)
         )
-    return filled[first]
+    return [[_shown(cell) for cell in row] for row in filled[first]]
+
+
+def _is_table(cells: Sequence[Sequence[Any]]) -> bool:
+    """Whether a sheet has two rows of two cells."""
+    wide = (row for row in cells if sum(cell not in ("", None) for cell in row) > 1)
+    return next(wide, None) is not None and next(wide, None) is not None
 
 
 def _table(rows: Sequence[Sequence[str]], options: ReadOptions, source: str) -> Rows:
@@ -130,6 +139,8 @@ def _table(rows: Sequence[Sequence[str]], options: ReadOptions, source: str) -> 
     filled = [
         (number, [*row[first_column:width]]) for number, row in enumerate(rows, start=1) if any(row)
     ]
+    if options.header is not False and not options.columns:
+        filled = filled[titles([cells for _, cells in filled[:_LOOK_AHEAD]], source) :]
     others = [cells for _, cells in filled[1 : _LOOK_AHEAD + 1]]
     columns, has_header = column_names(filled[0][1], others, options, source)
     body = filled[1:] if has_header else filled
