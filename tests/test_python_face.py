@@ -16,6 +16,7 @@ import lora_bert
 from lora_bert import config
 from lora_bert.config import keywords
 from lora_bert.errors import ConfigError, DataError, LoraBertError
+from lora_bert.names import parse_label_names, parse_names
 from lora_bert.options import build, options_of
 from lora_bert.python_face import in_python
 from tests.tiny import write_backbone
@@ -261,7 +262,7 @@ def test_python_s_kinds_of_values(tmp_path, tiny_backbone):
 def test_a_dict_says_every_renaming(names):
     made = build(config.TrainConfig, {"label_names": names})
     plain = {str(old).lower() if old is True else str(old): str(new) for old, new in names.items()}
-    assert config.parse_label_names(made.label_names) == plain
+    assert parse_label_names(made.label_names) == plain
 
 
 def test_a_dict_of_anything_else_is_refused():
@@ -273,7 +274,7 @@ def test_a_dict_of_anything_else_is_refused():
 def test_a_list_says_every_name():
     names = ["a", "b,c", 'd"e', "f g"]
     made = build(config.TrainConfig, {"columns": names})
-    assert config.parse_names(made.columns) == tuple(names)
+    assert parse_names(made.columns) == tuple(names)
 
 
 # ------------------------------------------------------------------------------------------ notes
