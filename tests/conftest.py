@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import signal
 from collections.abc import Iterator
@@ -107,6 +108,16 @@ def ctrl_c() -> None:
     """In the background of a shell Ctrl-C is ignored, by everything that is started there too."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def log_as_before() -> Iterator[None]:
+    """What a command says of the log is for that test alone."""
+    log = logging.getLogger("lora_bert")
+    was = (log.handlers, log.level, log.propagate)
+    yield
+    log.handlers, _, log.propagate = was
+    log.setLevel(was[1])
 
 
 @pytest.fixture(autouse=True, scope="session")

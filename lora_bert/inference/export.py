@@ -161,11 +161,10 @@ def _write_graph(work: Path, loaded: Loaded, kind: Kind, samples: Sequence[str] 
         elif kind == "onnx":
             quantise_onnx(graph, target)
         else:
-            openvino = import_openvino()
-            model = read_graph(openvino, openvino.Core(), graph)
+            model = read_graph(graph)
             if samples is not None:
                 model = quantise_openvino(model, _inputs(loaded, samples))
-            openvino.save_model(model, target, compress_to_fp16=False)
+            import_openvino().save_model(model, target, compress_to_fp16=False)
 
 
 def _inputs(loaded: Loaded, texts: Sequence[str]) -> list[dict[str, np.ndarray]]:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -32,6 +32,17 @@ def import_openvino() -> Any:
     return openvino
 
 
+@cache
+def core() -> Any:
+    """OpenVINO's one core in this process, which stays until its end.
+
+    Each core puts a stack for signal handlers in place and puts the one before it back when it
+    goes. Of two whose lives overlap, the second puts back what the first has freed, and the next
+    Ctrl-C ends the process with a segmentation fault.
+    """
+    return import_openvino().Core()
+
+
 class OpenVinoEngine:
     """Computes with OpenVINO.
 
@@ -53,10 +64,8 @@ class OpenVinoEngine:
     def __init__(self, graph: Path, labels: int, *, dtype: str, max_length: int) -> None:
         self.labels = labels
         self._dtype, self._max_length = dtype, max_length
-        openvino = import_openvino()
-        self._core = openvino.Core()
         try:
-            self._model = read_graph(openvino, self._core, graph)
+            self._model = read_graph(graph)
             inputs = {one.any_name for one in self._model.inputs}
             outputs = self._model.outputs[0].partial_shape[1]
         except Exception as problem:  # its errors have no other class in common
@@ -121,10 +130,10 @@ class OpenVinoEngine:
             ]
         if more:
             try:
-                return self._core.compile_model(self._model, "CPU", settings | more)
+                return core().compile_model(self._model, "CPU", settings | more)
             except RuntimeError:
                 pass  # another version, which does not know the key
-        return self._core.compile_model(self._model, "CPU", settings)
+        return core().compile_model(self._model, "CPU", settings)
 
 
 def _infer(request: Any, inputs: dict[str, np.ndarray]) -> np.ndarray:
@@ -132,10 +141,10 @@ def _infer(request: Any, inputs: dict[str, np.ndarray]) -> np.ndarray:
     return found
 
 
-def read_graph(openvino: Any, core: Any, graph: Path) -> Any:
+def read_graph(graph: Path) -> Any:
     """OpenVINO's model of an ``.xml`` or ``.onnx`` file; raises errors of its own."""
     if graph.suffix != ".onnx":
-        return core.read_model(graph)
+        return core().read_model(graph)
     # Asked in general, it would try every format it knows and complain on stderr.
-    frontend = openvino.frontend.FrontEndManager().load_by_framework("onnx")
+    frontend = import_openvino().frontend.FrontEndManager().load_by_framework("onnx")
     return frontend.convert(frontend.load(str(graph)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -24,7 +23,7 @@ def here(
     tiny_backbone: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Path]:
-    """An empty working directory; afterwards the log and the environment are as before.
+    """An empty working directory; afterwards the environment is as before.
 
     What a command remembers of backbones goes into a cache of the test's own.
     """
@@ -32,10 +31,7 @@ def here(
     environment = dict(os.environ)
     monkeypatch.setenv("LORA_BERT_CACHE", str(tmp_path_factory.mktemp("own-cache")))
     monkeypatch.setenv("LORA_BERT_BACKBONES", str(tiny_backbone.parent))
-    log = logging.getLogger("lora_bert")
-    was = (log.handlers, log.level, log.propagate)
     yield tmp_path
-    log.handlers, log.level, log.propagate = was
     os.environ.clear()
     os.environ.update(environment)
 

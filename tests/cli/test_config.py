@@ -115,7 +115,10 @@ def test_run_yaml_holds_every_option_resolved(adapter: Path) -> None:
         ("clean: 1", ["--clean: 1 is not true or false"]),
         ("backbone: 5", ["--backbone: 5 is not a text"]),
         ("columns: [a, 5]", ["--columns: ['a', 5] is not a list of texts"]),
-        ("label_names: {a: [b]}", ["--label-names: {'a': ['b']} is not a text"]),
+        (
+            "label_names: {a: [b]}",
+            ["--label-names: {'a': ['b']} does not give a new name to every label"],
+        ),
         ("split: sorted", ["--split: 'sorted' is not one of stratified, random"]),
         ("- a", ["'c.yaml' must hold 'key: value' lines"]),
         ("rank: 8\ndata: [", ["'c.yaml', line 3: not valid YAML"]),

@@ -32,7 +32,7 @@ def written(tmp_path, name, text):
 
 @pytest.mark.parametrize("name", ["a.csv", "a.txt"])
 def test_the_rule_of_a_markdown_table_is_no_row(tmp_path, name, caplog):
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "lora_bert")
     text = "| text | label |\n| :--- | ---: |\n" + "".join(f"| {t} | {la} |\n" for t, la in ROWS)
     path = written(tmp_path, name, text)
     assert rows_of(path) == ROWS
@@ -46,7 +46,7 @@ def test_dashes_in_a_cell_are_a_cell(tmp_path):
 
 @pytest.mark.parametrize("gap", [" ", "  "])
 def test_quotes_behind_a_tab_and_spaces(tmp_path, gap, caplog):
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "lora_bert")
     text = "label\ttext\n" + "".join(f'{label}\t{gap}"{text}"\n' for text, label in ROWS)
     assert rows_of(written(tmp_path, "a.tsv", text)) == ROWS
     assert "spaces behind its separators are left out" in caplog.text
@@ -59,7 +59,7 @@ def test_quotes_behind_a_tab_that_do_not_balance_stay(tmp_path):
 
 @pytest.mark.parametrize("header", ["text,label", "text,label,", "text,label,,,"])
 def test_rows_that_end_with_more_or_fewer_commas(tmp_path, header, caplog):
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "lora_bert")
     lines = [f'"{text}",{label}' + "," * at for at, (text, label) in enumerate(ROWS)]
     assert rows_of(written(tmp_path, "a.csv", "\n".join([header, *lines]))) == ROWS
     assert "some rows end with empty cells" in caplog.text
@@ -76,7 +76,7 @@ TITLED = [("Reviews of 2023",), ("exported by hand",), ("text", "label"), *ROWS]
 
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.xlsx"])
 def test_titles_before_the_header(tmp_path, name, caplog):
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "lora_bert")
     path = tmp_path / name
     if name == "a.xlsx":
         pytest.importorskip("python_calamine")
@@ -143,7 +143,7 @@ SPAM = 'ham\tGo "there\nspam\tWin, now\nham\tok\n'
 
 @pytest.mark.parametrize("name", ["SMSSpamCollection", "reviews.data", "a.xls", "a.xlsx"])
 def test_a_table_of_another_name_is_read_as_what_it_holds(tmp_path, name, caplog):
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "lora_bert")
     options = ReadOptions(header=False, columns=("label", "text"))
     table = read_table(written(tmp_path, name, SPAM), options)
     assert table.values["text"] == ['Go "there', "Win, now", "ok"]
@@ -162,7 +162,7 @@ def test_a_tsv_called_xls_in_other_encodings(tmp_path, codec):
 @pytest.mark.parametrize("name", ["a.csv", "a.data", "a"])
 def test_a_workbook_and_a_parquet_file_of_another_name(tmp_path, name, caplog):
     pytest.importorskip("python_calamine")
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "lora_bert")
     write_workbook(tmp_path / name, {"Rows": [("text", "label"), *ROWS]})
     assert rows_of(tmp_path / name) == ROWS
     assert "as what it holds, a workbook" in caplog.text

@@ -126,3 +126,21 @@ def test_a_model_that_is_replaced_while_it_is_in_use(merged, tmp_path, monkeypat
     assert len(early.predict(many)) == 100
     with pytest.raises(AdapterError, match="was replaced while it was in use"):
         opened.predict(many)
+
+
+def test_ctrl_c_after_models_that_came_and_went_in_their_order(merged, tmp_path):
+    """Two cores of OpenVINO would leave a stack for signal handlers that is none any more."""
+    pytest.importorskip("openvino")
+    lora_bert.export(merged, tmp_path / "out")
+    script = (
+        "import signal, sys, lora_bert\n"
+        "first, second = (lora_bert.load(sys.argv[1]) for _ in range(2))\n"
+        "first.predict(['good']), second.predict(['good'])\n"
+        "del first\n"
+        "del second\n"
+        "try:\n    signal.raise_signal(signal.SIGINT)\n"
+        "except KeyboardInterrupt:\n    print('stopped')\n"
+    )
+    words = [sys.executable, "-c", script, str(tmp_path / "out")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "stopped\n"), done.stderr

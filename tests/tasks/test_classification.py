@@ -109,7 +109,7 @@ def test_below_a_probability_the_answer_is_another():
         (0.5, " ", "the answer is empty"),
         (1.5, None, "1.5 is not a probability"),
         (float("nan"), None, "nan is not a probability"),
-        ("0.5", None, "0.5 is not a probability"),
+        ("0.5", None, "'0.5' is not a probability"),
     ],
 )
 def test_refusals_that_make_no_sense(min_score, otherwise, says):
