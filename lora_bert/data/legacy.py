@@ -11,7 +11,7 @@ import re
 from codecs import getincrementaldecoder
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from pathlib import Path
 
 from lora_bert.data.opening import open_bytes
@@ -102,6 +102,8 @@ _CONTROL = re.compile("[\x80-\x9f]")
 _LONGEST = 4000
 _FIRST, _SECOND = 4_000, 24_000
 """Bytes that every encoding is tried on, and those that come near on the first ones."""
+_ENOUGH = 100_000
+"""Words to look through for as many different ones."""
 READABLE = 13.0
 """The most that a character may cost on the average in a reading that is worth showing."""
 _SURE = 60.0
@@ -308,7 +310,7 @@ def _said_differently(path: Path) -> tuple[bytes, ...]:
 def _units(path: Path, budget: int) -> tuple[bytes, ...]:
     units: dict[bytes, None] = {}
     size = 0
-    for unit in _pieces(path):
+    for unit in islice(_pieces(path), _ENOUGH):
         if unit not in units:
             units[unit] = None
             size += len(unit)
@@ -319,13 +321,15 @@ def _units(path: Path, budget: int) -> tuple[bytes, ...]:
 
 def _with_new_bytes(path: Path, units: Sequence[bytes]) -> tuple[bytes, ...]:
     """Pieces of the whole file that hold a byte above 127 which ``units`` do not."""
-    seen = set(b"".join(units))
+    seen = {*range(128), *b"".join(units)}
+    known = bytes(seen)
     found = []
     with open_bytes(path) as stream:
         for line in stream:
-            if line.translate(None, bytes({*range(128), *seen})):
+            if line.translate(None, known):
                 for unit in _UNIT.findall(line):
                     if not seen.issuperset(unit):
                         found.append(unit[:_LONGEST])
                         seen.update(unit)
+                known = bytes(seen)
     return tuple(found)
