@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lora_bert.data.columns import find_columns, id_column, label_columns
@@ -72,6 +72,7 @@ def examples_from(
     text_column: str | None = None,
     label_column: str | None = None,
     label_names: Mapping[str, str] = _NO_NAMES,
+    known_labels: Collection[str] = (),
     need_labels: bool = True,
 ) -> Examples:
     """The examples in a table; rows with an empty text or label are dropped and counted.
@@ -81,6 +82,7 @@ def examples_from(
         text_column: The column with the texts; ``None`` finds it by name.
         label_column: The same for the labels; several columns of 0 and 1 as ``a,b,c``.
         label_names: Names to put for labels; others stay what they are.
+        known_labels: What training took for one label, whatever it looks like.
         need_labels: ``False`` takes the texts only, unless ``label_column`` is given.
 
     Raises:
@@ -96,7 +98,9 @@ def examples_from(
     )
     texts = table.values[text_name]
     with_text = [at for at, text in enumerate(texts) if text.strip()]
-    labels = _labels(table, label_name, with_text, label_names) if label_name else []
+    labels = []
+    if label_name:
+        labels = _labels(table, label_name, with_text, label_names, known_labels)
     if labels:
         kept = [at for at, label in zip(with_text, labels, strict=True) if label]
         labels = [label for label in labels if label]
@@ -117,7 +121,13 @@ def examples_from(
     return found
 
 
-def _labels(table: Table, column: str, rows: Sequence[int], names: Mapping[str, str]) -> list[str]:
+def _labels(
+    table: Table,
+    column: str,
+    rows: Sequence[int],
+    names: Mapping[str, str],
+    known: Collection[str],
+) -> list[str]:
     """The label of each of ``rows``, "" where one has none."""
 
     def at(row: int) -> str:
@@ -130,7 +140,7 @@ def _labels(table: Table, column: str, rows: Sequence[int], names: Mapping[str, 
     else:
         values = table.values[column]
         cells = [values[row].strip() for row in rows]
-        labels = read_labels(cells, names, source=table.source, at=at)
+        labels = read_labels(cells, {*names, *known}, source=table.source, at=at)
     if names and labels and names.keys().isdisjoint(labels):
         logger.warning(
             "None of the labels to rename (%s) stands in '%s'; it has %s.",

@@ -43,7 +43,8 @@ def read_labels(cells: Sequence[str], named: Collection[str], *, source: str, at
 
     Args:
         cells: The cells of the label column, without white space around them.
-        named: Labels that will be renamed: such a cell is one label, whatever it looks like.
+        named: Labels that are known or will be renamed: such a cell is one label, whatever it looks
+            like.
         source: How to name the file in messages.
         at: Says where a row stands.
 

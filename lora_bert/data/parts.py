@@ -94,9 +94,12 @@ class Parts:
         if self._may_lack_labels(part) and (hidden := self._hidden(table, text, label)):
             return f"'{table.source}' has no labels, only {hidden}"
         self._names[part] = (text, label)
+        options, train = self._options, self._read.get("train")
+        known = train.labels if isinstance(train, Examples) else ()
         return examples_from(
-            table, text_column=text, label_column=label, label_names=self._options.label_names
-        )
+            table, text_column=text, label_column=label, label_names=options.label_names,
+            known_labels={*options.known_labels, *known},
+        )  # fmt: skip
 
     def _may_lack_labels(self, part: str) -> bool:
         return part != "train" and "train" in self._place.parts

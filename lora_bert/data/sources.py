@@ -58,6 +58,7 @@ class DataOptions:
         limit: The most rows to use of each file; ``None`` for all.
         known_text: What an adapter's training called the text column: tried before the usual names.
         known_label: The same for the label column.
+        known_labels: What it took for one label, whatever it looks like.
     """
 
     text_column: str | None = None
@@ -71,6 +72,7 @@ class DataOptions:
     limit: int | None = None
     known_text: str | None = None
     known_label: str | None = None
+    known_labels: Collection[str] = ()
 
 
 DEFAULTS = DataOptions()

@@ -121,6 +121,7 @@ class EvaluationRows:
             label_column=config.label_column,
             known_text=self.manifest.column("text"),
             known_label=self.manifest.column("label"),
+            known_labels=self.manifest.labels,
             label_names={**self.manifest.label_names, **parse_label_names(config.label_names)},
             read=read_options(config, known_reading(self.manifest)),
             limit=None if config.part == "auto" else base.limit,

@@ -89,6 +89,7 @@ def samples(config: MergeConfig | ExportConfig, manifest: Manifest) -> Examples:
         text_column=config.text_column or (text if text in table.columns else None),
         label_column=config.label_column or _known_labels(table, manifest, renamed),
         label_names=renamed,
+        known_labels=manifest.labels,
         need_labels=False,
     )
     if len(rows) <= MOST_TEXTS:

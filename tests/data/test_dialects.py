@@ -268,3 +268,12 @@ def test_whatever_csv_writer_writes_comes_back(cells, mark, quoting, spaced, tra
 
     table = back(".csv", write)
     assert list(zip(*table.values.values(), strict=True)) == cells
+
+
+@pytest.mark.parametrize("bad", ['"too";many;no', "short"])
+def test_one_bad_row_among_quoted_separators_is_named_and_not_the_separator(tmp_path, bad):
+    rows = [f'"good; thing {n}";yes' if n % 2 else f"thing {n};no" for n in range(40)]
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(["text;label", *rows, bad]) + "\n")
+    with pytest.raises(DataError, match="line 42: [13] cells? where there are 2 columns"):
+        read_table(path)

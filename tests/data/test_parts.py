@@ -158,3 +158,19 @@ def test_a_test_part_whose_text_column_is_lacking_is_an_error(tmp_path):
     data = pair(tmp_path, ".csv", {"id": SAMPLE, "label": ["-1"] * 3})
     with pytest.raises(DataError, match="is called like a text"):
         load_splits(data)
+
+
+def test_what_training_took_for_one_label_is_one_in_other_parts_too(tmp_path):
+    """Of the test rows alone, the label would look like two of the others."""
+    rows = ["red;x", "green;x", "red,green;x", "x,y;x", "z,w;x", "p,q;x", "m,n;x"]
+    (tmp_path / "train.csv").write_text("label;text\n" + "\n".join(rows * 3) + "\n")
+    (tmp_path / "test.csv").write_text('label;text\nred;a\ngreen;b\n"red,green";c\n' * 1)
+    found = load_splits(str(tmp_path))
+    assert "red,green" in found.train.labels
+    assert found.test.labels == ("red", "green", "red,green")
+    alone, _, _ = load_rows(
+        str(tmp_path / "test.csv"), options=DataOptions(known_labels=found.train.labels)
+    )
+    assert alone.labels == found.test.labels
+    with pytest.raises(DataError, match="several labels in one row"):
+        load_rows(str(tmp_path / "test.csv"))

@@ -158,7 +158,15 @@ def _separator(lines: Sequence[str], default: str, *, whole: bool) -> str:
 
 def _share(lines: Sequence[str], first: str, mark: str) -> float:
     """The share of lines with as many cells as the first."""
-    return sum(line.count(mark) == first.count(mark) for line in lines) / len(lines)
+    width = _width(first, mark)
+    return sum(_width(line, mark) == width for line in lines) / len(lines)
+
+
+def _width(line: str, mark: str) -> int:
+    try:
+        return len(next(csv.reader([line], delimiter=mark)))
+    except (csv.Error, StopIteration):
+        return 0
 
 
 def _strange(
