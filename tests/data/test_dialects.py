@@ -275,5 +275,5 @@ def test_one_bad_row_among_quoted_separators_is_named_and_not_the_separator(tmp_
     rows = [f'"good; thing {n}";yes' if n % 2 else f"thing {n};no" for n in range(40)]
     path = tmp_path / "a.csv"
     path.write_text("\n".join(["text;label", *rows, bad]) + "\n")
-    with pytest.raises(DataError, match="line 42: [13] cells? where there are 2 columns"):
+    with pytest.raises(DataError, match=r"line 42: [13] cells? where there are 2 columns"):
         read_table(path)

@@ -164,7 +164,7 @@ def test_what_training_took_for_one_label_is_one_in_other_parts_too(tmp_path):
     """Of the test rows alone, the label would look like two of the others."""
     rows = ["red;x", "green;x", "red,green;x", "x,y;x", "z,w;x", "p,q;x", "m,n;x"]
     (tmp_path / "train.csv").write_text("label;text\n" + "\n".join(rows * 3) + "\n")
-    (tmp_path / "test.csv").write_text('label;text\nred;a\ngreen;b\n"red,green";c\n' * 1)
+    (tmp_path / "test.csv").write_text('label;text\nred;a\ngreen;b\n"red,green";c\n')
     found = load_splits(str(tmp_path))
     assert "red,green" in found.train.labels
     assert found.test.labels == ("red", "green", "red,green")
