@@ -277,3 +277,20 @@ def test_one_bad_row_among_quoted_separators_is_named_and_not_the_separator(tmp_
     path.write_text("\n".join(["text;label", *rows, bad]) + "\n")
     with pytest.raises(DataError, match=r"line 42: [13] cells? where there are 2 columns"):
         read_table(path)
+
+
+@pytest.mark.parametrize("mark", [",", "\t"])
+@pytest.mark.parametrize(
+    ("lines", "texts"),
+    [
+        (["text|label", '"He said ""hi"""|pos|', '"two"|neg|'], ['He said "hi"', "two"]),
+        (["text|label", '"say \\"hi\\""|pos', "plain|neg"], ['say "hi"', "plain"]),
+        (["'text'|'label'", "'a b'|'pos'", "'c'|'neg'"], ["a b", "c"]),
+        (["text|label", '"foo"| "pos"', '"bar"| "neg"'], ["foo", "bar"]),
+    ],
+)
+def test_quotes_are_read_alike_whatever_separates_the_cells(tmp_path, mark, lines, texts):
+    path = tmp_path / ("a.csv" if mark == "," else "a.tsv")
+    path.write_text("\n".join(lines).replace("|", mark) + "\n")
+    found = read_table(path).values
+    assert (found["text"], found["label"]) == (texts, ["pos", "neg"])

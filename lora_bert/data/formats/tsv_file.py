@@ -47,6 +47,10 @@ def _quotes(path: Path, source: str, codec: str) -> Dialect:
         return after_space
     if quotes and _parses(path, source, codec, Dialect("\t")):
         return Dialect("\t")
+    if quotes or _starts_with_single_quote(path, codec):
+        found = sniff(path, source, codec, "\t", quiet=True)
+        if found.delimiter == "\t" and found != Dialect("\t"):
+            return sniff(path, source, codec, "\t")
     if quotes:
         logger.info("'%s': its quotes do not balance and are read as plain characters.", source)
     return Dialect("\t", quote=None)
@@ -85,13 +89,22 @@ def _has_quotes(path: Path, codec: str) -> tuple[bool, bool]:
         return bool(quoted) or any('"' in line for line in stream), spaced
 
 
+def _starts_with_single_quote(path: Path, codec: str) -> bool:
+    with open_text(path, codec) as stream:
+        return stream.readline().lstrip().startswith("'")
+
+
 def _parses(path: Path, source: str, codec: str, dialect: Dialect) -> bool:
-    """Whether every row has the first one's width and no quoted cell swallows another row."""
+    """Whether every row has the first one's width and no quoted cell swallows another row.
+
+    Empty cells at the end may be more.
+    """
     width = 0
     try:
         for _, cells in _records(path, source, codec, dialect):
             width = width or len(cells)
-            if len(cells) != width and not is_blank(cells, width):
+            spare = cells[width:]
+            if (len(cells) < width and not is_blank(cells, width)) or any(map(str.strip, spare)):
                 return False
             if any("\t" in cell and ("\n" in cell or "\r" in cell) for cell in cells):
                 return False
