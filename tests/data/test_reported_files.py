@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from lora_bert.data.checks import warn_about
+from lora_bert.data.columns import find_columns
 from lora_bert.data.examples import examples_from
 from lora_bert.data.sources import DataOptions, load_splits
 from lora_bert.data.tables import read_table
@@ -51,3 +52,39 @@ def test_spellings(reports):
     splits = load_splits(str(reports / "label_spellings.csv"), options=DataOptions())
     assert len(set(splits.train.labels)) == 8
     assert any("only in case, width or invisible characters" in line for line in warn_about(splits))
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "columns", "first"),
+    [
+        ("korean_cp949.csv", "cp949", ("text", "label"),
+         ("배달이 빠르고 음식이 정말 맛있어요 0", "긍정")),
+        ("traditional_big5.csv", "cp950", ("text", "label"), ("外送很快，東西也很好吃 0", "正面")),
+        ("sep_line.csv", "utf-8", ("text", "label"), ("never again, awful 4", "negative")),
+        ("pipes.csv", "utf-8", ("text", "label"), ("never again, awful 4", "negative")),
+        ("trailing_comma.csv", "utf-8", ("text", "Label"), ("never again, awful 4", "0.0")),
+        ("space_after_comma.csv", "utf-8", ("transcript", "category"),
+         ("never again, awful 4", "negative")),
+        ("unnamed_columns.csv", "utf-8", ("text", "label"), ("never again, awful 4", "negative")),
+    ],
+)  # fmt: skip
+def test_cells_as_they_were_meant(reports, name, codec, columns, first):
+    table = read_table(reports / name)
+    assert find_columns(table.columns, text=None, label=None, cells=table.values, source=name) == (
+        columns
+    )
+    found = examples_from(table)
+    assert (found.texts[0], found.labels[0]) == first
+    assert len(set(found.labels)) == 2
+    assert (reports / name).read_text(encoding=codec).count(first[1]) > 1
+
+
+def test_a_latin_1_file_is_named_as_what_it_is(reports, caplog):
+    caplog.set_level("INFO", "lora_bert")
+    table = read_table(reports / "spam_v1_v2_latin1.csv")
+    assert "is read as latin-1 (ISO-8859-1)." in caplog.text
+    assert table.columns == ("v1", "v2", "column_3", "column_4", "column_5")
+    assert table.values["v2"][0] == "never again, awful 4 £5 each tonight´s"
+    with pytest.raises(DataError, match="called like a text") as found:
+        examples_from(table)
+    assert "--text-column v2 --label-column v1" in found.value.hint
