@@ -19,7 +19,8 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Other processes want the cores too: how long an example takes says nothing.
-settings.register_profile("suite", deadline=None)
+# In CI examples are the same each time: what fails there is the change, and not its luck.
+settings.register_profile("suite", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("suite")
 
 

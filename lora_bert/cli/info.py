@@ -57,6 +57,9 @@ def _shown(name: str, value: Any) -> str:
         return f"{len(value)}: {', '.join(value[:20])}, …"
     if name == "layers":
         return _layers(value)
+    if name == "data" and isinstance(value, dict):
+        # How the rows were read is for the commands; --json and lora_bert.json have it.
+        value = {key: entry for key, entry in value.items() if key != "told"}
     if isinstance(value, str) and _DIGEST.fullmatch(value):
         return f"{value[:12]}…"
     if isinstance(value, list):

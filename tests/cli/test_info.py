@@ -84,3 +84,10 @@ def test_info_of_a_backbone(cli: Cli, tiny_backbone: Path) -> None:
 
 def test_info_of_the_embedded_backbone(cli: Cli) -> None:
     assert cli("info", "e5-small-zh-en", "--json").document["kind"] == "backbone"
+
+
+def test_how_rows_were_read_is_for_programs(cli: Cli, adapter: Path) -> None:
+    line = next(line for line in cli("info", adapter).stdout.splitlines() if line[:4] == "data")
+    assert "columns text review, label label" in line
+    assert "told" not in line
+    assert "told" in cli("info", adapter, "--json").document["data"]
