@@ -49,7 +49,7 @@ def advise(
     seen = list(losses)
     if config.class_weights == "none":  # the validation's loss is never weighted
         seen += [float(row["validation_loss"]) for row in fitted.history]
-    if min(seen) > _NO_LOWER * guess:
+    if min(seen) > _NO_LOWER * guess and not _beats_guessing(validation):
         log.warning("%s", _nothing(config, losses, guess, even, stood_still=fitted.stood_still))
     elif answer := _only_answer(validation.scores):
         log.warning(
@@ -63,6 +63,14 @@ def advise(
             config.metric, "rose" if higher_is_better(config.metric) else "fell", before, now,
             2 * len(fitted.history),
         )  # fmt: skip
+
+
+def _beats_guessing(validation: Evaluation) -> bool:
+    """Whether the macro-F1 is surely above that of one answer, and of answers drawn at random."""
+    rows = [entry.rows for entry in validation.scores.per_class]
+    share = max(rows) / sum(rows)
+    one_answer = 2 * share / (1 + share) / len(rows)
+    return validation.macro_f1_interval.low > max(one_answer, 1 / len(rows))
 
 
 def guessing_loss(targets: np.ndarray, *, balanced: bool) -> float:

@@ -187,3 +187,11 @@ def test_what_no_epochs_mend(caplog):
     advise(TrainConfig(epochs=1), fitted, TWO_TO_ONE, MIXED)
     assert "Nothing was learned" in caplog.text
     assert "Train longer" not in caplog.text
+
+
+def test_a_high_loss_of_weighed_rows_is_no_failure_where_the_answers_are_right(caplog):
+    right = judged([0] * 40 + [1] * 20, [0] * 38 + [1] * 22)
+    losses = [0.75, 0.72, 0.70]
+    assert "Nothing was learned" not in said(
+        caplog, losses, losses, scores=right, class_weights="balanced"
+    )
