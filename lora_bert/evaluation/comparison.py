@@ -163,10 +163,8 @@ def compare(
     we, they = ours == true, theirs == true
     only_ours, only_theirs = int((we & ~they).sum()), int((they & ~we).sum())
     split = only_ours + only_theirs
-    shares = np.array([only_ours, only_theirs, len(true) - split]) / len(true)
-    drawn = np.random.default_rng(seed).multinomial(len(true), shares, size=resamples)
-    low, high = np.quantile((drawn[:, 0] - drawn[:, 1]) / len(true), [0.025, 0.975])
-    interval = Interval(float(low), float(high))
+    rng = np.random.default_rng(seed)
+    interval = _accuracy_interval(only_ours, only_theirs, len(true), resamples, rng)
     figures = [
         Figure("accuracy", float(we.mean()), float(they.mean()), interval),
         Figure(
@@ -190,6 +188,16 @@ def compare(
         p_value=float(binomtest(only_ours, split).pvalue) if split else 1.0,
         settings=settings or {},
     )
+
+
+def _accuracy_interval(
+    only_ours: int, only_theirs: int, rows: int, resamples: int, rng: np.random.Generator
+) -> Interval:
+    """95 % bootstrap interval of the difference, the rows drawn in pairs."""
+    shares = np.array([only_ours, only_theirs, rows - only_ours - only_theirs]) / rows
+    drawn = rng.multinomial(rows, shares, size=resamples)
+    low, high = np.quantile((drawn[:, 0] - drawn[:, 1]) / rows, [0.025, 0.975])
+    return Interval(float(low), float(high))
 
 
 def _macro_f1(answers: Indices, true: Indices) -> float:
