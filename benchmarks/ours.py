@@ -41,16 +41,16 @@ class Stepper:
         import numpy as np
         import torch
 
-        from lora_bert.backbones.encodings import Encodings
         from lora_bert.config import TrainConfig
-        from lora_bert.model.backbone import load_backbone
-        from lora_bert.model.device import pick_device, pick_dtype
-        from lora_bert.model.initial import new_adapter
-        from lora_bert.threads import workers
+        from lora_bert.model.builder import load_backbone
+        from lora_bert.model.new_adapter import new_adapter
+        from lora_bert.runtime.device import pick_device, pick_dtype
+        from lora_bert.runtime.threads import workers
+        from lora_bert.tokens.tokenized import TokenizedTexts
         from lora_bert.training.gradients import most_workers
-        from lora_bert.training.tokens import Tokens
+        from lora_bert.training.tokenize_rows import Tokens
         from lora_bert.training.trainer import Trainer
-        from lora_bert.training.trunk import computed
+        from lora_bert.training.trunk_states import computed
 
         device = pick_device(work.device)
         backbone = load_backbone(
@@ -72,7 +72,7 @@ class Stepper:
         self.layers = len(backbone.layers)
         self._array = np.asarray
         rows = Tokens(
-            Encodings.of(ids, int(backbone.config.get("pad_token_id") or 0)),
+            TokenizedTexts.of(ids, int(backbone.config.get("pad_token_id") or 0)),
             np.asarray(targets, dtype=np.int64),
         )
         config = TrainConfig(batch_size=work.batch_size, learning_rate=work.learning_rate)

@@ -14,34 +14,34 @@ if TYPE_CHECKING:
     from lora_bert.backbones.convert import Conversion, convert_backbone
     from lora_bert.backbones.resolve import backbone_path
     from lora_bert.errors import LoraBertError
+    from lora_bert.evaluation.evaluate import evaluate
     from lora_bert.evaluation.result import Evaluation
-    from lora_bert.evaluation.run import evaluate
-    from lora_bert.inference.export import ExportResult, export
-    from lora_bert.inference.merging import MergeResult, merge
+    from lora_bert.exporting.export import ExportResult, export
+    from lora_bert.exporting.merge import MergeResult, merge
     from lora_bert.inference.predictor import Predictor, load
-    from lora_bert.inference.verifying import Verification, verify
-    from lora_bert.tasks.classification import Prediction
-    from lora_bert.training.result import TrainResult
-    from lora_bert.training.run import train
+    from lora_bert.inference.verify import Verification, verify
+    from lora_bert.tasks.single_label import Prediction
+    from lora_bert.training.train import train
+    from lora_bert.training.train_result import TrainResult
 
 _HOME = {
     "Conversion": "backbones.convert",
     "Evaluation": "evaluation.result",
-    "ExportResult": "inference.export",
+    "ExportResult": "exporting.export",
     "LoraBertError": "errors",
-    "MergeResult": "inference.merging",
-    "Prediction": "tasks.classification",
+    "MergeResult": "exporting.merge",
+    "Prediction": "tasks.single_label",
     "Predictor": "inference.predictor",
-    "TrainResult": "training.result",
-    "Verification": "inference.verifying",
+    "TrainResult": "training.train_result",
+    "Verification": "inference.verify",
     "backbone_path": "backbones.resolve",
     "convert_backbone": "backbones.convert",
-    "evaluate": "evaluation.run",
-    "export": "inference.export",
+    "evaluate": "evaluation.evaluate",
+    "export": "exporting.export",
     "load": "inference.predictor",
-    "merge": "inference.merging",
-    "train": "training.run",
-    "verify": "inference.verifying",
+    "merge": "exporting.merge",
+    "train": "training.train",
+    "verify": "inference.verify",
 }
 
 __all__ = [

@@ -225,6 +225,8 @@ def _notes_shown(words: Words) -> Iterator[None]:
 
 def is_interactive() -> bool:
     """Whether somebody types at a prompt or in a notebook; a script does not."""
-    from lora_bert.progress import is_notebook  # with tqdm, which many commands do without
+    from lora_bert.runtime.progress_bar import (
+        is_notebook,  # with tqdm, which many commands do without
+    )
 
     return is_notebook() or hasattr(sys, "ps1") or "get_ipython" in vars(sys.modules["builtins"])

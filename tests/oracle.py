@@ -15,11 +15,12 @@ from peft import LoraConfig, get_peft_model
 from torch import Tensor
 
 from lora_bert.backbones.families import family_of
-from lora_bert.model.backbone import Backbone, build_backbone
+from lora_bert.model.backbone import Backbone
 from lora_bert.model.branch import Adapter
+from lora_bert.model.builder import build_backbone
 from lora_bert.model.encoder import Batch
-from lora_bert.model.initial import new_adapter
-from lora_bert.model.targets import parse_layers, target_suffixes
+from lora_bert.model.new_adapter import new_adapter
+from lora_bert.model.target_modules import parse_layers, target_suffixes
 from tests.tiny import FAMILIES, tiny_classifier
 
 _USUAL = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
@@ -75,7 +76,7 @@ def peft_twin(
     model = tiny_classifier(model_type, **NO_DROPOUT[model_type], **extra)
     family = family_of(model.config.to_dict())
     top = parse_layers(layers, family, model.config.to_dict())
-    rank = next(iter(adapter.factors.values())).down.shape[0]
+    rank = next(iter(adapter.factors.values())).lora_A.shape[0]
     twin = get_peft_model(
         model,
         LoraConfig(
@@ -100,7 +101,7 @@ def named_tensors(adapter: Adapter) -> dict[str, Tensor]:
     """What training changes, by the names it has in a file."""
     named = dict(adapter.head)
     for name, pair in adapter.factors.items():
-        named |= {f"{name}.lora_A.weight": pair.down, f"{name}.lora_B.weight": pair.up}
+        named |= {f"{name}.lora_A.weight": pair.lora_A, f"{name}.lora_B.weight": pair.lora_B}
     return named
 
 

@@ -325,7 +325,7 @@ def test_whoever_sets_up_logging_is_not_told_twice(adapter, reviews, capsys, mon
 def test_in_a_notebook_epochs_and_bars_are_shown(
     tiny_backbone, reviews, tmp_path, capsys, monkeypatch
 ):
-    from lora_bert.progress import track
+    from lora_bert.runtime.progress_bar import track
 
     as_in_a_new_process(monkeypatch)
     assert track(1, "x").disable

@@ -17,13 +17,13 @@ from lora_bert.adapters.directory import (
 )
 from lora_bert.adapters.manifest import MANIFEST, Manifest, read_manifest
 from lora_bert.adapters.peft_format import CONFIG, NOTHING, WEIGHTS, read_peft_config
-from lora_bert.backbones.checkpoint import count_weights
 from lora_bert.backbones.families import read_config
 from lora_bert.backbones.family import Config
-from lora_bert.backbones.places import transformer_in
+from lora_bert.backbones.nearby import transformer_in
 from lora_bert.backbones.resolve import find_local
+from lora_bert.backbones.weights import count_weights
 from lora_bert.errors import AdapterError, missing
-from lora_bert.tasks.classification import PROBLEM_TYPE
+from lora_bert.tasks.single_label import PROBLEM_TYPE
 
 
 @dataclass(frozen=True)

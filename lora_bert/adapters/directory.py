@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 from lora_bert.adapters.manifest import MANIFEST, Manifest, read_manifest
 from lora_bert.adapters.peft_format import CONFIG, WEIGHTS
-from lora_bert.backbones.places import above, below, in_words, transformer_in
-from lora_bert.data.wording import listed
+from lora_bert.backbones.nearby import above, below, in_words, transformer_in
 from lora_bert.errors import AdapterError, ConfigError, LoraBertError, missing
 from lora_bert.files import sha256
 from lora_bert.json_files import read_object
-from lora_bert.tasks.classification import PROBLEM_TYPE
+from lora_bert.tasks.single_label import PROBLEM_TYPE
+from lora_bert.wording import listed
 
 Kind = Literal["adapter", "merged", "openvino", "onnx"]
 

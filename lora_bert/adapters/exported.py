@@ -20,8 +20,8 @@ from lora_bert.adapters.directory import (
 from lora_bert.adapters.manifest import Manifest
 from lora_bert.backbones.families import family_of, read_config
 from lora_bert.backbones.inside import check_inside
-from lora_bert.backbones.tokenizer import TextTokenizer, load_tokenizer
 from lora_bert.errors import AdapterError
+from lora_bert.tokens.tokenizer import TextTokenizer, load_tokenizer
 
 log = logging.getLogger(__name__)
 

@@ -24,14 +24,12 @@ from lora_bert.adapters.directory import (
 from lora_bert.adapters.manifest import Manifest
 from lora_bert.adapters.peft_format import PeftAdapter, assemble, read_peft, with_own_words
 from lora_bert.adapters.trained_on import with_told
-from lora_bert.backbones.checkpoint import read_checkpoint, weight_files
 from lora_bert.backbones.families import family_of, read_config
 from lora_bert.backbones.fingerprint import read_identified
 from lora_bert.backbones.inside import check_inside
-from lora_bert.backbones.known import noted_fingerprint
+from lora_bert.backbones.noted_backbones import noted_fingerprint
 from lora_bert.backbones.resolve import BackboneFiles, find_backbone, find_local, remember
-from lora_bert.backbones.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
-from lora_bert.data.wording import counted
+from lora_bert.backbones.weights import read_checkpoint, weight_files
 from lora_bert.errors import (
     AdapterError,
     BackboneError,
@@ -39,9 +37,12 @@ from lora_bert.errors import (
     NotFoundError,
     UnavailableError,
 )
-from lora_bert.model.backbone import Backbone, build_backbone, load_backbone
+from lora_bert.model.backbone import Backbone
 from lora_bert.model.branch import Adapter
-from lora_bert.tasks.classification import PROBLEM_TYPE
+from lora_bert.model.builder import build_backbone, load_backbone
+from lora_bert.tasks.single_label import PROBLEM_TYPE
+from lora_bert.tokens.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
+from lora_bert.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +112,7 @@ def load_any(
     if base is not shared:
         log.warning(
             "'%s' holds word embeddings of its own, %s: they stand in for those of '%s'.",
-            path, counted(len(base.words), "row"), files.name,
+            path, counted(len(base.word_embeddings), "row"), files.name,
         )  # fmt: skip
     adapter = assemble(stored, base)
     manifest = described or _guessed(stored, adapter, base, files, labels)
@@ -123,7 +124,11 @@ def load_any(
     if described and home != path:
         raise AdapterError(f"'{path}' is not a whole adapter: it has no tokenizer.json.")
     tokenizer = load_tokenizer(
-        home, base.config, max_length=manifest.max_length, rows=len(base.words), error=AdapterError
+        home,
+        base.config,
+        max_length=manifest.max_length,
+        rows=len(base.word_embeddings),
+        error=AdapterError,
     )
     check_tokenizer(path, manifest)
     own = (described is not None and fits) or home == files.path
@@ -247,7 +252,10 @@ def _check_reach(
     Tokens that were added to a vocabulary may lack a row: texts that hold one are refused. A whole
     vocabulary that is larger is another one, unless it is known to belong there (``belongs``).
     """
-    pieces, rows = tokenizer.core.get_vocab_size(with_added_tokens=False), base.words.shape[0]
+    pieces, rows = (
+        tokenizer.core.get_vocab_size(with_added_tokens=False),
+        base.word_embeddings.shape[0],
+    )
     positions = base.family.max_length(base.config)
     if (pieces > rows and not belongs) or tokenizer.max_length > positions:
         raise AdapterError(
@@ -289,7 +297,11 @@ def _load_merged(path: Path, dtype: torch.dtype, device: torch.device | str) -> 
     )
     _check_labels(path, manifest, adapter, base)
     tokenizer = load_tokenizer(
-        path, config, max_length=manifest.max_length, rows=len(base.words), error=AdapterError
+        path,
+        config,
+        max_length=manifest.max_length,
+        rows=len(base.word_embeddings),
+        error=AdapterError,
     )
     check_tokenizer(path, manifest)
     known = "fingerprint" in manifest.tokenizer

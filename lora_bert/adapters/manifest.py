@@ -10,7 +10,7 @@ from typing import Any
 from lora_bert._version import __version__
 from lora_bert.errors import AdapterError
 from lora_bert.json_files import json_text, read_object
-from lora_bert.tasks.classification import PROBLEM_TYPE, TASK
+from lora_bert.tasks.single_label import PROBLEM_TYPE, TASK
 
 MANIFEST = "lora_bert.json"
 SCHEMA = 1

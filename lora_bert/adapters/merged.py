@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lora_bert.adapters.card import card
 from lora_bert.adapters.loading import Loaded
 from lora_bert.adapters.manifest import MANIFEST, Manifest
-from lora_bert.backbones.checkpoint import read_checkpoint, write_safetensors
+from lora_bert.backbones.weights import read_checkpoint, write_safetensors
 from lora_bert.errors import AdapterError
 from lora_bert.json_files import json_text
 
@@ -64,7 +64,9 @@ def folded(loaded: Loaded) -> dict[str, Tensor]:
         if name.startswith(family.prefix) and not name.endswith("position_ids")
     }
     if loaded.own_words:
-        tensors[f"{family.prefix}{family.words}.weight"] = loaded.backbone.words.float().cpu()
+        tensors[f"{family.prefix}{family.words}.weight"] = (
+            loaded.backbone.word_embeddings.float().cpu()
+        )
     for name, pair in loaded.adapter.factors.items():
         weight = f"{name}.weight"
         tensors[weight] = tensors[weight] + pair.delta().cpu()
@@ -84,5 +86,5 @@ def _config(loaded: Loaded) -> Mapping[str, Any]:
         "label2id": {label: index for index, label in enumerate(labels)},
         "pad_token_id": loaded.tokenizer.pad_id,
         "problem_type": loaded.manifest.problem_type,
-        "vocab_size": len(loaded.backbone.words),
+        "vocab_size": len(loaded.backbone.word_embeddings),
     }

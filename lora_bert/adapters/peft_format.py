@@ -13,19 +13,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lora_bert.backbones.checkpoint import check_finite, read_safetensors, write_safetensors
 from lora_bert.backbones.family import Family
 from lora_bert.backbones.inside import check_inside
-from lora_bert.data.wording import shortened
+from lora_bert.backbones.weights import check_finite, read_safetensors, write_safetensors
 from lora_bert.errors import AdapterError
 from lora_bert.json_files import json_text, read_object
+from lora_bert.wording import shortened
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from lora_bert.model.backbone import Backbone
     from lora_bert.model.branch import Adapter
-    from lora_bert.model.lora import Factors
+    from lora_bert.model.lora import LoraFactors
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
@@ -121,8 +121,8 @@ def write_peft(
     (directory / CONFIG).write_text(text, encoding="utf-8")
     tensors = {f"{_PREFIX}{name}": tensor for name, tensor in adapter.head.items()}
     for name, pair in adapter.factors.items():
-        tensors[f"{_PREFIX}{name}{_DOWN}"] = pair.down
-        tensors[f"{_PREFIX}{name}{_UP}"] = pair.up
+        tensors[f"{_PREFIX}{name}{_DOWN}"] = pair.lora_A
+        tensors[f"{_PREFIX}{name}{_UP}"] = pair.lora_B
     write_safetensors(directory / WEIGHTS, tensors)
 
 
@@ -258,14 +258,16 @@ def with_own_words(stored: PeftAdapter, backbone: Backbone) -> Backbone:
     copy = stored.tensors.get(name.removesuffix("weight") + "modules_to_save.weight", words)
     if not copy.equal(words):
         raise AdapterError(f"'{stored.path}' holds two word embeddings that differ.", hint=_FOLD_IN)
-    if words.ndim != 2 or words.shape[1] != backbone.words.shape[1] or not len(words):
+    if words.ndim != 2 or words.shape[1] != backbone.word_embeddings.shape[1] or not len(words):
         raise AdapterError(
             f"'{stored.path}': its word embeddings, {list(words.shape)}, do not fit the "
-            f"backbone's, {list(backbone.words.shape)}.",
+            f"backbone's, {list(backbone.word_embeddings.shape)}.",
             hint="It was trained on another backbone: name that with --backbone.",
         )
     own = words.to(device=backbone.device, dtype=backbone.dtype)
-    return backbone if own.equal(backbone.words) else replace(backbone, words=own)
+    return (
+        backbone if own.equal(backbone.word_embeddings) else replace(backbone, word_embeddings=own)
+    )
 
 
 def _words(backbone: Backbone) -> str:
@@ -292,7 +294,7 @@ def assemble(stored: PeftAdapter, backbone: Backbone) -> Adapter:
         for linear in stack.linears
     }
     shapes = {name: tuple(linear.weight.shape) for name, linear in linears.items()}
-    factors: dict[str, Factors] = {}
+    factors: dict[str, LoraFactors] = {}
     head = {
         name: tensor
         for name, tensor in backbone.pretrained_head.items()
@@ -317,9 +319,9 @@ def assemble(stored: PeftAdapter, backbone: Backbone) -> Adapter:
     return Adapter(factors, head, depth, float(stored.config.get("lora_dropout") or 0.0))
 
 
-def _factors(stored: PeftAdapter, name: str, shape: tuple[int, ...] | None) -> Factors:
+def _factors(stored: PeftAdapter, name: str, shape: tuple[int, ...] | None) -> LoraFactors:
     """The change of the linear layer of that name, whose weight has that shape."""
-    from lora_bert.model.lora import Factors
+    from lora_bert.model.lora import LoraFactors
 
     if shape is None:
         raise AdapterError(
@@ -344,7 +346,7 @@ def _factors(stored: PeftAdapter, name: str, shape: tuple[int, ...] | None) -> F
         )
     alpha = _pattern(stored.config.get("alpha_pattern"), name, stored.config.get("lora_alpha"))
     root = math.sqrt(rank) if stored.config.get("use_rslora") else rank
-    return Factors(down, up.float(), float(alpha) / root)
+    return LoraFactors(down, up.float(), float(alpha) / root)
 
 
 def _pattern(patterns: Mapping[str, Any] | None, name: str, default: Any) -> Any:

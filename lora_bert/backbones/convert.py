@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from lora_bert.backbones.checkpoint import canonical, read_safetensors, shards_of, write_safetensors
 from lora_bert.backbones.families import family_of, read_config
 from lora_bert.backbones.fingerprint import fingerprint
 from lora_bert.backbones.resolve import TOKENIZER_FILES, find_pickled
+from lora_bert.backbones.weights import canonical, read_safetensors, shards_of, write_safetensors
 from lora_bert.config import ConvertConfig
 from lora_bert.config.keywords import ConvertOptions
 from lora_bert.config.kinds import Place

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lora_bert.backbones.config_values import check_settings, line_to_add
 from lora_bert.backbones.family import Config, Family, Head
-from lora_bert.backbones.places import above, below, in_words
-from lora_bert.backbones.settings import check_settings, line_to_add
+from lora_bert.backbones.nearby import above, below, in_words
 from lora_bert.errors import BackboneError, did_you_mean, missing
 from lora_bert.json_files import read_object
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lora_bert.backbones.checkpoint import read_checkpoint, weight_files
 from lora_bert.backbones.family import Config, Family
-from lora_bert.backbones.known import cached_fingerprint, stamp_of
+from lora_bert.backbones.noted_backbones import cached_fingerprint, stamp_of
+from lora_bert.backbones.weights import read_checkpoint, weight_files
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,7 +27,7 @@ def fingerprint(tensors: Mapping[str, Tensor], config: Config, family: Family) -
     fingerprint, a rounded copy another one.
 
     Args:
-        tensors: As :func:`~lora_bert.backbones.checkpoint.read_checkpoint` gives them.
+        tensors: As :func:`~lora_bert.backbones.weights.read_checkpoint` gives them.
         config: The backbone's ``config.json``.
         family: Its family.
     """
@@ -55,7 +55,7 @@ def read_identified(
         family: Its family.
 
     Raises:
-        BackboneError: As :func:`~lora_bert.backbones.checkpoint.read_checkpoint`.
+        BackboneError: As :func:`~lora_bert.backbones.weights.read_checkpoint`.
     """
     # Before they are read: what replaces a file meanwhile must not get its fingerprint.
     stamp = stamp_of([directory / "config.json", *weight_files(directory)])

@@ -15,8 +15,8 @@ from pathlib import Path
 from urllib.error import HTTPError
 
 from lora_bert.backbones.embedded import EMBEDDED, unpack
-from lora_bert.backbones.known import note_place, noted_place
-from lora_bert.backbones.places import MODULES, is_file, name_of, no_backbone, transformer_in
+from lora_bert.backbones.nearby import MODULES, is_file, name_of, no_backbone, transformer_in
+from lora_bert.backbones.noted_backbones import note_place, noted_place
 from lora_bert.config import BackboneConfig
 from lora_bert.config.kinds import Place
 from lora_bert.errors import (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lora_bert.backbones.encodings import Encodings
+from lora_bert.tokens.tokenized import TokenizedTexts
 
 
 @dataclass(frozen=True)
@@ -19,13 +19,13 @@ class Canonical:
         numbers: For each part that was given, which of them each of its rows is.
     """
 
-    encodings: Encodings
+    encodings: TokenizedTexts
     numbers: tuple[np.ndarray, ...]
 
     @classmethod
-    def of(cls, parts: Sequence[Encodings]) -> Canonical:
+    def of(cls, parts: Sequence[TokenizedTexts]) -> Canonical:
         """The texts of several parts; at least one part."""
-        rows = Encodings.joined(parts)
+        rows = TokenizedTexts.joined(parts)
         by_length = np.argsort(rows.lengths, kind="stable")
         lengths, begins = np.unique(rows.lengths[by_length], return_index=True)
         numbers = np.empty(len(rows), dtype=np.int64)
@@ -85,7 +85,7 @@ def _width(lengths: np.ndarray) -> np.ndarray:
     return widths
 
 
-def _tokens(rows: Encodings, alike: np.ndarray, length: int) -> np.ndarray:
+def _tokens(rows: TokenizedTexts, alike: np.ndarray, length: int) -> np.ndarray:
     """Rows of one length as int32 ``[rows, length]``, their types behind them if there are any."""
     at = rows.starts[alike][:, None] + np.arange(length)
     ids: np.ndarray = rows.ids[at]
@@ -102,12 +102,12 @@ def _distinct(tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return first, which
 
 
-def _flat(found: Sequence[np.ndarray], rows: Encodings) -> Encodings:
+def _flat(found: Sequence[np.ndarray], rows: TokenizedTexts) -> TokenizedTexts:
     typed = rows.types is not None
     halves = [np.hsplit(part, 2) if typed else (part,) for part in found]
     lengths = np.concatenate([np.full(len(half[0]), half[0].shape[1]) for half in halves])
     types = np.concatenate([half[-1].ravel() for half in halves]).astype(np.uint8)
-    return Encodings(
+    return TokenizedTexts(
         ids=np.concatenate([half[0].ravel() for half in halves]),
         starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         types=types if typed else None,

@@ -9,13 +9,13 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from lora_bert.backbones.encodings import Encodings
 from lora_bert.cache.canonical import Chunk, chunks
 from lora_bert.model.backbone import Backbone
 from lora_bert.model.branch import trunk
 from lora_bert.model.encoder import Batch
-from lora_bert.progress import track
-from lora_bert.threads import workers
+from lora_bert.runtime.progress_bar import track
+from lora_bert.runtime.threads import workers
+from lora_bert.tokens.tokenized import TokenizedTexts
 
 CHUNK_TOKENS = {"cpu": 1024, "cuda": 32768}
 """Tokens that the trunk reads at once. On a CPU, fewer wait on overhead, more leave the cache."""
@@ -25,7 +25,7 @@ _AT_ONCE = 64
 
 
 def hidden_states(
-    backbone: Backbone, encodings: Encodings, depth: int, keep: Callable[[Tensor], object]
+    backbone: Backbone, encodings: TokenizedTexts, depth: int, keep: Callable[[Tensor], object]
 ) -> None:
     """Run the layers below ``depth`` over texts in canonical order.
 
@@ -53,7 +53,7 @@ def hidden_states(
 
 
 def _chunk(
-    backbone: Backbone, encodings: Encodings, depth: int, chunk: Chunk
+    backbone: Backbone, encodings: TokenizedTexts, depth: int, chunk: Chunk
 ) -> tuple[int, Tensor]:
     """How many texts a chunk holds and their tokens' hidden states."""
     batch = Batch.of(encodings.pad(chunk.rows, chunk.width), backbone.device)

@@ -21,8 +21,8 @@ from lora_bert.errors import (
     UnavailableError,
     did_you_mean,
 )
-from lora_bert.memory import is_out_of_memory
-from lora_bert.signals import Terminated, stoppable
+from lora_bert.runtime.memory import is_out_of_memory
+from lora_bert.runtime.signals import Terminated, stoppable
 
 COMMANDS = {
     "train": "Train an adapter on labelled texts.",

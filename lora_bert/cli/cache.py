@@ -10,9 +10,9 @@ import click
 
 from lora_bert.cli.declare import command as declare
 from lora_bert.config import CacheConfig
-from lora_bert.data.wording import amount, counted
 from lora_bert.errors import ConfigError, did_you_mean
 from lora_bert.json_files import json_text
+from lora_bert.wording import amount, counted
 
 EXAMPLES = """\
   lora-bert cache

@@ -35,8 +35,8 @@ def command(config: EvaluateConfig, as_json: bool) -> None:
             "evaluate needs an adapter or a merged model.", hint="lora-bert evaluate ADAPTER"
         )
     from lora_bert.adapters.directory import kind_of
+    from lora_bert.evaluation.evaluate import run
     from lora_bert.evaluation.report import decimal
-    from lora_bert.evaluation.run import run
 
     found = run(config)
     if as_json:

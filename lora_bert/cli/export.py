@@ -14,7 +14,7 @@ from lora_bert.errors import ConfigError
 from lora_bert.json_files import json_text
 
 if TYPE_CHECKING:
-    from lora_bert.inference.export import ExportResult
+    from lora_bert.exporting.export import ExportResult
 
 EXAMPLES = """\
   lora-bert export adapters/waimai out/
@@ -34,7 +34,7 @@ def command(config: ExportConfig, as_json: bool) -> None:
             "export needs an adapter or merged model and a directory for the result.",
             hint="lora-bert export ADAPTER OUT",
         )
-    from lora_bert.inference.export import run
+    from lora_bert.exporting.export import run
 
     result = run(config)
     if as_json:

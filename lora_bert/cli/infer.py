@@ -24,7 +24,7 @@ from lora_bert.names import parse_names
 
 if TYPE_CHECKING:
     from lora_bert.inference.predictor import Predictor
-    from lora_bert.tasks.classification import Prediction, Refusal
+    from lora_bert.tasks.single_label import Prediction, Refusal
 
 log = logging.getLogger(__name__)
 
@@ -125,15 +125,15 @@ def _load(config: InferConfig, path: str) -> Predictor:
 
 
 def _refusal(config: InferConfig, predictor: Predictor) -> Refusal | None:
-    from lora_bert.tasks.classification import Refusal
+    from lora_bert.tasks.single_label import Refusal
 
     return Refusal.asked(config.min_score, config.otherwise, predictor.labels)
 
 
 def _file(config: InferConfig, path: str, as_json: bool) -> None:
     from lora_bert.adapters.trained_on import known_reading
-    from lora_bert.data.asked import read_options
-    from lora_bert.data.places import to_predict
+    from lora_bert.data.locations import to_predict
+    from lora_bert.data.read_options import read_options
     from lora_bert.inference.sinks import Delimited
     from lora_bert.inference.stream import check_target, predict_file, predict_into
 

@@ -30,7 +30,7 @@ def command(config: MergeConfig, as_json: bool) -> None:
             "merge needs an adapter and a directory for the result.",
             hint="lora-bert merge ADAPTER OUT",
         )
-    from lora_bert.inference.merging import run
+    from lora_bert.exporting.merge import run
 
     result = run(config)
     if as_json:

@@ -12,7 +12,7 @@ from lora_bert.config import TrainConfig
 from lora_bert.json_files import json_text
 
 if TYPE_CHECKING:
-    from lora_bert.training.result import TrainResult
+    from lora_bert.training.train_result import TrainResult
 
 EXAMPLES = """\
   lora-bert train
@@ -31,9 +31,9 @@ def command(config: TrainConfig, as_json: bool) -> int:
     that predicting the same tomorrow needs. Ctrl-C keeps the best adapter so far (exit code 130);
     the same command with --resume goes on, after a crash too, to the same adapter bit for bit.
     """
-    from lora_bert.data.wording import counted, printable, shortened
     from lora_bert.evaluation.report import score_words
-    from lora_bert.training.run import run
+    from lora_bert.training.train import run
+    from lora_bert.wording import counted, printable, shortened
 
     result = run(config)
     if as_json:

@@ -27,7 +27,7 @@ def command(config: VerifyConfig, as_json: bool) -> int:
     """
     if not config.path:
         raise ConfigError("verify needs a directory.", hint="lora-bert verify adapters/waimai")
-    from lora_bert.inference.verifying import run
+    from lora_bert.inference.verify import run
 
     found = run(config)
     if as_json:

@@ -1,8 +1,9 @@
 """Files and names become examples and splits (no torch here)."""
 
-from lora_bert.data.checks import warn_about
+from lora_bert.data.data_checks import warn_about
+from lora_bert.data.data_options import DataOptions
 from lora_bert.data.examples import Examples, examples_from
-from lora_bert.data.sources import DataOptions, Splits, load_rows, load_splits
+from lora_bert.data.sources import Splits, load_rows, load_splits
 from lora_bert.data.tables import ReadOptions, Table, iter_tables, read_table
 
 __all__ = [

@@ -9,9 +9,9 @@ from shlex import quote
 
 from lora_bert.data.literals import literal
 from lora_bert.data.roles import guess, look_like_texts
-from lora_bert.data.wording import listed, shortened
 from lora_bert.errors import ConfigError, DataError, did_you_mean
 from lora_bert.names import parse_names, write_names
+from lora_bert.wording import listed, shortened
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from lora_bert.data.formats import folder_file
 from lora_bert.data.formats.saved_file import is_saved
 from lora_bert.data.given import Given
-from lora_bert.data.places import locate
-from lora_bert.data.wording import utf8_name
+from lora_bert.data.locations import locate
+from lora_bert.wording import utf8_name
 
 
 def fingerprint(paths: Iterable[Path | Given]) -> str:

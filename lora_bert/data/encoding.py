@@ -24,8 +24,8 @@ from lora_bert.data.legacy import (
     weigh,
 )
 from lora_bert.data.opening import open_bytes
-from lora_bert.data.wording import shortened
 from lora_bert.errors import ConfigError, DataError
+from lora_bert.wording import shortened
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from lora_bert.data.columns import find_columns, id_column, label_columns
 from lora_bert.data.labels import labels_of_columns, read_labels
 from lora_bert.data.rows import Files, where
 from lora_bert.data.tables import Table
-from lora_bert.data.wording import counted, listed
 from lora_bert.errors import DataError
+from lora_bert.wording import counted, listed
 
 logger = logging.getLogger(__name__)
 

@@ -16,8 +16,9 @@ from typing import Any
 
 from lora_bert.data.formats.json_values import cell
 from lora_bert.data.formats.saved_file import rows_of
-from lora_bert.data.wording import listed, position
+from lora_bert.data.part_names import PARTS
 from lora_bert.errors import DataError
+from lora_bert.wording import listed, position
 
 OPTIONS = ("data", "train", "validation", "test")
 """The options that take rows as well as the names of files."""
@@ -123,8 +124,6 @@ def _no_rows(option: str, kind: str) -> DataError:
 
 
 def _part(name: Any) -> str | None:
-    from lora_bert.data.places import PARTS
-
     lower = str(name).lower()
     return next((part for part, names in PARTS.items() if lower in names), None)
 

@@ -10,9 +10,9 @@ from dataclasses import replace
 from lora_bert.data.columns import LABEL_NAMES, TEXT_NAMES
 from lora_bert.data.roles import LONG, NUMBER, guess
 from lora_bert.data.rows import Known, ReadOptions
-from lora_bert.data.wording import counted, listed, shortened
 from lora_bert.errors import DataError
 from lora_bert.names import write_names
+from lora_bert.wording import counted, listed, shortened
 
 logger = logging.getLogger(__name__)
 

@@ -15,9 +15,9 @@ from typing import Any
 
 from lora_bert.data.joined_labels import joined, parts_of, suspected
 from lora_bert.data.literals import Number, literal
-from lora_bert.data.wording import counted, listed, shortened
 from lora_bert.errors import DataError
 from lora_bert.names import write_label_names
+from lora_bert.wording import counted, listed, shortened
 
 logger = logging.getLogger(__name__)
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
 
-from lora_bert.data.wording import listed
 from lora_bert.errors import DataError, NotFoundError, UnavailableError, did_you_mean
 from lora_bert.files import atomic_file, cache_dir, sha256
+from lora_bert.wording import listed
 
 logger = logging.getLogger(__name__)
 

@@ -18,14 +18,24 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import BinaryIO, TextIO, cast
 
-from lora_bert.data.wording import amount, listed
 from lora_bert.data.zstd_frames import check_whole
 from lora_bert.errors import ConfigError, DataError
+from lora_bert.wording import amount, listed
 
 PACKINGS = {".gz": "gzip", ".zst": "zstd", ".zip": "zip", ".bz2": "bzip2", ".xz": "xz"}
 """Endings of packed files and the programs that pack them."""
 WORKBOOKS = (".xlsx", ".xlsm")
 """Zip archives that are one document."""
+
+TEXT_FORMATS = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".txt": "tsv",
+    ".json": "json",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+}
+"""The endings of text files that can be read, and the formats they stand for."""
 
 _MAGIC = {
     b"\x1f\x8b\x08": "gzip",

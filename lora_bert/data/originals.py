@@ -16,8 +16,8 @@ from lora_bert.data.opening import data_suffix, open_text, to_seek_in
 from lora_bert.data.rows import ReadOptions
 from lora_bert.data.sniffing import kind_of
 from lora_bert.data.tables import codec_of
-from lora_bert.data.wording import position
 from lora_bert.errors import DataError
+from lora_bert.wording import position
 
 
 def holds_objects(path: Path, options: ReadOptions) -> bool:

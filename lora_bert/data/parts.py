@@ -9,19 +9,16 @@ from __future__ import annotations
 import logging
 import shlex
 from collections.abc import Collection
-from typing import TYPE_CHECKING
 
 from lora_bert.data.columns import LABEL_NAMES, find_columns, label_columns
+from lora_bert.data.data_options import DataOptions
 from lora_bert.data.examples import Examples, examples_from
 from lora_bert.data.given import Given
-from lora_bert.data.places import Place
+from lora_bert.data.locations import Place
 from lora_bert.data.tables import Table, iter_tables, read_table
-from lora_bert.data.wording import listed
 from lora_bert.errors import DataError
 from lora_bert.names import parse_names
-
-if TYPE_CHECKING:
-    from lora_bert.data.sources import DataOptions
+from lora_bert.wording import listed
 
 logger = logging.getLogger(__name__)
 

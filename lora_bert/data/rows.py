@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from lora_bert.data.wording import position
+from lora_bert.wording import position
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lora_bert.data.opening import data_stem
-from lora_bert.data.wording import counted, listed
 from lora_bert.errors import DataError
+from lora_bert.wording import counted, listed
 
 logger = logging.getLogger(__name__)
 

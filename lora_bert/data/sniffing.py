@@ -11,21 +11,10 @@ from itertools import islice
 from pathlib import Path
 
 from lora_bert.data.formats.dialect import SPOKEN, separator_of
-from lora_bert.data.opening import open_bytes, open_text
+from lora_bert.data.opening import TEXT_FORMATS, open_bytes, open_text
 from lora_bert.errors import DataError
 
 logger = logging.getLogger(__name__)
-
-_ENDINGS = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".txt": "tsv",
-    ".json": "json",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-}
-TEXT_SUFFIXES = tuple(_ENDINGS)
-"""The endings of text files that can be read."""
 
 _SPOKEN = {
     "csv": "separated by commas",
@@ -65,7 +54,7 @@ def kind_of(
             ``.txt``.
         quiet: Say nothing, to those who read a file again.
     """
-    said = _ENDINGS.get((path.suffix if suffix is None else suffix).lower())
+    said = TEXT_FORMATS.get((path.suffix if suffix is None else suffix).lower())
     kind = _kind(path, codec, said or "tsv")
     if not quiet and said and kind != said and {kind, said} != {"json", "jsonl"}:
         logger.info("'%s' is read as what it holds, %s.", source, _SPOKEN[kind])

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from lora_bert.data import named
+from lora_bert.data.data_options import DEFAULTS, DataOptions
 from lora_bert.data.digests import fingerprint
 from lora_bert.data.examples import Examples
 from lora_bert.data.given import Given
+from lora_bert.data.locations import Place, locate, locate_files
+from lora_bert.data.part_names import PARTS
 from lora_bert.data.parts import Parts
-from lora_bert.data.places import PARTS, Place, locate, locate_files
-from lora_bert.data.splits import SplitKind, sample, split
-from lora_bert.data.tables import ReadOptions
-from lora_bert.data.wording import counted, listed, shortened, utf8_name
+from lora_bert.data.splits import sample, split
 from lora_bert.errors import ConfigError, DataError, NotFoundError, did_you_mean
+from lora_bert.wording import counted, listed, shortened, utf8_name
 
 logger = logging.getLogger(__name__)
 
@@ -42,41 +43,6 @@ class Splits:
     columns: tuple[str, str]
 
 
-@dataclass(frozen=True)
-class DataOptions:
-    """How to read and divide data.
-
-    Attributes:
-        text_column: The column with the texts; ``None`` finds it by name.
-        label_column: The same for the labels; several columns of 0 and 1 as ``a,b,c``.
-        label_names: Names to put for the labels in the file.
-        read: How to read the files.
-        validation_fraction: The share of the training rows to validate with where no file is given.
-        test_fraction: The share of the rows to hold out before that, where no test file is given.
-        split: How those are drawn, see :func:`lora_bert.data.splits.split`.
-        split_seed: The seed of that draw, and of ``limit``'s.
-        limit: The most rows to use of each file; ``None`` for all.
-        known_text: What an adapter's training called the text column: tried before the usual names.
-        known_label: The same for the label column.
-        known_labels: What it took for one label, whatever it looks like.
-    """
-
-    text_column: str | None = None
-    label_column: str | None = None
-    label_names: Mapping[str, str] = field(default_factory=dict)
-    read: ReadOptions = field(default_factory=ReadOptions)
-    validation_fraction: float = 0.2
-    test_fraction: float = 0.0
-    split: SplitKind = "stratified"
-    split_seed: int = 42
-    limit: int | None = None
-    known_text: str | None = None
-    known_label: str | None = None
-    known_labels: Collection[str] = ()
-
-
-DEFAULTS = DataOptions()
-
 _JUDGED = ("test", "validation", "train")
 
 Named = str | Sequence[str] | None
@@ -94,8 +60,8 @@ def load_splits(
     """Read a data set for training.
 
     Args:
-        data: A file, a directory or a name, see :func:`lora_bert.data.places.locate`; ``None`` with
-            no other file stands for ``takeaway-mini``.
+        data: A file, a directory or a name, as :func:`lora_bert.data.locations.locate` takes them;
+            ``None`` with no other file stands for ``takeaway-mini``.
         train: A file of training rows, a pattern that files fit, or several of them, in place of
             ``data``.
         validation: The same of validation rows; without one, in ``data`` neither, they are split

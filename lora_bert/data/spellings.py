@@ -7,8 +7,8 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
-from lora_bert.data.wording import counted, visible
 from lora_bert.names import write_label_names
+from lora_bert.wording import counted, visible
 
 _VARIANTS = "\ufe0e\ufe0f"
 """Choose between two looks of the character before them."""

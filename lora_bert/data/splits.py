@@ -9,8 +9,8 @@ from collections import Counter
 from typing import Literal
 
 from lora_bert.data.examples import Examples
-from lora_bert.data.wording import counted
 from lora_bert.errors import ConfigError, DataError
+from lora_bert.wording import counted
 
 logger = logging.getLogger(__name__)
 

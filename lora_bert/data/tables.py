@@ -27,11 +27,11 @@ from lora_bert.data.formats import (
 )
 from lora_bert.data.given import Given
 from lora_bert.data.header import check_count
-from lora_bert.data.opening import PACKINGS, data_suffix, packing
+from lora_bert.data.opening import PACKINGS, TEXT_FORMATS, data_suffix, packing
 from lora_bert.data.rows import DEFAULT_READ, Files, ReadOptions, Rows, joined, where
-from lora_bert.data.sniffing import TEXT_SUFFIXES, kind_of, may_be_text, table_kind, true_suffix
-from lora_bert.data.wording import counted, listed
+from lora_bert.data.sniffing import kind_of, may_be_text, table_kind, true_suffix
 from lora_bert.errors import ConfigError, DataError, missing
+from lora_bert.wording import counted, listed
 
 __all__ = ["SUFFIXES", "ReadOptions", "Source", "Table", "iter_tables", "read_table"]
 
@@ -49,7 +49,7 @@ _TEXT_FORMATS: dict[str, Callable[[Path, str, str, ReadOptions], Rows]] = {
 }
 _DELIMITED = ("csv", "tsv")
 _JSON = (".json", ".jsonl", ".ndjson")
-SUFFIXES = (*TEXT_SUFFIXES, ".parquet", *xlsx_file.SUFFIXES)
+SUFFIXES = (*TEXT_FORMATS, ".parquet", *xlsx_file.SUFFIXES)
 """The suffixes of the files that can be read."""
 
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from lora_bert.evaluation.baseline import Baseline, tfidf_baseline
-from lora_bert.evaluation.intervals import Interval, bootstrap
-from lora_bert.evaluation.metrics import METRICS, PerClass, Scores, higher_is_better, metric, score
 from lora_bert.evaluation.plots import confusion_png, curve_png
 from lora_bert.evaluation.report import confusion_table, per_class_table, percent
 from lora_bert.evaluation.result import Evaluation, judge
 from lora_bert.evaluation.row_tables import write_rows
+from lora_bert.metrics.classification import (
+    METRICS,
+    PerClass,
+    Scores,
+    higher_is_better,
+    metric,
+    score,
+)
+from lora_bert.metrics.intervals import Interval, bootstrap
 
 __all__ = [
     "METRICS",

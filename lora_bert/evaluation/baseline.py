@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from lora_bert.errors import DataError
-from lora_bert.evaluation.comparison import Comparison, compare
-from lora_bert.evaluation.intervals import Interval, bootstrap
+from lora_bert.metrics.comparison import Comparison, compare
+from lora_bert.metrics.intervals import Interval, bootstrap
 
 # Han, Kana, Hangul, Thai, Lao, Myanmar, Khmer: written without spaces, or with long inflected
 # words (Korean), so that runs of characters say more than what stands between spaces.

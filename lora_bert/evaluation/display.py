@@ -6,7 +6,7 @@ import html
 import unicodedata
 from collections.abc import Sequence
 
-from lora_bert.data.wording import printable
+from lora_bert.wording import printable
 
 _ELLIPSIS = "…"
 

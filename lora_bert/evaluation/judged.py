@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from lora_bert.data.examples import Examples
-from lora_bert.evaluation.metrics import Floats, Indices
 from lora_bert.evaluation.result import Evaluation
 from lora_bert.evaluation.row_tables import SuspectRow, WrongRow
-from lora_bert.evaluation.suspects import suspects
+from lora_bert.metrics.classification import Floats, Indices
+from lora_bert.metrics.suspects import suspects
 
 
 @dataclass(frozen=True, eq=False)

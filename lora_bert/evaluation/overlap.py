@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lora_bert.evaluation.intervals import Interval, bootstrap
-from lora_bert.evaluation.metrics import Indices
+from lora_bert.metrics.classification import Indices
+from lora_bert.metrics.intervals import Interval, bootstrap
 
 
 @dataclass(frozen=True)

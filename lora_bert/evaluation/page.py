@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 
 from lora_bert._version import __version__
-from lora_bert.data.wording import printable
-from lora_bert.evaluation.comparison import Comparison
-from lora_bert.evaluation.intervals import Interval
 from lora_bert.evaluation.judged import Judged
-from lora_bert.evaluation.metrics import NAMES, PerClass, Scores, metric
 from lora_bert.evaluation.report import decimal, percent, scope_words, setting_words, target_words
 from lora_bert.evaluation.result import Evaluation
 from lora_bert.files import atomic_file
+from lora_bert.metrics.classification import NAMES, PerClass, Scores, metric
+from lora_bert.metrics.comparison import Comparison
+from lora_bert.metrics.intervals import Interval
+from lora_bert.wording import printable
 
 _SHOWN_ROWS = 25
 _MATRIX_CLASSES = 20

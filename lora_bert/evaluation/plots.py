@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from lora_bert.evaluation.display import cells, fit
 from lora_bert.evaluation.fonts import BASE, families_for
-from lora_bert.evaluation.metrics import Scores, higher_is_better
 from lora_bert.evaluation.report import percent
 from lora_bert.files import atomic_file
+from lora_bert.metrics.classification import Scores, higher_is_better
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def confusion_png(scores: Scores, path: Path) -> None:
     1 in label order, and a warning says so.
 
     Args:
-        scores: From :func:`~lora_bert.evaluation.metrics.score`.
+        scores: From :func:`~lora_bert.metrics.classification.score`.
         path: The PNG file; replaced if it exists.
 
     Raises:
@@ -80,7 +80,7 @@ def curve_png(history: Sequence[Record], path: Path, *, metric: str = "accuracy"
             ``accuracy`` and ``macro_f1`` (shares in 0…1); what is absent everywhere is not drawn.
             ``log_loss`` may be absent: the validation loss stands for it.
         path: The PNG file; replaced if it exists.
-        metric: What picked the best epoch, one of :data:`~lora_bert.evaluation.metrics.METRICS`.
+        metric: What picked the best epoch, of :data:`~lora_bert.metrics.classification.METRICS`.
 
     Raises:
         ConfigError: There is no such metric.

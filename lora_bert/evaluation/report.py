@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lora_bert.data.wording import printable
-from lora_bert.evaluation.comparison import Comparison, Figure
-from lora_bert.evaluation.coverage import Covered, Target
 from lora_bert.evaluation.display import cells, column, fit, html_table, html_text, wrapped
-from lora_bert.evaluation.intervals import Interval
-from lora_bert.evaluation.metrics import NAMES, PerClass, Scores
-from lora_bert.evaluation.out_of_scope import OutOfScope
 from lora_bert.evaluation.overlap import Overlap
-from lora_bert.evaluation.threshold import Threshold
+from lora_bert.metrics.classification import NAMES, PerClass, Scores
+from lora_bert.metrics.comparison import Comparison, Figure
+from lora_bert.metrics.coverage import Covered, Target
+from lora_bert.metrics.intervals import Interval
+from lora_bert.metrics.out_of_scope import OutOfScope
+from lora_bert.metrics.threshold import Threshold
+from lora_bert.wording import printable
 
 if TYPE_CHECKING:
     from lora_bert.evaluation.result import Evaluation

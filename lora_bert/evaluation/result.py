@@ -6,15 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any
 
-from lora_bert.data.wording import counted
 from lora_bert.evaluation.baseline import Baseline
-from lora_bert.evaluation.calibration import Calibration, calibration
-from lora_bert.evaluation.comparison import Comparison
-from lora_bert.evaluation.coverage import Covered, Target, coverage, reach
 from lora_bert.evaluation.display import html_text
-from lora_bert.evaluation.intervals import Interval, bootstrap_confusion
-from lora_bert.evaluation.metrics import Floats, Indices, Scores, score
-from lora_bert.evaluation.out_of_scope import OutOfScope, out_of_scope
 from lora_bert.evaluation.overlap import Overlap
 from lora_bert.evaluation.report import (
     classes_html,
@@ -25,7 +18,14 @@ from lora_bert.evaluation.report import (
     scope_table,
     summary_lines,
 )
-from lora_bert.evaluation.threshold import Threshold, best_threshold
+from lora_bert.metrics.calibration import Calibration, calibration
+from lora_bert.metrics.classification import Floats, Indices, Scores, score
+from lora_bert.metrics.comparison import Comparison
+from lora_bert.metrics.coverage import Covered, Target, coverage, reach
+from lora_bert.metrics.intervals import Interval, bootstrap_confusion
+from lora_bert.metrics.out_of_scope import OutOfScope, out_of_scope
+from lora_bert.metrics.threshold import Threshold, best_threshold
+from lora_bert.wording import counted
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +138,7 @@ def judge(
         target_accuracy: The share of right answers to look a line for, 0…1.
         outside: Labels and probabilities, [rows, classes], of rows that are of none of the classes.
         overlap: From :func:`~lora_bert.evaluation.overlap.overlap`, shown beside.
-        against: From :func:`~lora_bert.evaluation.comparison.compare`, shown beside.
+        against: From :func:`~lora_bert.metrics.comparison.compare`, shown beside.
         baseline: From :func:`~lora_bert.evaluation.baseline.tfidf_baseline`, shown beside.
         seed: Of the bootstrap's draws.
 

@@ -12,20 +12,20 @@ import numpy as np
 from lora_bert.adapters.directory import EXPORTED, kind_of
 from lora_bert.adapters.exported import read_exported
 from lora_bert.adapters.manifest import Manifest
-from lora_bert.backbones.encodings import Encodings
-from lora_bert.backbones.tokenizer import TextTokenizer
 from lora_bert.config import InferConfig, LoadConfig
 from lora_bert.config.keywords import LoadOptions
 from lora_bert.config.kinds import Place
 from lora_bert.data.columns import TEXT_NAMES
-from lora_bert.data.wording import counted
 from lora_bert.errors import InputTypeError
-from lora_bert.inference.choice import check_fits, open_engine
-from lora_bert.inference.engine import Engine, answer, answers
+from lora_bert.inference.engines.choice import check_fits, open_engine
+from lora_bert.inference.engines.engine import Engine, answer, answers
 from lora_bert.names import parse_names
 from lora_bert.options import build
 from lora_bert.python_face import called_from_python
-from lora_bert.tasks.classification import Prediction, Refusal, decode
+from lora_bert.tasks.single_label import Prediction, Refusal, decode
+from lora_bert.tokens.tokenized import TokenizedTexts
+from lora_bert.tokens.tokenizer import TextTokenizer
+from lora_bert.wording import counted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,7 +59,7 @@ class Predictor:
     @classmethod
     def of(cls, loaded: Loaded, path: Path, batch_size: int = 32) -> Predictor:
         """The predictor of what torch has loaded from ``path``."""
-        from lora_bert.inference.torch_engine import TorchEngine
+        from lora_bert.inference.engines.torch_engine import TorchEngine
 
         engine = TorchEngine(loaded.backbone, loaded.adapter)
         places = (path, loaded.files.path)
@@ -181,7 +181,7 @@ def open_predictor(
         opened = open_engine(found, asked=engine, dtype=dtype, device=device)
         return Predictor(opened, found.tokenizer, found.manifest, (place,), batch_size)
     from lora_bert.adapters.loading import load_any
-    from lora_bert.model.device import pick_device, pick_dtype
+    from lora_bert.runtime.device import pick_device, pick_dtype
 
     where = pick_device(device)
     precision = pick_dtype(dtype, where)
@@ -193,12 +193,12 @@ def open_predictor(
 
 
 def predict_logits(
-    backbone: Backbone, adapter: Adapter, encodings: Encodings, batch_size: int
+    backbone: Backbone, adapter: Adapter, encodings: TokenizedTexts, batch_size: int
 ) -> Tensor:
     """Logits ``[texts, labels]`` on the CPU, float32, in the order of ``encodings``."""
     import torch
 
-    from lora_bert.inference.torch_engine import TorchEngine
+    from lora_bert.inference.engines.torch_engine import TorchEngine
 
     return torch.from_numpy(answer(TorchEngine(backbone, adapter), encodings, batch_size))
 

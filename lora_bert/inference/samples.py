@@ -10,16 +10,16 @@ from pathlib import Path
 
 from lora_bert.adapters.manifest import Manifest
 from lora_bert.adapters.trained_on import known_reading
-from lora_bert.backbones.tokenizer import TextTokenizer
 from lora_bert.config import ExportConfig, MergeConfig
-from lora_bert.data.asked import read_options
 from lora_bert.data.columns import label_columns
 from lora_bert.data.examples import Examples, examples_from
 from lora_bert.data.given import Given
-from lora_bert.data.places import to_predict
+from lora_bert.data.locations import to_predict
+from lora_bert.data.read_options import read_options
 from lora_bert.data.tables import Table, read_table
-from lora_bert.data.wording import counted
 from lora_bert.names import parse_label_names
+from lora_bert.tokens.tokenizer import TextTokenizer
+from lora_bert.wording import counted
 
 log = logging.getLogger(__name__)
 

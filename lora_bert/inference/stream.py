@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from lora_bert.data.columns import find_columns
-from lora_bert.data.places import to_predict
+from lora_bert.data.locations import to_predict
 from lora_bert.data.rows import DEFAULT_READ, ReadOptions
 from lora_bert.data.tables import Table, iter_tables
 from lora_bert.errors import ConfigError, OutputError
 from lora_bert.files import atomic_file, claim_file
 from lora_bert.inference.predictor import TEXTS_AT_ONCE, Predictor
 from lora_bert.inference.sinks import Columns, Sink, open_sink
-from lora_bert.tasks.classification import Refusal, answered
+from lora_bert.tasks.single_label import Refusal, answered
 
 log = logging.getLogger(__name__)
 

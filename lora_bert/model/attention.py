@@ -19,7 +19,7 @@ Rotation = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
-class Places:
+class AttentionContext:
     """Which tokens see which, and where they stand.
 
     Attributes:
@@ -37,27 +37,27 @@ class Places:
     distances: Distances | None = None
 
 
-def places_of(backbone: Backbone, mask: Tensor) -> Places:
+def attention_context(backbone: Backbone, mask: Tensor) -> AttentionContext:
     """Of a batch whose tokens stand where ``mask [rows, length]`` is True."""
     family, length = backbone.family, mask.shape[1]
     real = None if bool(mask.all()) else mask
     seen = None if real is None else _bias(real[:, None, None, :], backbone.dtype)
     if family.relative_kinds:
-        return Places(real, (seen, None), distances=distances_of(backbone, length))
+        return AttentionContext(real, (seen, None), distances=distances_of(backbone, length))
     if backbone.relative is not None:
         by_distance = biases_by_distance(backbone.relative, length)
-        return Places(real, (by_distance if seen is None else by_distance + seen, None))
+        return AttentionContext(real, (by_distance if seen is None else by_distance + seen, None))
     if not family.rotary:
-        return Places(real, (seen, None))
+        return AttentionContext(real, (seen, None))
     whole = rotation(backbone, length, local=False)
     if family.arrangement == "post":
-        return Places(real, (seen, None), (whole, whole))
+        return AttentionContext(real, (seen, None), (whole, whole))
     window = int(family.get(backbone.config, "local_attention")) // 2
     at = torch.arange(length, device=mask.device)
     near = ((at[:, None] - at[None, :]).abs() <= window)[None, None]
     near = near if real is None else near & real[:, None, None, :]
     local = _bias(near, backbone.dtype)
-    return Places(real, (seen, local), (whole, rotation(backbone, length, local=True)))
+    return AttentionContext(real, (seen, local), (whole, rotation(backbone, length, local=True)))
 
 
 def mix(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:

@@ -16,16 +16,16 @@ from torch.utils.checkpoint import checkpoint
 
 from lora_bert.model.activation import activation
 from lora_bert.model.backbone import Backbone, Norm
-from lora_bert.model.dropout import dropout, mixed
+from lora_bert.model.dropout import derived_seed, dropout
 from lora_bert.model.encoder import (
     Batch,
-    Changes,
+    LoraUpdates,
     embed,
-    new_pass,
+    forward_context,
     normalise,
     run_layer,
 )
-from lora_bert.model.lora import Change, Factors, change_of
+from lora_bert.model.lora import LoraFactors, LoraUpdate, lora_update
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Adapter:
         dropout: Dropout on the LoRA path while training.
     """
 
-    factors: Mapping[str, Factors]
+    factors: Mapping[str, LoraFactors]
     head: Mapping[str, Tensor]
     depth: int
     dropout: float = 0.0
@@ -56,7 +56,7 @@ class Adapter:
         pairs = {
             f"{name}.{part}": tensor
             for name, pair in self.factors.items()
-            for part, tensor in (("down", pair.down), ("up", pair.up))
+            for part, tensor in (("lora_A", pair.lora_A), ("lora_B", pair.lora_B))
         }
         return pairs | dict(self.head)
 
@@ -73,7 +73,7 @@ class Adapter:
     def to(self, device: torch.device) -> Adapter:
         """The same adapter on another device."""
         factors = {
-            name: Factors(pair.down.to(device), pair.up.to(device), pair.scaling)
+            name: LoraFactors(pair.lora_A.to(device), pair.lora_B.to(device), pair.scaling)
             for name, pair in self.factors.items()
         }
         head = {name: tensor.to(device) for name, tensor in self.head.items()}
@@ -82,7 +82,9 @@ class Adapter:
     def copy(self) -> Adapter:
         """A detached copy, not changed by further training."""
         factors = {
-            name: Factors(pair.down.detach().clone(), pair.up.detach().clone(), pair.scaling)
+            name: LoraFactors(
+                pair.lora_A.detach().clone(), pair.lora_B.detach().clone(), pair.scaling
+            )
             for name, pair in self.factors.items()
         }
         head = {name: tensor.detach().clone() for name, tensor in self.head.items()}
@@ -93,7 +95,7 @@ def trunk(backbone: Backbone, batch: Batch, depth: int) -> Tensor:
     """Hidden states below layer ``depth``, ``[rows, length, hidden]``; no gradients."""
     with torch.no_grad():
         hidden = embed(backbone, batch)
-        shared = new_pass(backbone, batch.mask, {})
+        shared = forward_context(backbone, batch.mask, {})
         for layer in backbone.layers[:depth]:
             hidden = run_layer(backbone, layer, hidden, shared)
     return hidden
@@ -105,7 +107,7 @@ def branch(
     mask: Tensor,
     adapter: Adapter,
     *,
-    changes: Changes | None = None,
+    changes: LoraUpdates | None = None,
     seed: int | None = None,
     checkpointing: bool = False,
 ) -> Tensor:
@@ -116,14 +118,16 @@ def branch(
         hidden: What :func:`trunk` gave, ``[rows, length, hidden]``.
         mask: True on tokens, ``[rows, length]``.
         adapter: The adapter that answers.
-        changes: What :func:`changes_of` makes of the adapter, where it is at hand already.
+        changes: What :func:`lora_updates` makes of the adapter, where it is at hand already.
         seed: Apply dropout (LoRA path and head), this one; None: do not.
         checkpointing: Recompute each layer in the backward pass instead of keeping its
             activations (Chen et al. 2016, arXiv:1604.06174).
     """
     if changes is None:
-        changes = changes_of(backbone, adapter)
-    shared = new_pass(backbone, mask, changes, 0.0 if seed is None else adapter.dropout, seed or 0)
+        changes = lora_updates(backbone, adapter)
+    shared = forward_context(
+        backbone, mask, changes, 0.0 if seed is None else adapter.dropout, seed or 0
+    )
     for layer in backbone.layers[adapter.depth :]:
         if checkpointing:
             hidden = checkpoint(run_layer, backbone, layer, hidden, shared, use_reentrant=False)
@@ -134,9 +138,9 @@ def branch(
     return _classify(backbone, _pool(backbone, hidden, mask), adapter.head, seed)
 
 
-def changes_of(
+def lora_updates(
     backbone: Backbone, adapter: Adapter, dtype: torch.dtype | None = None
-) -> dict[str, Change]:
+) -> dict[str, LoraUpdate]:
     """What an adapter changes in each stack of the backbone, differentiable in its factors.
 
     Args:
@@ -145,24 +149,24 @@ def changes_of(
         dtype: Of the result (default: the backbone's, which :func:`branch` needs).
     """
     stacks = backbone.stacks(adapter.depth)
-    found = {name: change_of(stack, adapter.factors) for name, stack in stacks.items()}
+    found = {name: lora_update(stack, adapter.factors) for name, stack in stacks.items()}
     dtype = dtype or backbone.dtype
     return {name: change.to(dtype) for name, change in found.items() if change}
 
 
-def joined_changes(backbone: Backbone, adapter: Adapter) -> dict[str, Change]:
-    """:func:`changes_of` for predicting over and over: on a CPU with what that is faster with."""
+def fused_updates(backbone: Backbone, adapter: Adapter) -> dict[str, LoraUpdate]:
+    """:func:`lora_updates` for predicting over and over: on a CPU with what that is faster with."""
     with torch.no_grad():
-        changes = changes_of(backbone, adapter)
+        changes = lora_updates(backbone, adapter)
         if backbone.device.type != "cpu":
             return changes
         stacks = backbone.stacks(adapter.depth).items()
         wide = {name: stack for name, stack in stacks if stack.is_wide and name in changes}
-        return changes | {name: changes[name].joined_to(stack) for name, stack in wide.items()}
+        return changes | {name: changes[name].fused_with(stack) for name, stack in wide.items()}
 
 
 def logits(
-    backbone: Backbone, batch: Batch, adapter: Adapter, changes: Changes | None = None
+    backbone: Backbone, batch: Batch, adapter: Adapter, changes: LoraUpdates | None = None
 ) -> Tensor:
     """Token ids -> logits ``[rows, labels]``, float32, without gradients or dropout."""
     with torch.inference_mode():
@@ -193,12 +197,12 @@ def _classify(
     names = backbone.family.head
     if seed is not None:
         rate = head_dropout(backbone, names.input_dropout)
-        pooled = dropout(pooled, rate, mixed(seed, names.dense))
+        pooled = dropout(pooled, rate, derived_seed(seed, names.dense))
     act = activation(str(backbone.config.get(names.activation_key) or names.activation))
     x = act(F.linear(pooled, head[f"{names.dense}.weight"], head.get(f"{names.dense}.bias")))
     if names.norm:
         eps = float(backbone.family.get(backbone.config, "layer_norm_eps"))
         x = normalise(x, Norm(head[f"{names.norm}.weight"], head.get(f"{names.norm}.bias"), eps))
     if seed is not None:
-        x = dropout(x, head_dropout(backbone, names.dropout), mixed(seed, names.output))
+        x = dropout(x, head_dropout(backbone, names.dropout), derived_seed(seed, names.output))
     return F.linear(x, head[f"{names.output}.weight"], head.get(f"{names.output}.bias"))

@@ -20,7 +20,7 @@ def dropout(x: Tensor, rate: float, seed: int) -> Tensor:
     return x * kept.div_(1 - rate)
 
 
-def mixed(*parts: int | str) -> int:
+def derived_seed(*parts: int | str) -> int:
     """One seed, 0 ≤ seed < 2⁶³, of several numbers and names."""
     text = "/".join(map(str, parts)).encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest()) >> 1

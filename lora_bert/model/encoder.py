@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lora_bert.backbones.encodings import Padded
 from lora_bert.model.activation import Activation, activation
-from lora_bert.model.attention import Places, mix, places_of, rotate, weigh
+from lora_bert.model.attention import AttentionContext, attention_context, mix, rotate, weigh
 from lora_bert.model.backbone import Backbone, Convolution, Layer, Norm
-from lora_bert.model.by_hand import SLOTS, Shape, layer_by_hand
-from lora_bert.model.dropout import mixed
-from lora_bert.model.lora import Change, Stack, adapted
+from lora_bert.model.cpu_layer import SLOTS, Shape, layer_by_hand
+from lora_bert.model.dropout import derived_seed
+from lora_bert.model.lora import FusedLinear, LoraUpdate, adapted
+from lora_bert.tokens.tokenized import PaddedTokens
 
-Changes = Mapping[str, Change]
+LoraUpdates = Mapping[str, LoraUpdate]
 """What an adapter changes, by the name of the stack."""
 
 
@@ -36,7 +36,7 @@ class Batch:
     types: Tensor | None = None
 
     @classmethod
-    def of(cls, padded: Padded, device: torch.device) -> Batch:
+    def of(cls, padded: PaddedTokens, device: torch.device) -> Batch:
         """Padded token arrays as tensors on a device."""
         types = None if padded.types is None else torch.from_numpy(padded.types).to(device)
         ids, mask = torch.from_numpy(padded.ids), torch.from_numpy(padded.mask)
@@ -44,7 +44,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Pass:
+class ForwardContext:
     """What the layers of one forward pass share.
 
     Attributes:
@@ -54,18 +54,22 @@ class Pass:
         places: Which tokens see which, and where they stand.
     """
 
-    changes: Changes
+    changes: LoraUpdates
     rate: float
     seed: int
-    places: Places
+    places: AttentionContext
 
     def linear(
-        self, x: Tensor, stack: Stack, onto: Tensor | None = None, act: Activation | None = None
+        self,
+        x: Tensor,
+        stack: FusedLinear,
+        residual: Tensor | None = None,
+        act: Activation | None = None,
     ) -> Tensor:
-        """``act`` of the linear layers with whatever the adapter changes in them, plus ``onto``."""
-        seed = mixed(self.seed, stack.name) if self.rate else 0
+        """``act`` of the linear layers with what the adapter changes in them, plus ``residual``."""
+        seed = derived_seed(self.seed, stack.name) if self.rate else 0
         change = self.changes.get(stack.name)
-        return adapted(x, stack, change, onto, act, rate=self.rate, seed=seed)
+        return adapted(x, stack, change, residual, act, rate=self.rate, seed=seed)
 
 
 def normalise(x: Tensor, norm: Norm) -> Tensor:
@@ -75,12 +79,12 @@ def normalise(x: Tensor, norm: Norm) -> Tensor:
 
 def embed(backbone: Backbone, batch: Batch) -> Tensor:
     """Token ids -> hidden states below the first layer, ``[rows, length, hidden]``."""
-    hidden = F.embedding(batch.ids, backbone.words)
-    if backbone.positions is not None:
-        hidden = hidden + F.embedding(_positions(backbone, batch), backbone.positions)
-    if backbone.types is not None:
+    hidden = F.embedding(batch.ids, backbone.word_embeddings)
+    if backbone.position_embeddings is not None:
+        hidden = hidden + F.embedding(_positions(backbone, batch), backbone.position_embeddings)
+    if backbone.token_type_embeddings is not None:
         kinds = torch.zeros_like(batch.ids) if batch.types is None else batch.types
-        hidden = hidden + F.embedding(kinds, backbone.types)
+        hidden = hidden + F.embedding(kinds, backbone.token_type_embeddings)
     if backbone.projection is None:
         return normalise(hidden, backbone.embedding_norm)
     if backbone.family.projects_first:
@@ -88,14 +92,14 @@ def embed(backbone: Backbone, batch: Batch) -> Tensor:
     return adapted(normalise(hidden, backbone.embedding_norm), backbone.projection, None)
 
 
-def new_pass(
-    backbone: Backbone, mask: Tensor, changes: Changes, rate: float = 0.0, seed: int = 0
-) -> Pass:
+def forward_context(
+    backbone: Backbone, mask: Tensor, changes: LoraUpdates, rate: float = 0.0, seed: int = 0
+) -> ForwardContext:
     """Prepare what depends on places alone, once, for tokens ``mask [rows, length]``."""
-    return Pass(changes, rate, seed, places_of(backbone, mask))
+    return ForwardContext(changes, rate, seed, attention_context(backbone, mask))
 
 
-def run_layer(backbone: Backbone, layer: Layer, hidden: Tensor, shared: Pass) -> Tensor:
+def run_layer(backbone: Backbone, layer: Layer, hidden: Tensor, shared: ForwardContext) -> Tensor:
     """One transformer layer: ``[rows, length, hidden]`` -> the same shape."""
     if _by_hand(backbone, hidden, shared):
         return _layer_by_hand(backbone, layer, hidden, shared)
@@ -107,7 +111,7 @@ def run_layer(backbone: Backbone, layer: Layer, hidden: Tensor, shared: Pass) ->
     return _convolved(layer.convolution, hidden, found, shared.places.real)
 
 
-def _norm_after(backbone: Backbone, layer: Layer, hidden: Tensor, shared: Pass) -> Tensor:
+def _norm_after(backbone: Backbone, layer: Layer, hidden: Tensor, shared: ForwardContext) -> Tensor:
     stacks, norms = layer.stacks, layer.norms
     mixture = _attend(backbone, layer, hidden, shared)
     attended = shared.linear(mixture, stacks["attention_output"], hidden)
@@ -116,7 +120,9 @@ def _norm_after(backbone: Backbone, layer: Layer, hidden: Tensor, shared: Pass) 
     return normalise(shared.linear(inner, stacks["output"], hidden), norms["output"])
 
 
-def _norm_before(backbone: Backbone, layer: Layer, hidden: Tensor, shared: Pass) -> Tensor:
+def _norm_before(
+    backbone: Backbone, layer: Layer, hidden: Tensor, shared: ForwardContext
+) -> Tensor:
     stacks, norms, act = layer.stacks, layer.norms, _activation(backbone)
     normed = normalise(hidden, norms["attention"]) if "attention" in norms else hidden
     mixture = _attend(backbone, layer, normed, shared)
@@ -136,7 +142,7 @@ def _convolved(part: Convolution, below: Tensor, hidden: Tensor, real: Tensor | 
     return normalise(hidden + activation(part.act)(wide), part.norm)
 
 
-def _attend(backbone: Backbone, layer: Layer, x: Tensor, shared: Pass) -> Tensor:
+def _attend(backbone: Backbone, layer: Layer, x: Tensor, shared: ForwardContext) -> Tensor:
     """Multi-head self-attention before its output projection."""
     places, bias = shared.places, shared.places.biases[layer.local]
     query, key, value = _by_head(backbone, shared.linear(x, layer.stacks["attention_input"]), 3)
@@ -153,7 +159,7 @@ def _attend(backbone: Backbone, layer: Layer, x: Tensor, shared: Pass) -> Tensor
 
 
 def _of_positions(
-    backbone: Backbone, layer: Layer, shared: Pass, embeddings: Tensor
+    backbone: Backbone, layer: Layer, shared: ForwardContext, embeddings: Tensor
 ) -> tuple[Tensor | None, Tensor | None]:
     """What queries and what keys meet of relative positions, ``[1, heads, distances, size]``."""
     kinds, stacks, x = backbone.family.relative_kinds, layer.stacks, embeddings[None]
@@ -173,7 +179,7 @@ def _by_head(backbone: Backbone, x: Tensor, parts: int) -> tuple[Tensor, ...]:
     return apart.permute(2, 0, 3, 1, 4).unbind()
 
 
-def _by_hand(backbone: Backbone, hidden: Tensor, shared: Pass) -> bool:
+def _by_hand(backbone: Backbone, hidden: Tensor, shared: ForwardContext) -> bool:
     """Whether a layer's backward pass is wanted, and is one that we have written."""
     return (
         torch.is_grad_enabled()
@@ -184,7 +190,9 @@ def _by_hand(backbone: Backbone, hidden: Tensor, shared: Pass) -> bool:
     )
 
 
-def _layer_by_hand(backbone: Backbone, layer: Layer, hidden: Tensor, shared: Pass) -> Tensor:
+def _layer_by_hand(
+    backbone: Backbone, layer: Layer, hidden: Tensor, shared: ForwardContext
+) -> Tensor:
     rows, length, width = hidden.shape
     heads = backbone.heads
     shape = Shape(rows, length, heads, width // heads, _activation(backbone))

@@ -15,26 +15,26 @@ from torch.nn import functional as F
 
 from lora_bert.model.activation import Activation
 from lora_bert.model.dropout import dropout
-from lora_bert.model.product import Product
+from lora_bert.model.packed_linear import PackedLinear
 
 
 @dataclass(frozen=True)
-class Factors:
-    """The change ``scaling · up @ down`` of one linear layer.
+class LoraFactors:
+    """The change ``scaling · lora_B @ lora_A`` of one linear layer.
 
     Attributes:
-        down: ``[rank, in]``, PEFT's ``lora_A``.
-        up: ``[out, rank]``, PEFT's ``lora_B``.
+        lora_A: ``[rank, in]``.
+        lora_B: ``[out, rank]``.
         scaling: ``alpha / rank`` (rank-stabilised: ``alpha / sqrt(rank)``).
     """
 
-    down: Tensor
-    up: Tensor
+    lora_A: Tensor
+    lora_B: Tensor
     scaling: float
 
     def delta(self) -> Tensor:
         """The change of the weight, ``[out, in]``."""
-        return (self.up @ self.down) * self.scaling
+        return (self.lora_B @ self.lora_A) * self.scaling
 
 
 @dataclass(frozen=True)
@@ -46,16 +46,18 @@ class Linear:
     bias: Tensor | None
 
 
-def initial_factors(linear: Linear, rank: int, alpha: float, generator: torch.Generator) -> Factors:
-    """Fresh factors as PEFT draws them: Kaiming-uniform (a = √5) down, zero up; float32."""
+def initial_lora_factors(
+    linear: Linear, rank: int, alpha: float, generator: torch.Generator
+) -> LoraFactors:
+    """As PEFT draws them, float32: ``lora_A`` Kaiming-uniform (a = √5), ``lora_B`` zero."""
     out_features, in_features = linear.weight.shape
     bound = 1 / math.sqrt(in_features)
-    down = torch.empty(rank, in_features).uniform_(-bound, bound, generator=generator)
-    return Factors(down, torch.zeros(out_features, rank), alpha / rank)
+    lora_A = torch.empty(rank, in_features).uniform_(-bound, bound, generator=generator)
+    return LoraFactors(lora_A, torch.zeros(out_features, rank), alpha / rank)
 
 
 @dataclass(frozen=True)
-class Stack:
+class FusedLinear:
     """Linear layers that read the same input, computed as one.
 
     Attributes:
@@ -69,7 +71,7 @@ class Stack:
     bias: Tensor | None
 
     @classmethod
-    def of(cls, linears: Sequence[Linear]) -> Stack:
+    def of(cls, linears: Sequence[Linear]) -> FusedLinear:
         """Put layers together; their tensors are held once."""
         if len(linears) == 1:
             return cls(tuple(linears), linears[0].weight, linears[0].bias)
@@ -99,44 +101,46 @@ class Stack:
         return self.linears[0].name
 
     @cached_property
-    def forward(self) -> Product:
+    def forward(self) -> PackedLinear:
         """``x @ weight.T + bias``."""
-        return Product(self.weight, self.bias)
+        return PackedLinear(self.weight, self.bias)
 
     @cached_property
-    def backward(self) -> Product:
+    def backward(self) -> PackedLinear:
         """``g @ weight``, which leads from the gradient of the output to that of the input."""
-        return Product(self.weight.t())
+        return PackedLinear(self.weight.t())
 
 
 @dataclass(frozen=True)
-class Change:
-    """What an adapter changes in a :class:`Stack`: ``up @ down``.
+class LoraUpdate:
+    """What an adapter changes in a :class:`FusedLinear`: ``lora_B @ lora_A``.
 
     Attributes:
-        down: ``[ranks, in]``, the ranks of all changed layers together.
-        up: ``[out, ranks]``, scaled; zero where an output does not belong to a rank's layer.
-        joined: ``[x, x @ down.T] @ [weight, up].T + bias``, the changed layers in one product: for
-            outputs that are wide, which a second product would read and write once more.
+        lora_A: ``[ranks, in]``, the ranks of all changed layers together.
+        lora_B: ``[out, ranks]``, scaled; zero where an output does not belong to a rank's layer.
+        fused: ``[x, x @ lora_A.T] @ [weight, lora_B].T + bias``, the changed layers in one product:
+            for outputs that are wide, which a second product would read and write once more.
     """
 
-    down: Tensor
-    up: Tensor
-    joined: Product | None = None
+    lora_A: Tensor
+    lora_B: Tensor
+    fused: PackedLinear | None = None
 
-    def joined_to(self, stack: Stack) -> Change:
+    def fused_with(self, stack: FusedLinear) -> LoraUpdate:
         """The same with the product that has the weights of ``stack`` in it."""
         # Processors multiply in pieces of 32: zeros up to there are faster than a remainder.
-        missing = -(stack.weight.shape[1] + len(self.down)) % 32
-        down, up = F.pad(self.down, (0, 0, 0, missing)), F.pad(self.up, (0, missing))
-        return Change(down, up, Product(torch.cat([stack.weight, up], dim=1), stack.bias))
+        missing = -(stack.weight.shape[1] + len(self.lora_A)) % 32
+        lora_A, lora_B = F.pad(self.lora_A, (0, 0, 0, missing)), F.pad(self.lora_B, (0, missing))
+        return LoraUpdate(
+            lora_A, lora_B, PackedLinear(torch.cat([stack.weight, lora_B], dim=1), stack.bias)
+        )
 
-    def to(self, dtype: torch.dtype) -> Change:
+    def to(self, dtype: torch.dtype) -> LoraUpdate:
         """The same in another dtype."""
-        return Change(self.down.to(dtype), self.up.to(dtype))
+        return LoraUpdate(self.lora_A.to(dtype), self.lora_B.to(dtype))
 
 
-def change_of(stack: Stack, factors: Mapping[str, Factors]) -> Change | None:
+def lora_update(stack: FusedLinear, factors: Mapping[str, LoraFactors]) -> LoraUpdate | None:
     """The change of a stack, float32, differentiable in the factors; None where there is none."""
     pairs = [factors.get(linear.name) for linear in stack.linears]
     if not any(pairs):
@@ -144,18 +148,18 @@ def change_of(stack: Stack, factors: Mapping[str, Factors]) -> Change | None:
     blocks = [
         linear.weight.new_zeros(len(linear.weight), 0, dtype=torch.float32)
         if pair is None
-        else pair.up * pair.scaling
+        else pair.lora_B * pair.scaling
         for linear, pair in zip(stack.linears, pairs, strict=True)
     ]
-    down = torch.cat([pair.down for pair in pairs if pair])
-    return Change(down, torch.block_diag(*blocks))  # type: ignore[no-untyped-call]
+    lora_A = torch.cat([pair.lora_A for pair in pairs if pair])
+    return LoraUpdate(lora_A, torch.block_diag(*blocks))  # type: ignore[no-untyped-call]
 
 
 def adapted(
     x: Tensor,
-    stack: Stack,
-    change: Change | None,
-    onto: Tensor | None = None,
+    stack: FusedLinear,
+    change: LoraUpdate | None,
+    residual: Tensor | None = None,
     act: Activation | None = None,
     *,
     rate: float = 0.0,
@@ -167,7 +171,7 @@ def adapted(
         x: ``[…, in]``.
         stack: The frozen layers.
         change: What the adapter changes in them, None for nothing.
-        onto: ``[…, out]``, added to the result.
+        residual: ``[…, out]``, added to the result.
         act: Applied at the end.
         rate: Dropout of the LoRA path's input.
         seed: Which elements that drops.
@@ -176,25 +180,25 @@ def adapted(
         ``[…, out]``, in the dtype of ``x``.
     """
     if x.device.type == "cpu" and not rate and not torch.is_grad_enabled():
-        below = None if onto is None else onto.reshape(-1, onto.shape[-1])
+        below = None if residual is None else residual.reshape(-1, residual.shape[-1])
         y, _ = forward_product(x.reshape(-1, x.shape[-1]), stack, change, below, act)
         return y.view(*x.shape[:-1], -1)
     if x.device.type == "cpu" and not rate:
-        parts = (change.down, change.up) if change else (None, None)
+        parts = (change.lora_A, change.lora_B) if change else (None, None)
         y = _Adapted.apply(x, stack, *parts)  # type: ignore[no-untyped-call]
     else:
         y = F.linear(x, stack.weight, stack.bias)
         if change is not None:
-            y = y + F.linear(F.linear(dropout(x, rate, seed), change.down), change.up)
-    y = y if onto is None else onto + y
+            y = y + F.linear(F.linear(dropout(x, rate, seed), change.lora_A), change.lora_B)
+    y = y if residual is None else residual + y
     return y if act is None else act(y)
 
 
 def forward_product(
     x: Tensor,
-    stack: Stack,
-    change: Change | None,
-    onto: Tensor | None = None,
+    stack: FusedLinear,
+    change: LoraUpdate | None,
+    residual: Tensor | None = None,
     act: Activation | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """``[rows, in]`` -> ``[rows, out]`` and the low-rank activations ``[rows, ranks]``.
@@ -203,15 +207,15 @@ def forward_product(
         x: The input.
         stack: The frozen layers.
         change: What the adapter changes in them.
-        onto: ``[rows, out]``, added to the result.
+        residual: ``[rows, out]``, added to the result.
         act: Applied at the end.
     """
     if change is None:
-        return stack.forward(x, onto, act), None
-    low = x @ change.down.t()
-    if change.joined is not None:
-        return change.joined(torch.cat([x, low], dim=1), onto, act), low
-    y = stack.forward(x, onto).addmm_(low, change.up.t())
+        return stack.forward(x, residual, act), None
+    low = x @ change.lora_A.t()
+    if change.fused is not None:
+        return change.fused(torch.cat([x, low], dim=1), residual, act), low
+    y = stack.forward(x, residual).addmm_(low, change.lora_B.t())
     return y if act is None else act(y), low
 
 
@@ -219,23 +223,23 @@ def backward_product(
     g: Tensor,
     x: Tensor,
     low: Tensor | None,
-    stack: Stack,
-    change: Change | None,
-    onto: Tensor | None = None,
+    stack: FusedLinear,
+    change: LoraUpdate | None,
+    residual: Tensor | None = None,
     *,
     wanted: bool = True,
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """The gradient of the output -> those of ``x`` (empty if not ``wanted``), ``down`` and ``up``.
+    """The output's gradient -> those of ``x`` (empty if not ``wanted``), ``lora_A`` and ``lora_B``.
 
     The weights are frozen: nothing is computed for them, and both paths share one gradient of
-    ``x``, summed inside the products together with ``onto``, which comes another way.
+    ``x``, summed inside the products together with ``residual``, which comes another way.
     """
-    towards_x = stack.backward(g, onto) if wanted else g.new_empty(0)
+    towards_x = stack.backward(g, residual) if wanted else g.new_empty(0)
     if change is None or low is None:
         return towards_x, None, None
-    narrow = g @ change.up
+    narrow = g @ change.lora_B
     if wanted:
-        towards_x.addmm_(narrow, change.down)
+        towards_x.addmm_(narrow, change.lora_A)
     # Short times long and then turned round: faster than long times short.
     return towards_x, narrow.t() @ x, (low.t() @ g).t()
 
@@ -245,20 +249,20 @@ class _Adapted(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, stack: Stack, down: Tensor | None, up: Tensor | None
+        ctx: Any, x: Tensor, stack: FusedLinear, lora_A: Tensor | None, lora_B: Tensor | None
     ) -> Tensor:
-        change = None if down is None or up is None else Change(down, up)
+        change = None if lora_A is None or lora_B is None else LoraUpdate(lora_A, lora_B)
         rows = x.reshape(-1, x.shape[-1])
         y, low = forward_product(rows, stack, change)
-        ctx.save_for_backward(rows, low, down, up)
+        ctx.save_for_backward(rows, low, lora_A, lora_B)
         ctx.stack = stack
         return y.view(*x.shape[:-1], -1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
-        rows, low, down, up = ctx.saved_tensors
-        change = None if down is None else Change(down, up)
+        rows, low, lora_A, lora_B = ctx.saved_tensors
+        change = None if lora_A is None else LoraUpdate(lora_A, lora_B)
         g = gradient.reshape(len(rows), -1)
         wanted = ctx.needs_input_grad[0]
         towards_x, *towards = backward_product(g, rows, low, ctx.stack, change, wanted=wanted)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from lora_bert.errors import BackboneError
-
-if TYPE_CHECKING:
-    from lora_bert.model.backbone import Backbone, Norm
-    from lora_bert.model.lora import Linear
+from lora_bert.model.backbone import Backbone, Norm
+from lora_bert.model.lora import Linear
 
 
 def check_linear(linear: Linear) -> None:
@@ -35,14 +32,18 @@ def check_shapes(backbone: Backbone) -> None:
     """
     family, config = backbone.family, backbone.config
     hidden, width = backbone.hidden_size, family.embedding_size(config)
-    tables = {"words": backbone.words, "positions": backbone.positions, "types": backbone.types}
+    tables = {
+        "words": backbone.word_embeddings,
+        "positions": backbone.position_embeddings,
+        "types": backbone.token_type_embeddings,
+    }
     for name, table in tables.items():
         if table is not None and (table.ndim != 2 or table.shape[1] != width or not len(table)):
             raise _unfit(f"table of {name}", table, f"[…, {width}]")
-    if backbone.positions is not None:
+    if backbone.position_embeddings is not None:
         needed = int(family.get(config, "max_position_embeddings"))
-        if len(backbone.positions) < needed:
-            raise _unfit("table of positions", backbone.positions, f"[{needed}, {width}]")
+        if len(backbone.position_embeddings) < needed:
+            raise _unfit("table of positions", backbone.position_embeddings, f"[{needed}, {width}]")
     _check_norm("embedding norm", backbone.embedding_norm, (width, hidden))
     if backbone.projection is not None:
         _check_matrix("projection", backbone.projection.weight, (hidden, width))

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from lora_bert.config import TrainConfig
-from lora_bert.data.wording import shortened
-from lora_bert.evaluation.metrics import Scores, higher_is_better
 from lora_bert.evaluation.result import Evaluation
-from lora_bert.tasks.classification import class_weights
+from lora_bert.metrics.classification import Scores, higher_is_better
+from lora_bert.tasks.single_label import class_weights
 from lora_bert.training.loop import Fit
 from lora_bert.training.movement import SMALLEST_NORM
+from lora_bert.wording import shortened
 
 log = logging.getLogger(__name__)
 

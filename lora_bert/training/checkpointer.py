@@ -6,13 +6,11 @@ import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lora_bert.errors import OutputError
 from lora_bert.training.checkpoint import Checkpoint, save_checkpoint
-
-if TYPE_CHECKING:
-    from lora_bert.training.trainer import Trainer
+from lora_bert.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
 

@@ -11,25 +11,25 @@ import numpy as np
 import torch
 
 from lora_bert.config import TrainConfig
-from lora_bert.data.wording import counted
 from lora_bert.errors import DivergedError
-from lora_bert.evaluation.metrics import METRICS, metric, score
 from lora_bert.inference.predictor import softmax
-from lora_bert.memory import reserve_for_blas
+from lora_bert.metrics.classification import METRICS, metric, score
 from lora_bert.model.backbone import Backbone
 from lora_bert.model.branch import Adapter
-from lora_bert.model.initial import head_only, new_adapter
-from lora_bert.threads import workers
+from lora_bert.model.new_adapter import head_only, new_adapter
+from lora_bert.runtime.memory import reserve_for_blas
+from lora_bert.runtime.threads import workers
 from lora_bert.training.checkpoint import Checkpoint
 from lora_bert.training.checkpointer import Checkpointer
+from lora_bert.training.epoch_batches import epoch_batches, padding_share
 from lora_bert.training.gradients import most_workers
 from lora_bert.training.identity import check_content, check_settings, identity_of, made_elsewhere
 from lora_bert.training.loop import Fit, fit
-from lora_bert.training.order import epoch_batches, padding_share
 from lora_bert.training.record import Run
-from lora_bert.training.tokens import Tokens
+from lora_bert.training.tokenize_rows import Tokens
 from lora_bert.training.trainer import Figures, Trainer
-from lora_bert.training.trunk import hidden_states, validation_logits
+from lora_bert.training.trunk_states import hidden_states, validation_logits
+from lora_bert.wording import counted
 
 log = logging.getLogger(__name__)
 

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from lora_bert.config import TrainConfig
 from lora_bert.model.backbone import Backbone
-from lora_bert.model.branch import Adapter, branch, changes_of
-from lora_bert.model.dropout import mixed
-from lora_bert.model.lora import Change
-from lora_bert.tasks.classification import loss
-from lora_bert.threads import Workers
-from lora_bert.training.tokens import Tokens
+from lora_bert.model.branch import Adapter, branch, lora_updates
+from lora_bert.model.dropout import derived_seed
+from lora_bert.model.lora import LoraUpdate
+from lora_bert.runtime.threads import Workers
+from lora_bert.tasks.single_label import loss
+from lora_bert.training.tokenize_rows import Tokens
 
 HiddenStates = Callable[[np.ndarray], tuple[Tensor, Tensor]]
 """Row numbers -> what the trunk makes of them ``[rows, length, hidden]``, and their mask."""
@@ -76,16 +76,16 @@ class Gradients:
         """
         # The factors are put together and rounded once for all slices; each slice's gradients are
         # those of the result, and only their sum goes the rest of the way.
-        changes = list(changes_of(self.backbone, self.adapter, torch.float32).items())
-        exact = [part for _, change in changes for part in (change.down, change.up)]
+        changes = list(lora_updates(self.backbone, self.adapter, torch.float32).items())
+        exact = [part for _, change in changes for part in (change.lora_A, change.lora_B)]
         leaves = [part.detach().to(self.backbone.dtype).requires_grad_() for part in exact]
         names = [name for name, _ in changes]
-        rounded = dict(zip(names, map(Change, leaves[::2], leaves[1::2]), strict=True))
+        rounded = dict(zip(names, map(LoraUpdate, leaves[::2], leaves[1::2]), strict=True))
         head = list(self.adapter.head.values())
 
         def turn(piece: tuple[int, np.ndarray]) -> tuple[float, tuple[Tensor, ...]]:
             number, rows = piece
-            part = self._loss(rows, rounded, mixed(self.seed, step, number))
+            part = self._loss(rows, rounded, derived_seed(self.seed, step, number))
             return part.item(), torch.autograd.grad(part / weight, [*leaves, *head])
 
         pieces = [piece for batch in batches for piece in self._slices(batch, cuts)]
@@ -106,7 +106,7 @@ class Gradients:
             rounds *= max(1, math.ceil(tokens / _TOKENS_A_SLICE / self.workers.count))
         return list(filter(len, np.array_split(batch, rounds * self.workers.count)))
 
-    def _loss(self, rows: np.ndarray, changes: dict[str, Change], seed: int) -> Tensor:
+    def _loss(self, rows: np.ndarray, changes: dict[str, LoraUpdate], seed: int) -> Tensor:
         hidden, mask = self.hidden(rows)
         scores = branch(
             self.backbone, hidden, mask, self.adapter,

@@ -12,10 +12,10 @@ import torch
 from lora_bert.adapters.saving import versions
 from lora_bert.config import TrainConfig
 from lora_bert.errors import ConfigError
-from lora_bert.model.device import processor_of
 from lora_bert.options import flag
-from lora_bert.threads import Workers
-from lora_bert.training.tokens import Tokens
+from lora_bert.runtime.device import processor_of
+from lora_bert.runtime.threads import Workers
+from lora_bert.training.tokenize_rows import Tokens
 
 # Where things are and how the run is looked after: none of it changes what is learned. Data and
 # backbone count by their content, below.

@@ -11,7 +11,7 @@ from typing import Any
 
 from lora_bert.errors import DivergedError
 from lora_bert.model.branch import Adapter
-from lora_bert.signals import Terminated, uninterrupted
+from lora_bert.runtime.signals import Terminated, uninterrupted
 from lora_bert.training.checkpointer import Checkpointer
 from lora_bert.training.progress import Progress
 from lora_bert.training.trainer import Figures, Trainer
@@ -67,7 +67,10 @@ def fit(
     progress, stopped, saved = trainer.progress, None, False
     try:
         while not trainer.is_over():
-            trainer.train_epoch(checkpointer)
+            if checkpointer:
+                trainer.train_epoch(checkpointer.after_step)
+            else:
+                trainer.train_epoch()
             started = time.perf_counter()
             figures = validate(trainer.adapter)
             with uninterrupted():

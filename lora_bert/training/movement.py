@@ -83,7 +83,7 @@ class Movement:
 
 
 def _ups(adapter: Adapter) -> list[Tensor]:
-    return [pair.up for pair in adapter.factors.values()]
+    return [pair.lora_B for pair in adapter.factors.values()]
 
 
 def _moved(before: Iterable[Tensor], now: Iterable[Tensor]) -> float:

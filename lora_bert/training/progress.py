@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lora_bert.evaluation.metrics import higher_is_better
+from lora_bert.metrics.classification import higher_is_better
 
 
 @dataclass

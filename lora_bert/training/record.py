@@ -13,18 +13,18 @@ from lora_bert.adapters.saving import CURVE, save_adapter, versions
 from lora_bert.adapters.trained_on import PLACES, told
 from lora_bert.backbones.family import Family
 from lora_bert.backbones.resolve import BackboneFiles
-from lora_bert.backbones.tokenizer import TextTokenizer
 from lora_bert.config import TrainConfig
 from lora_bert.data.examples import Examples
 from lora_bert.data.given import Given
 from lora_bert.data.sources import Splits
 from lora_bert.evaluation.plots import curve_png
 from lora_bert.evaluation.result import Evaluation
-from lora_bert.model.device import dtype_name
-from lora_bert.model.targets import parse_layers, target_suffixes
+from lora_bert.model.target_modules import parse_layers, target_suffixes
 from lora_bert.names import parse_label_names
 from lora_bert.options import as_command, as_yaml
-from lora_bert.tasks.classification import LabelCodec
+from lora_bert.runtime.device import dtype_name
+from lora_bert.tasks.single_label import LabelCodec
+from lora_bert.tokens.tokenizer import TextTokenizer
 from lora_bert.training.loop import Fit
 
 _OF_A_CALL = ("overwrite", "resume", "watch")

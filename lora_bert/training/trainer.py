@@ -15,29 +15,28 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from lora_bert.config import TrainConfig
-from lora_bert.data.wording import counted
 from lora_bert.errors import DivergedError, UnavailableError
-from lora_bert.memory import is_out_of_memory
 from lora_bert.model.backbone import Backbone
 from lora_bert.model.branch import Adapter
-from lora_bert.progress import track
-from lora_bert.signals import uninterrupted
-from lora_bert.tasks.classification import class_weights
-from lora_bert.threads import Workers
+from lora_bert.runtime.memory import is_out_of_memory
+from lora_bert.runtime.progress_bar import track
+from lora_bert.runtime.signals import uninterrupted
+from lora_bert.runtime.threads import Workers
+from lora_bert.tasks.single_label import class_weights
 from lora_bert.training.checkpoint import Checkpoint
-from lora_bert.training.checkpointer import Checkpointer
+from lora_bert.training.epoch_batches import epoch_batches
 from lora_bert.training.gradients import Gradients, HiddenStates
 from lora_bert.training.movement import Movement
-from lora_bert.training.order import epoch_batches
 from lora_bert.training.progress import Progress
-from lora_bert.training.tokens import Tokens
+from lora_bert.training.tokenize_rows import Tokens
+from lora_bert.wording import counted
 
 log = logging.getLogger(__name__)
 
 Figures = dict[str, float]
 """Figures of one epoch on the validation rows; ``config.metric`` is among them."""
 
-_PARTS = {"down": "lora_A.weight", "up": "lora_B.weight"}
+_PARTS = {"lora_A": "lora_A.weight", "lora_B": "lora_B.weight"}
 _FAR = 10
 """A fresh head answers nearly even odds; a loss of so many times that comes from elsewhere."""
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
@@ -129,8 +128,8 @@ class Trainer:
             return True
         return progress.epoch > self.epochs
 
-    def train_epoch(self, checkpointer: Checkpointer | None = None) -> None:
-        """What is left of the epoch under way."""
+    def train_epoch(self, after_step: Callable[[Trainer], object] = lambda trainer: None) -> None:
+        """What is left of the epoch under way; ``after_step`` is called after each step."""
         progress, number = self.progress, self.progress.epoch
         batches, size = self.batches(number), self.config.gradient_accumulation
         groups = [batches[start : start + size] for start in range(0, len(batches), size)]
@@ -143,8 +142,7 @@ class Trainer:
                 # A step is done or not done when somebody stops the training.
                 with uninterrupted():
                     self._train_step(group)
-                    if checkpointer:
-                        checkpointer.after_step(self)
+                    after_step(self)
                 loss = progress.epoch_loss / progress.epoch_weight
                 bar.set_postfix_str(f"loss {loss:.3f}", refresh=False)
                 bar.update(sum(map(len, group)))

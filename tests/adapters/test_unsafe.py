@@ -16,8 +16,8 @@ from safetensors.torch import load_file, save_file
 
 import lora_bert
 from lora_bert.adapters.loading import load_any
-from lora_bert.backbones.checkpoint import read_checkpoint
 from lora_bert.backbones.families import FAMILIES
+from lora_bert.backbones.weights import read_checkpoint
 from lora_bert.errors import AdapterError, BackboneError, LoraBertError
 
 WEIGHTS = "adapter_model.safetensors"

@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 
 import lora_bert
 from lora_bert.backbones import resolve
-from lora_bert.backbones.checkpoint import read_checkpoint
 from lora_bert.backbones.families import family_of, read_config
 from lora_bert.backbones.fingerprint import fingerprint
+from lora_bert.backbones.weights import read_checkpoint
 from lora_bert.errors import (
     BackboneError,
     ConfigError,

@@ -10,9 +10,9 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 import lora_bert
-from lora_bert.backbones.checkpoint import read_checkpoint
 from lora_bert.backbones.families import family_of, read_config
 from lora_bert.backbones.fingerprint import fingerprint, read_identified
+from lora_bert.backbones.weights import read_checkpoint
 from lora_bert.errors import AdapterError
 from lora_bert.files import sha256
 from tests.tiny import write_backbone

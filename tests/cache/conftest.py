@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from lora_bert.backbones.encodings import Encodings
-from lora_bert.model.backbone import Backbone, build_backbone
+from lora_bert.model.backbone import Backbone
+from lora_bert.model.builder import build_backbone
+from lora_bert.tokens.tokenized import TokenizedTexts
 from tests.tiny import tiny_classifier
 
 LENGTHS = [3, 9, 17, 5, 9, 40, 8, 16, 3, 24, 33, 7, 9, 64, 5, 127, 128, 12, 80]
@@ -24,12 +25,12 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return place
 
 
-def some_rows(lengths=LENGTHS, *, seed=0, types=False) -> Encodings:
+def some_rows(lengths=LENGTHS, *, seed=0, types=False) -> TokenizedTexts:
     """Random tokens of the tiny backbones' vocabulary."""
     generator = np.random.default_rng(seed)
     ids = [[0, *generator.integers(5, 60, length - 2).tolist(), 2] for length in lengths]
     kinds = [[int(at * 2 > len(row)) for at in range(len(row))] for row in ids]
-    return Encodings.of(ids, pad_id=1, types=kinds if types else None)
+    return TokenizedTexts.of(ids, pad_id=1, types=kinds if types else None)
 
 
 def engine(family="bert", dtype=torch.float32, device="cpu") -> Backbone:

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lora_bert.backbones.encodings import Encodings
 from lora_bert.cache.canonical import Canonical, chunks
+from lora_bert.tokens.tokenized import TokenizedTexts
 
 ROW = st.lists(st.integers(0, 300), min_size=1, max_size=5)
 ROWS = st.lists(ROW, min_size=1, max_size=20)
@@ -31,14 +31,14 @@ def contents(encodings):
 def test_the_order_and_the_company_of_rows_do_not_matter(parts, random):
     mixed = [row for part in parts for row in part] * 2
     random.shuffle(mixed)
-    one = Canonical.of([Encodings.of(part, 0) for part in parts])
-    other = Canonical.of([Encodings.of(mixed, 0)])
+    one = Canonical.of([TokenizedTexts.of(part, 0) for part in parts])
+    other = Canonical.of([TokenizedTexts.of(mixed, 0)])
     assert contents(one.encodings) == contents(other.encodings)
 
 
 @given(st.lists(ROWS, min_size=1, max_size=3))
 def test_every_row_is_found_and_every_content_stands_once(parts):
-    found = Canonical.of([Encodings.of(part, 0) for part in parts])
+    found = Canonical.of([TokenizedTexts.of(part, 0) for part in parts])
     kept = contents(found.encodings)
     assert [len(row) for row, _ in kept] == sorted(len(row) for row, _ in kept)
     assert len({tuple(row) for row, _ in kept}) == len(kept)
@@ -49,7 +49,7 @@ def test_every_row_is_found_and_every_content_stands_once(parts):
 @given(ROWS, st.data())
 def test_rows_that_differ_in_their_types_alone_are_two(rows, data):
     types = [[data.draw(st.integers(0, 1)) for _ in row] for row in rows]
-    given_ = Encodings.of(rows, 0, types=types)
+    given_ = TokenizedTexts.of(rows, 0, types=types)
     found = Canonical.of([given_])
     kept = contents(found.encodings)
     assert [kept[number] for number in found.numbers[0]] == contents(given_)

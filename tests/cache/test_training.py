@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 import lora_bert
-from lora_bert.cache import trunk
+from lora_bert.cache import trunk_cache as trunk
 from lora_bert.cache.housekeeping import clear, entries
 from tests.tiny import SPLIT, write_backbone
 

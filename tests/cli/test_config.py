@@ -13,9 +13,9 @@ from tests.cli.conftest import Cli, Mistake
 from tests.cli.test_help import CONFIGS
 
 TAKES_EFFECT = {
-    "train": ("lora_bert.training.run.run", TrainConfig),
-    "evaluate": ("lora_bert.evaluation.run.run", EvaluateConfig),
-    "merge": ("lora_bert.inference.merging.run", MergeConfig),
+    "train": ("lora_bert.training.train.run", TrainConfig),
+    "evaluate": ("lora_bert.evaluation.evaluate.run", EvaluateConfig),
+    "merge": ("lora_bert.exporting.merge.run", MergeConfig),
     "infer": ("lora_bert.cli.infer._load", InferConfig),
 }
 

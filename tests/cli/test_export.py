@@ -121,9 +121,9 @@ def test_what_cannot_be_exported(mistake: Mistake, exported: dict[str, Path], me
 def test_a_difference_is_an_error_and_nothing_is_kept(
     mistake: Mistake, merged: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lora_bert.inference import graph_places
+    from lora_bert.exporting import onnx_positions
 
-    monkeypatch.setattr(graph_places, "_UNSEEN", graph_places._UNSEEN * 0)
+    monkeypatch.setattr(onnx_positions, "_UNSEEN", onnx_positions._UNSEEN * 0)
     Path("old").mkdir()
     Path("old/config.json").write_text("{}")
     for out in ("out", "old"):
@@ -170,7 +170,7 @@ def test_engines_that_do_not_fit(mistake: Mistake, own: Path, merged: Path) -> N
 def test_engines_that_are_not_installed(
     mistake: Mistake, own: Path, merged: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lora_bert.inference.choice._is_installed", lambda package: False)
+    monkeypatch.setattr("lora_bert.inference.engines.choice._is_installed", lambda package: False)
     says = ["not installed", f"pip install 'lora-bert[{own.name}]'"]
     mistake(UNAVAILABLE, "infer", "good", "--model", own, says=says)
     mistake(UNAVAILABLE, "export", merged, "out", "--format", own.name, says=says)

@@ -6,7 +6,7 @@ import pytest
 
 import lora_bert
 from lora_bert.inference.samples import probe_texts
-from lora_bert.model.device import dtype_name
+from lora_bert.runtime.device import dtype_name
 from tests.cli.conftest import Cli, Mistake
 from tests.cli.outcome import contents
 
@@ -35,7 +35,7 @@ def test_merge_json_is_one_document(cli: Cli, adapter: Path) -> None:
 def test_what_infers_own_precision_moves_is_measured_and_said(
     cli: Cli, adapter: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lora_bert.model.device._bfloat16_is_fast", lambda _: True)
+    monkeypatch.setattr("lora_bert.runtime.device._bfloat16_is_fast", lambda _: True)
     moved = cli("merge", adapter, "out", "--json").document["moved"]
     texts = probe_texts()
     exact, rounded = (
@@ -47,7 +47,7 @@ def test_what_infers_own_precision_moves_is_measured_and_said(
     assert (
         f"computes in bfloat16 here, which moves these probabilities by up to {moved:.2g}" in text
     )
-    monkeypatch.setattr("lora_bert.model.device._bfloat16_is_fast", lambda _: False)
+    monkeypatch.setattr("lora_bert.runtime.device._bfloat16_is_fast", lambda _: False)
     assert cli("merge", adapter, "out", "--overwrite", "--json").document["moved"] is None
     assert "bfloat16" not in cli("merge", adapter, "out", "--overwrite").stdout
 
@@ -82,14 +82,14 @@ def test_of_many_texts_a_thousand_are_drawn(cli: Cli, adapter: Path, here: Path)
 def test_a_difference_is_an_error_and_nothing_is_kept(
     mistake: Mistake, adapter: Path, monkeypatch: pytest.MonkeyPatch, here: Path
 ) -> None:
-    monkeypatch.setattr("lora_bert.inference.merging._difference", lambda *_: 0.01)
+    monkeypatch.setattr("lora_bert.exporting.merge._difference", lambda *_: 0.01)
     Path("old").mkdir()
     Path("old/model.safetensors").write_text("dear")
     Path("old/config.json").write_text("{}")
     says = ["differs from base + adapter by 0.01", "0.0001"]
     mistake(65, "merge", adapter, "out", says=says)
     mistake(65, "merge", adapter, "old", "--overwrite", says=says)
-    monkeypatch.setattr("lora_bert.inference.merging._difference", lambda *_: float("nan"))
+    monkeypatch.setattr("lora_bert.exporting.merge._difference", lambda *_: float("nan"))
     mistake(65, "merge", adapter, "out", says=["differs"])
 
 

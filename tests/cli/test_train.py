@@ -50,7 +50,7 @@ def test_quiet_leaves_the_warnings(train: Cli) -> None:
 
 
 def test_quiet_shows_no_bar_on_a_terminal(train: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lora_bert.progress import track
+    from lora_bert.runtime.progress_bar import track
 
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     with track(1, "rows") as bar:
@@ -271,7 +271,7 @@ def test_ctrl_c_before_there_is_anything_to_keep(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lora_bert.training.run.load_splits", interrupted)
+    monkeypatch.setattr("lora_bert.training.train.load_splits", interrupted)
     words = ("--data", reviews, "--backbone", tiny_backbone, "--output", "out")
     outcome = cli("train", *words)
     assert outcome.code == 130

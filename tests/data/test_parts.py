@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from lora_bert.data.sources import DataOptions, load_rows, load_splits
+from lora_bert.data.data_options import DataOptions
+from lora_bert.data.sources import load_rows, load_splits
 from lora_bert.errors import DataError
 
 TEXTS = [f"text {n}" for n in range(20)]

@@ -6,10 +6,11 @@ from collections import Counter
 
 import pytest
 
-from lora_bert.data.checks import warn_about
 from lora_bert.data.columns import find_columns
+from lora_bert.data.data_checks import warn_about
+from lora_bert.data.data_options import DataOptions
 from lora_bert.data.examples import examples_from
-from lora_bert.data.sources import DataOptions, load_splits
+from lora_bert.data.sources import load_splits
 from lora_bert.data.tables import read_table
 from lora_bert.errors import DataError
 from tests.conftest import real

@@ -10,7 +10,8 @@ import datasets
 import pytest
 
 from lora_bert.data import named
-from lora_bert.data.sources import DataOptions, load_rows, load_splits
+from lora_bert.data.data_options import DataOptions
+from lora_bert.data.sources import load_rows, load_splits
 from lora_bert.data.tables import ReadOptions, read_table
 from lora_bert.errors import ConfigError, DataError, NotFoundError
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lora_bert.data.wording import printable
 from lora_bert.evaluation.display import cells, column, fit
+from lora_bert.wording import printable
 
 
 @pytest.mark.parametrize(

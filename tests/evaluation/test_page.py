@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from lora_bert.data.examples import Examples
 from lora_bert.errors import OutputError
 from lora_bert.evaluation import Baseline, Interval, judge
-from lora_bert.evaluation.comparison import compare
 from lora_bert.evaluation.judged import Judged
 from lora_bert.evaluation.overlap import overlap
 from lora_bert.evaluation.page import report_page, write_report
+from lora_bert.metrics.comparison import compare
 
 
 def judged(classes=2, rows=60, texts=None, labels=None, seed=0, **more):

@@ -18,9 +18,9 @@ from lora_bert.evaluation import (
     percent,
     score,
 )
-from lora_bert.evaluation.comparison import compare
 from lora_bert.evaluation.display import cells
 from lora_bert.evaluation.report import classes_table, score_words
+from lora_bert.metrics.comparison import compare
 
 
 def scores_of(labels, confusion):

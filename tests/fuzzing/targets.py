@@ -17,17 +17,18 @@ from lora_bert.adapters.directory import backbone_name, kind_of, manifest_of
 from lora_bert.adapters.loading import load_any
 from lora_bert.adapters.manifest import read_manifest
 from lora_bert.adapters.peft_format import assemble, read_peft, read_peft_config
-from lora_bert.backbones.checkpoint import read_checkpoint
 from lora_bert.backbones.families import family_of, read_config
 from lora_bert.backbones.resolve import find_backbone
-from lora_bert.backbones.tokenizer import load_tokenizer
+from lora_bert.backbones.weights import read_checkpoint
 from lora_bert.config import TrainConfig
 from lora_bert.data.examples import examples_from
 from lora_bert.data.rows import ReadOptions
 from lora_bert.data.tables import read_table
 from lora_bert.errors import AdapterError, LoraBertError
-from lora_bert.model.backbone import Backbone, build_backbone
+from lora_bert.model.backbone import Backbone
+from lora_bert.model.builder import build_backbone
 from lora_bert.options import build, read_yaml
+from lora_bert.tokens.tokenizer import load_tokenizer
 from tests.fuzzing import mutate
 from tests.pieces import SMALL, USUAL, field
 from tests.tiny import FAMILIES, tiny_classifier

@@ -82,7 +82,7 @@ def test_bfloat16_is_close(adapter):
 
 
 def test_by_itself_it_is_as_precise_as_is_fast(adapter, monkeypatch):
-    monkeypatch.setattr("lora_bert.model.device._bfloat16_is_fast", lambda device: True)
+    monkeypatch.setattr("lora_bert.runtime.device._bfloat16_is_fast", lambda device: True)
     found = lora_bert.load(adapter).probabilities(TEXTS)
     rough = lora_bert.load(adapter, dtype="bfloat16").probabilities(TEXTS)
     np.testing.assert_array_equal(found, rough)
@@ -90,7 +90,7 @@ def test_by_itself_it_is_as_precise_as_is_fast(adapter, monkeypatch):
 
 @pytest.mark.parametrize("cores", [1, 2, 5])
 def test_batches_side_by_side_give_the_same_answers(predictor, cores, monkeypatch):
-    monkeypatch.setattr("lora_bert.inference.engine.cores_allowed", lambda: cores)
+    monkeypatch.setattr("lora_bert.inference.engines.engine.cores_allowed", lambda: cores)
     before = torch.get_num_threads()
     found = replace(predictor, batch_size=2).probabilities(TEXTS * 5)
     np.testing.assert_allclose(found, np.tile(predictor.probabilities(TEXTS), (5, 1)), atol=1e-6)

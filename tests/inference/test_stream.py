@@ -13,7 +13,7 @@ import lora_bert
 from lora_bert.errors import ConfigError, DataError, NotFoundError, OutputError
 from lora_bert.inference import stream
 from lora_bert.inference.stream import predict_file
-from lora_bert.tasks.classification import Refusal
+from lora_bert.tasks.single_label import Refusal
 
 ADDED = ["prediction", "score", "prob_negative", "prob_positive"]
 TEXTS = ["good, tasty", 'he said "bad"', "太慢了\n差", "", "NA", "slow\rcold"]

@@ -7,9 +7,9 @@ import torch
 
 from lora_bert.backbones.families import family_of
 from lora_bert.errors import BackboneError, UnavailableError
-from lora_bert.model.backbone import build_backbone, load_backbone
 from lora_bert.model.branch import Adapter, logits
-from lora_bert.model.device import pick_device, pick_dtype
+from lora_bert.model.builder import build_backbone, load_backbone
+from lora_bert.runtime.device import pick_device, pick_dtype
 from tests.oracle import random_batch, tiny_engine
 from tests.tiny import FAMILIES, tiny_classifier, write_backbone
 
@@ -31,7 +31,7 @@ def test_parameters_are_counted_without_the_head(model_type):
 def test_a_saved_encoder_is_the_same_backbone(model_type, tmp_path):
     loaded = load_backbone(write_backbone(tmp_path / model_type, model_type))
     built = tiny_engine(model_type)
-    assert torch.equal(loaded.words, built.words)
+    assert torch.equal(loaded.word_embeddings, built.word_embeddings)
     assert loaded.linears.keys() == built.linears.keys()
     for name, linear in loaded.linears.items():
         assert torch.equal(linear.weight, built.linears[name].weight)

@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from lora_bert.errors import BackboneError
 from lora_bert.model.activation import activation
-from lora_bert.model.backbone import build_backbone
-from lora_bert.model.branch import branch, head_dropout, joined_changes, logits, trunk
+from lora_bert.model.branch import branch, fused_updates, head_dropout, logits, trunk
+from lora_bert.model.builder import build_backbone
 from tests.oracle import (
     NO_DROPOUT,
     named_parameters,
@@ -160,7 +160,12 @@ def test_nothing_frozen_gets_a_gradient(model_type):
     backbone = tiny_engine(model_type)
     adapter = random_adapter(backbone)
     gradients(backbone, adapter, PADDED, seed=0)
-    frozen = [backbone.words, backbone.positions, backbone.types, backbone.embedding_norm.weight]
+    frozen = [
+        backbone.word_embeddings,
+        backbone.position_embeddings,
+        backbone.token_type_embeddings,
+        backbone.embedding_norm.weight,
+    ]
     frozen += [part.weight for part in backbone.linears.values()]
     frozen += [part.bias for part in backbone.linears.values()]
     frozen += [norm.weight for layer in backbone.layers for norm in layer.norms.values()]
@@ -222,8 +227,8 @@ def test_a_copy_is_not_changed_by_further_training():
 def test_joined_changes_answer_the_same(model_type):
     backbone = tiny_engine(model_type)
     adapter = random_adapter(backbone, layers="top:2" if model_type in SPLIT else "all")
-    joined = joined_changes(backbone, adapter)
-    assert any(change.joined for change in joined.values())
+    joined = fused_updates(backbone, adapter)
+    assert any(change.fused for change in joined.values())
     expected = logits(backbone, PADDED, adapter)
     torch.testing.assert_close(
         logits(backbone, PADDED, adapter, joined), expected, rtol=1e-5, atol=1e-5

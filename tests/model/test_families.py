@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lora_bert.model.backbone import build_backbone
 from lora_bert.model.branch import Adapter, Batch, logits
+from lora_bert.model.builder import build_backbone
 from tests.tiny import FAMILIES, tiny_classifier
 
 ABSOLUTE = {"position_biased_input": True}

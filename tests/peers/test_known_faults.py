@@ -14,7 +14,7 @@ from transformers import AutoModelForSequenceClassification, pipeline
 
 import lora_bert
 from lora_bert.adapters.loading import load_any
-from lora_bert.backbones.checkpoint import write_safetensors
+from lora_bert.backbones.weights import write_safetensors
 from lora_bert.errors import AdapterError
 from lora_bert.model.branch import logits
 from lora_bert.model.encoder import Batch

@@ -16,11 +16,11 @@ import torch
 import lora_bert
 from lora_bert.adapters.loading import load_any
 from lora_bert.backbones.families import read_config
-from lora_bert.backbones.tokenizer import load_tokenizer
 from lora_bert.inference.predictor import predict_logits
-from lora_bert.model.backbone import load_backbone
 from lora_bert.model.branch import trunk
+from lora_bert.model.builder import load_backbone
 from lora_bert.model.encoder import Batch
+from lora_bert.tokens.tokenizer import load_tokenizer
 from tests.conftest import absent
 from tests.oracle import elsewhere
 from tests.tiny import FAMILIES

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 import torch
 
-from lora_bert.backbones.encodings import Encodings
 from lora_bert.config import TrainConfig
 from lora_bert.errors import DivergedError, UnavailableError
 from lora_bert.model.branch import logits
-from lora_bert.threads import workers
+from lora_bert.runtime.threads import workers
+from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.training import gradients
 from lora_bert.training import trainer as trainer_module
 from lora_bert.training.loop import fit
-from lora_bert.training.tokens import Tokens
+from lora_bert.training.tokenize_rows import Tokens
 from lora_bert.training.trainer import Trainer, linear_schedule
-from lora_bert.training.trunk import computed
+from lora_bert.training.trunk_states import computed
 from tests.oracle import random_adapter, random_batch, tiny_engine
 
 
@@ -29,7 +29,7 @@ def rows(count=32, classes=2):
     targets = [number % classes for number in range(count)]
     noise = torch.randint(30, 60, (count, 4), generator=generator).tolist()
     ids = [[0, 5 + target, *tail, 2] for target, tail in zip(targets, noise, strict=True)]
-    return Tokens(Encodings.of(ids, pad_id=1), np.asarray(targets))
+    return Tokens(TokenizedTexts.of(ids, pad_id=1), np.asarray(targets))
 
 
 def scripted(values, metric="accuracy"):
@@ -84,8 +84,8 @@ def test_it_learns():
 def test_nothing_frozen_moves():
     backbone, untouched = tiny_engine("bert"), tiny_engine("bert")
     run(backbone=backbone, epochs=2)
-    assert torch.equal(backbone.words, untouched.words)
-    assert torch.equal(backbone.positions, untouched.positions)
+    assert torch.equal(backbone.word_embeddings, untouched.word_embeddings)
+    assert torch.equal(backbone.position_embeddings, untouched.position_embeddings)
     for name, linear in backbone.linears.items():
         assert torch.equal(linear.weight, untouched.linears[name].weight)
         assert torch.equal(linear.bias, untouched.linears[name].bias)
@@ -359,8 +359,8 @@ LORA = "bert.encoder.layer.1.attention.self.query"
     ("name", "file_name"),
     [
         ("classifier.weight", "classifier.weight"),
-        (f"{LORA}.down", f"{LORA}.lora_A.weight"),
-        (f"{LORA}.up", f"{LORA}.lora_B.weight"),
+        (f"{LORA}.lora_A", f"{LORA}.lora_A.weight"),
+        (f"{LORA}.lora_B", f"{LORA}.lora_B.weight"),
     ],
 )
 def test_a_gradient_that_is_not_finite_is_an_error(
@@ -450,7 +450,7 @@ def test_balanced_weights_move_it_towards_the_rare_class():
     chosen = common + rare
     # The first token says nothing here: only the classes' shares can be learnt.
     blank = [[0, 9, *tokens.encodings.row(at)[2:]] for at in chosen]
-    few = Tokens(Encodings.of(blank, pad_id=1), tokens.targets[chosen])
+    few = Tokens(TokenizedTexts.of(blank, pad_id=1), tokens.targets[chosen])
     ids = torch.tensor(blank)
     batch = random_batch([7] * len(few)).__class__(ids, torch.ones_like(ids, dtype=torch.bool))
     shares = {}

@@ -16,9 +16,9 @@ import torch
 
 import lora_bert
 from lora_bert.errors import ConfigError, DivergedError, OutputError
-from lora_bert.signals import Terminated
+from lora_bert.runtime.signals import Terminated
 from lora_bert.training import checkpoint, fitting, gradients
-from lora_bert.training import run as run_module
+from lora_bert.training import train as run_module
 from lora_bert.training.trainer import Trainer
 from tests.tiny import write_backbone
 

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lora_bert.data.wording import counted
 from lora_bert.errors import DataError
+from lora_bert.wording import counted
 
 
 def class_names(features: Any) -> dict[str, list[str]]:

@@ -16,8 +16,8 @@ from lora_bert.data.formats.dialect import SPOKEN, Dialect
 from lora_bert.data.formats.markdown import without_rule
 from lora_bert.data.header import column_names, titles
 from lora_bert.data.rows import ReadOptions, Rows
-from lora_bert.data.wording import counted
 from lora_bert.errors import DataError
+from lora_bert.wording import counted
 
 logger = logging.getLogger(__name__)
 

@@ -12,11 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lora_bert.data.encoding import detect
-from lora_bert.data.opening import PACKINGS, WORKBOOKS
+from lora_bert.data.opening import PACKINGS, TEXT_FORMATS, WORKBOOKS
 from lora_bert.data.rows import Files, Rows
-from lora_bert.data.sniffing import TEXT_SUFFIXES
-from lora_bert.data.wording import by_number, counted, listed, utf8_name
 from lora_bert.errors import DataError
+from lora_bert.wording import by_number, counted, listed, utf8_name
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +24,7 @@ UNLABELLED = ("unsup", "unsupervised", "unlabeled", "unlabelled")
 
 _TEXTS = (".txt", ".text")
 _TABLES = (
-    *(ending for ending in TEXT_SUFFIXES if ending != ".txt"),
+    *(ending for ending in TEXT_FORMATS if ending != ".txt"),
     ".parquet",
     *WORKBOOKS,
     ".xls",

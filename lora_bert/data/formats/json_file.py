@@ -18,8 +18,8 @@ from lora_bert.data.formats.json_values import cell, decoded, json_hint
 from lora_bert.data.header import column_names
 from lora_bert.data.opening import open_text
 from lora_bert.data.rows import ReadOptions, Rows
-from lora_bert.data.wording import counted, position
 from lora_bert.errors import DataError
+from lora_bert.wording import counted, position
 
 _LOOK_AHEAD = 1000
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lora_bert.data.columns import LABEL_NAMES, TEXT_NAMES
-from lora_bert.data.wording import listed
 from lora_bert.errors import DataError
+from lora_bert.wording import listed
 
 Members = Mapping[str, Any]
 _KNOWN = frozenset((*TEXT_NAMES, *LABEL_NAMES))

@@ -11,8 +11,8 @@ from lora_bert.data.formats import label_studio
 from lora_bert.data.formats.json_values import DECODER, cell, json_hint
 from lora_bert.data.opening import open_text
 from lora_bert.data.rows import Rows
-from lora_bert.data.wording import shortened
 from lora_bert.errors import DataError
+from lora_bert.wording import shortened
 
 
 def read(path: Path, source: str, codec: str) -> Rows:

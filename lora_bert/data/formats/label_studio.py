@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lora_bert.data.formats.json_values import cell
-from lora_bert.data.wording import counted
+from lora_bert.wording import counted
 
 logger = logging.getLogger(__name__)
 

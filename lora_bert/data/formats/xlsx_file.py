@@ -17,8 +17,8 @@ from typing import Any, BinaryIO
 from lora_bert.data.header import column_names, titles
 from lora_bert.data.opening import WORKBOOKS, to_seek_in
 from lora_bert.data.rows import ReadOptions, Rows
-from lora_bert.data.wording import amount, listed
 from lora_bert.errors import DataError, UnavailableError
+from lora_bert.wording import amount, listed
 
 logger = logging.getLogger(__name__)
 

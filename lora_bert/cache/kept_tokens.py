@@ -1,0 +1,103 @@
+"""Tokenised texts on disk, by content: the same texts are tokenised once on this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+import tokenizers
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from lora_bert.cache.entries import find_entry, new_entry, reject, total_limit
+from lora_bert.errors import OutputError
+from lora_bert.files import disk_error
+from lora_bert.tokens.tokenized import TokenizedTexts
+from lora_bert.tokens.tokenizer import TextTokenizer
+
+log = logging.getLogger(__name__)
+
+WORTH_KEEPING = 4_000_000
+"""Bytes of text (UTF-8) that are tokenised in about a second; fewer are not written."""
+
+_FORMAT = 1
+_KIND, _FILE = "tokens", "tokens.safetensors"
+
+
+def tokenize_cached(tokenizer: TextTokenizer, texts: Sequence[str]) -> TokenizedTexts:
+    """What ``tokenizer.encode_all(texts)`` gives, from the disk if it was made before.
+
+    The key is what it depends on: the tokenizer with its cleaning, the maximum length, and every
+    text in order. Texts of less than :data:`WORTH_KEEPING` bytes are tokenised at once.
+
+    Raises:
+        ConfigError: ``$LORA_BERT_CACHE_LIMIT`` is not a number.
+    """
+    if sum(map(len, texts)) * 4 < WORTH_KEEPING:  # a character has four bytes at most
+        return tokenizer.encode_all(texts)
+    key, size = _key(tokenizer, texts)
+    if size < WORTH_KEEPING:
+        return tokenizer.encode_all(texts)
+    found = _read(key, tokenizer.pad_id)
+    if found is not None:
+        return found
+    made = tokenizer.encode_all(texts)
+    try:
+        _write(key, made)
+    except OutputError as error:
+        log.info("The tokens are not kept for the next run: %s", error)
+    return made
+
+
+def _key(tokenizer: TextTokenizer, texts: Sequence[str]) -> tuple[str, int]:
+    """SHA-256 of everything that the tokens depend on, and the bytes of the texts."""
+    tokenizer.core.no_truncation()  # encoding turns it on; it is no part of what tokenizer.json is
+    settings = {
+        "format": _FORMAT,
+        "tokenizers": tokenizers.__version__,
+        "tokenizer": tokenizer.core.to_str(),
+        "max_length": tokenizer.max_length,
+        "pad_id": tokenizer.pad_id,
+        "takes_types": tokenizer.takes_types,
+    }
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    total = 0
+    for text in texts:
+        written = text.encode("utf-8", "replace")
+        total += len(written)
+        # Its length first: two texts must not look like one.
+        digest.update(b"%d:" % len(written))
+        digest.update(written)
+    return digest.hexdigest(), total
+
+
+def _read(key: str, pad_id: int) -> TokenizedTexts | None:
+    path = find_entry(_KIND, key)
+    if path is None:
+        return None
+    try:
+        arrays = load_file(path / _FILE)
+        return TokenizedTexts(
+            arrays["ids"], arrays["starts"], arrays.get("types"), arrays["cut"].astype(bool), pad_id
+        )
+    except (OSError, SafetensorError, KeyError) as error:
+        reject(path, error)
+    return None
+
+
+def _write(key: str, made: TokenizedTexts) -> None:
+    arrays = {"ids": made.ids, "starts": made.starts, "cut": made.cut.astype(np.uint8)}
+    if made.types is not None:
+        arrays["types"] = made.types
+    size = sum(array.nbytes for array in arrays.values())
+    if size > total_limit():
+        return
+    facts = {"what": f"{len(made):,} texts, {len(made.ids):,} tokens"}
+    with new_entry(_KIND, key, size, facts) as work:
+        try:
+            save_file(arrays, work / _FILE)
+        except SafetensorError as problem:
+            raise disk_error(problem) from problem

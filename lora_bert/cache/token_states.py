@@ -1,0 +1,81 @@
+"""Trunk outputs as lines, one a token: computed into memory or a file, mapped from a file."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lora_bert.cache.compute import hidden_states
+from lora_bert.model.backbone import Backbone
+from lora_bert.tokens.tokenized import TokenizedTexts
+
+
+@dataclass(frozen=True)
+class Lines:
+    """What the layers below ``depth`` make of texts, before it is computed.
+
+    Line 0 is zero and stands for padding; the texts' tokens follow one behind the other.
+
+    Attributes:
+        backbone: Computes them.
+        encodings: The texts, in canonical order.
+        depth: How many layers.
+    """
+
+    backbone: Backbone
+    encodings: TokenizedTexts
+    depth: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Lines and what each is wide."""
+        return 1 + len(self.encodings.ids), self.backbone.hidden_size
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        lines, width = self.shape
+        return lines * width * self.backbone.dtype.itemsize
+
+    def in_memory(self) -> Tensor:
+        """Compute them into the memory of the backbone's device, ``[lines, hidden]``."""
+        data = torch.empty(self.shape, dtype=self.backbone.dtype, device=self.backbone.device)
+        data[0] = 0
+        end = 1
+
+        def keep(hidden: Tensor) -> None:
+            nonlocal end
+            data[end : end + len(hidden)] = hidden
+            end += len(hidden)
+
+        self._compute(keep)
+        return data
+
+    def write(self, path: Path) -> None:
+        """Compute them into a file: the numbers in the backbone's dtype and nothing else."""
+        with path.open("wb") as stream:
+            stream.write(bytes(self.size // self.shape[0]))
+            self._compute(lambda hidden: stream.write(hidden.cpu().view(torch.uint8).numpy().data))
+
+    def mapped(self, path: Path) -> Tensor:
+        """The lines in a file, read where and when they are needed.
+
+        Raises:
+            OSError, ValueError: The file cannot be opened, or is too short.
+        """
+        lines, width = self.shape
+        shape = (lines, width * self.backbone.dtype.itemsize)
+        raw = np.memmap(path, dtype=np.uint8, mode="r", shape=shape)
+        with warnings.catch_warnings():
+            # torch knows no read-only tensors; nobody writes to this one.
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            return torch.from_numpy(raw).view(self.backbone.dtype)
+
+    def _compute(self, keep: Callable[[Tensor], object]) -> None:
+        hidden_states(self.backbone, self.encodings, self.depth, keep)

@@ -1,0 +1,125 @@
+"""What is worth knowing about a data set before training on it."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import Counter
+
+from lora_bert.data.examples import Examples
+from lora_bert.data.sources import Splits
+from lora_bert.data.spellings import spelling_warnings
+from lora_bert.errors import DataError
+from lora_bert.wording import counted, shortened
+
+logger = logging.getLogger(__name__)
+
+_FEW = 5
+_NAMED = 5
+_EVEN = 0.85
+
+
+def warn_about(splits: Splits) -> list[str]:
+    """Log a warning, with figures, for everything that is likely to spoil a result.
+
+    Returns:
+        The sentences: classes with fewer than 5 training rows, texts that stand in training and in
+        validation or test, texts with more than one label, labels that differ only in how they are
+        spelt.
+
+    Raises:
+        DataError: The training rows have one class only.
+    """
+    sentences = []
+    train = splits.train
+    if len(set(train.labels)) == 1:
+        raise DataError(
+            f"'{train.source}' has one class only, '{shortened(train.labels[0])}': there is "
+            "nothing to tell apart."
+        )
+    others = {"validation": splits.validation}
+    if splits.test is not None:
+        others["test"] = splits.test
+    sentences += spelling_warnings(train.labels)
+    sentences += _small_classes(train)
+    for part, examples in others.items():
+        sentences += _shared_texts(train, examples, part)
+    sentences += _contradictions([train, *others.values()])
+    for sentence in sentences:
+        logger.warning("%s", sentence)
+    return sentences
+
+
+def warn_of_imbalance(train: Examples, *, metric: str, weights: str) -> str:
+    """Warn of classes so unequal that accuracy hardly sees the small ones, and name the options.
+
+    Measured is how many classes of equal size would be as hard to guess, exp(entropy of their
+    shares): below 85 % of the classes there are, which for two classes is one row in 4.5, they
+    count as imbalanced. A few rows a class say too little.
+
+    Args:
+        train: The training rows.
+        metric: ``--metric``.
+        weights: ``--class-weights``.
+
+    Returns:
+        The sentence; "" where there is nothing to say or both options are there.
+    """
+    wanted = ["--metric macro_f1"] if metric != "macro_f1" else []
+    wanted += ["--class-weights balanced"] if weights != "balanced" else []
+    sizes = Counter(train.labels).most_common()
+    rows, classes = len(train), len(sizes)
+    if not wanted or rows < _FEW * classes:
+        return ""
+    entropy = -sum(size / rows * math.log(size / rows) for _, size in sizes)
+    # Miller and Madow: shares counted on few rows look less equal than they are.
+    if math.exp(entropy + (classes - 1) / (2 * rows)) >= _EVEN * classes:
+        return ""
+    (largest, most), (smallest, fewest) = sizes[0], sizes[-1]
+    sentence = (
+        f"Classes are imbalanced: '{shortened(largest, 40)}' has {most:,} of {rows:,} training "
+        f"rows, '{shortened(smallest, 40)}' has {fewest:,}. {' '.join(wanted)} "
+        f"{'makes' if len(wanted) == 1 else 'make'} the small ones count."
+    )
+    logger.warning("%s", sentence)
+    return sentence
+
+
+def _small_classes(train: Examples) -> list[str]:
+    sizes = Counter(train.labels)
+    small = [(label, size) for label, size in sizes.items() if size < _FEW]
+    if not small:
+        return []
+    shown = ", ".join(f"'{shortened(label, 40)}' ({size})" for label, size in small[:_NAMED])
+    more = f" and {len(small) - _NAMED:,} more" if len(small) > _NAMED else ""
+    have = "has" if len(small) == 1 else "have"
+    classes = counted(len(small), "class", "classes")
+    return [f"{classes} {have} fewer than {_FEW} training rows: {shown}{more}."]
+
+
+def _shared_texts(train: Examples, other: Examples, part: str) -> list[str]:
+    known = {text.strip() for text in train.texts}
+    shared = sum(text.strip() in known for text in other.texts)
+    if not shared:
+        return []
+    share = shared / len(other)
+    texts = counted(len(other), f"{part} text")
+    stand = "stands" if shared == 1 else "stand"
+    return [f"{shared:,} of {texts} ({share:.1%}) also {stand} in training."]
+
+
+def _contradictions(parts: list[Examples]) -> list[str]:
+    """Texts that carry more than one label, in one part or in two."""
+    first: dict[str, tuple[str, Examples, int]] = {}
+    example = ""
+    texts = set()
+    for part in parts:
+        for row, (text, label) in enumerate(zip(part.texts, part.labels, strict=True)):
+            known, where, there = first.setdefault(text.strip(), (label, part, row))
+            if known != label:
+                texts.add(text.strip())
+                example = example or f"{where.at(there)} and {part.at(row)}"
+    if not texts:
+        return []
+    carry = "carries" if len(texts) == 1 else "carry"
+    return [f"{counted(len(texts), 'text')} {carry} more than one label, for example {example}."]

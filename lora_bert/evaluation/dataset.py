@@ -1,0 +1,197 @@
+"""Which rows an evaluation scores, and which ones the classifier was trained on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from lora_bert.adapters.manifest import Manifest
+from lora_bert.adapters.trained_on import PLACES, known_reading, training_of
+from lora_bert.config import EvaluateConfig, TrainConfig
+from lora_bert.data import named
+from lora_bert.data.data_options import DataOptions
+from lora_bert.data.digests import whole_fingerprints
+from lora_bert.data.examples import Examples
+from lora_bert.data.given import Given
+from lora_bert.data.noted_locations import note_places, noted_places
+from lora_bert.data.read_options import data_options, read_options
+from lora_bert.data.sources import Splits, load_rows, load_splits
+from lora_bert.data.splits import sample
+from lora_bert.errors import ConfigError, DataError, NotFoundError
+from lora_bert.names import parse_label_names
+
+log = logging.getLogger(__name__)
+
+_NAME_THEM = (
+    "Name the rows to score with --data, and for --baseline those to train on with --train."
+)
+
+
+class EvaluationRows:
+    """The rows an evaluation works with: those told, or those of the adapter's own training.
+
+    Args:
+        config: What was asked for.
+        manifest: What the adapter says of itself.
+    """
+
+    def __init__(self, config: EvaluateConfig, manifest: Manifest) -> None:
+        self.config, self.manifest = config, manifest
+
+    def to_score(self) -> Examples:
+        """The rows to score."""
+        rows = self._asked_for()
+        most = self.config.limit
+        if most is None or most >= len(rows):
+            return rows
+        log.info(
+            "Scoring %s of the %s rows of '%s', drawn at random.",
+            f"{most:,}", f"{len(rows):,}", Path(rows.source).name,
+        )  # fmt: skip
+        # With the training's own seed its --limit would draw the very rows it was trained on.
+        return sample(rows, most, (self.training.split_seed if self.training else 0) + 1)
+
+    def _asked_for(self) -> Examples:
+        config = self.config
+        part = None if config.part == "auto" else config.part
+        if config.data is None:
+            return self.own(part or ("test" if "test" in self.manifest.metrics else "validation"))
+        rows, _, digest = load_rows(config.data, options=self.options, part=part)
+        kept = str(self.manifest.data.get("sha256"))
+        if kept in (digest, *whole_fingerprints(config.data)):
+            note_places(kept, {"data": config.data})
+        if part is None and digest == kept:
+            log.warning(
+                "The adapter was trained on rows of '%s': this score is too good. For rows it has "
+                "not seen, leave --data out or use --part.",
+                config.data,
+            )
+        return rows
+
+    @cached_property
+    def to_train(self) -> Examples:
+        """The training rows: those named with --train, or the adapter's own."""
+        if self.config.train:
+            return load_rows(self.config.train, options=self.options)[0]
+        return self.own("train")
+
+    def trained_on(self) -> Sequence[str] | None:
+        """The texts of the training rows; None where they are not here any more."""
+        own = self.training.data if self.training and not self.config.train else None
+        if own in named.NAMED and not named.is_here(own):
+            log.info("Whether rows were seen in training is not known: '%s' is not here.", own)
+            return None
+        try:
+            if not self.config.train and self.own_splits.sha256 != self.manifest.data.get("sha256"):
+                log.info("Whether rows were seen in training is not known: those have changed.")
+                return None
+            return self.to_train.texts
+        except (ConfigError, DataError, NotFoundError) as error:
+            if self.config.train:
+                raise
+            log.info("Whether rows were seen in training is not known: %s", error)
+            return None
+
+    def own(self, part: str) -> Examples:
+        """One part of the rows the adapter's own training used."""
+        rows: Examples | None = getattr(self.own_splits, part)
+        if rows is None:
+            raise ConfigError(f"--part {part}: the adapter's training had no such rows.")
+        if part != "train" and self.own_splits.sha256 != self.manifest.data.get("sha256"):
+            log.warning(
+                "'%s' has changed since the adapter was trained on it: rows it was trained on may "
+                "be among the %s rows now.",
+                self.own_splits.name,
+                part,
+            )
+        log.info("Using the %s rows of '%s'.", part, Path(rows.source).name)
+        return rows
+
+    @cached_property
+    def options(self) -> DataOptions:
+        """Reading as told; renaming labels and splitting as the adapter's training did."""
+        config = self.config
+        base = data_options(self.training) if self.training else DataOptions()
+        return replace(
+            base,
+            text_column=config.text_column,
+            label_column=config.label_column,
+            known_text=self.manifest.column("text"),
+            known_label=self.manifest.column("label"),
+            known_labels=self.manifest.labels,
+            label_names={**self.manifest.label_names, **parse_label_names(config.label_names)},
+            read=read_options(config, known_reading(self.manifest)),
+            limit=None if config.part == "auto" else base.limit,
+        )
+
+    @cached_property
+    def training(self) -> TrainConfig | None:
+        """How the rows of the training were named, read and divided, if that is kept."""
+        return training_of(Path(self.config.path), self.manifest)
+
+    @cached_property
+    def own_splits(self) -> Splits:
+        """The rows of the adapter's own training, split as they were then."""
+        own, kept = self.training, str(self.manifest.data.get("sha256"))
+        if self.manifest.data.get("from_python"):
+            if (given := self._given(own)) and given.sha256 == kept:
+                return given
+            raise ConfigError(
+                f"The rows that '{self.config.path}' was trained on were given from Python, as "
+                f"'{self.manifest.data.get('name')}': no file holds them.",
+                hint=_NAME_THEM,
+            )
+        if own is None:
+            raise ConfigError(
+                f"'{self.config.path}' does not say what rows it was trained on.", hint=_NAME_THEM
+            )
+        here = self._noted(own, kept)
+        if here and here.sha256 == kept:
+            return here
+        try:
+            return _split(own)
+        except NotFoundError as error:
+            if here:
+                return here
+            raise NotFoundError(
+                f"The rows the adapter was trained on are not here: {error}",
+                hint="Name them with --data (and for --baseline with --train); an adapter keeps no "
+                "paths, so where they were is known only to the machine it was trained on.",
+            ) from error
+
+    def _given(self, own: TrainConfig | None) -> Splits | None:
+        """The rows that were given again from Python, which may be those of the training."""
+        if own is None or not isinstance(self.config.data, Given):
+            return None
+        places: dict[str, Any] = {**dict.fromkeys(PLACES), "data": self.config.data}
+        try:
+            return _split(replace(own, **places))
+        except (ConfigError, DataError):
+            return None
+
+    def _noted(self, own: TrainConfig, sha256: str) -> Splits | None:
+        """The rows from where this machine has seen them, if they are still there."""
+        noted = noted_places(sha256)
+        if not noted:
+            return None
+        places: dict[str, Any] = dict.fromkeys(PLACES)
+        places |= {option: told[0] if len(told) == 1 else tuple(told)
+                   for option, told in noted.items() if option in PLACES}  # fmt: skip
+        try:
+            return _split(replace(own, **places))
+        except NotFoundError:
+            return None
+        except (ConfigError, DataError) as error:
+            log.info("Where the rows were when it was trained, there are others now: %s", error)
+            return None
+
+
+def _split(own: TrainConfig) -> Splits:
+    return load_splits(
+        own.data, train=own.train, validation=own.validation, test=own.test,
+        options=data_options(own),
+    )  # fmt: skip

@@ -1,0 +1,222 @@
+"""``evaluate``: a classifier and labelled rows -> a judgement, and files to look at."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Unpack
+
+import numpy as np
+
+from lora_bert.config import EvaluateConfig
+from lora_bert.config.keywords import EvaluateOptions
+from lora_bert.config.kinds import Place, Rows
+from lora_bert.data.examples import Examples
+from lora_bert.data.given import with_given_rows
+from lora_bert.data.locations import inputs
+from lora_bert.errors import ConfigError, DataError, did_you_mean
+from lora_bert.evaluation.baseline import Baseline, tfidf_baseline
+from lora_bert.evaluation.dataset import EvaluationRows
+from lora_bert.evaluation.judged import Judged
+from lora_bert.evaluation.overlap import overlap, rows_seen
+from lora_bert.evaluation.page import write_report
+from lora_bert.evaluation.plots import confusion_png
+from lora_bert.evaluation.result import Evaluation, judge
+from lora_bert.evaluation.row_tables import SuspectRow, WrongRow, with_ids, write_rows
+from lora_bert.evaluation.training_settings import differences, trained_for
+from lora_bert.files import atomic_directory, claim_file, claim_output, spare_inputs
+from lora_bert.inference.predictor import Predictor, open_predictor
+from lora_bert.json_files import json_text
+from lora_bert.metrics.classification import Floats, Indices, losses
+from lora_bert.metrics.comparison import Comparison, compare
+from lora_bert.names import parse_names
+from lora_bert.options import build
+from lora_bert.python_face import called_from_python
+from lora_bert.tasks.single_label import LabelCodec
+from lora_bert.wording import listed, shortened
+
+log = logging.getLogger(__name__)
+
+_OR_OUT_OF_SCOPE = "Rows that belong to no class are scored with --out-of-scope LABEL."
+
+
+@called_from_python(EvaluateConfig, EvaluateOptions)
+def evaluate(
+    path: Place, data: Rows | None = None, **options: Unpack[EvaluateOptions]
+) -> Evaluation:
+    """Score an adapter or merged model on labelled rows.
+
+    Args:
+        path: Its directory.
+        data: A file, directory or name, or the rows themselves as :func:`lora_bert.train` takes
+            them; None: the rows that its own training held out.
+        **options: See :class:`lora_bert.config.EvaluateConfig`.
+
+    Raises:
+        ConfigError: An option that is unknown or makes no sense.
+        DataError, NotFoundError: The rows cannot be read, or have labels it does not know.
+        AdapterError: It is incomplete, damaged, or made for another backbone.
+
+    Example:
+        >>> evaluate("adapters/waimai").scores.accuracy  # doctest: +SKIP
+        0.902
+    """
+    return run(build(EvaluateConfig, with_given_rows({"path": path, "data": data, **options})))
+
+
+def run(config: EvaluateConfig) -> Evaluation:
+    """As :func:`evaluate`, of a checked configuration."""
+    _claim(config)
+    predictor = _load(config, config.path)
+    other = _load(config, config.against) if config.against else None
+    _spare(config, predictor, other)
+    source = EvaluationRows(config, predictor.manifest)
+    rows, outside = _by_scope(config, source.to_score(), predictor.labels)
+    codec = LabelCodec(predictor.labels)
+    true = np.asarray(codec.encode(rows, or_else=_OR_OUT_OF_SCOPE))
+    probabilities = predictor.probabilities(rows.texts)
+    answers = probabilities.argmax(axis=1)
+    training_texts = source.trained_on()
+    if other:
+        _warn_of_rows_seen(config, other, rows.texts)
+    metric = config.metric or trained_for(config.path, predictor.manifest)
+    found = judge(
+        codec.labels,
+        probabilities,
+        true,
+        metric=metric,
+        target_accuracy=config.target_accuracy,
+        outside=(config.out_of_scope, predictor.probabilities(outside.texts)) if outside else None,
+        overlap=overlap(rows.texts, training_texts, answers, true) if training_texts else None,
+        against=_compare(config, metric, predictor, other, rows.texts, probabilities, true)
+        if other
+        else None,
+        baseline=_baseline(source, rows, [codec.labels[at] for at in answers], metric)
+        if config.baseline
+        else None,
+    )
+    judged = Judged(found, rows, probabilities, true)
+    if config.output:
+        _write(Path(config.output), judged, config.overwrite)
+    if config.report:
+        title = f"{config.path} on {Path(rows.source).name}"
+        write_report(Path(config.report), judged, title=title, overwrite=config.overwrite)
+    return found
+
+
+def _warn_of_rows_seen(config: EvaluateConfig, other: Predictor, texts: Sequence[str]) -> None:
+    """Say so where the other classifier was trained on rows that both are scored on."""
+    own = replace(config, path=str(config.against), data=None, part="auto", train=None)
+    training_texts = EvaluationRows(own, other.manifest).trained_on()
+    if training_texts and (seen := rows_seen(texts, training_texts)):
+        log.warning(
+            "%s of the %s texts stand in the training rows of '%s' too, which flatters it.",
+            f"{seen:,}", f"{len(texts):,}", config.against,
+        )  # fmt: skip
+
+
+def _by_scope(
+    config: EvaluateConfig, rows: Examples, known: Sequence[str]
+) -> tuple[Examples, Examples | None]:
+    """The rows of the classes, and those that ``--out-of-scope`` says belong to none of them."""
+    there = set(rows.labels)
+    for label in config.out_of_scope:
+        if label in known:
+            raise ConfigError(
+                f"--out-of-scope '{shortened(label)}': the adapter knows this label.",
+                hint="Only labels that it was not trained on are out of its scope.",
+            )
+        if label not in there:
+            raise ConfigError(
+                f"--out-of-scope '{shortened(label)}': no row has this label.",
+                hint=did_you_mean(label, there - set(known)),
+            )
+    if not config.out_of_scope:
+        return rows, None
+    strangers = [at for at, label in enumerate(rows.labels) if label in config.out_of_scope]
+    if len(strangers) == len(rows):
+        raise DataError(
+            "--out-of-scope: every row is out of scope, and there is nothing to compare with.",
+            hint="The data must hold rows of the adapter's own labels, too.",
+        )
+    chosen = set(strangers)
+    return rows.take([at for at in range(len(rows)) if at not in chosen]), rows.take(strangers)
+
+
+def _claim(config: EvaluateConfig) -> None:
+    """Find out before any work that the results can be written."""
+    if config.output:
+        claim_output(Path(config.output), overwrite=config.overwrite)
+    if config.report:
+        claim_file(Path(config.report), overwrite=config.overwrite)
+
+
+def _spare(config: EvaluateConfig, *predictors: Predictor | None) -> None:
+    places = [place for one in predictors if one for place in one.places]
+    read = (config.path, config.against, *places, *inputs((config.data, config.train)))
+    for target in filter(None, (config.output, config.report)):
+        spare_inputs(Path(target), read)
+
+
+def _load(config: EvaluateConfig, path: str) -> Predictor:
+    return open_predictor(
+        path,
+        backbone=config.backbone,
+        allow_backbone_mismatch=config.allow_backbone_mismatch,
+        labels=parse_names(config.labels),
+        device=config.device,
+        dtype=config.dtype,
+        batch_size=config.batch_size,
+        engine=config.engine,
+    )
+
+
+def _compare(
+    config: EvaluateConfig,
+    metric: str,
+    predictor: Predictor,
+    other: Predictor,
+    texts: Sequence[str],
+    probabilities: Floats,
+    true: Indices,
+) -> Comparison:
+    if set(other.labels) != set(predictor.labels):
+        raise ConfigError(
+            f"--against '{config.against}' knows other labels than '{config.path}': "
+            f"{listed(sorted(set(other.labels) ^ set(predictor.labels)))}.",
+        )
+    place = np.array([other.labels.index(label) for label in predictor.labels])
+    theirs = other.probabilities(texts)[:, place]
+    against = str(config.against)
+    return compare(
+        against,
+        probabilities.argmax(axis=1),
+        theirs.argmax(axis=1),
+        true,
+        metric=metric,
+        losses=(losses(probabilities, true), losses(theirs, true)),
+        settings=differences((config.path, predictor.manifest), (against, other.manifest)),
+    )
+
+
+def _baseline(
+    source: EvaluationRows, scored: Examples, answers: Sequence[str], metric: str
+) -> Baseline:
+    train = source.to_train
+    log.info("Training TF-IDF + linear SVM on %s rows.", f"{len(train):,}")
+    return tfidf_baseline(
+        train.texts, train.labels, scored.texts, scored.labels, answers, metric=metric
+    )
+
+
+def _write(output: Path, judged: Judged, overwrite: bool) -> None:
+    with atomic_directory(output, overwrite=overwrite) as work:
+        text = json_text(judged.evaluation.as_dict()) + "\n"
+        (work / "evaluation.json").write_text(text, encoding="utf-8")
+        confusion_png(judged.evaluation.scores, work / "confusion.png")
+        unit, ids = judged.rows.unit, bool(judged.rows.ids)
+        write_rows(work / "wrong.csv", *with_ids(judged.wrong, WrongRow, unit=unit, ids=ids))
+        doubted = with_ids(judged.suspects, SuspectRow, unit=unit, ids=ids)
+        write_rows(work / "suspects.csv", *doubted)

@@ -1,0 +1,87 @@
+"""How a classifier came about, as far as its directory says, and in what two of them differ."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lora_bert.adapters.directory import EXPORTED, kind_of
+from lora_bert.adapters.manifest import Manifest
+from lora_bert.adapters.trained_on import RUN
+from lora_bert.config import TrainConfig
+from lora_bert.errors import ConfigError
+from lora_bert.metrics.classification import METRICS
+from lora_bert.options import options_of, read_yaml
+
+log = logging.getLogger(__name__)
+
+_NO_MATTER = {
+    "output", "overwrite", "resume", "watch", "device", "encoding", "trunk_cache",
+    "trunk_cache_limit", "save_every", "save_every_steps", "gradient_checkpointing",
+}  # fmt: skip
+"""Options that say how to go about it; not what is learned, nor from what."""
+
+
+def training_settings(path: str | Path) -> Mapping[str, Any]:
+    """The settings that an adapter was trained with; none where it does not say."""
+    place = Path(path) / RUN
+    if not place.is_file():
+        return {}
+    try:
+        written = read_yaml(place, TrainConfig)
+    except ConfigError as error:
+        log.info("How '%s' was trained is not known: %s", path, error)
+        return {}
+    return {
+        name: written.get(name, entry.default)
+        for name, (entry, _, _) in options_of(TrainConfig).items()
+        if name not in _NO_MATTER
+    }
+
+
+def trained_for(path: str | Path, manifest: Manifest) -> str:
+    """The metric that picked an adapter's best epoch; the accuracy where it does not say.
+
+    Models that are made of an adapter have it in what they say of themselves.
+    """
+    told = manifest.data.get("told")
+    places = (training_settings(path), told if isinstance(told, dict) else {})
+    return next((place["metric"] for place in places if place.get("metric") in METRICS), "accuracy")
+
+
+def differences(
+    ours: tuple[str, Manifest], theirs: tuple[str, Manifest]
+) -> dict[str, tuple[Any, Any]]:
+    """In what two classifiers differ: name -> ours, theirs. What only one of them says is left out.
+
+    Args:
+        ours: Its directory, and what it says of itself.
+        theirs: The other one's.
+    """
+    one, two = _facts(*ours), _facts(*theirs)
+    return {
+        name: (value, two[name])
+        for name, value in one.items()
+        if name in two and two[name] != value
+    }
+
+
+def _facts(path: str, manifest: Manifest) -> dict[str, Any]:
+    rows = manifest.data.get("rows")
+    known = {
+        "form": _form(path, manifest),
+        "backbone": manifest.backbone_name or None,
+        "max_length": manifest.max_length,
+        "training rows": rows.get("train") if isinstance(rows, dict) else None,
+    }
+    facts = {name: value for name, value in known.items() if value is not None}
+    return {**training_settings(path), **facts}
+
+
+def _form(path: str, manifest: Manifest) -> str:
+    kind = kind_of(Path(path))
+    if kind in EXPORTED:
+        return f"exported ({kind}, {manifest.exported.get('precision', 'float32')})"
+    return str(kind)

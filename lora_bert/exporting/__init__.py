@@ -1,0 +1,1 @@
+"""Other forms of a classifier: merged models, graphs for engines, eight bits."""

@@ -1,0 +1,207 @@
+"""``export``: a classifier becomes a graph for an engine, compared with torch before it counts."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Unpack
+
+import numpy as np
+
+from lora_bert.adapters.directory import EXPORTED, Kind
+from lora_bert.adapters.exported import read_exported
+from lora_bert.adapters.loading import Loaded, load_any
+from lora_bert.adapters.manifest import MANIFEST
+from lora_bert.adapters.merged import describe_merged, folded, standalone
+from lora_bert.config import ExportConfig
+from lora_bert.config.keywords import ExportOptions
+from lora_bert.config.kinds import Place
+from lora_bert.data.examples import Examples
+from lora_bert.data.given import with_given_rows
+from lora_bert.errors import AdapterError
+from lora_bert.exporting.merge import TOLERANCE
+from lora_bert.exporting.onnx_graph import classifier_graph
+from lora_bert.exporting.quantize import quantise_onnx, quantise_openvino
+from lora_bert.files import atomic_directory, claim_output, spare_inputs
+from lora_bert.inference.engines.choice import open_engine, require
+from lora_bert.inference.engines.graph_inputs import feed
+from lora_bert.inference.engines.openvino_engine import import_openvino, read_graph
+from lora_bert.inference.predictor import Predictor
+from lora_bert.inference.samples import answerable, samples
+from lora_bert.names import parse_names
+from lora_bert.options import build
+from lora_bert.python_face import called_from_python
+from lora_bert.runtime.device import dtype_name
+from lora_bert.tasks.single_label import LabelCodec
+from lora_bert.wording import amount, counted
+
+log = logging.getLogger(__name__)
+
+_NEEDS = {"openvino": ["openvino", "onnx"], "onnx": ["onnxruntime", "onnx"]}
+_SURPRISING = 0.95
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """A written exported model.
+
+    Attributes:
+        path: Its directory.
+        format: ``openvino`` or ``onnx``.
+        precision: Of its weights: ``float32`` or ``int8``.
+        difference: Largest difference of a probability from torch in float32, 0..1.
+        median: The same of the text in the middle: half of the texts differ by less.
+        agreement: Share of the texts that get the same label.
+        texts: How many were compared.
+        accuracy: Of torch, then of the exported model, where the texts have labels.
+        size: Bytes of the directory.
+        moved: Largest difference from torch in float32 in what ``infer`` computes in here unless it
+            is told otherwise, bfloat16; None where that is what was compared.
+    """
+
+    path: Path
+    format: str
+    precision: str
+    difference: float
+    median: float
+    agreement: float
+    texts: int
+    accuracy: tuple[float, float] | None
+    size: int
+    moved: float | None = None
+
+    def __repr__(self) -> str:
+        return (
+            f"ExportResult({str(self.path)!r}: {self.format} {self.precision}, "
+            f"{amount(self.size)}, same label on {self.agreement:.1%} of "
+            f"{counted(self.texts, 'text')})"
+        )
+
+
+@called_from_python(ExportConfig, ExportOptions)
+def export(path: Place, output: Place, **options: Unpack[ExportOptions]) -> ExportResult:
+    """Write an adapter on its backbone, or a merged model, as a graph for an engine.
+
+    Args:
+        path: The adapter's or the merged model's directory.
+        output: The directory to make.
+        **options: See :class:`lora_bert.config.ExportConfig`.
+
+    Raises:
+        UnavailableError: The engine's packages are not installed.
+        AdapterError: What is exported is damaged, or the graph does not predict the same to within
+            1e-4 (in float32); nothing is written then.
+        OutputError: ``output`` is taken, not writable, or what is exported.
+    """
+    told = with_given_rows({"path": path, "output": output, **options})
+    return run(build(ExportConfig, told))
+
+
+def run(config: ExportConfig) -> ExportResult:
+    """As :func:`export`, of a checked configuration."""
+    source, output = Path(config.path), Path(config.output)
+    kind: Kind = "openvino" if config.format == "openvino" else "onnx"
+    nncf = ["nncf"] if config.int8 and kind == "openvino" else []
+    require(kind, f"--format {kind} needs", [*_NEEDS[kind], *nncf])
+    claim_output(output, overwrite=config.overwrite)
+    loaded = load_any(
+        source, backbone=config.backbone, labels=parse_names(config.labels),
+        allow_backbone_mismatch=config.allow_backbone_mismatch,
+    )  # fmt: skip
+    spare_inputs(output, (source, loaded.files.path, config.data))
+    rows = samples(config, loaded.manifest)
+    if config.data is None:
+        rows = answerable(rows, loaded.tokenizer)
+    precision = "int8" if config.int8 else "float32"
+    with atomic_directory(output, overwrite=config.overwrite) as work:
+        _write_graph(work, loaded, kind, rows.texts if config.int8 else None)
+        told: dict[str, Any] = {"format": kind, "precision": precision}
+        if config.int8:
+            told["metrics_of"] = "the model in float, before it was quantised"
+        described = replace(standalone(loaded), exported=told)
+        describe_merged(work, loaded, described)
+        found, moved = _compared(config, loaded, work, rows)
+        # What int8 changes is told, not judged; but not a number is no probability.
+        most = 1.0 if config.int8 else TOLERANCE
+        if not found["difference"] <= most:
+            raise AdapterError(
+                f"The exported model differs from torch by {found['difference']:.2g} in "
+                f"probability, more than {most:g}; it was not kept."
+            )
+        told |= found | {"versions": {name: importlib.metadata.version(name)
+                                      for name in (*_NEEDS[kind], *nncf)}}  # fmt: skip
+        (work / MANIFEST).write_text(described.to_json(), encoding="utf-8")
+    if found["agreement"] < _SURPRISING:
+        log.warning(
+            "The exported model gives %.1f %% of the texts another label than torch.",
+            100 * (1 - found["agreement"]),
+        )
+    size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
+    return ExportResult(
+        path=output, size=size, format=kind, precision=precision, moved=moved, **found
+    )
+
+
+def _write_graph(work: Path, loaded: Loaded, kind: Kind, samples: Sequence[str] | None) -> None:
+    """Write the graph's files; with ``samples``, texts that show what is usual, in int8."""
+    import onnx
+
+    tensors = {name: tensor.numpy() for name, tensor in folded(loaded).items()}
+    family, config = loaded.backbone.family, loaded.backbone.config
+    target = work / EXPORTED[kind][0]
+    with tempfile.TemporaryDirectory(dir=work) as scratch:
+        graph = Path(scratch) / "model.onnx"
+        onnx.save(classifier_graph(tensors, family, config), graph)
+        if kind == "onnx" and samples is None:
+            graph.rename(target)
+        elif kind == "onnx":
+            quantise_onnx(graph, target)
+        else:
+            model = read_graph(graph)
+            if samples is not None:
+                model = quantise_openvino(model, _inputs(loaded, samples))
+            import_openvino().save_model(model, target, compress_to_fp16=False)
+
+
+def _inputs(loaded: Loaded, texts: Sequence[str]) -> list[dict[str, np.ndarray]]:
+    encodings = loaded.tokenizer.encode(texts)
+    return [feed(encodings.pad([row]), ()) for row in range(len(encodings))]
+
+
+def _compared(
+    config: ExportConfig, loaded: Loaded, work: Path, rows: Examples
+) -> tuple[dict[str, Any], float | None]:
+    """How what was written answers beside torch in float32; and how where ``infer`` rounds more."""
+    before = Predictor.of(loaded, work)
+    if before.tokenizer.encode(rows.texts).types is not None:
+        raise AdapterError(
+            f"The tokenizer of '{config.path}' gives single texts token types, which exported "
+            "models do not take."
+        )
+    stored = read_exported(work)
+    engine = open_engine(stored, asked=config.format, dtype="auto" if config.int8 else "float32")
+    after = replace(before, engine=engine, tokenizer=stored.tokenizer)
+    one, other = before.probabilities(rows.texts), after.probabilities(rows.texts)
+    labels = one.argmax(axis=1), other.argmax(axis=1)
+    accuracy = None
+    if rows.labels:
+        codec = LabelCodec(before.labels)
+        true = np.asarray(codec.encode(rows))
+        accuracy = (float((labels[0] == true).mean()), float((labels[1] == true).mean()))
+    apart = np.abs(one - other).max(axis=1)
+    moved = None
+    if engine.name == "openvino" and not config.int8 and dtype_name("auto", "cpu") != "float32":
+        usual = open_engine(stored, asked=config.format, dtype="auto")
+        rounded = replace(after, engine=usual).probabilities(rows.texts)
+        moved = float(np.abs(one - rounded).max())
+    return {
+        "difference": float(apart.max()),
+        "median": float(np.median(apart)),
+        "agreement": float((labels[0] == labels[1]).mean()),
+        "texts": len(rows),
+        "accuracy": accuracy,
+    }, moved

@@ -1,0 +1,131 @@
+"""``merge``: an adapter and its backbone become one standalone model, compared before it counts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Unpack
+
+import numpy as np
+
+from lora_bert.adapters.directory import check_answerable, is_classifier, kind_of
+from lora_bert.adapters.loading import load_any
+from lora_bert.adapters.merged import write_merged
+from lora_bert.backbones.families import read_config
+from lora_bert.config import MergeConfig
+from lora_bert.config.keywords import MergeOptions
+from lora_bert.config.kinds import Place
+from lora_bert.data.given import with_given_rows
+from lora_bert.errors import AdapterError, ConfigError
+from lora_bert.files import atomic_directory, claim_output, spare_inputs
+from lora_bert.inference.predictor import Predictor, open_predictor
+from lora_bert.inference.samples import answerable, samples
+from lora_bert.names import parse_names
+from lora_bert.options import build
+from lora_bert.python_face import called_from_python
+from lora_bert.runtime.device import dtype_name
+from lora_bert.wording import amount, counted
+
+log = logging.getLogger(__name__)
+
+TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class MergeResult:
+    """A written merged model.
+
+    Attributes:
+        path: Its directory.
+        difference: Largest difference of a probability between it and base + adapter, float32.
+        texts: On how many texts.
+        size: Bytes of the directory.
+        moved: Largest difference of a probability of those texts between float32 and what ``infer``
+            computes in here unless it is told otherwise, bfloat16; None where that is float32.
+    """
+
+    path: Path
+    difference: float
+    texts: int
+    size: int
+    moved: float | None = None
+
+    def __repr__(self) -> str:
+        return (
+            f"MergeResult({str(self.path)!r}: {amount(self.size)}, largest difference "
+            f"{self.difference:.1e} on {counted(self.texts, 'text')})"
+        )
+
+
+@called_from_python(MergeConfig, MergeOptions)
+def merge(adapter: Place, output: Place, **options: Unpack[MergeOptions]) -> MergeResult:
+    """Fold an adapter into its backbone and write a standalone ``transformers`` model.
+
+    Args:
+        adapter: The adapter's directory.
+        output: The directory to make.
+        **options: See :class:`lora_bert.config.MergeConfig`.
+
+    Raises:
+        AdapterError: The adapter is damaged, or the merged model does not predict the same to
+            within 1e-4; nothing is written then.
+        OutputError: ``output`` is taken, not writable, or the adapter itself.
+    """
+    told = with_given_rows({"adapter": adapter, "output": output, **options})
+    return run(build(MergeConfig, told))
+
+
+def run(config: MergeConfig) -> MergeResult:
+    """As :func:`merge`, of a checked configuration."""
+    source, output = Path(config.adapter), Path(config.output)
+    if kind_of(source) == "merged":
+        settings = read_config(source)
+        check_answerable(settings, source)
+        if is_classifier(settings):
+            raise ConfigError(f"'{source}' is a merged model already.")
+        raise ConfigError(
+            f"'{source}' is a backbone; what is merged is an adapter.",
+            hint="Name the adapter's directory: its backbone is found, or given with --backbone.",
+        )
+    spare_inputs(output, (source,))
+    claim_output(output, overwrite=config.overwrite)
+    before = load_any(
+        source, backbone=config.backbone, labels=parse_names(config.labels),
+        allow_backbone_mismatch=config.allow_backbone_mismatch,
+    )  # fmt: skip
+    spare_inputs(output, (before.files.path, config.data))
+    rows = samples(config, before.manifest)
+    if config.data is None:
+        rows = answerable(rows, before.tokenizer)
+    texts = rows.texts
+    with atomic_directory(output, overwrite=config.overwrite) as work:
+        write_merged(work, before)
+        after = load_any(work)
+        exact = Predictor.of(after, work)
+        difference = _difference(Predictor.of(before, source), exact, texts)
+        if not difference <= TOLERANCE:
+            raise AdapterError(
+                f"The merged model differs from base + adapter by {difference:.2g} in probability, "
+                f"more than {TOLERANCE:g}; it was not kept."
+            )
+        moved = _moved(exact, work, texts)
+    return MergeResult(
+        path=output,
+        difference=difference,
+        texts=len(texts),
+        size=sum(path.stat().st_size for path in output.rglob("*") if path.is_file()),
+        moved=moved,
+    )
+
+
+def _moved(exact: Predictor, path: Path, texts: Sequence[str]) -> float | None:
+    """How far the precision that ``infer`` would choose takes the probabilities from float32's."""
+    if dtype_name("auto", "auto") == "float32":
+        return None
+    return _difference(exact, open_predictor(path), texts)
+
+
+def _difference(before: Predictor, after: Predictor, texts: Sequence[str]) -> float:
+    return float(np.abs(before.probabilities(texts) - after.probabilities(texts)).max())

@@ -1,0 +1,185 @@
+"""What the layers of an ONNX graph share: which tokens see which, and where they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from lora_bert.backbones.family import Config, Family
+from lora_bert.exporting.onnx_writer import Writer
+from lora_bert.inference.engines.graph_inputs import IDS, MASK
+
+_UNSEEN = np.float32(-3e4)  # what is added to a masked score: exp gives 0, in float16 too
+
+
+@dataclass(frozen=True)
+class Places:
+    """Writes each part once, when a layer first asks for it; values are known by their names."""
+
+    writer: Writer
+    tensors: Mapping[str, np.ndarray]
+    family: Family
+    config: Config
+
+    def bias(self, local: bool) -> str:
+        """What is added to the scores, ``[rows, heads or 1, length or 1, length]``."""
+        return self._near if local else self._everywhere
+
+    def turned(self, states: str, local: bool) -> str:
+        """Rotary positions (Su et al. 2021, arXiv:2104.09864), ``[rows, heads, length, size]``."""
+        op, writer = self.writer.op, self.writer
+        cosines, sines = self._local_angles if local else self._angles
+        if self.family.rotary == "halves":
+            first, second = writer.halves(states)
+            across = op("Concat", op("Neg", second), first, axis=-1)
+        else:
+            first, second = writer.halves(op("Reshape", states, [0, 0, 0, -1, 2]))
+            across = op("Concat", op("Neg", second), first, axis=-1)
+            across = op("Reshape", across, [0, 0, 0, self._size])
+        return op("Add", op("Mul", states, cosines), op("Mul", across, sines))
+
+    def disentangled(
+        self, scores: str, query: str, key: str, positions: Mapping[str, np.ndarray]
+    ) -> str:
+        """``scores [rows, heads, length, length]`` and what relative positions add to them.
+
+        Args:
+            scores: Of contents.
+            query: Scaled, ``[rows, heads, length, size]``; ``key`` likewise, not scaled.
+            key: See ``query``.
+            positions: What queries (``c2p``) and keys (``p2c``, scaled) meet,
+                ``[heads, distances, size]``.
+        """
+        op, shape = self.writer.op, self.writer.op("Shape", scores)
+        for kind, met in positions.items():
+            states, index = (query, self._of_key) if kind == "c2p" else (key, self._of_query)
+            every = op("MatMul", states, np.ascontiguousarray(met.transpose(0, 2, 1)))
+            found = op("GatherElements", every, op("Expand", index, shape), axis=-1)
+            turned = found if kind == "c2p" else op("Transpose", found, perm=[0, 1, 3, 2])
+            scores = op("Add", scores, turned)
+        return scores
+
+    @cached_property
+    def distances(self) -> np.ndarray:
+        """Embeddings of all relative positions, normalised, ``[distances, hidden]``."""
+        family, prefix = self.family, self.family.prefix
+        table = self.tensors[f"{prefix}{family.relative}.weight"]
+        if not family.relative_norm:
+            return table
+        eps = float(family.get(self.config, "layer_norm_eps"))
+        middle, spread = table.mean(-1, keepdims=True), table.var(-1, keepdims=True)
+        norm = f"{prefix}{family.relative_norm}"
+        scaled = (table - middle) / np.sqrt(spread + eps)
+        found: np.ndarray = scaled * self.tensors[f"{norm}.weight"] + self.tensors[f"{norm}.bias"]
+        return found
+
+    @cached_property
+    def length(self) -> str:
+        """The length of the batch, ``[1]``."""
+        return self.writer.op("Shape", IDS, start=1, end=2)
+
+    @cached_property
+    def _tokens(self) -> str:
+        """Where tokens stand, bool ``[rows, 1, 1, length]``."""
+        return self.writer.op("Unsqueeze", self.writer.cast(MASK, "BOOL"), [1, 2])
+
+    @cached_property
+    def _everywhere(self) -> str:
+        """What is added to the scores of a layer that attends to every token."""
+        bias = self.writer.op("Where", self._tokens, np.float32(0), _UNSEEN)
+        if not self.family.relative or self.family.relative_kinds:
+            return bias
+        return self.writer.op("Add", bias, self._by_distance)
+
+    @cached_property
+    def _near(self) -> str:
+        """The same for a layer that attends within a window."""
+        op, window = self.writer.op, int(self.family.get(self.config, "local_attention")) // 2
+        near = op("LessOrEqual", op("Abs", self._apart), np.int64(window))
+        return op("Where", op("And", near, self._tokens), np.float32(0), _UNSEEN)
+
+    @cached_property
+    def _by_distance(self) -> str:
+        """A number a head for each distance, ``[heads, length, length]``."""
+        import torch
+
+        from lora_bert.model.relative import mpnet_buckets
+
+        table = self.tensors[f"{self.family.prefix}{self.family.relative}.weight"]
+        buckets = mpnet_buckets(torch.from_numpy(-self._every_distance)).numpy()
+        return self.writer.op("Gather", table[buckets].T, self._distance_index, axis=1)
+
+    @cached_property
+    def _of_key(self) -> str:
+        """Which row of the table belongs to a query and a key, ``[length, length]``."""
+        return self._rows(sign=1)
+
+    @cached_property
+    def _of_query(self) -> str:
+        """The same, seen from the key."""
+        return self._rows(sign=-1)
+
+    def _rows(self, sign: int) -> str:
+        import torch
+
+        from lora_bert.model.relative import deberta_buckets
+
+        buckets, farthest = self.family.relative_span(self.config)
+        apart = torch.from_numpy(self._every_distance)
+        found = deberta_buckets(apart, (buckets, farthest)).numpy()
+        span = len(self.distances) // 2
+        rows = (sign * found + span).clip(0, 2 * span - 1)
+        return self.writer.op("Gather", rows, self._distance_index)
+
+    @cached_property
+    def _every_distance(self) -> np.ndarray:
+        """Query's place less key's, from the least possible one on."""
+        most = self.family.max_length(self.config)
+        return np.arange(1 - most, most, dtype=np.int64)
+
+    @cached_property
+    def _distance_index(self) -> str:
+        """Where a query's and a key's distance stands among them, ``[length, length]``."""
+        most = self.family.max_length(self.config)
+        return self.writer.op("Add", self._apart, np.int64(most - 1))
+
+    @cached_property
+    def _apart(self) -> str:
+        """Query's place less key's, ``[length, length]``."""
+        op = self.writer.op
+        return op("Sub", op("Unsqueeze", self._at, [1]), op("Unsqueeze", self._at, [0]))
+
+    @cached_property
+    def _at(self) -> str:
+        """0, 1, 2 … ``[length]``."""
+        op = self.writer.op
+        return op("Range", np.int64(0), op("Squeeze", self.length, [0]), np.int64(1))
+
+    @cached_property
+    def _angles(self) -> tuple[str, str]:
+        return self._turns(local=False)
+
+    @cached_property
+    def _local_angles(self) -> tuple[str, str]:
+        return self._turns(local=True)
+
+    def _turns(self, *, local: bool) -> tuple[str, str]:
+        """Cosines and sines of rotary positions, ``[length, head size]`` each."""
+        op, size = self.writer.op, self._size
+        steps = np.arange(0, size, 2, dtype=np.float32)
+        speeds = 1 / self.family.rotary_base(self.config, local=local) ** (steps / size)
+        halves = self.family.rotary == "halves"
+        speeds = np.tile(speeds, 2) if halves else np.repeat(speeds, 2)
+        places = op("Unsqueeze", self.writer.cast(self._at, "FLOAT"), [1])
+        angles = op("Mul", places, speeds[None].astype(np.float32))
+        return op("Cos", angles), op("Sin", angles)
+
+    @property
+    def _size(self) -> int:
+        """Of a head."""
+        get = self.family.get
+        hidden, heads = get(self.config, "hidden_size"), get(self.config, "num_attention_heads")
+        return int(hidden) // int(heads)

@@ -1,0 +1,63 @@
+"""Eight bits in place of thirty-two: post-training quantisation, by each engine's own means."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lora_bert.inference.engines.openvino_engine import import_openvino
+
+_MOST_SAMPLES = 300
+
+
+def quantise_onnx(source: Path, target: Path) -> None:
+    """Weights to int8 for each channel, activations as they come (dynamic quantisation)."""
+    with _silence():
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+
+        quantize_dynamic(
+            source,
+            target,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            # Seven bits of weight: eight overflow on CPUs without VNNI.
+            reduce_range=True,
+            extra_options={"MatMulConstBOnly": True},
+        )
+
+
+def quantise_openvino(model: Any, samples: Sequence[dict[str, np.ndarray]]) -> Any:
+    """Weights and activations to int8, their ranges taken from ``samples`` (static quantisation).
+
+    Args:
+        model: OpenVINO's model.
+        samples: Its inputs for some texts, one after another.
+    """
+    import_openvino()  # and so without telemetry
+    with _silence():
+        import nncf
+
+        nncf.set_log_level(logging.ERROR)
+        return nncf.quantize(
+            model,
+            nncf.Dataset(samples[:_MOST_SAMPLES]),
+            model_type=nncf.ModelType.TRANSFORMER,
+            subset_size=min(len(samples), _MOST_SAMPLES),
+        )
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Keep the tools' bars off standard output, where results go, and their advice to us."""
+    logging.disable(logging.WARNING)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.disable(logging.NOTSET)

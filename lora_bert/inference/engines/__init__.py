@@ -1,0 +1,1 @@
+"""What computes: torch, OpenVINO, ONNX Runtime."""

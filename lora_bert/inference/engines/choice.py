@@ -1,0 +1,117 @@
+"""Which engine answers: what fits a directory, what was asked for, what is installed."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lora_bert.adapters.directory import Kind
+from lora_bert.adapters.exported import Exported
+from lora_bert.errors import ConfigError, UnavailableError
+from lora_bert.inference.engines.engine import Engine
+
+_FITS: Mapping[Kind, tuple[str, ...]] = {
+    "adapter": ("torch",),
+    "merged": ("torch",),
+    "openvino": ("openvino",),
+    "onnx": ("openvino", "onnx"),
+}
+_PACKAGES = {"openvino": ("openvino",), "onnx": ("onnxruntime",)}
+_PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+def check_fits(asked: str, kind: Kind, path: Path) -> None:
+    """Check that an engine can run what a directory holds.
+
+    Raises:
+        ConfigError: It cannot, or there is none of that name.
+    """
+    fitting = _FITS[kind]
+    if asked in ("auto", *fitting):
+        return
+    if asked not in ("torch", *_PACKAGES):
+        raise ConfigError(f"engine: '{asked}' is not one of auto, torch, {', '.join(_PACKAGES)}.")
+    if "torch" in fitting:
+        raise ConfigError(
+            f"--engine {asked}: '{path}' is not exported for it.",
+            hint=f"lora-bert export {path} OUT --format {asked}",
+        )
+    raise ConfigError(
+        f"--engine {asked}: '{path}' is exported for {kind}.",
+        hint=f"Leave --engine out, or say {' or '.join(fitting)}.",
+    )
+
+
+def open_engine(
+    found: Exported, *, asked: str = "auto", dtype: str = "auto", device: str = "auto"
+) -> Engine:
+    """Open an exported model.
+
+    Args:
+        found: The model.
+        asked: ``openvino``, ``onnx``, or ``auto``: the fastest one that is installed.
+        dtype: ``auto``, ``float32`` or ``bfloat16``.
+        device: ``auto`` or ``cpu``.
+
+    Raises:
+        ConfigError: A device or precision the engine does not have.
+        UnavailableError: The engine is not installed.
+        AdapterError: The graph is damaged.
+    """
+    if device == "cuda":
+        raise ConfigError(
+            "--device cuda: exported models run on the CPU.",
+            hint="On a GPU, use the adapter or the merged model.",
+        )
+    if dtype not in _PRECISIONS:
+        raise ConfigError(f"dtype: '{dtype}' is not one of {', '.join(_PRECISIONS)}.")
+    engine = _fastest(found) if asked == "auto" else asked
+    require(engine, f"'{found.graph.parent}' runs with")
+    count = len(found.manifest.labels)
+    if engine == "openvino":
+        from lora_bert.inference.engines.openvino_engine import OpenVinoEngine
+
+        length = found.manifest.max_length
+        return OpenVinoEngine(found.graph, count, dtype=dtype, max_length=length)
+    if dtype == "bfloat16":
+        raise ConfigError("--dtype bfloat16: ONNX Runtime has no bfloat16 on CPUs.")
+    from lora_bert.inference.engines.onnx_engine import OnnxEngine
+
+    return OnnxEngine(found.graph, count)
+
+
+def require(extra: str, who: str, packages: Sequence[str] = ()) -> None:
+    """Check that the packages of an extra are installed.
+
+    Args:
+        extra: ``openvino`` or ``onnx``.
+        who: Begins the sentence, up to the packages' names.
+        packages: Which ones (default: what its engine needs).
+
+    Raises:
+        UnavailableError: One is not.
+    """
+    lacking = [name for name in packages or _PACKAGES[extra] if not _is_installed(name)]
+    if lacking:
+        verb = "is" if len(lacking) == 1 else "are"
+        raise UnavailableError(
+            f"{who} {' and '.join(lacking)}, which {verb} not installed.",
+            hint=f"pip install 'lora-bert[{extra}]'",
+        )
+
+
+def _fastest(found: Exported) -> str:
+    """OpenVINO reads ONNX too, and is faster; what was quantised for ONNX Runtime is not."""
+    if found.kind == "openvino":
+        return "openvino"
+    told, name = found.manifest.exported.get("precision"), found.graph.stem.lower()
+    quantised = told == "int8" or "int8" in name or "quantized" in name
+    return "onnx" if quantised or not _is_installed("openvino") else "openvino"
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ValueError:  # imported, but without a specification
+        return False

@@ -1,0 +1,134 @@
+"""What an engine is, and how many texts are put through one: sorted, side by side, in order."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from lora_bert.runtime.progress_bar import track
+from lora_bert.tokens.batching import by_length
+from lora_bert.tokens.tokenized import PaddedTokens, TokenizedTexts
+
+Compute = Callable[[PaddedTokens], np.ndarray]
+"""Padded texts -> their logits, float32 ``[rows, labels]``."""
+
+_MOST_THREADS = 8
+"""More would wait for Python's interpreter, which lets only one of them run."""
+
+
+@dataclass(frozen=True)
+class Crew:
+    """Threads that compute batches side by side.
+
+    Attributes:
+        compute: What they call; any number of calls may be in flight.
+        threads: The pool.
+    """
+
+    compute: Compute
+    threads: ThreadPoolExecutor
+
+
+class Engine(Protocol):
+    """Computes the logits of batches, in whatever way."""
+
+    @property
+    def name(self) -> str:
+        """As ``--engine`` calls it."""
+
+    @property
+    def labels(self) -> int:
+        """How many there are."""
+
+    def length(self, longest: int) -> int:
+        """To how many tokens a batch is padded whose longest text has ``longest``."""
+
+    def logits(self, padded: PaddedTokens) -> np.ndarray:
+        """The logits of one batch, float32 ``[rows, labels]``, by all cores."""
+
+    def crew(self) -> AbstractContextManager[Crew]:
+        """Threads that share the cores: together faster than one batch after the other."""
+
+
+def shares() -> tuple[int, int]:
+    """How many batches to compute side by side on a CPU, and with how many cores each.
+
+    One core a batch: cores that share a product wait for each other after each of them.
+    """
+    cores = cores_allowed()
+    threads = min(cores, _MOST_THREADS)
+    return threads, cores // threads
+
+
+def cores_allowed() -> int:
+    """The cores this process may use; ``$OMP_NUM_THREADS`` lowers it."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(int(given), there or 1) if given.isdecimal() and int(given) else there or 1
+
+
+def answer(engine: Engine, encodings: TokenizedTexts, batch_size: int) -> np.ndarray:
+    """Logits ``[texts, labels]``, float32, in the order of ``encodings``."""
+    if len(encodings) > batch_size:
+        (found,) = answers(engine, [encodings], batch_size, total=len(encodings))
+        return found
+    if not len(encodings):
+        return np.empty((0, engine.labels), dtype=np.float32)
+    # One batch: no threads to start, nothing to put in order.
+    return engine.logits(_padded(engine, encodings, np.arange(len(encodings))))
+
+
+def answers(
+    engine: Engine, parts: Iterable[TokenizedTexts], batch_size: int, total: int | None = None
+) -> Iterator[np.ndarray]:
+    """As :func:`answer` for each part, in order; the next part is made while one is computed.
+
+    Args:
+        engine: Computes.
+        parts: Texts that are sorted by length together; one at a time is waiting.
+        batch_size: Rows computed at once.
+        total: Texts in all, if that is known.
+    """
+    waiting: deque[_Started] = deque()
+    with track(total, "predicting") as bar, engine.crew() as crew:
+        for part in parts:
+            waiting.append(_start(engine, crew, part, batch_size))
+            if len(waiting) > 1:
+                yield waiting.popleft().finish(bar)
+        while waiting:
+            yield waiting.popleft().finish(bar)
+
+
+@dataclass(frozen=True)
+class _Started:
+    """A part whose batches are being computed; each writes its own rows of ``found``."""
+
+    found: np.ndarray
+    batches: list[Future[int]]
+
+    def finish(self, bar: Any) -> np.ndarray:
+        for batch in self.batches:
+            bar.update(batch.result())
+        return self.found
+
+
+def _start(engine: Engine, crew: Crew, part: TokenizedTexts, batch_size: int) -> _Started:
+    found = np.empty((len(part), engine.labels), dtype=np.float32)
+
+    def compute(rows: np.ndarray) -> int:
+        found[rows] = crew.compute(_padded(engine, part, rows))
+        return len(rows)
+
+    batches = by_length(part.lengths, batch_size)
+    return _Started(found, [crew.threads.submit(compute, rows) for rows in batches])
+
+
+def _padded(engine: Engine, encodings: TokenizedTexts, rows: np.ndarray) -> PaddedTokens:
+    return encodings.pad(rows, engine.length(int(encodings.lengths[rows].max())))

@@ -1,0 +1,150 @@
+"""The OpenVINO engine: an exported model on the CPU, in bfloat16 where that is fast."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache, cached_property
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+
+from lora_bert.errors import AdapterError
+from lora_bert.inference.engines.engine import Crew, cores_allowed
+from lora_bert.inference.engines.graph_inputs import IDS, MASK, feed
+from lora_bert.tokens.tokenized import PaddedTokens
+
+_SHORT = 256
+_STEP = 4
+
+
+def import_openvino() -> Any:
+    """The module, without what would tell its makers that it is used."""
+    # Importing openvino reports to a server unless somebody has forbidden that to it; it goes
+    # without where this module is not there.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
+
+
+@cache
+def core() -> Any:
+    """OpenVINO's one core in this process, which stays until its end.
+
+    Each core puts a stack for signal handlers in place and puts the one before it back when it
+    goes. Of two whose lives overlap, the second puts back what the first has freed, and the next
+    Ctrl-C ends the process with a segmentation fault.
+    """
+    return import_openvino().Core()
+
+
+class OpenVinoEngine:
+    """Computes with OpenVINO.
+
+    Args:
+        graph: ``.xml`` (with its ``.bin``) or ``.onnx``.
+        labels: How many the model must have.
+        dtype: ``auto``, ``bfloat16`` or ``float32``.
+        max_length: Of the texts.
+
+    Raises:
+        AdapterError: The graph is damaged, or not that of a text classifier with these labels.
+    """
+
+    name = "openvino"
+
+    def __str__(self) -> str:
+        return f"{self.name}, cpu"
+
+    def __init__(self, graph: Path, labels: int, *, dtype: str, max_length: int) -> None:
+        self.labels = labels
+        self._dtype, self._max_length = dtype, max_length
+        try:
+            self._model = read_graph(graph)
+            inputs = {one.any_name for one in self._model.inputs}
+            outputs = self._model.outputs[0].partial_shape[1]
+        except Exception as problem:  # its errors have no other class in common
+            raise AdapterError(
+                f"'{graph}' is damaged: OpenVINO cannot read it.",
+                hint="Copy the directory again, or export the model again.",
+            ) from problem
+        if not {IDS, MASK} <= inputs or (outputs.is_static and outputs.get_length() != labels):
+            raise AdapterError(f"'{graph}' is not a text classifier with {labels} labels.")
+        self._inputs = inputs
+
+    def length(self, longest: int) -> int:
+        """A multiple of four: what OpenVINO prepares for each shape it keeps, some MB at a time."""
+        return max(longest, min(-(-longest // _STEP) * _STEP, self._max_length))
+
+    def logits(self, padded: PaddedTokens) -> np.ndarray:
+        """The logits of one batch, as soon as possible."""
+        return _infer(self._alone, feed(padded, self._inputs))
+
+    @contextmanager
+    def crew(self) -> Iterator[Crew]:
+        """As many threads as OpenVINO wants requests; compiled for throughput the first time."""
+        compiled = self._together
+        count = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+        free: SimpleQueue[Any] = SimpleQueue()
+        for _ in range(count):
+            free.put(compiled.create_infer_request())
+
+        def compute(padded: PaddedTokens) -> np.ndarray:
+            request = free.get()
+            try:
+                return _infer(request, feed(padded, self._inputs))
+            finally:
+                free.put(request)
+
+        threads = ThreadPoolExecutor(count, "lora-bert")
+        try:
+            yield Crew(compute, threads)
+        finally:
+            threads.shutdown(cancel_futures=True)
+
+    @cached_property
+    def _alone(self) -> Any:
+        return self._compiled("LATENCY").create_infer_request()
+
+    @cached_property
+    def _together(self) -> Any:
+        # Attention fused into one kernel is slower for short texts of all lengths than its parts,
+        # by a fifth in all; from 512 tokens on it is faster. The key is none of the public ones.
+        return self._compiled(
+            "THROUGHPUT", {"SNIPPETS_MODE": "DISABLE"} if self._max_length <= _SHORT else {}
+        )
+
+    def _compiled(self, mode: str, more: dict[str, str] | None = None) -> Any:
+        settings: dict[str, Any] = {
+            "PERFORMANCE_HINT": mode,
+            "INFERENCE_NUM_THREADS": cores_allowed(),
+        }
+        if self._dtype != "auto":
+            settings["INFERENCE_PRECISION_HINT"] = {"float32": "f32", "bfloat16": "bf16"}[
+                self._dtype
+            ]
+        if more:
+            try:
+                return core().compile_model(self._model, "CPU", settings | more)
+            except RuntimeError:
+                pass  # another version, which does not know the key
+        return core().compile_model(self._model, "CPU", settings)
+
+
+def _infer(request: Any, inputs: dict[str, np.ndarray]) -> np.ndarray:
+    found: np.ndarray = request.infer(inputs, share_inputs=True)[0]
+    return found
+
+
+def read_graph(graph: Path) -> Any:
+    """OpenVINO's model of an ``.xml`` or ``.onnx`` file; raises errors of its own."""
+    if graph.suffix != ".onnx":
+        return core().read_model(graph)
+    # Asked in general, it would try every format it knows and complain on stderr.
+    frontend = import_openvino().frontend.FrontEndManager().load_by_framework("onnx")
+    return frontend.convert(frontend.load(str(graph)))

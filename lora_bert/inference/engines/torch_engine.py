@@ -1,0 +1,66 @@
+"""The torch engine: a backbone with an adapter, or a merged model, on a CPU or a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cached_property, partial
+
+import numpy as np
+import torch
+
+from lora_bert.inference.engines.engine import Crew, shares
+from lora_bert.model.backbone import Backbone
+from lora_bert.model.branch import Adapter, fused_updates, logits
+from lora_bert.model.encoder import Batch, LoraUpdates
+from lora_bert.tokens.tokenized import PaddedTokens
+
+
+class TorchEngine:
+    """Computes with torch.
+
+    Args:
+        backbone: The shared backbone.
+        adapter: The adapter that answers.
+    """
+
+    name = "torch"
+
+    def __init__(self, backbone: Backbone, adapter: Adapter) -> None:
+        self._backbone, self._adapter = backbone, adapter
+        self.labels = adapter.head[f"{backbone.family.head.output}.weight"].shape[0]
+
+    def __str__(self) -> str:
+        kind = str(self._backbone.word_embeddings.dtype).removeprefix("torch.")
+        return f"{self.name} {kind}, {self._backbone.device}"
+
+    @cached_property
+    def _changes(self) -> LoraUpdates:
+        return fused_updates(self._backbone, self._adapter)
+
+    def length(self, longest: int) -> int:
+        """As the backbone wants it."""
+        return self._backbone.padded_length(longest)
+
+    def logits(self, padded: PaddedTokens) -> np.ndarray:
+        """The logits of one batch."""
+        batch = Batch.of(padded, self._backbone.device)
+        scores = logits(self._backbone, batch, self._adapter, self._changes)
+        return scores.cpu().numpy()
+
+    @contextmanager
+    def crew(self) -> Iterator[Crew]:
+        """Threads with their share of the cores; where a GPU computes, one that keeps it busy."""
+        before = torch.get_num_threads()
+        count, cores = (1, before) if self._backbone.device.type != "cpu" else shares()
+        # Here as in the threads: idle members of a larger team would wait busily, on their cores.
+        torch.set_num_threads(cores)
+        threads = ThreadPoolExecutor(
+            count, "lora-bert", initializer=partial(torch.set_num_threads, cores)
+        )
+        try:
+            yield Crew(self.logits, threads)
+        finally:
+            threads.shutdown(cancel_futures=True)
+            torch.set_num_threads(before)

@@ -1,0 +1,297 @@
+"""``verify``: whether an adapter, model or backbone is whole, safe to open and fits together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePath
+from typing import Any, Unpack
+
+import numpy as np
+
+from lora_bert.adapters.directory import (
+    check_answerable,
+    graph_files,
+    is_classifier,
+    kind_of,
+    manifest_of,
+    standalone_manifest,
+)
+from lora_bert.adapters.loading import Loaded, load_any
+from lora_bert.adapters.manifest import MANIFEST
+from lora_bert.adapters.peft_format import CONFIG, WEIGHTS, read_peft, read_peft_config
+from lora_bert.adapters.trained_on import RUN
+from lora_bert.backbones.families import family_of, read_config
+from lora_bert.backbones.fingerprint import read_identified
+from lora_bert.backbones.inside import check_inside
+from lora_bert.backbones.nearby import transformer_in
+from lora_bert.backbones.resolve import find_local
+from lora_bert.backbones.weights import embedded_tokens, weight_files
+from lora_bert.config import TrainConfig, VerifyConfig
+from lora_bert.config.keywords import VerifyOptions
+from lora_bert.config.kinds import Place
+from lora_bert.errors import AdapterError, BackboneError, LoraBertError, missing
+from lora_bert.inference.predictor import Predictor, open_predictor
+from lora_bert.inference.samples import answerable, probes
+from lora_bert.names import parse_names
+from lora_bert.options import build, read_yaml
+from lora_bert.python_face import called_from_python
+from lora_bert.tokens.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
+from lora_bert.wording import counted, listed
+
+PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib")
+"""Endings of files that may run code when they are opened."""
+
+Steps = Iterator[tuple[str, Callable[[], str]]]
+"""What is checked, and how: returns what was found, or raises what is wrong."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One of the things that were looked at.
+
+    Attributes:
+        name: What.
+        passed: None where it was not looked at, because one before it failed.
+        said: What was found, or what is wrong and how to mend it.
+    """
+
+    name: str
+    passed: bool | None
+    said: str
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What ``verify`` found.
+
+    Attributes:
+        path: What was looked at.
+        kind: ``adapter``, ``merged``, ``openvino``, ``onnx`` or ``backbone``.
+        checks: In order; each presupposes those before it.
+        exit_code: 0, or that of the error that the failed check met with.
+    """
+
+    path: str
+    kind: str
+    checks: tuple[Check, ...]
+    exit_code: int
+
+    def __repr__(self) -> str:
+        failed = next((one for one in self.checks if one.passed is False), None)
+        said = f"{failed.name}: {failed.said}" if failed else "nothing is wrong"
+        return f"Verification({str(self.path)!r}: {self.kind}, {said})"
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing is wrong."""
+        return self.exit_code == 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON values."""
+        return {"passed": self.passed, **asdict(self), "checks": [asdict(c) for c in self.checks]}
+
+
+@called_from_python(VerifyConfig, VerifyOptions)
+def verify(path: Place, **options: Unpack[VerifyOptions]) -> Verification:
+    """Check an adapter, a merged or exported model, or a backbone, without network.
+
+    Args:
+        path: Its directory, or the name of a backbone that is here.
+        **options: See :class:`lora_bert.config.VerifyConfig`.
+
+    Raises:
+        NotFoundError: There is nothing of that name.
+        AdapterError: It is none of these.
+    """
+    return run(build(VerifyConfig, {"path": path, **options}))
+
+
+def run(config: VerifyConfig) -> Verification:
+    """As :func:`verify`, of a checked configuration."""
+    place = Path(config.path)
+    if not place.is_dir():
+        found = find_local(config.path)
+        if found is None:
+            raise missing(place, "adapter, model or backbone")
+        place = found.path
+    if not (place / CONFIG).is_file():
+        place = transformer_in(place) or place
+    kind: str = kind_of(place)
+    if kind == "merged" and not _classifies(place):
+        kind = "backbone"
+    steps = {"adapter": _adapter, "merged": _merged, "backbone": _backbone}.get(kind, _exported)
+    checks: list[Check] = []
+    code = 0
+    for name, look in steps(place, config):
+        if code:
+            checks.append(Check(name, None, "not looked at"))
+            continue
+        try:
+            checks.append(Check(name, True, look()))
+        except LoraBertError as error:
+            code = error.exit_code
+            checks.append(Check(name, False, f"{error} {error.hint}".strip()))
+    return Verification(config.path, kind, tuple(checks), code)
+
+
+def _classifies(path: Path) -> bool:
+    """Whether a directory means to be a classifier; a damaged one is looked at as a backbone."""
+    if (path / MANIFEST).exists():
+        return True
+    try:
+        return is_classifier(read_config(path))
+    except LoraBertError:
+        return False
+
+
+def _adapter(path: Path, config: VerifyConfig) -> Steps:
+    needed = (CONFIG, WEIGHTS)
+    yield "files", lambda: _files(path, needed)
+
+    def description() -> str:
+        settings = read_peft_config(path)
+        if (path / RUN).is_file():
+            read_yaml(path / RUN, TrainConfig)
+        manifest = manifest_of(path)
+        if manifest is None:
+            return f"plain PEFT's, rank {settings.get('r')}: labels and fingerprints are not kept"
+        return f"{counted(len(manifest.labels), 'label')}, rank {settings.get('r')}"
+
+    yield "description", description
+
+    def weights() -> str:
+        tensors = read_peft(path).tensors
+        count = sum(tensor.numel() for tensor in tensors.values())
+        return f"{counted(len(tensors), 'tensor')}, {count:,} finite numbers"
+
+    yield "weights", weights
+    loaded: list[Loaded] = []
+
+    def backbone() -> str:
+        loaded.append(_load(path, config))
+        said = loaded[0].manifest.backbone.get("fingerprint")
+        at = f"'{loaded[0].files.path}'"
+        return f"{at}, fingerprint {said[:12]}…" if said else f"{at}; no fingerprint is kept"
+
+    yield "backbone", backbone
+    yield "tokenizer", lambda: _tokenizer(loaded[0])
+    yield "answers", lambda: _answers(Predictor.of(loaded[0], path))
+
+
+def _merged(path: Path, config: VerifyConfig) -> Steps:
+    yield "files", lambda: _files(path, ("config.json",))
+    loaded: list[Loaded] = []
+
+    def weights() -> str:
+        loaded.append(_load(path, config))
+        return f"{loaded[0].backbone.parameter_count:,} finite numbers"
+
+    def description() -> str:
+        settings = read_config(path)
+        check_answerable(settings, path)
+        told = standalone_manifest(path, settings, family_of(settings).max_length(settings))
+        return counted(len(told.labels), "label")
+
+    yield "description", description
+    yield "weights", weights
+    yield "tokenizer", lambda: _tokenizer(loaded[0])
+    yield "answers", lambda: _answers(Predictor.of(loaded[0], path))
+
+
+def _exported(path: Path, _config: VerifyConfig) -> Steps:
+    yield "files", lambda: _files(path, graph_files(path, kind_of(path)))
+    opened: list[Predictor] = []
+
+    def graph() -> str:
+        opened.append(open_predictor(path))
+        return f"{counted(len(opened[0].labels), 'label')}, opened by {opened[0].engine.name}"
+
+    yield "graph", graph
+    yield "tokenizer", lambda: _tokenizer(opened[0])
+    yield "answers", lambda: _answers(opened[0])
+
+
+def _backbone(path: Path, _config: VerifyConfig) -> Steps:
+    yield "files", lambda: _files(path, ("config.json",), pickles_too=True)
+
+    def description() -> str:
+        settings = read_config(path)
+        family = family_of(settings)
+        return f"{family.model_type}, {family.get(settings, 'hidden_size')} wide"
+
+    yield "description", description
+
+    def weights() -> str:
+        settings = read_config(path)
+        family = family_of(settings)
+        tensors, found = read_identified(path, settings, family)
+        count = sum(tensor.numel() for tensor in tensors.values())
+        return f"{count:,} finite numbers, fingerprint {found}"
+
+    yield "weights", weights
+
+    def tokenizer() -> str:
+        settings = read_config(path)
+        made = load_tokenizer(
+            path, settings, max_length=DEFAULT_MAX_LENGTH,
+            rows=embedded_tokens(path, family_of(settings)),
+        )  # fmt: skip
+        pieces = f"{made.core.get_vocab_size():,} pieces"
+        return f"{pieces}, fingerprint {made.fingerprint}{_beyond(made)}"
+
+    yield "tokenizer", tokenizer
+
+
+def _load(path: Path, config: VerifyConfig) -> Loaded:
+    return load_any(
+        path, backbone=config.backbone, labels=parse_names(config.labels),
+        allow_backbone_mismatch=config.allow_backbone_mismatch, offline=True,
+    )  # fmt: skip
+
+
+def _files(path: Path, needed: tuple[str, ...], *, pickles_too: bool = False) -> str:
+    """Everything there, nothing that leads elsewhere, nothing that could run."""
+    error = BackboneError if pickles_too else AdapterError
+    check_inside(path, error)
+    absent = [name for name in needed if not (path / name).is_file()]
+    if absent:
+        raise error(f"'{path}' lacks {listed(absent)}.", hint="Copy it again, with all its files.")
+    names = [entry.name for entry in path.rglob("*") if entry.is_file()]
+    ours = {PurePath(name).name for name in needed}
+    pickles = [name for name in names if name.lower().endswith(PICKLES) and name not in ours]
+    if pickles and not pickles_too:
+        raise error(
+            f"'{path}' holds {listed(pickles)}: a pickle could run code when it is opened.",
+            hint="lora-bert never opens it; remove it.",
+        )
+    if pickles_too:
+        weight_files(path)
+    beside = f"; {listed(pickles)} beside them is never opened" if pickles else ""
+    return f"{counted(len(names), 'file')}, none leads elsewhere{beside}"
+
+
+def _tokenizer(loaded: Loaded | Predictor) -> str:
+    kept = loaded.manifest.tokenizer.get("fingerprint")
+    pieces = f"{loaded.tokenizer.core.get_vocab_size():,} pieces"
+    said = f"{pieces}, fingerprint {kept[:12]}…" if kept else f"{pieces}; no fingerprint is kept"
+    return said + _beyond(loaded.tokenizer)
+
+
+def _beyond(tokenizer: TextTokenizer) -> str:
+    """What is to be said of tokens that the embeddings have no row for: it works without them."""
+    beyond = tokenizer.beyond
+    if not beyond:
+        return ""
+    return (
+        f"; the embeddings have {tokenizer.rows:,} rows and none for {listed(beyond, 3)}: texts "
+        "that hold such a token are refused"
+    )
+
+
+def _answers(predictor: Predictor) -> str:
+    texts = answerable(probes(), predictor.tokenizer).texts
+    found = predictor.probabilities(texts)
+    if not np.isfinite(found).all() or np.abs(found.sum(axis=1) - 1).max() > 1e-3:
+        raise AdapterError("Its answers to the texts that ship are not probabilities.")
+    return f"probabilities for {counted(len(texts), 'text')}"

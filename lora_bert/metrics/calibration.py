@@ -1,0 +1,119 @@
+"""Whether probabilities mean what they say: of the rows answered with 0.8, are 80 % right?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lora_bert.metrics.classification import Floats, Indices
+
+BINS = 15
+_DRAWS = 200
+
+
+@dataclass(frozen=True)
+class Bin:
+    """The rows whose answer has a probability in ``low``..``high``.
+
+    Attributes:
+        rows: How many; 0 leaves the two means at 0.
+        confidence: Mean probability of their answers, 0…1.
+        accuracy: Share of them answered right, 0…1.
+    """
+
+    low: float
+    high: float
+    rows: int
+    confidence: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How far probabilities and shares of right answers lie apart.
+
+    Attributes:
+        error: Expected calibration error: the mean distance between the two over bins of equal
+            width, weighted by their rows; 0…1.
+        by_chance: What a classifier whose probabilities are exact would show on as many rows: the
+            error of so few rows is never 0.
+        chance_limit: What such a classifier would exceed once in twenty times.
+        overconfidence: Mean probability of the answers less the share of right ones, -1…1: more
+            than 0 is too sure.
+        bins: From the lowest probability up.
+    """
+
+    error: float
+    by_chance: float
+    chance_limit: float
+    overconfidence: float
+    bins: tuple[Bin, ...]
+
+    def __repr__(self) -> str:
+        return f"Calibration(error {self.error:.4f}: {self.verdict})"
+
+    @property
+    def verdict(self) -> str:
+        """Whether the answers are too sure or too shy, in words."""
+        rows = sum(one.rows for one in self.bins)
+        points = f"{100 * abs(self.overconfidence):.1f} points"
+        if self.error <= self.chance_limit:
+            return f"as exact as {rows:,} rows can tell"
+        if abs(self.overconfidence) < self.error / 2:
+            return "too sure of some answers, too shy of others"
+        return f"too {'sure' if self.overconfidence > 0 else 'shy'} by {points} on average"
+
+
+def calibration(probabilities: Floats, true: Indices, *, seed: int = 0) -> Calibration:
+    """The calibration of the answers, the likeliest class of each row.
+
+    Args:
+        probabilities: [rows, classes], each row summing to 1; at least one row.
+        true: [rows], the index of each row's true class.
+        seed: Of the draws for ``by_chance``.
+
+    References:
+        M. P. Naeini, G. Cooper, M. Hauskrecht (2015). Obtaining well calibrated probabilities using
+        Bayesian binning. AAAI 2015.
+        C. Guo, G. Pleiss, Y. Sun, K. Weinberger (2017). On calibration of modern neural networks.
+        ICML 2017.
+    """
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    right = probabilities.argmax(axis=1) == true
+    place = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
+    rows = np.bincount(place, minlength=BINS)
+    confident = np.bincount(place, confidence, minlength=BINS)
+    correct = np.bincount(place, right, minlength=BINS)
+    some = np.maximum(rows, 1)
+    found = zip(rows.tolist(), (confident / some).tolist(), (correct / some).tolist(), strict=True)
+    by_chance = _by_chance(confidence, place, confident, seed)
+    return Calibration(
+        error=_error(confident, correct, len(true)),
+        by_chance=float(by_chance.mean()),
+        chance_limit=float(np.quantile(by_chance, 0.95)),
+        overconfidence=float(confidence.mean() - right.mean()),
+        bins=tuple(Bin(at / BINS, (at + 1) / BINS, *figures) for at, figures in enumerate(found)),
+    )
+
+
+def _error(confident: NDArray[Any], correct: NDArray[Any], rows: int) -> float:
+    return float(np.abs(confident - correct).sum() / rows)
+
+
+def _by_chance(
+    confidence: Floats, place: Indices, confident: NDArray[Any], seed: int
+) -> NDArray[np.float64]:
+    """The errors, [draws], where each answer is right with exactly the probability it has."""
+    rng = np.random.default_rng(seed)
+    errors = [
+        _error(
+            confident,
+            np.bincount(place, rng.random(len(confidence)) < confidence, minlength=BINS),
+            len(confidence),
+        )
+        for _ in range(_DRAWS)
+    ]
+    return np.array(errors)

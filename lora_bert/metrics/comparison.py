@@ -1,0 +1,205 @@
+"""Two classifiers on the same rows: who is better, and whether the rows can tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lora_bert.metrics.classification import (
+    NAMES,
+    Floats,
+    Indices,
+    count_confusions,
+    higher_is_better,
+    macro_f1,
+    right_rows_predicted,
+)
+from lora_bert.metrics.intervals import Interval, paired_macro_f1, paired_mean
+from lora_bert.wording import shortened
+
+
+class Figure(NamedTuple):
+    """One metric of both classifiers.
+
+    Attributes:
+        name: One of :data:`~lora_bert.metrics.classification.METRICS`.
+        ours: Of the classifier that is judged.
+        theirs: Of the other one.
+        interval: 95 % bootstrap interval of ``ours - theirs``, the rows drawn in pairs.
+    """
+
+    name: str
+    ours: float
+    theirs: float
+    interval: Interval
+
+    @property
+    def difference(self) -> float:
+        """Ours less theirs."""
+        return self.ours - self.theirs
+
+    @property
+    def verdict(self) -> str:
+        """``better``, ``worse``, or that the rows cannot tell: the interval holds 0."""
+        low, high = self.interval
+        if low <= 0 <= high:
+            return "the rows cannot tell"
+        return "better" if (low > 0) == higher_is_better(self.name) else "worse"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A classifier against another one, row by row.
+
+    Attributes:
+        other: The other one's name.
+        metric: What the verdict is about.
+        figures: The metrics, that of the verdict first.
+        only_ours: Rows that only we have right; ``only_theirs`` that only it has right.
+        only_theirs: See ``only_ours``.
+        p_value: McNemar's exact test: how likely a split of those rows as uneven as this one would
+            be if both were equally often right.
+        settings: What differs between the two, by name: ours, theirs.
+    """
+
+    other: str
+    metric: str
+    figures: tuple[Figure, ...]
+    only_ours: int
+    only_theirs: int
+    p_value: float
+    settings: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+
+    @property
+    def accuracy(self) -> float:
+        """The other one's accuracy, 0…1."""
+        return self["accuracy"].theirs
+
+    @property
+    def difference(self) -> float:
+        """Our accuracy less its, -1…1."""
+        return self["accuracy"].difference
+
+    @property
+    def interval(self) -> Interval:
+        """95 % bootstrap interval of the difference of the accuracies."""
+        return self["accuracy"].interval
+
+    @property
+    def verdict(self) -> str:
+        """Who is better in ``metric``; and if it is the other way round in the other share."""
+        first, *others = self.figures
+        known = first.verdict in ("better", "worse")
+        said = f"{first.verdict} {'in' if known else 'which has the better'} {NAMES[first.name]}"
+        for one in others:
+            if one.name != "log_loss" and one.verdict in {"better", "worse"} - {first.verdict}:
+                return f"{said}{', but' if known else ';'} {one.verdict} in {NAMES[one.name]}"
+        return said
+
+    def __repr__(self) -> str:
+        figures = ", ".join(
+            f"{NAMES[one.name]} {one.ours:.3f} against {one.theirs:.3f}" for one in self.figures
+        )
+        return f"Comparison(with {shortened(self.other)!r}: {self.verdict}; {figures})"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything in it as plain JSON values; what has no prefix is about the accuracy."""
+        found: dict[str, Any] = {"other": self.other, "metric": self.metric}
+        for one in self.figures:
+            prefix = "" if one.name == "accuracy" else f"{one.name}_"
+            found |= {
+                one.name: one.theirs,
+                f"{prefix}difference": one.difference,
+                f"{prefix}interval": list(one.interval),
+            }
+        return found | {
+            "verdict": self.verdict,
+            "only_ours": self.only_ours,
+            "only_theirs": self.only_theirs,
+            "p_value": self.p_value,
+            "settings": {name: list(values) for name, values in self.settings.items()},
+        }
+
+    def __getitem__(self, metric: str) -> Figure:
+        """The figure of a metric; KeyError for one that was not compared."""
+        return {one.name: one for one in self.figures}[metric]
+
+
+def compare(
+    other: str,
+    ours: Indices,
+    theirs: Indices,
+    true: Indices,
+    *,
+    metric: str = "accuracy",
+    losses: tuple[Floats, Floats] | None = None,
+    settings: Mapping[str, tuple[Any, Any]] | None = None,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> Comparison:
+    """Compare two lists of answers to the same rows.
+
+    Args:
+        other: What the other classifier is called.
+        ours: [rows], class indices; at least one row.
+        theirs: [rows].
+        true: [rows].
+        metric: What the verdict is about. Without ``losses`` a log loss cannot be compared, and
+            the verdict is about the accuracy.
+        losses: What each row adds to the log loss of each, [rows], where both have probabilities.
+        settings: What differs between the two.
+        resamples: How many times the rows are drawn anew for the accuracy.
+        seed: Of the draws.
+
+    References:
+        Q. McNemar (1947). Note on the sampling error of the difference between correlated
+        proportions or percentages. Psychometrika 12(2), 153-157.
+    """
+    from scipy.stats import binomtest
+
+    we, they = ours == true, theirs == true
+    only_ours, only_theirs = int((we & ~they).sum()), int((they & ~we).sum())
+    split = only_ours + only_theirs
+    rng = np.random.default_rng(seed)
+    interval = _accuracy_interval(only_ours, only_theirs, len(true), resamples, rng)
+    figures = [
+        Figure("accuracy", float(we.mean()), float(they.mean()), interval),
+        Figure(
+            "macro_f1",
+            _macro_f1(ours, true),
+            _macro_f1(theirs, true),
+            paired_macro_f1(true, ours, theirs, seed=seed),
+        ),
+    ]
+    if losses:
+        one, two = losses
+        interval = paired_mean(one - two, seed=seed)
+        figures.append(Figure("log_loss", float(one.mean()), float(two.mean()), interval))
+    figures.sort(key=lambda figure: figure.name != metric)
+    return Comparison(
+        other=other,
+        metric=figures[0].name,
+        figures=tuple(figures),
+        only_ours=only_ours,
+        only_theirs=only_theirs,
+        p_value=float(binomtest(only_ours, split).pvalue) if split else 1.0,
+        settings=settings or {},
+    )
+
+
+def _accuracy_interval(
+    only_ours: int, only_theirs: int, rows: int, resamples: int, rng: np.random.Generator
+) -> Interval:
+    """95 % bootstrap interval of the difference, the rows drawn in pairs."""
+    shares = np.array([only_ours, only_theirs, rows - only_ours - only_theirs]) / rows
+    drawn = rng.multinomial(rows, shares, size=resamples)
+    low, high = np.quantile((drawn[:, 0] - drawn[:, 1]) / rows, [0.025, 0.975])
+    return Interval(float(low), float(high))
+
+
+def _macro_f1(answers: Indices, true: Indices) -> float:
+    classes = int(max(true.max(), answers.max())) + 1
+    return float(macro_f1(*right_rows_predicted(count_confusions(true, answers, classes))))

@@ -1,0 +1,1 @@
+"""What the process and the machine give: threads, memory, signals, devices, a progress bar."""

@@ -1,0 +1,136 @@
+"""Tokenised texts: flat arrays for many, padded ones for a batch. Numpy, no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+_STEP = 8
+
+
+def rounded(length: int, most: int | None = None) -> int:
+    """The length to pad to where products are prepared for each shape anew: a multiple of eight.
+
+    Fewer shapes are prepared less often, which is worth more than the padding costs.
+
+    Args:
+        length: Tokens of the longest text.
+        most: Do not go beyond this, unless ``length`` does.
+    """
+    up = -(-length // _STEP) * _STEP
+    return up if most is None else max(length, min(up, most))
+
+
+@dataclass(frozen=True)
+class PaddedTokens:
+    """Some texts, padded on the right to one length.
+
+    Attributes:
+        ids: Token ids, int64 ``[rows, length]``.
+        mask: True where a token stands, bool ``[rows, length]``.
+        types: Token-type ids, int64 ``[rows, length]``, or None for all zeros.
+    """
+
+    ids: np.ndarray
+    mask: np.ndarray
+    types: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class TokenizedTexts:
+    """Any number of texts as tokens, one behind the other.
+
+    Attributes:
+        ids: Token ids, int32 ``[tokens]``.
+        starts: Where each text begins, int64 ``[texts + 1]``; the last one is the end.
+        types: Token-type ids, uint8 ``[tokens]``, or None for all zeros.
+        cut: Which texts were longer than the tokenizer keeps, bool ``[texts]``.
+        pad_id: What fills a row up.
+    """
+
+    ids: np.ndarray
+    starts: np.ndarray
+    types: np.ndarray | None
+    cut: np.ndarray
+    pad_id: int
+
+    @classmethod
+    def of(
+        cls,
+        ids: Sequence[Sequence[int]],
+        pad_id: int,
+        *,
+        types: Sequence[Sequence[int]] | None = None,
+        cut: Sequence[bool] | None = None,
+    ) -> TokenizedTexts:
+        """The encodings of texts whose tokens are given one by one."""
+        starts = np.zeros(len(ids) + 1, dtype=np.int64)
+        np.cumsum([len(found) for found in ids], out=starts[1:])
+        kinds = None if types is None else _flat(types, starts[-1], np.dtype(np.uint8))
+        return cls(
+            ids=_flat(ids, starts[-1], np.dtype(np.int32)),
+            starts=starts,
+            types=kinds if kinds is not None and kinds.any() else None,
+            cut=np.zeros(len(ids), dtype=bool) if cut is None else np.asarray(cut, dtype=bool),
+            pad_id=pad_id,
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[TokenizedTexts]) -> TokenizedTexts:
+        """The texts of several, in order; ``parts`` holds at least one."""
+        if len(parts) == 1:
+            return parts[0]
+        lengths = np.concatenate([part.lengths for part in parts])
+        kinds = None
+        if any(part.types is not None for part in parts):
+            kinds = np.concatenate(
+                [np.zeros(len(part.ids), np.uint8) if part.types is None else part.types
+                 for part in parts]
+            )  # fmt: skip
+        return cls(
+            ids=np.concatenate([part.ids for part in parts]),
+            starts=np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]),
+            types=kinds,
+            cut=np.concatenate([part.cut for part in parts]),
+            pad_id=parts[0].pad_id,
+        )
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each text, int64 ``[texts]``."""
+        return np.diff(self.starts)
+
+    def row(self, number: int) -> list[int]:
+        """The token ids of one text."""
+        return self.ids[self.starts[number] : self.starts[number + 1]].tolist()  # type: ignore[no-any-return]
+
+    def pad(self, rows: Sequence[int] | np.ndarray, length: int | None = None) -> PaddedTokens:
+        """Some texts in one batch.
+
+        Args:
+            rows: Which ones; at least one.
+            length: Pad to this many tokens; None: to the longest of them.
+        """
+        chosen = np.asarray(rows, dtype=np.int64)
+        sizes = self.lengths[chosen]
+        mask = np.arange(sizes.max() if length is None else length) < sizes[:, None]
+        # Where the tokens of the chosen rows stand in the flat arrays, one row after another.
+        ends = np.cumsum(sizes)
+        at = np.arange(ends[-1]) + np.repeat(self.starts[chosen] - (ends - sizes), sizes)
+        ids = np.full(mask.shape, self.pad_id, dtype=np.int64)
+        ids[mask] = self.ids[at]
+        if self.types is None:
+            return PaddedTokens(ids, mask)
+        types = np.zeros(mask.shape, dtype=np.int64)
+        types[mask] = self.types[at]
+        return PaddedTokens(ids, mask, types)
+
+
+def _flat(parts: Iterable[Sequence[int]], count: int, dtype: np.dtype) -> np.ndarray:
+    return np.fromiter((token for part in parts for token in part), dtype, count=int(count))

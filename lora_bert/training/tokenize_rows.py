@@ -1,0 +1,109 @@
+"""Examples -> token ids, with a word about what the tokenizer could not do well."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+
+from lora_bert.cache.kept_tokens import tokenize_cached
+from lora_bert.data.examples import Examples
+from lora_bert.errors import DataError
+from lora_bert.tasks.single_label import LabelCodec
+from lora_bert.tokens.tokenized import TokenizedTexts
+from lora_bert.tokens.tokenizer import RESIZE, TextTokenizer
+from lora_bert.wording import counted, listed
+
+log = logging.getLogger(__name__)
+
+UNKNOWN_SHARE = 0.01
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Tokenised rows with their class indices, int64."""
+
+    encodings: TokenizedTexts
+    targets: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.encodings)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens per row."""
+        return self.encodings.lengths
+
+
+def tokenise(examples: Examples, tokenizer: TextTokenizer, codec: LabelCodec) -> Tokens:
+    """Tokenise every row and look its label up.
+
+    Raises:
+        DataError: A text holds a token that the backbone's embeddings have no row for.
+    """
+    targets = codec.encode(examples)
+    # What lies in the cache was made of the same tokens, but maybe for other embeddings.
+    encodings = tokenize_cached(tokenizer, examples.texts)
+    if beyond := tokenizer.beyond_in(encodings):
+        row = min(beyond, key=lambda at: examples.lines[at])
+        others = counted(len(beyond) - 1, "other row does", "other rows do")
+        raise DataError(
+            f"{examples.at(row)}: the text holds {listed(beyond[row])}"
+            f"{f', as {others}' if len(beyond) > 1 else ''}; the tokenizer knows that, but the "
+            f"backbone's embeddings, of {tokenizer.rows:,} rows, have none for it.",
+            hint=RESIZE,
+        )
+    return Tokens(encodings, np.asarray(targets, dtype=np.int64))
+
+
+def warn_of_rows(tokenizer: TextTokenizer, backbone_name: str) -> None:
+    """Say so when the tokenizer knows tokens that no text of the run holds, nor ever may."""
+    if beyond := tokenizer.beyond:
+        log.warning(
+            "The embeddings of '%s' have no row for %s (%s), which its tokenizer knows: texts that "
+            "hold such a token are refused.",
+            backbone_name,
+            counted(len(beyond), "token"),
+            listed(beyond, 3),
+        )
+
+
+def check_texts_left(tokens: Tokens, tokenizer: TextTokenizer, source: str) -> None:
+    """Look for texts that are empty to the model: what cleaning or the normaliser leaves of "！！".
+
+    Raises:
+        DataError: All of them are.
+    """
+    special = tokenizer.core.num_special_tokens_to_add(is_pair=False)
+    empty = int((tokens.lengths <= special).sum())
+    if empty == len(tokens):
+        raise DataError(
+            f"'{source}' has nothing left after cleaning: no text of it holds more than "
+            "punctuation and spaces.",
+            hint="Leave out --clean, or name another --text-column.",
+        )
+    if empty:
+        log.warning("%d of %d training texts have nothing left after cleaning.", empty, len(tokens))
+
+
+def warn_of_tokens(tokens: Tokens, tokenizer: TextTokenizer, backbone_name: str) -> None:
+    """Warn when too many tokens are unknown, and say how many rows are cut."""
+    cut = int(tokens.encodings.cut.sum())
+    if cut:
+        log.warning(
+            "%.1f %% of the training texts are longer than %d tokens and cut there (--max-length).",
+            100 * cut / len(tokens),
+            tokenizer.max_length,
+        )
+    unknown = tokenizer.unknown_id
+    if unknown is None:
+        return
+    share = float((tokens.encodings.ids == unknown).mean())
+    if share > UNKNOWN_SHARE:
+        log.warning(
+            "%.1f %% of the tokens are unknown to the backbone '%s': it may not know the language "
+            "of these texts.",
+            100 * share,
+            backbone_name,
+        )

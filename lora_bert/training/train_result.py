@@ -1,0 +1,106 @@
+"""What a training hands back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lora_bert.evaluation.display import html_table, html_text
+from lora_bert.evaluation.report import percent
+from lora_bert.evaluation.result import Evaluation
+from lora_bert.training.watch import Watched
+from lora_bert.wording import counted
+
+
+@dataclass(frozen=True, eq=False)
+class TrainResult:
+    """A finished training.
+
+    Attributes:
+        path: The adapter's directory.
+        labels: In the order of the scores.
+        evaluations: By part: ``validation``, and ``test`` where there is one; scored as
+            ``evaluate`` does; without those that Ctrl-C cut short.
+        history: A dict an epoch: epoch, train_loss, seconds and the validation figures.
+        best_epoch: The epoch that was kept, from 1; 0 when stopped before the first one ended.
+        steps: Optimizer steps, those of earlier calls that were gone on with included.
+        trainable: Trained parameters; ``total``: those and the frozen ones.
+        size: Bytes of the adapter's directory.
+        interrupted: Stopped with Ctrl-C.
+        resumable: Stopped, and the same call with ``resume=True`` goes on.
+        watched: What was predicted of the texts to watch.
+        seconds: Of the call.
+        resumed_at: The step after which it went on; 0 when it began.
+    """
+
+    path: Path
+    labels: tuple[str, ...]
+    evaluations: Mapping[str, Evaluation]
+    history: Sequence[Mapping[str, Any]]
+    best_epoch: int
+    steps: int
+    trainable: int
+    total: int
+    size: int
+    interrupted: bool = False
+    resumable: bool = False
+    watched: Sequence[Watched] = ()
+    seconds: float = 0.0
+    resumed_at: int = 0
+
+    @property
+    def accuracy(self) -> float:
+        """Accuracy on the validation rows, 0..1."""
+        return self.evaluations["validation"].scores.accuracy
+
+    def __repr__(self) -> str:
+        scored = "".join(
+            f", {part} accuracy {percent(found.scores.accuracy)}, macro-F1 "
+            f"{percent(found.scores.macro_f1)}"
+            for part, found in self.evaluations.items()
+        )
+        stopped = ", stopped" if self.interrupted else ""
+        return (
+            f"TrainResult({str(self.path)!r}: epoch {self.best_epoch:,} of {len(self.history):,}, "
+            f"{counted(len(self.labels), 'label')}{scored}{stopped})"
+        )
+
+    def _repr_html_(self) -> str:
+        """The epochs, and the scores of the one that was kept, for a notebook."""
+        names = list(dict.fromkeys(name for row in self.history for name in row))
+        epochs = [[_figure(row.get(name)) for name in names] for row in self.history]
+        scores = [
+            (part, percent(found.scores.accuracy, found.accuracy_interval),
+             percent(found.scores.macro_f1, found.macro_f1_interval), f"{found.scores.rows:,}")
+            for part, found in self.evaluations.items()
+        ]  # fmt: skip
+        tables = html_table([name.replace("_", " ") for name in names], epochs)
+        tables += html_table(("part", "accuracy", "macro-F1", "rows"), scores)
+        return html_text(f"{self.path}, epoch {self.best_epoch} kept") + tables
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON values."""
+        return {
+            "path": str(self.path),
+            "labels": list(self.labels),
+            **{part: found.as_dict() for part, found in self.evaluations.items()},
+            "history": [dict(row) for row in self.history],
+            "best_epoch": self.best_epoch,
+            "steps": self.steps,
+            "resumed_at": self.resumed_at,
+            "trainable_parameters": self.trainable,
+            "total_parameters": self.total,
+            "bytes": self.size,
+            "seconds": self.seconds,
+            "interrupted": self.interrupted,
+            "resumable": self.resumable,
+            "watched": [asdict(one) for one in self.watched],
+        }
+
+
+def _figure(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return "" if value is None else f"{value}"

@@ -1,0 +1,142 @@
+"""Rows out of the cache are what the trunk makes of them, whatever stood beside them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from lora_bert.cache.trunk_cache import trunk_cache
+from lora_bert.model.branch import branch, trunk
+from lora_bert.model.encoder import Batch
+from lora_bert.tokens.tokenized import TokenizedTexts
+from tests.cache.conftest import LENGTHS, engine, some_rows
+from tests.oracle import random_adapter
+from tests.tiny import SPLIT
+
+DEPTHS = (1, 2, 3)
+LAYERS = {1: "top:3", 2: "top:2", 3: "top:1"}
+
+
+def cached(backbone, parts, depth=2, **options):
+    return trunk_cache(backbone, "some backbone", parts, depth, **{"place": "memory"} | options)
+
+
+def direct(backbone, rows, numbers, depth):
+    batch = Batch.of(rows.pad(numbers), backbone.device)
+    return trunk(backbone, batch, depth), batch.mask
+
+
+@pytest.mark.parametrize("family", SPLIT)
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_the_branch_gives_the_same_logits(family, depth):
+    backbone = engine(family)
+    adapter = random_adapter(backbone, layers=LAYERS[depth])
+    assert adapter.depth == depth
+    rows = some_rows(types=family == "bert")
+    part = cached(backbone, [rows], depth).parts[0]
+    for numbers in np.array_split(np.arange(len(rows)), 4):
+        expected = branch(backbone, *direct(backbone, rows, numbers, depth), adapter)
+        found = branch(backbone, *part.hidden(numbers), adapter)
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", SPLIT)
+def test_gradients_are_those_without_a_cache(family):
+    backbone = engine(family)
+    adapter = random_adapter(backbone, layers="top:2")
+    rows, numbers = some_rows(), [2, 3, 5, 9, 16]
+    for tensor in adapter.tensors:
+        tensor.requires_grad_()
+    found = []
+    for hidden in (cached(backbone, [rows]).parts[0].hidden(numbers),
+                   direct(backbone, rows, numbers, 2)):  # fmt: skip
+        scores = branch(backbone, *hidden, adapter, seed=1)
+        loss = torch.nn.functional.cross_entropy(scores, torch.tensor([0, 1, 2, 0, 1]))
+        found.append(torch.autograd.grad(loss, adapter.tensors))
+    for one, other in zip(*found, strict=True):
+        assert (one - other).norm() <= 1e-4 * other.norm()
+
+
+def test_padding_is_zero_and_masked():
+    rows = some_rows()
+    part = cached(engine(), [rows]).parts[0]
+    hidden, mask = part.hidden([0, 5, 1])
+    assert hidden.shape == (3, 40, 32)
+    assert mask.tolist() == [[at < length for at in range(40)] for length in (3, 40, 9)]
+    assert not hidden[~mask].any()
+    assert hidden[mask].abs().sum(-1).min() > 0
+    wider, mask = part.hidden(np.array([0, 5, 1]), length=50)
+    assert torch.equal(wider[:, :40], hidden)
+    assert not wider[:, 40:].any()
+    assert mask.sum(1).tolist() == [3, 40, 9]
+
+
+@pytest.mark.parametrize("family", SPLIT)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_rows_bits_do_not_depend_on_the_others(family, dtype):
+    backbone = engine(family, dtype)
+    rows = some_rows()
+    together = cached(backbone, [rows]).parts[0]
+    for number in range(len(rows)):
+        alone = cached(backbone, [TokenizedTexts.of([rows.row(number)], 1)]).parts[0]
+        assert torch.equal(alone.hidden([0])[0], together.hidden([number])[0])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_number_of_cores_does_not_change_a_bit(dtype):
+    backbone, rows = engine("bert", dtype), some_rows()
+    everything = range(len(rows))
+    cores = torch.get_num_threads()
+    found = []
+    for number in (1, 2, 3):
+        torch.set_num_threads(number)
+        try:
+            found.append(cached(backbone, [rows]).parts[0].hidden(everything)[0])
+            assert torch.get_num_threads() == number
+        finally:
+            torch.set_num_threads(cores)
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+
+
+def test_parts_have_numbers_of_their_own_and_share_what_they_share():
+    backbone = engine()
+    train, validation = some_rows(), some_rows(LENGTHS[:7], seed=1)
+    both = TokenizedTexts.joined([train, validation])
+    cache = cached(backbone, [train, validation, both])
+    assert [len(part) for part in cache.parts] == [19, 7, 26]
+    assert cache.size == (1 + int(both.lengths.sum())) * 32 * 4
+    for at in range(7):
+        found = cache.parts[1].hidden([at])[0]
+        assert torch.equal(found, cache.parts[2].hidden([19 + at])[0])
+        assert not torch.equal(found, cache.parts[0].hidden([at])[0])
+
+
+def test_nothing_is_kept_where_there_is_nothing_to_keep(caplog):
+    backbone, rows = engine(), some_rows()
+    assert cached(backbone, [rows], 0) is None
+    assert cached(backbone, [rows], place="off") is None
+    assert cached(backbone, [TokenizedTexts.of([], 1)]) is None
+    assert caplog.text == ""
+
+
+def test_texts_as_long_as_there_are_positions():
+    for family, longest in {"bert": 130, "roberta": 128, "modernbert": 130}.items():
+        backbone = engine(family)
+        rows = some_rows([longest, longest - 1, 5])
+        part = cached(backbone, [rows]).parts[0]
+        torch.testing.assert_close(part.hidden([0])[0], direct(backbone, rows, [0], 2)[0])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("place", ["memory", "disk"])
+def test_on_a_gpu(place):
+    backbone = engine(device="cuda")
+    rows = some_rows()
+    part = cached(backbone, [rows], place=place).parts[0]
+    assert part.data.device.type == "cuda"
+    hidden, mask = part.hidden([1, 2])
+    expected, expected_mask = direct(backbone, rows, [1, 2], 2)
+    torch.testing.assert_close(hidden[mask], expected[mask], rtol=1e-4, atol=1e-4)
+    assert torch.equal(mask, expected_mask)

@@ -1,0 +1,146 @@
+"""Exported models answer as torch does, and need neither torch nor a backbone to do so."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lora_bert
+from lora_bert.errors import AdapterError, ConfigError, UnavailableError
+from tests.tiny import FAMILIES
+
+pytest.importorskip("onnx", reason="the extras onnx and openvino are not installed")
+
+TEXTS = ["good tasty 7", "很好吃", "", "bad and awful, slow slow late cold " * 9, "zebra"]
+GRAPHS = {"openvino": "openvino_model.xml", "onnx": "model.onnx"}
+
+
+@pytest.fixture(scope="module")
+def exported(trained, tmp_path_factory):
+    """Every family's merged model in both formats, made when first asked for."""
+    made: dict[tuple[str, str], Path] = {}
+
+    def make(model_type: str, kind: str) -> Path:
+        if (model_type, kind) not in made:
+            out = tmp_path_factory.mktemp("exported") / f"{model_type}-{kind}"
+            lora_bert.export(trained[model_type] / "merged", out, format=kind)
+            made[model_type, kind] = out
+        return made[model_type, kind]
+
+    return make
+
+
+@pytest.mark.parametrize("kind", GRAPHS)
+@pytest.mark.parametrize("model_type", FAMILIES)
+def test_the_same_answers_as_torch(model_type, kind, exported, trained):
+    out = exported(model_type, kind)
+    assert (out / GRAPHS[kind]).is_file()
+    expected = lora_bert.load(trained[model_type] / "merged", dtype="float32").probabilities(TEXTS)
+    found = lora_bert.load(out, engine=kind, dtype="float32")
+    assert found.labels == ("negative", "positive")
+    np.testing.assert_allclose(found.probabilities(TEXTS), expected, atol=1e-4)
+    # In many small batches, too, and one by one.
+    small = lora_bert.load(out, engine=kind, dtype="float32", batch_size=2).probabilities(TEXTS)
+    np.testing.assert_allclose(small, expected, atol=1e-4)
+
+
+def test_an_adapter_is_merged_on_the_way(trained, exported, tmp_path):
+    result = lora_bert.export(trained["bert"] / "adapter", tmp_path / "out", format="onnx")
+    assert result.difference < 1e-4
+    assert result.agreement == 1
+    one, other = (
+        lora_bert.load(path, dtype="float32", engine="onnx").probabilities(TEXTS)
+        for path in (tmp_path / "out", exported("bert", "onnx"))
+    )
+    np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", GRAPHS)
+def test_int8_says_what_it_changes(kind, trained, reviews, tmp_path):
+    if kind == "openvino":
+        pytest.importorskip("nncf")
+    result = lora_bert.export(
+        trained["bert"] / "merged", tmp_path / "out", format=kind, int8=True, data=str(reviews)
+    )
+    assert result.precision == "int8"
+    assert 0 < result.difference < 1
+    assert result.accuracy is not None
+    assert result.texts == 60
+    said = json.loads((tmp_path / "out" / "lora_bert.json").read_text())["exported"]
+    assert said["precision"] == "int8"
+    assert len(lora_bert.load(tmp_path / "out", engine=kind).predict(TEXTS)) == len(TEXTS)
+
+
+@pytest.mark.parametrize("kind", GRAPHS)
+def test_predicting_imports_no_torch(kind, exported, tmp_path):
+    heavy = "torch transformers peft sklearn scipy matplotlib datasets pandas accelerate".split()
+    program = (
+        "import json, sys, lora_bert\n"
+        "found = lora_bert.load(sys.argv[1], engine=sys.argv[2]).predict(['good', 'bad'])\n"
+        "print(json.dumps(sorted(set(name.split('.')[0] for name in sys.modules))))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(exported("bert", kind)), kind],
+        capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2],
+        env={**os.environ, "LORA_BERT_CACHE": str(tmp_path)},
+    )  # fmt: skip
+    loaded = json.loads(done.stdout.splitlines()[-1])
+    assert "lora_bert" in loaded
+    assert [name for name in heavy if name in loaded] == []
+
+
+def test_what_does_not_fit_is_said(exported, trained, tmp_path, monkeypatch):
+    out = exported("bert", "openvino")
+    with pytest.raises(ConfigError, match="exported for openvino"):
+        lora_bert.load(out, engine="torch")
+    with pytest.raises(ConfigError, match="is not exported for it"):
+        lora_bert.load(trained["bert"] / "merged", engine="onnx")
+    with pytest.raises(ConfigError, match="engine: 'fast'"):
+        lora_bert.load(out, engine="fast")
+    damaged = shutil.copytree(out, tmp_path / "damaged")
+    (damaged / "openvino_model.xml").write_text("<net>")
+    with pytest.raises(AdapterError):
+        lora_bert.load(damaged)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    with pytest.raises(UnavailableError, match="openvino"):
+        lora_bert.load(out)
+
+
+def test_a_model_that_is_replaced_while_it_is_in_use(merged, tmp_path, monkeypatch):
+    """More texts are computed by a second session, which must not be another model's."""
+    pytest.importorskip("onnx")
+    monkeypatch.setattr("lora_bert.inference.engines.onnx_engine.shares", lambda: (2, 1))
+    place = tmp_path / "graph"
+    lora_bert.export(merged, place, format="onnx")
+    opened, early = (lora_bert.load(place, engine="onnx") for _ in range(2))
+    many = ["good"] * 100
+    assert len(early.predict(many)) == 100
+    lora_bert.export(merged, place, format="onnx", overwrite=True)
+    assert len(early.predict(many)) == 100
+    with pytest.raises(AdapterError, match="was replaced while it was in use"):
+        opened.predict(many)
+
+
+def test_ctrl_c_after_models_that_came_and_went_in_their_order(merged, tmp_path):
+    """Two cores of OpenVINO would leave a stack for signal handlers that is none any more."""
+    pytest.importorskip("openvino")
+    lora_bert.export(merged, tmp_path / "out")
+    script = (
+        "import signal, sys, lora_bert\n"
+        "first, second = (lora_bert.load(sys.argv[1]) for _ in range(2))\n"
+        "first.predict(['good']), second.predict(['good'])\n"
+        "del first\n"
+        "del second\n"
+        "try:\n    signal.raise_signal(signal.SIGINT)\n"
+        "except KeyboardInterrupt:\n    print('stopped')\n"
+    )
+    words = [sys.executable, "-c", script, str(tmp_path / "out")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "stopped\n"), done.stderr

@@ -1,0 +1,62 @@
+"""The graph that exported models compute, held against ``transformers`` on random models."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from lora_bert.backbones.families import family_of
+from lora_bert.errors import BackboneError
+from lora_bert.exporting import onnx_graph as graph
+from lora_bert.exporting.onnx_graph import classifier_graph
+from tests.tiny import FAMILIES, VOCABULARY, tiny_classifier
+
+onnxruntime = pytest.importorskip("onnxruntime")
+pytest.importorskip("onnx")
+
+VARIANTS = [
+    *((family, {}) for family in FAMILIES),
+    ("bert", {"hidden_act": "gelu_new"}),
+    ("bert", {"hidden_act": "relu", "num_labels": 7}),
+    ("roberta", {"hidden_act": "silu"}),
+    ("distilbert", {"activation": "gelu_new"}),
+    ("modernbert", {"classifier_pooling": "mean"}),
+    ("modernbert", {"norm_bias": True, "attention_bias": True, "mlp_bias": True}),
+    ("modernbert", {"classifier_bias": True, "classifier_activation": "tanh"}),
+]
+
+
+def compute(model, ids, mask):
+    """What the graph of a ``transformers`` model gives."""
+    config = model.config.to_dict()
+    tensors = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+    written = classifier_graph(tensors, family_of(config), config).SerializeToString()
+    session = onnxruntime.InferenceSession(written, providers=["CPUExecutionProvider"])
+    return session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
+
+
+@pytest.mark.parametrize(("family", "extra"), VARIANTS, ids=str)
+def test_the_same_logits_as_transformers(family, extra):
+    labels = {"labels": extra["num_labels"]} if "num_labels" in extra else {}
+    more = {key: value for key, value in extra.items() if key != "num_labels"}
+    model = tiny_classifier(family, **labels, **more)
+    random = np.random.default_rng(0)
+    for lengths in ([1], [3, 30, 9], [16] * 5, [1, 128]):
+        ids = random.integers(5, len(VOCABULARY), (len(lengths), max(lengths)))
+        mask = (np.arange(max(lengths)) < np.array(lengths)[:, None]).astype(np.int64)
+        ids[mask == 0] = 1
+        with torch.no_grad():
+            wanted = model(torch.from_numpy(ids), torch.from_numpy(mask)).logits.numpy()
+        np.testing.assert_allclose(compute(model, ids, mask), wanted, atol=1e-5)
+
+
+def test_what_cannot_be_written_is_refused(monkeypatch):
+    model = tiny_classifier("bert")
+    ids = np.full((1, 3), 5)
+    model.config.hidden_act = "mish"
+    with pytest.raises(BackboneError, match="'mish' cannot be exported"):
+        compute(model, ids, np.ones_like(ids))
+    monkeypatch.setattr(graph, "_MOST_BYTES", 1000)
+    with pytest.raises(BackboneError, match="cannot hold more than 2"):
+        compute(model, ids, np.ones_like(ids))

@@ -1,0 +1,142 @@
+"""Many texts through an engine: every answer in its place, whoever is done first."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from lora_bert.inference.engines import engine
+from lora_bert.inference.engines.engine import Crew, answer, answers, shares
+from lora_bert.tokens.tokenized import TokenizedTexts
+
+
+class Slow:
+    """Answers with the first token and the length of each text; later batches are done sooner."""
+
+    name, labels = "slow", 2
+
+    def __init__(self, threads=3, breaks_at=None):
+        self.threads, self.breaks_at = threads, breaks_at
+        self.calls, self.alone, self.open = 0, 0, False
+        self.at_once, self.most = 0, 0
+        self._lock = threading.Lock()
+
+    def length(self, longest):
+        return longest + 3
+
+    def logits(self, padded):
+        self.alone += 1
+        return self.compute(padded)
+
+    def compute(self, padded):
+        with self._lock:
+            self.calls += 1
+            call = self.calls
+            self.at_once += 1
+            self.most = max(self.most, self.at_once)
+        time.sleep(0.002 * (call % 4))
+        with self._lock:
+            self.at_once -= 1
+        if call == self.breaks_at:
+            raise RuntimeError("broken")
+        assert padded.ids.shape[1] == padded.mask.sum(1).max() + 3
+        return np.stack([padded.ids[:, 0], padded.mask.sum(1)], axis=1).astype(np.float32)
+
+    @contextmanager
+    def crew(self):
+        self.open = True
+        with ThreadPoolExecutor(self.threads) as threads:
+            yield Crew(self.compute, threads)
+        self.open = False
+
+
+def texts(count, seed=0):
+    lengths = np.random.default_rng(seed).integers(1, 20, count)
+    return TokenizedTexts.of(
+        [[number + 100] * size for number, size in enumerate(lengths)], pad_id=1
+    )
+
+
+def expected(encodings):
+    rows = [encodings.row(number) for number in range(len(encodings))]
+    return np.array([[row[0], len(row)] for row in rows], dtype=np.float32).reshape(-1, 2)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 7])
+@pytest.mark.parametrize("count", [0, 1, 8, 9, 100])
+def test_answers_stand_where_their_texts_do(count, threads):
+    found = answer(Slow(threads), encodings := texts(count), 8)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, expected(encodings))
+
+
+def test_one_batch_starts_no_threads():
+    slow = Slow()
+    answer(slow, texts(8), 8)
+    assert (slow.alone, slow.open, slow.calls) == (1, False, 1)
+    answer(slow, texts(9), 8)
+    assert (slow.alone, slow.calls) == (1, 3)
+
+
+def test_batches_are_computed_side_by_side():
+    slow = Slow(3)
+    answer(slow, texts(200), 8)
+    assert slow.most == 3
+
+
+def test_parts_in_order_and_one_ahead():
+    slow, read = Slow(), []
+
+    def parts():
+        for number in range(6):
+            read.append(number)
+            yield texts(20 + number, seed=number)
+
+    for number, found in enumerate(answers(slow, parts(), 4)):
+        np.testing.assert_array_equal(found, expected(texts(20 + number, seed=number)))
+        assert len(read) <= number + 2
+    assert read == list(range(6))
+    assert not slow.open
+
+
+def test_what_breaks_is_heard_of():
+    slow, before = Slow(breaks_at=5), threading.active_count()
+    with pytest.raises(RuntimeError, match="broken"):
+        answer(slow, texts(100), 8)
+    assert threading.active_count() <= before
+
+    def parts():
+        yield texts(30)
+        raise ValueError("line 31")
+
+    with pytest.raises(ValueError, match="line 31"):
+        list(answers(Slow(), parts(), 8))
+
+
+def test_nobody_wants_the_rest():
+    slow, before = Slow(), threading.active_count()
+    stream = answers(slow, (texts(50) for _ in range(100)), 8)
+    next(stream)
+    stream.close()
+    assert slow.calls < 50
+    assert threading.active_count() <= before
+
+
+@pytest.mark.parametrize(
+    ("cores", "split"), [(1, (1, 1)), (2, (2, 1)), (6, (6, 1)), (8, (8, 1)), (48, (8, 6))]
+)
+def test_one_core_a_batch_up_to_eight(cores, split, monkeypatch):
+    monkeypatch.setattr(engine, "cores_allowed", lambda: cores)
+    assert shares() == split
+
+
+def test_cores_can_be_limited(monkeypatch):
+    monkeypatch.setattr(engine.os, "sched_getaffinity", lambda _: set(range(4)), raising=False)
+    for given, cores in (("1", 1), ("3", 3), ("64", 4), ("0", 4), ("", 4), ("2,1", 4)):
+        monkeypatch.setenv("OMP_NUM_THREADS", given)
+        assert engine.cores_allowed() == cores

@@ -1,0 +1,42 @@
+"""Labels that are probably wrong."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lora_bert.metrics.suspects import suspects
+
+
+def noisy(classes=3, rows=600, share=0.05, seed=0):
+    """Probabilities of a good classifier, labels of which some were changed, and which."""
+    rng = np.random.default_rng(seed)
+    real = rng.integers(0, classes, rows)
+    probabilities = rng.dirichlet(np.ones(classes), rows)
+    probabilities[np.arange(rows), real] += 3
+    changed = rng.permutation(rows)[: int(share * rows)]
+    given = real.copy()
+    given[changed] = (given[changed] + 1) % classes
+    return probabilities / probabilities.sum(1, keepdims=True), given, real, set(changed.tolist())
+
+
+def test_changed_labels_are_found():
+    probabilities, given, real, changed = noisy()
+    found = suspects(probabilities, given)
+    rows = [one.row for one in found]
+    assert len(set(rows) & changed) >= 0.6 * len(changed)
+    assert len(set(rows) - changed) <= 0.1 * len(rows)
+    assert all(one.suggested == real[one.row] for one in found if one.row in changed)
+    assert all(one.other > one.given for one in found)
+    margins = [one.given - one.other for one in found]
+    assert margins == sorted(margins)
+
+
+def test_a_classifier_that_agrees_doubts_nothing():
+    probabilities, _, real, _ = noisy()
+    assert not suspects(probabilities, real)
+
+
+def test_a_class_without_rows_is_never_suggested():
+    probabilities = np.array([[0.1, 0.1, 0.8], [0.9, 0.05, 0.05], [0.2, 0.7, 0.1]])
+    found = suspects(probabilities, np.array([0, 0, 1]))
+    assert all(one.suggested != 2 for one in found)
