@@ -22,7 +22,7 @@ from lora_bert.inference.engines.engine import Engine, answer, answers
 from lora_bert.names import parse_names
 from lora_bert.options import build
 from lora_bert.python_face import called_from_python
-from lora_bert.tasks.single_label import Prediction, Refusal, decode
+from lora_bert.tasks.single_label import Prediction, Refusal, decode, softmax
 from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.tokens.tokenizer import TextTokenizer
 from lora_bert.wording import counted
@@ -241,10 +241,3 @@ def _refuse(texts: object) -> None:
             f"A list of texts is needed, not {type(texts).__name__}.",
             hint=f"Its column of texts is meant: table[{text!r}].",
         )
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Logits ``[texts, labels]`` -> probabilities."""
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    found: np.ndarray = powers / powers.sum(axis=-1, keepdims=True)
-    return found

@@ -68,6 +68,11 @@ class Scores:
         )
 
     @property
+    def figures(self) -> dict[str, float]:
+        """The figures that can pick the best epoch, by name."""
+        return {name: float(getattr(self, name)) for name in METRICS}
+
+    @property
     def labels(self) -> list[str]:
         """The class names, in the order of ``per_class`` and of ``confusion``."""
         return [entry.label for entry in self.per_class]

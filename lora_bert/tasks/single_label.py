@@ -1,17 +1,22 @@
-"""Single-label classification: labels in order, the loss, and what a prediction is."""
+"""Single-label classification: one label a text."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+import numpy as np
 
 from lora_bert.data.examples import Examples
 from lora_bert.errors import ConfigError, DataError, did_you_mean
+from lora_bert.metrics.classification import Scores, score
+from lora_bert.metrics.metric import Metric
+from lora_bert.tasks.base import HeadSpec
+from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.wording import shortened
 
 if TYPE_CHECKING:
-    import numpy as np
     from torch import Tensor
 
 TASK = "text-classification"
@@ -138,12 +143,94 @@ class LabelCodec:
         return [index[label] for label in rows.labels]
 
 
-def class_weights(targets: Sequence[int], classes: int) -> list[float]:
+@dataclass(frozen=True)
+class SingleLabel:
+    """One label a text: a softmax over the labels.
+
+    Attributes:
+        labels: In the order of the outputs.
+        class_weights: Of each label in the loss; None weighs every row alike.
+    """
+
+    problem_type: ClassVar[str] = PROBLEM_TYPE
+    peft_task_type: ClassVar[str] = "SEQ_CLS"
+    inputs: ClassVar[Literal[1, 2]] = 1
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        Metric("accuracy", "accuracy"),
+        Metric("macro_f1", "macro-F1"),
+        Metric("log_loss", "log loss", higher_is_better=False),
+    )
+
+    labels: tuple[str, ...]
+    class_weights: tuple[float, ...] | None = None
+
+    @classmethod
+    def of(cls, examples: Examples, *, class_weights: str = "none") -> Self:
+        """The labels that occur; ``balanced`` weights as scikit-learn's."""
+        codec = LabelCodec.of(examples.labels)
+        if class_weights != "balanced":
+            return cls(codec.labels)
+        return cls(codec.labels, balanced_weights(codec.encode(examples), len(codec)))
+
+    @classmethod
+    def restored(cls, labels: Sequence[str], settings: Mapping[str, Any]) -> Self:
+        """A saved adapter's: nothing but the labels counts."""
+        return cls(tuple(labels))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def head(self) -> HeadSpec:
+        """An output a label, of the whole text."""
+        return HeadSpec(len(self.labels))
+
+    def targets(self, examples: Examples, tokens: TokenizedTexts, *, hint: str = "") -> np.ndarray:
+        """The index of each row's label, int64 ``[rows]``.
+
+        Raises:
+            DataError: A label that is none of these; names the row.
+        """
+        return np.asarray(LabelCodec(self.labels).encode(examples, or_else=hint), dtype=np.int64)
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Summed cross-entropy of ``outputs [rows, labels]`` and ``targets [rows]``."""
+        weights = None if self.class_weights is None else outputs.new_tensor(self.class_weights)
+        return loss(outputs, targets, weights)
+
+    def weight(self, targets: np.ndarray) -> float:
+        """The rows, or the sum of their classes' weights."""
+        if self.class_weights is None:
+            return float(len(targets))
+        return float(np.asarray(self.class_weights)[targets].sum())
+
+    def chance_loss(self, targets: np.ndarray) -> float:
+        """The entropy of the labels' shares, as the loss weighs them, in nats."""
+        counts = np.bincount(targets, minlength=len(self.labels)).astype(float)
+        counts *= 1.0 if self.class_weights is None else np.asarray(self.class_weights)
+        shares = counts[counts > 0] / counts.sum()
+        return float(-(shares * np.log(shares)).sum())
+
+    def values(self, outputs: np.ndarray) -> np.ndarray:
+        """Probabilities ``[rows, labels]``; each row adds up to 1."""
+        return softmax(outputs)
+
+    def decode(self, values: np.ndarray, refusal: Refusal | None = None) -> list[Prediction]:
+        """Probabilities -> predictions; ``refusal`` says when none is given."""
+        return decode(self.labels, values, refusal)
+
+    def score(self, values: np.ndarray, targets: np.ndarray) -> Scores:
+        """Accuracy, F1, log loss and what they are made of."""
+        return score(self.labels, values, targets)
+
+
+def balanced_weights(targets: Sequence[int], classes: int) -> tuple[float, ...]:
     """``balanced`` weights as scikit-learn's: rows / (classes · rows of the class)."""
     counts = [0] * classes
     for target in targets:
         counts[target] += 1
-    return [len(targets) / (classes * count) if count else 0.0 for count in counts]
+    return tuple(len(targets) / (classes * count) if count else 0.0 for count in counts)
 
 
 def loss(logits: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
@@ -151,6 +238,13 @@ def loss(logits: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
     from torch.nn import functional as F
 
     return F.cross_entropy(logits.float(), targets, weight=weights, reduction="sum")
+
+
+def softmax(outputs: np.ndarray) -> np.ndarray:
+    """Logits ``[rows, labels]`` -> probabilities, in their own dtype."""
+    powers = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
+    found: np.ndarray = powers / powers.sum(axis=-1, keepdims=True)
+    return found
 
 
 def decode(

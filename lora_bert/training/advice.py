@@ -11,7 +11,7 @@ import numpy as np
 from lora_bert.config import TrainConfig
 from lora_bert.evaluation.result import Evaluation
 from lora_bert.metrics.classification import Scores, higher_is_better
-from lora_bert.tasks.single_label import class_weights
+from lora_bert.tasks.single_label import balanced_weights
 from lora_bert.training.loop import Fit
 from lora_bert.training.movement import SMALLEST_NORM
 from lora_bert.wording import shortened
@@ -77,7 +77,7 @@ def guessing_loss(targets: np.ndarray, *, balanced: bool) -> float:
     """The loss of answering every text with the classes' shares of the training rows, in nats."""
     rows = np.bincount(targets).astype(np.float64)
     if balanced:
-        rows *= class_weights(targets.tolist(), len(rows))
+        rows *= balanced_weights(targets.tolist(), len(rows))
     shares = rows[rows > 0] / rows.sum()
     return abs(float(-(shares * np.log(shares)).sum()))
 

@@ -12,13 +12,13 @@ import torch
 
 from lora_bert.config import TrainConfig
 from lora_bert.errors import DivergedError
-from lora_bert.inference.predictor import softmax
 from lora_bert.metrics.classification import METRICS, metric, score
 from lora_bert.model.backbone import Backbone
 from lora_bert.model.branch import Adapter
 from lora_bert.model.new_adapter import head_only, new_adapter
 from lora_bert.runtime.memory import reserve_for_blas
 from lora_bert.runtime.threads import workers
+from lora_bert.tasks.single_label import softmax
 from lora_bert.training.checkpoint import Checkpoint
 from lora_bert.training.checkpointer import Checkpointer
 from lora_bert.training.epoch_batches import epoch_batches, padding_share

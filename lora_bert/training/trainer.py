@@ -22,7 +22,7 @@ from lora_bert.runtime.memory import is_out_of_memory
 from lora_bert.runtime.progress_bar import track
 from lora_bert.runtime.signals import uninterrupted
 from lora_bert.runtime.threads import Workers
-from lora_bert.tasks.single_label import class_weights
+from lora_bert.tasks.single_label import balanced_weights
 from lora_bert.training.checkpoint import Checkpoint
 from lora_bert.training.epoch_batches import epoch_batches
 from lora_bert.training.gradients import Gradients, HiddenStates
@@ -94,7 +94,7 @@ class Trainer:
         self.weights: Tensor | None = None
         if config.class_weights == "balanced":
             classes = adapter.head[f"{backbone.family.head.output}.weight"].shape[0]
-            weights = class_weights(rows.targets.tolist(), classes)
+            weights = balanced_weights(rows.targets.tolist(), classes)
             self.weights = torch.tensor(weights, device=backbone.device)
         self.gradients = Gradients(
             backbone, adapter, hidden, rows.lengths, rows.targets, self.weights, workers,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lora_bert.inference.predictor import predict_logits, softmax
+from lora_bert.inference.predictor import predict_logits
 from lora_bert.model.backbone import Backbone
 from lora_bert.model.branch import Adapter
-from lora_bert.tasks.single_label import LabelCodec, Prediction, decode
+from lora_bert.tasks.single_label import LabelCodec, Prediction, decode, softmax
 from lora_bert.tokens.tokenizer import TextTokenizer
 
 

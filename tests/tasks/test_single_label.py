@@ -11,7 +11,7 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from lora_bert.data.examples import Examples
 from lora_bert.errors import ConfigError, DataError
-from lora_bert.tasks.single_label import LabelCodec, Refusal, class_weights, decode, loss
+from lora_bert.tasks.single_label import LabelCodec, Refusal, balanced_weights, decode, loss
 
 
 @pytest.mark.parametrize(
@@ -60,11 +60,11 @@ def test_class_weights_are_scikit_learns(targets):
     expected = compute_class_weight(
         "balanced", classes=np.arange(len(classes)), y=np.asarray(numbered)
     )
-    assert class_weights(numbered, len(classes)) == pytest.approx(expected.tolist())
+    assert balanced_weights(numbered, len(classes)) == pytest.approx(expected.tolist())
 
 
 def test_a_class_without_rows_weighs_nothing():
-    assert class_weights([0, 0, 2], 3) == [0.5, 0.0, 1.0]
+    assert balanced_weights([0, 0, 2], 3) == (0.5, 0.0, 1.0)
 
 
 def test_loss_is_summed_cross_entropy():
