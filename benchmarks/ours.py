@@ -67,12 +67,12 @@ class Stepper:
             generator=torch.Generator().manual_seed(work.seed),
         ).to(device)
         self.dtype = backbone.dtype
-        self.hidden = int(backbone.config["hidden_size"])
-        self.inner = int(backbone.config["intermediate_size"])
+        self.hidden = backbone.hidden_size
+        self.inner = backbone.layers[0].stacks["output"].weight.shape[1]
         self.layers = len(backbone.layers)
         self._array = np.asarray
         rows = Tokens(
-            TokenizedTexts.of(ids, int(backbone.config.get("pad_token_id") or 0)),
+            TokenizedTexts.of(ids, backbone.config.pad_token_id),
             np.asarray(targets, dtype=np.int64),
         )
         config = TrainConfig(batch_size=work.batch_size, learning_rate=work.learning_rate)

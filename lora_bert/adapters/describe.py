@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,7 @@ from lora_bert.adapters.directory import (
 )
 from lora_bert.adapters.manifest import MANIFEST, Manifest, read_manifest
 from lora_bert.adapters.peft_format import CONFIG, NOTHING, WEIGHTS, read_peft_config
-from lora_bert.backbones.families import read_config
-from lora_bert.backbones.family import Config
+from lora_bert.backbones.config import read_config
 from lora_bert.backbones.nearby import transformer_in
 from lora_bert.backbones.resolve import find_local
 from lora_bert.backbones.weights import count_weights
@@ -74,7 +74,7 @@ def describe(path: str | Path) -> Description:
     return Description(kind, facts | {"bytes": _size(place)})
 
 
-def _standalone(path: Path, config: Config) -> str:
+def _standalone(path: Path, config: Mapping[str, Any]) -> str:
     """What kind of model it is that is not an adapter."""
     if kind_of(path) in EXPORTED:
         return "exported model"

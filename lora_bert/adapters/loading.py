@@ -24,7 +24,8 @@ from lora_bert.adapters.directory import (
 from lora_bert.adapters.manifest import Manifest
 from lora_bert.adapters.peft_format import PeftAdapter, assemble, read_peft, with_own_words
 from lora_bert.adapters.trained_on import with_told
-from lora_bert.backbones.families import family_of, read_config
+from lora_bert.backbones.config import read_config
+from lora_bert.backbones.families.registry import encoder_config, read_encoder_config
 from lora_bert.backbones.fingerprint import read_identified
 from lora_bert.backbones.inside import check_inside
 from lora_bert.backbones.noted_backbones import noted_fingerprint
@@ -159,9 +160,8 @@ def _open_backbone(
     name = asked or backbone_name(path, stored.config, described)
     wrong: list[tuple[BackboneFiles, str]] = []
     for files in _places(path, name, stored, needed, asked=asked is not None, offline=offline):
-        config = read_config(files.path)
-        family = family_of(config)
-        weights, found = read_identified(files.path, config, family)
+        config = read_encoder_config(files.path)
+        weights, found = read_identified(files.path, config)
         if described is None or needed in (None, found):
             return files, build_backbone(weights, config, dtype=dtype, device=device), True
         said = (
@@ -217,15 +217,15 @@ def _guessed(
     labels: Sequence[str],
 ) -> Manifest:
     """What can be known of an adapter that plain PEFT wrote: its labels are only counted."""
-    count = adapter.head[f"{base.family.head.output}.weight"].shape[0]
-    said = base.config.get("problem_type")
+    count = adapter.head[f"{base.config.layout.head.output}.weight"].shape[0]
+    said = base.config.raw.get("problem_type")
     if said not in (None, PROBLEM_TYPE) or count < 2:
         raise AdapterError(
             f"'{stored.path}' has {counted(count, 'output')} of the problem_type "
             f"'{said or 'regression'!s:.60}'; lora-bert answers with one label a text.",
             hint="PEFT and transformers answer with it as it is meant.",
         )
-    length = min(DEFAULT_MAX_LENGTH, base.family.max_length(base.config))
+    length = min(DEFAULT_MAX_LENGTH, base.config.max_length)
     log.warning(
         "'%s' was not written by lora-bert: texts are cut at %d tokens.", stored.path, length
     )
@@ -236,7 +236,7 @@ def _guessed(
 
 
 def _check_labels(path: Path, manifest: Manifest, adapter: Adapter, base: Backbone) -> None:
-    outputs = adapter.head[f"{base.family.head.output}.weight"].shape[0]
+    outputs = adapter.head[f"{base.config.layout.head.output}.weight"].shape[0]
     if outputs != len(manifest.labels):
         raise AdapterError(
             f"'{path}': the head has {outputs} outputs, but {len(manifest.labels)} labels are "
@@ -256,7 +256,7 @@ def _check_reach(
         tokenizer.core.get_vocab_size(with_added_tokens=False),
         base.word_embeddings.shape[0],
     )
-    positions = base.family.max_length(base.config)
+    positions = base.config.max_length
     if (pieces > rows and not belongs) or tokenizer.max_length > positions:
         raise AdapterError(
             f"'{path}' makes {pieces:,} kinds of tokens, up to {tokenizer.max_length:,} of a text; "
@@ -267,34 +267,33 @@ def _check_reach(
 
 def _lacking(base: Backbone) -> str:
     """The layer of the head that a classifier does not have, or ""."""
-    head = base.family.head
+    head = base.config.layout.head
     parts = [part for part in (head.dense, head.norm) if part]
     return next((part for part in parts if f"{part}.weight" not in base.pretrained_head), "")
 
 
 def _load_merged(path: Path, dtype: torch.dtype, device: torch.device | str) -> Loaded:
-    config = read_config(path)
-    check_answerable(config, path)
-    family = family_of(config)
-    tensors = read_checkpoint(path, family)
+    settings = read_config(path)
+    check_answerable(settings, path)
+    config = encoder_config(settings)
+    tensors = read_checkpoint(path, config)
     base = build_backbone(tensors, config, dtype=dtype, device=device)
-    if f"{family.head.output}.weight" not in base.pretrained_head:
+    output = config.layout.head.output
+    if f"{output}.weight" not in base.pretrained_head:
         raise AdapterError(
-            f"'{path}' is a backbone, not a classifier: it has no '{family.head.output}'.",
+            f"'{path}' is a backbone, not a classifier: it has no '{output}'.",
             hint="Train an adapter on it: lora-bert train --backbone …",
         )
     if lacking := _lacking(base):
         raise AdapterError(
-            f"'{path}' has no '{lacking}', which a {family.model_type} classifier of whole texts "
+            f"'{path}' has no '{lacking}', which a {config.model_type} classifier of whole texts "
             "needs beside its output layer: it is another kind of model, or not whole.",
             hint="To train a text classifier on its encoder: lora-bert train --backbone …",
         )
     adapter = Adapter({}, base.pretrained_head, len(base.layers))
-    outputs = base.pretrained_head[f"{family.head.output}.weight"].shape[0]
+    outputs = base.pretrained_head[f"{output}.weight"].shape[0]
     # Where nothing is said of the outputs, they are what the weights have.
-    manifest = standalone_manifest(
-        path, {"num_labels": outputs, **config}, family.max_length(config)
-    )
+    manifest = standalone_manifest(path, {"num_labels": outputs, **settings}, config.max_length)
     _check_labels(path, manifest, adapter, base)
     tokenizer = load_tokenizer(
         path,

@@ -39,7 +39,7 @@ def hidden_states(
     planned = chunks(
         encodings.lengths,
         tokens=CHUNK_TOKENS[backbone.device.type],
-        longest=backbone.family.max_length(backbone.config),
+        longest=backbone.config.max_length,
     )
     compute = partial(_chunk, backbone, encodings, depth)
     with (

@@ -151,11 +151,10 @@ def _write_graph(work: Path, loaded: Loaded, kind: Kind, samples: Sequence[str] 
     import onnx
 
     tensors = {name: tensor.numpy() for name, tensor in folded(loaded).items()}
-    family, config = loaded.backbone.family, loaded.backbone.config
     target = work / EXPORTED[kind][0]
     with tempfile.TemporaryDirectory(dir=work) as scratch:
         graph = Path(scratch) / "model.onnx"
-        onnx.save(classifier_graph(tensors, family, config), graph)
+        onnx.save(classifier_graph(tensors, loaded.backbone.config), graph)
         if kind == "onnx" and samples is None:
             graph.rename(target)
         elif kind == "onnx":

@@ -13,7 +13,7 @@ import numpy as np
 from lora_bert.adapters.directory import check_answerable, is_classifier, kind_of
 from lora_bert.adapters.loading import load_any
 from lora_bert.adapters.merged import write_merged
-from lora_bert.backbones.families import read_config
+from lora_bert.backbones.config import read_config
 from lora_bert.config import MergeConfig
 from lora_bert.config.keywords import MergeOptions
 from lora_bert.config.kinds import Place

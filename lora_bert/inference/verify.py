@@ -21,7 +21,8 @@ from lora_bert.adapters.loading import Loaded, load_any
 from lora_bert.adapters.manifest import MANIFEST
 from lora_bert.adapters.peft_format import CONFIG, WEIGHTS, read_peft, read_peft_config
 from lora_bert.adapters.trained_on import RUN
-from lora_bert.backbones.families import family_of, read_config
+from lora_bert.backbones.config import read_config
+from lora_bert.backbones.families.registry import encoder_config, read_encoder_config
 from lora_bert.backbones.fingerprint import read_identified
 from lora_bert.backbones.inside import check_inside
 from lora_bert.backbones.nearby import transformer_in
@@ -190,7 +191,7 @@ def _merged(path: Path, config: VerifyConfig) -> Steps:
     def description() -> str:
         settings = read_config(path)
         check_answerable(settings, path)
-        told = standalone_manifest(path, settings, family_of(settings).max_length(settings))
+        told = standalone_manifest(path, settings, encoder_config(settings).max_length)
         return counted(len(told.labels), "label")
 
     yield "description", description
@@ -216,27 +217,23 @@ def _backbone(path: Path, _config: VerifyConfig) -> Steps:
     yield "files", lambda: _files(path, ("config.json",), pickles_too=True)
 
     def description() -> str:
-        settings = read_config(path)
-        family = family_of(settings)
-        return f"{family.model_type}, {family.get(settings, 'hidden_size')} wide"
+        encoder = read_encoder_config(path)
+        return f"{encoder.model_type}, {encoder.hidden_size} wide"
 
     yield "description", description
 
     def weights() -> str:
-        settings = read_config(path)
-        family = family_of(settings)
-        tensors, found = read_identified(path, settings, family)
+        tensors, found = read_identified(path, read_encoder_config(path))
         count = sum(tensor.numel() for tensor in tensors.values())
         return f"{count:,} finite numbers, fingerprint {found}"
 
     yield "weights", weights
 
     def tokenizer() -> str:
-        settings = read_config(path)
+        encoder = read_encoder_config(path)
         made = load_tokenizer(
-            path, settings, max_length=DEFAULT_MAX_LENGTH,
-            rows=embedded_tokens(path, family_of(settings)),
-        )  # fmt: skip
+            path, encoder, max_length=DEFAULT_MAX_LENGTH, rows=embedded_tokens(path, encoder)
+        )
         pieces = f"{made.core.get_vocab_size():,} pieces"
         return f"{pieces}, fingerprint {made.fingerprint}{_beyond(made)}"
 

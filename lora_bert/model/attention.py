@@ -39,20 +39,20 @@ class AttentionContext:
 
 def attention_context(backbone: Backbone, mask: Tensor) -> AttentionContext:
     """Of a batch whose tokens stand where ``mask [rows, length]`` is True."""
-    family, length = backbone.family, mask.shape[1]
+    config, length = backbone.config, mask.shape[1]
     real = None if bool(mask.all()) else mask
     seen = None if real is None else _bias(real[:, None, None, :], backbone.dtype)
-    if family.relative_kinds:
+    if config.relative_kinds:
         return AttentionContext(real, (seen, None), distances=distances_of(backbone, length))
     if backbone.relative is not None:
         by_distance = biases_by_distance(backbone.relative, length)
         return AttentionContext(real, (by_distance if seen is None else by_distance + seen, None))
-    if not family.rotary:
+    if not config.rotary:
         return AttentionContext(real, (seen, None))
     whole = rotation(backbone, length, local=False)
-    if family.arrangement == "post":
+    if config.arrangement == "post":
         return AttentionContext(real, (seen, None), (whole, whole))
-    window = int(family.get(backbone.config, "local_attention")) // 2
+    window = config.local_window
     at = torch.arange(length, device=mask.device)
     near = ((at[:, None] - at[None, :]).abs() <= window)[None, None]
     near = near if real is None else near & real[:, None, None, :]
@@ -77,10 +77,10 @@ def weigh(scores: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
 def rotation(backbone: Backbone, length: int, *, local: bool) -> Rotation:
     """Rotary positions (Su et al. 2021, arXiv:2104.09864) of ``length`` tokens."""
     size = backbone.hidden_size // backbone.heads
-    base = backbone.family.rotary_base(backbone.config, local=local)
+    base = backbone.config.rotary_base(local=local)
     steps = torch.arange(0, size, 2, dtype=torch.float32, device=backbone.device)
     angles = torch.arange(length, device=backbone.device)[:, None] / base ** (steps / size)
-    if backbone.family.rotary == "halves":
+    if backbone.config.rotary == "halves":
         angles = torch.cat((angles, angles), dim=-1)
     else:
         angles = angles.repeat_interleave(2, dim=-1)

@@ -6,7 +6,7 @@ a function of (hidden states, mask, adapter): any number of adapters run on one 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -174,18 +174,9 @@ def logits(
         return branch(backbone, hidden, batch.mask, adapter, changes=changes)
 
 
-def head_dropout(backbone: Backbone, keys: Sequence[str]) -> float:
-    """The first of ``keys`` that the configuration or the family's defaults know; or none."""
-    for key in keys:
-        value = backbone.config.get(key, backbone.family.defaults.get(key))
-        if value is not None:
-            return float(value)
-    return 0.0
-
-
 def _pool(backbone: Backbone, hidden: Tensor, mask: Tensor) -> Tensor:
     """The vector that stands for the text, ``[rows, hidden]``, float32."""
-    if backbone.config.get("classifier_pooling") == "mean":
+    if backbone.config.head.pooling == "mean":
         weights = mask[..., None].float()
         return (hidden.float() * weights).sum(1) / weights.sum(1)
     return hidden[:, 0].float()
@@ -194,15 +185,14 @@ def _pool(backbone: Backbone, hidden: Tensor, mask: Tensor) -> Tensor:
 def _classify(
     backbone: Backbone, pooled: Tensor, head: Mapping[str, Tensor], seed: int | None
 ) -> Tensor:
-    names = backbone.family.head
+    config, names = backbone.config.head, backbone.config.layout.head
     if seed is not None:
-        rate = head_dropout(backbone, names.input_dropout)
-        pooled = dropout(pooled, rate, derived_seed(seed, names.dense))
-    act = activation(str(backbone.config.get(names.activation_key) or names.activation))
+        pooled = dropout(pooled, config.input_dropout, derived_seed(seed, names.dense))
+    act = activation(config.activation)
     x = act(F.linear(pooled, head[f"{names.dense}.weight"], head.get(f"{names.dense}.bias")))
     if names.norm:
-        eps = float(backbone.family.get(backbone.config, "layer_norm_eps"))
+        eps = backbone.config.layer_norm_eps
         x = normalise(x, Norm(head[f"{names.norm}.weight"], head.get(f"{names.norm}.bias"), eps))
     if seed is not None:
-        x = dropout(x, head_dropout(backbone, names.dropout), derived_seed(seed, names.output))
+        x = dropout(x, config.dropout, derived_seed(seed, names.output))
     return F.linear(x, head[f"{names.output}.weight"], head.get(f"{names.output}.bias"))

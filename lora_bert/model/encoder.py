@@ -87,7 +87,7 @@ def embed(backbone: Backbone, batch: Batch) -> Tensor:
         hidden = hidden + F.embedding(kinds, backbone.token_type_embeddings)
     if backbone.projection is None:
         return normalise(hidden, backbone.embedding_norm)
-    if backbone.family.projects_first:
+    if backbone.config.projects_first:
         return normalise(adapted(hidden, backbone.projection, None), backbone.embedding_norm)
     return adapted(normalise(hidden, backbone.embedding_norm), backbone.projection, None)
 
@@ -103,7 +103,7 @@ def run_layer(backbone: Backbone, layer: Layer, hidden: Tensor, shared: ForwardC
     """One transformer layer: ``[rows, length, hidden]`` -> the same shape."""
     if _by_hand(backbone, hidden, shared):
         return _layer_by_hand(backbone, layer, hidden, shared)
-    if backbone.family.arrangement == "pre":
+    if backbone.config.arrangement == "pre":
         return _norm_before(backbone, layer, hidden, shared)
     found = _norm_after(backbone, layer, hidden, shared)
     if layer.convolution is None:
@@ -147,9 +147,9 @@ def _attend(backbone: Backbone, layer: Layer, x: Tensor, shared: ForwardContext)
     places, bias = shared.places, shared.places.biases[layer.local]
     query, key, value = _by_head(backbone, shared.linear(x, layer.stacks["attention_input"]), 3)
     if places.rotations is not None:
-        angles, kind = places.rotations[layer.local], backbone.family.rotary
+        angles, kind = places.rotations[layer.local], backbone.config.rotary
         query, key = rotate(query, angles, kind), rotate(key, angles, kind)
-        value = rotate(value, angles, kind) if backbone.family.rotates_values else value
+        value = rotate(value, angles, kind) if backbone.config.rotates_values else value
     if places.distances is None:
         mixed = mix(query, key, value, bias)
     else:
@@ -162,7 +162,7 @@ def _of_positions(
     backbone: Backbone, layer: Layer, shared: ForwardContext, embeddings: Tensor
 ) -> tuple[Tensor | None, Tensor | None]:
     """What queries and what keys meet of relative positions, ``[1, heads, distances, size]``."""
-    kinds, stacks, x = backbone.family.relative_kinds, layer.stacks, embeddings[None]
+    kinds, stacks, x = backbone.config.relative_kinds, layer.stacks, embeddings[None]
     if "position_key" in stacks or "position_query" in stacks:
         found = [
             _by_head(backbone, shared.linear(x, stacks[slot]), 1)[0] if slot in stacks else None
@@ -185,7 +185,7 @@ def _by_hand(backbone: Backbone, hidden: Tensor, shared: ForwardContext) -> bool
         torch.is_grad_enabled()
         and hidden.device.type == "cpu"
         and not shared.rate
-        and backbone.family.has_plain_layers
+        and backbone.config.has_plain_layers
         and _activation(backbone).derivative is not None
     )
 
@@ -201,12 +201,12 @@ def _layer_by_hand(
 
 
 def _activation(backbone: Backbone) -> Activation:
-    return activation(str(backbone.family.get(backbone.config, "hidden_act")))
+    return activation(backbone.config.hidden_act)
 
 
 def _positions(backbone: Backbone, batch: Batch) -> Tensor:
-    if not backbone.family.position_offset:
+    if not backbone.config.position_offset:
         return torch.arange(batch.ids.shape[1], device=batch.ids.device)[None]
-    padding = int(backbone.family.get(backbone.config, "pad_token_id"))
+    padding = backbone.config.pad_token_id
     real = (batch.ids != padding).long()
     return real.cumsum(1) * real + padding

@@ -21,8 +21,7 @@ from typing import Any
 import numpy as np
 from tokenizers import Regex, Tokenizer, normalizers
 
-from lora_bert.backbones.families import family_of
-from lora_bert.backbones.family import Config
+from lora_bert.backbones.config import EncoderConfig
 from lora_bert.errors import BackboneError, DataError, LoraBertError
 from lora_bert.json_files import json_text, read_object, read_text
 from lora_bert.tokens.sentencepiece_file import read_sentencepiece
@@ -161,7 +160,7 @@ class TextTokenizer:
 
 def load_tokenizer(
     directory: Path,
-    config: Config,
+    config: EncoderConfig,
     *,
     max_length: int,
     clean: bool = False,
@@ -172,7 +171,7 @@ def load_tokenizer(
 
     Args:
         directory: Holds ``tokenizer.json``, or what transformers can make one from.
-        config: The backbone's ``config.json``.
+        config: The encoder's.
         max_length: Tokens kept of a text.
         clean: Put the tutorials' cleaning before the normaliser: punctuation to spaces, strip.
         rows: How many tokens the model's embeddings have a row for; None: not known.
@@ -187,14 +186,12 @@ def load_tokenizer(
     if clean:
         core.normalizer = _cleaning(core.normalizer)
     special = {name: written[name] for name in _SPECIAL if _content(written.get(name))}
-    padding = config.get("pad_token_id") or 0
-    if isinstance(padding, int) and 0 <= padding < core.get_vocab_size():
-        special.setdefault("pad_token", core.id_to_token(padding))
+    if config.pad_token_id < core.get_vocab_size():
+        special.setdefault("pad_token", core.id_to_token(config.pad_token_id))
     pad_id = core.token_to_id(_content(special.get("pad_token")) or "")
     if pad_id is None:
         raise error(f"The tokenizer in '{directory}' has no padding token.")
-    takes_types = family_of(config).takes_types(config)
-    made = TextTokenizer(core, special, pad_id, max_length, takes_types, rows)
+    made = TextTokenizer(core, special, pad_id, max_length, config.takes_types, rows)
     _check_special(made, directory, error)
     return made
 
@@ -216,7 +213,7 @@ def _check_special(made: TextTokenizer, directory: Path, error: type[LoraBertErr
 
 
 def _read(
-    directory: Path, config: Config, error: type[LoraBertError]
+    directory: Path, config: EncoderConfig, error: type[LoraBertError]
 ) -> tuple[Tokenizer, dict[str, Any]]:
     """The tokenizer and its configuration, from files."""
     path = directory / "tokenizer.json"
@@ -255,13 +252,13 @@ def _in_words(what: str, error: type[LoraBertError]) -> Iterator[None]:
 
 
 def _convert(
-    directory: Path, config: Config, error: type[LoraBertError]
+    directory: Path, config: EncoderConfig, error: type[LoraBertError]
 ) -> tuple[Tokenizer, dict[str, Any]]:
     """Build the fast tokenizer of a directory with vocabulary files only."""
     if any((directory / name).is_file() for name in ("vocab.txt", "vocab.json")):
         _check_no_jieba(directory, config, error)
         _check_whole(directory, error)
-        return _by_transformers(directory, error)
+        return _by_transformers(directory, config, error)
     found = sorted(directory.glob("*.model"))
     if not found:
         raise error(f"'{directory}' has no tokenizer: no tokenizer.json and no vocabulary.")
@@ -296,11 +293,11 @@ def _added(
     return {text: number for text, number in found.items() if type(number) is int and text}
 
 
-def _check_no_jieba(directory: Path, config: Config, error: type[LoraBertError]) -> None:
+def _check_no_jieba(directory: Path, config: EncoderConfig, error: type[LoraBertError]) -> None:
     """RoFormer's own class cuts Chinese into words before, by a program and not by a table."""
-    said = _settings(directory, error).get("tokenizer_class") or config.get("tokenizer_class")
-    own = "RoFormer" in said if isinstance(said, str) else config.get("model_type") == "roformer"
-    if own:
+    said = _settings(directory, error).get("tokenizer_class") or config.tokenizer_class
+    known = said if isinstance(said, str) else ""
+    if "RoFormer" in known or (not known and config.model_type == "roformer"):
         raise error(
             f"'{directory}' has RoFormer's own tokenizer, which cuts texts with jieba; "
             "tokenizer.json cannot hold that.",
@@ -321,7 +318,7 @@ def _check_whole(directory: Path, error: type[LoraBertError]) -> None:
 
 
 def _by_transformers(
-    directory: Path, error: type[LoraBertError]
+    directory: Path, config: EncoderConfig, error: type[LoraBertError]
 ) -> tuple[Tokenizer, dict[str, Any]]:
     """Have transformers build the fast tokenizer of a ``vocab.txt``, or of a ``vocab.json``."""
     log.info("Building a fast tokenizer from the vocabulary in '%s'.", directory)
@@ -341,7 +338,7 @@ def _by_transformers(
         ) from problem
     with tempfile.TemporaryDirectory() as work:
         slow.save_pretrained(work)
-        return _read(Path(work), {}, error)
+        return _read(Path(work), config, error)
 
 
 @contextmanager

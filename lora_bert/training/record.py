@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
-from typing import Any
 
 from lora_bert.adapters.manifest import Manifest
 from lora_bert.adapters.peft_format import LoraSettings
 from lora_bert.adapters.saving import CURVE, save_adapter, versions
 from lora_bert.adapters.trained_on import PLACES, told
-from lora_bert.backbones.family import Family
+from lora_bert.backbones.config import EncoderConfig
 from lora_bert.backbones.resolve import BackboneFiles
 from lora_bert.config import TrainConfig
 from lora_bert.data.examples import Examples
@@ -37,8 +36,7 @@ class Run:
 
     config: TrainConfig
     files: BackboneFiles
-    family: Family
-    facts: Mapping[str, Any]
+    encoder: EncoderConfig
     fingerprint: str
     splits: Splits
     codec: LabelCodec
@@ -66,7 +64,7 @@ def record(this: Run, fitted: Fit, evaluations: Mapping[str, Evaluation], output
     backbone = {
         "name": this.files.name,
         "revision": this.files.revision,
-        "model_type": this.family.model_type,
+        "model_type": this.encoder.model_type,
         "fingerprint": this.fingerprint,
     }
     counts = {part: len(examples) for part, examples in parts_of(this.splits).items()}
@@ -90,7 +88,7 @@ def record(this: Run, fitted: Fit, evaluations: Mapping[str, Evaluation], output
     )
     settings = _lora_settings(this) if config.method == "lora" else None
     save_adapter(
-        output, fitted.adapter, manifest, this.tokenizer, settings, this.family,
+        output, fitted.adapter, manifest, this.tokenizer, settings, this.encoder,
         run_yaml=as_yaml(portable, leave_out=("output", *_OF_A_CALL)),
         command=as_command("train", portable, leave_out=_unsaid(config)),
         overwrite=config.overwrite,
@@ -100,12 +98,12 @@ def record(this: Run, fitted: Fit, evaluations: Mapping[str, Evaluation], output
 
 def _lora_settings(this: Run) -> LoraSettings:
     config = this.config
-    top = parse_layers(config.layers, this.family, this.facts)
+    top = parse_layers(config.layers, this.encoder)
     return LoraSettings(
         rank=config.rank,
         alpha=float(config.alpha or 0),
         dropout=config.dropout,
-        target_modules=target_suffixes(this.family, config.target_modules),
+        target_modules=target_suffixes(this.encoder, config.target_modules),
         layers=tuple(top) if top.start else None,
     )
 

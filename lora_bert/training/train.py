@@ -11,7 +11,7 @@ from typing import Unpack
 
 from lora_bert.adapters.manifest import MANIFEST
 from lora_bert.adapters.trained_on import PLACES
-from lora_bert.backbones.families import family_of, read_config
+from lora_bert.backbones.families.registry import read_encoder_config
 from lora_bert.backbones.fingerprint import read_identified
 from lora_bert.backbones.resolve import find_backbone, remember
 from lora_bert.backbones.weights import embedded_tokens
@@ -163,12 +163,11 @@ def _read(
         log.warning("'%s' is not from the hub: --revision counts for nothing.", config.backbone)
     read = (config.data, *config.train, *config.validation, *config.test)
     spare_inputs(Path(str(config.output)), (files.path, *inputs(read)))
-    facts = read_config(files.path)
-    family = family_of(facts)
+    encoder = read_encoder_config(files.path)
     if config.method == "lora":
-        config = replace(config, layers=resolved_layers(config.layers, family, facts))
-    check(config, family, facts)
-    max_length = config.max_length or min(DEFAULT_MAX_LENGTH, family.max_length(facts))
+        config = replace(config, layers=resolved_layers(config.layers, encoder))
+    check(config, encoder)
+    max_length = config.max_length or min(DEFAULT_MAX_LENGTH, encoder.max_length)
     config = replace(config, max_length=max_length)
 
     splits = load_splits(
@@ -185,8 +184,8 @@ def _read(
         check_content(checkpoint.identity, {"data": splits.sha256}, config)
         check_settings(checkpoint.identity, config)
     tokenizer = load_tokenizer(
-        files.path, facts, max_length=max_length, clean=config.clean,
-        rows=embedded_tokens(files.path, family),
+        files.path, encoder, max_length=max_length, clean=config.clean,
+        rows=embedded_tokens(files.path, encoder),
     )  # fmt: skip
     tokenizer.encode(config.watch)  # what could not be answered afterwards is said before
     tokens = {part: tokenise(examples, tokenizer, codec) for part, examples in rows.items()}
@@ -194,11 +193,13 @@ def _read(
     warn_of_tokens(tokens["train"], tokenizer, files.name)
     warn_of_rows(tokenizer, files.name)
 
-    weights, identity = read_identified(files.path, facts, family)
+    weights, identity = read_identified(files.path, encoder)
     if checkpoint:
         check_content(checkpoint.identity, {"backbone": identity}, config)
-    backbone = build_backbone(weights, facts, dtype=pick_dtype(config.dtype, device), device=device)
-    return Run(config, files, family, facts, identity, splits, codec, tokenizer), tokens, backbone
+    backbone = build_backbone(
+        weights, encoder, dtype=pick_dtype(config.dtype, device), device=device
+    )
+    return Run(config, files, encoder, identity, splits, codec, tokenizer), tokens, backbone
 
 
 def _warn_of_names(config: TrainConfig, codec: LabelCodec) -> None:

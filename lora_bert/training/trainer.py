@@ -93,7 +93,7 @@ class Trainer:
         self.schedule = schedule
         self.weights: Tensor | None = None
         if config.class_weights == "balanced":
-            classes = adapter.head[f"{backbone.family.head.output}.weight"].shape[0]
+            classes = adapter.head[f"{backbone.config.layout.head.output}.weight"].shape[0]
             weights = balanced_weights(rows.targets.tolist(), classes)
             self.weights = torch.tensor(weights, device=backbone.device)
         self.gradients = Gradients(
@@ -203,7 +203,7 @@ class Trainer:
 
     def _check_start(self, loss: float) -> None:
         """Say so when the loss of a fresh adapter is far from that of even odds."""
-        classes = len(self.adapter.head[f"{self.backbone.family.head.output}.weight"])
+        classes = len(self.adapter.head[f"{self.backbone.config.layout.head.output}.weight"])
         if loss > _FAR * math.log(classes):
             log.warning(
                 "The loss begins at %.3g, where guessing has %.3g: weights of the backbone are "

@@ -29,7 +29,7 @@ class TorchEngine:
 
     def __init__(self, backbone: Backbone, adapter: Adapter) -> None:
         self._backbone, self._adapter = backbone, adapter
-        self.labels = adapter.head[f"{backbone.family.head.output}.weight"].shape[0]
+        self.labels = adapter.head[f"{backbone.config.layout.head.output}.weight"].shape[0]
 
     def __str__(self) -> str:
         kind = str(self._backbone.word_embeddings.dtype).removeprefix("torch.")
