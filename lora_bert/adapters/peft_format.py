@@ -23,8 +23,8 @@ from lora_bert.wording import shortened
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from lora_bert.model.adapter import Adapter
     from lora_bert.model.backbone import Backbone
-    from lora_bert.model.branch import Adapter
     from lora_bert.model.lora import LoraFactors
 
 CONFIG = "adapter_config.json"
@@ -283,7 +283,7 @@ def assemble(stored: PeftAdapter, backbone: Backbone) -> Adapter:
     Raises:
         AdapterError: A tensor fits nowhere, or the head is incomplete.
     """
-    from lora_bert.model.branch import Adapter
+    from lora_bert.model.adapter import Adapter
 
     family, linears, words = backbone.family, backbone.linears, _words(backbone)
     # From the top: what layers share belongs to the lowest of them.

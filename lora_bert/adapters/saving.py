@@ -13,7 +13,7 @@ from lora_bert.adapters.peft_format import LoraSettings, write_peft
 from lora_bert.adapters.trained_on import RUN
 from lora_bert.backbones.family import Family
 from lora_bert.files import atomic_directory
-from lora_bert.model.branch import Adapter
+from lora_bert.model.adapter import Adapter
 from lora_bert.tokens.tokenizer import TextTokenizer
 
 CURVE = "curve.png"
