@@ -101,8 +101,8 @@ def spare_inputs(output: Path, inputs: Iterable[str | Path | None]) -> None:
     """
     final = output.resolve()
     for source in (Path(name) for name in inputs if name):
-        found = source.resolve()
-        if found.exists() and final in (found, *found.parents):
+        place = source.resolve()
+        if place.exists() and final in (place, *place.parents):
             raise OutputError(
                 f"Output '{output}' is or holds '{source}', which is read here.",
                 hint="Name another directory.",
