@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from lora_bert.model.lora import LoraFactors
 
 _PREFIX = "base_model.model."
-_DOWN, _UP = ".lora_A.weight", ".lora_B.weight"
+_LORA_A, _LORA_B = ".lora_A.weight", ".lora_B.weight"
+_OTHER_BACKBONE = "It was trained on another backbone: name that with --backbone."
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,8 @@ def write_peft(
     (directory / CONFIG).write_text(json_text(config) + "\n", encoding="utf-8")
     tensors = {f"{_PREFIX}{name}": tensor for name, tensor in adapter.head.items()}
     for name, pair in adapter.factors.items():
-        tensors[f"{_PREFIX}{name}{_DOWN}"] = pair.lora_A
-        tensors[f"{_PREFIX}{name}{_UP}"] = pair.lora_B
+        tensors[f"{_PREFIX}{name}{_LORA_A}"] = pair.lora_A
+        tensors[f"{_PREFIX}{name}{_LORA_B}"] = pair.lora_B
     write_safetensors(directory / WEIGHTS, tensors)
 
 
@@ -117,26 +118,25 @@ def with_own_words(stored: PeftAdapter, backbone: Backbone) -> Backbone:
     Raises:
         AdapterError: They are of another width.
     """
-    name = _PREFIX + _words(backbone)
-    words = stored.tensors.get(name)
-    if words is None:
+    name, shared = _PREFIX + _word_embeddings(backbone), backbone.word_embeddings
+    own = stored.tensors.get(name)
+    if own is None:
         return backbone
-    copy = stored.tensors.get(name.removesuffix("weight") + "modules_to_save.weight", words)
-    if not copy.equal(words):
+    copy = stored.tensors.get(name.removesuffix("weight") + "modules_to_save.weight", own)
+    if not copy.equal(own):
         raise AdapterError(f"'{stored.path}' holds two word embeddings that differ.", hint=FOLD_IN)
-    if words.ndim != 2 or words.shape[1] != backbone.word_embeddings.shape[1] or not len(words):
+    if own.ndim != 2 or own.shape[1] != shared.shape[1] or not len(own):
         raise AdapterError(
-            f"'{stored.path}': its word embeddings, {list(words.shape)}, do not fit the "
-            f"backbone's, {list(backbone.word_embeddings.shape)}.",
-            hint="It was trained on another backbone: name that with --backbone.",
+            f"'{stored.path}': its word embeddings, {list(own.shape)}, do not fit the "
+            f"backbone's, {list(shared.shape)}.",
+            hint=_OTHER_BACKBONE,
         )
-    own = words.to(device=backbone.device, dtype=backbone.dtype)
-    return (
-        backbone if own.equal(backbone.word_embeddings) else replace(backbone, word_embeddings=own)
-    )
+    own = own.to(device=backbone.device, dtype=backbone.dtype)
+    return backbone if own.equal(shared) else replace(backbone, word_embeddings=own)
 
 
-def _words(backbone: Backbone) -> str:
+def _word_embeddings(backbone: Backbone) -> str:
+    """Their name in a classifier of transformers."""
     return f"{backbone.family.prefix}{backbone.family.words}.weight"
 
 
@@ -151,7 +151,7 @@ def assemble(stored: PeftAdapter, backbone: Backbone) -> Adapter:
     """
     from lora_bert.model.branch import Adapter
 
-    family, linears, words = backbone.family, backbone.linears, _words(backbone)
+    family, embeddings = backbone.family, _word_embeddings(backbone)
     # From the top: what layers share belongs to the lowest of them.
     depths = {
         linear.name: index
@@ -159,7 +159,7 @@ def assemble(stored: PeftAdapter, backbone: Backbone) -> Adapter:
         for stack in layer.stacks.values()
         for linear in stack.linears
     }
-    shapes = {name: tuple(linear.weight.shape) for name, linear in linears.items()}
+    shapes = {name: tuple(linear.weight.shape) for name, linear in backbone.linears.items()}
     factors: dict[str, LoraFactors] = {}
     head = {
         name: tensor
@@ -168,17 +168,17 @@ def assemble(stored: PeftAdapter, backbone: Backbone) -> Adapter:
     }
     for full, tensor in stored.tensors.items():
         name = full.removeprefix(_PREFIX)
-        if name.endswith(_DOWN):
-            linear = name.removesuffix(_DOWN)
+        if name.endswith(_LORA_A):
+            linear = name.removesuffix(_LORA_A)
             if (pooled := head.get(f"{linear}.weight")) is not None:
                 pair = _factors(stored, linear, tuple(pooled.shape))
                 head[f"{linear}.weight"] = pooled + pair.delta().to(pooled.device)
             else:
                 factors[linear] = _factors(stored, linear, shapes.get(linear))
-        elif name.endswith(_UP):
-            if f"{_PREFIX}{name.removesuffix(_UP)}{_DOWN}" not in stored.tensors:
+        elif name.endswith(_LORA_B):
+            if f"{_PREFIX}{name.removesuffix(_LORA_B)}{_LORA_A}" not in stored.tensors:
                 raise AdapterError(f"'{stored.path}': '{full}' has no lora_A beside it.")
-        elif name.replace(".modules_to_save.", ".").replace(".original_module.", ".") != words:
+        elif name.replace(".modules_to_save.", ".").replace(".original_module.", ".") != embeddings:
             head[name] = tensor.float()
     _check_head(stored, head, backbone)
     depth = min((depths[name] for name in factors), default=len(backbone.layers))
@@ -186,7 +186,10 @@ def assemble(stored: PeftAdapter, backbone: Backbone) -> Adapter:
 
 
 def _factors(stored: PeftAdapter, name: str, shape: tuple[int, ...] | None) -> LoraFactors:
-    """The change of the linear layer of that name, whose weight has that shape."""
+    """The LoRA factors of a linear layer, whose weight has ``shape``: (out_features, in_features).
+
+    ``shape`` is None where the backbone has no layer of that name.
+    """
     from lora_bert.model.lora import LoraFactors
 
     if shape is None:
@@ -196,23 +199,22 @@ def _factors(stored: PeftAdapter, name: str, shape: tuple[int, ...] | None) -> L
             hint="If it was trained on another backbone, name that with --backbone; LoRA on other "
             "parts is not supported.",
         )
-    down = stored.tensors[f"{_PREFIX}{name}{_DOWN}"].float()
-    up = stored.tensors.get(f"{_PREFIX}{name}{_UP}")
-    if up is None:
+    lora_A = stored.tensors[f"{_PREFIX}{name}{_LORA_A}"].float()
+    lora_B = stored.tensors.get(f"{_PREFIX}{name}{_LORA_B}")
+    if lora_B is None:
         raise AdapterError(f"'{stored.path}': '{name}' has a lora_A but no lora_B.")
     out_features, in_features = shape
     rank = int(value_for(name, stored.config, "rank_pattern", "r"))
-    fits = down.ndim == up.ndim == 2 and down.shape[0] == up.shape[1] == rank
-    if not fits or down.shape[1] != in_features or up.shape[0] != out_features:
+    factors = [list(lora_B.shape), list(lora_A.shape)]
+    if factors != [[out_features, rank], [rank, in_features]]:
         raise AdapterError(
-            f"'{stored.path}': the factors of '{name}', {list(up.shape)} times "
-            f"{list(down.shape)} at rank {rank}, do not fit the backbone's "
-            f"[{out_features}, {in_features}].",
-            hint="It was trained on another backbone: name that with --backbone.",
+            f"'{stored.path}': the factors of '{name}', {factors[0]} times {factors[1]} at rank "
+            f"{rank}, do not fit the backbone's [{out_features}, {in_features}].",
+            hint=_OTHER_BACKBONE,
         )
     alpha = value_for(name, stored.config, "alpha_pattern", "lora_alpha")
     root = math.sqrt(rank) if stored.config.get("use_rslora") else rank
-    return LoraFactors(down, up.float(), float(alpha) / root)
+    return LoraFactors(lora_A, lora_B.float(), float(alpha) / root)
 
 
 def _is_deep(name: str, family: Family) -> bool:
@@ -250,5 +252,5 @@ def _check_head(stored: PeftAdapter, head: Mapping[str, Tensor], backbone: Backb
         raise AdapterError(
             f"'{stored.path}': the head's layers, {list(dense.shape)} and {list(output.shape)}, do "
             f"not fit the backbone's hidden size {width}.",
-            hint="It was trained on another backbone: name that with --backbone.",
+            hint=_OTHER_BACKBONE,
         )
