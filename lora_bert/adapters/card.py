@@ -30,7 +30,7 @@ def card(
     size: int = 0,
     changes_layers: bool = True,
 ) -> str:
-    """Markdown with the metadata header that model hubs read.
+    """Markdown, which UTF-8 can hold, with the metadata header that model hubs read.
 
     Args:
         manifest: Labels, backbone, metrics, data.
@@ -61,7 +61,8 @@ def card(
         size=size,
         changes_layers=changes_layers,
     )
-    return f"{rendered}\n"
+    # A file's name can be bytes that are no UTF-8; the command and the data name files.
+    return f"{rendered}\n".encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _name(manifest: Manifest) -> str:
