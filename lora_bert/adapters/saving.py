@@ -65,8 +65,7 @@ def save_adapter(
             manifest, "adapter", command=command,
             size=adapter.parameter_count, changes_layers=bool(adapter.factors),
         )  # fmt: skip
-        # A file's name can be bytes that are no UTF-8; the command names the data.
-        (work / "README.md").write_text(text, encoding="utf-8", errors="backslashreplace")
+        (work / "README.md").write_text(text, encoding="utf-8")
         extra(work)
 
 
