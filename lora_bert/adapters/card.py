@@ -145,6 +145,8 @@ def _labels(manifest: Manifest) -> str:
 def _metrics(metrics: Mapping[str, Any]) -> str:
     rows = []
     for part, figures in metrics.items():
+        if "accuracy" not in figures:
+            continue
         low, high = figures["interval"]
         rows.append(
             f"| {part} | {figures['rows']:,} | {figures['accuracy']:.2%} "

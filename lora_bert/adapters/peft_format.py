@@ -18,6 +18,7 @@ from lora_bert.backbones.inside import check_inside
 from lora_bert.backbones.weights import check_finite, read_safetensors, write_safetensors
 from lora_bert.errors import AdapterError
 from lora_bert.json_files import json_text, read_object
+from lora_bert.tasks.registry import TASKS
 from lora_bert.wording import shortened
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 _PICKLE = "adapter_model.bin"
 
-_TASK = "SEQ_CLS"
 _OTHER_TASKS: Mapping[str, str] = {
     "TOKEN_CLS": "labelling each word",
     "QUESTION_ANS": "finding answers within a text",
@@ -93,6 +93,7 @@ def write_peft(
     settings: LoraSettings | None,
     family: Family,
     *,
+    task_type: str,
     backbone_name: str,
     revision: str | None,
 ) -> None:
@@ -101,7 +102,7 @@ def write_peft(
         settings = LoraSettings(rank=1, alpha=1.0, dropout=0.0, target_modules=())
     config = {
         "peft_type": "LORA",
-        "task_type": _TASK,
+        "task_type": task_type,
         "base_model_name_or_path": backbone_name,
         "revision": revision,
         "inference_mode": True,
@@ -155,7 +156,7 @@ def read_peft_config(directory: Path) -> dict[str, Any]:
         if not (directory / name).is_file():
             raise _lacks(directory, name)
     task = config.get("task_type")
-    if task not in (None, _TASK):
+    if task not in (None, *(known.peft_task_type for known in TASKS.values())):
         what = _OTHER_TASKS.get(str(task), "another task")
         raise AdapterError(
             f"'{path}' was made for {what} (task_type '{task!s:.40}'), not for classifying texts."

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from lora_bert.errors import DataError
+from lora_bert.metrics.classification import Indices
 from lora_bert.metrics.comparison import Comparison, compare
 from lora_bert.metrics.intervals import Interval, bootstrap
 
@@ -107,18 +108,16 @@ def tfidf_baseline(
     by_character = unspaced_share(train_texts) > 0.3
     names = sorted({*train_labels, *test_labels, *answers})
     index = {name: position for position, name in enumerate(names)}
-    predicted = _fit_and_predict(
-        train_texts, [index[label] for label in train_labels], test_texts, by_character
+    fitted_on, true, ours = (
+        np.array([index[label] for label in labels])
+        for labels in (train_labels, test_labels, answers)
     )
-    seconds = time.perf_counter() - started
-
-    true = np.array([index[label] for label in test_labels])
-    ours = np.array([index[label] for label in answers])
+    predicted = _fit_and_predict(train_texts, fitted_on, test_texts, by_character)
     grams = "character 1–3-grams" if by_character else "word 1–2-grams"
     return Baseline(
+        seconds=time.perf_counter() - started,
         comparison=compare("TF-IDF + linear SVM", ours, predicted, true, metric=metric),
         interval=bootstrap(true, predicted, "accuracy"),
-        seconds=seconds,
         description=f"TF-IDF ({grams}) + LinearSVC",
     )
 
@@ -133,8 +132,8 @@ def unspaced_share(texts: Sequence[str]) -> float:
 
 
 def _fit_and_predict(
-    train_texts: Sequence[str], train_indices: list[int], test_texts: Sequence[str], chars: bool
-) -> np.ndarray[Any, np.dtype[np.int64]]:
+    train_texts: Sequence[str], train_indices: Indices, test_texts: Sequence[str], chars: bool
+) -> Indices:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.svm import LinearSVC
 

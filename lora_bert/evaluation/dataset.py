@@ -23,6 +23,7 @@ from lora_bert.data.sources import Splits, load_rows, load_splits
 from lora_bert.data.splits import sample
 from lora_bert.errors import ConfigError, DataError, NotFoundError
 from lora_bert.names import parse_label_names
+from lora_bert.tasks.registry import task_of
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +116,7 @@ class EvaluationRows:
     def options(self) -> DataOptions:
         """Reading as told; renaming labels and splitting as the adapter's training did."""
         config = self.config
-        base = data_options(self.training) if self.training else DataOptions()
+        base = data_options(self.training or TrainConfig(), classes=self._classes)
         return replace(
             base,
             text_column=config.text_column,
@@ -127,6 +128,10 @@ class EvaluationRows:
             read=read_options(config, known_reading(self.manifest)),
             limit=None if config.part == "auto" else base.limit,
         )
+
+    @cached_property
+    def _classes(self) -> bool:
+        return task_of(self.manifest.problem_type).classes
 
     @cached_property
     def training(self) -> TrainConfig | None:
@@ -153,7 +158,7 @@ class EvaluationRows:
         if here and here.sha256 == kept:
             return here
         try:
-            return _split(own)
+            return self._split(own)
         except NotFoundError as error:
             if here:
                 return here
@@ -169,7 +174,7 @@ class EvaluationRows:
             return None
         places: dict[str, Any] = {**dict.fromkeys(PLACES), "data": self.config.data}
         try:
-            return _split(replace(own, **places))
+            return self._split(replace(own, **places))
         except (ConfigError, DataError):
             return None
 
@@ -182,16 +187,15 @@ class EvaluationRows:
         places |= {option: told[0] if len(told) == 1 else tuple(told)
                    for option, told in noted.items() if option in PLACES}  # fmt: skip
         try:
-            return _split(replace(own, **places))
+            return self._split(replace(own, **places))
         except NotFoundError:
             return None
         except (ConfigError, DataError) as error:
             log.info("Where the rows were when it was trained, there are others now: %s", error)
             return None
 
-
-def _split(own: TrainConfig) -> Splits:
-    return load_splits(
-        own.data, train=own.train, validation=own.validation, test=own.test,
-        options=data_options(own),
-    )  # fmt: skip
+    def _split(self, own: TrainConfig) -> Splits:
+        return load_splits(
+            own.data, train=own.train, validation=own.validation, test=own.test,
+            options=data_options(own, classes=self._classes),
+        )  # fmt: skip

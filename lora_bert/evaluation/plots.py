@@ -20,7 +20,8 @@ from lora_bert.evaluation.display import cells, fit
 from lora_bert.evaluation.fonts import BASE, families_for
 from lora_bert.evaluation.report import percent
 from lora_bert.files import atomic_file
-from lora_bert.metrics.classification import Scores, higher_is_better
+from lora_bert.metrics.classification import METRICS, Scores
+from lora_bert.metrics.metric import Metric
 
 _log = logging.getLogger(__name__)
 
@@ -72,24 +73,33 @@ def confusion_png(scores: Scores, path: Path) -> None:
         _save(figure, path)
 
 
-def curve_png(history: Sequence[Record], path: Path, *, metric: str = "accuracy") -> None:
+def curve_png(
+    history: Sequence[Record],
+    path: Path,
+    *,
+    metric: str = "accuracy",
+    metrics: Sequence[Metric] = METRICS,
+) -> None:
     """Draw loss and quality over the epochs, the best epoch marked.
 
     Args:
-        history: One record an epoch with ``epoch``, ``train_loss``, ``validation_loss``,
-            ``accuracy`` and ``macro_f1`` (shares in 0…1); what is absent everywhere is not drawn.
-            ``log_loss`` may be absent: the validation loss stands for it.
+        history: One record an epoch with ``epoch``, ``train_loss``, ``validation_loss`` and the
+            task's metrics; what is absent everywhere is not drawn. ``log_loss`` may be absent: the
+            validation loss stands for it.
         path: The PNG file; replaced if it exists.
-        metric: What picked the best epoch, of :data:`~lora_bert.metrics.classification.METRICS`.
+        metric: What picked the best epoch: the name of one of ``metrics``.
+        metrics: The task's. Of them the shares are drawn, two at most, or the numbers where there
+            are none.
 
     Raises:
-        ConfigError: There is no such metric.
         OutputError: The file cannot be written.
         ValueError: ``history`` is empty.
     """
     if not history:
         raise ValueError("no epoch to draw")
-    best = _best_epoch(history, metric)
+    best = _best_epoch(history, next(one for one in metrics if one.name == metric))
+    drawn = [one for one in metrics if one.share] or metrics
+    scale, unit = (100, ", %") if drawn[0].share else (1, "")
     with _style([BASE]):
         from matplotlib.figure import Figure
 
@@ -97,8 +107,8 @@ def curve_png(history: Sequence[Record], path: Path, *, metric: str = "accuracy"
         losses, quality = figure.subplots(1, 2)
         _lines(losses, history, {"train_loss": "training", "validation_loss": "validation"}, 1)
         losses.set_title("loss")
-        _lines(quality, history, {"accuracy": "accuracy", "macro_f1": "macro-F1"}, 100)
-        quality.set_title("validation, %")
+        _lines(quality, history, {one.name: one.shown for one in drawn[:2]}, scale)
+        quality.set_title(f"validation{unit}")
         for axes in (losses, quality):
             _mark(axes, best, history)
         _save(figure, path)
@@ -218,15 +228,15 @@ def _write_counts(axes: Any, confusion: NDArray[np.int64], shares: NDArray[np.fl
             )
 
 
-def _best_epoch(history: Sequence[Record], metric: str) -> float:
+def _best_epoch(history: Sequence[Record], metric: Metric) -> float:
     """The epoch whose metric is best; of equals the first."""
-    best = max if higher_is_better(metric) else min
-    key = "validation_loss" if metric == "log_loss" and metric not in history[0] else metric
+    best = max if metric.higher_is_better else min
+    key = metric.name if metric.name in history[0] else "validation_loss"
     return best(history, key=lambda record: record[key])["epoch"]
 
 
 def _lines(axes: Any, history: Sequence[Record], keys: Mapping[str, str], scale: int) -> None:
-    for (key, name), color, dash in zip(keys.items(), (_BLUE, _ORANGE), ("-", "--"), strict=True):
+    for (key, name), color, dash in zip(keys.items(), (_BLUE, _ORANGE), ("-", "--"), strict=False):
         points = [(record["epoch"], scale * record[key]) for record in history if key in record]
         if points:
             axes.plot(

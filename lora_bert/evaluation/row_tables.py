@@ -7,7 +7,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from lora_bert.data.examples import Examples
 from lora_bert.files import atomic_file
+from lora_bert.tasks.base import Judgement
 
 
 class WrongRow(NamedTuple):
@@ -34,6 +36,30 @@ class SuspectRow(NamedTuple):
     label_score: float
     suggestion_score: float
     id: str = ""
+
+
+def wrong_rows(judged: Judgement, rows: Examples) -> list[WrongRow]:
+    """The mistakes, the most confident first; none where there are no classes."""
+    labels = judged.by_class.labels if judged.by_class else []
+    return [
+        WrongRow(rows.mark(row), rows.texts[row], rows.labels[row], labels[answer], score,
+                 _id(rows, row))
+        for row, answer, score in judged.wrong
+    ]  # fmt: skip
+
+
+def suspect_rows(judged: Judgement, rows: Examples) -> list[SuspectRow]:
+    """The rows whose label is doubted, the most doubtful first; none where there are no classes."""
+    labels = judged.by_class.labels if judged.by_class else []
+    return [
+        SuspectRow(rows.mark(row), rows.texts[row], rows.labels[row], labels[suggested], given,
+                   other, _id(rows, row))
+        for row, suggested, given, other in judged.suspects
+    ]  # fmt: skip
+
+
+def _id(rows: Examples, row: int) -> str:
+    return rows.ids[row] if rows.ids else ""
 
 
 def with_ids(

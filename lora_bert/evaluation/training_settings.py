@@ -12,8 +12,8 @@ from lora_bert.adapters.manifest import Manifest
 from lora_bert.adapters.trained_on import RUN
 from lora_bert.config import TrainConfig
 from lora_bert.errors import ConfigError
-from lora_bert.metrics.classification import METRICS
 from lora_bert.options import options_of, read_yaml
+from lora_bert.tasks.registry import task_of
 
 log = logging.getLogger(__name__)
 
@@ -42,13 +42,14 @@ def training_settings(path: str | Path) -> Mapping[str, Any]:
 
 
 def trained_for(path: str | Path, manifest: Manifest) -> str:
-    """The metric that picked an adapter's best epoch; the accuracy where it does not say.
+    """The metric that picked an adapter's best epoch; the task's first where it does not say.
 
     Models that are made of an adapter have it in what they say of themselves.
     """
     told = manifest.data.get("told")
     places = (training_settings(path), told if isinstance(told, dict) else {})
-    return next((place["metric"] for place in places if place.get("metric") in METRICS), "accuracy")
+    known = [metric.name for metric in task_of(manifest.problem_type).metrics]
+    return next((place["metric"] for place in places if place.get("metric") in known), known[0])
 
 
 def differences(

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lora_bert.errors import OutputError
-from lora_bert.evaluation import write_rows
-from lora_bert.evaluation.row_tables import SuspectRow, WrongRow, with_ids
+from lora_bert.evaluation.row_tables import SuspectRow, WrongRow, with_ids, write_rows
 
 
 def test_rows_as_they_come(tmp_path):

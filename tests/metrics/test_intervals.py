@@ -10,8 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score
 
-from lora_bert.evaluation import bootstrap
-from lora_bert.metrics.intervals import paired_macro_f1, paired_mean
+from lora_bert.metrics.intervals import bootstrap, paired_macro_f1, paired_mean
 
 
 def rows_of(seed: int, rows: int, classes: int, accuracy: float):
