@@ -13,6 +13,7 @@ from lora_bert.config import TrainConfig
 from lora_bert.errors import DivergedError, UnavailableError
 from lora_bert.model.branch import logits
 from lora_bert.runtime.threads import workers
+from lora_bert.tasks.single_label import SingleLabel
 from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.training import gradients
 from lora_bert.training import trainer as trainer_module
@@ -55,8 +56,11 @@ def run(tokens=None, validate=None, *, adapter=None, backbone=None, epochs=3, th
     options = {"batch_size": 8, "learning_rate": 3e-3, "seed": 1} | options
     with workers(threads, device=backbone.device) as made:
         config, tokens = TrainConfig(**options), tokens or rows()
+        counts = np.bincount(tokens.targets, minlength=2)
+        weights = tuple(len(tokens) / (2 * np.maximum(counts, 1)))
+        task = SingleLabel(("a", "b"), weights if config.class_weights == "balanced" else None)
         hidden = computed(backbone, adapter.depth, tokens)
-        trainer = Trainer(backbone, adapter, tokens, config, hidden, made, epochs=epochs)
+        trainer = Trainer(backbone, adapter, tokens, config, task, hidden, made, epochs=epochs)
         found = fit(trainer, validate or scripted([0.5] * epochs))
     return found, adapter, start
 
