@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from lora_bert.inference.predictor import predict_logits
+from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
-from lora_bert.model.branch import Adapter
 from lora_bert.tasks.base import Task
 from lora_bert.tokens.tokenizer import TextTokenizer
 

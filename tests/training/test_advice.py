@@ -7,7 +7,7 @@ import pytest
 
 from lora_bert.config import TrainConfig
 from lora_bert.evaluation.result import judge
-from lora_bert.model.branch import Adapter
+from lora_bert.model.adapter import Adapter
 from lora_bert.tasks.single_label import SingleLabel
 from lora_bert.training.advice import advise
 from lora_bert.training.loop import Fit
