@@ -51,10 +51,8 @@ class Baseline:
         return self.comparison["macro_f1"].theirs
 
     def __repr__(self) -> str:
-        return (
-            f"Baseline({self.description}: accuracy {self.accuracy:.3f}, macro-F1 "
-            f"{self.macro_f1:.3f}; beside it: {self.comparison.verdict})"
-        )
+        figures = f"accuracy {self.accuracy:.3f}, macro-F1 {self.macro_f1:.3f}"
+        return f"Baseline({self.description}: {figures}; beside it: {self.comparison.verdict})"
 
     def as_dict(self) -> dict[str, Any]:
         """Everything in it as plain JSON values; ``interval`` is that of its own accuracy."""

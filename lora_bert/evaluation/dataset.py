@@ -68,9 +68,8 @@ class EvaluationRows:
         if part is None and digest == kept:
             log.warning(
                 "The adapter was trained on rows of '%s': this score is too good. For rows it has "
-                "not seen, leave --data out or use --part.",
-                config.data,
-            )
+                "not seen, leave --data out or use --part.", config.data,
+            )  # fmt: skip
         return rows
 
     @cached_property
@@ -105,10 +104,8 @@ class EvaluationRows:
         if part != "train" and self.own_splits.sha256 != self.manifest.data.get("sha256"):
             log.warning(
                 "'%s' has changed since the adapter was trained on it: rows it was trained on may "
-                "be among the %s rows now.",
-                self.own_splits.name,
-                part,
-            )
+                "be among the %s rows now.", self.own_splits.name, part,
+            )  # fmt: skip
         log.info("Using the %s rows of '%s'.", part, Path(rows.source).name)
         return rows
 

@@ -202,7 +202,7 @@ def _compare(
     if set(other.labels) != set(predictor.labels):
         raise ConfigError(
             f"--against '{config.against}' knows other labels than '{config.path}': "
-            f"{listed(sorted(set(other.labels) ^ set(predictor.labels)))}.",
+            f"{listed(sorted(set(other.labels) ^ set(predictor.labels)))}."
         )
     place = np.array([other.labels.index(label) for label in predictor.labels])
     against = str(config.against)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lora_bert._version import __version__
 from lora_bert.data.examples import Examples
@@ -70,8 +69,6 @@ def report_page(found: Evaluation, rows: Examples, *, title: str) -> str:
         found=found,
         scores=found.scores,
         classes=found.by_class,
-        bars=_bars(found),
-        barred=_barred(found).shown,
         tiles=[one for one in first(found.metric, found.shown) if one.name in found.intervals],
         numbers=[one for one in found.shown if not one.share and one.name not in found.intervals],
         value=lambda figure: figure_text(found, figure, interval=False),
@@ -83,6 +80,7 @@ def report_page(found: Evaluation, rows: Examples, *, title: str) -> str:
         file=shown(Path(rows.source).name),
         unit=rows.unit,
         ids=bool(rows.ids),
+        **_bars(found),
         **(_curve(found) if found.coverage else {}),
         **(_classes(found.by_class) if found.by_class else {}),
     )
@@ -110,8 +108,8 @@ def _template() -> Any:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {
-        "percent": percent, "shown": shown, "points": _points, "decimal": decimal,
-        "setting": setting_words, "target": target_words, "scope": scope_words,
+        "percent": percent, "shown": shown, "decimal": decimal, "setting": setting_words,
+        "target": target_words, "scope": scope_words, "points": lambda share: f"{100 * share:+.1f}",
     }  # fmt: skip
     source = (files("lora_bert.evaluation") / "page.html").read_text(encoding="utf-8")
     return environment.from_string(source)
@@ -123,39 +121,12 @@ def shown(text: str) -> str:
     return printable(cut.replace("\n", " ⏎ "))
 
 
-@dataclass(frozen=True)
-class _Bar:
-    """One line of the picture of accuracies, or of macro-F1s.
-
-    Attributes:
-        name: Of what.
-        value: The figure, 0…1.
-        interval: Its interval, or None.
-        scale: The value at the picture's left end; the right one is 1.
-    """
+class _Bar(NamedTuple):
+    """One line of the picture of accuracies, or of macro-F1s: shares in 0…1."""
 
     name: str
     value: float
-    interval: Interval | None
-    scale: float = 0.0
-
-    @property
-    def at(self) -> str:
-        """Where the value is, in percent of the width."""
-        return self._place(self.value)
-
-    @property
-    def low(self) -> str:
-        """How far from the left the interval begins, in percent of the width."""
-        return self._place(self.interval.low) if self.interval else ""
-
-    @property
-    def high(self) -> str:
-        """How far from the right it ends."""
-        return f"{100 - float(self._place(self.interval.high)):.1f}" if self.interval else ""
-
-    def _place(self, value: float) -> str:
-        return f"{100 * (value - self.scale) / (1 - self.scale):.1f}"
+    interval: Interval | None = None
 
 
 def _barred(found: Evaluation) -> Metric:
@@ -164,24 +135,30 @@ def _barred(found: Evaluation) -> Metric:
     return next((one for one in shares if one.name == found.metric), ACCURACY)
 
 
-def _bars(found: Evaluation) -> list[_Bar]:
+def _bars(found: Evaluation) -> dict[str, Any]:
     """A bar for all rows and for everything they can be compared with; none without classes."""
     barred = _barred(found)
     if barred.name not in found.intervals:
-        return []
+        return {"bars": []}
     bars = [_Bar("all rows", getattr(found.scores, barred.name), found.intervals[barred.name])]
     if barred is ACCURACY and (overlap := found.overlap) and overlap.rows:
         if overlap.accuracy is not None and overlap.rows >= _ENOUGH_ROWS:
-            bars.append(_Bar("texts seen in training", overlap.accuracy, None))
+            bars.append(_Bar("texts seen in training", overlap.accuracy))
         if overlap.unseen_accuracy is not None:
             bars.append(_Bar("new texts", overlap.unseen_accuracy, overlap.unseen_interval))
     if found.against:
-        bars.append(_Bar(found.against.other, found.against[barred.name].theirs, None))
+        bars.append(_Bar(found.against.other, found.against[barred.name].theirs))
     if baseline := found.baseline:
         interval = baseline.interval if barred is ACCURACY else None
         bars.append(_Bar("TF-IDF + linear SVM", baseline.comparison[barred.name].theirs, interval))
     lowest = min(bar.interval.low if bar.interval else bar.value for bar in bars)
-    return [replace(bar, scale=_floor(lowest)) for bar in bars]
+    scale = _floor(lowest)
+
+    def place(value: float) -> str:
+        """Where a value is, in percent of the picture's width."""
+        return f"{100 * (value - scale) / (1 - scale):.1f}"
+
+    return {"bars": bars, "barred": barred.shown, "scale": scale, "place": place}
 
 
 def _floor(lowest: float) -> float:
@@ -203,10 +180,11 @@ def _comparisons(found: Evaluation) -> list[tuple[Comparison, str]]:
 def _classes(scores: Scores) -> dict[str, Any]:
     """The tables of the classes and of the confusions: a matrix, or with many classes a list."""
     labels, many = scores.labels, len(scores.per_class) > _MATRIX_CLASSES
-    shares = scores.confusion / scores.confusion.sum(axis=1, keepdims=True).clip(1)
     matrix = [
         (label, list(zip(*line, strict=True)))
-        for label, *line in zip(labels, scores.confusion.tolist(), shares.tolist(), strict=True)
+        for label, *line in zip(
+            labels, scores.confusion.tolist(), scores.shares.tolist(), strict=True
+        )
     ]
     return {
         "listed": scores.worst[:_SHOWN_CLASSES] if many else scores.per_class,
@@ -216,8 +194,3 @@ def _classes(scores: Scores) -> dict[str, Any]:
         "confusions": [(labels[true], labels[predicted], rows)
                        for true, predicted, rows in scores.confusions[:_LISTED_CONFUSIONS]],
     }  # fmt: skip
-
-
-def _points(share: float) -> str:
-    """A difference of shares in points of a percent, signed."""
-    return f"{100 * share:+.1f}"

@@ -33,22 +33,13 @@ _FAINT = "#d9d9d9"
 _BLUE = "#0072b2"
 _ORANGE = "#d55e00"
 _STYLE = {
-    "font.size": 10.0,
-    "text.color": _INK,
-    "axes.labelcolor": _INK,
-    "axes.edgecolor": "#999999",
-    "axes.titlesize": 11.0,
-    "axes.titlelocation": "left",
-    "axes.titlepad": 10.0,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "figure.facecolor": "white",
-    "axes.facecolor": "white",
-    "savefig.facecolor": "white",
+    "font.size": 10.0, "text.color": _INK, "xtick.color": _INK, "ytick.color": _INK,
+    "axes.labelcolor": _INK, "axes.edgecolor": "#999999", "axes.titlesize": 11.0,
+    "axes.titlelocation": "left", "axes.titlepad": 10.0,
+    "axes.spines.top": False, "axes.spines.right": False,
+    "figure.facecolor": "white", "axes.facecolor": "white", "savefig.facecolor": "white",
     "text.parse_math": False,  # a "$" in a label is a dollar
-}
+}  # fmt: skip
 
 Record = Mapping[str, float]
 
@@ -133,13 +124,12 @@ def _style(families: list[str]) -> AbstractContextManager[None]:
 
     # The user's matplotlibrc must not change what is drawn; the backend is none of our business.
     defaults = {key: value for key, value in rcParamsDefault.items() if "backend" not in key}
-    context: AbstractContextManager[None] = rc_context(
-        defaults | _STYLE | {"font.family": families}
-    )
-    return context
+    style: AbstractContextManager[None] = rc_context(defaults | _STYLE | {"font.family": families})
+    return style
 
 
 def _confusion_figure(scores: Scores, names: Sequence[str]) -> Any:
+    from matplotlib.colors import PowerNorm
     from matplotlib.figure import Figure
 
     classes = len(names)
@@ -149,14 +139,12 @@ def _confusion_figure(scores: Scores, names: Sequence[str]) -> Any:
     figure = Figure(figsize=(side + margin + 1.6, side + margin + 1.0), dpi=150)
     figure.set_layout_engine("constrained")
     axes = figure.subplots()
-    shares = _row_shares(scores.confusion)
+    shares = scores.shares
+    # Without counts to read, rare confusions have to show by their colour.
+    norm = PowerNorm(1.0 if counted else 0.5, vmin=0.0, vmax=1.0)
+    width = 1.0 if counted else 0.2 if classes <= _NAMED_CLASSES else 0.0
     mesh = axes.pcolormesh(
-        shares,
-        cmap="Blues",
-        # Without counts to read, rare confusions have to show by their colour.
-        norm=_norm(1.0 if counted else 0.5),
-        edgecolors="white" if counted else _FAINT,
-        linewidth=1.0 if counted else 0.2 if classes <= _NAMED_CLASSES else 0.0,
+        shares, cmap="Blues", norm=norm, edgecolors="white" if counted else _FAINT, linewidth=width
     )
     axes.set_aspect("equal")
     axes.invert_yaxis()
@@ -166,7 +154,14 @@ def _confusion_figure(scores: Scores, names: Sequence[str]) -> Any:
     if counted:
         _write_counts(axes, scores.confusion, shares)
     axes.set_title(f"{percent(scores.accuracy)} of {scores.rows:,} rows right")
-    bar = figure.colorbar(mesh, ax=axes, shrink=0.6, aspect=25, pad=0.02, format=_as_percent)
+    bar = figure.colorbar(
+        mesh,
+        ax=axes,
+        shrink=0.6,
+        aspect=25,
+        pad=0.02,
+        format=lambda share, _: f"{100 * share:.0f} %",
+    )
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=0, labelsize=8)
     bar.set_label("share of the true class", fontsize=8)
@@ -179,21 +174,6 @@ def _side_inches(scores: Scores, counted: bool) -> float:
     digits = len(f"{scores.confusion.max():,}")
     cell = max(0.32, 0.09 * digits + 0.12) if counted else 0.17
     return min(max(2.6, cell * classes), 24.0)
-
-
-def _row_shares(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
-    shares: NDArray[np.float64] = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    return shares
-
-
-def _norm(gamma: float) -> Any:
-    from matplotlib.colors import PowerNorm
-
-    return PowerNorm(gamma, vmin=0.0, vmax=1.0)
-
-
-def _as_percent(share: float, _position: object = None) -> str:
-    return f"{100 * share:.0f} %"
 
 
 def _name_axes(axes: Any, names: Sequence[str]) -> None:
@@ -217,15 +197,9 @@ def _write_counts(axes: Any, confusion: NDArray[np.int64], shares: NDArray[np.fl
     size = 11 if len(confusion) <= 6 else 9 if len(confusion) <= 12 else 7
     for (true, predicted), count in np.ndenumerate(confusion):
         if count:
-            axes.text(
-                predicted + 0.5,
-                true + 0.5,
-                f"{count:,}",
-                ha="center",
-                va="center",
-                fontsize=size,
-                color="white" if shares[true, predicted] > 0.55 else _INK,
-            )
+            color = "white" if shares[true, predicted] > 0.55 else _INK
+            place = predicted + 0.5, true + 0.5
+            axes.text(*place, f"{count:,}", ha="center", va="center", fontsize=size, color=color)
 
 
 def _best_epoch(history: Sequence[Record], metric: Metric) -> float:
@@ -239,14 +213,8 @@ def _lines(axes: Any, history: Sequence[Record], keys: Mapping[str, str], scale:
     for (key, name), color, dash in zip(keys.items(), (_BLUE, _ORANGE), ("-", "--"), strict=False):
         points = [(record["epoch"], scale * record[key]) for record in history if key in record]
         if points:
-            axes.plot(
-                *zip(*points, strict=True),
-                color=color,
-                linestyle=dash,
-                marker="o",
-                markersize=4,
-                label=name,
-            )
+            line = {"color": color, "linestyle": dash, "marker": "o", "markersize": 4}
+            axes.plot(*zip(*points, strict=True), label=name, **line)
 
 
 def _mark(axes: Any, best: float, history: Sequence[Record]) -> None:
@@ -266,10 +234,5 @@ def _mark(axes: Any, best: float, history: Sequence[Record]) -> None:
 def _save(figure: Any, path: Path) -> None:
     with atomic_file(path) as work:
         # Without matplotlib's version in it the same figures give the same bytes.
-        figure.savefig(
-            work,
-            format="png",
-            bbox_inches="tight",
-            pad_inches=0.15,
-            metadata={"Software": None},
-        )
+        written = {"format": "png", "metadata": {"Software": None}}
+        figure.savefig(work, bbox_inches="tight", pad_inches=0.15, **written)

@@ -63,12 +63,9 @@ def _id(rows: Examples, row: int) -> str:
 
 
 def with_ids(
-    rows: Sequence[WrongRow] | Sequence[SuspectRow],
-    kind: type[WrongRow | SuspectRow],
-    *,
-    unit: str,
-    ids: bool,
-) -> tuple[list[str], list[list[object]]]:
+    rows: Sequence[WrongRow] | Sequence[SuspectRow], kind: type[WrongRow | SuspectRow], *,
+    unit: str, ids: bool,
+) -> tuple[list[str], list[list[object]]]:  # fmt: skip
     """Columns and rows as they are written: the position first, then the file's own id.
 
     Args:

@@ -107,13 +107,7 @@ def _by_chance(
     confidence: Floats, place: Indices, confident: NDArray[Any], seed: int
 ) -> NDArray[np.float64]:
     """The errors, [draws], where each answer is right with exactly the probability it has."""
-    rng = np.random.default_rng(seed)
-    errors = [
-        _error(
-            confident,
-            np.bincount(place, rng.random(len(confidence)) < confidence, minlength=BINS),
-            len(confidence),
-        )
-        for _ in range(_DRAWS)
-    ]
-    return np.array(errors)
+    rng, rows = np.random.default_rng(seed), len(confidence)
+    drawn = (rng.random(rows) < confidence for _ in range(_DRAWS))
+    correct = (np.bincount(place, right, minlength=BINS) for right in drawn)
+    return np.array([_error(confident, one, rows) for one in correct])

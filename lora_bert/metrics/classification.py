@@ -79,6 +79,12 @@ class Scores:
         return [entry.label for entry in self.per_class]
 
     @property
+    def shares(self) -> NDArray[np.float64]:
+        """The share of the true class in each cell of ``confusion``; 0 for a class without rows."""
+        shares: NDArray[np.float64] = self.confusion / self.confusion.sum(1, keepdims=True).clip(1)
+        return shares
+
+    @property
     def worst(self) -> list[PerClass]:
         """The classes, the lowest F1 first, of equals the larger; those without rows at the end."""
         return sorted(

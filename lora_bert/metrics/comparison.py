@@ -22,6 +22,8 @@ from lora_bert.metrics.intervals import Interval, paired_macro_f1, paired_mean
 from lora_bert.metrics.metric import Metric
 from lora_bert.wording import shortened
 
+_DRAWS = 10_000
+
 
 class Figure(NamedTuple):
     """One metric of both classifiers.
@@ -145,7 +147,6 @@ def compare(
     metric: str = "accuracy",
     losses: tuple[Floats, Floats] | None = None,
     settings: Mapping[str, tuple[Any, Any]] | None = None,
-    resamples: int = 10_000,
     seed: int = 0,
 ) -> Comparison:
     """Compare two lists of answers to the same rows.
@@ -159,7 +160,6 @@ def compare(
             the verdict is about the accuracy.
         losses: What each row adds to the log loss of each, [rows], where both have probabilities.
         settings: What differs between the two.
-        resamples: How many times the rows are drawn anew for the accuracy.
         seed: Of the draws.
 
     References:
@@ -171,7 +171,7 @@ def compare(
     we, they = ours == true, theirs == true
     only_ours, only_theirs = int((we & ~they).sum()), int((they & ~we).sum())
     split = only_ours + only_theirs
-    interval = _accuracy_interval(only_ours, only_theirs, len(true), resamples, seed)
+    interval = _accuracy_interval(only_ours, only_theirs, len(true), seed)
     f1 = _macro_f1(ours, true), _macro_f1(theirs, true)
     figures = [
         Figure(ACCURACY, float(we.mean()), float(they.mean()), interval),
@@ -192,14 +192,11 @@ def compare(
     )
 
 
-def _accuracy_interval(
-    only_ours: int, only_theirs: int, rows: int, resamples: int, seed: int
-) -> Interval:
+def _accuracy_interval(only_ours: int, only_theirs: int, rows: int, seed: int) -> Interval:
     """95 % bootstrap interval of the difference, the rows drawn in pairs."""
     shares = np.array([only_ours, only_theirs, rows - only_ours - only_theirs]) / rows
-    drawn = np.random.default_rng(seed).multinomial(rows, shares, size=resamples)
-    low, high = np.quantile((drawn[:, 0] - drawn[:, 1]) / rows, [0.025, 0.975])
-    return Interval(float(low), float(high))
+    drawn = np.random.default_rng(seed).multinomial(rows, shares, size=_DRAWS)
+    return Interval(*np.quantile((drawn[:, 0] - drawn[:, 1]) / rows, [0.025, 0.975]).tolist())
 
 
 def _macro_f1(answers: Indices, true: Indices) -> float:

@@ -159,15 +159,11 @@ class Task(Protocol):
 
     @abstractmethod
     def targets(self, examples: Examples, tokens: TokenizedTexts, *, hint: str = "") -> np.ndarray:
-        """What the outputs of each row should be, ``[rows, …]``.
-
-        Args:
-            examples: With raw labels.
-            tokens: The same rows, tokenized.
-            hint: What else can be done about a label that is not known.
+        """What the outputs should be, ``[rows, …]``, out of raw labels and the same rows' tokens.
 
         Raises:
-            DataError: A label that is none of the task's; names the row.
+            DataError: A label that is none of the task's; names the row. ``hint`` says what else
+                can be done about it.
         """
 
     @abstractmethod
@@ -187,11 +183,7 @@ class Task(Protocol):
         """Outputs ``[rows, outputs]`` -> what is shown of them, float32: probabilities, numbers."""
 
     def answering(self, min_score: float | None, otherwise: str | None) -> Self:
-        """The same task, which does not give answers that are less probable than ``min_score``.
-
-        Args:
-            min_score: 0..1; None: every text is answered.
-            otherwise: What is answered then; None: the task's usual word.
+        """The same task, which says ``otherwise`` where no answer is as probable as ``min_score``.
 
         Raises:
             ConfigError: They make no sense, for this task or for any.
@@ -232,14 +224,9 @@ class Task(Protocol):
         """
 
     def judge(
-        self,
-        values: np.ndarray,
-        targets: np.ndarray,
-        *,
-        target_accuracy: float | None = None,
-        outside: tuple[Sequence[str], np.ndarray] | None = None,
-        seed: int = 0,
-    ) -> Judgement:
+        self, values: np.ndarray, targets: np.ndarray, *, target_accuracy: float | None = None,
+        outside: tuple[Sequence[str], np.ndarray] | None = None, seed: int = 0,
+    ) -> Judgement:  # fmt: skip
         """The figures of answered rows, and whatever else can be said of them.
 
         Args:
@@ -256,14 +243,7 @@ class Task(Protocol):
         return Judgement(scores=self.score(values, targets), shown=self.metrics)
 
     def compare(
-        self,
-        other: str,
-        ours: np.ndarray,
-        theirs: np.ndarray,
-        targets: np.ndarray,
-        *,
-        metric: str,
-        settings: Mapping[str, tuple[Any, Any]],
+        self, other: str, ours: np.ndarray, theirs: np.ndarray, targets: np.ndarray, **told: Any
     ) -> Comparison:
         """Two models' values for the same rows, compared.
 
@@ -272,8 +252,7 @@ class Task(Protocol):
             ours: Values.
             theirs: The other model's, its outputs in our order.
             targets: Of the rows.
-            metric: What the verdict is about.
-            settings: What differs between the two.
+            **told: ``metric`` and ``settings``, as :func:`~lora_bert.metrics.comparison.compare`.
 
         Raises:
             ConfigError: Models of this task cannot be compared.

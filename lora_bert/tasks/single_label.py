@@ -260,18 +260,14 @@ class SingleLabel(Task):
         return score(self.labels, values, targets)
 
     def judge(
-        self,
-        values: np.ndarray,
-        targets: np.ndarray,
-        *,
-        target_accuracy: float | None = None,
-        outside: tuple[Sequence[str], np.ndarray] | None = None,
-        seed: int = 0,
-    ) -> Judgement:
+        self, values: np.ndarray, targets: np.ndarray, *, target_accuracy: float | None = None,
+        outside: tuple[Sequence[str], np.ndarray] | None = None, seed: int = 0,
+    ) -> Judgement:  # fmt: skip
         """Scores with intervals, class by class; what the probabilities are worth; odd rows."""
         scores = self.score(values, targets)
         target = reach(values, targets, target_accuracy, seed=seed) if target_accuracy else None
         also_at = [target.reached.min_score] if target and target.reached else []
+        scope = out_of_scope(*outside, values, targets, also_at=also_at) if outside else None
         return Judgement(
             scores=scores,
             shown=FIGURES,
@@ -284,25 +280,15 @@ class SingleLabel(Task):
             coverage=coverage(values, targets),
             threshold=best_threshold(self.labels, values, targets, seed=seed),
             target=target,
-            out_of_scope=out_of_scope(*outside, values, targets, also_at=also_at)
-            if outside
-            else None,
+            out_of_scope=scope,
             wrong=mistakes(values, targets),
             suspects=suspects(values, targets),
         )
 
     def compare(
-        self,
-        other: str,
-        ours: np.ndarray,
-        theirs: np.ndarray,
-        targets: np.ndarray,
-        *,
-        metric: str,
-        settings: Mapping[str, tuple[Any, Any]],
+        self, other: str, ours: np.ndarray, theirs: np.ndarray, targets: np.ndarray, **told: Any
     ) -> Comparison:
         """Accuracy, macro-F1 and log loss of both."""
-        return compare(
-            other, ours.argmax(axis=1), theirs.argmax(axis=1), targets, metric=metric,
-            losses=(losses(ours, targets), losses(theirs, targets)), settings=settings,
-        )  # fmt: skip
+        both = losses(ours, targets), losses(theirs, targets)
+        answers = ours.argmax(axis=1), theirs.argmax(axis=1)
+        return compare(other, *answers, targets, losses=both, **told)

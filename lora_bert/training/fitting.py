@@ -91,13 +91,11 @@ def fit_adapter(
                 config.batch_size, threads,
             )  # fmt: skip
             scores = this.task.score(values(this.task, found), validation.targets)
-            loss = float(this.task.loss(found, torch.from_numpy(validation.targets)))
-            return {
-                **scores.figures,
-                "validation_loss": scores.figures.get(
-                    "log_loss", loss / this.task.weight(validation.targets)
-                ),
-            }
+            loss = scores.figures.get("log_loss")
+            if loss is None:
+                summed = this.task.loss(found, torch.from_numpy(validation.targets))
+                loss = float(summed) / this.task.weight(validation.targets)
+            return {**scores.figures, "validation_loss": loss}
 
         identity = identity_of(
             config, data=this.splits.sha256, backbone=this.fingerprint, tokens=tokens,

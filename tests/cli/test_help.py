@@ -77,7 +77,7 @@ def test_help_shows_examples_and_every_option(
             assert option.metavar in text.splitlines()[0]
         else:
             assert (f"  {flag(key)} " in text) != option.hidden
-            assert option.help.split(" (")[0] in " ".join(text.split())
+            assert (option.help.split(" (")[0] in " ".join(text.split())) != option.hidden
     for general in ("--config FILE", "--json", "-q, --quiet", "--debug", "-h, --help"):
         assert general in text
 
