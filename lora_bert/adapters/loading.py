@@ -41,7 +41,7 @@ from lora_bert.errors import (
 from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
 from lora_bert.model.builder import build_backbone, load_backbone
-from lora_bert.tasks.registry import TASKS, restored
+from lora_bert.tasks.registry import TASKS
 from lora_bert.tokens.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
 from lora_bert.wording import counted
 
@@ -240,8 +240,7 @@ def _guessed(
 
 def _check_labels(path: Path, manifest: Manifest, adapter: Adapter, base: Backbone) -> None:
     outputs = adapter.head[f"{base.family.head.output}.weight"].shape[0]
-    task = restored(manifest.problem_type, manifest.labels, manifest.settings, path)
-    if outputs != task.head().outputs:
+    if outputs != manifest.restored_task(path).head().outputs:
         raise AdapterError(
             f"'{path}': the head has {outputs} outputs, but {len(manifest.labels)} labels are "
             "named."

@@ -10,7 +10,8 @@ from typing import Any
 from lora_bert._version import __version__
 from lora_bert.errors import AdapterError
 from lora_bert.json_files import json_text, read_object
-from lora_bert.tasks.registry import TASKS, restored
+from lora_bert.tasks.base import Task
+from lora_bert.tasks.registry import TASKS
 from lora_bert.tasks.single_label import PROBLEM_TYPE, TASK
 
 MANIFEST = "lora_bert.json"
@@ -83,6 +84,17 @@ class Manifest:
         columns = self.data.get("columns")
         return columns.get(kind) if isinstance(columns, dict) else None
 
+    def restored_task(self, place: object) -> Task:
+        """The task that it was trained for; ``place`` says so, for the error.
+
+        Raises:
+            AdapterError: The task cannot have such labels or settings.
+        """
+        try:
+            return TASKS[self.problem_type].restored(self.labels, self.settings)
+        except AdapterError as error:
+            raise AdapterError(f"'{place}': {error}", hint=error.hint) from error
+
     @property
     def backbone_name(self) -> str:
         """The portable name of the backbone."""
@@ -123,7 +135,6 @@ def _checked(written: dict[str, Any], path: Path) -> Manifest:
         raise AdapterError(f"'{path}': 'labels' must be at least two strings.")
     if written["max_length"] < 1:
         raise AdapterError(f"'{path}': 'max_length' is {written['max_length']}; 1 is the least.")
-    problem_type = written.get("problem_type", PROBLEM_TYPE)
     for key, ours in (("task", [TASK]), ("problem_type", list(TASKS)), ("inputs", [1])):
         if key in written and written[key] not in ours:
             raise AdapterError(
@@ -131,7 +142,6 @@ def _checked(written: dict[str, Any], path: Path) -> Manifest:
                 "answers with one label a text.",
                 hint="If a later version wrote it, update lora-bert.",
             )
-    restored(problem_type, labels, written.get("settings", {}), path)
     for key in ("backbone", "label_names", "versions", "tokenizer"):
         if not all(isinstance(value, str | None) for value in written.get(key, {}).values()):
             raise AdapterError(f"'{path}': '{key}' holds something else than texts.")
@@ -140,4 +150,6 @@ def _checked(written: dict[str, Any], path: Path) -> Manifest:
         raise AdapterError(f"'{path}' names its backbone by a path, '{name}'.")
     known = {entry.name for entry in fields(Manifest)}
     values = {key: value for key, value in written.items() if key in known}
-    return Manifest(**{**values, "labels": tuple(labels)})
+    manifest = Manifest(**{**values, "labels": tuple(labels)})
+    manifest.restored_task(path)
+    return manifest

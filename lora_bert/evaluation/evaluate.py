@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -17,17 +17,17 @@ from lora_bert.data.examples import Examples
 from lora_bert.data.given import with_given_rows
 from lora_bert.data.locations import inputs
 from lora_bert.errors import ConfigError, DataError, did_you_mean
-from lora_bert.evaluation.baseline import Baseline, tfidf_baseline
+from lora_bert.evaluation.baseline import tfidf_baseline
 from lora_bert.evaluation.dataset import EvaluationRows
 from lora_bert.evaluation.overlap import overlap, rows_seen
 from lora_bert.evaluation.page import write_report
 from lora_bert.evaluation.plots import confusion_png
 from lora_bert.evaluation.result import Evaluation, judge
 from lora_bert.evaluation.row_tables import (
-    SuspectRow,
-    WrongRow,
+    SUSPECT,
+    WRONG,
+    columns_of,
     suspect_rows,
-    with_ids,
     write_rows,
     wrong_rows,
 )
@@ -35,7 +35,6 @@ from lora_bert.evaluation.training_settings import differences, trained_for
 from lora_bert.files import atomic_directory, claim_file, claim_output, spare_inputs
 from lora_bert.inference.predictor import Predictor, open_predictor
 from lora_bert.json_files import json_text
-from lora_bert.metrics.comparison import Comparison
 from lora_bert.names import parse_names
 from lora_bert.options import build, flag
 from lora_bert.python_face import called_from_python
@@ -86,25 +85,27 @@ def run(config: EvaluateConfig) -> Evaluation:
     targets = task.targets(rows, tokens, hint=_OR_OUT_OF_SCOPE)
     values = predictor.values(rows.texts)
     answers = task.answers(values)
-    right = np.array([ours == own for ours, own in zip(answers, rows.labels, strict=True)])
-    training_texts = source.trained_on()
+    beside: dict[str, Any] = {}
+    if training_texts := source.trained_on():
+        right = np.array([ours == own for ours, own in zip(answers, rows.labels, strict=True)])
+        known = right if task.classes else None
+        beside["overlap"] = overlap(rows.texts, training_texts, known)
     if other:
         _warn_of_rows_seen(config, other, rows.texts)
+        theirs = _values_of(other, rows.texts, config, predictor.labels)
+        against = str(config.against)
+        settings = differences((config.path, predictor.manifest), (against, other.manifest))
+        beside["against"] = task.compare(
+            against, values, theirs, targets, metric=metric, settings=settings
+        )
+    if config.baseline:
+        log.info("Training TF-IDF + linear SVM on %s rows.", f"{len(source.to_train):,}")
+        beside["baseline"] = tfidf_baseline(source.to_train, rows, answers, metric=metric)
     found = judge(
-        task,
-        values,
-        targets,
-        metric=metric,
-        target_accuracy=config.target_accuracy,
+        task, values, targets, metric=metric, target_accuracy=config.target_accuracy,
         outside=(config.out_of_scope, predictor.values(outside.texts)) if outside else None,
-        overlap=overlap(rows.texts, training_texts, right if task.classes else None)
-        if training_texts
-        else None,
-        against=_compare(config, metric, predictor, other, rows.texts, values, targets)
-        if other
-        else None,
-        baseline=_baseline(source, rows, answers, metric) if config.baseline else None,
-    )
+        **beside,
+    )  # fmt: skip
     if config.output:
         _write(Path(config.output), found, rows, config.overwrite)
     if config.report:
@@ -190,36 +191,16 @@ def _load(config: EvaluateConfig, path: str) -> Predictor:
     )
 
 
-def _compare(
-    config: EvaluateConfig,
-    metric: str,
-    predictor: Predictor,
-    other: Predictor,
-    texts: Sequence[str],
-    values: np.ndarray,
-    targets: np.ndarray,
-) -> Comparison:
-    if set(other.labels) != set(predictor.labels):
+def _values_of(
+    other: Predictor, texts: Sequence[str], config: EvaluateConfig, labels: Sequence[str]
+) -> np.ndarray:
+    """The other classifier's values, its outputs in the order of our ``labels``."""
+    if set(other.labels) != set(labels):
         raise ConfigError(
             f"--against '{config.against}' knows other labels than '{config.path}': "
-            f"{listed(sorted(set(other.labels) ^ set(predictor.labels)))}."
+            f"{listed(sorted(set(other.labels) ^ set(labels)))}.",
         )
-    place = np.array([other.labels.index(label) for label in predictor.labels])
-    against = str(config.against)
-    return predictor.task.compare(
-        against, values, other.values(texts)[:, place], targets, metric=metric,
-        settings=differences((config.path, predictor.manifest), (against, other.manifest)),
-    )  # fmt: skip
-
-
-def _baseline(
-    source: EvaluationRows, scored: Examples, answers: Sequence[str], metric: str
-) -> Baseline:
-    train = source.to_train
-    log.info("Training TF-IDF + linear SVM on %s rows.", f"{len(train):,}")
-    return tfidf_baseline(
-        train.texts, train.labels, scored.texts, scored.labels, answers, metric=metric
-    )
+    return other.values(texts)[:, [other.labels.index(label) for label in labels]]
 
 
 def _write(output: Path, found: Evaluation, rows: Examples, overwrite: bool) -> None:
@@ -229,8 +210,7 @@ def _write(output: Path, found: Evaluation, rows: Examples, overwrite: bool) -> 
         if found.by_class is None:
             return
         confusion_png(found.by_class, work / "confusion.png")
-        unit, ids = rows.unit, bool(rows.ids)
-        wrong = with_ids(wrong_rows(found, rows), WrongRow, unit=unit, ids=ids)
-        write_rows(work / "wrong.csv", *wrong)
-        doubted = with_ids(suspect_rows(found, rows), SuspectRow, unit=unit, ids=ids)
-        write_rows(work / "suspects.csv", *doubted)
+        for name, columns, table in (("wrong", WRONG, wrong_rows(found, rows)),
+                                     ("suspects", SUSPECT, suspect_rows(found, rows))):  # fmt: skip
+            lines = (list(row.values()) for row in table)
+            write_rows(work / f"{name}.csv", columns_of(rows, columns), lines)

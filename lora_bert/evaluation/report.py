@@ -72,14 +72,9 @@ def figures_part(judged: Judgement, metric: str, overlap: Overlap | None, width:
     """The figures of the whole, a line each, ``metric`` first; whatever else is known below."""
     lines = [(figure.shown, figure_text(judged, figure)) for figure in first(metric, judged.shown)]
     if judged.calibration:
-        lines.append(
-            (
-                "calibration",
-                f"error {percent(judged.calibration.error)} (exact "
-                f"probabilities would show {percent(judged.calibration.by_chance)}): "
-                f"{judged.calibration.verdict}",
-            )
-        )
+        error, by_chance = percent(judged.calibration.error), percent(judged.calibration.by_chance)
+        exact = f"exact probabilities would show {by_chance}"
+        lines.append(("calibration", f"error {error} ({exact}): {judged.calibration.verdict}"))
     lines.append(("rows", f"{judged.scores.rows:,}"))
     if overlap and overlap.rows:
         lines.append(("seen", _seen_words(overlap)))
@@ -147,13 +142,10 @@ def scope_words(scope: OutOfScope) -> str:
 
 def against_part(against: Comparison, width: int) -> str:
     """Another classifier beside this one, and in what the two differ."""
-    lines = [
-        ("against", fit(against.other, max(width, MINIMUM_WIDTH) - 13)),
-        *_comparison_lines(against),
-    ]
-    settings = [
-        (name, *map(setting_words, values)) for name, values in sorted(against.settings.items())
-    ]
+    name = fit(against.other, max(width, MINIMUM_WIDTH) - 13)
+    lines = [("against", name), *_comparison_lines(against)]
+    told = sorted(against.settings.items())
+    settings = [(name, *map(setting_words, values)) for name, values in told]
     if not settings:
         return _named_lines(lines, width)
     table = _table(("what differs", "this one", "the other"), settings, 3, width)
@@ -162,11 +154,8 @@ def against_part(against: Comparison, width: int) -> str:
 
 def baseline_part(baseline: Baseline, width: int) -> str:
     """The TF-IDF baseline beside this classifier."""
-    lines = [
-        ("baseline", f"{baseline.description}, {baseline.seconds:.1f} s"),
-        *_comparison_lines(baseline.comparison),
-    ]
-    return _named_lines(lines, width)
+    name = f"{baseline.description}, {baseline.seconds:.1f} s"
+    return _named_lines([("baseline", name), *_comparison_lines(baseline.comparison)], width)
 
 
 def _comparison_lines(against: Comparison) -> list[tuple[str, str]]:
@@ -228,10 +217,9 @@ def scope_table(scope: OutOfScope, *, width: int = 80) -> str:
 def classes_table(scores: Scores, *, width: int = 80) -> str:
     """The table of the classes; of more than 20 those with the lowest F1."""
     entries, title = _worst_classes(scores)
-    table = _classes(entries, width)
-    return (
-        _titled(f"{title}; --output and --json have all of them", table, width) if title else table
-    )
+    table = _table(_CLASS_COLUMNS, list(map(_class_row, entries)), 1, width)
+    all_of_them = f"{title}; --output and --json have all of them"
+    return _titled(all_of_them, table, width) if title else table
 
 
 def classes_html(scores: Scores) -> str:
@@ -247,15 +235,6 @@ def _worst_classes(scores: Scores) -> tuple[Sequence[PerClass], str]:
         return scores.per_class, ""
     worst = [entry for entry in scores.worst[:_WORST_CLASSES] if entry.rows + entry.predicted]
     return worst, f"classes: the {len(worst)} with the lowest F1 of {len(scores.per_class):,}"
-
-
-def per_class_table(scores: Scores, *, width: int = 80) -> str:
-    """Precision, recall, F1 (percent), rows and predictions of every class."""
-    return _classes(scores.per_class, width)
-
-
-def _classes(entries: Sequence[PerClass], width: int) -> str:
-    return _table(_CLASS_COLUMNS, list(map(_class_row, entries)), 1, width)
 
 
 def _class_row(entry: PerClass) -> tuple[str, ...]:

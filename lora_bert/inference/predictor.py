@@ -24,7 +24,6 @@ from lora_bert.names import parse_names
 from lora_bert.options import build
 from lora_bert.python_face import called_from_python
 from lora_bert.tasks.base import Task
-from lora_bert.tasks.registry import restored
 from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.tokens.tokenizer import TextTokenizer
 from lora_bert.wording import counted
@@ -81,9 +80,7 @@ class Predictor:
     @cached_property
     def task(self) -> Task:
         """What it was trained to say of a text."""
-        told = self.manifest
-        place = self.places[0] if self.places else "this model"
-        return restored(told.problem_type, told.labels, told.settings, place)
+        return self.manifest.restored_task(self.places[0] if self.places else "this model")
 
     @called_from_python(InferConfig)
     def predict(

@@ -163,6 +163,12 @@ def macro_f1(right: NDArray[Any], rows: NDArray[Any], predicted: NDArray[Any]) -
     return mean
 
 
+def answers_macro_f1(answers: Indices, true: Indices) -> float:
+    """The macro-F1 of answered class indices, [rows], at least one."""
+    classes = int(max(true.max(), answers.max())) + 1
+    return float(macro_f1(*right_rows_predicted(count_confusions(true, answers, classes))))
+
+
 def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
     """``part / whole``, and 0 where there is nothing to divide by."""
     ratio = np.zeros(part.shape)

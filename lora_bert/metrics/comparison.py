@@ -14,9 +14,7 @@ from lora_bert.metrics.classification import (
     MACRO_F1,
     Floats,
     Indices,
-    count_confusions,
-    macro_f1,
-    right_rows_predicted,
+    answers_macro_f1,
 )
 from lora_bert.metrics.intervals import Interval, paired_macro_f1, paired_mean
 from lora_bert.metrics.metric import Metric
@@ -172,7 +170,7 @@ def compare(
     only_ours, only_theirs = int((we & ~they).sum()), int((they & ~we).sum())
     split = only_ours + only_theirs
     interval = _accuracy_interval(only_ours, only_theirs, len(true), seed)
-    f1 = _macro_f1(ours, true), _macro_f1(theirs, true)
+    f1 = answers_macro_f1(ours, true), answers_macro_f1(theirs, true)
     figures = [
         Figure(ACCURACY, float(we.mean()), float(they.mean()), interval),
         Figure(MACRO_F1, *f1, paired_macro_f1(true, ours, theirs, seed=seed)),
@@ -197,8 +195,3 @@ def _accuracy_interval(only_ours: int, only_theirs: int, rows: int, seed: int) -
     shares = np.array([only_ours, only_theirs, rows - only_ours - only_theirs]) / rows
     drawn = np.random.default_rng(seed).multinomial(rows, shares, size=_DRAWS)
     return Interval(*np.quantile((drawn[:, 0] - drawn[:, 1]) / rows, [0.025, 0.975]).tolist())
-
-
-def _macro_f1(answers: Indices, true: Indices) -> float:
-    classes = int(max(true.max(), answers.max())) + 1
-    return float(macro_f1(*right_rows_predicted(count_confusions(true, answers, classes))))

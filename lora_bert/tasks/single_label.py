@@ -63,62 +63,14 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """When to answer with no label of the model, and what then.
-
-    Attributes:
-        below: Answers whose probability is less than this are not given, 0..1.
-        answer: What is answered instead.
-    """
-
-    below: float
-    answer: str
-
-    @classmethod
-    def asked(
-        cls, min_score: float | None, otherwise: str | None, labels: Sequence[str]
-    ) -> Refusal | None:
-        """What was asked for; None where every text is answered with its likeliest label.
-
-        Raises:
-            ConfigError: ``otherwise`` without ``min_score``, or one of the model's own labels;
-                a probability that is none.
-        """
-        if min_score is None:
-            if otherwise is not None:
-                raise ConfigError(
-                    "--otherwise needs --min-score: the probability below which it is the answer."
-                )
-            return None
-        try:
-            probable = bool(0 <= min_score <= 1)
-        except (TypeError, ValueError):  # a text, an array
-            probable = False
-        if not probable:
-            said = shortened(repr(min_score))
-            raise ConfigError(f"--min-score: {said} is not a probability, 0 to 1.")
-        answer = OTHERWISE if otherwise is None else otherwise
-        if not isinstance(answer, str):
-            raise ConfigError(f"--otherwise: {shortened(repr(answer))} is not a text.")
-        if not answer.strip():
-            raise ConfigError("--otherwise: the answer is empty.", hint=f"Default: {OTHERWISE}.")
-        if answer in labels:
-            raise ConfigError(
-                f"--otherwise '{shortened(answer)}': the model has a label of this name, so its "
-                "answers could not be told from refusals.",
-                hint="Name another answer with --otherwise.",
-            )
-        return cls(float(min_score), answer)
-
-
-@dataclass(frozen=True)
 class SingleLabel(Task):
     """One label a text: a softmax over the labels.
 
     Attributes:
         labels: In the order of the outputs.
         class_weights: Of each label in the loss; None weighs every row alike.
-        refusal: When no label is answered; None answers every text with its likeliest one.
+        refusal: The probability below which no label is answered, and what is answered then; None
+            answers every text with its likeliest label.
     """
 
     problem_type: ClassVar[str] = PROBLEM_TYPE
@@ -128,7 +80,7 @@ class SingleLabel(Task):
 
     labels: tuple[str, ...]
     class_weights: tuple[float, ...] | None = None
-    refusal: Refusal | None = None
+    refusal: tuple[float, str] | None = None
 
     @classmethod
     def of(cls, examples: Examples, *, class_weights: str = "none") -> Self:
@@ -211,8 +163,37 @@ class SingleLabel(Task):
         return probabilities
 
     def answering(self, min_score: float | None, otherwise: str | None) -> Self:
-        """The same task, which refuses where no label's probability reaches ``min_score``."""
-        return replace(self, refusal=Refusal.asked(min_score, otherwise, self.labels))
+        """The same task, which says ``otherwise`` where no label is as probable as ``min_score``.
+
+        Raises:
+            ConfigError: ``otherwise`` without ``min_score``, or one of the model's own labels;
+                a probability that is none.
+        """
+        if min_score is None:
+            if otherwise is not None:
+                raise ConfigError(
+                    "--otherwise needs --min-score: the probability below which it is the answer."
+                )
+            return replace(self, refusal=None)
+        try:
+            probable = bool(0 <= min_score <= 1)
+        except (TypeError, ValueError):  # a text, an array
+            probable = False
+        if not probable:
+            said = shortened(repr(min_score))
+            raise ConfigError(f"--min-score: {said} is not a probability, 0 to 1.")
+        answer = OTHERWISE if otherwise is None else otherwise
+        if not isinstance(answer, str):
+            raise ConfigError(f"--otherwise: {shortened(repr(answer))} is not a text.")
+        if not answer.strip():
+            raise ConfigError("--otherwise: the answer is empty.", hint=f"Default: {OTHERWISE}.")
+        if answer in self.labels:
+            raise ConfigError(
+                f"--otherwise '{shortened(answer)}': the model has a label of this name, so its "
+                "answers could not be told from refusals.",
+                hint="Name another answer with --otherwise.",
+            )
+        return replace(self, refusal=(float(min_score), answer))
 
     def decode(self, values: np.ndarray) -> list[Prediction]:
         """Probabilities ``[rows, labels]`` -> predictions."""
@@ -226,11 +207,11 @@ class SingleLabel(Task):
         best = self._best(values)
         if self.refusal is None:
             return best
+        least, answer = self.refusal
         # As Python's floats, which is how scores are shown and compared with elsewhere.
         scores = values.max(axis=1).tolist()
         return [
-            self.refusal.answer if score < self.refusal.below else label
-            for label, score in zip(best, scores, strict=True)
+            label if score >= least else answer for label, score in zip(best, scores, strict=True)
         ]
 
     def _best(self, values: np.ndarray) -> list[str]:

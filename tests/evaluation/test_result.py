@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from lora_bert.data.examples import Examples
 from lora_bert.evaluation.baseline import tfidf_baseline
 from lora_bert.evaluation.result import judge
 from lora_bert.metrics.intervals import bootstrap
@@ -60,7 +61,11 @@ def test_as_dict_is_json_and_says_what_was_scored(rows):
 
 
 def test_baseline_in_the_dict_and_the_text(rows):
-    baseline = tfidf_baseline(["good", "bad"], ["a", "c"], ["good", "bad"], ["a", "a"], ["a", "a"])
+    baseline = tfidf_baseline(
+        Examples(("good", "bad"), ("a", "c"), (2, 3), "train.csv"),
+        Examples(("good", "bad"), ("a", "a"), (2, 3), "test.csv"),
+        ["a", "a"],
+    )
     result = judge(SingleLabel(("a", "b", "c")), *rows, baseline=baseline)
     document = json.loads(json.dumps(result.as_dict()))
     assert document["baseline"]["accuracy"] == 0.5

@@ -11,7 +11,7 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from lora_bert.data.examples import Examples
 from lora_bert.errors import ConfigError, DataError
-from lora_bert.tasks.single_label import Refusal, SingleLabel
+from lora_bert.tasks.single_label import SingleLabel
 from lora_bert.tokens.tokenized import TokenizedTexts
 
 
@@ -140,11 +140,12 @@ def test_below_a_probability_the_answer_is_another():
 )
 def test_refusals_that_make_no_sense(min_score, otherwise, says):
     with pytest.raises(ConfigError, match=says):
-        Refusal.asked(min_score, otherwise, ["no", "yes"])
+        SingleLabel(("no", "yes")).answering(min_score, otherwise)
 
 
 def test_a_model_that_knows_the_usual_answer_needs_another():
+    task = SingleLabel(("no", "unknown"))
     with pytest.raises(ConfigError, match="--otherwise 'unknown'") as caught:
-        Refusal.asked(0.5, None, ["no", "unknown"])
+        task.answering(0.5, None)
     assert caught.value.hint == "Name another answer with --otherwise."
-    assert Refusal.asked(0.5, "none", ["no", "unknown"]) == Refusal(0.5, "none")
+    assert task.answering(0.5, "none").refusal == (0.5, "none")
