@@ -66,10 +66,8 @@ class EvaluationRows:
         if kept in (digest, *whole_fingerprints(config.data)):
             note_places(kept, {"data": config.data})
         if part is None and digest == kept:
-            log.warning(
-                "The adapter was trained on rows of '%s': this score is too good. For rows it has "
-                "not seen, leave --data out or use --part.", config.data,
-            )  # fmt: skip
+            log.warning("The adapter was trained on rows of '%s': this score is too good. For rows "
+                        "it has not seen, leave --data out or use --part.", config.data)  # fmt: skip
         return rows
 
     @cached_property
@@ -102,10 +100,8 @@ class EvaluationRows:
         if rows is None:
             raise ConfigError(f"--part {part}: the adapter's training had no such rows.")
         if part != "train" and self.own_splits.sha256 != self.manifest.data.get("sha256"):
-            log.warning(
-                "'%s' has changed since the adapter was trained on it: rows it was trained on may "
-                "be among the %s rows now.", self.own_splits.name, part,
-            )  # fmt: skip
+            log.warning("'%s' has changed since the adapter was trained on it: rows it was trained "
+                        "on may be among the %s rows now.", self.own_splits.name, part)  # fmt: skip
         log.info("Using the %s rows of '%s'.", part, Path(rows.source).name)
         return rows
 

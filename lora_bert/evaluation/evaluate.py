@@ -17,20 +17,13 @@ from lora_bert.data.examples import Examples
 from lora_bert.data.given import with_given_rows
 from lora_bert.data.locations import inputs
 from lora_bert.errors import ConfigError, DataError, did_you_mean
+from lora_bert.evaluation import row_tables
 from lora_bert.evaluation.baseline import tfidf_baseline
 from lora_bert.evaluation.dataset import EvaluationRows
 from lora_bert.evaluation.overlap import overlap, rows_seen
 from lora_bert.evaluation.page import write_report
 from lora_bert.evaluation.plots import confusion_png
 from lora_bert.evaluation.result import Evaluation, judge
-from lora_bert.evaluation.row_tables import (
-    SUSPECT,
-    WRONG,
-    columns_of,
-    suspect_rows,
-    write_rows,
-    wrong_rows,
-)
 from lora_bert.evaluation.training_settings import differences, trained_for
 from lora_bert.files import atomic_directory, claim_file, claim_output, spare_inputs
 from lora_bert.inference.predictor import Predictor, open_predictor
@@ -88,15 +81,14 @@ def run(config: EvaluateConfig) -> Evaluation:
     beside: dict[str, Any] = {}
     if training_texts := source.trained_on():
         right = np.array([ours == own for ours, own in zip(answers, rows.labels, strict=True)])
-        known = right if task.classes else None
-        beside["overlap"] = overlap(rows.texts, training_texts, known)
+        beside["overlap"] = overlap(rows.texts, training_texts, right if task.classes else None)
     if other:
         _warn_of_rows_seen(config, other, rows.texts)
         theirs = _values_of(other, rows.texts, config, predictor.labels)
         against = str(config.against)
-        settings = differences((config.path, predictor.manifest), (against, other.manifest))
+        apart = differences((config.path, predictor.manifest), (against, other.manifest))
         beside["against"] = task.compare(
-            against, values, theirs, targets, metric=metric, settings=settings
+            against, values, theirs, targets, metric=metric, settings=apart
         )
     if config.baseline:
         log.info("Training TF-IDF + linear SVM on %s rows.", f"{len(source.to_train):,}")
@@ -210,7 +202,9 @@ def _write(output: Path, found: Evaluation, rows: Examples, overwrite: bool) -> 
         if found.by_class is None:
             return
         confusion_png(found.by_class, work / "confusion.png")
-        for name, columns, table in (("wrong", WRONG, wrong_rows(found, rows)),
-                                     ("suspects", SUSPECT, suspect_rows(found, rows))):  # fmt: skip
-            lines = (list(row.values()) for row in table)
-            write_rows(work / f"{name}.csv", columns_of(rows, columns), lines)
+        for name, more, table in (
+            ("wrong", row_tables.WRONG, row_tables.wrong_rows),
+            ("suspects", row_tables.SUSPECT, row_tables.suspect_rows),
+        ):
+            lines = (list(row.values()) for row in table(found, rows))
+            row_tables.write_rows(work / f"{name}.csv", row_tables.columns_of(rows, more), lines)

@@ -11,20 +11,12 @@ from typing import Any, NamedTuple
 
 from lora_bert._version import __version__
 from lora_bert.data.examples import Examples
-from lora_bert.evaluation.report import (
-    decimal,
-    figure_text,
-    first,
-    percent,
-    scope_words,
-    setting_words,
-    target_words,
-)
+from lora_bert.evaluation import report
 from lora_bert.evaluation.result import Evaluation
 from lora_bert.evaluation.row_tables import suspect_rows, wrong_rows
 from lora_bert.files import atomic_file
-from lora_bert.metrics.classification import ACCURACY, Scores
-from lora_bert.metrics.comparison import Comparison
+from lora_bert.metrics.classification import Scores
+from lora_bert.metrics.comparison import ACCURACY, Comparison
 from lora_bert.metrics.intervals import Interval
 from lora_bert.metrics.metric import Metric
 from lora_bert.wording import printable
@@ -69,9 +61,11 @@ def report_page(found: Evaluation, rows: Examples, *, title: str) -> str:
         found=found,
         scores=found.scores,
         classes=found.by_class,
-        tiles=[one for one in first(found.metric, found.shown) if one.name in found.intervals],
+        tiles=[
+            one for one in report.first(found.metric, found.shown) if one.name in found.intervals
+        ],
         numbers=[one for one in found.shown if not one.share and one.name not in found.intervals],
-        value=lambda figure: figure_text(found, figure, interval=False),
+        value=lambda figure: report.figure_text(found, figure, interval=False),
         comparisons=_comparisons(found),
         wrong=wrong[:_SHOWN_ROWS],
         wrong_count=len(wrong),
@@ -108,8 +102,9 @@ def _template() -> Any:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {
-        "percent": percent, "shown": shown, "decimal": decimal, "setting": setting_words,
-        "target": target_words, "scope": scope_words, "points": lambda share: f"{100 * share:+.1f}",
+        "percent": report.percent, "shown": shown, "decimal": report.decimal,
+        "setting": report.setting_words, "target": report.target_words,
+        "scope": report.scope_words, "points": lambda share: f"{100 * share:+.1f}",
     }  # fmt: skip
     source = (files("lora_bert.evaluation") / "page.html").read_text(encoding="utf-8")
     return environment.from_string(source)
@@ -155,7 +150,7 @@ def _bars(found: Evaluation) -> dict[str, Any]:
     scale = _floor(lowest)
 
     def place(value: float) -> str:
-        """Where a value is, in percent of the picture's width."""
+        """Where a value is, in report.percent of the picture's width."""
         return f"{100 * (value - scale) / (1 - scale):.1f}"
 
     return {"bars": bars, "barred": barred.shown, "scale": scale, "place": place}

@@ -60,17 +60,13 @@ def confusion_png(scores: Scores, path: Path) -> None:
     """
     names, families = _names_and_families(scores.labels)
     with _style(families):
-        figure = _confusion_figure(scores, names)
-        _save(figure, path)
+        _save(_confusion_figure(scores, names), path)
 
 
 def curve_png(
-    history: Sequence[Record],
-    path: Path,
-    *,
-    metric: str = "accuracy",
+    history: Sequence[Record], path: Path, *, metric: str = "accuracy",
     metrics: Sequence[Metric] = METRICS,
-) -> None:
+) -> None:  # fmt: skip
     """Draw loss and quality over the epochs, the best epoch marked.
 
     Args:
@@ -113,9 +109,8 @@ def _names_and_families(labels: Sequence[str]) -> tuple[list[str], list[str]]:
         return names, families
     _log.warning(
         "No installed font can draw the class names: the confusion plot numbers the classes in "
-        "label order, class 1 to class %d. A font such as Noto Sans CJK mends this.",
-        len(labels),
-    )
+        "label order, class 1 to class %d. A font such as Noto Sans CJK mends this.", len(labels),
+    )  # fmt: skip
     return [f"class {number}" for number in range(1, len(labels) + 1)], [BASE]
 
 
@@ -154,14 +149,8 @@ def _confusion_figure(scores: Scores, names: Sequence[str]) -> Any:
     if counted:
         _write_counts(axes, scores.confusion, shares)
     axes.set_title(f"{percent(scores.accuracy)} of {scores.rows:,} rows right")
-    bar = figure.colorbar(
-        mesh,
-        ax=axes,
-        shrink=0.6,
-        aspect=25,
-        pad=0.02,
-        format=lambda share, _: f"{100 * share:.0f} %",
-    )
+    shape: dict[str, Any] = {"shrink": 0.6, "aspect": 25, "pad": 0.02}
+    bar = figure.colorbar(mesh, ax=axes, format=lambda at, _: f"{100 * at:.0f} %", **shape)
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=0, labelsize=8)
     bar.set_label("share of the true class", fontsize=8)
@@ -180,13 +169,12 @@ def _name_axes(axes: Any, names: Sequence[str]) -> None:
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     classes = len(names)
+    numbers = range(0, classes, math.ceil(classes / 20) if classes > _NAMED_CLASSES else 1)
+    ticks = [number + 0.5 for number in numbers]
     if classes > _NAMED_CLASSES:
-        numbers = range(0, classes, math.ceil(classes / 20))
-        ticks = [number + 0.5 for number in numbers]
-        axes.set_xticks(ticks, [str(number + 1) for number in numbers])
-        axes.set_yticks(ticks, [str(number + 1) for number in numbers])
+        for set_ticks in (axes.set_xticks, axes.set_yticks):
+            set_ticks(ticks, [str(number + 1) for number in numbers])
         return
-    ticks = [number + 0.5 for number in range(classes)]
     size = 10 if classes <= 12 else 8 if classes <= _COUNTED_CLASSES else 7
     upright = classes <= 5 and max(cells(name) for name in names) <= 10
     axes.set_xticks(ticks, names, fontsize=size, rotation=0 if upright else 90)

@@ -263,17 +263,19 @@ def confusion_table(scores: Scores, *, width: int = 80) -> str:
 
 def _matrix(scores: Scores, width: int) -> str:
     """The confusion matrix, or "" where it does not fit."""
+
+    def fits(header: Sequence[str], lines: Sequence[Sequence[str]]) -> bool:
+        return sum(_natural_widths(header, lines)) + len(_GAP) * len(lines) <= width
+
     rows = [[f"{count:,}" for count in line] for line in scores.confusion.tolist()]
     named = [[label, *row] for label, row in zip(scores.labels, rows, strict=True)]
     header = ["", *scores.labels]
-    if _natural_width(header, named) <= width:
+    if fits(header, named):
         return _table(header, named, 1, width)
     numbered = [[f"{number} {row[0]}", *row[1:]] for number, row in enumerate(named, start=1)]
     header = ["", *(str(number) for number in range(1, len(named) + 1))]
     readable = [[row[0][:12], *row[1:]] for row in numbered]
-    if _natural_width(header, readable) <= width:
-        return _table(header, numbered, 1, width)
-    return ""
+    return _table(header, numbered, 1, width) if fits(header, readable) else ""
 
 
 def _confusion_list(scores: Scores, width: int) -> str:
@@ -304,15 +306,9 @@ def _named_lines(lines: Sequence[tuple[str, str]], width: int) -> str:
     )
 
 
-def _natural_width(header: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
-    widths = _natural_widths(header, rows)
-    return sum(widths) + len(_GAP) * (len(widths) - 1)
-
-
 def _natural_widths(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
-    return [
-        max(cells(printable(text)) for text in texts) for texts in zip(header, *rows, strict=True)
-    ]
+    columns = zip(header, *rows, strict=True)
+    return [max(cells(printable(text)) for text in texts) for texts in columns]
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]], names: int, width: int) -> str:

@@ -8,20 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from lora_bert.evaluation import report
 from lora_bert.evaluation.baseline import Baseline
 from lora_bert.evaluation.display import html_text
 from lora_bert.evaluation.overlap import Overlap
-from lora_bert.evaluation.report import (
-    against_part,
-    baseline_part,
-    classes_html,
-    classes_table,
-    confusion_table,
-    coverage_table,
-    figures_part,
-    scope_table,
-    score_words,
-)
 from lora_bert.metrics.comparison import Comparison
 from lora_bert.metrics.intervals import Interval
 from lora_bert.tasks.base import Judgement, Task
@@ -86,21 +76,22 @@ class Evaluation(Judgement):
         }  # fmt: skip
 
     def __repr__(self) -> str:
-        words = f"{score_words(self, self.shown[0].name)}, {counted(self.scores.rows, 'row')}"
+        words = [report.score_words(self, self.shown[0].name), counted(self.scores.rows, "row")]
         if self.by_class:
-            words += f", {counted(len(self.by_class.per_class), 'class', 'classes')}"
-        return f"Evaluation({words})"
+            words.append(counted(len(self.by_class.labels), "class", "classes"))
+        return f"Evaluation({', '.join(words)})"
 
     def _repr_html_(self) -> str:
         """The summary and the classes, for a notebook."""
-        return html_text(self.summary()) + (classes_html(self.by_class) if self.by_class else "")
+        classes = report.classes_html(self.by_class) if self.by_class else ""
+        return html_text(self.summary()) + classes
 
     def summary(self, width: int = 80) -> str:
         """The figures of the whole, a line each, and what they are compared with below."""
         parts = [
-            figures_part(self, self.metric, self.overlap, width),
-            against_part(self.against, width) if self.against else "",
-            baseline_part(self.baseline, width) if self.baseline else "",
+            report.figures_part(self, self.metric, self.overlap, width),
+            report.against_part(self.against, width) if self.against else "",
+            report.baseline_part(self.baseline, width) if self.baseline else "",
         ]
         return "\n\n".join(part for part in parts if part)
 
@@ -108,27 +99,20 @@ class Evaluation(Judgement):
         """Summary and tables for a terminal of ``width`` columns; the worst of many classes."""
         parts = [
             self.summary(width),
-            coverage_table(self.coverage, width=width) if self.coverage else "",
-            scope_table(self.out_of_scope, width=width) if self.out_of_scope else "",
+            report.coverage_table(self.coverage, width=width) if self.coverage else "",
+            report.scope_table(self.out_of_scope, width=width) if self.out_of_scope else "",
         ]
         if self.by_class:
-            parts += [
-                table(self.by_class, width=width) for table in (classes_table, confusion_table)
-            ]
+            parts.append(report.classes_table(self.by_class, width=width))
+            parts.append(report.confusion_table(self.by_class, width=width))
         return "\n\n".join(part for part in parts if part)
 
 
 def judge(
-    task: Task,
-    values: np.ndarray,
-    targets: np.ndarray,
-    *,
-    metric: str | None = None,
-    target_accuracy: float | None = None,
-    outside: tuple[Sequence[str], np.ndarray] | None = None,
-    seed: int = 0,
-    **compared: Any,
-) -> Evaluation:
+    task: Task, values: np.ndarray, targets: np.ndarray, *, metric: str | None = None,
+    target_accuracy: float | None = None, outside: tuple[Sequence[str], np.ndarray] | None = None,
+    seed: int = 0, **compared: Any,
+) -> Evaluation:  # fmt: skip
     """Score answers, and put intervals around the scores.
 
     Args:
@@ -144,7 +128,6 @@ def judge(
     Raises:
         DataError: There are no rows.
         AdapterError: A value is not a finite number.
-        ConfigError: The task cannot say what is asked for.
     """
     judged = task.judge(
         values, targets, target_accuracy=target_accuracy, outside=outside, seed=seed

@@ -35,10 +35,9 @@ def columns_of(rows: Examples, more: Sequence[str]) -> list[str]:
 
 
 def _row(rows: Examples, at: int, names: Sequence[str], *values: Any) -> dict[str, Any]:
-    row = {"line": rows.mark(at), "id": rows.ids[at] if rows.ids else None,
-           "text": rows.texts[at], "label": rows.labels[at]}  # fmt: skip
-    known = {name: value for name, value in row.items() if value is not None}
-    return known | dict(zip(names, values, strict=True))
+    row = {"line": rows.mark(at), **({"id": rows.ids[at]} if rows.ids else {})}
+    row |= {"text": rows.texts[at], "label": rows.labels[at]}
+    return row | dict(zip(names, values, strict=True))
 
 
 def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

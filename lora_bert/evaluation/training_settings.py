@@ -62,27 +62,20 @@ def differences(
         theirs: The other one's.
     """
     one, two = _facts(*ours), _facts(*theirs)
-    return {
-        name: (value, two[name])
-        for name, value in one.items()
-        if name in two and two[name] != value
-    }
+    both = [name for name in one if name in two]
+    return {name: (one[name], two[name]) for name in both if one[name] != two[name]}
 
 
 def _facts(path: str, manifest: Manifest) -> dict[str, Any]:
     rows = manifest.data.get("rows")
+    form: str = kind_of(Path(path))
+    if form in EXPORTED:
+        form = f"exported ({form}, {manifest.exported.get('precision', 'float32')})"
     known = {
-        "form": _form(path, manifest),
+        "form": form,
         "backbone": manifest.backbone_name or None,
         "max_length": manifest.max_length,
         "training rows": rows.get("train") if isinstance(rows, dict) else None,
     }
-    facts = {name: value for name, value in known.items() if value is not None}
-    return {**training_settings(path), **facts}
-
-
-def _form(path: str, manifest: Manifest) -> str:
-    kind = kind_of(Path(path))
-    if kind in EXPORTED:
-        return f"exported ({kind}, {manifest.exported.get('precision', 'float32')})"
-    return str(kind)
+    told = {name: value for name, value in known.items() if value is not None}
+    return {**training_settings(path), **told}

@@ -15,11 +15,13 @@ from lora_bert.metrics.metric import Metric
 Indices = NDArray[np.integer[Any]]
 Floats = NDArray[np.floating[Any]]
 
-ACCURACY, MACRO_F1 = Metric("accuracy", "accuracy"), Metric("macro_f1", "macro-F1")
-LOG_LOSS = Metric("log_loss", "log loss", False, share=False, means="mean −ln p of the label")
-METRICS = (ACCURACY, MACRO_F1, LOG_LOSS)
+METRICS = (
+    Metric("accuracy", "accuracy"),
+    Metric("macro_f1", "macro-F1"),
+    Metric("log_loss", "log loss", False, share=False, means="mean −ln p of the label"),
+)
 """The figures that can pick the best epoch."""
-FIGURES = (ACCURACY, MACRO_F1, Metric("weighted_f1", "weighted F1"), LOG_LOSS)
+FIGURES = (*METRICS[:2], Metric("weighted_f1", "weighted F1"), *METRICS[2:])
 """The figures that are shown."""
 
 
@@ -163,7 +165,7 @@ def macro_f1(right: NDArray[Any], rows: NDArray[Any], predicted: NDArray[Any]) -
     return mean
 
 
-def answers_macro_f1(answers: Indices, true: Indices) -> float:
+def macro_f1_of(answers: Indices, true: Indices) -> float:
     """The macro-F1 of answered class indices, [rows], at least one."""
     classes = int(max(true.max(), answers.max())) + 1
     return float(macro_f1(*right_rows_predicted(count_confusions(true, answers, classes))))

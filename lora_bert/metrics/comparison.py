@@ -8,18 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lora_bert.metrics.classification import (
-    ACCURACY,
-    LOG_LOSS,
-    MACRO_F1,
-    Floats,
-    Indices,
-    answers_macro_f1,
-)
+from lora_bert.metrics.classification import METRICS, Floats, Indices, macro_f1_of
 from lora_bert.metrics.intervals import Interval, paired_macro_f1, paired_mean
 from lora_bert.metrics.metric import Metric
 from lora_bert.wording import shortened
 
+ACCURACY, MACRO_F1, LOG_LOSS = METRICS
 _DRAWS = 10_000
 
 
@@ -107,11 +101,9 @@ class Comparison:
         return said
 
     def __repr__(self) -> str:
-        figures = ", ".join(
-            f"{figure.metric.shown} {figure.ours:.3f} against {figure.theirs:.3f}"
-            for figure in self.figures
-        )
-        return f"Comparison(with {shortened(self.other)!r}: {self.verdict}; {figures})"
+        words = [f"{one.metric.shown} {one.ours:.3f} against {one.theirs:.3f}"
+                 for one in self.figures]  # fmt: skip
+        return f"Comparison(with {shortened(self.other)!r}: {self.verdict}; {', '.join(words)})"
 
     def as_dict(self) -> dict[str, Any]:
         """Everything in it as plain JSON values; what has no prefix is about the accuracy."""
@@ -137,16 +129,10 @@ class Comparison:
 
 
 def compare(
-    other: str,
-    ours: Indices,
-    theirs: Indices,
-    true: Indices,
-    *,
-    metric: str = "accuracy",
+    other: str, ours: Indices, theirs: Indices, true: Indices, *, metric: str = "accuracy",
     losses: tuple[Floats, Floats] | None = None,
-    settings: Mapping[str, tuple[Any, Any]] | None = None,
-    seed: int = 0,
-) -> Comparison:
+    settings: Mapping[str, tuple[Any, Any]] | None = None, seed: int = 0,
+) -> Comparison:  # fmt: skip
     """Compare two lists of answers to the same rows.
 
     Args:
@@ -170,7 +156,7 @@ def compare(
     only_ours, only_theirs = int((we & ~they).sum()), int((they & ~we).sum())
     split = only_ours + only_theirs
     interval = _accuracy_interval(only_ours, only_theirs, len(true), seed)
-    f1 = answers_macro_f1(ours, true), answers_macro_f1(theirs, true)
+    f1 = macro_f1_of(ours, true), macro_f1_of(theirs, true)
     figures = [
         Figure(ACCURACY, float(we.mean()), float(they.mean()), interval),
         Figure(MACRO_F1, *f1, paired_macro_f1(true, ours, theirs, seed=seed)),

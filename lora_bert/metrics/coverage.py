@@ -129,8 +129,8 @@ def _lowest(falling: Floats, right: Indices, accuracy: float) -> Covered | None:
 
 
 def _line(falling: Floats, right: Indices, rows: int) -> Covered:
-    accuracy = float(right[:rows].mean())
-    return Covered(_between(falling, rows), rows, rows / len(falling), accuracy)
+    share, accuracy = rows / len(falling), float(right[:rows].mean())
+    return Covered(_between(falling, rows), rows, share, accuracy)
 
 
 def _between(falling: Floats, rows: int) -> float:

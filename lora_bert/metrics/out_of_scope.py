@@ -56,13 +56,9 @@ class OutOfScope:
 
 
 def out_of_scope(
-    labels: Iterable[str],
-    outside: Floats,
-    probabilities: Floats,
-    true: Indices,
-    *,
+    labels: Iterable[str], outside: Floats, probabilities: Floats, true: Indices, *,
     also_at: Iterable[float] = (),
-) -> OutOfScope:
+) -> OutOfScope:  # fmt: skip
     """Score the separation of rows out of scope from those in scope.
 
     Args:

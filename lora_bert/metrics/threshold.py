@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lora_bert.metrics.classification import Floats, Indices, answers_macro_f1, macro_f1
+from lora_bert.metrics.classification import Floats, Indices, macro_f1, macro_f1_of
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ def best_threshold(
     return Threshold(
         label=labels[1],
         value=_best(second, true),
-        macro_f1=answers_macro_f1(answers, true),
-        usual=answers_macro_f1((second > 0.5).astype(np.int64), true),
+        macro_f1=macro_f1_of(answers, true),
+        usual=macro_f1_of((second > 0.5).astype(np.int64), true),
     )
 
 

@@ -245,14 +245,9 @@ class Task(Protocol):
     def compare(
         self, other: str, ours: np.ndarray, theirs: np.ndarray, targets: np.ndarray, **told: Any
     ) -> Comparison:
-        """Two models' values for the same rows, compared.
+        """Our values beside those of a model called ``other``, its outputs in our order.
 
-        Args:
-            other: What the other model is called.
-            ours: Values.
-            theirs: The other model's, its outputs in our order.
-            targets: Of the rows.
-            **told: ``metric`` and ``settings``, as :func:`~lora_bert.metrics.comparison.compare`.
+        ``told`` are ``metric`` and ``settings``, see :func:`lora_bert.metrics.comparison.compare`.
 
         Raises:
             ConfigError: Models of this task cannot be compared.

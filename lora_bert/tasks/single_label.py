@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -93,8 +94,9 @@ class SingleLabel(Task):
         task = cls(tuple(sorted(labels, key=lambda name: (int(name) if numbers else 0, name))))
         if class_weights != "balanced":
             return task
-        rows = np.bincount(task._indices(examples))
-        return replace(task, class_weights=tuple((len(examples) / (len(rows) * rows)).tolist()))
+        rows, classes = Counter(examples.labels), len(labels)
+        weights = tuple(len(examples) / (classes * rows[label]) for label in task.labels)
+        return replace(task, class_weights=weights)
 
     @classmethod
     def restored(cls, labels: Sequence[str], settings: Mapping[str, Any]) -> Self:
@@ -119,9 +121,6 @@ class SingleLabel(Task):
         Raises:
             DataError: A label that is none of these; names the row.
         """
-        return self._indices(examples, hint)
-
-    def _indices(self, examples: Examples, hint: str = "") -> np.ndarray:
         index = {label: number for number, label in enumerate(self.labels)}
         for row, label in enumerate(examples.labels):
             if label not in index:
