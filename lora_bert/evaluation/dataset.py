@@ -66,8 +66,10 @@ class EvaluationRows:
         if kept in (digest, *whole_fingerprints(config.data)):
             note_places(kept, {"data": config.data})
         if part is None and digest == kept:
-            log.warning("The adapter was trained on rows of '%s': this score is too good. For rows "
-                        "it has not seen, leave --data out or use --part.", config.data)  # fmt: skip
+            log.warning(
+                "The adapter was trained on rows of '%s': this score is too good. For rows it has "
+                "not seen, leave --data out or use --part.", config.data,
+            )  # fmt: skip
         return rows
 
     @cached_property

@@ -87,7 +87,7 @@ def calibration(probabilities: Floats, true: Indices, *, seed: int = 0) -> Calib
     correct = np.bincount(place, right, minlength=BINS)
     some = np.maximum(rows, 1)
     found = zip(rows.tolist(), (confident / some).tolist(), (correct / some).tolist(), strict=True)
-    by_chance = _by_chance(confidence, place, confident, seed)
+    by_chance = _by_chance(confidence, place, confident.astype(np.float64), seed)
     return Calibration(
         error=float(np.abs(confident - correct).sum() / len(true)),
         by_chance=float(by_chance.mean()),
