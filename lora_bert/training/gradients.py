@@ -17,7 +17,7 @@ from lora_bert.model.forward import branch, lora_updates
 from lora_bert.model.layer import LoraUpdates
 from lora_bert.model.lora import LoraUpdate
 from lora_bert.runtime.threads import Workers
-from lora_bert.tasks.single_label import loss
+from lora_bert.tasks.base import Task
 from lora_bert.tokens.batching import Offsets, slice_count, slices
 from lora_bert.training.tokenize_rows import Tokens
 
@@ -43,8 +43,8 @@ class Gradients:
         adapter: Its tensors get the gradients.
         hidden: Gives the trunk's output.
         lengths: Tokens of every row.
-        targets: The class of every row.
-        class_weights: Of each class in the loss, or None.
+        targets: The target of every row.
+        task: Has the loss.
         workers: Who computes. How many they are decides the order of sums, hence the last bits.
         seed: Of dropout.
         checkpointing: Recompute each layer instead of keeping its activations.
@@ -55,7 +55,7 @@ class Gradients:
     hidden: HiddenStates
     lengths: np.ndarray
     targets: np.ndarray
-    class_weights: Tensor | None
+    task: Task
     workers: Workers
     seed: int
     checkpointing: bool = False
@@ -111,7 +111,7 @@ class Gradients:
             updates=updates, seed=seed, checkpointing=self.checkpointing,
         )  # fmt: skip
         targets = torch.from_numpy(self.targets[rows]).to(outputs.device)
-        return loss(outputs, targets, self.class_weights)
+        return self.task.loss(outputs, targets)
 
 
 def _leaf(part: Tensor, dtype: torch.dtype) -> Tensor:
