@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
@@ -17,6 +18,11 @@ def listed(names: Iterable[str], limit: int = 8) -> str:
     names = list(names)
     shown = ", ".join(f"'{shortened(name, 40)}'" for name in names[:limit])
     return f"{shown} and {len(names) - limit:,} more" if len(names) > limit else shown
+
+
+def repeated(names: Sequence[str]) -> list[str]:
+    """The names that stand there more than once, each of them once."""
+    return [name for name, times in Counter(names).items() if times > 1]
 
 
 def shortened(text: str, length: int = 60) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from lora_bert import config, errors
 from lora_bert.backbones.families import FAMILIES, family_of
 from lora_bert.backbones.family import Family
-from lora_bert.data.given import OPTIONS as OPTIONS_WITH_ROWS
+from lora_bert.data.part_names import DATA_OPTIONS
 from lora_bert.options import Option, flag, options_of
 
 COMMANDS = {
@@ -206,7 +206,7 @@ from __future__ import annotations
 
 from typing import Literal, TypedDict
 
-from lora_bert.config.kinds import Names, Place, Renaming, Rows\
+from lora_bert.config.kinds import Names, Renaming, RowsLike, StrPath\
 '''
 
 
@@ -224,8 +224,8 @@ def keywords_module() -> str:
 
 
 def _type(key: str, option: Option, kind: type) -> str:
-    if key in OPTIONS_WITH_ROWS:
-        return "Rows"
+    if key in DATA_OPTIONS:
+        return "RowsLike"
     if option.choices:
         return f"Literal[{', '.join(map(_quoted, option.choices))}]"
     if option.form:
@@ -234,7 +234,7 @@ def _type(key: str, option: Option, kind: type) -> str:
         return "Names"
     metavar = option.metavar or ""
     is_place = kind is str and any(word in metavar for word in ("DIR", "FILE", "ADAPTER", "PATH"))
-    return "Place" if is_place else kind.__name__
+    return "StrPath" if is_place else kind.__name__
 
 
 def _and(names: Iterable[str]) -> str:

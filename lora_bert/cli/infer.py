@@ -131,7 +131,7 @@ def _refusal(config: InferConfig, predictor: Predictor) -> Refusal | None:
 
 
 def _file(config: InferConfig, path: str, as_json: bool) -> None:
-    from lora_bert.adapters.trained_on import known_reading
+    from lora_bert.adapters.trained_on import training_format
     from lora_bert.data.locations import to_predict
     from lora_bert.data.read_options import read_options
     from lora_bert.inference.sinks import Delimited
@@ -144,7 +144,7 @@ def _file(config: InferConfig, path: str, as_json: bool) -> None:
             raise ConfigError("--json with --input needs --output.")
         sink = Delimited(sys.stdout)
         predictor = _load(config, path)
-        options = read_options(config, known_reading(predictor.manifest))
+        options = read_options(config, training_format(predictor.manifest))
         predict_into(
             predictor, files, sink, text_column=config.text_column, options=options,
             refusal=_refusal(config, predictor),
@@ -153,7 +153,7 @@ def _file(config: InferConfig, path: str, as_json: bool) -> None:
     target = Path(config.output)
     check_target(files, target, overwrite=config.overwrite)
     predictor = _load(config, path)
-    options = read_options(config, known_reading(predictor.manifest))
+    options = read_options(config, training_format(predictor.manifest))
     rows = predict_file(
         predictor,
         files,

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lora_bert.config.shared import RUN, Columns, Compute, Opening, Reading, ScoredRows
+from lora_bert.config.shared import (
+    RUN,
+    Compute,
+    LabelledFileOptions,
+    Opening,
+    ScoredRows,
+    TextFileOptions,
+)
 from lora_bert.options import option
 
 
 @dataclass(frozen=True)
-class EvaluateConfig(Opening, Compute, Columns, ScoredRows):
+class EvaluateConfig(Opening, Compute, LabelledFileOptions, ScoredRows):
     """What ``evaluate`` can be told."""
 
     output: str | None = option(
@@ -34,7 +41,7 @@ class LoadConfig(Opening, Compute):
 
 
 @dataclass(frozen=True)
-class InferConfig(Opening, Compute, Reading):
+class InferConfig(Opening, Compute, TextFileOptions):
     """What ``infer`` can be told."""
 
     texts: tuple[str, ...] = option((), "Texts to classify.", positional=True, metavar="[TEXT]…")

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from typing import Literal, TypedDict
 
-from lora_bert.config.kinds import Names, Place, Renaming, Rows
+from lora_bert.config.kinds import Names, Renaming, RowsLike, StrPath
 
 
 class TrainOptions(TypedDict, total=False):
     """What ``TrainConfig`` holds, beside ``data``."""
 
-    train: Rows
-    validation: Rows
-    test: Rows
+    train: RowsLike
+    validation: RowsLike
+    test: RowsLike
     validation_fraction: float
     test_fraction: float
     split: Literal["stratified", "random"]
@@ -29,7 +29,7 @@ class TrainOptions(TypedDict, total=False):
     encoding: str
     label_column: Names | None
     label_names: Renaming | None
-    backbone: Place
+    backbone: StrPath
     revision: str | None
     method: Literal["lora", "head-only"]
     rank: int
@@ -58,7 +58,7 @@ class TrainOptions(TypedDict, total=False):
     save_every: float
     save_every_steps: int | None
     resume: bool
-    output: Place | None
+    output: StrPath | None
     overwrite: bool
 
 
@@ -67,11 +67,11 @@ class EvaluateOptions(TypedDict, total=False):
 
     part: Literal["auto", "train", "validation", "test"]
     baseline: bool
-    against: Place | None
+    against: StrPath | None
     metric: Literal["accuracy", "macro_f1", "log_loss"] | None
     target_accuracy: float | None
     out_of_scope: Names
-    train: Rows | None
+    train: RowsLike | None
     limit: int | None
     text_column: str | None
     header: bool | None
@@ -83,11 +83,11 @@ class EvaluateOptions(TypedDict, total=False):
     device: Literal["auto", "cpu", "cuda"]
     dtype: Literal["auto", "float32", "bfloat16"]
     batch_size: int
-    backbone: Place | None
+    backbone: StrPath | None
     allow_backbone_mismatch: bool
     labels: Names | None
-    output: Place | None
-    report: Place | None
+    output: StrPath | None
+    report: StrPath | None
     overwrite: bool
 
 
@@ -98,7 +98,7 @@ class LoadOptions(TypedDict, total=False):
     device: Literal["auto", "cpu", "cuda"]
     dtype: Literal["auto", "float32", "bfloat16"]
     batch_size: int
-    backbone: Place | None
+    backbone: StrPath | None
     allow_backbone_mismatch: bool
     labels: Names | None
 
@@ -112,10 +112,10 @@ class MergeOptions(TypedDict, total=False):
     encoding: str
     label_column: Names | None
     label_names: Renaming | None
-    backbone: Place | None
+    backbone: StrPath | None
     allow_backbone_mismatch: bool
     labels: Names | None
-    data: Rows | None
+    data: RowsLike | None
     overwrite: bool
 
 
@@ -128,19 +128,19 @@ class ExportOptions(TypedDict, total=False):
     encoding: str
     label_column: Names | None
     label_names: Renaming | None
-    backbone: Place | None
+    backbone: StrPath | None
     allow_backbone_mismatch: bool
     labels: Names | None
     format: Literal["openvino", "onnx"]
     int8: bool
-    data: Rows | None
+    data: RowsLike | None
     overwrite: bool
 
 
 class VerifyOptions(TypedDict, total=False):
     """What ``VerifyConfig`` holds, beside ``path``."""
 
-    backbone: Place | None
+    backbone: StrPath | None
     allow_backbone_mismatch: bool
     labels: Names | None
 

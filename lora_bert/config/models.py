@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lora_bert.config.shared import Columns, Opening
+from lora_bert.config.shared import LabelledFileOptions, Opening
 from lora_bert.options import option
 
 
 @dataclass(frozen=True)
-class MergeConfig(Opening, Columns):
+class MergeConfig(Opening, LabelledFileOptions):
     """What ``merge`` can be told."""
 
     adapter: str = option("", "Adapter to merge.", positional=True, metavar="ADAPTER")
@@ -23,7 +23,7 @@ class MergeConfig(Opening, Columns):
 
 
 @dataclass(frozen=True)
-class ExportConfig(Opening, Columns):
+class ExportConfig(Opening, LabelledFileOptions):
     """What ``export`` can be told."""
 
     path: str = option(

@@ -154,7 +154,7 @@ class ScoredRows:
 
 
 @dataclass(frozen=True)
-class Reading:
+class TextFileOptions:
     """How to read a file of texts."""
 
     text_column: str | None = option(
@@ -173,7 +173,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Columns(Reading):
+class LabelledFileOptions(TextFileOptions):
     """How to read a labelled file."""
 
     label_column: str | None = option(

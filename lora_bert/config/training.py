@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lora_bert.config.shared import ADAPTER, LARGEST_SEED, RUN, TRAINING, Columns, TrainRows
+from lora_bert.config.shared import (
+    ADAPTER,
+    LARGEST_SEED,
+    RUN,
+    TRAINING,
+    LabelledFileOptions,
+    TrainRows,
+)
 from lora_bert.options import option
 
 
 @dataclass(frozen=True)
-class TrainConfig(Columns, TrainRows):
+class TrainConfig(LabelledFileOptions, TrainRows):
     """What ``train`` can be told."""
 
     backbone: str = option(

@@ -9,22 +9,17 @@ from __future__ import annotations
 import datetime
 import hashlib
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lora_bert.data.formats.json_values import cell
 from lora_bert.data.formats.saved_file import rows_of
-from lora_bert.data.part_names import PARTS
+from lora_bert.data.part_names import DATA_OPTIONS, JUDGED_FIRST, PARTS
 from lora_bert.errors import DataError
-from lora_bert.wording import listed, position
-
-OPTIONS = ("data", "train", "validation", "test")
-"""The options that take rows as well as the names of files."""
+from lora_bert.wording import listed, position, repeated
 
 _PAIR = ("text", "label")
-_JUDGED = ("test", "validation", "train")
 
 
 class Given(str):
@@ -63,7 +58,7 @@ class Given(str):
     @property
     def to_judge(self) -> Given:
         """The test rows of rows that come divided, else the validation rows, else all."""
-        return next((self.parts[name] for name in _JUDGED if name in self.parts), self)
+        return next((self.parts[name] for name in JUDGED_FIRST if name in self.parts), self)
 
     def update(self, digest: Any) -> None:
         """Feed what stands in the cells to a hash."""
@@ -81,7 +76,7 @@ def with_given_rows(values: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         DataError: What is given is neither the name of a file nor rows.
     """
-    return {key: given_rows(value, key) if key in OPTIONS else value
+    return {key: given_rows(value, key) if key in DATA_OPTIONS else value
             for key, value in values.items()}  # fmt: skip
 
 
@@ -154,9 +149,7 @@ def _by_column(value: Mapping[Any, Any], kind: str) -> Given:
 
 def _of_frame(frame: Any, kind: str) -> Given:
     names = list(frame.columns)
-    if len(set(map(str, names))) < len(names):
-        counts = Counter(map(str, names))
-        twice = [name for name, count in counts.items() if count > 1]
+    if twice := repeated(list(map(str, names))):
         raise DataError(
             f"'{kind}' has more than one column of the same name: {listed(twice)}.",
             hint="Give every column a name of its own.",

@@ -14,7 +14,7 @@ from lora_bert.data.formats import folder_file
 from lora_bert.data.formats.saved_file import is_saved
 from lora_bert.data.given import Given
 from lora_bert.data.opening import data_stem, data_suffix
-from lora_bert.data.part_names import PARTS
+from lora_bert.data.part_names import JUDGED_FIRST, PARTS
 from lora_bert.data.shards import lacking, whole
 from lora_bert.data.tables import SUFFIXES
 from lora_bert.errors import DataError, NotFoundError, missing
@@ -31,11 +31,10 @@ _ABOUT = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json")
 """Files that describe a data set on the hub."""
 _NO_DATA = {"submission", "sample", "readme", "info", "infos", "license", "requirements"}
 _WORD = re.compile(r"[a-z]+")
-_TO_JUDGE = ("test", "validation", "train")
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """A data set on disk.
 
     Attributes:
@@ -48,7 +47,7 @@ class Place:
     parts: Mapping[str, tuple[Path | Given, ...]]
 
 
-def locate(data: str) -> Place:
+def locate(data: str) -> Location:
     """Find a data set.
 
     Args:
@@ -65,7 +64,7 @@ def locate(data: str) -> Place:
     """
     if isinstance(data, Given):
         parts = data.parts or {"train": data}
-        return Place(str(data), {part: (rows,) for part, rows in parts.items()})
+        return Location(str(data), {part: (rows,) for part, rows in parts.items()})
     try:
         return _located(data, Path(data))
     except OSError as error:
@@ -109,11 +108,11 @@ def to_predict(source: Path) -> tuple[Path, ...]:
     elif not source.is_dir() or is_saved(source):
         return (source,)
     else:
-        parts = _parts_of(source, first_of=_TO_JUDGE)
+        parts = _parts_of(source, first_of=JUDGED_FIRST)
         if not parts and folder_file.is_folder(source):
             return (source,)
         parts = parts or locate(str(source)).parts
-    part = next(part for part in _TO_JUDGE if part in parts)
+    part = next(part for part in JUDGED_FIRST if part in parts)
     files = tuple(path for path in parts[part] if isinstance(path, Path))
     first, *others = files
     more = f" and {len(others):,} more" if others else ""
@@ -131,11 +130,11 @@ def inputs(names: Iterable[str | None]) -> list[Path]:
     return found
 
 
-def _located(data: str, path: Path) -> Place:
+def _located(data: str, path: Path) -> Location:
     if data in named.NAMED:
         if path.exists():
             logger.info("'%s' is the data set of that name; './%s' is the one here.", data, data)
-        return Place(data, {"train": (named.find(data),)})
+        return Location(data, {"train": (named.find(data),)})
     if _is_pattern(path):
         return _of_pattern(data)
     if not path.exists():
@@ -144,13 +143,13 @@ def _located(data: str, path: Path) -> Place:
         raise missing(path, "data file or directory")
     name = utf8_name(path.absolute().name)
     if not path.is_dir() or is_saved(path):
-        return Place(name, {"train": (path,)})
+        return Location(name, {"train": (path,)})
     if parts := _parts_of(path):
-        return Place(name, parts)
+        return Location(name, parts)
     if files := _alone(path):
-        return Place(name, {"train": files})
+        return Location(name, {"train": files})
     if folders := _folders_by_part(path):
-        return Place(name, folders)
+        return Location(name, folders)
     if inside := _only_folder(path):
         logger.info("'%s': using '%s'.", data, inside)
         return replace(_located(str(inside), inside), name=name)
@@ -189,15 +188,15 @@ def _alone(directory: Path) -> tuple[Path, ...]:
     return ()
 
 
-def _of_pattern(data: str) -> Place:
+def _of_pattern(data: str) -> Location:
     """The files that a pattern fits, by their parts where it fits several."""
     files = _matches(data)
     name = utf8_name(Path(data).name)
     by_part = _by_part(files)
     if len(by_part) > 1 and sum(map(len, by_part.values())) == len(files):
-        return Place(name, {part: _as_one(part, by_part[part], data) for part in by_part})
+        return Location(name, {part: _as_one(part, by_part[part], data) for part in by_part})
     _refuse_other_parts(data, files)
-    return Place(name, {"train": tuple(files)})
+    return Location(name, {"train": tuple(files)})
 
 
 def _refuse_other_parts(pattern: str, files: Sequence[Path]) -> None:

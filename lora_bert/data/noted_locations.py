@@ -19,7 +19,7 @@ Told = str | tuple[str, ...]
 """What an option that names files was told: one path, or several."""
 
 
-def note_places(sha256: str, told: Mapping[str, Any]) -> None:
+def note_data_location(sha256: str, told: Mapping[str, Any]) -> None:
     """Note what was told to find data of this hash.
 
     Args:
@@ -37,7 +37,7 @@ def note_places(sha256: str, told: Mapping[str, Any]) -> None:
     })  # fmt: skip
 
 
-def noted_places(sha256: str) -> dict[str, list[str]]:
+def noted_data_location(sha256: str) -> dict[str, list[str]]:
     """What was told when data of this hash were last read; nothing where they never were."""
     found = read_notes(_FOLDER, _NAME).get(sha256)
     if not isinstance(found, dict):

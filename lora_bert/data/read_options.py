@@ -1,21 +1,21 @@
-"""From what a command was told to what the readers need to know."""
+"""From a command's options to those of the readers."""
 
 from __future__ import annotations
 
 from lora_bert.config import TrainConfig
-from lora_bert.config.shared import Reading
+from lora_bert.config.shared import TextFileOptions
 from lora_bert.data.data_options import DataOptions
-from lora_bert.data.rows import Known, ReadOptions
+from lora_bert.data.rows import NO_TRAINING, ReadOptions, TrainingFormat
 from lora_bert.names import parse_label_names, parse_names
 
 
-def read_options(config: Reading, known: Known | None = None) -> ReadOptions:
-    """How to read a file; ``known`` is what an adapter remembers of its training's."""
+def read_options(config: TextFileOptions, training: TrainingFormat = NO_TRAINING) -> ReadOptions:
+    """How to read a file; ``training`` is what an adapter remembers of its training's."""
     return ReadOptions(
         header=config.header,
         columns=parse_names(config.columns),
         encoding=config.encoding,
-        known=known,
+        training=training,
     )
 
 

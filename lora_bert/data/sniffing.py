@@ -36,7 +36,7 @@ _MAGIC = {
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": ".xls",
 }
 _CONTAINERS = {".parquet": "parquet", ".xlsx": "a workbook", ".xls": "a workbook"}
-_LOOK_AHEAD = 20
+_FASTTEXT_LINES = 20
 
 
 def kind_of(
@@ -180,7 +180,7 @@ def _of_cells(first: str, said: str) -> str:
 def _is_fasttext(first: str, others: Iterator[str], said: str) -> bool:
     if "__label__" not in first:
         return False
-    lines = [first, *islice(others, _LOOK_AHEAD)]
+    lines = [first, *islice(others, _FASTTEXT_LINES)]
     if said == "csv":
         return all(_LABEL_FIRST.match(line.strip()) for line in lines)
     return first.count("\t") < 2 and all(_LABELLED.match(line.strip()) for line in lines)

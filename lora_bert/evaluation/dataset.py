@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from lora_bert.adapters.manifest import Manifest
-from lora_bert.adapters.trained_on import PLACES, known_reading, training_of
+from lora_bert.adapters.trained_on import training_format, training_of
 from lora_bert.config import EvaluateConfig, TrainConfig
 from lora_bert.data import named
 from lora_bert.data.data_options import DataOptions
 from lora_bert.data.digests import whole_fingerprints
 from lora_bert.data.examples import Examples
 from lora_bert.data.given import Given
-from lora_bert.data.noted_locations import note_places, noted_places
+from lora_bert.data.noted_locations import note_data_location, noted_data_location
+from lora_bert.data.part_names import DATA_OPTIONS
 from lora_bert.data.read_options import data_options, read_options
 from lora_bert.data.sources import Splits, load_rows, load_splits
 from lora_bert.data.splits import sample
@@ -63,7 +64,7 @@ class EvaluationRows:
         rows, _, digest = load_rows(config.data, options=self.options, part=part)
         kept = str(self.manifest.data.get("sha256"))
         if kept in (digest, *whole_fingerprints(config.data)):
-            note_places(kept, {"data": config.data})
+            note_data_location(kept, {"data": config.data})
         if part is None and digest == kept:
             log.warning(
                 "The adapter was trained on rows of '%s': this score is too good. For rows it has "
@@ -120,11 +121,8 @@ class EvaluationRows:
             base,
             text_column=config.text_column,
             label_column=config.label_column,
-            known_text=self.manifest.column("text"),
-            known_label=self.manifest.column("label"),
-            known_labels=self.manifest.labels,
             label_names={**self.manifest.label_names, **parse_label_names(config.label_names)},
-            read=read_options(config, known_reading(self.manifest)),
+            read=read_options(config, training_format(self.manifest)),
             limit=None if config.part == "auto" else base.limit,
         )
 
@@ -167,7 +165,7 @@ class EvaluationRows:
         """The rows that were given again from Python, which may be those of the training."""
         if own is None or not isinstance(self.config.data, Given):
             return None
-        places: dict[str, Any] = {**dict.fromkeys(PLACES), "data": self.config.data}
+        places: dict[str, Any] = {**dict.fromkeys(DATA_OPTIONS), "data": self.config.data}
         try:
             return _split(replace(own, **places))
         except (ConfigError, DataError):
@@ -175,12 +173,12 @@ class EvaluationRows:
 
     def _noted(self, own: TrainConfig, sha256: str) -> Splits | None:
         """The rows from where this machine has seen them, if they are still there."""
-        noted = noted_places(sha256)
+        noted = noted_data_location(sha256)
         if not noted:
             return None
-        places: dict[str, Any] = dict.fromkeys(PLACES)
+        places: dict[str, Any] = dict.fromkeys(DATA_OPTIONS)
         places |= {option: told[0] if len(told) == 1 else tuple(told)
-                   for option, told in noted.items() if option in PLACES}  # fmt: skip
+                   for option, told in noted.items() if option in DATA_OPTIONS}  # fmt: skip
         try:
             return _split(replace(own, **places))
         except NotFoundError:

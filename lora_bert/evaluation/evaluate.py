@@ -12,7 +12,7 @@ import numpy as np
 
 from lora_bert.config import EvaluateConfig
 from lora_bert.config.keywords import EvaluateOptions
-from lora_bert.config.kinds import Place, Rows
+from lora_bert.config.kinds import RowsLike, StrPath
 from lora_bert.data.examples import Examples
 from lora_bert.data.given import with_given_rows
 from lora_bert.data.locations import inputs
@@ -44,7 +44,7 @@ _OR_OUT_OF_SCOPE = "Rows that belong to no class are scored with --out-of-scope 
 
 @called_from_python(EvaluateConfig, EvaluateOptions)
 def evaluate(
-    path: Place, data: Rows | None = None, **options: Unpack[EvaluateOptions]
+    path: StrPath, data: RowsLike | None = None, **options: Unpack[EvaluateOptions]
 ) -> Evaluation:
     """Score an adapter or merged model on labelled rows.
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from lora_bert.data.columns import find_columns
 from lora_bert.data.locations import to_predict
-from lora_bert.data.rows import DEFAULT_READ, ReadOptions
+from lora_bert.data.rows import DEFAULT_READ, ReadOptions, TrainingFormat
 from lora_bert.data.tables import Table, iter_tables
 from lora_bert.errors import ConfigError, OutputError
 from lora_bert.files import atomic_file, claim_file
@@ -112,7 +112,7 @@ def _pieces(
                 text=text_column,
                 label=None,
                 need_label=False,
-                known_text=known,
+                training=TrainingFormat(text_column=known),
                 cells=piece.values,
                 source=piece.source,
             )

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lora_bert.data.encoding import detect
 from lora_bert.data.opening import PACKINGS, TEXT_FORMATS, WORKBOOKS
-from lora_bert.data.rows import Files, Rows
+from lora_bert.data.rows import Files, OpenTable
 from lora_bert.errors import DataError
 from lora_bert.wording import by_number, counted, listed, utf8_name
 
@@ -53,7 +53,7 @@ def text_files(path: Path) -> list[Path]:
     return [file for folder in _labelled(path) or [path] for file in _texts(folder)]
 
 
-def read(path: Path, source: str, encoding: str = "auto") -> Rows:
+def read(path: Path, source: str, encoding: str = "auto") -> OpenTable:
     """Open such a directory; the rows are in the order of class and file name.
 
     Raises:
@@ -71,7 +71,7 @@ def read(path: Path, source: str, encoding: str = "auto") -> Rows:
     )
     columns = ("file", "label", "text") if folders else ("file", "text")
     where = Files(range(len(files)), [str(file) for file in files], ("file",) * len(files))
-    return Rows(columns, rows, unit="file", files=where)
+    return OpenTable(columns, rows, unit="file", files=where)
 
 
 class _Decoder:

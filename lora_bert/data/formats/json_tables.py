@@ -7,7 +7,7 @@ from typing import Any
 
 from lora_bert.data.columns import LABEL_NAMES, TEXT_NAMES
 from lora_bert.errors import DataError
-from lora_bert.wording import listed
+from lora_bert.wording import listed, repeated
 
 Members = Mapping[str, Any]
 _KNOWN = frozenset((*TEXT_NAMES, *LABEL_NAMES))
@@ -89,7 +89,7 @@ def _split(document: Members, source: str) -> list[Any] | None:
         len(row) != len(names) for row in rows
     ):
         return None
-    if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+    if twice := repeated(names):
         raise DataError(f"'{source}' has more than one column of the same name: {listed(twice)}.")
     index = document.get("index")
     found = [dict(zip(names, row, strict=True)) for row in rows]

@@ -8,13 +8,13 @@ from typing import Any
 
 from lora_bert.data.formats.arrow_values import declared_names, strings
 from lora_bert.data.opening import to_seek_in
-from lora_bert.data.rows import Rows
+from lora_bert.data.rows import OpenTable
 from lora_bert.errors import DataError
 
 _BATCH = 2_000
 
 
-def read(path: Path, source: str) -> Rows:
+def read(path: Path, source: str) -> OpenTable:
     """Open a parquet file; labels that it declares by name come as names.
 
     Raises:
@@ -28,7 +28,7 @@ def read(path: Path, source: str) -> Rows:
         names = tuple(file.schema_arrow.names)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise _damaged(source, error) from None
-    return Rows(names, _rows(file, source), unit="row")
+    return OpenTable(names, _rows(file, source), unit="row")
 
 
 def _rows(file: Any, source: str) -> Iterator[tuple[int, tuple[str, ...]]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lora_bert.data.formats.arrow_values import class_names, strings
-from lora_bert.data.rows import Rows
+from lora_bert.data.rows import OpenTable
 from lora_bert.errors import DataError
 
 _BATCH = 2_000
@@ -18,7 +18,7 @@ def is_saved(path: Path) -> bool:
     return (path / "state.json").is_file()
 
 
-def read(path: Path, source: str) -> Rows:
+def read(path: Path, source: str) -> OpenTable:
     """Open a saved dataset; label ids come as their names.
 
     Raises:
@@ -31,7 +31,7 @@ def read(path: Path, source: str) -> Rows:
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = (str(error).splitlines() or [""])[0].rstrip(".")
         raise DataError(f"'{source}' is not a readable saved dataset ({reason}).") from None
-    return Rows(tuple(dataset.column_names), rows_of(dataset, source), unit="row")
+    return OpenTable(tuple(dataset.column_names), rows_of(dataset, source), unit="row")
 
 
 def rows_of(dataset: Any, source: str) -> Iterator[tuple[int, tuple[str, ...]]]:

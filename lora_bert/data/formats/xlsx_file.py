@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from lora_bert.data.header import column_names, titles
 from lora_bert.data.opening import WORKBOOKS, to_seek_in
-from lora_bert.data.rows import ReadOptions, Rows
+from lora_bert.data.rows import HEAD_ROWS, OpenTable, ReadOptions
 from lora_bert.errors import DataError, UnavailableError
 from lora_bert.wording import amount, listed
 
@@ -24,7 +24,6 @@ logger = logging.getLogger(__name__)
 
 SUFFIXES = (*WORKBOOKS, ".xls")
 
-_LOOK_AHEAD = 1000
 _LARGEST = 2_000_000_000
 """Bytes of XML in a workbook: a million rows of texts of 500 characters hold less."""
 _MOST_CELLS = 20_000_000
@@ -34,7 +33,7 @@ _CELL = re.compile(rb"<(?:\w+:)?c\b")
 _OVERLAP = 200
 
 
-def read(path: Path, source: str, options: ReadOptions) -> Rows:
+def read(path: Path, source: str, options: ReadOptions) -> OpenTable:
     """Open a workbook; numbers, dates and truth values come as Excel shows them.
 
     Raises:
@@ -133,20 +132,20 @@ def _is_table(cells: Sequence[Sequence[Any]]) -> bool:
     return next(wide, None) is not None and next(wide, None) is not None
 
 
-def _table(rows: Sequence[Sequence[str]], options: ReadOptions, source: str) -> Rows:
+def _table(rows: Sequence[Sequence[str]], options: ReadOptions, source: str) -> OpenTable:
     width = max(at + 1 for row in rows for at, cell in enumerate(row) if cell)
     first_column = min(at for row in rows for at, cell in enumerate(row) if cell)
     filled = [
         (number, [*row[first_column:width]]) for number, row in enumerate(rows, start=1) if any(row)
     ]
     if options.header is not False and not options.columns:
-        filled = filled[titles([cells for _, cells in filled[:_LOOK_AHEAD]], source) :]
-    others = [cells for _, cells in filled[1 : _LOOK_AHEAD + 1]]
+        filled = filled[titles([cells for _, cells in filled[:HEAD_ROWS]], source) :]
+    others = [cells for _, cells in filled[1 : HEAD_ROWS + 1]]
     columns, has_header = column_names(filled[0][1], others, options, source)
     body = filled[1:] if has_header else filled
     if not body:
         raise DataError(f"'{source}' holds a header and no rows.")
-    return Rows(columns, iter(body), unit="row")
+    return OpenTable(columns, iter(body), unit="row")
 
 
 def _shown(cell: Any) -> str:
