@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lora_bert.config.shared import (
-    RUN,
     Compute,
     LabelledFileOptions,
     Opening,
     ScoredRows,
     TextFileOptions,
+    run_option,
 )
 from lora_bert.options import option
 
@@ -19,16 +19,15 @@ from lora_bert.options import option
 class EvaluateConfig(Opening, Compute, LabelledFileOptions, ScoredRows):
     """What ``evaluate`` can be told."""
 
-    output: str | None = option(
+    output: str | None = run_option(
         None,
         "Directory for evaluation.json, confusion.png, wrong.csv and suspects.csv.",
         metavar="DIR",
-        group=RUN,
     )
-    report: str | None = option(
-        None, "Write everything into one HTML file.", metavar="FILE.html", group=RUN
+    report: str | None = run_option(
+        None, "Write everything into one HTML file.", metavar="FILE.html"
     )
-    overwrite: bool = option(False, "Replace the output directory and the report.", group=RUN)
+    overwrite: bool = run_option(False, "Replace the output directory and the report.")
 
 
 @dataclass(frozen=True)
@@ -66,4 +65,4 @@ class InferConfig(Opening, Compute, TextFileOptions):
     otherwise: str | None = option(
         None, "The answer below --min-score (default: unknown).", metavar="NAME"
     )
-    overwrite: bool = option(False, "Replace the output file.", group=RUN)
+    overwrite: bool = run_option(False, "Replace the output file.")

@@ -48,9 +48,11 @@ class ConvertConfig:
     """What ``convert-backbone`` can be told."""
 
     path: str = option(
-        "", "Backbone whose weights are a pickle: a directory or a hub id.", positional=True,
+        "",
+        "Backbone whose weights are a pickle: a directory or a hub id.",
+        positional=True,
         metavar="PATH",
-    )  # fmt: skip
+    )
     output: str = option("", "Directory of the converted backbone.", positional=True, metavar="OUT")
     revision: str | None = option(None, "Commit, tag or branch on the hub.", metavar="NAME")
     overwrite: bool = option(False, "Replace the output directory.")
