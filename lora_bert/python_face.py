@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
 from lora_bert.errors import LoraBertError
+from lora_bert.messages import MessageHandler, write_line
 from lora_bert.options import Option, options_of
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
@@ -69,9 +70,9 @@ Words = dict[str, tuple[Option, type]]
 
 def in_python(text: str, words: Words) -> str:
     """``text`` with options and commands written as Python has them; what is quoted stays."""
-    if found := _COMMAND.search(text):
-        before, behind = text[: found.start()], text[found.end() :]
-        call = _call(found[1], found["rest"])
+    if command := _COMMAND.search(text):
+        before, behind = text[: command.start()], text[command.end() :]
+        call = _call(command[1], command["rest"])
         return in_python(before, words) + call + (in_python(behind, words) or ".")
     quoted = [match.span() for match in _QUOTED.finditer(text)]
     parts: list[str] = []
@@ -101,10 +102,10 @@ def _keyword(
     value = _VALUE.match(text, match.end())
     if value and _is_value(value["value"], option, kind):
         number = kind in (int, float) and _is_number(value["value"])
-        told = _unquoted(value["value"])
-        return f"{name}={told if number else repr(told)}", value.end()
-    told_how = text[: match.start()].endswith("with ")
-    return f"{name}=…" if told_how else name, match.end()
+        word = _unquoted(value["value"])
+        return f"{name}={word if number else repr(word)}", value.end()
+    needs_value = text[: match.start()].endswith("with ")
+    return f"{name}=…" if needs_value else name, match.end()
 
 
 def _is_value(word: str, option: Option, kind: type) -> bool:
@@ -138,17 +139,17 @@ def _call(command: str, rest: str) -> str:
         words = shlex.split(rest.rstrip("."))
     except ValueError:
         words = rest.split()
-    said = []
+    arguments = []
     while words:
         word = words.pop(0)
         if not word.startswith("--"):
-            said.append(word if word == "…" else repr(word))
+            arguments.append(word if word == "…" else repr(word))
             continue
         name = word.removeprefix("--").replace("-", "_")
         takes_value = bool(words) and not words[0].startswith("--")
         value = words.pop(0) if takes_value else "True"
-        said.append(f"{name}={value if value in ('True', '…') else repr(value)}")
-    return f"lora_bert.{command.replace('-', '_')}({', '.join(said)})"
+        arguments.append(f"{name}={value if value in ('True', '…') else repr(value)}")
+    return f"lora_bert.{command.replace('-', '_')}({', '.join(arguments)})"
 
 
 def _translate(error: LoraBertError, words: Words) -> None:
@@ -159,9 +160,10 @@ def _translate(error: LoraBertError, words: Words) -> None:
 
 
 def _signature(function: Callable[..., Any], config: type, typed: type | None) -> inspect.Signature:
-    own = [one for one in inspect.signature(function).parameters.values()
-           if one.kind is not inspect.Parameter.VAR_KEYWORD]  # fmt: skip
-    taken = {one.name for one in own}
+    signature = inspect.signature(function)
+    own = [parameter for parameter in signature.parameters.values()
+           if parameter.kind is not inspect.Parameter.VAR_KEYWORD]  # fmt: skip
+    taken = {parameter.name for parameter in own}
     hints = inspect.get_annotations(typed) if typed else {}
     more = [
         inspect.Parameter(
@@ -171,33 +173,16 @@ def _signature(function: Callable[..., Any], config: type, typed: type | None) -
         for name, (entry, _, _) in options_of(config).items()
         if name in hints and name not in taken
     ]  # fmt: skip
-    told = inspect.signature(function).return_annotation
-    return inspect.Signature([*own, *more], return_annotation=told)
+    return signature.replace(parameters=[*own, *more])
 
 
 def _described(typed: type, words: Words) -> str:
     """The options that a function takes, with what they are: for ``help()``."""
     lines = ["Options:"]
     for name in inspect.get_annotations(typed):
-        said = in_python(f"{name}: {words[name][0].help}", words)
-        lines += textwrap.wrap(said, 88, initial_indent="    ", subsequent_indent=" " * 8)
+        described = in_python(f"{name}: {words[name][0].help}", words)
+        lines += textwrap.wrap(described, 88, initial_indent="    ", subsequent_indent=" " * 8)
     return "\n".join(lines)
-
-
-class _Notes(logging.Handler):
-    """Prints notes and warnings as sentences, where nobody else shows them."""
-
-    def __init__(self, words: Words) -> None:
-        super().__init__()
-        self.words = words
-
-    def emit(self, record: logging.LogRecord) -> None:
-        prefix = "warning: " if record.levelno >= logging.WARNING else ""
-        text = prefix + in_python(record.getMessage(), self.words)
-        if "tqdm" in sys.modules:  # above a progress bar, if there is one
-            sys.modules["tqdm"].tqdm.write(text, file=sys.stderr)
-        else:
-            print(text, file=sys.stderr)  # noqa: T201
 
 
 @contextmanager
@@ -210,7 +195,8 @@ def _notes_shown(words: Words) -> Iterator[None]:
     if log.hasHandlers() or logging.lastResort is None:
         yield
         return
-    handler, level = _Notes(words), log.level
+    handler = MessageHandler(lambda text, _: write_line(in_python(text, words)))
+    level = log.level
     if level == logging.NOTSET and is_interactive():
         log.setLevel(logging.INFO)
     else:
@@ -225,8 +211,7 @@ def _notes_shown(words: Words) -> Iterator[None]:
 
 def is_interactive() -> bool:
     """Whether somebody types at a prompt or in a notebook; a script does not."""
-    from lora_bert.runtime.progress_bar import (
-        is_notebook,  # with tqdm, which many commands do without
-    )
+    # With tqdm, which many commands do without.
+    from lora_bert.runtime.progress_bar import is_notebook
 
     return is_notebook() or hasattr(sys, "ps1") or "get_ipython" in vars(sys.modules["builtins"])
