@@ -18,7 +18,7 @@ from lora_bert.data.header import column_names, titles
 from lora_bert.data.opening import WORKBOOKS, to_seek_in
 from lora_bert.data.rows import HEAD_ROWS, OpenTable, ReadOptions
 from lora_bert.errors import DataError, UnavailableError
-from lora_bert.wording import amount, listed
+from lora_bert.wording import amount, listed, reason
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ _LARGEST = 2_000_000_000
 """Bytes of XML in a workbook: a million rows of texts of 500 characters hold less."""
 _MOST_CELLS = 20_000_000
 """Of the rectangle that holds all cells, which is read as a whole."""
-_PLACE = re.compile(rb"""\br\s*=\s*["']([A-Z]*)([0-9]+)["']""")
+_CELL_NAME = re.compile(rb"""\br\s*=\s*["']([A-Z]*)([0-9]+)["']""")
 _CELL = re.compile(rb"<(?:\w+:)?c\b")
 _OVERLAP = 200
 
@@ -91,15 +91,15 @@ def _blocks(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[bytes]
 
 def _extent(block: bytes, columns: int, rows: int) -> tuple[int, int]:
     """The last column and row that a piece of a sheet names, if beyond those given."""
-    found = _PLACE.findall(block)
-    letters = max({one for one, _ in found}, key=lambda one: (len(one), one), default=b"")
+    cells = _CELL_NAME.findall(block)
+    letters = max({name for name, _ in cells}, key=lambda name: (len(name), name), default=b"")
     number = 0
     for letter in letters:
         number = number * 26 + letter - ord("A") + 1
     by_row = block.split(b"<row")
     # A cell that does not say where it is stands behind the one before; rows likewise.
     widest = max(len(_CELL.findall(row)) for row in by_row)
-    lowest = max((int(digits) for _, digits in found), default=0)
+    lowest = max((int(digits) for _, digits in cells), default=0)
     return max(columns, number, widest), max(rows + len(by_row) - 1, lowest)
 
 
@@ -169,8 +169,7 @@ def _too_large(source: str, what: str) -> DataError:
 
 
 def _unreadable(source: str, error: Exception) -> DataError:
-    reason = (str(error).splitlines() or [""])[0].rstrip(".")
     return DataError(
-        f"'{source}' is not a readable workbook ({reason}).",
+        f"'{source}' is not a readable workbook ({reason(error)}).",
         hint="If it is text by another name, give it that format's ending, such as .csv.",
     )
