@@ -132,8 +132,8 @@ def _refusal(config: InferConfig, predictor: Predictor) -> Refusal | None:
 
 def _file(config: InferConfig, path: str, as_json: bool) -> None:
     from lora_bert.adapters.trained_on import training_format
+    from lora_bert.data.data_options import read_options
     from lora_bert.data.locations import to_predict
-    from lora_bert.data.read_options import read_options
     from lora_bert.inference.sinks import Delimited
     from lora_bert.inference.stream import check_target, predict_file, predict_into
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lora_bert.data.rows import ReadOptions
+from lora_bert.config import TrainConfig
+from lora_bert.config.shared import TextFileOptions
+from lora_bert.data.rows import NO_TRAINING, ReadOptions, TrainingFormat
 from lora_bert.data.splits import SplitKind
+from lora_bert.names import parse_label_names, parse_names
 
 
 @dataclass(frozen=True)
@@ -37,3 +40,23 @@ class DataOptions:
 
 
 DEFAULTS = DataOptions()
+
+
+def read_options(config: TextFileOptions, training: TrainingFormat = NO_TRAINING) -> ReadOptions:
+    """How a command reads a file; ``training`` is what an adapter remembers of its training's."""
+    return ReadOptions(config.header, parse_names(config.columns), config.encoding, training)
+
+
+def data_options(config: TrainConfig) -> DataOptions:
+    """How a training reads and splits its data."""
+    return DataOptions(
+        text_column=config.text_column,
+        label_column=config.label_column,
+        label_names=parse_label_names(config.label_names),
+        read=read_options(config),
+        validation_fraction=config.validation_fraction,
+        test_fraction=config.test_fraction,
+        split="random" if config.split == "random" else "stratified",
+        split_seed=config.split_seed,
+        limit=config.limit,
+    )

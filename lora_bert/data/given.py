@@ -105,10 +105,10 @@ def given_rows(value: Any, option: str) -> Any:
         return _of_frame(value, kind)
     if isinstance(value, (bytes, bytearray)) or not isinstance(value, Iterable):
         raise _no_rows(option, kind)
-    found = list(value)
-    if found and all(isinstance(one, (str, Path)) for one in found):
-        return found
-    return _of_list(found, kind, option)
+    items = list(value)
+    if items and all(isinstance(item, (str, Path)) for item in items):
+        return items
+    return _of_list(items, kind, option)
 
 
 def _no_rows(option: str, kind: str) -> DataError:
@@ -125,13 +125,13 @@ def _part(name: Any) -> str | None:
 
 def _divided(value: Mapping[Any, Any], kind: str) -> Given:
     parts: dict[str, Given] = {}
-    for name, rows in value.items():
-        part, found = str(_part(name)), given_rows(rows, str(name))
-        if not isinstance(found, Given):
-            raise _no_rows(f"data['{name}']", type(rows).__name__)
+    for name, value_of_part in value.items():
+        part, rows = str(_part(name)), given_rows(value_of_part, str(name))
+        if not isinstance(rows, Given):
+            raise _no_rows(f"data['{name}']", type(value_of_part).__name__)
         if part in parts:
             raise DataError(f"'{kind}' holds more than one part for {part}: {listed(value)}.")
-        parts[part] = Given(f"{kind}['{name}']", found.columns, found.cells)
+        parts[part] = Given(f"{kind}['{name}']", rows.columns, rows.cells)
     return Given(kind, parts=parts)
 
 
@@ -192,21 +192,20 @@ def _table(kind: str, names: Sequence[Any], columns: Sequence[Sequence[Any]]) ->
 
 
 def _cells(kind: str, name: str, column: Sequence[Any]) -> list[str]:
-    found = []
-    for number, value in enumerate(column, start=1):
-        try:
-            found.append(as_cell(value))
-        except UnicodeDecodeError:
-            raise DataError(
-                f"{position(kind, number, 'row')}: column '{name}' holds bytes that are no UTF-8."
-            ) from None
-    return found
+    cells: list[str] = []
+    try:
+        for value in column:
+            cells.append(as_cell(value))
+    except UnicodeDecodeError:
+        row = position(kind, len(cells) + 1, "row")
+        raise DataError(f"{row}: column '{name}' holds bytes that are no UTF-8.") from None
+    return cells
 
 
-def _checked(made: Given) -> Given:
-    if not made.rows:
-        raise DataError(f"'{made}' holds no rows.")
-    return made
+def _checked(rows: Given) -> Given:
+    if not rows.rows:
+        raise DataError(f"'{rows}' holds no rows.")
+    return rows
 
 
 def as_cell(value: Any) -> str:

@@ -12,10 +12,10 @@ from lora_bert.adapters.manifest import Manifest
 from lora_bert.adapters.trained_on import training_format
 from lora_bert.config import ExportConfig, MergeConfig
 from lora_bert.data.columns import label_columns
+from lora_bert.data.data_options import read_options
 from lora_bert.data.examples import Examples, examples_from
 from lora_bert.data.given import Given
 from lora_bert.data.locations import to_predict
-from lora_bert.data.read_options import read_options
 from lora_bert.data.tables import Table, read_table
 from lora_bert.names import parse_label_names
 from lora_bert.tokens.tokenizer import TextTokenizer

@@ -18,11 +18,11 @@ from lora_bert.config import TrainConfig
 from lora_bert.config.keywords import TrainOptions
 from lora_bert.config.kinds import RowsLike
 from lora_bert.data.data_checks import warn_about, warn_of_imbalance
+from lora_bert.data.data_options import data_options
 from lora_bert.data.given import with_given_rows
 from lora_bert.data.locations import inputs
 from lora_bert.data.noted_locations import note_data_location
 from lora_bert.data.part_names import DATA_OPTIONS
-from lora_bert.data.read_options import data_options
 from lora_bert.data.sources import load_splits
 from lora_bert.errors import DivergedError, OutputError
 from lora_bert.evaluation.result import Evaluation, judge
