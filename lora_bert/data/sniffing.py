@@ -7,6 +7,7 @@ import logging
 import re
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -187,8 +188,7 @@ def _is_fasttext(first: str, others: Iterator[str], said: str) -> bool:
 
 
 def _parsed(line: str) -> object:
-    try:
-        found: object = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return found
+    with suppress(ValueError, RecursionError):
+        value: object = json.loads(line)
+        return value
+    return None

@@ -45,10 +45,10 @@ def decoded(text: str) -> Any:
     try:
         return DECODER.decode(text)
     except json.JSONDecodeError as error:
-        found = _one_by_one(text) if error.msg == "Extra data" else []
-        if found:
-            return found
-        raise
+        values = _one_by_one(text) if error.msg == "Extra data" else []
+        if not values:
+            raise
+        return values
 
 
 def _one_by_one(text: str) -> list[Any]:
@@ -56,17 +56,17 @@ def _one_by_one(text: str) -> list[Any]:
 
     Empty where the text is something else. A key given twice is a ValueError.
     """
-    found: list[Any] = []
+    values: list[Any] = []
     at = 0
     while match := _BEHIND.match(text, at):
         try:
             value, at = DECODER.raw_decode(text, match.end())
         except json.JSONDecodeError:
             return []
-        found.append(value)
-        if type(value) is not type(found[0]):
+        values.append(value)
+        if type(value) is not type(values[0]):
             return []
-    return found if not text[at:].strip().strip(",") else []
+    return values if not text[at:].strip().strip(",") else []
 
 
 def json_hint(text: str, error: json.JSONDecodeError) -> str:
