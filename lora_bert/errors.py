@@ -1,8 +1,8 @@
 """Everything that can go wrong, as one tree of typed errors.
 
 Library functions raise these and nothing else for bad input; only the command line turns them into
-a sentence (docs/errors.md) and an exit code. The codes follow BSD's ``sysexits.h``, except 2 (bad usage, as every
-command-line tool has it), 130 (stopped with Ctrl-C) and 143 (stopped with SIGTERM).
+a sentence (docs/errors.md) and an exit code. The codes follow BSD's ``sysexits.h``, except 2 (bad
+usage, as every command-line tool has it), 130 (stopped with Ctrl-C) and 143 (stopped with SIGTERM).
 """
 
 from __future__ import annotations
@@ -45,6 +45,23 @@ class DataError(LoraBertError):
     """A data file can be opened but not understood, or holds nothing to work with."""
 
     exit_code = 65
+
+
+class TextError(DataError):
+    """A text cannot be answered; :meth:`at` adds where it stands, for those who know.
+
+    Attributes:
+        text: The text.
+    """
+
+    def __init__(self, message: str, *, text: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.text = text
+
+    def at(self, where: str) -> DataError:
+        """The same error with the place of the text: ``"'a.csv', line 3"``."""
+        message = str(self)
+        return DataError(f"{where}: {message[0].lower()}{message[1:]}", hint=self.hint)
 
 
 class AdapterError(LoraBertError):

@@ -7,6 +7,10 @@ import sys
 from collections.abc import Callable
 
 
+_READERS = ("lora_bert.data.", "lora_bert.evaluation.dataset")
+"""Loggers of those who read files."""
+
+
 class MessageHandler(logging.Handler):
     """Writes notes and warnings as sentences; what is said of a file, once.
 
@@ -17,15 +21,15 @@ class MessageHandler(logging.Handler):
     def __init__(self, write: Callable[[str, bool], None]) -> None:
         super().__init__()
         self._write = write
-        self._said_of_data: set[str] = set()
+        self._said_of_files: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record, unless a file that is read again made the same one before."""
         text = record.getMessage()
-        if record.name.startswith("lora_bert.data."):
-            if text in self._said_of_data:
+        if record.name.startswith(_READERS):
+            if text in self._said_of_files:
                 return
-            self._said_of_data.add(text)
+            self._said_of_files.add(text)
         is_warning = record.levelno >= logging.WARNING
         self._write(f"warning: {text}" if is_warning else text, is_warning)
 

@@ -76,7 +76,8 @@ Directories as they lie around are understood where that is certain:
 - A classifier can be a backbone: its encoder is used, its last layer is not.
 - A tokenizer may know tokens that the embeddings have no row for, as where tokens were added and
   the embeddings not resized. It works until a text holds one: `train` names the token and the row
-  before it begins, and `infer` the text. `verify` says which tokens these are. To give them rows:
+  before it begins, `infer` and `evaluate` the text, and of a file its line. `verify` says which
+  tokens these are. To give them rows:
 
 ```python
 from transformers import AutoModel, AutoTokenizer

@@ -16,7 +16,7 @@ from lora_bert.config.kinds import RowsLike, StrPath
 from lora_bert.data.examples import Examples
 from lora_bert.data.given import with_given_rows
 from lora_bert.data.locations import inputs
-from lora_bert.errors import ConfigError, DataError, did_you_mean
+from lora_bert.errors import ConfigError, DataError, TextError, did_you_mean
 from lora_bert.evaluation.baseline import Baseline, tfidf_baseline
 from lora_bert.evaluation.dataset import EvaluationRows
 from lora_bert.evaluation.judged import Judged
@@ -76,7 +76,7 @@ def run(config: EvaluateConfig) -> Evaluation:
     rows, outside = _by_scope(config, source.to_score(), predictor.labels)
     codec = LabelCodec(predictor.labels)
     true = np.asarray(codec.encode(rows, or_else=_OR_OUT_OF_SCOPE))
-    probabilities = predictor.probabilities(rows.texts)
+    probabilities = _probabilities(predictor, rows)
     answers = probabilities.argmax(axis=1)
     training_texts = source.trained_on()
     if other:
@@ -88,7 +88,7 @@ def run(config: EvaluateConfig) -> Evaluation:
         true,
         metric=metric,
         target_accuracy=config.target_accuracy,
-        outside=(config.out_of_scope, predictor.probabilities(outside.texts)) if outside else None,
+        outside=(config.out_of_scope, _probabilities(predictor, outside)) if outside else None,
         overlap=overlap(rows.texts, training_texts, answers, true) if training_texts else None,
         against=_compare(config, metric, predictor, other, rows.texts, probabilities, true)
         if other
@@ -104,6 +104,14 @@ def run(config: EvaluateConfig) -> Evaluation:
         title = f"{config.path} on {Path(rows.source).name}"
         write_report(Path(config.report), judged, title=title, overwrite=config.overwrite)
     return found
+
+
+def _probabilities(predictor: Predictor, rows: Examples) -> Floats:
+    """The probabilities ``[rows, labels]``; a text that has none is named with its row."""
+    try:
+        return predictor.probabilities(rows.texts)
+    except TextError as error:
+        raise error.at(rows.at(rows.texts.index(error.text))) from None
 
 
 def _warn_of_rows_seen(config: EvaluateConfig, other: Predictor, texts: Sequence[str]) -> None:

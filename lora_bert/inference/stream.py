@@ -14,7 +14,7 @@ from lora_bert.data.columns import find_columns
 from lora_bert.data.locations import to_predict
 from lora_bert.data.rows import DEFAULT_READ, ReadOptions, TrainingFormat
 from lora_bert.data.tables import Table, iter_tables
-from lora_bert.errors import ConfigError, OutputError
+from lora_bert.errors import ConfigError, OutputError, TextError
 from lora_bert.files import atomic_file, claim_file
 from lora_bert.inference.predictor import TEXTS_AT_ONCE, Predictor
 from lora_bert.inference.sinks import Columns, Sink, open_sink
@@ -71,21 +71,25 @@ def predict_into(
     refusal: Refusal | None = None,
 ) -> int:
     """As :func:`predict_file`, of files that are known, into any sink."""
-    waiting: deque[Table] = deque()
+    waiting: deque[tuple[Table, str]] = deque()
     known = predictor.manifest.column("text")
 
     def texts() -> Iterator[Sequence[str]]:
         for piece, text in _pieces(files, text_column, known, options):
-            waiting.append(piece)
+            waiting.append((piece, text))
             yield piece.values[text]
 
     rows = 0
     names: Sequence[str] = ()
-    for found in predictor.stream(texts()):
-        piece = waiting.popleft()
-        names = names or _free_names(piece.columns, predictor.labels, refusal)
-        sink.write(piece, _answers(predictor, found, names, refusal))
-        rows += len(piece)
+    try:
+        for found in predictor.stream(texts()):
+            piece, _ = waiting.popleft()
+            names = names or _free_names(piece.columns, predictor.labels, refusal)
+            sink.write(piece, _answers(predictor, found, names, refusal))
+            rows += len(piece)
+    except TextError as error:
+        piece, column = waiting[-1]
+        raise error.at(piece.at(piece.values[column].index(error.text))) from None
     return rows
 
 
