@@ -6,7 +6,6 @@ import logging
 import sys
 from collections.abc import Callable
 
-
 _READERS = ("lora_bert.data.", "lora_bert.evaluation.dataset")
 """Loggers of those who read files."""
 
