@@ -179,7 +179,8 @@ def _signature(function: Callable[..., Any], config: type, typed: type | None) -
 def _described(typed: type, words: Words) -> str:
     """The options that a function takes, with what they are: for ``help()``."""
     lines = ["Options:"]
-    for name in inspect.get_annotations(typed):
+    hints = inspect.get_annotations(typed)
+    for name in filter(hints.__contains__, words):
         described = in_python(f"{name}: {words[name][0].help}", words)
         lines += textwrap.wrap(described, 88, initial_indent="    ", subsequent_indent=" " * 8)
     return "\n".join(lines)

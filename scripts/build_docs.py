@@ -13,6 +13,7 @@ from pathlib import Path
 from lora_bert import config
 from lora_bert.backbones.families import FAMILIES, family_of
 from lora_bert.backbones.family import Family
+from lora_bert.config import shared
 from lora_bert.data.part_names import DATA_OPTIONS
 from lora_bert.options import Option, flag, options_of
 
@@ -157,14 +158,29 @@ from lora_bert.config.kinds import Names, Renaming, RowsLike, StrPath\
 def keywords_module() -> str:
     """The options of every public function as TypedDicts."""
     parts = [KEYWORDS]
+    for name, kind in SHARED.items():
+        parts += [f"\n\nclass {name}(TypedDict, total=False):"]
+        parts += [f'    """What ``{kind.__name__}`` holds."""\n', *_fields(kind, ())]
     for name, (kind, own) in FUNCTIONS.items():
-        parts.append(f"\n\nclass {name}(TypedDict, total=False):")
-        parts.append(f'    """What ``{kind.__name__}`` holds, beside {_and(own)}."""\n')
-        for key, (entry, option, type_) in options_of(kind).items():
-            if key not in own:
-                optional = " | None" if entry.default is None else ""
-                parts.append(f"    {key}: {_type(key, option, type_)}{optional}")
+        bases = {name: base for name, base in SHARED.items() if issubclass(kind, base)}
+        inherited = [key for base in bases.values() for key in options_of(base)]
+        fields = _fields(kind, (*own, *inherited))
+        parts += [f"\n\nclass {name}({', '.join(bases) or 'TypedDict'}, total=False):"]
+        parts += [
+            f'    """What ``{kind.__name__}`` holds, beside {_and(own)}."""',
+            *([""] if fields else []),
+        ]
+        parts += fields
     return "\n".join(parts) + "\n"
+
+
+def _fields(kind: type, left_out: Iterable[str]) -> list[str]:
+    """The options of a config class as fields of a TypedDict."""
+    return [
+        f"    {key}: {_type(key, option, type_)}{' | None' if entry.default is None else ''}"
+        for key, (entry, option, type_) in options_of(kind).items()
+        if key not in left_out
+    ]
 
 
 def _type(key: str, option: Option, kind: type) -> str:
@@ -188,6 +204,13 @@ def _and(names: Iterable[str]) -> str:
 def _quoted(text: str) -> str:
     return f'"{text}"'
 
+
+SHARED = {
+    "LabelledFileKeywords": shared.LabelledFileOptions,
+    "ComputeKeywords": shared.Compute,
+    "OpeningKeywords": shared.Opening,
+}
+"""TypedDict -> the config class whose options several functions take."""
 
 FUNCTIONS = {
     "TrainOptions": (config.TrainConfig, ("data",)),

@@ -169,7 +169,7 @@ def _in_words(error: click.ClickException) -> tuple[str, str]:
     if isinstance(error, click.NoSuchOption):
         message = f"No such option '{error.option_name}'."
         parameters = context.command.get_params(context) if context else ()
-        names = [name for one in parameters for name in (*one.opts, *one.secondary_opts)]
+        names = [name for known in parameters for name in (*known.opts, *known.secondary_opts)]
         hint = did_you_mean(error.option_name, names) or hint
     if message.startswith("Got unexpected extra arg"):
         # The shell fills in a pattern that has no quotes.

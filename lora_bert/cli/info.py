@@ -49,8 +49,9 @@ def _shown(name: str, value: Any) -> str:
         return _exported(value)
     if name == "metrics":
         return "; ".join(
-            f"{part}: accuracy {found['accuracy']:.2%}{_macro_f1(found)} on {found['rows']:,} rows"
-            for part, found in value.items()
+            f"{part}: accuracy {scores['accuracy']:.2%}{_macro_f1(scores)} on "
+            f"{scores['rows']:,} rows"
+            for part, scores in value.items()
         )
     if name == "labels" and len(value) > 20:
         return f"{len(value)}: {', '.join(value[:20])}, …"
@@ -72,8 +73,8 @@ def _shown(name: str, value: Any) -> str:
     return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _macro_f1(found: Mapping[str, Any]) -> str:
-    return f", macro-F1 {value:.2%}" if isinstance(value := found.get("macro_f1"), float) else ""
+def _macro_f1(scores: Mapping[str, Any]) -> str:
+    return f", macro-F1 {value:.2%}" if isinstance(value := scores.get("macro_f1"), float) else ""
 
 
 def _is_quantised(facts: Mapping[str, Any]) -> bool:

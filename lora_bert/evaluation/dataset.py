@@ -32,10 +32,10 @@ _NAME_THEM = (
 
 
 class EvaluationRows:
-    """The rows an evaluation works with: those told, or those of the adapter's own training.
+    """The rows an evaluation works with: those that are named, or those of the adapter's training.
 
     Args:
-        config: What was asked for.
+        config: The options of the command.
         manifest: What the adapter says of itself.
     """
 
@@ -44,7 +44,7 @@ class EvaluationRows:
 
     def to_score(self) -> Examples:
         """The rows to score."""
-        rows = self._asked_for()
+        rows = self._named_or_own()
         most = self.config.limit
         if most is None or most >= len(rows):
             return rows
@@ -55,7 +55,7 @@ class EvaluationRows:
         # With the training's own seed its --limit would draw the very rows it was trained on.
         return sample(rows, most, (self.training.split_seed if self.training else 0) + 1)
 
-    def _asked_for(self) -> Examples:
+    def _named_or_own(self) -> Examples:
         config = self.config
         part = None if config.part == "auto" else config.part
         if config.data is None:
@@ -113,7 +113,7 @@ class EvaluationRows:
 
     @cached_property
     def options(self) -> DataOptions:
-        """Reading as told; renaming labels and splitting as the adapter's training did."""
+        """Reading as the options say; labels and split as in the adapter's training."""
         config = self.config
         base = data_options(self.training) if self.training else DataOptions()
         return replace(
@@ -135,8 +135,8 @@ class EvaluationRows:
         """The rows of the adapter's own training, split as they were then."""
         own, kept = self.training, str(self.manifest.data.get("sha256"))
         if self.manifest.data.get("from_python"):
-            if (given := self._given(own)) and given.sha256 == kept:
-                return given
+            if (splits := self._given(own)) and splits.sha256 == kept:
+                return splits
             raise ConfigError(
                 f"The rows that '{self.config.path}' was trained on were given from Python, as "
                 f"'{self.manifest.data.get('name')}': no file holds them.",
@@ -146,14 +146,14 @@ class EvaluationRows:
             raise ConfigError(
                 f"'{self.config.path}' does not say what rows it was trained on.", hint=_NAME_THEM
             )
-        here = self._noted(own, kept)
-        if here and here.sha256 == kept:
-            return here
+        noted = self._noted(own, kept)
+        if noted and noted.sha256 == kept:
+            return noted
         try:
             return _split(own)
         except NotFoundError as error:
-            if here:
-                return here
+            if noted:
+                return noted
             raise NotFoundError(
                 f"The rows the adapter was trained on are not here: {error}",
                 hint="Name them with --data (and for --baseline with --train); an adapter keeps no "
@@ -164,9 +164,9 @@ class EvaluationRows:
         """The rows that were given again from Python, which may be those of the training."""
         if own is None or not isinstance(self.config.data, Given):
             return None
-        places: dict[str, Any] = {**dict.fromkeys(DATA_OPTIONS), "data": self.config.data}
+        options: dict[str, Any] = {**dict.fromkeys(DATA_OPTIONS), "data": self.config.data}
         try:
-            return _split(replace(own, **places))
+            return _split(replace(own, **options))
         except (ConfigError, DataError):
             return None
 
@@ -175,11 +175,11 @@ class EvaluationRows:
         noted = noted_data_location(sha256)
         if not noted:
             return None
-        places: dict[str, Any] = dict.fromkeys(DATA_OPTIONS)
-        places |= {option: told[0] if len(told) == 1 else tuple(told)
-                   for option, told in noted.items() if option in DATA_OPTIONS}  # fmt: skip
+        options: dict[str, Any] = dict.fromkeys(DATA_OPTIONS)
+        options |= {option: paths[0] if len(paths) == 1 else tuple(paths)
+                    for option, paths in noted.items() if option in DATA_OPTIONS}  # fmt: skip
         try:
-            return _split(replace(own, **places))
+            return _split(replace(own, **options))
         except NotFoundError:
             return None
         except (ConfigError, DataError) as error:

@@ -14,7 +14,7 @@ from typing import Any
 
 from lora_bert.data.formats import label_studio
 from lora_bert.data.formats.json_tables import HINT, is_header, objects_of
-from lora_bert.data.formats.json_values import cell, decoded, json_hint
+from lora_bert.data.formats.json_values import cell, decoded, not_json
 from lora_bert.data.header import column_names
 from lora_bert.data.opening import open_text
 from lora_bert.data.rows import HEAD_ROWS, OpenTable, ReadOptions
@@ -45,10 +45,7 @@ def _decoded(text: str, source: str) -> Any:
     try:
         return decoded(text)
     except json.JSONDecodeError as error:
-        raise DataError(
-            f"'{source}', line {error.lineno:,}, column {error.colno:,}: not JSON ({error.msg}).",
-            hint=json_hint(text, error),
-        ) from None
+        raise not_json(source, error.lineno, text, error) from None
     except (ValueError, RecursionError) as error:
         raise DataError(f"'{source}': {error}.") from None
 

@@ -69,7 +69,15 @@ def _one_by_one(text: str) -> list[Any]:
     return values if not text[at:].strip().strip(",") else []
 
 
-def json_hint(text: str, error: json.JSONDecodeError) -> str:
+def not_json(source: str, line: int, text: str, error: json.JSONDecodeError) -> DataError:
+    """The error for a text that is no JSON; ``line`` counts in the file."""
+    return DataError(
+        f"'{source}', line {line:,}, column {error.colno:,}: not JSON ({error.msg}).",
+        hint=_hint(text, error),
+    )
+
+
+def _hint(text: str, error: json.JSONDecodeError) -> str:
     """What to do about a usual mistake in JSON; empty for others."""
     before, here = text[: error.pos].rstrip()[-1:], text[error.pos : error.pos + 1]
     if "'" in (here, text[error.pos + 1 : error.pos + 2]) and before in ("", "{", "[", ","):
