@@ -23,7 +23,7 @@ ConfigT = TypeVar("ConfigT")
 
 @dataclass(frozen=True)
 class Option:
-    """How a field shows itself.
+    """How an option is described, and which values it may have.
 
     Attributes:
         help: One line.

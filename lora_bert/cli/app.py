@@ -57,7 +57,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class _ReaderGoneError(Exception):
-    """Nobody reads our output any more; click itself would end with exit code 1."""
+    """The reader of our output is gone; click itself would end with exit code 1."""
 
 
 class _Commands(click.Group):
@@ -100,7 +100,7 @@ class _Commands(click.Group):
 )
 @click.version_option(__version__, prog_name="lora-bert")
 def cli() -> None:
-    """Only a group: the subcommands do the work."""
+    """The group of the subcommands, which do the work."""
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -155,7 +155,7 @@ def run(args: Sequence[str] | None = None) -> int:
 
 
 def _unexpected(error: Exception) -> int:
-    """What nobody foresaw where it happened: too little memory, or a bug."""
+    """Report an error that nothing else handles, too little memory or a bug; its exit code."""
     if not is_out_of_memory(error):
         return console.bug(error)
     hint = "Lower --batch-size, or free some."

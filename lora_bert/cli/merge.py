@@ -42,7 +42,7 @@ def command(config: MergeConfig, as_json: bool) -> Answer:
 
 
 def in_bfloat16(moved: float | None) -> str:
-    """What ``infer`` makes of it where that does not compute in float32."""
+    """How far the answers of ``infer`` move where it does not compute in float32, as a line."""
     if moved is None:
         return ""
     return (

@@ -57,7 +57,7 @@ def command(config: TrainConfig, as_json: bool) -> Answer:
 
 
 def _steps(result: TrainResult) -> str:
-    """Where it went on, if it was stopped before."""
+    """The steps that a resumed training took."""
     if not result.resumed_at:
         return ""
     return f", steps {result.resumed_at + 1:,} to {result.steps:,}"

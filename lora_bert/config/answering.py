@@ -1,4 +1,4 @@
-"""What the commands that answer or judge can be told: ``evaluate``, ``infer``."""
+"""The options of the commands that answer or judge: ``evaluate``, ``infer``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lora_bert.options import option
 
 @dataclass(frozen=True)
 class EvaluateConfig(Opening, Compute, LabelledFileOptions, ScoredRows):
-    """What ``evaluate`` can be told."""
+    """The options of ``evaluate``."""
 
     output: str | None = run_option(
         None,
@@ -32,7 +32,7 @@ class EvaluateConfig(Opening, Compute, LabelledFileOptions, ScoredRows):
 
 @dataclass(frozen=True)
 class LoadConfig(Opening, Compute):
-    """What ``load`` can be told, from Python alone."""
+    """The options of ``load``, from Python alone."""
 
     path: str = option(
         "", "Adapter, merged or exported model.", positional=True, metavar="ADAPTER|MODEL"
@@ -41,7 +41,7 @@ class LoadConfig(Opening, Compute):
 
 @dataclass(frozen=True)
 class InferConfig(Opening, Compute, TextFileOptions):
-    """What ``infer`` can be told."""
+    """The options of ``infer``."""
 
     texts: tuple[str, ...] = option((), "Texts to classify.", positional=True, metavar="[TEXT]…")
     adapter: str | None = option(None, "Adapter directory.", metavar="DIR")

@@ -1,4 +1,4 @@
-"""What the commands about models and files can be told."""
+"""The options of the commands about models and files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lora_bert.options import option
 
 @dataclass(frozen=True)
 class MergeConfig(Opening, LabelledFileOptions):
-    """What ``merge`` can be told."""
+    """The options of ``merge``."""
 
     adapter: str = option("", "Adapter to merge.", positional=True, metavar="ADAPTER")
     output: str = option("", "Directory of the merged model.", positional=True, metavar="OUT")
@@ -24,7 +24,7 @@ class MergeConfig(Opening, LabelledFileOptions):
 
 @dataclass(frozen=True)
 class ExportConfig(Opening, LabelledFileOptions):
-    """What ``export`` can be told."""
+    """The options of ``export``."""
 
     path: str = option(
         "", "Adapter or merged model to export.", positional=True, metavar="ADAPTER|MERGED"
@@ -45,7 +45,7 @@ class ExportConfig(Opening, LabelledFileOptions):
 
 @dataclass(frozen=True)
 class ConvertConfig:
-    """What ``convert-backbone`` can be told."""
+    """The options of ``convert-backbone``."""
 
     path: str = option(
         "",
@@ -60,7 +60,7 @@ class ConvertConfig:
 
 @dataclass(frozen=True)
 class BackboneConfig:
-    """What ``backbone_path`` can be told, from Python alone."""
+    """The options of ``backbone_path``, from Python alone."""
 
     name: str = option("", "Embedded name, local directory or hub id.", positional=True)
     revision: str | None = option(None, "Commit, tag or branch on the hub.", metavar="NAME")
@@ -68,14 +68,14 @@ class BackboneConfig:
 
 @dataclass(frozen=True)
 class InfoConfig:
-    """What ``info`` can be told."""
+    """The options of ``info``."""
 
     path: str = option("", "Adapter, model or backbone.", positional=True, metavar="PATH")
 
 
 @dataclass(frozen=True)
 class VerifyConfig(Opening):
-    """What ``verify`` can be told."""
+    """The options of ``verify``."""
 
     path: str = option(
         "", "Adapter, merged or exported model, backbone.", positional=True, metavar="PATH"
@@ -84,7 +84,7 @@ class VerifyConfig(Opening):
 
 @dataclass(frozen=True)
 class CacheConfig:
-    """What ``cache`` can be told."""
+    """The options of ``cache``."""
 
     action: str = option("list", "list or clear.", positional=True, metavar="[list|clear]")
     names: tuple[str, ...] = option(

@@ -1,4 +1,4 @@
-"""What several commands can be told, and the headings it stands under in their help."""
+"""Options of several commands, and the headings that they stand under in the help."""
 
 from __future__ import annotations
 

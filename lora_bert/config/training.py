@@ -1,4 +1,4 @@
-"""What ``train`` can be told."""
+"""The options of ``train``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lora_bert.config.shared import (
 
 @dataclass(frozen=True)
 class TrainConfig(LabelledFileOptions, TrainRows):
-    """What ``train`` can be told."""
+    """The options of ``train``."""
 
     backbone: str = adapter_option(
         "e5-small-zh-en", "Embedded name, local directory or hub id.", metavar="NAME|DIR|ID"

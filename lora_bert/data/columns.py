@@ -48,7 +48,7 @@ _ONLY_LABEL_STUDIO = frozenset(("annotator", "annotation_id", "lead_time"))
 """Columns that no other program writes."""
 _BITS = frozenset(("0", "1", "0.0", "1.0", "true", "false", "True", "False"))
 _HEADED = re.compile(r"\.(csv|tsv|tab|txt)\b", re.IGNORECASE)
-"""In the name of a file whose first line is a header, if it has one."""
+"""Endings of files whose first line may be a header."""
 
 Cells = Mapping[str, Sequence[str]]
 """The cells of each column."""

@@ -52,7 +52,7 @@ class Given(str):
 
     @property
     def rows(self) -> int:
-        """How many there are."""
+        """The number of rows."""
         return len(next(iter(self.cells.values()), ()))
 
     @property

@@ -14,7 +14,7 @@ from collections.abc import Set as AbstractSet
 _STRONG = (",", ";", "|", "#", "\n", "\t", "、", "，", "；")
 """Separators that hardly stand in a class's name where its parts are classes too."""
 _WEAK = (" ", "/", "+", "&")
-"""Separators that do: of ``order``, ``status`` and ``order status`` each may be a class."""
+"""Separators that do stand there: ``order``, ``status`` and ``order status`` may be classes."""
 _CERTAIN_WEAK = 5
 _RECURRING = 0.8
 _DECIMAL = re.compile(r"[-+]?\d+,\d+")
@@ -103,7 +103,7 @@ def _are_decimals(cells: Iterable[str], standing: AbstractSet[str]) -> bool:
 
 
 def _may_be_decimals(cells: Iterable[str], standing: AbstractSet[str]) -> bool:
-    """Whether that is at least likely: pairs of classes come in the order of their numbers."""
+    """Whether decimal commas are likely: pairs of classes come in the order of their numbers."""
     cells = list(cells)
     if _are_decimals(cells, standing):
         return True

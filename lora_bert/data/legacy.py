@@ -80,7 +80,7 @@ _NEVER_SURE = frozenset(
 """Encodings with too many siblings that differ in a letter or two: proposed, not decided on."""
 
 _BIG5 = ("cp950", "big5hkscs")
-"""What Windows and Hong Kong made of it. A few signs differ, which are read as Windows does."""
+"""Big5 as Windows and as Hong Kong extended it; signs that differ are read as Windows does."""
 
 _NAMES = {
     "gb18030": "GB18030",
@@ -147,7 +147,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came out.
+    """Which readings of a file are possible, and whether one is certain.
 
     Attributes:
         sure: The one reading that is certain, or None.
@@ -161,7 +161,7 @@ class Verdict:
 
     @property
     def readings(self) -> tuple[Reading, ...]:
-        """Those that say different things."""
+        """The readings that differ in their words, the first of equal ones."""
         return _distinct(self.possible)
 
 
@@ -217,7 +217,7 @@ def _verdict(units: Sequence[bytes], codecs: Iterable[str]) -> Verdict:
 
 
 def _distinct(readings: Sequence[Reading]) -> tuple[Reading, ...]:
-    """Those that say different things."""
+    """The readings that differ in their words, the first of equal ones."""
     distinct: dict[tuple[str, ...], Reading] = {}
     for reading in readings:
         distinct.setdefault(reading.words, reading)
@@ -272,7 +272,7 @@ def _pieces(path: Path) -> Iterator[bytes]:
 
 
 def sign_of_hong_kong(path: Path) -> tuple[str, str] | None:
-    """The first sign of a Big5 file that is another one in Big5-HKSCS, with that one."""
+    """The first character that Big5 and Big5-HKSCS read differently, as each reads it."""
     pairs = (tuple(_decoded(unit, codec) for codec in _BIG5) for unit in _pieces(path))
     windows, hong_kong = next((pair for pair in pairs if pair[0] != pair[1]), ("", ""))
     return next(((a, b) for a, b in zip(windows, hong_kong, strict=False) if a != b), None)

@@ -201,7 +201,7 @@ def _of_pattern(data: str) -> Location:
 
 
 def _refuse_other_parts(pattern: str, files: Sequence[Path]) -> None:
-    """Nobody trains on test rows because a pattern fits them too."""
+    """Refuse a pattern for training rows that fits test rows too."""
     others = [file for file in files if _words(file) & _TO_JUDGE]
     if others and len(files) > len(others):
         raise DataError(

@@ -1,6 +1,6 @@
 """Where this machine has seen data: the files' hash -> the paths that were given for them.
 
-Adapters keep no path of a machine. What is noted here is looked at again before it counts.
+Adapters keep no path of a machine. What is noted here is checked before it counts.
 """
 
 from __future__ import annotations

@@ -137,7 +137,7 @@ class Parts:
         return name.strip().lower() in ((trained or "").lower(), *LABEL_NAMES)
 
     def _hidden(self, table: Table, text: str, label: str) -> str:
-        """What stands in place of every label, "" where labels do."""
+        """What every row has in place of a label; "" where rows have labels."""
         values: dict[str, None] = {}
         cells = (table.values[name] for name in label_columns(label, table.columns))
         for words, *bits in zip(table.values[text], *cells, strict=True):

@@ -167,7 +167,7 @@ def _location(data: str | None, files: Mapping[str, Named]) -> Location:
 
 
 def _refuse_the_same(given: Mapping[str, tuple[Path | Given, ...]]) -> None:
-    """A pattern for training rows may fit a file that is named for another part."""
+    """Refuse training files that are named for another part too, as by a pattern."""
     train = given.get("train", ())
     for part in ("validation", "test"):
         both = [Path(path).name for path in given.get(part, ()) if len(train) > 1 and path in train]

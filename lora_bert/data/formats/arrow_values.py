@@ -116,7 +116,7 @@ def _name(number: int | None, names: Sequence[str], column: str, source: str) ->
 
 
 def _names(value: Any, names: Sequence[str], column: str, source: str) -> str:
-    """A list of numbers as one of names."""
+    """A list of labels' numbers as the JSON text of their names."""
     if not isinstance(value, list) or not all(isinstance(item, int) for item in value):
         return "" if value is None else _json(value)
     named = [_name(number, names, column, source) for number in value]

@@ -279,7 +279,7 @@ def _escapes_only(path: Path, codec: str) -> bool:
 
 
 def _in_single_quotes(lines: Sequence[str], mark: str, *, even: bool) -> bool:
-    """Whether the header stands in them, and cells that would fall apart or all others do."""
+    """Whether the header stands in single quotes, and all rows do or have no even width without."""
     if not lines or not re.fullmatch(rf"\s*'[^']*'(\s*{re.escape(mark)}\s*'[^']*')*\s*", lines[0]):
         return False
     starts = sum(line.lstrip().startswith("'") or f"{mark}'" in line for line in lines)

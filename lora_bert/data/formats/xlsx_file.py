@@ -27,7 +27,7 @@ SUFFIXES = (*WORKBOOKS, ".xls")
 _LARGEST = 2_000_000_000
 """Bytes of XML in a workbook: a million rows of texts of 500 characters hold less."""
 _MOST_CELLS = 20_000_000
-"""Of the rectangle that holds all cells, which is read as a whole."""
+"""The most cells of the rectangle around all filled ones, which is read as a whole."""
 _CELL_NAME = re.compile(rb"""\br\s*=\s*["']([A-Z]*)([0-9]+)["']""")
 _CELL = re.compile(rb"<(?:\w+:)?c\b")
 _OVERLAP = 200
