@@ -242,7 +242,8 @@ def _kind(head: bytes) -> str:
 
 def _only(entries: list[zipfile.ZipInfo], path: Path) -> zipfile.ZipInfo:
     """The one file of an archive, not counting what file managers add."""
-    files = [entry for entry in entries if not entry.is_dir() and not _is_padding(entry.filename)]
+    named = [entry for entry in entries if entry.filename]  # without a name is_dir() stumbles
+    files = [entry for entry in named if not entry.is_dir() and not _is_padding(entry.filename)]
     if not files:
         raise DataError(f"'{path}' holds no file.")
     if len(files) > 1:

@@ -143,6 +143,11 @@ def separator_of(path: Path, codec: str) -> str | None:
     return None
 
 
+def names_separator(line: str) -> bool:
+    """Whether a file's first line is Excel's ``sep=;``."""
+    return bool(_NAMED_SEPARATOR.fullmatch(line))
+
+
 def holds_quote_after_space(line: str, mark: str) -> bool:
     """Whether a double quote stands behind spaces at the beginning of a cell."""
     return any(_AFTER_SPACE.match(cell) for cell in line.split(mark))

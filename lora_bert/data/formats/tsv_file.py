@@ -19,6 +19,7 @@ from lora_bert.data.formats.dialect import (
     SPOKEN,
     Dialect,
     holds_quote_after_space,
+    names_separator,
     sniff,
 )
 from lora_bert.data.header import holds_usual_name
@@ -54,10 +55,10 @@ def _other_separator(path: Path, codec: str, options: ReadOptions) -> Dialect | 
     """The dialect of a file that has no tab in its first line but is a table all the same."""
     with open_text(path, codec, newline="") as stream:
         first = next((line for line in stream if line.strip()), "")
+    if names_separator(first):
+        return sniff(path, codec, "\t")
     if "\t" in first:
         return None
-    if first.startswith(("sep=", '"sep=')):
-        return sniff(path, codec, "\t")
     commas = len(options.columns) > 1 or (options.header is not False and holds_usual_name(first))
     if not commas and not any(mark in first for mark in SPOKEN if mark != ","):
         return None
