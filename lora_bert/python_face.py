@@ -44,48 +44,48 @@ def called_from_python(config: type, typed: type | None = None) -> Callable[[Fun
     """
 
     def decorate(function: FunctionT) -> FunctionT:
-        known = options_of(config)
-        words = {name: (option, kind) for name, (_, option, kind) in known.items()}
+        declared = options_of(config)
+        options = {name: (option, kind) for name, (_, option, kind) in declared.items()}
 
         @functools.wraps(function)
-        def called(*args: Any, **options: Any) -> Any:
-            with _notes_shown(words):
+        def called(*args: Any, **given: Any) -> Any:
+            with _notes_shown(options):
                 try:
-                    return function(*args, **options)
+                    return function(*args, **given)
                 except LoraBertError as error:
-                    _translate(error, words)
+                    _translate(error, options)
                     raise
 
         called.__signature__ = _signature(function, config, typed)  # type: ignore[attr-defined]
         if typed and function.__doc__:
-            called.__doc__ = f"{inspect.cleandoc(function.__doc__)}\n\n{_described(typed, words)}"
+            called.__doc__ = f"{inspect.cleandoc(function.__doc__)}\n\n{_described(typed, options)}"
         return cast("FunctionT", called)
 
     return decorate
 
 
-Words = dict[str, tuple[Option, type]]
-"""The options of a function by name, with their types."""
+Options = dict[str, tuple[Option, type]]
+"""Name -> an option and its type: what a function takes."""
 
 
-def in_python(text: str, words: Words) -> str:
+def in_python(text: str, options: Options) -> str:
     """``text`` with options and commands written as Python has them; what is quoted stays."""
     if command := _COMMAND.search(text):
         before, behind = text[: command.start()], text[command.end() :]
         call = _call(command[1], command["rest"])
-        return in_python(before, words) + call + (in_python(behind, words) or ".")
+        return in_python(before, options) + call + (in_python(behind, options) or ".")
     quoted = [match.span() for match in _QUOTED.finditer(text)]
     parts: list[str] = []
     at = 0
     for match in _FLAG.finditer(text):
         name = match["name"].replace("-", "_")
         inside = any(start <= match.start() < end for start, end in quoted)
-        if match.start() < at or inside or name not in words:
+        if match.start() < at or inside or name not in options:
             continue
         behind = text[match.start() - 1] if match.start() else " "
         if behind.isalnum() or behind == "-":
             continue
-        written, end = _keyword(name, match, text, *words[name])
+        written, end = _keyword(name, match, text, *options[name])
         between = text[at : match.start()]
         follows = between == " " and bool(parts)
         parts += [", " if follows else between, written]
@@ -152,10 +152,10 @@ def _call(command: str, rest: str) -> str:
     return f"lora_bert.{command.replace('-', '_')}({', '.join(arguments)})"
 
 
-def _translate(error: LoraBertError, words: Words) -> None:
-    error.args = (in_python(str(error), words), *error.args[1:])
+def _translate(error: LoraBertError, options: Options) -> None:
+    error.args = (in_python(str(error), options), *error.args[1:])
     if error.hint:
-        error.hint = in_python(error.hint, words)
+        error.hint = in_python(error.hint, options)
         error.__notes__ = [error.hint]
 
 
@@ -176,18 +176,18 @@ def _signature(function: Callable[..., Any], config: type, typed: type | None) -
     return signature.replace(parameters=[*own, *more])
 
 
-def _described(typed: type, words: Words) -> str:
+def _described(typed: type, options: Options) -> str:
     """The options that a function takes, with what they are: for ``help()``."""
     lines = ["Options:"]
     hints = inspect.get_annotations(typed)
-    for name in filter(hints.__contains__, words):
-        described = in_python(f"{name}: {words[name][0].help}", words)
+    for name in filter(hints.__contains__, options):
+        described = in_python(f"{name}: {options[name][0].help}", options)
         lines += textwrap.wrap(described, 88, initial_indent="    ", subsequent_indent=" " * 8)
     return "\n".join(lines)
 
 
 @contextmanager
-def _notes_shown(words: Words) -> Iterator[None]:
+def _notes_shown(options: Options) -> Iterator[None]:
     """Show notes in a notebook or at Python's prompt, unless logging was set up by somebody.
 
     A script is shown the warnings alone, which Python would print as the shell has them.
@@ -196,7 +196,7 @@ def _notes_shown(words: Words) -> Iterator[None]:
     if log.hasHandlers() or logging.lastResort is None:
         yield
         return
-    handler = MessageHandler(lambda text, _: write_line(in_python(text, words)))
+    handler = MessageHandler(lambda text, _: write_line(in_python(text, options)))
     level = log.level
     if level == logging.NOTSET and is_interactive():
         log.setLevel(logging.INFO)
