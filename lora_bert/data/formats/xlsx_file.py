@@ -79,7 +79,8 @@ def _check_size(where: Path | BinaryIO, source: str) -> None:
                 if columns * rows > _MOST_CELLS:
                     cells = f"has a cell in row {rows:,} and one in column {columns:,}"
                     raise _too_large(source, cells)
-    except (zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError, zlib.error) as error:
+    except (zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError, ValueError,
+            zlib.error) as error:  # fmt: skip
         raise _unreadable(source, error) from None
 
 
