@@ -23,7 +23,7 @@ ConfigT = TypeVar("ConfigT")
 
 @dataclass(frozen=True)
 class Option:
-    """How a field shows itself.
+    """How an option is described, and which values it may have.
 
     Attributes:
         help: One line.
@@ -32,6 +32,8 @@ class Option:
         minimum: Smallest value allowed; ``exclusive`` shuts it out itself.
         group: Heading in ``--help`` and the docs.
         positional: An argument, not a flag.
+        open: Whether there are more choices than are listed, which whoever knows them checks.
+        hidden: For Python and YAML alone: no flag.
         form: ``list`` or ``mapping``: how Python and YAML may write what the command line writes as
             one text of names with commas between.
     """
@@ -44,6 +46,8 @@ class Option:
     exclusive: bool = False
     group: str = "Options"
     positional: bool = False
+    open: bool = False
+    hidden: bool = False
     form: Literal["", "list", "mapping"] = ""
 
 
@@ -55,13 +59,13 @@ def option(default: Any, help: str, **more: Any) -> Any:
 def options_of(kind: type) -> dict[str, tuple[dataclasses.Field[Any], Option, type]]:
     """Every option of a config class: name -> (field, option, its Python type), None stripped."""
     hints = typing.get_type_hints(kind)
-    found = {}
+    options = {}
     for entry in dataclasses.fields(kind):
         hint = hints[entry.name]
         if isinstance(hint, types.UnionType):
             hint = next(part for part in typing.get_args(hint) if part is not type(None))
-        found[entry.name] = (entry, entry.metadata["option"], typing.get_origin(hint) or hint)
-    return found
+        options[entry.name] = (entry, entry.metadata["option"], typing.get_origin(hint) or hint)
+    return options
 
 
 def build(kind: type[ConfigT], values: Mapping[str, Any]) -> ConfigT:
@@ -159,7 +163,7 @@ def _checked(name: str, value: Any, option: Option, kind: type, default: Any) ->
     value = _plain(value, option, name)
     if kind is tuple:
         value = (value,) if isinstance(value, str) and not option.positional else value
-        if not isinstance(value, (list, tuple)) or not all(isinstance(one, str) for one in value):
+        if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
             raise ConfigError(f"{name}: {value!r} is not a list of texts.")
         return tuple(value)
     if kind is float and type(value) is not bool and isinstance(value, (numbers.Real, str)):
@@ -177,7 +181,7 @@ def _checked(name: str, value: Any, option: Option, kind: type, default: Any) ->
 def _plain(value: Any, option: Option, name: str) -> Any:
     """A value as the command line or YAML would give it, whatever Python has it in."""
     if isinstance(value, (list, tuple)):
-        parts = [_scalar(one) for one in value]
+        parts = [_scalar(item) for item in value]
         return _one_text(parts, name) if option.form == "list" else parts
     if isinstance(value, Mapping) and option.form == "mapping":
         pairs = [(_word(old), _word(new)) for old, new in value.items()]
@@ -215,7 +219,7 @@ def _one_text(names: Sequence[Any], option: str) -> Any:
 
 
 def _check_range(name: str, value: Any, option: Option) -> None:
-    if option.choices and value not in option.choices:
+    if option.choices and not option.open and value not in option.choices:
         raise ConfigError(
             f"{flag(name)}: '{value}' is not one of {', '.join(option.choices)}.",
             hint=did_you_mean(value, option.choices),
@@ -253,21 +257,23 @@ def as_yaml(config: Any, *, leave_out: Iterable[str] = ()) -> str:
 
     values = dataclasses.asdict(config)
     # A tuple is a list there; an empty one says no more than nothing does.
+    unsaid = {name for name, (entry, option, _) in options_of(type(config)).items()
+              if option.hidden and values[name] == entry.default}  # fmt: skip
     kept = {name: value if value != () else None
-            for name, value in values.items() if name not in set(leave_out)}  # fmt: skip
+            for name, value in values.items() if name not in unsaid.union(leave_out)}  # fmt: skip
     return yaml.safe_dump(kept, sort_keys=False, allow_unicode=True)
 
 
 def as_command(name: str, config: Any, *, leave_out: Iterable[str] = ()) -> str:
     """The command line that gives this configuration: only what differs from the defaults."""
     words = ["lora-bert", name]
-    for key, (entry, _, kind) in options_of(type(config)).items():
+    for key, (entry, option, kind) in options_of(type(config)).items():
         value = getattr(config, key)
-        if key in set(leave_out) or value == entry.default:
+        if key in set(leave_out) or value == entry.default or option.hidden:
             continue
         if kind is bool:
             words.append(flag(key) if value else f"--no-{flag(key)[2:]}")
         else:
-            for one in value if kind is tuple else (value,):
-                words += [flag(key), shlex.quote(f"{one}")]
+            for item in value if kind is tuple else (value,):
+                words += [flag(key), shlex.quote(f"{item}")]
     return " ".join(words)

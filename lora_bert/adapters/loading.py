@@ -19,11 +19,12 @@ from lora_bert.adapters.directory import (
     kind_of,
     labels_of_its_own,
     manifest_of,
+    problem_type_of,
     standalone_manifest,
 )
 from lora_bert.adapters.manifest import Manifest
 from lora_bert.adapters.peft_format import PeftAdapter, assemble, read_peft, with_own_words
-from lora_bert.adapters.trained_on import with_told
+from lora_bert.adapters.trained_on import with_kept_options
 from lora_bert.backbones.config import read_config
 from lora_bert.backbones.families.registry import encoder_config, read_encoder_config
 from lora_bert.backbones.fingerprint import read_identified
@@ -38,10 +39,10 @@ from lora_bert.errors import (
     NotFoundError,
     UnavailableError,
 )
+from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
-from lora_bert.model.branch import Adapter
 from lora_bert.model.builder import build_backbone, load_backbone
-from lora_bert.tasks.single_label import PROBLEM_TYPE
+from lora_bert.tasks.registry import problem_types
 from lora_bert.tokens.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
 from lora_bert.wording import counted
 
@@ -117,7 +118,7 @@ def load_any(
         )  # fmt: skip
     adapter = assemble(stored, base)
     manifest = described or _guessed(stored, adapter, base, files, labels)
-    manifest = replace(manifest, data=with_told(manifest, path))
+    manifest = replace(manifest, data=with_kept_options(manifest, path))
     if labels and described:
         raise labels_of_its_own(path)
     _check_labels(path, manifest, adapter, base)
@@ -219,10 +220,11 @@ def _guessed(
     """What can be known of an adapter that plain PEFT wrote: its labels are only counted."""
     count = adapter.head[f"{base.config.layout.head.output}.weight"].shape[0]
     said = base.config.raw.get("problem_type")
-    if said not in (None, PROBLEM_TYPE) or count < 2:
+    problem = problem_type_of({"problem_type": said, "num_labels": count})
+    if problem not in problem_types():
         raise AdapterError(
-            f"'{stored.path}' has {counted(count, 'output')} of the problem_type "
-            f"'{said or 'regression'!s:.60}'; lora-bert answers with one label a text.",
+            f"'{stored.path}' has {counted(count, 'output')} of the problem_type '{problem}'; "
+            "lora-bert answers with one label a text.",
             hint="PEFT and transformers answer with it as it is meant.",
         )
     length = min(DEFAULT_MAX_LENGTH, base.config.max_length)
@@ -232,12 +234,13 @@ def _guessed(
     if not labels:
         log.warning("Its labels are called LABEL_0 … LABEL_%d; name them with --labels.", count - 1)
     named = tuple(labels) or tuple(f"LABEL_{index}" for index in range(count))
-    return Manifest(named, length, {"name": files.name, "revision": files.revision})
+    backbone = {"name": files.name, "revision": files.revision}
+    return Manifest(named, length, backbone, problem_type=problem)
 
 
 def _check_labels(path: Path, manifest: Manifest, adapter: Adapter, base: Backbone) -> None:
     outputs = adapter.head[f"{base.config.layout.head.output}.weight"].shape[0]
-    if outputs != len(manifest.labels):
+    if outputs != manifest.restored_task(path).head().outputs:
         raise AdapterError(
             f"'{path}': the head has {outputs} outputs, but {len(manifest.labels)} labels are "
             "named."

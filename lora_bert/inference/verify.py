@@ -19,7 +19,8 @@ from lora_bert.adapters.directory import (
 )
 from lora_bert.adapters.loading import Loaded, load_any
 from lora_bert.adapters.manifest import MANIFEST
-from lora_bert.adapters.peft_format import CONFIG, WEIGHTS, read_peft, read_peft_config
+from lora_bert.adapters.peft_config import CONFIG, WEIGHTS, read_peft_config
+from lora_bert.adapters.peft_format import read_peft
 from lora_bert.adapters.trained_on import RUN
 from lora_bert.backbones.config import read_config
 from lora_bert.backbones.families.registry import encoder_config, read_encoder_config
@@ -30,7 +31,7 @@ from lora_bert.backbones.resolve import find_local
 from lora_bert.backbones.weights import embedded_tokens, weight_files
 from lora_bert.config import TrainConfig, VerifyConfig
 from lora_bert.config.keywords import VerifyOptions
-from lora_bert.config.kinds import Place
+from lora_bert.config.kinds import StrPath
 from lora_bert.errors import AdapterError, BackboneError, LoraBertError, missing
 from lora_bert.inference.predictor import Predictor, open_predictor
 from lora_bert.inference.samples import answerable, probes
@@ -94,7 +95,7 @@ class Verification:
 
 
 @called_from_python(VerifyConfig, VerifyOptions)
-def verify(path: Place, **options: Unpack[VerifyOptions]) -> Verification:
+def verify(path: StrPath, **options: Unpack[VerifyOptions]) -> Verification:
     """Check an adapter, a merged or exported model, or a backbone, without network.
 
     Args:
@@ -288,7 +289,7 @@ def _beyond(tokenizer: TextTokenizer) -> str:
 
 def _answers(predictor: Predictor) -> str:
     texts = answerable(probes(), predictor.tokenizer).texts
-    found = predictor.probabilities(texts)
-    if not np.isfinite(found).all() or np.abs(found.sum(axis=1) - 1).max() > 1e-3:
-        raise AdapterError("Its answers to the texts that ship are not probabilities.")
-    return f"probabilities for {counted(len(texts), 'text')}"
+    kind = predictor.task.values_are
+    if not np.isfinite(predictor.values(texts)).all():
+        raise AdapterError(f"Its answers to the texts that ship are not {kind}.")
+    return f"{kind} for {counted(len(texts), 'text')}"

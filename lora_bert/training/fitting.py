@@ -12,16 +12,15 @@ import torch
 
 from lora_bert.config import TrainConfig
 from lora_bert.errors import DivergedError
-from lora_bert.metrics.classification import METRICS, metric, score
+from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
-from lora_bert.model.branch import Adapter
 from lora_bert.model.new_adapter import head_only, new_adapter
 from lora_bert.runtime.memory import reserve_for_blas
 from lora_bert.runtime.threads import workers
-from lora_bert.tasks.single_label import softmax
+from lora_bert.tasks.base import Task
+from lora_bert.tokens.batching import epoch_batches, padding_share
 from lora_bert.training.checkpoint import Checkpoint
 from lora_bert.training.checkpointer import Checkpointer
-from lora_bert.training.epoch_batches import epoch_batches, padding_share
 from lora_bert.training.gradients import most_workers
 from lora_bert.training.identity import check_content, check_settings, identity_of, made_elsewhere
 from lora_bert.training.loop import Fit, fit
@@ -34,14 +33,14 @@ from lora_bert.wording import counted
 log = logging.getLogger(__name__)
 
 
-def fresh_adapter(config: TrainConfig, backbone: Backbone, label_count: int) -> Adapter:
+def fresh_adapter(config: TrainConfig, backbone: Backbone, outputs: int) -> Adapter:
     """The adapter before its first step."""
     generator = torch.Generator().manual_seed(config.seed)
     if config.method == "head-only":
-        return head_only(backbone, label_count, generator=generator)
+        return head_only(backbone, outputs, generator=generator)
     return new_adapter(
         backbone,
-        label_count,
+        outputs,
         rank=config.rank,
         alpha=float(config.alpha or 0),
         dropout=config.dropout,
@@ -74,14 +73,14 @@ def fit_adapter(
     reserve_for_blas()
     config = this.config
     train, validation = tokens["train"], tokens["validation"]
-    adapter = fresh_adapter(config, backbone, len(this.codec)).to(backbone.device)
+    adapter = fresh_adapter(config, backbone, this.task.head().outputs).to(backbone.device)
     _say_size(config, adapter, backbone, train)
     keeps = "off" if checkpoint and checkpoint.identity["trunk"] is None else config.trunk_cache
     trunk = hidden_states(
         backbone, adapter.depth, tokens, place=keeps, limit=config.trunk_cache_limit,
         fingerprint=this.fingerprint, name=this.files.name,
     )  # fmt: skip
-    _say_padding(config, backbone, train)
+    _say_batches(config, train)
     exactly = tuple(checkpoint.identity["workers"]) if checkpoint else None
     most = most_workers(config, train)
     with workers(most, device=backbone.device, exactly=exactly) as threads:
@@ -91,16 +90,19 @@ def fit_adapter(
                 backbone, current, trunk.hidden["validation"], validation.lengths,
                 config.batch_size, threads,
             )  # fmt: skip
-            scores = score(this.codec.labels, probabilities(found), validation.targets)
-            figures = {name: metric(name, scores) for name in METRICS}
-            return figures | {"validation_loss": scores.log_loss}
+            scores = this.task.score(values(this.task, found), validation.targets)
+            loss = scores.figures.get("log_loss")
+            if loss is None:
+                summed = this.task.loss(found, torch.from_numpy(validation.targets))
+                loss = float(summed) / this.task.weight(validation.targets)
+            return {**scores.figures, "validation_loss": loss}
 
         identity = identity_of(
             config, data=this.splits.sha256, backbone=this.fingerprint, tokens=tokens,
             device=backbone.device, workers=threads, trunk=trunk.key,
         )  # fmt: skip
         trainer = Trainer(
-            backbone, adapter, train, config, trunk.hidden["train"], threads,
+            backbone, adapter, train, config, this.task, trunk.hidden["train"], threads,
             epochs=int(config.epochs or 0),
         )  # fmt: skip
         if checkpoint:
@@ -133,28 +135,28 @@ def _say_size(config: TrainConfig, adapter: Adapter, backbone: Backbone, rows: T
     )
 
 
-def _say_padding(config: TrainConfig, backbone: Backbone, rows: Tokens) -> None:
+def _say_batches(config: TrainConfig, rows: Tokens) -> None:
     batches = epoch_batches(
         rows.lengths, seed=config.seed, epoch=1,
         batch_size=config.batch_size, batch_tokens=config.batch_tokens,
     )  # fmt: skip
     log.info(
-        "%s an epoch, %.1f tokens a text, %.1f %% padding.",
+        "%s an epoch, %.1f tokens a text, %.1f %% filler.",
         counted(len(batches), "batch", "batches"),
         float(rows.lengths.mean()),
-        100 * padding_share(rows.lengths, batches, backbone.padded_length),
+        100 * padding_share(rows.lengths, batches),
     )
 
 
-def probabilities(scores: torch.Tensor) -> np.ndarray:
-    """Logits -> probabilities, ``[rows, labels]``.
+def values(task: Task, outputs: torch.Tensor) -> np.ndarray:
+    """Outputs ``[rows, outputs]`` -> what the task makes of them.
 
     Raises:
         DivergedError: One of them is not a number.
     """
-    if not scores.isfinite().all():
+    if not outputs.isfinite().all():
         raise DivergedError(
             "Training diverged: what the adapter says of other rows is not a number.",
             hint="Lower --learning-rate.",
         )
-    return softmax(scores.numpy())
+    return task.values(outputs.numpy())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,21 +10,22 @@ import torch
 from torch import Tensor
 
 from lora_bert.config import TrainConfig
+from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
-from lora_bert.model.branch import Adapter, branch, lora_updates
 from lora_bert.model.dropout import derived_seed
+from lora_bert.model.forward import branch, lora_updates
+from lora_bert.model.layer import LoraUpdates
 from lora_bert.model.lora import LoraUpdate
 from lora_bert.runtime.threads import Workers
-from lora_bert.tasks.single_label import loss
+from lora_bert.tasks.base import Task
+from lora_bert.tokens.batching import Offsets, slice_count, slices
 from lora_bert.training.tokenize_rows import Tokens
 
-HiddenStates = Callable[[np.ndarray], tuple[Tensor, Tensor]]
-"""Row numbers -> what the trunk makes of them ``[rows, length, hidden]``, and their mask."""
+HiddenStates = Callable[[np.ndarray], tuple[Tensor, Offsets]]
+"""Row numbers -> what the trunk makes of them, ``[tokens, hidden]``, and where the rows stand."""
 
 _TOKENS_A_WORKER = 256
 """Fewer tokens are not worth another thread."""
-_TOKENS_A_SLICE = 2048
-"""More at once are not faster on a CPU core; they only take memory."""
 
 
 def most_workers(config: TrainConfig, rows: Tokens) -> int:
@@ -43,8 +43,8 @@ class Gradients:
         adapter: Its tensors get the gradients.
         hidden: Gives the trunk's output.
         lengths: Tokens of every row.
-        targets: The class of every row.
-        class_weights: Of each class in the loss, or None.
+        targets: The target of every row.
+        task: Has the loss.
         workers: Who computes. How many they are decides the order of sums, hence the last bits.
         seed: Of dropout.
         checkpointing: Recompute each layer instead of keeping its activations.
@@ -55,7 +55,7 @@ class Gradients:
     hidden: HiddenStates
     lengths: np.ndarray
     targets: np.ndarray
-    class_weights: Tensor | None
+    task: Task
     workers: Workers
     seed: int
     checkpointing: bool = False
@@ -78,7 +78,7 @@ class Gradients:
         # those of the result, and only their sum goes the rest of the way.
         changes = list(lora_updates(self.backbone, self.adapter, torch.float32).items())
         exact = [part for _, change in changes for part in (change.lora_A, change.lora_B)]
-        leaves = [part.detach().to(self.backbone.dtype).requires_grad_() for part in exact]
+        leaves = [_leaf(part, self.backbone.dtype) for part in exact]
         names = [name for name, _ in changes]
         rounded = dict(zip(names, map(LoraUpdate, leaves[::2], leaves[1::2]), strict=True))
         head = list(self.adapter.head.values())
@@ -100,17 +100,22 @@ class Gradients:
 
     def _slices(self, batch: np.ndarray, cuts: int) -> list[np.ndarray]:
         """A batch's rows in parts: one a worker, or a multiple of that where rows are long."""
-        rounds = cuts
+        count = self.workers.count
         if self.backbone.device.type == "cpu":
-            tokens = len(batch) * int(self.lengths[batch].max())
-            rounds *= max(1, math.ceil(tokens / _TOKENS_A_SLICE / self.workers.count))
-        return list(filter(len, np.array_split(batch, rounds * self.workers.count)))
+            count = slice_count(int(self.lengths[batch].sum()), count)
+        return slices(batch, self.lengths, cuts * count)
 
-    def _loss(self, rows: np.ndarray, changes: dict[str, LoraUpdate], seed: int) -> Tensor:
-        hidden, mask = self.hidden(rows)
-        scores = branch(
-            self.backbone, hidden, mask, self.adapter,
-            changes=changes, seed=seed, checkpointing=self.checkpointing,
+    def _loss(self, rows: np.ndarray, updates: LoraUpdates, seed: int) -> Tensor:
+        outputs = branch(
+            self.backbone, *self.hidden(rows), self.adapter,
+            updates=updates, seed=seed, checkpointing=self.checkpointing,
         )  # fmt: skip
-        targets = torch.from_numpy(self.targets[rows]).to(scores.device)
-        return loss(scores, targets, self.class_weights)
+        targets = torch.from_numpy(self.targets[rows]).to(outputs.device)
+        return self.task.loss(outputs, targets)
+
+
+def _leaf(part: Tensor, dtype: torch.dtype) -> Tensor:
+    """A tensor's values, rounded; laid out along its rank, so that products share their shapes."""
+    ranks_first = part if len(part) < part.shape[1] else part.t()
+    leaf = ranks_first.detach().to(dtype).contiguous()
+    return (leaf if ranks_first is part else leaf.t()).requires_grad_()

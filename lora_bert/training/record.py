@@ -9,12 +9,13 @@ from pathlib import Path, PurePath
 from lora_bert.adapters.manifest import Manifest
 from lora_bert.adapters.peft_format import LoraSettings
 from lora_bert.adapters.saving import CURVE, save_adapter, versions
-from lora_bert.adapters.trained_on import PLACES, told
+from lora_bert.adapters.trained_on import kept_options
 from lora_bert.backbones.config import EncoderConfig
 from lora_bert.backbones.resolve import BackboneFiles
 from lora_bert.config import TrainConfig
 from lora_bert.data.examples import Examples
 from lora_bert.data.given import Given
+from lora_bert.data.part_names import DATA_OPTIONS
 from lora_bert.data.sources import Splits
 from lora_bert.evaluation.plots import curve_png
 from lora_bert.evaluation.result import Evaluation
@@ -22,7 +23,7 @@ from lora_bert.model.target_modules import parse_layers, target_suffixes
 from lora_bert.names import parse_label_names
 from lora_bert.options import as_command, as_yaml
 from lora_bert.runtime.device import dtype_name
-from lora_bert.tasks.single_label import LabelCodec
+from lora_bert.tasks.base import Task
 from lora_bert.tokens.tokenizer import TextTokenizer
 from lora_bert.training.loop import Fit
 
@@ -39,7 +40,7 @@ class Run:
     encoder: EncoderConfig
     fingerprint: str
     splits: Splits
-    codec: LabelCodec
+    task: Task
     tokenizer: TextTokenizer
 
 
@@ -57,7 +58,7 @@ def record(this: Run, fitted: Fit, evaluations: Mapping[str, Evaluation], output
         part: {
             key: value
             for key, value in found.as_dict().items()
-            if key in ("accuracy", "macro_f1", "log_loss", "rows", "interval")
+            if key in (*found.scores.figures, "rows", "interval")
         }
         for part, found in evaluations.items()
     }
@@ -69,7 +70,9 @@ def record(this: Run, fitted: Fit, evaluations: Mapping[str, Evaluation], output
     }
     counts = {part: len(examples) for part, examples in parts_of(this.splits).items()}
     manifest = Manifest(
-        labels=this.codec.labels,
+        labels=this.task.labels,
+        problem_type=this.task.problem_type,
+        settings=this.task.settings,
         max_length=this.tokenizer.max_length,
         backbone=backbone,
         label_names=parse_label_names(config.label_names),
@@ -79,7 +82,7 @@ def record(this: Run, fitted: Fit, evaluations: Mapping[str, Evaluation], output
             "sha256": this.splits.sha256,
             "rows": counts,
             "columns": dict(zip(("text", "label"), this.splits.columns, strict=True)),
-            "told": told(portable),
+            "told": kept_options(portable),
             **({"from_python": True} if _is_given(config) else {}),
         },
         metrics=metrics,
@@ -92,7 +95,7 @@ def record(this: Run, fitted: Fit, evaluations: Mapping[str, Evaluation], output
         run_yaml=as_yaml(portable, leave_out=("output", *_OF_A_CALL)),
         command=as_command("train", portable, leave_out=_unsaid(config)),
         overwrite=config.overwrite,
-        extra=lambda work: _draw(fitted, work / CURVE, config.metric),
+        extra=lambda work: _draw(fitted, work / CURVE, this),
     )  # fmt: skip
 
 
@@ -116,14 +119,14 @@ def _unsaid(config: TrainConfig) -> tuple[str, ...]:
     return (*_OF_A_CALL, *usual)
 
 
-def _draw(fitted: Fit, path: Path, metric: str) -> None:
+def _draw(fitted: Fit, path: Path, this: Run) -> None:
     if fitted.history:
-        curve_png(fitted.history, path, metric=metric)
+        curve_png(fitted.history, path, metric=this.config.metric, metrics=this.task.metrics)
 
 
 def _is_given(config: TrainConfig) -> bool:
     """Whether rows came from Python: then only their name can be kept."""
-    told = [getattr(config, option) for option in PLACES]
+    told = [getattr(config, option) for option in DATA_OPTIONS]
     every = [one for value in told for one in (value if isinstance(value, tuple) else (value,))]
     return any(isinstance(one, Given) for one in every)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ import torch
 
 from lora_bert.config import TrainConfig
 from lora_bert.errors import DivergedError, UnavailableError
-from lora_bert.model.branch import logits
+from lora_bert.model.forward import logits
 from lora_bert.runtime.threads import workers
+from lora_bert.tasks.single_label import SingleLabel
+from lora_bert.tokens.batching import TokenBatch, slice_count
 from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.training import gradients
 from lora_bert.training import trainer as trainer_module
@@ -20,7 +23,7 @@ from lora_bert.training.loop import fit
 from lora_bert.training.tokenize_rows import Tokens
 from lora_bert.training.trainer import Trainer, linear_schedule
 from lora_bert.training.trunk_states import computed
-from tests.oracle import random_adapter, random_batch, tiny_engine
+from tests.oracle import random_adapter, tiny_engine
 
 
 def rows(count=32, classes=2):
@@ -55,8 +58,11 @@ def run(tokens=None, validate=None, *, adapter=None, backbone=None, epochs=3, th
     options = {"batch_size": 8, "learning_rate": 3e-3, "seed": 1} | options
     with workers(threads, device=backbone.device) as made:
         config, tokens = TrainConfig(**options), tokens or rows()
+        counts = np.bincount(tokens.targets, minlength=2)
+        weights = tuple(len(tokens) / (2 * np.maximum(counts, 1)))
+        task = SingleLabel(("a", "b"), weights if config.class_weights == "balanced" else None)
         hidden = computed(backbone, adapter.depth, tokens)
-        trainer = Trainer(backbone, adapter, tokens, config, hidden, made, epochs=epochs)
+        trainer = Trainer(backbone, adapter, tokens, config, task, hidden, made, epochs=epochs)
         found = fit(trainer, validate or scripted([0.5] * epochs))
     return found, adapter, start
 
@@ -75,9 +81,8 @@ def test_it_learns():
     found, adapter, _ = run(tokens, epochs=8, learning_rate=1e-2)
     losses = [row["train_loss"] for row in found.history]
     assert losses[-1] < 0.1 < losses[0]
-    batch = random_batch([7] * len(tokens))
-    ids = torch.tensor(tokens.encodings.pad(range(len(tokens))).ids)
-    scores = logits(tiny_engine("bert"), batch.__class__(ids, batch.mask), adapter)
+    batch = TokenBatch.of(tokens.encodings, range(len(tokens)))
+    scores = logits(tiny_engine("bert"), batch, adapter)
     assert scores.argmax(1).tolist() == list(tokens.targets)
 
 
@@ -130,9 +135,10 @@ def test_long_batches_are_computed_in_slices_and_nothing_else_changes(monkeypatc
     one = run(epochs=1)[0].adapter
     assert seen == [8] * 4
     seen.clear()
-    monkeypatch.setattr(gradients, "_TOKENS_A_SLICE", 3 * 7)  # rows have seven tokens
+    most = {"most": 3 * 7}  # rows have seven tokens
+    monkeypatch.setattr(gradients, "slice_count", partial(slice_count, **most))
     assert distance(one, run(epochs=1)[0].adapter) < 1e-5
-    assert seen == [3, 3, 2] * 4
+    assert [sorted(seen[at : at + 3]) for at in range(0, 12, 3)] == [[2, 3, 3]] * 4
 
 
 def test_accumulating_changes_the_memory_and_nothing_else(monkeypatch):
@@ -235,14 +241,14 @@ def test_ctrl_c_keeps_the_best_so_far(caplog):
 
 def test_ctrl_c_in_the_first_epoch_keeps_what_there_is(monkeypatch):
     stopped = iter([None, None, KeyboardInterrupt()])
-    inner = gradients.loss
+    inner = SingleLabel.loss
 
     def loss(*arguments):
         if error := next(stopped):
             raise error
         return inner(*arguments)
 
-    monkeypatch.setattr(gradients, "loss", loss)
+    monkeypatch.setattr(SingleLabel, "loss", loss)
     found, adapter, start = run()
     assert found.stopped
     assert found.best_epoch == 0
@@ -298,8 +304,8 @@ def test_memory_that_is_not_enough_for_one_row(monkeypatch):
 
 
 def test_divergence_in_the_first_epoch_is_an_error(monkeypatch):
-    inner = gradients.loss
-    monkeypatch.setattr(gradients, "loss", lambda *found: inner(*found) * math.nan)
+    inner = SingleLabel.loss
+    monkeypatch.setattr(SingleLabel, "loss", lambda *found: inner(*found) * math.nan)
     with pytest.raises(DivergedError, match="loss is nan at step 1 of 12") as caught:
         run()
     assert "--learning-rate" in caught.value.hint
@@ -311,13 +317,13 @@ def test_a_rate_that_is_far_too_high():
 
 
 def test_divergence_later_keeps_the_best(monkeypatch, caplog):
-    inner, calls = gradients.loss, iter(range(99))
+    inner, calls = SingleLabel.loss, iter(range(99))
 
     def loss(*arguments):
         found = inner(*arguments)
         return found * math.inf if next(calls) == 9 else found
 
-    monkeypatch.setattr(gradients, "loss", loss)
+    monkeypatch.setattr(SingleLabel, "loss", loss)
     found, _, _ = run(validate=scripted([0.5, 0.8, 0.9]))
     assert found.best_epoch == 2
     assert found.stopped is None
@@ -422,17 +428,17 @@ def test_an_epoch_in_which_nothing_moves_is_said_once(options, said, caplog):
 
 def test_gradients_that_are_all_zero_are_said(monkeypatch, caplog):
     """Weight decay moves the weights even so."""
-    inner = gradients.loss
+    inner = SingleLabel.loss
     monkeypatch.setattr(
-        gradients, "loss", lambda *given: inner(*given).detach() + 0 * given[0].sum()
+        SingleLabel, "loss", lambda *given: inner(*given).detach() + 0 * given[1].sum()
     )
     run()
     assert "Epoch 1 learned nothing: every gradient was zero." in caplog.text
 
 
 def test_what_is_learned_needs_no_gradients_any_more(monkeypatch, caplog):
-    inner = gradients.loss
-    monkeypatch.setattr(gradients, "loss", lambda *given: 0 * inner(*given))
+    inner = SingleLabel.loss
+    monkeypatch.setattr(SingleLabel, "loss", lambda *given: 0 * inner(*given))
     run()
     assert "learned nothing" not in caplog.text
 
@@ -451,8 +457,7 @@ def test_balanced_weights_move_it_towards_the_rare_class():
     # The first token says nothing here: only the classes' shares can be learnt.
     blank = [[0, 9, *tokens.encodings.row(at)[2:]] for at in chosen]
     few = Tokens(TokenizedTexts.of(blank, pad_id=1), tokens.targets[chosen])
-    ids = torch.tensor(blank)
-    batch = random_batch([7] * len(few)).__class__(ids, torch.ones_like(ids, dtype=torch.bool))
+    batch = TokenBatch.of(few.encodings, range(len(few)))
     shares = {}
     for weights in ("none", "balanced"):
         _, adapter, _ = run(few, class_weights=weights, epochs=12, learning_rate=3e-4)

@@ -1,0 +1,53 @@
+"""The classification head: the vector that stands for a text -> outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lora_bert.model.activation import activation
+from lora_bert.model.backbone import Backbone, Norm
+from lora_bert.model.dropout import derived_seed, dropout
+from lora_bert.model.layer import normalise
+from lora_bert.tokens.batching import Offsets
+
+
+def reads_first_token(backbone: Backbone) -> bool:
+    """Whether the first token stands for the text; otherwise the mean of all does."""
+    return backbone.config.head.pooling == "cls"
+
+
+def mean_of_rows(hidden: Tensor, offsets: Offsets) -> Tensor:
+    """``[tokens, hidden]`` -> the mean of each row's tokens, ``[rows, hidden]``, float32."""
+    row_of = torch.from_numpy(offsets.spread(np.arange(offsets.rows))).to(hidden.device)
+    sums = hidden.new_zeros(offsets.rows, hidden.shape[1], dtype=torch.float32)
+    sums = sums.index_add(0, row_of, hidden[: len(row_of)].float())
+    return sums / torch.from_numpy(offsets.lengths).to(hidden.device)[:, None]
+
+
+def classify(
+    backbone: Backbone, pooled: Tensor, head: Mapping[str, Tensor], seed: int | None
+) -> Tensor:
+    """Vectors ``[rows, hidden]`` -> outputs ``[rows, outputs]``, float32.
+
+    Args:
+        backbone: Its configuration says how the head is built.
+        pooled: What stands for each text, float32.
+        head: The head's tensors.
+        seed: Of the head's dropout; None: no dropout.
+    """
+    config, names = backbone.config.head, backbone.config.layout.head
+    if seed is not None:
+        pooled = dropout(pooled, config.input_dropout, derived_seed(seed, names.dense))
+    act = activation(config.activation)
+    x = act(F.linear(pooled, head[f"{names.dense}.weight"], head.get(f"{names.dense}.bias")))
+    if names.norm:
+        eps = backbone.config.layer_norm_eps
+        x = normalise(x, Norm(head[f"{names.norm}.weight"], head.get(f"{names.norm}.bias"), eps))
+    if seed is not None:
+        x = dropout(x, config.dropout, derived_seed(seed, names.output))
+    return F.linear(x, head[f"{names.output}.weight"], head.get(f"{names.output}.bias"))
