@@ -99,6 +99,44 @@ description of its layers.
 | `model_type` | `--target-modules` |
 | --- | --- |
 """
+ADDING_A_FAMILY = """
+## Adding a family
+
+A family is one file in `lora_bert/backbones/families/`, and its test. Every `Family` that a file
+there defines is known; one from another package becomes known with
+`lora_bert.backbones.families.registry.register`. An encoder that is BERT under other names is
+
+```python
+from dataclasses import replace
+
+from lora_bert.backbones.families.bert import BERT
+
+MINE = replace(
+    BERT,
+    model_type="mine",
+    architecture="MineForSequenceClassification",
+    layout=replace(
+        BERT.layout,
+        prefix="mine.",
+        layer="blocks.{}",
+        head=replace(BERT.layout.head, dense="mine.pooler.dense"),
+    ),
+)
+```
+
+| of `Family` | says |
+| --- | --- |
+| `layout` | what the tensors are called (`lora_bert/backbones/layout.py`) |
+| `head` | the head's activation, and the keys of `config.json` that give its dropout |
+| `keys`, `defaults` | other names of keys in `config.json`, and values that it leaves out |
+| `kinds` | the range of settings that no other family has |
+| `fingerprinted` | settings that change the answers but the shape of no weight |
+| `telling` | keys by which a `config.json` without `model_type` is recognised |
+| `specialise` | a function that completes the `EncoderConfig`: all that the engine asks |
+
+An entry in `tests/tiny.py` holds the family's logits, gradients and exports against `transformers`
+and PEFT; `tests/backbones/test_new_family.py` shows a family that has no class there.
+"""
 
 
 def options_page() -> str:
@@ -144,7 +182,7 @@ def backbones_page() -> str:
         groups.setdefault(tuple(one.layout.linears.values()), []).append(one.model_type)
     names = [_row((_code(group), _code(paths))) for paths, group in groups.items()]
     table = [_row(header), _row("---" for _ in header), *map(_row, rows)]
-    return "\n".join([BACKBONES, *table, "", AFTER_BACKBONES + "\n".join(names), ""])
+    return "\n".join([BACKBONES, *table, "", AFTER_BACKBONES + "\n".join(names), ADDING_A_FAMILY])
 
 
 KEYWORDS = '''\
