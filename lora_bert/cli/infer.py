@@ -20,7 +20,6 @@ from lora_bert.cli.declare import command as declare
 from lora_bert.config import InferConfig
 from lora_bert.errors import ConfigError
 from lora_bert.json_files import json_text
-from lora_bert.names import parse_names
 
 if TYPE_CHECKING:
     from lora_bert.inference.predictor import Predictor
@@ -64,7 +63,9 @@ def command(config: InferConfig, as_json: bool) -> None:
             hint='lora-bert infer --adapter DIR "a text"',
         )
     _warn_of_files(config.texts)
-    predictor = _load(config, path)
+    from lora_bert.inference.predictor import open_predictor
+
+    predictor = open_predictor(path, config)
     _refusal(config, predictor)  # Said before anybody is asked for a text.
     if as_json:
         texts = list(config.texts or _lines())
@@ -109,21 +110,6 @@ def _path(config: InferConfig) -> str:
     return path
 
 
-def _load(config: InferConfig, path: str) -> Predictor:
-    from lora_bert.inference.predictor import open_predictor
-
-    return open_predictor(
-        path,
-        backbone=config.backbone,
-        allow_backbone_mismatch=config.allow_backbone_mismatch,
-        labels=parse_names(config.labels),
-        device=config.device,
-        dtype=config.dtype,
-        batch_size=config.batch_size,
-        engine=config.engine,
-    )
-
-
 def _refusal(config: InferConfig, predictor: Predictor) -> Refusal | None:
     from lora_bert.tasks.single_label import Refusal
 
@@ -134,6 +120,7 @@ def _file(config: InferConfig, path: str, as_json: bool) -> None:
     from lora_bert.adapters.trained_on import known_reading
     from lora_bert.data.locations import to_predict
     from lora_bert.data.read_options import read_options
+    from lora_bert.inference.predictor import open_predictor
     from lora_bert.inference.sinks import Delimited
     from lora_bert.inference.stream import check_target, predict_file, predict_into
 
@@ -143,7 +130,7 @@ def _file(config: InferConfig, path: str, as_json: bool) -> None:
         if as_json:
             raise ConfigError("--json with --input needs --output.")
         sink = Delimited(sys.stdout)
-        predictor = _load(config, path)
+        predictor = open_predictor(path, config)
         options = read_options(config, known_reading(predictor.manifest))
         predict_into(
             predictor, files, sink, text_column=config.text_column, options=options,
@@ -152,7 +139,7 @@ def _file(config: InferConfig, path: str, as_json: bool) -> None:
         return
     target = Path(config.output)
     check_target(files, target, overwrite=config.overwrite)
-    predictor = _load(config, path)
+    predictor = open_predictor(path, config)
     options = read_options(config, known_reading(predictor.manifest))
     rows = predict_file(
         predictor,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lora_bert.config.shared import RUN, Columns, Compute, Opening, Reading, ScoredRows
+from lora_bert.config.shared import RUN, Answering, Columns, Computing, Reading, ScoredRows
 from lora_bert.options import option
 
 
 @dataclass(frozen=True)
-class EvaluateConfig(Opening, Compute, Columns, ScoredRows):
+class EvaluateConfig(Answering, Columns, ScoredRows):
     """What ``evaluate`` can be told."""
 
     output: str | None = option(
@@ -25,7 +25,7 @@ class EvaluateConfig(Opening, Compute, Columns, ScoredRows):
 
 
 @dataclass(frozen=True)
-class LoadConfig(Opening, Compute):
+class LoadConfig(Answering):
     """What ``load`` can be told, from Python alone."""
 
     path: str = option(
@@ -34,7 +34,14 @@ class LoadConfig(Opening, Compute):
 
 
 @dataclass(frozen=True)
-class InferConfig(Opening, Compute, Reading):
+class SessionConfig(Computing):
+    """What a ``Session`` can be told, from Python alone."""
+
+    backbone: str = option("", "Embedded name, local directory or hub id.", positional=True)
+
+
+@dataclass(frozen=True)
+class InferConfig(Answering, Reading):
     """What ``infer`` can be told."""
 
     texts: tuple[str, ...] = option((), "Texts to classify.", positional=True, metavar="[TEXT]…")

@@ -214,16 +214,9 @@ class Opening:
 
 
 @dataclass(frozen=True)
-class Compute:
-    """Where and how precisely to compute."""
+class Computing:
+    """Where and how precisely to compute, and how much at once."""
 
-    engine: str = option(
-        "auto",
-        "What computes: torch runs adapters and merged models, the others exported ones (auto: "
-        "the fastest that fits and is installed).",
-        choices=("auto", "torch", "openvino", "onnx"),
-        group=RUN,
-    )
     device: str = option("auto", "Where to compute.", choices=("auto", "cpu", "cuda"), group=RUN)
     dtype: str = option(
         "auto",
@@ -232,3 +225,19 @@ class Compute:
         group=RUN,
     )
     batch_size: int = option(32, "Rows computed at once.", minimum=1, group=RUN)
+
+
+@dataclass(frozen=True)
+class _Engine:
+    engine: str = option(
+        "auto",
+        "What computes: torch runs adapters and merged models, the others exported ones (auto: "
+        "the fastest that fits and is installed).",
+        choices=("auto", "torch", "openvino", "onnx"),
+        group=RUN,
+    )
+
+
+@dataclass(frozen=True)
+class Answering(Opening, Computing, _Engine):
+    """How to open what answers."""

@@ -31,7 +31,6 @@ from lora_bert.inference.predictor import Predictor, open_predictor
 from lora_bert.json_files import json_text
 from lora_bert.metrics.classification import Floats, Indices, losses
 from lora_bert.metrics.comparison import Comparison, compare
-from lora_bert.names import parse_names
 from lora_bert.options import build
 from lora_bert.python_face import called_from_python
 from lora_bert.tasks.single_label import LabelCodec
@@ -69,8 +68,8 @@ def evaluate(
 def run(config: EvaluateConfig) -> Evaluation:
     """As :func:`evaluate`, of a checked configuration."""
     _claim(config)
-    predictor = _load(config, config.path)
-    other = _load(config, config.against) if config.against else None
+    predictor = open_predictor(config.path, config)
+    other = open_predictor(config.against, config) if config.against else None
     _spare(config, predictor, other)
     source = EvaluationRows(config, predictor.manifest)
     rows, outside = _by_scope(config, source.to_score(), predictor.labels)
@@ -158,19 +157,6 @@ def _spare(config: EvaluateConfig, *predictors: Predictor | None) -> None:
     read = (config.path, config.against, *places, *inputs((config.data, config.train)))
     for target in filter(None, (config.output, config.report)):
         spare_inputs(Path(target), read)
-
-
-def _load(config: EvaluateConfig, path: str) -> Predictor:
-    return open_predictor(
-        path,
-        backbone=config.backbone,
-        allow_backbone_mismatch=config.allow_backbone_mismatch,
-        labels=parse_names(config.labels),
-        device=config.device,
-        dtype=config.dtype,
-        batch_size=config.batch_size,
-        engine=config.engine,
-    )
 
 
 def _compare(

@@ -17,7 +17,7 @@ from lora_bert.model.backbone import Backbone
 from lora_bert.model.branch import Adapter
 from lora_bert.model.new_adapter import head_only, new_adapter
 from lora_bert.runtime.memory import reserve_for_blas
-from lora_bert.runtime.threads import workers
+from lora_bert.runtime.threads import computing_with, workers
 from lora_bert.tasks.single_label import softmax
 from lora_bert.training.checkpoint import Checkpoint
 from lora_bert.training.checkpointer import Checkpointer
@@ -84,7 +84,11 @@ def fit_adapter(
     _say_padding(config, backbone, train)
     exactly = tuple(checkpoint.identity["workers"]) if checkpoint else None
     most = most_workers(config, train)
-    with workers(most, device=backbone.device, exactly=exactly) as threads:
+    with (
+        workers(most, device=backbone.device, exactly=exactly) as threads,
+        # Here as there: idle members of a larger team would wait busily, on the threads' cores.
+        computing_with(threads.cores),
+    ):
 
         def validate(current: Adapter) -> Figures:
             found = validation_logits(

@@ -4,36 +4,20 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
 from lora_bert.runtime.progress_bar import track
+from lora_bert.runtime.threads import Workers
 from lora_bert.tokens.batching import by_length
 from lora_bert.tokens.tokenized import PaddedTokens, TokenizedTexts
 
-Compute = Callable[[PaddedTokens], np.ndarray]
-"""Padded texts -> their logits, float32 ``[rows, labels]``."""
-
 _MOST_THREADS = 8
 """More would wait for Python's interpreter, which lets only one of them run."""
-
-
-@dataclass(frozen=True)
-class Crew:
-    """Threads that compute batches side by side.
-
-    Attributes:
-        compute: What they call; any number of calls may be in flight.
-        threads: The pool.
-    """
-
-    compute: Compute
-    threads: ThreadPoolExecutor
 
 
 class Engine(Protocol):
@@ -53,7 +37,10 @@ class Engine(Protocol):
     def logits(self, padded: PaddedTokens) -> np.ndarray:
         """The logits of one batch, float32 ``[rows, labels]``, by all cores."""
 
-    def crew(self) -> AbstractContextManager[Crew]:
+    def share(self, padded: PaddedTokens) -> np.ndarray:
+        """As :meth:`logits`, by one of the :meth:`workers`."""
+
+    def workers(self) -> Workers:
         """Threads that share the cores: together faster than one batch after the other."""
 
 
@@ -97,9 +84,9 @@ def answers(
         total: Texts in all, if that is known.
     """
     waiting: deque[_Started] = deque()
-    with track(total, "predicting") as bar, engine.crew() as crew:
+    with track(total, "predicting") as bar, engine.workers() as threads:
         for part in parts:
-            waiting.append(_start(engine, crew, part, batch_size))
+            waiting.append(_start(engine, threads, part, batch_size))
             if len(waiting) > 1:
                 yield waiting.popleft().finish(bar)
         while waiting:
@@ -119,15 +106,15 @@ class _Started:
         return self.found
 
 
-def _start(engine: Engine, crew: Crew, part: TokenizedTexts, batch_size: int) -> _Started:
+def _start(engine: Engine, threads: Workers, part: TokenizedTexts, batch_size: int) -> _Started:
     found = np.empty((len(part), engine.labels), dtype=np.float32)
 
     def compute(rows: np.ndarray) -> int:
-        found[rows] = crew.compute(_padded(engine, part, rows))
+        found[rows] = engine.share(_padded(engine, part, rows))
         return len(rows)
 
     batches = by_length(part.lengths, batch_size)
-    return _Started(found, [crew.threads.submit(compute, rows) for rows in batches])
+    return _Started(found, [threads.submit(compute, rows) for rows in batches])
 
 
 def _padded(engine: Engine, encodings: TokenizedTexts, rows: np.ndarray) -> PaddedTokens:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,8 +10,9 @@ import numpy as np
 
 from lora_bert.backbones.noted_backbones import stamp_of
 from lora_bert.errors import AdapterError
-from lora_bert.inference.engines.engine import Crew, cores_allowed, shares
+from lora_bert.inference.engines.engine import cores_allowed, shares
 from lora_bert.inference.engines.graph_inputs import IDS, MASK, feed
+from lora_bert.runtime.threads import Workers
 from lora_bert.tokens.tokenized import PaddedTokens
 
 _ERRORS_ONLY = 3
@@ -53,16 +51,14 @@ class OnnxEngine:
         """The logits of one batch, by all cores."""
         return self._run(self._alone, padded)
 
-    @contextmanager
-    def crew(self) -> Iterator[Crew]:
+    def share(self, padded: PaddedTokens) -> np.ndarray:
+        """The logits of one batch, by one worker's share of the cores."""
+        return self._run(self._together, padded)
+
+    def workers(self) -> Workers:
         """Threads with their share of the cores."""
-        count, _ = shares()
-        session = self._together if count > 1 else self._alone
-        threads = ThreadPoolExecutor(count, "lora-bert")
-        try:
-            yield Crew(lambda padded: self._run(session, padded), threads)
-        finally:
-            threads.shutdown(cancel_futures=True)
+        _ = self._together  # here, or each of the threads would open it
+        return Workers(shares()[0])
 
     @cached_property
     def _alone(self) -> Any:
@@ -70,7 +66,8 @@ class OnnxEngine:
 
     @cached_property
     def _together(self) -> Any:
-        return self._session(shares()[1])
+        count, cores = shares()
+        return self._session(cores) if count > 1 else self._alone
 
     def _session(self, cores: int) -> Any:
         import onnxruntime

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+import threading
 from functools import cache, cached_property
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
 
 from lora_bert.errors import AdapterError
-from lora_bert.inference.engines.engine import Crew, cores_allowed
+from lora_bert.inference.engines.engine import cores_allowed
 from lora_bert.inference.engines.graph_inputs import IDS, MASK, feed
+from lora_bert.runtime.threads import Workers
 from lora_bert.tokens.tokenized import PaddedTokens
 
 _SHORT = 256
@@ -64,6 +62,7 @@ class OpenVinoEngine:
     def __init__(self, graph: Path, labels: int, *, dtype: str, max_length: int) -> None:
         self.labels = labels
         self._dtype, self._max_length = dtype, max_length
+        self._lock, self._thread = threading.Lock(), threading.local()
         try:
             self._model = read_graph(graph)
             inputs = {one.any_name for one in self._model.inputs}
@@ -83,29 +82,18 @@ class OpenVinoEngine:
 
     def logits(self, padded: PaddedTokens) -> np.ndarray:
         """The logits of one batch, as soon as possible."""
-        return _infer(self._alone, feed(padded, self._inputs))
+        with self._lock:
+            return _infer(self._alone, feed(padded, self._inputs))
 
-    @contextmanager
-    def crew(self) -> Iterator[Crew]:
-        """As many threads as OpenVINO wants requests; compiled for throughput the first time."""
-        compiled = self._together
-        count = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
-        free: SimpleQueue[Any] = SimpleQueue()
-        for _ in range(count):
-            free.put(compiled.create_infer_request())
+    def share(self, padded: PaddedTokens) -> np.ndarray:
+        """The logits of one batch, beside others."""
+        if not hasattr(self._thread, "request"):
+            self._thread.request = self._together.create_infer_request()
+        return _infer(self._thread.request, feed(padded, self._inputs))
 
-        def compute(padded: PaddedTokens) -> np.ndarray:
-            request = free.get()
-            try:
-                return _infer(request, feed(padded, self._inputs))
-            finally:
-                free.put(request)
-
-        threads = ThreadPoolExecutor(count, "lora-bert")
-        try:
-            yield Crew(compute, threads)
-        finally:
-            threads.shutdown(cancel_futures=True)
+    def workers(self) -> Workers:
+        """As many as OpenVINO wants requests; compiled for throughput the first time."""
+        return Workers(int(self._together.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")))
 
     @cached_property
     def _alone(self) -> Any:

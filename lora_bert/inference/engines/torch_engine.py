@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from functools import cached_property, partial
+import threading
+from functools import cached_property
+from weakref import WeakValueDictionary
 
 import numpy as np
-import torch
 
-from lora_bert.inference.engines.engine import Crew, shares
+from lora_bert.inference.engines.engine import shares
 from lora_bert.model.backbone import Backbone
-from lora_bert.model.branch import Adapter, fused_updates, logits
+from lora_bert.model.branch import Adapter, fused_updates, logits, lora_updates
 from lora_bert.model.encoder import Batch, LoraUpdates
+from lora_bert.runtime.threads import Workers
 from lora_bert.tokens.tokenized import PaddedTokens
+
+_FUSED: WeakValueDictionary[int, TorchEngine] = WeakValueDictionary()
+"""By the layers of a backbone, whose adapter has a copy of its wide weights fused with its own.
+
+It is the first adapter on them, so that the last bits of its answers do not depend on what the
+others do; as long as it lives, theirs do without.
+"""
+_LOCK = threading.Lock()
 
 
 class TorchEngine:
@@ -30,6 +37,8 @@ class TorchEngine:
     def __init__(self, backbone: Backbone, adapter: Adapter) -> None:
         self._backbone, self._adapter = backbone, adapter
         self.labels = adapter.head[f"{backbone.family.head.output}.weight"].shape[0]
+        with _LOCK:
+            self._fuses = _FUSED.setdefault(id(backbone.layers), self) is self
 
     def __str__(self) -> str:
         kind = str(self._backbone.word_embeddings.dtype).removeprefix("torch.")
@@ -37,7 +46,7 @@ class TorchEngine:
 
     @cached_property
     def _changes(self) -> LoraUpdates:
-        return fused_updates(self._backbone, self._adapter)
+        return (fused_updates if self._fuses else lora_updates)(self._backbone, self._adapter)
 
     def length(self, longest: int) -> int:
         """As the backbone wants it."""
@@ -49,18 +58,9 @@ class TorchEngine:
         scores = logits(self._backbone, batch, self._adapter, self._changes)
         return scores.cpu().numpy()
 
-    @contextmanager
-    def crew(self) -> Iterator[Crew]:
+    share = logits
+
+    def workers(self) -> Workers:
         """Threads with their share of the cores; where a GPU computes, one that keeps it busy."""
-        before = torch.get_num_threads()
-        count, cores = (1, before) if self._backbone.device.type != "cpu" else shares()
-        # Here as in the threads: idle members of a larger team would wait busily, on their cores.
-        torch.set_num_threads(cores)
-        threads = ThreadPoolExecutor(
-            count, "lora-bert", initializer=partial(torch.set_num_threads, cores)
-        )
-        try:
-            yield Crew(self.logits, threads)
-        finally:
-            threads.shutdown(cancel_futures=True)
-            torch.set_num_threads(before)
+        _ = self._changes  # here, or each of the threads would make them
+        return Workers(*shares()) if self._backbone.device.type == "cpu" else Workers(1)
