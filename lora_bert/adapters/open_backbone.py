@@ -101,4 +101,6 @@ def open_backbone(
         NotFoundError, UnavailableError: It is not to be found.
         BackboneError: Incomplete, damaged, or of an unknown family.
     """
-    return BackboneSource(find_backbone(name, revision)).open(dtype, device)
+    source = BackboneSource(find_backbone(name, revision))
+    _ = source.fingerprint  # of what is opened: the files may be others by the first adapter
+    return source.open(dtype, device)
