@@ -11,16 +11,15 @@ import torch
 from torch import Tensor
 
 from lora_bert.backbones.families import family_of, read_config
-from lora_bert.backbones.fingerprint import read_identified
-from lora_bert.backbones.noted_backbones import stamp_of
+from lora_bert.backbones.fingerprint import fingerprint
+from lora_bert.backbones.noted_backbones import Stamp, cached_fingerprint, stamp_of
 from lora_bert.backbones.resolve import BackboneFiles, find_backbone
 from lora_bert.backbones.weights import read_checkpoint, weight_files
 from lora_bert.model.backbone import Backbone
 from lora_bert.model.builder import build_backbone
 
 _OPEN: WeakValueDictionary[tuple[str, torch.dtype, torch.device], Backbone] = WeakValueDictionary()
-"""By files as :attr:`BackboneSource.key` knows them, precision and device."""
-_FINGERPRINTS: dict[str, str] = {}
+"""By the files they were read from, precision and device."""
 _LOCK = threading.Lock()
 
 
@@ -35,20 +34,19 @@ class BackboneSource:
     files: BackboneFiles
 
     @cached_property
-    def key(self) -> str:
-        """What tells the files from others, and from what stood there before."""
-        path = self.files.path
-        return f"{path.resolve()} {stamp_of([path / 'config.json', *weight_files(path)])}"
+    def stamp(self) -> Stamp:
+        """What tells the files from those that stood there before."""
+        return stamp_of([self.files.path / "config.json", *weight_files(self.files.path)])
 
     @cached_property
     def fingerprint(self) -> str:
         """What adapters know the backbone by."""
-        if (known := _FINGERPRINTS.get(self.key)) is None:
+
+        def compute() -> str:
             config = read_config(self.files.path)
-            tensors, known = read_identified(self.files.path, config, family_of(config))
-            self.__dict__["_tensors"] = tensors  # they are at hand, should it be opened
-            _FINGERPRINTS[self.key] = known
-        return known
+            return fingerprint(self._tensors, config, family_of(config))
+
+        return cached_fingerprint(self.files.path, self.stamp, compute)
 
     @cached_property
     def _tensors(self) -> dict[str, Tensor]:
@@ -60,12 +58,13 @@ class BackboneSource:
         Raises:
             BackboneError: Incomplete, damaged, or of an unknown family.
         """
-        key = (self.key, dtype, torch.device(device))
+        key = (f"{self.files.path.resolve()} {self.stamp}", dtype, torch.device(device))
         with _LOCK:
             if (backbone := _OPEN.get(key)) is None:
                 config = read_config(self.files.path)
                 backbone = build_backbone(self._tensors, config, dtype=dtype, device=device)
                 _OPEN[key] = backbone
+        self.__dict__.pop("_tensors", None)
         return OpenBackbone(backbone, self)
 
 
