@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -238,26 +239,35 @@ def test_evaluate_against_opens_one_backbone(adapters, reviews, built):
     assert len(built) <= 1
 
 
-def test_one_adapter_at_most_has_a_copy_of_frozen_weights(tiny_backbone, adapters, monkeypatch):
-    """The first one: the last bits of its answers are those it gives alone."""
-    fused, fuse = [], LoraUpdate.fused_with
-    monkeypatch.setattr(
-        LoraUpdate, "fused_with", lambda self, stack: fused.append(self) or fuse(self, stack)
-    )
-    gc.collect()
-    session = lora_bert.Session(tiny_backbone, dtype="float32")
+def test_one_busy_adapter_at_most_has_a_copy_of_frozen_weights(
+    tiny_backbone, adapters, monkeypatch
+):
+    alive = weakref.WeakSet()
+    fuse = LoraUpdate.fused_with
+
+    def counted(self, linear):
+        made = fuse(self, linear)
+        alive.add(made.fused)
+        return made
+
+    monkeypatch.setattr(LoraUpdate, "fused_with", counted)
+    many = TEXTS * 13
+    session = lora_bert.Session(tiny_backbone, dtype="bfloat16")
     names = [session.add(path) for path in adapters]
-    for name in (*names, *reversed(names)):
-        session.probabilities(TEXTS, adapter=name)
-    assert len(fused) == len({id(one.lora_A) for one in fused})
-    first = session.predictor(names[0])
-    wide = sum(one.is_wide for one in session._backbone.backbone.stacks().values())
-    assert 0 < len(fused) <= wide
-    found = first.probabilities(TEXTS)
-    del first, session
+    few = [session.probabilities(TEXTS, adapter=name) for name in names]
+    assert not alive
+    first = session.probabilities(many, adapter=names[0])
+    most = len(alive)
+    assert most > 0
+    for name in (*names, *names):
+        session.probabilities(many, adapter=name)
+        assert len(alive) == most
+    np.testing.assert_array_equal(session.probabilities(many, adapter=names[0]), first)
+    for name, expected in zip(names, few, strict=True):
+        np.testing.assert_array_equal(session.probabilities(TEXTS, adapter=name), expected)
+    del session
     gc.collect()
-    alone = lora_bert.load(next(iter(adapters)), dtype="float32")
-    np.testing.assert_array_equal(found, alone.probabilities(TEXTS))
+    assert not alive
 
 
 MEASURE = """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -14,7 +14,10 @@ import numpy as np
 from lora_bert.runtime.progress_bar import track
 from lora_bert.runtime.threads import Workers
 from lora_bert.tokens.batching import by_length
-from lora_bert.tokens.tokenized import PaddedTokens, TokenizedTexts
+from lora_bert.tokens.tokenized import TokenizedTexts
+
+Compute = Callable[[TokenizedTexts, np.ndarray], np.ndarray]
+"""Texts and the numbers of some of them -> their logits, float32 ``[rows, labels]``."""
 
 _MOST_THREADS = 8
 """More would wait for Python's interpreter, which lets only one of them run."""
@@ -31,17 +34,14 @@ class Engine(Protocol):
     def labels(self) -> int:
         """How many there are."""
 
-    def length(self, longest: int) -> int:
-        """To how many tokens a batch is padded whose longest text has ``longest``."""
-
-    def logits(self, padded: PaddedTokens) -> np.ndarray:
+    def logits(self, texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
         """The logits of one batch, float32 ``[rows, labels]``, by all cores."""
 
-    def share(self, padded: PaddedTokens) -> np.ndarray:
-        """As :meth:`logits`, by one of the :meth:`workers`."""
+    def side_by_side(self, texts: int | None) -> tuple[Compute, Workers]:
+        """What computes the batches of so many texts (None: not known) on threads, and the threads.
 
-    def workers(self) -> Workers:
-        """Threads that share the cores: together faster than one batch after the other."""
+        They share the cores: together they are faster than one batch after the other.
+        """
 
 
 def shares() -> tuple[int, int]:
@@ -69,7 +69,7 @@ def answer(engine: Engine, encodings: TokenizedTexts, batch_size: int) -> np.nda
     if not len(encodings):
         return np.empty((0, engine.labels), dtype=np.float32)
     # One batch: no threads to start, nothing to put in order.
-    return engine.logits(_padded(engine, encodings, np.arange(len(encodings))))
+    return engine.logits(encodings, np.arange(len(encodings)))
 
 
 def answers(
@@ -84,9 +84,10 @@ def answers(
         total: Texts in all, if that is known.
     """
     waiting: deque[_Started] = deque()
-    with track(total, "predicting") as bar, engine.workers() as threads:
+    compute, threads = engine.side_by_side(total)
+    with track(total, "predicting") as bar, threads:
         for part in parts:
-            waiting.append(_start(engine, threads, part, batch_size))
+            waiting.append(_start(engine.labels, compute, threads, part, batch_size))
             if len(waiting) > 1:
                 yield waiting.popleft().finish(bar)
         while waiting:
@@ -106,16 +107,14 @@ class _Started:
         return self.found
 
 
-def _start(engine: Engine, threads: Workers, part: TokenizedTexts, batch_size: int) -> _Started:
-    found = np.empty((len(part), engine.labels), dtype=np.float32)
+def _start(
+    labels: int, compute: Compute, threads: Workers, part: TokenizedTexts, batch_size: int
+) -> _Started:
+    found = np.empty((len(part), labels), dtype=np.float32)
 
-    def compute(rows: np.ndarray) -> int:
-        found[rows] = engine.share(_padded(engine, part, rows))
+    def fill(rows: np.ndarray) -> int:
+        found[rows] = compute(part, rows)
         return len(rows)
 
     batches = by_length(part.lengths, batch_size)
-    return _Started(found, [threads.submit(compute, rows) for rows in batches])
-
-
-def _padded(engine: Engine, encodings: TokenizedTexts, rows: np.ndarray) -> PaddedTokens:
-    return encodings.pad(rows, engine.length(int(encodings.lengths[rows].max())))
+    return _Started(found, [threads.submit(fill, rows) for rows in batches])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,10 @@ import numpy as np
 
 from lora_bert.backbones.noted_backbones import stamp_of
 from lora_bert.errors import AdapterError
-from lora_bert.inference.engines.engine import cores_allowed, shares
+from lora_bert.inference.engines.engine import Compute, cores_allowed, shares
 from lora_bert.inference.engines.graph_inputs import IDS, MASK, feed
 from lora_bert.runtime.threads import Workers
-from lora_bert.tokens.tokenized import PaddedTokens
+from lora_bert.tokens.tokenized import TokenizedTexts
 
 _ERRORS_ONLY = 3
 
@@ -43,22 +43,13 @@ class OnnxEngine:
             raise AdapterError(f"'{graph}' is not a text classifier with {labels} labels.")
         self._inputs = inputs
 
-    def length(self, longest: int) -> int:
-        """As long as the longest."""
-        return longest
-
-    def logits(self, padded: PaddedTokens) -> np.ndarray:
+    def logits(self, texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
         """The logits of one batch, by all cores."""
-        return self._run(self._alone, padded)
+        return self._run(self._alone, texts, rows)
 
-    def share(self, padded: PaddedTokens) -> np.ndarray:
-        """The logits of one batch, by one worker's share of the cores."""
-        return self._run(self._together, padded)
-
-    def workers(self) -> Workers:
+    def side_by_side(self, texts: int | None) -> tuple[Compute, Workers]:
         """Threads with their share of the cores."""
-        _ = self._together  # here, or each of the threads would open it
-        return Workers(shares()[0])
+        return partial(self._run, self._together), Workers(shares()[0])
 
     @cached_property
     def _alone(self) -> Any:
@@ -90,6 +81,6 @@ class OnnxEngine:
                 hint="Copy the directory again, or export the model again.",
             ) from problem
 
-    def _run(self, session: Any, padded: PaddedTokens) -> np.ndarray:
-        found: np.ndarray = session.run(None, feed(padded, self._inputs))[0]
+    def _run(self, session: Any, texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
+        found: np.ndarray = session.run(None, feed(texts.pad(rows), self._inputs))[0]
         return found

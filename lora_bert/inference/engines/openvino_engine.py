@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from lora_bert.errors import AdapterError
-from lora_bert.inference.engines.engine import cores_allowed
+from lora_bert.inference.engines.engine import Compute, cores_allowed
 from lora_bert.inference.engines.graph_inputs import IDS, MASK, feed
 from lora_bert.runtime.threads import Workers
-from lora_bert.tokens.tokenized import PaddedTokens
+from lora_bert.tokens.tokenized import TokenizedTexts
 
 _SHORT = 256
 _STEP = 4
@@ -62,7 +62,7 @@ class OpenVinoEngine:
     def __init__(self, graph: Path, labels: int, *, dtype: str, max_length: int) -> None:
         self.labels = labels
         self._dtype, self._max_length = dtype, max_length
-        self._lock, self._thread = threading.Lock(), threading.local()
+        self._lock = threading.Lock()
         try:
             self._model = read_graph(graph)
             inputs = {one.any_name for one in self._model.inputs}
@@ -76,24 +76,27 @@ class OpenVinoEngine:
             raise AdapterError(f"'{graph}' is not a text classifier with {labels} labels.")
         self._inputs = inputs
 
-    def length(self, longest: int) -> int:
-        """A multiple of four: what OpenVINO prepares for each shape it keeps, some MB at a time."""
-        return max(longest, min(-(-longest // _STEP) * _STEP, self._max_length))
-
-    def logits(self, padded: PaddedTokens) -> np.ndarray:
+    def logits(self, texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
         """The logits of one batch, as soon as possible."""
         with self._lock:
-            return _infer(self._alone, feed(padded, self._inputs))
+            return _infer(self._alone, self._feed(texts, rows))
 
-    def share(self, padded: PaddedTokens) -> np.ndarray:
-        """The logits of one batch, beside others."""
-        if not hasattr(self._thread, "request"):
-            self._thread.request = self._together.create_infer_request()
-        return _infer(self._thread.request, feed(padded, self._inputs))
+    def _feed(self, texts: TokenizedTexts, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Padded to a multiple of four: what OpenVINO prepares for each shape takes some MB."""
+        longest = int(texts.lengths[rows].max())
+        length = max(longest, min(-(-longest // _STEP) * _STEP, self._max_length))
+        return feed(texts.pad(rows, length), self._inputs)
 
-    def workers(self) -> Workers:
-        """As many as OpenVINO wants requests; compiled for throughput the first time."""
-        return Workers(int(self._together.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")))
+    def side_by_side(self, texts: int | None) -> tuple[Compute, Workers]:
+        """As many threads as OpenVINO wants requests; compiled for throughput the first time."""
+        compiled, thread = self._together, threading.local()
+
+        def compute(texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
+            if not hasattr(thread, "request"):
+                thread.request = compiled.create_infer_request()
+            return _infer(thread.request, self._feed(texts, rows))
+
+        return compute, Workers(int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")))
 
     @cached_property
     def _alone(self) -> Any:

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import threading
-from functools import cached_property
+from functools import cached_property, partial
 from weakref import WeakValueDictionary
 
 import numpy as np
+import torch
 
-from lora_bert.inference.engines.engine import shares
+from lora_bert.inference.engines.engine import Compute, shares
+from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
-from lora_bert.model.branch import Adapter, fused_updates, logits, lora_updates
-from lora_bert.model.encoder import Batch, LoraUpdates
+from lora_bert.model.forward import fused_updates, logits, lora_updates
+from lora_bert.model.layer import LoraUpdates
 from lora_bert.runtime.threads import Workers
-from lora_bert.tokens.tokenized import PaddedTokens
+from lora_bert.tokens.batching import TokenBatch
+from lora_bert.tokens.tokenized import TokenizedTexts
 
-_FUSED: WeakValueDictionary[int, TorchEngine] = WeakValueDictionary()
-"""By the layers of a backbone, whose adapter has a copy of its wide weights fused with its own.
+_WORTH_FUSING = 512
+"""Texts for which copying weights takes less time than it saves, a tenth in bfloat16 and nothing in
+float32. Fewer do without, copy or no copy: no bit of an answer depends on what others ask."""
 
-It is the first adapter on them, so that the last bits of its answers do not depend on what the
-others do; as long as it lives, theirs do without.
-"""
+_BUSY: WeakValueDictionary[int, TorchEngine] = WeakValueDictionary()
+"""By the layers of a backbone, the one engine that has a copy of them, fused with its adapter."""
 _LOCK = threading.Lock()
 
 
@@ -37,30 +40,40 @@ class TorchEngine:
     def __init__(self, backbone: Backbone, adapter: Adapter) -> None:
         self._backbone, self._adapter = backbone, adapter
         self.labels = adapter.head[f"{backbone.family.head.output}.weight"].shape[0]
-        with _LOCK:
-            self._fuses = _FUSED.setdefault(id(backbone.layers), self) is self
+        self._copy: LoraUpdates | None = None
 
     def __str__(self) -> str:
         kind = str(self._backbone.word_embeddings.dtype).removeprefix("torch.")
         return f"{self.name} {kind}, {self._backbone.device}"
 
     @cached_property
-    def _changes(self) -> LoraUpdates:
-        return (fused_updates if self._fuses else lora_updates)(self._backbone, self._adapter)
+    def _updates(self) -> LoraUpdates:
+        with torch.no_grad():
+            return lora_updates(self._backbone, self._adapter)
 
-    def length(self, longest: int) -> int:
-        """As the backbone wants it."""
-        return self._backbone.padded_length(longest)
-
-    def logits(self, padded: PaddedTokens) -> np.ndarray:
+    def logits(self, texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
         """The logits of one batch."""
-        batch = Batch.of(padded, self._backbone.device)
-        scores = logits(self._backbone, batch, self._adapter, self._changes)
-        return scores.cpu().numpy()
+        return self._logits(self._updates, texts, rows)
 
-    share = logits
-
-    def workers(self) -> Workers:
+    def side_by_side(self, texts: int | None) -> tuple[Compute, Workers]:
         """Threads with their share of the cores; where a GPU computes, one that keeps it busy."""
-        _ = self._changes  # here, or each of the threads would make them
-        return Workers(*shares()) if self._backbone.device.type == "cpu" else Workers(1)
+        if self._backbone.device.type != "cpu":
+            return self.logits, Workers(1)
+        many = texts is None or texts >= _WORTH_FUSING
+        fuses = many and self._backbone.dtype == torch.bfloat16
+        compute = partial(self._logits, self._fused() if fuses else self._updates)
+        return compute, Workers(*shares())
+
+    def _logits(self, updates: LoraUpdates, texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
+        batch = TokenBatch.of(texts, rows)
+        return logits(self._backbone, batch, self._adapter, updates).cpu().numpy()
+
+    def _fused(self) -> LoraUpdates:
+        """The updates with a copy of wide weights, which the adapter that had one has no more."""
+        with _LOCK:
+            if self._copy is None:
+                if before := _BUSY.get(id(self._backbone.layers)):
+                    before._copy = None
+                self._copy = fused_updates(self._backbone, self._adapter)
+                _BUSY[id(self._backbone.layers)] = self
+            return self._copy
