@@ -10,19 +10,16 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-import re
 import tempfile
-import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from weakref import WeakValueDictionary
 
 import numpy as np
-from tokenizers import Regex, Tokenizer, normalizers
+from tokenizers import Tokenizer
 
 from lora_bert.backbones.families import family_of
 from lora_bert.backbones.family import Config
@@ -30,6 +27,7 @@ from lora_bert.errors import BackboneError, DataError, LoraBertError
 from lora_bert.json_files import json_text, read_object, read_text
 from lora_bert.tokens.sentencepiece_file import read_sentencepiece
 from lora_bert.tokens.sentencepiece_layouts import UnusualModelError, convert, layout_of
+from lora_bert.tokens.shared_tokenizer import SharedTokenizer, prepared, shared_tokenizer
 from lora_bert.tokens.tokenized import TokenizedTexts
 
 log = logging.getLogger(__name__)
@@ -42,33 +40,6 @@ RESIZE = (
 """How to mend a token without a row."""
 _AT_ONCE = 1024
 _SPECIAL = tuple(f"{kind}_token" for kind in "bos eos unk sep pad cls mask".split())
-# ASCII's and full-width symbols beside Unicode's punctuation: all that people type as such.
-_PUNCTUATION = r"[\p{P}$+<=>^`|~＄＋＜＝＞＾｀｜～]+"
-
-
-@dataclass(frozen=True, eq=False)
-class SharedTokenizer:
-    """The library's tokenizer, which takes megabytes: one in a process for all of its content.
-
-    Attributes:
-        core: The ``tokenizers`` object, which does not pad. Encoding sets where it truncates.
-        lock: Held while that must stay as it is.
-    """
-
-    core: Tokenizer
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    @property
-    def written(self) -> str:
-        """What ``tokenizer.json`` holds: without a truncation."""
-        with self.lock:
-            return re.sub(
-                r'"truncation":\{[^}]*\}', '"truncation":null', self.core.to_str(), count=1
-            )
-
-
-_SHARED: WeakValueDictionary[str, SharedTokenizer] = WeakValueDictionary()
-"""By the SHA-256 of ``tokenizer.json``, as long as it is in use."""
 
 
 @dataclass(frozen=True)
@@ -251,20 +222,9 @@ def _read(
     if not path.is_file():
         return _convert(directory, config, error, clean=clean)
     text = read_text(path, error)
-    key = hashlib.sha256(text.encode()).hexdigest() + (" cleaned" if clean else "")
-    shared = _SHARED.get(key)
-    if shared is None:
-        with _in_words(f"'{path}'", error):
-            shared = _prepared(Tokenizer.from_str(text), clean=clean)
-        shared = _SHARED.setdefault(key, shared)
+    with _in_words(f"'{path}'", error):
+        shared = shared_tokenizer(text, clean=clean)
     return shared, _settings(directory, error)
-
-
-def _prepared(core: Tokenizer, *, clean: bool) -> SharedTokenizer:
-    core.no_padding()
-    if clean:
-        core.normalizer = _cleaning(core.normalizer)
-    return SharedTokenizer(core)
 
 
 def _settings(directory: Path, error: type[LoraBertError]) -> dict[str, Any]:
@@ -319,7 +279,7 @@ def _convert(
             hint="Have transformers write tokenizer.json: "
             "AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)",
         ) from problem
-    return _prepared(core, clean=clean), written | special
+    return prepared(core, clean=clean), written | special
 
 
 def _added(
@@ -394,11 +354,6 @@ def _silent() -> Iterator[None]:
             yield
         finally:
             logging.disable(level)
-
-
-def _cleaning(normalizer: normalizers.Normalizer | None) -> normalizers.Normalizer:
-    steps = [normalizers.Replace(Regex(_PUNCTUATION), " "), normalizers.Strip()]
-    return normalizers.Sequence([*steps, *([normalizer] if normalizer else [])])
 
 
 def _content(token: Any) -> str | None:
