@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,6 @@ from lora_bert.names import parse_names
 from lora_bert.options import build
 from lora_bert.python_face import called_from_python
 from lora_bert.runtime.device import pick_device, pick_dtype
-from lora_bert.tasks.single_label import Prediction
 
 
 class Session:
@@ -135,7 +135,7 @@ class Session:
         adapter: str,
         min_score: float | None = None,
         otherwise: str | None = None,
-    ) -> list[Prediction]:
+    ) -> list[Any]:
         """One prediction per text, in order; see :meth:`Predictor.predict`.
 
         Args:
@@ -150,9 +150,15 @@ class Session:
         """
         return self.predictor(adapter).predict(texts, min_score=min_score, otherwise=otherwise)
 
-    def probabilities(self, texts: Sequence[str], *, adapter: str) -> np.ndarray:
-        """The same as an array ``[texts, labels]``, float32, rows adding up to 1."""
-        return self.predictor(adapter).probabilities(texts)
+    def values(self, texts: Sequence[str], *, adapter: str) -> np.ndarray:
+        """What predictions are made of, ``[texts, labels]``, float32.
+
+        Of a classifier they are probabilities: rows add up to 1.
+        """
+        return self.predictor(adapter).values(texts)
+
+    probabilities = values
+    """The same by the name that a classifier's have."""
 
     def _known(self, name: str) -> Predictor:
         if name not in self._predictors:

@@ -17,7 +17,7 @@ from lora_bert.model.forward import branch, lora_updates
 from lora_bert.model.layer import LoraUpdates
 from lora_bert.model.lora import LoraUpdate
 from lora_bert.runtime.threads import Workers
-from lora_bert.tasks.single_label import loss
+from lora_bert.tasks.base import Task
 from lora_bert.tokens.batching import Offsets, slice_count, slices
 from lora_bert.training.tokenize_rows import Tokens
 
@@ -43,8 +43,8 @@ class Gradients:
         adapter: Its tensors get the gradients.
         hidden: Gives the trunk's output.
         lengths: Tokens of every row.
-        targets: The class of every row.
-        class_weights: Of each class in the loss, or None.
+        targets: The target of every row.
+        task: Has the loss.
         workers: Who computes. How many they are decides the order of sums, hence the last bits.
         seed: Of dropout.
         checkpointing: Recompute each layer instead of keeping its activations.
@@ -55,7 +55,7 @@ class Gradients:
     hidden: HiddenStates
     lengths: np.ndarray
     targets: np.ndarray
-    class_weights: Tensor | None
+    task: Task
     workers: Workers
     seed: int
     checkpointing: bool = False
@@ -78,7 +78,7 @@ class Gradients:
         # those of the result, and only their sum goes the rest of the way.
         changes = list(lora_updates(self.backbone, self.adapter, torch.float32).items())
         exact = [part for _, change in changes for part in (change.lora_A, change.lora_B)]
-        leaves = [part.detach().to(self.backbone.dtype).requires_grad_() for part in exact]
+        leaves = [_leaf(part, self.backbone.dtype) for part in exact]
         names = [name for name, _ in changes]
         rounded = dict(zip(names, map(LoraUpdate, leaves[::2], leaves[1::2]), strict=True))
         head = list(self.adapter.head.values())
@@ -111,4 +111,11 @@ class Gradients:
             updates=updates, seed=seed, checkpointing=self.checkpointing,
         )  # fmt: skip
         targets = torch.from_numpy(self.targets[rows]).to(outputs.device)
-        return loss(outputs, targets, self.class_weights)
+        return self.task.loss(outputs, targets)
+
+
+def _leaf(part: Tensor, dtype: torch.dtype) -> Tensor:
+    """A tensor's values, rounded; laid out along its rank, so that products share their shapes."""
+    ranks_first = part if len(part) < part.shape[1] else part.t()
+    leaf = ranks_first.detach().to(dtype).contiguous()
+    return (leaf if ranks_first is part else leaf.t()).requires_grad_()
