@@ -25,7 +25,7 @@ from lora_bert.adapters.directory import (
 from lora_bert.adapters.manifest import Manifest
 from lora_bert.adapters.open_backbone import BackboneSource, OpenBackbone
 from lora_bert.adapters.peft_format import PeftAdapter, assemble, read_peft, with_own_words
-from lora_bert.adapters.trained_on import with_told
+from lora_bert.adapters.trained_on import with_kept_options
 from lora_bert.backbones.families import family_of, read_config
 from lora_bert.backbones.inside import check_inside
 from lora_bert.backbones.noted_backbones import noted_fingerprint
@@ -152,7 +152,7 @@ def _on_backbone(
         )  # fmt: skip
     adapter = assemble(stored, base)
     manifest = described or _guessed(stored, adapter, base, files, labels)
-    manifest = replace(manifest, data=with_told(manifest, path))
+    manifest = replace(manifest, data=with_kept_options(manifest, path))
     if labels and described:
         raise labels_of_its_own(path)
     _check_labels(path, manifest, adapter, base)

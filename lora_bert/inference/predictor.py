@@ -15,7 +15,7 @@ from lora_bert.adapters.exported import read_exported
 from lora_bert.adapters.manifest import Manifest
 from lora_bert.config import InferConfig, LoadConfig
 from lora_bert.config.keywords import LoadOptions
-from lora_bert.config.kinds import Place
+from lora_bert.config.kinds import StrPath
 from lora_bert.config.shared import Answering
 from lora_bert.data.columns import TEXT_NAMES
 from lora_bert.errors import InputTypeError
@@ -139,7 +139,7 @@ class Predictor:
 
 
 @called_from_python(LoadConfig, LoadOptions)
-def load(path: Place, **options: Unpack[LoadOptions]) -> Predictor:
+def load(path: StrPath, **options: Unpack[LoadOptions]) -> Predictor:
     """Load an adapter (with its backbone), a merged model or an exported one.
 
     Adapters on the same backbone, in the same precision and place, share it in memory.
@@ -169,7 +169,7 @@ def load(path: Place, **options: Unpack[LoadOptions]) -> Predictor:
     return open_predictor(config.path, config)
 
 
-def open_predictor(path: Place, config: Answering | None = None) -> Predictor:
+def open_predictor(path: StrPath, config: Answering | None = None) -> Predictor:
     """As :func:`load`, of options that are checked."""
     config = config or Answering()
     place, labels = Path(path), parse_names(config.labels)

@@ -13,7 +13,7 @@ from lora_bert.adapters.loading import load_adapter
 from lora_bert.adapters.open_backbone import open_backbone
 from lora_bert.backbones.embedded import EMBEDDED
 from lora_bert.config import LoadConfig, SessionConfig
-from lora_bert.config.kinds import Names, Place
+from lora_bert.config.kinds import Names, StrPath
 from lora_bert.errors import ConfigError, did_you_mean
 from lora_bert.inference.predictor import Predictor
 from lora_bert.names import parse_names
@@ -52,7 +52,7 @@ class Session:
     @called_from_python(SessionConfig)
     def __init__(
         self,
-        backbone: Place = EMBEDDED[0],
+        backbone: StrPath = EMBEDDED[0],
         *,
         device: str = "auto",
         dtype: str = "auto",
@@ -80,7 +80,7 @@ class Session:
             return tuple(self._predictors)
 
     @called_from_python(LoadConfig)
-    def add(self, path: Place, name: str | None = None, *, labels: Names | None = None) -> str:
+    def add(self, path: StrPath, name: str | None = None, *, labels: Names | None = None) -> str:
         """Load an adapter.
 
         Args:
