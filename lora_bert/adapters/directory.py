@@ -13,7 +13,7 @@ from lora_bert.backbones.nearby import above, below, in_words, transformer_in
 from lora_bert.errors import AdapterError, ConfigError, LoraBertError, missing
 from lora_bert.files import sha256
 from lora_bert.json_files import read_object
-from lora_bert.tasks.registry import TASKS
+from lora_bert.tasks.registry import problem_types
 from lora_bert.tasks.single_label import PROBLEM_TYPE
 from lora_bert.wording import listed
 
@@ -224,7 +224,7 @@ def check_answerable(config: Mapping[str, Any], path: Path) -> None:
             hint="To train a text classifier on its encoder: lora-bert train --backbone …",
         )
     problem = problem_type_of(config)
-    if problem not in TASKS:
+    if problem not in problem_types():
         what = _ANSWERED_LATER.get(problem, "made for a problem that is not known here")
         raise AdapterError(
             f"'{path}' is {what} (problem_type '{problem}'); lora-bert answers with one label a "

@@ -40,7 +40,7 @@ from lora_bert.errors import (
 )
 from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
-from lora_bert.tasks.registry import TASKS
+from lora_bert.tasks.registry import problem_types
 from lora_bert.tokens.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
 from lora_bert.wording import counted
 
@@ -270,7 +270,7 @@ def _guessed(
     count = adapter.head[f"{base.family.head.output}.weight"].shape[0]
     said = base.config.get("problem_type")
     problem = problem_type_of({"problem_type": said, "num_labels": count})
-    if problem not in TASKS:
+    if problem not in problem_types():
         raise AdapterError(
             f"'{stored.path}' has {counted(count, 'output')} of the problem_type '{problem}'; "
             "lora-bert answers with one label a text.",
