@@ -8,7 +8,10 @@ from typing import TypeVar
 from lora_bert.errors import ConfigError, did_you_mean
 from lora_bert.tasks.base import Task
 
-_OURS = {"single_label_classification": ("lora_bert.tasks.single_label", "SingleLabel")}
+USUAL = "single_label_classification"
+"""The task of a model that does not say which is its."""
+
+_OURS = {USUAL: ("lora_bert.tasks.single_label", "SingleLabel")}
 """Imported when they are asked for: a name alone costs no numpy."""
 _REGISTERED: dict[str, type[Task]] = {}
 
