@@ -45,7 +45,7 @@ class Stepper:
         from lora_bert.model.builder import load_backbone
         from lora_bert.model.new_adapter import new_adapter
         from lora_bert.runtime.device import pick_device, pick_dtype
-        from lora_bert.runtime.threads import workers
+        from lora_bert.runtime.threads import computing_with, workers
         from lora_bert.tasks.single_label import SingleLabel
         from lora_bert.tokens.tokenized import TokenizedTexts
         from lora_bert.training.gradients import most_workers
@@ -80,6 +80,7 @@ class Stepper:
         # The threads live as long as the process, which measures this and nothing else.
         self._open = ExitStack()
         threads = self._open.enter_context(workers(most_workers(config, rows), device=device))
+        self._open.enter_context(computing_with(threads.cores))
         hidden = computed(backbone, adapter.depth, rows)
         task = SingleLabel(tuple(map(str, range(max(targets) + 1))))
         self._trainer = Trainer(backbone, adapter, rows, config, task, hidden, threads, epochs=1)

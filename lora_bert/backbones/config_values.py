@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,67 +10,47 @@ from lora_bert.errors import BackboneError
 
 
 @dataclass(frozen=True)
-class Whole:
-    """A whole number within a range, both ends included."""
+class Kind:
+    """What a setting must be, in words and as a test."""
 
-    low: int
-    high: int
-
-    def fits(self, value: object) -> bool:
-        """Whether ``value`` is such a number."""
-        return type(value) is int and self.low <= value <= self.high
-
-    def __str__(self) -> str:
-        return f"a whole number from {self.low} to {self.high}"
+    words: str
+    fits: Callable[[Any], bool]
 
 
-@dataclass(frozen=True)
-class Real:
-    """A number within a range, both ends included."""
-
-    low: float
-    high: float
-
-    def fits(self, value: object) -> bool:
-        """Whether ``value`` is such a number."""
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            return False
-        return self.low <= value <= self.high
-
-    def __str__(self) -> str:
-        return f"a number from {self.low:g} to {self.high:g}"
+def whole(low: int, high: int) -> Kind:
+    """A whole number from ``low`` to ``high``, both included."""
+    return Kind(
+        f"a whole number from {low} to {high}",
+        lambda value: type(value) is int and low <= value <= high,
+    )
 
 
-@dataclass(frozen=True)
-class Text:
-    """A text."""
-
-    def fits(self, value: object) -> bool:
-        """Whether ``value`` is a text."""
-        return isinstance(value, str)
-
-    def __str__(self) -> str:
-        return "a text"
+def real(low: float, high: float) -> Kind:
+    """A number from ``low`` to ``high``, both included."""
+    return Kind(
+        f"a number from {low:g} to {high:g}",
+        lambda value: type(value) in (int, float) and low <= value <= high,
+    )
 
 
-Kind = Whole | Real | Text
-RATE = Real(0.0, 1.0)
+TEXT = Kind("a text", lambda value: isinstance(value, str))
+RATE = real(0.0, 1.0)
 COMMON: Mapping[str, Kind] = {
-    "hidden_size": Whole(1, 1 << 16),
-    "num_hidden_layers": Whole(1, 1000),
-    "num_attention_heads": Whole(1, 1 << 12),
-    "intermediate_size": Whole(1, 1 << 20),
-    "embedding_size": Whole(1, 1 << 16),
-    "max_position_embeddings": Whole(1, 1 << 24),
-    "type_vocab_size": Whole(0, 1 << 16),
-    "pad_token_id": Whole(0, 1 << 24),
+    "hidden_size": whole(1, 1 << 16),
+    "num_hidden_layers": whole(1, 1000),
+    "num_attention_heads": whole(1, 1 << 12),
+    "intermediate_size": whole(1, 1 << 20),
+    "embedding_size": whole(1, 1 << 16),
+    "max_position_embeddings": whole(1, 1 << 24),
+    "type_vocab_size": whole(0, 1 << 16),
+    "pad_token_id": whole(0, 1 << 24),
     "layer_norm_eps": RATE,
-    "initializer_range": Real(0.0, 100.0),
+    "initializer_range": real(0.0, 100.0),
     "hidden_dropout_prob": RATE,
     "attention_probs_dropout_prob": RATE,
     "classifier_dropout": RATE,
-    "hidden_act": Text(),
-    "classifier_pooling": Text(),
+    "hidden_act": TEXT,
+    "classifier_pooling": TEXT,
 }
 """What every family's settings must be, by our names; a family's own are in its file."""
 
@@ -119,7 +99,7 @@ class ConfigValues:
         for name, kind in kinds.items():
             value = self.get(name)
             if value is not None and not kind.fits(value):
-                raise wrong(self.keys.get(name, name), value, str(kind))
+                raise wrong(self.keys.get(name, name), value, kind.words)
         width, heads = self.get("hidden_size"), self.get("num_attention_heads")
         if width is not None and heads is not None and width % heads:
             raise BackboneError(

@@ -20,10 +20,9 @@ from lora_bert.cli.declare import command as declare
 from lora_bert.config import InferConfig
 from lora_bert.errors import ConfigError
 from lora_bert.json_files import json_text
-from lora_bert.names import parse_names
 
 if TYPE_CHECKING:
-    from lora_bert.inference.predictor import Predictor
+    pass
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +62,9 @@ def command(config: InferConfig, as_json: bool) -> None:
             hint='lora-bert infer --adapter DIR "a text"',
         )
     _warn_of_files(config.texts)
-    predictor = _load(config, path)
+    from lora_bert.inference.predictor import open_predictor
+
+    predictor = open_predictor(path, config)
     # What is wrong with the options is said before anybody is asked for a text.
     task = predictor.task.answering(config.min_score, config.otherwise)
     if as_json:
@@ -108,25 +109,11 @@ def _path(config: InferConfig) -> str:
     return path
 
 
-def _load(config: InferConfig, path: str) -> Predictor:
-    from lora_bert.inference.predictor import open_predictor
-
-    return open_predictor(
-        path,
-        backbone=config.backbone,
-        allow_backbone_mismatch=config.allow_backbone_mismatch,
-        labels=parse_names(config.labels),
-        device=config.device,
-        dtype=config.dtype,
-        batch_size=config.batch_size,
-        engine=config.engine,
-    )
-
-
 def _file(config: InferConfig, path: str, as_json: bool) -> None:
     from lora_bert.adapters.trained_on import training_format
     from lora_bert.data.data_options import read_options
     from lora_bert.data.locations import to_predict
+    from lora_bert.inference.predictor import open_predictor
     from lora_bert.inference.sinks import Delimited
     from lora_bert.inference.stream import check_target, predict_file, predict_into
 
@@ -136,7 +123,7 @@ def _file(config: InferConfig, path: str, as_json: bool) -> None:
     target = Path(config.output) if config.output else None
     if target:
         check_target(files, target, overwrite=config.overwrite)
-    predictor = _load(config, path)
+    predictor = open_predictor(path, config)
     how: dict[str, Any] = {
         "text_column": config.text_column,
         "options": read_options(config, training_format(predictor.manifest)),

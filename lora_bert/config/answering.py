@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lora_bert.config.shared import (
-    Compute,
+    Answering,
+    Computing,
     LabelledFileOptions,
-    Opening,
     ScoredRows,
     TextFileOptions,
     run_option,
@@ -16,7 +16,7 @@ from lora_bert.options import option
 
 
 @dataclass(frozen=True)
-class EvaluateConfig(Opening, Compute, LabelledFileOptions, ScoredRows):
+class EvaluateConfig(Answering, LabelledFileOptions, ScoredRows):
     """The options of ``evaluate``."""
 
     output: str | None = run_option(
@@ -31,7 +31,7 @@ class EvaluateConfig(Opening, Compute, LabelledFileOptions, ScoredRows):
 
 
 @dataclass(frozen=True)
-class LoadConfig(Opening, Compute):
+class LoadConfig(Answering):
     """The options of ``load``, from Python alone."""
 
     path: str = option(
@@ -40,7 +40,14 @@ class LoadConfig(Opening, Compute):
 
 
 @dataclass(frozen=True)
-class InferConfig(Opening, Compute, TextFileOptions):
+class SessionConfig(Computing):
+    """The options of a ``Session``, from Python alone."""
+
+    backbone: str = option("", "Embedded name, local directory or hub id.", positional=True)
+
+
+@dataclass(frozen=True)
+class InferConfig(Answering, TextFileOptions):
     """The options of ``infer``."""
 
     texts: tuple[str, ...] = option((), "Texts to classify.", positional=True, metavar="[TEXT]…")

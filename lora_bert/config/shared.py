@@ -182,15 +182,9 @@ class Opening:
 
 
 @dataclass(frozen=True)
-class Compute:
-    """Where and how precisely to compute."""
+class Computing:
+    """Where and how precisely to compute, and how much at once."""
 
-    engine: str = run_option(
-        "auto",
-        "What computes: torch runs adapters and merged models, the others exported ones (auto: "
-        "the fastest that fits and is installed).",
-        choices=("auto", "torch", "openvino", "onnx"),
-    )
     device: str = run_option("auto", "Where to compute.", choices=("auto", "cpu", "cuda"))
     dtype: str = run_option(
         "auto",
@@ -198,3 +192,23 @@ class Compute:
         choices=("auto", "float32", "bfloat16"),
     )
     batch_size: int = run_option(32, "Rows computed at once.", minimum=1)
+
+
+@dataclass(frozen=True)
+class _Engine:
+    engine: str = run_option(
+        "auto",
+        "What computes: torch runs adapters and merged models, the others exported ones (auto: "
+        "the fastest that fits and is installed).",
+        choices=("auto", "torch", "openvino", "onnx"),
+    )
+
+
+@dataclass(frozen=True)
+class Compute(Computing, _Engine):
+    """Where, how precisely and by what to compute."""
+
+
+@dataclass(frozen=True)
+class Answering(Opening, Compute):
+    """How to open what answers."""

@@ -28,7 +28,6 @@ from lora_bert.evaluation.training_settings import differences, trained_for
 from lora_bert.files import atomic_directory, claim_file, claim_output, spare_inputs
 from lora_bert.inference.predictor import Predictor, open_predictor
 from lora_bert.json_files import json_text
-from lora_bert.names import parse_names
 from lora_bert.options import build, flag
 from lora_bert.python_face import called_from_python
 from lora_bert.tasks.base import Task
@@ -68,11 +67,11 @@ def evaluate(
 def run(config: EvaluateConfig) -> Evaluation:
     """As :func:`evaluate`, of a checked configuration."""
     _claim(config)
-    predictor = _load(config, config.path)
+    predictor = open_predictor(config.path, config)
     task = predictor.task
     _check_fits(config, task)
     metric = task.metric(config.metric or trained_for(config.path, predictor.manifest)).name
-    other = _load(config, config.against) if config.against else None
+    other = open_predictor(config.against, config) if config.against else None
     _spare(config, predictor, other)
     source = EvaluationRows(config, predictor.manifest)
     rows, outside = _by_scope(config, source.to_score(), predictor.labels)
@@ -179,19 +178,6 @@ def _spare(config: EvaluateConfig, *predictors: Predictor | None) -> None:
     read = (config.path, config.against, *places, *inputs((config.data, config.train)))
     for target in filter(None, (config.output, config.report)):
         spare_inputs(Path(target), read)
-
-
-def _load(config: EvaluateConfig, path: str) -> Predictor:
-    return open_predictor(
-        path,
-        backbone=config.backbone,
-        allow_backbone_mismatch=config.allow_backbone_mismatch,
-        labels=parse_names(config.labels),
-        device=config.device,
-        dtype=config.dtype,
-        batch_size=config.batch_size,
-        engine=config.engine,
-    )
 
 
 def _values_of(

@@ -124,8 +124,19 @@ def taken(starts: np.ndarray, offsets: Offsets) -> np.ndarray:
 
 
 def by_length(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
-    """Row numbers in batches, the longest first (memory runs out at once or never)."""
-    return _cut(_sorted(np.arange(len(lengths)), lengths), lengths, batch_size)
+    """Row numbers in batches of at most ``batch_size``, the longest first: memory runs out at once.
+
+    A batch may hold fewer rows, so that all batches have few numbers of tokens.
+    """
+    rows, batches = _sorted(np.arange(len(lengths)), lengths), []
+    while len(rows):
+        ends = np.cumsum(lengths[rows[:batch_size]])
+        tokens = int(ends[-1])
+        apart = min(256, _round(tokens))
+        wanted = tokens // apart * apart or tokens
+        batch, rows = _taken(rows, int(np.searchsorted(ends, wanted)) + 1, lengths, wanted)
+        batches.append(batch)
+    return batches
 
 
 def chunks(lengths: np.ndarray, tokens: int) -> Iterator[np.ndarray]:
@@ -207,21 +218,32 @@ def padding_share(lengths: np.ndarray, parts: Sequence[np.ndarray]) -> float:
 
 
 def _cut(rows: np.ndarray, lengths: np.ndarray, size: int) -> list[np.ndarray]:
-    """Rows that are sorted from long to short in batches of ``size``, with few numbers of tokens.
-
-    Some rows of a batch change places with shorter ones, so that its tokens are a round number:
-    there is no filler then, and few products have to be prepared.
-    """
+    """Sorted rows in batches of ``size``, with few different numbers of tokens."""
     batches = []
     while len(rows):
-        batch, rows = rows[:size], rows[size:]
-        tokens = int(lengths[batch].sum())
-        apart = 1 << max(3, min(7, tokens.bit_length() - 3))
-        excess = tokens % apart if tokens > apart else 0
-        batch, near = _exchanged(batch, rows[:_NEAR], lengths, excess)
-        rows = np.concatenate([_sorted(near, lengths), rows[_NEAR:]])
-        batches.append(_sorted(batch, lengths))
+        tokens = int(lengths[rows[:size]].sum())
+        apart = min(128, _round(tokens))
+        batch, rows = _taken(rows, size, lengths, tokens // apart * apart or tokens)
+        batches.append(batch)
     return batches
+
+
+def _round(tokens: int) -> int:
+    """What round numbers of about so many tokens are multiples of: a quarter to an eighth."""
+    return 1 << max(3, tokens.bit_length() - 3)
+
+
+def _taken(
+    rows: np.ndarray, size: int, lengths: np.ndarray, wanted: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The first ``size`` of sorted rows, and the rest; both are sorted.
+
+    Some of the first change places with shorter ones, so that they have ``wanted`` tokens: there is
+    no filler then, and few products have to be prepared.
+    """
+    batch, near, rest = rows[:size], rows[size:][:_NEAR], rows[size:][_NEAR:]
+    batch, near = _exchanged(batch, near, lengths, int(lengths[batch].sum()) - wanted)
+    return _sorted(batch, lengths), np.concatenate([_sorted(near, lengths), rest])
 
 
 def _exchanged(

@@ -16,7 +16,7 @@ from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
 from lora_bert.model.new_adapter import head_only, new_adapter
 from lora_bert.runtime.memory import reserve_for_blas
-from lora_bert.runtime.threads import workers
+from lora_bert.runtime.threads import computing_with, workers
 from lora_bert.tasks.base import Task
 from lora_bert.tokens.batching import epoch_batches, padding_share
 from lora_bert.training.checkpoint import Checkpoint
@@ -83,7 +83,11 @@ def fit_adapter(
     _say_batches(config, train)
     exactly = tuple(checkpoint.identity["workers"]) if checkpoint else None
     most = most_workers(config, train)
-    with workers(most, device=backbone.device, exactly=exactly) as threads:
+    with (
+        workers(most, device=backbone.device, exactly=exactly) as threads,
+        # Here as there: idle members of a larger team would wait busily, on the threads' cores.
+        computing_with(threads.cores),
+    ):
 
         def validate(current: Adapter) -> Figures:
             found = validation_logits(

@@ -12,7 +12,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 import lora_bert
-from lora_bert.backbones.config_values import Whole
+from lora_bert.backbones.config_values import whole
 from lora_bert.backbones.families.bert import BERT
 from lora_bert.backbones.families.family import Family
 from lora_bert.backbones.families.registry import FAMILIES, encoder_config, register
@@ -44,7 +44,7 @@ TOY = Family(
     ),
     keys={"hidden_size": "width", "num_hidden_layers": "blocks"},
     defaults={**BERT.defaults, "depths": 1},
-    kinds={"depths": Whole(1, 9)},
+    kinds={"depths": whole(1, 9)},
     telling=("width", "blocks"),
     specialise=lambda config, values: replace(
         config, num_hidden_layers=config.num_hidden_layers * values.need("depths")

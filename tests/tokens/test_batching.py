@@ -103,8 +103,15 @@ def test_by_length_has_every_row_once(lengths, size):
     batches = by_length(np.array(lengths), size)
     rows = [row for batch in batches for row in batch.tolist()]
     assert sorted(rows) == list(range(len(lengths)))
-    assert {len(batch) for batch in batches[:-1]} <= {size}
-    assert 1 <= len(batches[-1]) <= size
+    assert all(1 <= len(batch) <= size for batch in batches)
+
+
+def test_by_length_has_few_numbers_of_tokens_and_no_filler():
+    lengths = np.random.default_rng(0).integers(5, 100, 4000)
+    batches = by_length(lengths, 32)
+    assert padding_share(lengths, batches) < 0.002
+    assert len({filled(int(lengths[batch].sum())) for batch in batches}) < 25
+    assert np.mean([len(batch) for batch in batches]) > 26
 
 
 def test_by_length_begins_with_the_longest():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lora_bert.backbones.config import EncoderConfig
-from lora_bert.backbones.config_values import RATE, ConfigValues, Whole
+from lora_bert.backbones.config_values import RATE, ConfigValues, whole
 from lora_bert.backbones.families.bert import BERT
 from lora_bert.backbones.families.family import HeadRules
 from lora_bert.backbones.layout import HeadLayout
@@ -52,8 +52,8 @@ ALBERT = replace(
         "classifier_dropout_prob": 0.1,
     },
     kinds={
-        "num_hidden_groups": Whole(1, 1000),
-        "inner_group_num": Whole(1, 1000),
+        "num_hidden_groups": whole(1, 1000),
+        "inner_group_num": whole(1, 1000),
         "classifier_dropout_prob": RATE,
     },
     fingerprinted=("num_hidden_layers", "num_hidden_groups"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lora_bert.backbones.config import EncoderConfig
-from lora_bert.backbones.config_values import RATE, ConfigValues, Text, Whole, is_texts, wrong
+from lora_bert.backbones.config_values import RATE, TEXT, ConfigValues, is_texts, whole, wrong
 from lora_bert.backbones.families.bert import BERT
 from lora_bert.backbones.families.family import HeadRules
 from lora_bert.backbones.layout import HeadLayout
@@ -103,15 +103,15 @@ DEBERTA_V2 = replace(
         "pooler_dropout": 0.0,
     },
     kinds={
-        "conv_kernel_size": Whole(0, 1 << 10),
-        "conv_groups": Whole(1, 1 << 16),
-        "max_relative_positions": Whole(-1, 1 << 24),
-        "position_buckets": Whole(-1, 1 << 24),
+        "conv_kernel_size": whole(0, 1 << 10),
+        "conv_groups": whole(1, 1 << 16),
+        "max_relative_positions": whole(-1, 1 << 24),
+        "position_buckets": whole(-1, 1 << 24),
         "cls_dropout": RATE,
         "pooler_dropout": RATE,
-        "conv_act": Text(),
-        "norm_rel_ebd": Text(),
-        "pooler_hidden_act": Text(),
+        "conv_act": TEXT,
+        "norm_rel_ebd": TEXT,
+        "pooler_hidden_act": TEXT,
     },
     fingerprinted=(
         "share_att_key", "position_buckets", "max_relative_positions", "norm_rel_ebd",

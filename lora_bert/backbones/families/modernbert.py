@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lora_bert.backbones.config import EncoderConfig
-from lora_bert.backbones.config_values import ConfigValues, Real, Text, Whole, is_texts, wrong
+from lora_bert.backbones.config_values import TEXT, ConfigValues, is_texts, real, whole, wrong
 from lora_bert.backbones.families.family import Family, HeadRules
 from lora_bert.backbones.layout import HeadLayout, Layout
 from lora_bert.errors import BackboneError
 
-_BASE = Real(1e-3, 1e12)
+_BASE = real(1e-3, 1e12)
 
 
 def _rotary_base(values: ConfigValues, kind: str, key: str) -> float:
@@ -22,7 +22,7 @@ def _rotary_base(values: ConfigValues, kind: str, key: str) -> float:
     written = written or {}
     base = written.get("rope_theta")
     if base is not None and not _BASE.fits(base):
-        raise wrong("rope_theta", base, str(_BASE))
+        raise wrong("rope_theta", base, _BASE.words)
     if written.get("rope_type", "default") != "default":
         raise BackboneError(
             f"The backbone scales its rotary positions ('{written['rope_type']}'), "
@@ -96,11 +96,11 @@ MODERNBERT = Family(
         "local_rope_theta": 10000.0,
     },
     kinds={
-        "local_attention": Whole(0, 1 << 24),
-        "global_attn_every_n_layers": Whole(1, 1000),
+        "local_attention": whole(0, 1 << 24),
+        "global_attn_every_n_layers": whole(1, 1000),
         "local_rope_theta": _BASE,
         "global_rope_theta": _BASE,
-        "classifier_activation": Text(),
+        "classifier_activation": TEXT,
     },
     telling=("local_attention",),
     specialise=_specialise,

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+import threading
 from functools import cached_property, partial
+from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
 
-from lora_bert.inference.engines.engine import Crew, shares
+from lora_bert.inference.engines.engine import Compute, shares
 from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
-from lora_bert.model.forward import fused_updates, logits
+from lora_bert.model.forward import fused_updates, logits, lora_updates
 from lora_bert.model.layer import LoraUpdates
+from lora_bert.runtime.threads import Workers
 from lora_bert.tokens.batching import TokenBatch
 from lora_bert.tokens.tokenized import TokenizedTexts
+
+_WORTH_FUSING = 512
+"""Texts for which copying weights takes less time than it saves, a tenth in bfloat16 and nothing in
+float32. Fewer do without, copy or no copy: no bit of an answer depends on what others ask."""
+
+_BUSY: WeakValueDictionary[int, TorchEngine] = WeakValueDictionary()
+"""By the layers of a backbone, the one engine that has a copy of them, fused with its adapter."""
+_LOCK = threading.Lock()
 
 
 class TorchEngine:
@@ -32,6 +40,7 @@ class TorchEngine:
     def __init__(self, backbone: Backbone, adapter: Adapter) -> None:
         self._backbone, self._adapter = backbone, adapter
         self.labels = adapter.head[f"{backbone.config.layout.head.output}.weight"].shape[0]
+        self._copy: LoraUpdates | None = None
 
     def __str__(self) -> str:
         kind = str(self._backbone.word_embeddings.dtype).removeprefix("torch.")
@@ -39,25 +48,32 @@ class TorchEngine:
 
     @cached_property
     def _updates(self) -> LoraUpdates:
-        return fused_updates(self._backbone, self._adapter)
+        with torch.no_grad():
+            return lora_updates(self._backbone, self._adapter)
 
     def logits(self, texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
         """The logits of one batch."""
-        batch = TokenBatch.of(texts, rows)
-        return logits(self._backbone, batch, self._adapter, self._updates).cpu().numpy()
+        return self._logits(self._updates, texts, rows)
 
-    @contextmanager
-    def crew(self) -> Iterator[Crew]:
+    def side_by_side(self, texts: int | None) -> tuple[Compute, Workers]:
         """Threads with their share of the cores; where a GPU computes, one that keeps it busy."""
-        before = torch.get_num_threads()
-        count, cores = (1, before) if self._backbone.device.type != "cpu" else shares()
-        # Here as in the threads: idle members of a larger team would wait busily, on their cores.
-        torch.set_num_threads(cores)
-        threads = ThreadPoolExecutor(
-            count, "lora-bert", initializer=partial(torch.set_num_threads, cores)
-        )
-        try:
-            yield Crew(self.logits, threads)
-        finally:
-            threads.shutdown(cancel_futures=True)
-            torch.set_num_threads(before)
+        if self._backbone.device.type != "cpu":
+            return self.logits, Workers(1)
+        many = texts is None or texts >= _WORTH_FUSING
+        fuses = many and self._backbone.dtype == torch.bfloat16
+        compute = partial(self._logits, self._fused() if fuses else self._updates)
+        return compute, Workers(*shares())
+
+    def _logits(self, updates: LoraUpdates, texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
+        batch = TokenBatch.of(texts, rows)
+        return logits(self._backbone, batch, self._adapter, updates).cpu().numpy()
+
+    def _fused(self) -> LoraUpdates:
+        """The updates with a copy of wide weights, which the adapter that had one has no more."""
+        with _LOCK:
+            if self._copy is None:
+                if before := _BUSY.get(id(self._backbone.layers)):
+                    before._copy = None
+                self._copy = fused_updates(self._backbone, self._adapter)
+                _BUSY[id(self._backbone.layers)] = self
+            return self._copy
