@@ -80,7 +80,7 @@ def _evaluate(context: Context, learner: Learner, fitted: Fit) -> dict[str, Eval
             values = fitted.values if part == "validation" else None
             if values is None:
                 if fitted.stopped:
-                    log.info("Scoring the adapter on %s (%s); Ctrl-C skips that.",
+                    log.info("Scoring the adapter on %s (%s); another Ctrl-C skips that.",
                              counted(len(rows), "row"), part)  # fmt: skip
                 values = values_of(task, learner.outputs(part))
             evaluations[part] = judge(task, values, rows.targets, metric=context.config.metric)

@@ -92,6 +92,7 @@ def check_content(
     if kept is None:
         return
     names = {
+        "layout": "by a version of lora-bert that puts rows into other batches",
         "device": "on another kind of device ({}, not {})",
         "dtype": "in another precision ({}, not {})",
         "data": "with other data (their SHA-256 was {}…, now it is {}…)",
@@ -100,8 +101,8 @@ def check_content(
     }
     back = "Give back what it was begun with, or begin anew with --overwrite."
     for key, sentence in names.items():
-        if key in found and kept[key] != found[key]:
-            was, now = str(kept[key])[:12], str(found[key])[:12]
+        if key in found and kept.get(key) != found[key]:
+            was, now = str(kept.get(key))[:12], str(found[key])[:12]
             raise ConfigError(
                 f"--resume: '{config.output}' was begun {sentence.format(was, now)}.", hint=back
             )

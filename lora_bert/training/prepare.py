@@ -27,6 +27,7 @@ from lora_bert.names import parse_label_names
 from lora_bert.runtime.device import pick_device, pick_dtype
 from lora_bert.tasks.base import Task
 from lora_bert.tasks.registry import task_of
+from lora_bert.tokens.batching import LAYOUT
 from lora_bert.tokens.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
 from lora_bert.training.context import Context, parts_of
 from lora_bert.training.identity import check_content, check_settings
@@ -55,7 +56,8 @@ def prepare(config: TrainConfig, begun: Mapping[str, Any] | None) -> Context:
         BackboneError, UnavailableError: The backbone cannot be had.
     """
     device = pick_device(config.device)
-    check_content(begun, {"dtype": config.dtype, "device": device.type}, config)
+    here = {"layout": LAYOUT, "dtype": config.dtype, "device": device.type}
+    check_content(begun, here, config)
     files = _files(config)
     encoder_config = read_config(files.path)
     family = family_of(encoder_config)
