@@ -52,7 +52,7 @@ class Stepper:
         from lora_bert.training.learner import BranchLearner
         from lora_bert.training.tokenize_rows import Tokens
         from lora_bert.training.trainer import Trainer
-        from lora_bert.training.trunk_states import computed
+        from lora_bert.training.trunk_states import TrunkBatches
 
         device = pick_device(work.device)
         backbone = load_backbone(
@@ -81,7 +81,7 @@ class Stepper:
         # The threads live as long as the process, which measures this and nothing else.
         self._open = ExitStack()
         threads = self._open.enter_context(workers(most_workers(config, rows), device=device))
-        hidden = computed(backbone, adapter.depth, rows)
+        hidden = TrunkBatches(backbone, rows.encodings, adapter.depth)
         task = SingleLabel(tuple(map(str, range(max(targets) + 1))))
         gradients = Gradients(
             backbone, adapter, hidden, rows.lengths, rows.targets, task, threads, seed=config.seed

@@ -126,7 +126,7 @@ def save_checkpoint(place: Path, checkpoint: Checkpoint) -> Path:
     path = place / _name(checkpoint.progress.step)
     with atomic_directory(path, overwrite=True) as work:
         write_safetensors(work / _TENSORS, checkpoint.tensors)
-        told = {
+        content = {
             "identity": checkpoint.identity,
             "progress": asdict(checkpoint.progress),
             "schedule": checkpoint.schedule,
@@ -135,8 +135,8 @@ def save_checkpoint(place: Path, checkpoint: Checkpoint) -> Path:
             "format": FORMAT,
             "lora-bert": __version__,
             "tensors_sha256": sha256(work / _TENSORS),
-            "state_sha256": _digest(told),
-            **told,
+            "state_sha256": _digest(content),
+            **content,
         }
         text = json_text(state) + "\n"
         (work / _STATE).write_text(text, encoding="utf-8")
@@ -151,15 +151,15 @@ def newest_checkpoint(output: Path) -> Checkpoint | None:
     Raises:
         OutputError: There are some, and none can be read.
     """
-    found = _newest_first(checkpoints_of(output))
-    for path in found:
+    paths = _newest_first(checkpoints_of(output))
+    for path in paths:
         try:
             return _read(path)
         except (OutputError, OSError) as error:
             log.warning("The checkpoint '%s' cannot be read: %s", path, error)
-    if found:
+    if paths:
         raise OutputError(
-            f"None of the checkpoints in '{found[0].parent}' can be read.",
+            f"None of the checkpoints in '{paths[0].parent}' can be read.",
             hint="Begin anew with --overwrite, which removes them.",
         )
     return None
@@ -173,13 +173,13 @@ def to_continue(output: Path, *, resume: bool, overwrite: bool) -> Checkpoint | 
     """
     if overwrite and not resume:
         return None
-    found = newest_checkpoint(output)
-    if found is not None and not resume:
+    checkpoint = newest_checkpoint(output)
+    if checkpoint is not None and not resume:
         raise OutputError(
-            f"A training into '{output}' was stopped after step {found.progress.step}.",
+            f"A training into '{output}' was stopped after step {checkpoint.progress.step}.",
             hint="Go on with --resume, or begin anew with --overwrite.",
         )
-    return found
+    return checkpoint
 
 
 def discard_checkpoints(output: Path, *, after: int = -1) -> None:
@@ -257,8 +257,8 @@ def _read(path: Path) -> Checkpoint:
     state = read_object(path / _STATE, OutputError)
     if state.get("format") != FORMAT:
         raise OutputError(f"Its format is {state.get('format')!r}; this version reads {FORMAT}.")
-    told = {key: state.get(key) for key in ("identity", "progress", "schedule")}
-    if state.get("state_sha256") != _digest(told):
+    content = {key: state.get(key) for key in ("identity", "progress", "schedule")}
+    if state.get("state_sha256") != _digest(content):
         raise OutputError(f"'{_STATE}' is not what was written.")
     if state.get("tensors_sha256") != sha256(path / _TENSORS):
         raise OutputError(f"'{_TENSORS}' is not what was written.")
@@ -267,9 +267,9 @@ def _read(path: Path) -> Checkpoint:
     return Checkpoint(state["identity"], progress, state["schedule"], tensors)
 
 
-def _digest(told: Mapping[str, Any]) -> str:
+def _digest(content: Mapping[str, Any]) -> str:
     """Of what a checkpoint says beside its tensors: what it vouches for need not be looked at."""
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _name(step: int) -> str:

@@ -10,7 +10,6 @@ from typing import Any
 from lora_bert.backbones.family import Family
 from lora_bert.backbones.resolve import BackboneFiles
 from lora_bert.config import TrainConfig
-from lora_bert.data.examples import Examples
 from lora_bert.data.sources import Splits
 from lora_bert.model.backbone import Backbone
 from lora_bert.tasks.base import Task
@@ -53,9 +52,3 @@ class Context:
     def output(self) -> Path:
         """Where the adapter is to stand."""
         return Path(str(self.config.output))
-
-
-def parts_of(splits: Splits) -> dict[str, Examples]:
-    """The parts that are there, by name."""
-    parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
-    return {name: examples for name, examples in parts.items() if examples is not None}

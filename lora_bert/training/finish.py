@@ -14,12 +14,10 @@ from lora_bert.runtime.signals import uninterrupted
 from lora_bert.training.advice import advise
 from lora_bert.training.checkpoints import discard_checkpoints, note_written
 from lora_bert.training.context import Context
-from lora_bert.training.learner import BranchLearner, Learner
+from lora_bert.training.learner import BranchLearner, Learner, values_of
 from lora_bert.training.record import record
-from lora_bert.training.train_result import TrainResult
+from lora_bert.training.train_result import TrainResult, Watched
 from lora_bert.training.trainer import Fit
-from lora_bert.training.validation import values_of
-from lora_bert.training.watch import watched
 from lora_bert.wording import counted
 
 log = logging.getLogger(__name__)
@@ -41,7 +39,8 @@ def finish(context: Context, fitted: Fit, learner: BranchLearner, before: Tensor
     config, task, output = context.config, context.task, context.output
     evaluations = _evaluate(context, learner, fitted)
     advise(config, fitted, task, context.tokens["train"].targets, evaluations.get("validation"))
-    answers = watched(config.watch, task, before, learner.outputs("watched"))
+    both = (before, learner.outputs("watched"))
+    answers = [task.decode(task.values(outputs.numpy())) for outputs in both]
     adapter = learner.adapter.copy()
     with uninterrupted():  # that it stands there, and that its checkpoints know of it, is one thing
         record(context, adapter, fitted, evaluations)
@@ -63,7 +62,7 @@ def finish(context: Context, fitted: Fit, learner: BranchLearner, before: Tensor
         size=sum(path.stat().st_size for path in output.rglob("*") if path.is_file()),
         interrupted=fitted.stopped is not None,
         resumable=fitted.stopped is not None and fitted.saved,
-        watched=answers,
+        watched=[Watched(*row) for row in zip(config.watch, *answers, strict=True)],
     )
 
 

@@ -18,12 +18,11 @@ from lora_bert.tokens.batching import padding_share
 from lora_bert.training.checkpoints import Checkpoint, Checkpoints
 from lora_bert.training.context import Context
 from lora_bert.training.gradients import Gradients, most_workers
-from lora_bert.training.identity import check_content, check_settings, identity_of, made_elsewhere
-from lora_bert.training.learner import BranchLearner, fresh_adapter
+from lora_bert.training.identity import check_same, identity_of, made_elsewhere
+from lora_bert.training.learner import BranchLearner, fresh_adapter, validate
 from lora_bert.training.tokenize_rows import Tokens
 from lora_bert.training.trainer import Fit, Trainer
 from lora_bert.training.trunk_states import trunk_states
-from lora_bert.training.validation import validate
 from lora_bert.wording import counted
 
 log = logging.getLogger(__name__)
@@ -81,8 +80,7 @@ def fit(
 def _go_on(trainer: Trainer, checkpoint: Checkpoint, identity: Mapping[str, Any]) -> None:
     if changed := made_elsewhere(checkpoint.identity, identity):
         log.warning("It was begun elsewhere (%s): the last bits may differ.", changed)
-    check_content(checkpoint.identity, identity, trainer.config)
-    check_settings(checkpoint.identity, trainer.config)
+    check_same(checkpoint.identity, identity, trainer.config)
     trainer.restore(checkpoint)
     log.info("Going on after step %d of %d.", checkpoint.progress.step, trainer.steps)
 
@@ -90,19 +88,16 @@ def _go_on(trainer: Trainer, checkpoint: Checkpoint, identity: Mapping[str, Any]
 def _say_size(context: Context, trained: int) -> None:
     log.info(
         "Training %s of %s parameters on %s for %s (%s, %s).",
-        f"{trained:,}",
-        f"{trained + context.backbone.parameter_count:,}",
+        f"{trained:,}", f"{trained + context.backbone.parameter_count:,}",
         counted(len(context.tokens["train"]), "row"),
         counted(int(context.config.epochs or 0), "epoch"),
-        context.backbone.device,
-        context.config.dtype,
-    )
+        context.backbone.device, context.config.dtype,
+    )  # fmt: skip
 
 
 def _say_batches(rows: Tokens, batches: Sequence[np.ndarray]) -> None:
     log.info(
         "%s an epoch, %.1f tokens a text, %.1f %% filler.",
-        counted(len(batches), "batch", "batches"),
-        float(rows.lengths.mean()),
+        counted(len(batches), "batch", "batches"), float(rows.lengths.mean()),
         100 * padding_share(rows.lengths, batches),
-    )
+    )  # fmt: skip

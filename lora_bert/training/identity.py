@@ -54,42 +54,20 @@ def identity_of(context: Context, *, workers: Workers, trunk: str | None) -> dic
     }
 
 
-def check_settings(kept: Mapping[str, Any] | None, config: TrainConfig) -> None:
-    """Check that the options are those of the run to continue.
-
-    Args:
-        kept: The identity of the checkpoint; None where there is none to go on from.
-        config: Resolved.
-
-    Raises:
-        ConfigError: One of them is another; the first is named.
-    """
-    now = settings_of(config)
-    if kept is None:
-        return
-    for key, value in kept["settings"].items():
-        if _plain(now.get(key)) != value:
-            raise ConfigError(
-                f"--resume: '{config.output}' was begun with {flag(key)} {value}, not "
-                f"{now.get(key)}.",
-                hint="Give the options of the first call, or begin anew with --overwrite.",
-            )
-
-
-def check_content(
-    kept: Mapping[str, Any] | None, found: Mapping[str, Any], config: TrainConfig
+def check_same(
+    begun: Mapping[str, Any] | None, now: Mapping[str, Any], config: TrainConfig
 ) -> None:
-    """Check that everything else is that of the run to continue.
+    """Check that a run is the one to continue.
 
     Args:
-        kept: The identity of the checkpoint; None where there is none to go on from.
-        found: The identity of this run, or what is known of it yet.
+        begun: The identity of the checkpoint; None where there is none to go on from.
+        now: The identity of this run, or what is known of it yet.
         config: Names the output.
 
     Raises:
         ConfigError: Something is not; the first difference is named.
     """
-    if kept is None:
+    if begun is None:
         return
     names = {
         "layout": "by a version of lora-bert that puts rows into other batches",
@@ -101,23 +79,29 @@ def check_content(
     }
     back = "Give back what it was begun with, or begin anew with --overwrite."
     for key, sentence in names.items():
-        if key in found and kept.get(key) != found[key]:
-            was, now = str(kept.get(key))[:12], str(found[key])[:12]
-            raise ConfigError(
-                f"--resume: '{config.output}' was begun {sentence.format(was, now)}.", hint=back
-            )
-    if "trunk" in found and kept["trunk"] and not found["trunk"]:
+        if key in now and begun.get(key) != now[key]:
+            difference = sentence.format(str(begun.get(key))[:12], str(now[key])[:12])
+            raise ConfigError(f"--resume: '{config.output}' was begun {difference}.", hint=back)
+    if "trunk" in now and begun["trunk"] and not now["trunk"]:
         raise ConfigError(
             f"--resume: '{config.output}' was begun with a trunk cache, and now there is none.",
             hint="Make room for it, or see --trunk-cache and --trunk-cache-limit.",
         )
+    settings = now.get("settings", begun["settings"])
+    for key, value in begun["settings"].items():
+        if _plain(settings.get(key)) != value:
+            raise ConfigError(
+                f"--resume: '{config.output}' was begun with {flag(key)} {value}, not "
+                f"{settings.get(key)}.",
+                hint="Give the options of the first call, or begin anew with --overwrite.",
+            )
 
 
-def made_elsewhere(kept: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+def made_elsewhere(begun: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """Versions and processor where they differ, in words; "" where the bits will be the same."""
-    was, now = kept["made_by"], found["made_by"]
-    changed = [key for key in now if was.get(key) != now[key]]
-    return ", ".join(f"{key} {was.get(key, 'unknown')}, now {now[key]}" for key in changed)
+    before, here = begun["made_by"], now["made_by"]
+    changed = [key for key in here if before.get(key) != here[key]]
+    return ", ".join(f"{key} {before.get(key, 'unknown')}, now {here[key]}" for key in changed)
 
 
 def _plain(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -18,7 +19,9 @@ from lora_bert.model.backbone import Backbone
 from lora_bert.model.new_adapter import head_only, new_adapter
 from lora_bert.runtime.memory import is_out_of_memory
 from lora_bert.runtime.threads import computing_with
+from lora_bert.tasks.base import Task
 from lora_bert.tokens.tokenized import TokenizedTexts
+from lora_bert.training.divergence import diverged
 from lora_bert.training.gradients import Gradients, HiddenStates
 from lora_bert.training.progress import Progress
 
@@ -124,3 +127,42 @@ def fresh_adapter(config: TrainConfig, backbone: Backbone, outputs: int) -> Adap
         layers=config.layers,
         generator=generator,
     ).to(backbone.device)
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What the validation rows say of one epoch.
+
+    Attributes:
+        figures: The task's metrics by name, and ``validation_loss``.
+        values: What the task makes of the outputs, a row each.
+    """
+
+    figures: dict[str, float]
+    values: np.ndarray
+
+
+def validate(learner: Learner, task: Task, targets: np.ndarray) -> Validation:
+    """Score the validation rows, which have these ``targets``.
+
+    Raises:
+        DivergedError: An output is not a number.
+    """
+    outputs = learner.outputs("validation")
+    values = values_of(task, outputs)
+    figures = task.score(values, targets).figures
+    loss = figures.get("log_loss")
+    if loss is None:
+        loss = float(task.loss(outputs, torch.from_numpy(targets))) / task.weight(targets)
+    return Validation({**figures, "validation_loss": loss}, values)
+
+
+def values_of(task: Task, outputs: Tensor) -> np.ndarray:
+    """What the task makes of outputs ``[rows, outputs]``.
+
+    Raises:
+        DivergedError: One of them is not a number.
+    """
+    if not outputs.isfinite().all():
+        raise diverged("what the adapter says of other rows is not a number")
+    return task.values(outputs.numpy())

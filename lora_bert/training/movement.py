@@ -54,9 +54,9 @@ class Movement:
         moved = self._moved(self._before)
         least = torch.finfo(torch.float32).eps * max(map(_largest, self._parameters.values()))
         if self._largest_norm == 0:
-            said = f"Epoch {epoch} learned nothing: every gradient was zero. {_SCALED}"
+            sentence = f"Epoch {epoch} learned nothing: every gradient was zero. {_SCALED}"
         elif moved <= least:
-            said = (
+            sentence = (
                 f"Epoch {epoch} learned nothing: no weight moved by more than {moved:.0e}. "
                 f"{_remedy(config)}"
             )
@@ -66,10 +66,10 @@ class Movement:
                 if deep
                 else (f"no gradient reached the layers. {_SCALED}")
             )
-            said = f"Epoch {epoch} moved the head alone: {why}"
+            sentence = f"Epoch {epoch} moved the head alone: {why}"
         else:
             return False
-        log.warning("%s", said)
+        log.warning("%s", sentence)
         return True
 
     def _moved_deep(self) -> float:

@@ -38,7 +38,7 @@ def resolve(config: TrainConfig) -> TrainConfig:
     )
 
 
-def check(config: TrainConfig, family: Family, facts: Mapping[str, Any]) -> None:
+def check(config: TrainConfig, family: Family, encoder_config: Mapping[str, Any]) -> None:
     """Find what cannot work before the data are read."""
     if config.rank < 1:
         raise ConfigError(
@@ -46,8 +46,8 @@ def check(config: TrainConfig, family: Family, facts: Mapping[str, Any]) -> None
             hint="8 is a good start. To train the head alone, say --method head-only.",
         )
     if config.method == "lora":
-        target_names(family, facts, config.target_modules, config.layers)
-        most = int(family.get(facts, "hidden_size"))
+        target_names(family, encoder_config, config.target_modules, config.layers)
+        most = int(family.get(encoder_config, "hidden_size"))
         if config.rank > most:
             raise ConfigError(
                 f"--rank {config.rank}: the backbone's layers are {most} wide, so a change of them "
@@ -56,7 +56,7 @@ def check(config: TrainConfig, family: Family, facts: Mapping[str, Any]) -> None
             )
     else:
         _refuse_lora_options(config)
-    longest = family.max_length(facts)
+    longest = family.max_length(encoder_config)
     if config.max_length and config.max_length > longest:
         raise ConfigError(
             f"--max-length {config.max_length}: the backbone has positions for {longest} tokens.",

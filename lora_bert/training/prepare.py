@@ -16,7 +16,6 @@ from lora_bert.backbones.resolve import BackboneFiles, find_backbone
 from lora_bert.backbones.weights import embedded_tokens
 from lora_bert.config import TrainConfig
 from lora_bert.data.data_checks import warn_about, warn_of_imbalance
-from lora_bert.data.examples import Examples
 from lora_bert.data.locations import inputs
 from lora_bert.data.read_options import data_options
 from lora_bert.data.sources import Splits, load_splits
@@ -29,8 +28,8 @@ from lora_bert.tasks.base import Task
 from lora_bert.tasks.registry import task_of
 from lora_bert.tokens.batching import LAYOUT
 from lora_bert.tokens.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
-from lora_bert.training.context import Context, parts_of
-from lora_bert.training.identity import check_content, check_settings
+from lora_bert.training.context import Context
+from lora_bert.training.identity import check_same, settings_of
 from lora_bert.training.option_checks import check
 from lora_bert.training.tokenize_rows import (
     Tokens,
@@ -57,7 +56,7 @@ def prepare(config: TrainConfig, begun: Mapping[str, Any] | None) -> Context:
     """
     device = pick_device(config.device)
     here = {"layout": LAYOUT, "dtype": config.dtype, "device": device.type}
-    check_content(begun, here, config)
+    check_same(begun, here, config)
     files = _files(config)
     encoder_config = read_config(files.path)
     family = family_of(encoder_config)
@@ -66,8 +65,7 @@ def prepare(config: TrainConfig, begun: Mapping[str, Any] | None) -> Context:
     splits, task = _rows(config)
     epochs = default_epochs(len(splits.train), task.head().outputs)
     config = replace(config, epochs=config.epochs or epochs)
-    check_content(begun, {"data": splits.sha256}, config)
-    check_settings(begun, config)
+    check_same(begun, {"data": splits.sha256, "settings": settings_of(config)}, config)
 
     tokenizer = load_tokenizer(
         files.path, encoder_config, max_length=int(config.max_length or 0), clean=config.clean,
@@ -75,10 +73,10 @@ def prepare(config: TrainConfig, begun: Mapping[str, Any] | None) -> Context:
     )  # fmt: skip
     # What could not be answered afterwards is said before.
     watched = tokenizer.encode(config.watch)
-    tokens = _tokens(parts_of(splits), tokenizer, task, files.name)
+    tokens = _tokens(splits, tokenizer, task, files.name)
 
     weights, fingerprint = read_identified(files.path, encoder_config, family)
-    check_content(begun, {"backbone": fingerprint}, config)
+    check_same(begun, {"backbone": fingerprint}, config)
     dtype = pick_dtype(config.dtype, device)
     backbone = build_backbone(weights, encoder_config, dtype=dtype, device=device)
     return Context(
@@ -132,11 +130,14 @@ def _rows(config: TrainConfig) -> tuple[Splits, Task]:
 
 
 def _tokens(
-    rows: Mapping[str, Examples], tokenizer: TextTokenizer, task: Task, backbone_name: str
+    splits: Splits, tokenizer: TextTokenizer, task: Task, backbone_name: str
 ) -> dict[str, Tokens]:
     """The rows of each part as tokens and targets; what the tokenizer cannot do well is said."""
-    tokens = {part: tokenise(examples, tokenizer, task) for part, examples in rows.items()}
-    check_texts_left(tokens["train"], tokenizer, rows["train"].source)
+    parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    tokens = {
+        part: tokenise(rows, tokenizer, task) for part, rows in parts.items() if rows is not None
+    }
+    check_texts_left(tokens["train"], tokenizer, splits.train.source)
     warn_of_tokens(tokens["train"], tokenizer, backbone_name)
     warn_of_rows(tokenizer, backbone_name)
     return tokens

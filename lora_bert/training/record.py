@@ -19,7 +19,7 @@ from lora_bert.model.target_modules import parse_layers, target_suffixes
 from lora_bert.names import parse_label_names
 from lora_bert.options import as_command, as_yaml
 from lora_bert.runtime.device import dtype_name
-from lora_bert.training.context import Context, parts_of
+from lora_bert.training.context import Context
 from lora_bert.training.trainer import Fit
 
 _OF_A_CALL = ("overwrite", "resume", "watch")
@@ -35,10 +35,10 @@ def record(
     metrics = {
         part: {
             key: value
-            for key, value in found.as_dict().items()
-            if key in (*found.scores.figures, "rows", "interval")
+            for key, value in evaluation.as_dict().items()
+            if key in (*evaluation.scores.figures, "rows", "interval")
         }
-        for part, found in evaluations.items()
+        for part, evaluation in evaluations.items()
     }
     backbone = {
         "name": context.files.name,
@@ -46,7 +46,7 @@ def record(
         "model_type": context.family.model_type,
         "fingerprint": context.fingerprint,
     }
-    counts = {part: len(examples) for part, examples in parts_of(context.splits).items()}
+    counts = {part: len(rows) for part, rows in context.tokens.items()}
     manifest = Manifest(
         labels=context.task.labels,
         problem_type=context.task.problem_type,
@@ -104,9 +104,11 @@ def _draw(fitted: Fit, path: Path, context: Context) -> None:
 
 def _is_given(config: TrainConfig) -> bool:
     """Whether rows came from Python: then only their name can be kept."""
-    told = [getattr(config, option) for option in PLACES]
-    every = [one for value in told for one in (value if isinstance(value, tuple) else (value,))]
-    return any(isinstance(one, Given) for one in every)
+    values = [getattr(config, option) for option in PLACES]
+    places = [
+        place for value in values for place in (value if isinstance(value, tuple) else (value,))
+    ]
+    return any(isinstance(place, Given) for place in places)
 
 
 def _portable(config: TrainConfig, backbone_name: str) -> TrainConfig:

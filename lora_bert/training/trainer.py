@@ -22,19 +22,17 @@ from lora_bert.runtime.signals import Terminated, uninterrupted
 from lora_bert.tasks.base import Task
 from lora_bert.tokens.batching import epoch_batches
 from lora_bert.training.checkpoints import Checkpoint, Checkpoints
-from lora_bert.training.divergence import broken_gradient, check_figures, check_loss
-from lora_bert.training.learner import Learner
+from lora_bert.training.divergence import diverged, worst_gradient
+from lora_bert.training.learner import Learner, Validation
 from lora_bert.training.movement import Movement
 from lora_bert.training.progress import Progress
 from lora_bert.training.tokenize_rows import Tokens
-from lora_bert.training.validation import Validation
 from lora_bert.wording import counted
 
 log = logging.getLogger(__name__)
 
 _FAR = 10
 """A fresh head answers nearly even odds; a loss of so many times that comes from elsewhere."""
-_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 @dataclass
@@ -148,7 +146,8 @@ class Trainer:
         started, number = time.perf_counter(), self.progress.step + 1
         weight = self.task.weight(self.rows.targets[np.concatenate(batches)])
         loss = self.learner.gradients(batches, weight, self.progress)
-        check_loss(loss, number, self.steps)
+        if not math.isfinite(loss):
+            raise diverged(f"the loss is {loss}", number, self.steps)
         if number == 1:
             self._check_start(loss / weight)
         norm = self._clip()
@@ -156,7 +155,7 @@ class Trainer:
             # Once more, because clipping has spoilt all gradients.
             self.optimizer.zero_grad()
             self.learner.gradients(batches, weight, self.progress)
-            raise broken_gradient(self.learner.parameters, number, self.steps)
+            raise diverged(worst_gradient(self.learner.parameters), number, self.steps)
         self.optimizer.step()
         self.schedule.step()
         self.optimizer.zero_grad()
@@ -192,9 +191,11 @@ class Trainer:
             }
         moments: dict[int, dict[str, Tensor]] = {}
         for at, name in enumerate(parameters):
-            kept = {key: tensors.get(f"optimizer.{key}.{name}") for key in _MOMENTS}
+            kept = {key: f"optimizer.{key}.{name}" for key in ("step", "exp_avg", "exp_avg_sq")}
             # Copied: these are maps of a file that is to be removed.
-            moments[at] = {key: part.clone() for key, part in kept.items() if part is not None}
+            moments[at] = {
+                key: tensors[place].clone() for key, place in kept.items() if place in tensors
+            }
         self.schedule.load_state_dict(dict(checkpoint.schedule))
         groups = self.optimizer.state_dict()["param_groups"]
         for group, rate in zip(groups, checkpoint.schedule["_last_lr"], strict=True):
@@ -233,7 +234,9 @@ class Trainer:
         Raises:
             DivergedError: A figure is not a number.
         """
-        check_figures(validation.figures)
+        for name, value in validation.figures.items():
+            if not math.isfinite(value):
+                raise diverged(f"the {name} of the validation rows is {value}")
         better = self.progress.end_epoch(validation.figures, seconds, self.metric)
         if better:
             self.best = {
@@ -272,10 +275,8 @@ class Trainer:
         if loss > _FAR * guess:
             log.warning(
                 "The loss begins at %.3g, where guessing has %.3g: weights of the backbone are "
-                "probably badly scaled.",
-                loss,
-                guess,
-            )
+                "probably badly scaled.", loss, guess,
+            )  # fmt: skip
 
     def _say_stopped(self, stop: KeyboardInterrupt, saved: bool) -> None:
         """Say what is kept of a training that was stopped; SIGTERM goes on to whoever asked."""
@@ -307,14 +308,9 @@ def linear_schedule(warmup: int, steps: int) -> Callable[[int], float]:
 
 
 def _say_epoch(row: dict[str, Any], epochs: int, task: Task, *, better: bool) -> None:
-    shares = [f"{one.shown} {100 * row[one.name]:.2f} %" for one in task.metrics if one.share]
-    numbers = [f"{one.shown} {row[one.name]:.3f}" for one in task.metrics]
+    shares = [f"{each.shown} {100 * row[each.name]:.2f} %" for each in task.metrics if each.share]
+    numbers = [f"{each.shown} {row[each.name]:.3f}" for each in task.metrics]
     log.info(
-        "epoch %d/%d: loss %.3f, validation %s, %.0f s%s",
-        row["epoch"],
-        epochs,
-        row["train_loss"],
-        ", ".join(shares or numbers),
-        row["seconds"],
-        " (best so far)" if better else "",
-    )
+        "epoch %d/%d: loss %.3f, validation %s, %.0f s%s", row["epoch"], epochs, row["train_loss"],
+        ", ".join(shares or numbers), row["seconds"], " (best so far)" if better else "",
+    )  # fmt: skip

@@ -16,7 +16,6 @@ from lora_bert.tokens.batching import Offsets, TokenBatch
 from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.training.context import Context
 from lora_bert.training.gradients import HiddenStates
-from lora_bert.training.tokenize_rows import Tokens
 
 PARTS = ("train", "validation")
 """What is read again every epoch. Both lie in the cache, so that another split finds them there."""
@@ -58,31 +57,20 @@ def trunk_states(context: Context, adapter: Adapter, *, place: str) -> Trunk:
         limit_bytes=limit_bytes,
         name=context.files.name,
     )
-    train: HiddenStates = computed(backbone, adapter.depth, context.tokens["train"])
+    train: HiddenStates = TrunkBatches(backbone, context.tokens["train"].encodings, adapter.depth)
     if cache:
         train, room = cache.parts[0].hidden, room - cache.size * (cache.place == "memory")
     start = branch_start(backbone, adapter)
     # Embeddings are found sooner than kept.
     room = 0 if place == "off" or not start else room
-    validation = KeptBatches(backbone, context.tokens["validation"].encodings, start, room)
+    validation = TrunkBatches(backbone, context.tokens["validation"].encodings, start, room)
     return Trunk(train, validation, cache.key if cache else None)
 
 
-def computed(backbone: Backbone, depth: int, tokens: Tokens) -> HiddenStates:
-    """Hidden states that are computed whenever they are asked for."""
+class TrunkBatches:
+    """Hidden states of batches, kept from the first time on where there is room for them.
 
-    def hidden(rows: np.ndarray) -> tuple[Tensor, Offsets]:
-        batch = TokenBatch.of(tokens.encodings, rows)
-        return trunk(backbone, batch, depth), batch.offsets
-
-    return hidden
-
-
-class KeptBatches:
-    """What the trunk makes of batches that come again and again, kept while there is room for it.
-
-    A row's last bits depend on the batch that it stands in. What is kept are therefore batches as
-    they are answered, and not rows.
+    A row's last bits depend on the batch that it stands in: what is kept are batches, and not rows.
 
     Args:
         backbone: Runs the trunk.
@@ -91,7 +79,9 @@ class KeptBatches:
         room: Bytes that may be kept.
     """
 
-    def __init__(self, backbone: Backbone, texts: TokenizedTexts, depth: int, room: int) -> None:
+    def __init__(
+        self, backbone: Backbone, texts: TokenizedTexts, depth: int, room: int = 0
+    ) -> None:
         self._backbone, self._texts, self._depth, self._room = backbone, texts, depth, room
         self._kept: dict[bytes, tuple[Tensor, Offsets]] = {}
 

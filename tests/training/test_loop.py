@@ -22,11 +22,10 @@ from lora_bert.training import gradients
 from lora_bert.training import trainer as trainer_module
 from lora_bert.training.checkpoints import Checkpoints
 from lora_bert.training.gradients import Gradients
-from lora_bert.training.learner import BranchLearner
+from lora_bert.training.learner import BranchLearner, Validation
 from lora_bert.training.tokenize_rows import Tokens
 from lora_bert.training.trainer import Trainer, linear_schedule
-from lora_bert.training.trunk_states import computed
-from lora_bert.training.validation import Validation
+from lora_bert.training.trunk_states import TrunkBatches
 from tests.oracle import random_adapter, tiny_engine
 
 
@@ -68,7 +67,7 @@ def run(tokens=None, validate=None, *, adapter=None, backbone=None, epochs=3, th
         counts = np.bincount(tokens.targets, minlength=2)
         weights = tuple(len(tokens) / (2 * np.maximum(counts, 1)))
         task = SingleLabel(("a", "b"), weights if config.class_weights == "balanced" else None)
-        hidden = computed(backbone, adapter.depth, tokens)
+        hidden = TrunkBatches(backbone, tokens.encodings, adapter.depth)
         learner = BranchLearner(
             Gradients(
                 backbone, adapter, hidden, tokens.lengths, tokens.targets, task, made,

@@ -676,3 +676,19 @@ def test_early_stopping_counts_on_after_a_resume(patience, train, monkeypatch):
     with pytest.raises(Killed):
         train(**options)
     assert len(train(**options, resume=True).history) == 1 + patience
+
+
+def test_a_checkpoint_of_other_batching_rules_is_refused(train, stop_after, tmp_path):
+    """One of an older version, for example: the same rows would come to other bits."""
+    stop_after(5)
+    with pytest.raises(Killed):
+        train()
+    stop_after(0)
+    for path in (tmp_path / "out.checkpoints").glob("step-*/lora_bert_checkpoint.json"):
+        state = json.loads(path.read_text())
+        del state["identity"]["layout"]
+        content = {key: state[key] for key in ("identity", "progress", "schedule")}
+        path.write_text(json.dumps({**state, "state_sha256": checkpoints._digest(content)}))
+    with pytest.raises(ConfigError, match="by a version of lora-bert that puts rows into other"):
+        train(resume=True)
+    assert steps_in(tmp_path / "out.checkpoints") == [2, 4]
