@@ -9,8 +9,8 @@ from typing import Any, Protocol, cast
 from benchmarks.options import Options
 from benchmarks.record import Goal, Record, Table
 
-NAMES = ("train", "run", "predict", "one", "startup", "growth", "roof", "memory", "accuracy",
-         "layers")  # fmt: skip
+NAMES = ("train", "run", "predict", "one", "startup", "growth", "roof", "memory", "session",
+         "accuracy", "layers")  # fmt: skip
 """In the order of the report."""
 
 

@@ -45,7 +45,7 @@ class Stepper:
         from lora_bert.model.builder import load_backbone
         from lora_bert.model.new_adapter import new_adapter
         from lora_bert.runtime.device import pick_device, pick_dtype
-        from lora_bert.runtime.threads import workers
+        from lora_bert.runtime.threads import computing_with, workers
         from lora_bert.tasks.single_label import SingleLabel
         from lora_bert.tokens.tokenized import TokenizedTexts
         from lora_bert.training.gradients import Gradients, most_workers
@@ -69,18 +69,19 @@ class Stepper:
             generator=torch.Generator().manual_seed(work.seed),
         ).to(device)
         self.dtype = backbone.dtype
-        self.hidden = int(backbone.config["hidden_size"])
-        self.inner = int(backbone.config["intermediate_size"])
+        self.hidden = backbone.hidden_size
+        self.inner = backbone.layers[0].stacks["output"].weight.shape[1]
         self.layers = len(backbone.layers)
         self._array = np.asarray
         rows = Tokens(
-            TokenizedTexts.of(ids, int(backbone.config.get("pad_token_id") or 0)),
+            TokenizedTexts.of(ids, backbone.config.pad_token_id),
             np.asarray(targets, dtype=np.int64),
         )
         config = TrainConfig(batch_size=work.batch_size, learning_rate=work.learning_rate, epochs=1)
         # The threads live as long as the process, which measures this and nothing else.
         self._open = ExitStack()
         threads = self._open.enter_context(workers(most_workers(config, rows), device=device))
+        self._open.enter_context(computing_with(threads.cores))
         hidden = TrunkBatches(backbone, rows.encodings, adapter.depth)
         task = SingleLabel(tuple(map(str, range(max(targets) + 1))))
         gradients = Gradients(

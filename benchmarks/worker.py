@@ -50,6 +50,11 @@ def peak_rss() -> int:
     return peak or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
+def resident() -> int:
+    """Bytes of memory that are resident now, pages of mapped files included."""
+    return _status("VmRSS")
+
+
 def _status(key: str) -> int:
     with suppress(OSError):
         for row in _STATUS.read_text(encoding="ascii", errors="replace").splitlines():

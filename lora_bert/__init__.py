@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lora_bert.exporting.export import ExportResult, export
     from lora_bert.exporting.merge import MergeResult, merge
     from lora_bert.inference.predictor import Predictor, load
+    from lora_bert.inference.session import Session
     from lora_bert.inference.verify import Verification, verify
     from lora_bert.tasks.single_label import Prediction
     from lora_bert.training.train import train
@@ -32,6 +33,7 @@ _HOME = {
     "MergeResult": "exporting.merge",
     "Prediction": "tasks.single_label",
     "Predictor": "inference.predictor",
+    "Session": "inference.session",
     "TrainResult": "training.train_result",
     "Verification": "inference.verify",
     "backbone_path": "backbones.resolve",
@@ -52,6 +54,7 @@ __all__ = [
     "MergeResult",
     "Prediction",
     "Predictor",
+    "Session",
     "TrainResult",
     "Verification",
     "__version__",

@@ -15,7 +15,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch import Tensor
 
-from lora_bert.backbones.families import family_of
+from lora_bert.backbones.families.registry import encoder_config
 from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
 from lora_bert.model.builder import build_backbone
@@ -37,7 +37,7 @@ NO_DROPOUT: Mapping[str, Mapping[str, float]] = {
 def tiny_engine(model_type: str, **extra: Any) -> Backbone:
     """Our backbone made of a tiny classifier without dropout."""
     model = tiny_classifier(model_type, **NO_DROPOUT[model_type], **extra)
-    return build_backbone(model.state_dict(), model.config.to_dict())
+    return build_backbone(model.state_dict(), encoder_config(model.config.to_dict()))
 
 
 def random_adapter(
@@ -76,8 +76,8 @@ def peft_twin(
 ) -> Any:
     """The PEFT model of ``adapter`` on the classifier that :func:`tiny_engine` is made of."""
     model = tiny_classifier(model_type, **NO_DROPOUT[model_type], **extra)
-    family = family_of(model.config.to_dict())
-    top = parse_layers(layers, family, model.config.to_dict())
+    config = encoder_config(model.config.to_dict())
+    top = parse_layers(layers, config)
     rank = next(iter(adapter.factors.values())).lora_A.shape[0]
     twin = get_peft_model(
         model,
@@ -85,9 +85,9 @@ def peft_twin(
             task_type="SEQ_CLS",
             r=rank,
             lora_alpha=2 * rank,
-            target_modules=list(target_suffixes(family, target_modules)),
+            target_modules=list(target_suffixes(config, target_modules)),
             layers_to_transform=list(top) if top.start else None,
-            modules_to_save=list(family.head.modules),
+            modules_to_save=list(config.layout.head.modules),
         ),
     )
     ours = named_tensors(adapter)

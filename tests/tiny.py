@@ -10,6 +10,9 @@ import torch
 import transformers
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
+from lora_bert.backbones.config import EncoderConfig
+from lora_bert.backbones.families.registry import encoder_config
+
 FAMILIES = (
     "bert", "roberta", "distilbert", "modernbert", "xlm-roberta", "electra", "albert", "deberta-v2",
     "mpnet", "camembert", "ernie", "roformer",
@@ -27,31 +30,37 @@ _COMMON: dict[str, Any] = {
     "pad_token_id": 1,
     "max_position_embeddings": 130,
 }
-_SIZES: dict[str, Any] = {
+SIZES: dict[str, Any] = {
     "hidden_size": 32,
     "num_hidden_layers": 4,
     "num_attention_heads": 4,
     "intermediate_size": 48,
 }
 _OWN: dict[str, dict[str, Any]] = {
-    "bert": _SIZES,
-    "roberta": _SIZES | {"type_vocab_size": 1},
+    "bert": SIZES,
+    "roberta": SIZES | {"type_vocab_size": 1},
     "distilbert": {"dim": 32, "n_layers": 4, "n_heads": 4, "hidden_dim": 48},
-    "xlm-roberta": _SIZES | {"type_vocab_size": 1},
-    "camembert": _SIZES | {"type_vocab_size": 1},
-    "electra": _SIZES | {"embedding_size": 16},
-    "albert": _SIZES | {"embedding_size": 16},
-    "ernie": _SIZES | {"use_task_id": True},
-    "mpnet": _SIZES,
-    "roformer": _SIZES | {"embedding_size": 16},
+    "xlm-roberta": SIZES | {"type_vocab_size": 1},
+    "camembert": SIZES | {"type_vocab_size": 1},
+    "electra": SIZES | {"embedding_size": 16},
+    "albert": SIZES | {"embedding_size": 16},
+    "ernie": SIZES | {"use_task_id": True},
+    "mpnet": SIZES,
+    "roformer": SIZES | {"embedding_size": 16},
     # As DeBERTa-v3 has it, but with so few buckets that short texts need the logarithmic ones.
-    "deberta-v2": _SIZES
+    "deberta-v2": SIZES
     | {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "share_att_key": True}
     | {"position_buckets": 8, "norm_rel_ebd": "layer_norm", "position_biased_input": False},
-    "modernbert": _SIZES
+    "modernbert": SIZES
     | {"local_attention": 8, "bos_token_id": 0, "eos_token_id": 2, "cls_token_id": 0}
     | {"sep_token_id": 2},
 }
+
+
+def tiny_config(model_type: str = "bert", **extra: Any) -> EncoderConfig:
+    """The encoder of a tiny classifier, as our code has it."""
+    sizes = _COMMON | _OWN[model_type] | extra
+    return encoder_config(transformers.AutoConfig.for_model(model_type, **sizes).to_dict())
 
 
 def tiny_classifier(model_type: str, labels: int = 3, **extra: Any) -> Any:

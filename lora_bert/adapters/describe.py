@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,12 @@ from lora_bert.adapters.directory import (
 )
 from lora_bert.adapters.manifest import MANIFEST, Manifest, read_manifest
 from lora_bert.adapters.peft_config import CONFIG, NO_MODULES, WEIGHTS, read_peft_config
-from lora_bert.backbones.families import read_config
-from lora_bert.backbones.family import Config
+from lora_bert.backbones.config import read_config
 from lora_bert.backbones.nearby import transformer_in
 from lora_bert.backbones.resolve import find_local
 from lora_bert.backbones.weights import count_weights
 from lora_bert.errors import AdapterError, missing
-from lora_bert.tasks.registry import TASKS
+from lora_bert.tasks.registry import problem_types
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,14 @@ def describe(path: str | Path) -> Description:
     elif kind != "backbone":
         facts["problem_type"] = problem_type_of(config)
         names = config.get("id2label")
-        if facts["problem_type"] in TASKS or not isinstance(names, dict):
+        if facts["problem_type"] in problem_types() or not isinstance(names, dict):
             facts["labels"] = list(labels_in(config, place))
         else:
             facts["labels"] = [str(name) for name in names.values()]
     return Description(kind, facts | {"bytes": _size(place)})
 
 
-def _standalone(path: Path, config: Config) -> str:
+def _standalone(path: Path, config: Mapping[str, Any]) -> str:
     """What kind of model it is that is not an adapter."""
     if kind_of(path) in EXPORTED:
         return "exported model"

@@ -18,7 +18,8 @@ from lora_bert.adapters.directory import (
     standalone_manifest,
 )
 from lora_bert.adapters.manifest import Manifest
-from lora_bert.backbones.families import family_of, read_config
+from lora_bert.backbones.config import read_config
+from lora_bert.backbones.families.registry import encoder_config
 from lora_bert.backbones.inside import check_inside
 from lora_bert.errors import AdapterError
 from lora_bert.tokens.tokenizer import TextTokenizer, load_tokenizer
@@ -69,17 +70,17 @@ def read_exported(
             )
     config = read_config(path)
     check_answerable(config, path)
-    positions = family_of(config).max_length(config)
-    manifest = standalone_manifest(path, config, positions)
-    if manifest.max_length > positions:
+    encoder = encoder_config(config)
+    manifest = standalone_manifest(path, config, encoder.max_length)
+    if manifest.max_length > encoder.max_length:
         raise AdapterError(
             f"'{path}' keeps {manifest.max_length:,} tokens of a text, but has positions for "
-            f"{positions:,} only."
+            f"{encoder.max_length:,} only."
         )
     # A graph answers for an id beyond its table with another token's row, or not at all.
     rows = config.get("vocab_size")
     tokenizer = load_tokenizer(
-        path, config, max_length=manifest.max_length, error=AdapterError,
+        path, encoder, max_length=manifest.max_length, error=AdapterError,
         rows=rows if type(rows) is int and rows > 0 else None,
     )  # fmt: skip
     check_tokenizer(path, manifest)

@@ -23,14 +23,14 @@ from lora_bert.adapters.directory import (
     standalone_manifest,
 )
 from lora_bert.adapters.manifest import Manifest
+from lora_bert.adapters.open_backbone import BackboneSource, OpenBackbone
 from lora_bert.adapters.peft_format import PeftAdapter, assemble, read_peft, with_own_words
-from lora_bert.adapters.trained_on import with_told
-from lora_bert.backbones.families import family_of, read_config
-from lora_bert.backbones.fingerprint import read_identified
+from lora_bert.adapters.trained_on import with_kept_options
+from lora_bert.backbones.config import read_config
 from lora_bert.backbones.inside import check_inside
 from lora_bert.backbones.noted_backbones import noted_fingerprint
 from lora_bert.backbones.resolve import BackboneFiles, find_backbone, find_local, remember
-from lora_bert.backbones.weights import read_checkpoint, weight_files
+from lora_bert.backbones.weights import weight_files
 from lora_bert.errors import (
     AdapterError,
     BackboneError,
@@ -40,8 +40,7 @@ from lora_bert.errors import (
 )
 from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
-from lora_bert.model.builder import build_backbone, load_backbone
-from lora_bert.tasks.registry import TASKS
+from lora_bert.tasks.registry import problem_types
 from lora_bert.tokens.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
 from lora_bert.wording import counted
 
@@ -103,27 +102,72 @@ def load_any(
     if kind == "merged":
         check_stands_alone(path, backbone, labels)
         return _load_merged(path, dtype, device)
-    stored = read_peft(path)
-    described = manifest_of(path)
-    files, base, fits = _open_backbone(
-        path, stored, described, asked=backbone, dtype=dtype, device=device,
+    stored, manifest = read_peft(path), manifest_of(path)
+    opened = _backbone_of(
+        stored, manifest, asked=backbone, dtype=dtype, device=device,
         mismatch=allow_backbone_mismatch, offline=offline,
     )  # fmt: skip
-    shared, base = base, base if described else with_own_words(stored, base)
-    if base is not shared:
+    loaded = _on_backbone(stored, manifest, opened, labels)
+    # Only what the user has named: an adapter must not decide what a name means from now on.
+    name = loaded.manifest.backbone_name
+    if backbone and not offline and _fits(manifest, opened.source) and find_local(name) is None:
+        remember(replace(loaded.files, name=name))
+    return loaded
+
+
+def load_adapter(path: Path, backbone: OpenBackbone, *, labels: Sequence[str] = ()) -> Loaded:
+    """Load the adapter at ``path`` onto a backbone that is open.
+
+    Args:
+        path: Its directory.
+        backbone: What it was trained on.
+        labels: The labels of an adapter that plain PEFT wrote, which does not keep them.
+
+    Raises:
+        NotFoundError: No such directory.
+        ConfigError: It is a merged or an exported model, or ``labels`` are given to an adapter that
+            has its own.
+        AdapterError: Incomplete, damaged, or made for another backbone.
+    """
+    if (kind := kind_of(path)) != "adapter":
+        what = "a merged model" if kind == "merged" else f"exported for {kind}"
+        raise ConfigError(f"'{path}' is {what}, and has its backbone inside.")
+    stored, manifest = read_peft(path), manifest_of(path)
+    if not _fits(manifest, backbone.source):
+        raise AdapterError(_mismatch(path, manifest, backbone.source))
+    return _on_backbone(stored, manifest, backbone, labels)
+
+
+def _on_backbone(
+    stored: PeftAdapter, described: Manifest | None, opened: OpenBackbone, labels: Sequence[str]
+) -> Loaded:
+    """The adapter on a backbone that is the one it needs, or that the user insists on."""
+    path, files = stored.path, opened.source.files
+    base = opened.backbone if described else with_own_words(stored, opened.backbone)
+    own_words = base is not opened.backbone
+    if own_words:
         log.warning(
             "'%s' holds word embeddings of its own, %s: they stand in for those of '%s'.",
             path, counted(len(base.word_embeddings), "row"), files.name,
         )  # fmt: skip
     adapter = assemble(stored, base)
     manifest = described or _guessed(stored, adapter, base, files, labels)
-    manifest = replace(manifest, data=with_told(manifest, path))
+    manifest = replace(manifest, data=with_kept_options(manifest, path))
     if labels and described:
         raise labels_of_its_own(path)
     _check_labels(path, manifest, adapter, base)
     home = path if (path / "tokenizer.json").is_file() else files.path
     if described and home != path:
         raise AdapterError(f"'{path}' is not a whole adapter: it has no tokenizer.json.")
+    belongs = (described is not None and _fits(described, opened.source)) or home == files.path
+    tokenizer = _tokenizer(path, home, manifest, base, _OTHER_BACKBONE, belongs=belongs)
+    return Loaded(base, adapter.to(base.device), tokenizer, manifest, files, "adapter", own_words)
+
+
+def _tokenizer(
+    path: Path, home: Path, manifest: Manifest, base: Backbone, hint: str, *, belongs: bool
+) -> TextTokenizer:
+    """The tokenizer in ``home`` of the classifier at ``path``; as :func:`_check_reach`."""
     tokenizer = load_tokenizer(
         home,
         base.config,
@@ -132,51 +176,56 @@ def load_any(
         error=AdapterError,
     )
     check_tokenizer(path, manifest)
-    own = (described is not None and fits) or home == files.path
-    _check_reach(path, tokenizer, base, _OTHER_BACKBONE, belongs=own)
-    # Only what the user has named: an adapter must not decide what a name means from now on.
-    if backbone and fits and not offline and find_local(manifest.backbone_name) is None:
-        remember(replace(files, name=manifest.backbone_name))
-    own_words = base is not shared
-    return Loaded(base, adapter.to(base.device), tokenizer, manifest, files, "adapter", own_words)
+    _check_reach(path, tokenizer, base, hint, belongs=belongs)
+    return tokenizer
 
 
-def _open_backbone(
-    path: Path,
+def _needed(manifest: Manifest | None) -> str | None:
+    """The fingerprint of the backbone that an adapter was trained on, where that is known."""
+    return manifest.backbone.get("fingerprint") if manifest else None
+
+
+def _fits(manifest: Manifest | None, source: BackboneSource) -> bool:
+    return (needed := _needed(manifest)) is None or needed == source.fingerprint
+
+
+def _mismatch(path: Path, manifest: Manifest | None, source: BackboneSource) -> str:
+    name = manifest.backbone_name if manifest else None
+    return (
+        f"'{path}' was trained on another backbone than '{source.files.path}': it needs "
+        f"'{name}' with fingerprint {str(_needed(manifest))[:12]}…, this one has "
+        f"{source.fingerprint[:12]}…."
+    )
+
+
+def _backbone_of(
     stored: PeftAdapter,
-    described: Manifest | None,
+    manifest: Manifest | None,
     *,
     asked: str | None,
     dtype: torch.dtype,
     device: torch.device | str,
     mismatch: bool,
     offline: bool,
-) -> tuple[BackboneFiles, Backbone, bool]:
-    """The backbone of an adapter, and whether it is the one it was trained on.
+) -> OpenBackbone:
+    """The backbone of an adapter.
 
     Equal shapes are not enough: on other weights an adapter's answers mean nothing.
     """
-    needed = described.backbone.get("fingerprint") if described else None
-    name = asked or backbone_name(path, stored.config, described)
-    wrong: list[tuple[BackboneFiles, str]] = []
+    path, needed = stored.path, _needed(manifest)
+    name = asked or backbone_name(path, stored.config, manifest)
+    wrong: list[BackboneSource] = []
     for files in _places(path, name, stored, needed, asked=asked is not None, offline=offline):
-        config = read_config(files.path)
-        family = family_of(config)
-        weights, found = read_identified(files.path, config, family)
-        if described is None or needed in (None, found):
-            return files, build_backbone(weights, config, dtype=dtype, device=device), True
-        said = (
-            f"'{path}' was trained on another backbone than '{files.path}': it needs "
-            f"'{described.backbone_name}' with fingerprint {needed[:12]}…, this one has "
-            f"{found[:12]}…."
-        )
-        wrong.append((files, said))
-    files, said = wrong[0]
+        source = BackboneSource(files)
+        if _fits(manifest, source):
+            return source.open(dtype, device)
+        wrong.append(source)
+    said = _mismatch(path, manifest, wrong[0])
     if not mismatch:
         hint = "Name the right one with --backbone; --allow-backbone-mismatch takes this one."
         raise AdapterError(said, hint=hint)
     log.warning("%s Its answers may mean nothing.", said)
-    return files, load_backbone(files.path, dtype=dtype, device=device), False
+    return wrong[0].open(dtype, device)
 
 
 def _places(
@@ -218,16 +267,16 @@ def _guessed(
     labels: Sequence[str],
 ) -> Manifest:
     """What can be known of an adapter that plain PEFT wrote: its labels are only counted."""
-    count = adapter.head[f"{base.family.head.output}.weight"].shape[0]
-    said = base.config.get("problem_type")
+    count = adapter.head[f"{base.config.layout.head.output}.weight"].shape[0]
+    said = base.config.raw.get("problem_type")
     problem = problem_type_of({"problem_type": said, "num_labels": count})
-    if problem not in TASKS:
+    if problem not in problem_types():
         raise AdapterError(
             f"'{stored.path}' has {counted(count, 'output')} of the problem_type '{problem}'; "
             "lora-bert answers with one label a text.",
             hint="PEFT and transformers answer with it as it is meant.",
         )
-    length = min(DEFAULT_MAX_LENGTH, base.family.max_length(base.config))
+    length = min(DEFAULT_MAX_LENGTH, base.config.max_length)
     log.warning(
         "'%s' was not written by lora-bert: texts are cut at %d tokens.", stored.path, length
     )
@@ -239,7 +288,7 @@ def _guessed(
 
 
 def _check_labels(path: Path, manifest: Manifest, adapter: Adapter, base: Backbone) -> None:
-    outputs = adapter.head[f"{base.family.head.output}.weight"].shape[0]
+    outputs = adapter.head[f"{base.config.layout.head.output}.weight"].shape[0]
     if outputs != manifest.restored_task(path).head().outputs:
         raise AdapterError(
             f"'{path}': the head has {outputs} outputs, but {len(manifest.labels)} labels are "
@@ -259,7 +308,7 @@ def _check_reach(
         tokenizer.core.get_vocab_size(with_added_tokens=False),
         base.word_embeddings.shape[0],
     )
-    positions = base.family.max_length(base.config)
+    positions = base.config.max_length
     if (pieces > rows and not belongs) or tokenizer.max_length > positions:
         raise AdapterError(
             f"'{path}' makes {pieces:,} kinds of tokens, up to {tokenizer.max_length:,} of a text; "
@@ -270,45 +319,35 @@ def _check_reach(
 
 def _lacking(base: Backbone) -> str:
     """The layer of the head that a classifier does not have, or ""."""
-    head = base.family.head
+    head = base.config.layout.head
     parts = [part for part in (head.dense, head.norm) if part]
     return next((part for part in parts if f"{part}.weight" not in base.pretrained_head), "")
 
 
 def _load_merged(path: Path, dtype: torch.dtype, device: torch.device | str) -> Loaded:
-    config = read_config(path)
-    check_answerable(config, path)
-    family = family_of(config)
-    tensors = read_checkpoint(path, family)
-    base = build_backbone(tensors, config, dtype=dtype, device=device)
-    if f"{family.head.output}.weight" not in base.pretrained_head:
+    settings = read_config(path)
+    check_answerable(settings, path)
+    files = BackboneFiles(path.name, path)
+    base = BackboneSource(files).open(dtype, device).backbone
+    config, output = base.config, base.config.layout.head.output
+    if f"{output}.weight" not in base.pretrained_head:
         raise AdapterError(
-            f"'{path}' is a backbone, not a classifier: it has no '{family.head.output}'.",
+            f"'{path}' is a backbone, not a classifier: it has no '{output}'.",
             hint="Train an adapter on it: lora-bert train --backbone …",
         )
     if lacking := _lacking(base):
         raise AdapterError(
-            f"'{path}' has no '{lacking}', which a {family.model_type} classifier of whole texts "
+            f"'{path}' has no '{lacking}', which a {config.model_type} classifier of whole texts "
             "needs beside its output layer: it is another kind of model, or not whole.",
             hint="To train a text classifier on its encoder: lora-bert train --backbone …",
         )
     adapter = Adapter({}, base.pretrained_head, len(base.layers))
-    outputs = base.pretrained_head[f"{family.head.output}.weight"].shape[0]
+    outputs = base.pretrained_head[f"{output}.weight"].shape[0]
     # Where nothing is said of the outputs, they are what the weights have.
-    manifest = standalone_manifest(
-        path, {"num_labels": outputs, **config}, family.max_length(config)
-    )
+    manifest = standalone_manifest(path, {"num_labels": outputs, **settings}, config.max_length)
     _check_labels(path, manifest, adapter, base)
-    tokenizer = load_tokenizer(
-        path,
-        config,
-        max_length=manifest.max_length,
-        rows=len(base.word_embeddings),
-        error=AdapterError,
-    )
-    check_tokenizer(path, manifest)
     known = "fingerprint" in manifest.tokenizer
-    _check_reach(
-        path, tokenizer, base, "Tokenizer and weights are not of one model.", belongs=known
+    tokenizer = _tokenizer(
+        path, path, manifest, base, "Tokenizer and weights are not of one model.", belongs=known
     )
-    return Loaded(base, adapter, tokenizer, manifest, BackboneFiles(path.name, path), "merged")
+    return Loaded(base, adapter, tokenizer, manifest, files, "merged")

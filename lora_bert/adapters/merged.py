@@ -56,14 +56,15 @@ def folded(loaded: Loaded) -> dict[str, Tensor]:
     """
     import torch
 
-    family = loaded.backbone.family
+    config = loaded.backbone.config
+    prefix = config.layout.prefix
     tensors = {
         name: tensor.float()
-        for name, tensor in read_checkpoint(loaded.files.path, family).items()
-        if name.startswith(family.prefix) and not name.endswith("position_ids")
+        for name, tensor in read_checkpoint(loaded.files.path, config).items()
+        if name.startswith(prefix) and not name.endswith("position_ids")
     }
     if loaded.own_words:
-        tensors[f"{family.prefix}{family.words}.weight"] = (
+        tensors[f"{prefix}{config.layout.word_embeddings}.weight"] = (
             loaded.backbone.word_embeddings.float().cpu()
         )
     for name, pair in loaded.adapter.factors.items():
@@ -77,9 +78,9 @@ def folded(loaded: Loaded) -> dict[str, Tensor]:
 
 def _config(loaded: Loaded) -> Mapping[str, Any]:
     labels = loaded.manifest.labels
-    kept = {key: value for key, value in loaded.backbone.config.items() if key not in _DROPPED}
+    kept = {key: value for key, value in loaded.backbone.config.raw.items() if key not in _DROPPED}
     return kept | {
-        "architectures": [loaded.backbone.family.architecture],
+        "architectures": [loaded.backbone.config.architecture],
         "dtype": "float32",
         "id2label": {str(index): label for index, label in enumerate(labels)},
         "label2id": {label: index for index, label in enumerate(labels)},

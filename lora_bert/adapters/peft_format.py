@@ -20,7 +20,8 @@ from lora_bert.adapters.peft_config import (
     read_peft_config,
     value_for,
 )
-from lora_bert.backbones.family import Family
+from lora_bert.backbones.config import EncoderConfig
+from lora_bert.backbones.layout import Layout
 from lora_bert.backbones.weights import check_finite, read_safetensors, write_safetensors
 from lora_bert.errors import AdapterError
 from lora_bert.json_files import json_text
@@ -61,7 +62,7 @@ def write_peft(
     directory: Path,
     adapter: Adapter,
     settings: LoraSettings | None,
-    family: Family,
+    encoder: EncoderConfig,
     *,
     task_type: str,
     backbone_name: str,
@@ -86,7 +87,7 @@ def write_peft(
         "init_lora_weights": True,
         "target_modules": list(settings.target_modules) or NO_MODULES,
         "layers_to_transform": list(settings.layers) if settings.layers else None,
-        "modules_to_save": list(family.head.modules),
+        "modules_to_save": list(encoder.layout.head.modules),
     }
     (directory / CONFIG).write_text(json_text(config) + "\n", encoding="utf-8")
     tensors = {f"{_PREFIX}{name}": tensor for name, tensor in adapter.head.items()}
@@ -137,7 +138,8 @@ def with_own_words(stored: PeftAdapter, backbone: Backbone) -> Backbone:
 
 def _word_embeddings(backbone: Backbone) -> str:
     """Their name in a classifier of transformers."""
-    return f"{backbone.family.prefix}{backbone.family.words}.weight"
+    layout = backbone.config.layout
+    return f"{layout.prefix}{layout.word_embeddings}.weight"
 
 
 def assemble(stored: PeftAdapter, backbone: Backbone) -> Adapter:
@@ -151,7 +153,7 @@ def assemble(stored: PeftAdapter, backbone: Backbone) -> Adapter:
     """
     from lora_bert.model.adapter import Adapter
 
-    family, embeddings = backbone.family, _word_embeddings(backbone)
+    embeddings = _word_embeddings(backbone)
     # From the top: what layers share belongs to the lowest of them.
     depths = {
         linear.name: index
@@ -164,7 +166,7 @@ def assemble(stored: PeftAdapter, backbone: Backbone) -> Adapter:
     head = {
         name: tensor
         for name, tensor in backbone.pretrained_head.items()
-        if not name.startswith(f"{family.head.output}.")
+        if not name.startswith(f"{backbone.config.layout.head.output}.")
     }
     for full, tensor in stored.tensors.items():
         name = full.removeprefix(_PREFIX)
@@ -217,17 +219,19 @@ def _factors(stored: PeftAdapter, name: str, shape: tuple[int, ...] | None) -> L
     return LoraFactors(lora_A, lora_B.float(), float(alpha) / root)
 
 
-def _is_deep(name: str, family: Family) -> bool:
+def _is_deep(name: str, layout: Layout) -> bool:
     """Whether a tensor belongs to embeddings or layers, and not to the head."""
-    inside = name.removeprefix(family.prefix)
-    return inside.startswith(("embeddings.", "encoder.", "transformer.", "layers."))
+    inside = name.removeprefix(layout.prefix)
+    return inside.partition(".")[0] in {
+        path.partition(".")[0] for path in (layout.word_embeddings, layout.layer)
+    }
 
 
 def _check_head(stored: PeftAdapter, head: Mapping[str, Tensor], backbone: Backbone) -> None:
-    family, names = backbone.family, backbone.family.head
+    config, layout, names = backbone.config, backbone.config.layout, backbone.config.layout.head
     allowed = [part for part in (names.dense, names.norm, names.output) if part]
     for name in head:
-        if ".lora_" in name or (name.startswith(family.prefix) and _is_deep(name, family)):
+        if ".lora_" in name or (name.startswith(layout.prefix) and _is_deep(name, layout)):
             raise AdapterError(
                 f"'{stored.path}' changes '{name}', a part of the backbone that no adapter here "
                 "changes.",
@@ -235,7 +239,7 @@ def _check_head(stored: PeftAdapter, head: Mapping[str, Tensor], backbone: Backb
             )
         if name.rpartition(".")[0] not in allowed:
             raise AdapterError(
-                f"'{stored.path}' holds '{name}', which a {family.model_type} classifier has no "
+                f"'{stored.path}' holds '{name}', which a {config.model_type} classifier has no "
                 "place for.",
                 hint="It belongs to another kind of backbone: name that with --backbone.",
             )

@@ -11,7 +11,7 @@ from lora_bert.adapters.card import card
 from lora_bert.adapters.manifest import MANIFEST, Manifest
 from lora_bert.adapters.peft_format import LoraSettings, write_peft
 from lora_bert.adapters.trained_on import RUN
-from lora_bert.backbones.family import Family
+from lora_bert.backbones.config import EncoderConfig
 from lora_bert.files import atomic_directory
 from lora_bert.model.adapter import Adapter
 from lora_bert.tasks.registry import task_of
@@ -26,7 +26,7 @@ def save_adapter(
     manifest: Manifest,
     tokenizer: TextTokenizer,
     settings: LoraSettings | None,
-    family: Family,
+    encoder: EncoderConfig,
     *,
     run_yaml: str,
     command: str,
@@ -41,7 +41,7 @@ def save_adapter(
         manifest: What goes into ``lora_bert.json``.
         tokenizer: The backbone's, cleaning included.
         settings: Rank, alpha, targets: for ``adapter_config.json``; None where no layer is adapted.
-        family: The backbone's family.
+        encoder: The backbone's.
         run_yaml: The resolved configuration.
         command: The command that repeats the run, for the card.
         overwrite: Replace a directory that stands there.
@@ -55,7 +55,7 @@ def save_adapter(
             work,
             adapter,
             settings,
-            family,
+            encoder,
             task_type=task_of(manifest.problem_type).peft_task_type,
             backbone_name=manifest.backbone_name,
             revision=manifest.backbone.get("revision"),

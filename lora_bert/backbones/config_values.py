@@ -1,129 +1,117 @@
-"""What ``config.json`` says must be of the kind it is used as: sizes decide loops and shapes."""
+"""The values of a ``config.json``, of the kinds they are used as: sizes decide loops and shapes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from lora_bert.backbones.family import Config, Family
 from lora_bert.errors import BackboneError
 
-_WHOLE: Mapping[str, tuple[int, int]] = {
-    "hidden_size": (1, 1 << 16),
-    "num_hidden_layers": (1, 1000),
-    "num_attention_heads": (1, 1 << 12),
-    "intermediate_size": (1, 1 << 20),
-    "embedding_size": (1, 1 << 16),
-    "max_position_embeddings": (1, 1 << 24),
-    "type_vocab_size": (0, 1 << 16),
-    "pad_token_id": (0, 1 << 24),
-    "num_hidden_groups": (1, 1000),
-    "inner_group_num": (1, 1000),
-    "conv_kernel_size": (0, 1 << 10),
-    "conv_groups": (1, 1 << 16),
-    "max_relative_positions": (-1, 1 << 24),
-    "position_buckets": (-1, 1 << 24),
-    "local_attention": (0, 1 << 24),
-    "global_attn_every_n_layers": (1, 1000),
+
+@dataclass(frozen=True)
+class Kind:
+    """What a setting must be, in words and as a test."""
+
+    words: str
+    fits: Callable[[Any], bool]
+
+
+def whole(low: int, high: int) -> Kind:
+    """A whole number from ``low`` to ``high``, both included."""
+    return Kind(
+        f"a whole number from {low} to {high}",
+        lambda value: type(value) is int and low <= value <= high,
+    )
+
+
+def real(low: float, high: float) -> Kind:
+    """A number from ``low`` to ``high``, both included."""
+    return Kind(
+        f"a number from {low:g} to {high:g}",
+        lambda value: type(value) in (int, float) and low <= value <= high,
+    )
+
+
+TEXT = Kind("a text", lambda value: isinstance(value, str))
+RATE = real(0.0, 1.0)
+COMMON: Mapping[str, Kind] = {
+    "hidden_size": whole(1, 1 << 16),
+    "num_hidden_layers": whole(1, 1000),
+    "num_attention_heads": whole(1, 1 << 12),
+    "intermediate_size": whole(1, 1 << 20),
+    "embedding_size": whole(1, 1 << 16),
+    "max_position_embeddings": whole(1, 1 << 24),
+    "type_vocab_size": whole(0, 1 << 16),
+    "pad_token_id": whole(0, 1 << 24),
+    "layer_norm_eps": RATE,
+    "initializer_range": real(0.0, 100.0),
+    "hidden_dropout_prob": RATE,
+    "attention_probs_dropout_prob": RATE,
+    "classifier_dropout": RATE,
+    "hidden_act": TEXT,
+    "classifier_pooling": TEXT,
 }
-_REAL: Mapping[str, tuple[float, float]] = {
-    "layer_norm_eps": (0.0, 1.0),
-    "initializer_range": (0.0, 100.0),
-    "local_rope_theta": (1e-3, 1e12),
-    "global_rope_theta": (1e-3, 1e12),
-    **dict.fromkeys(
-        ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout",
-         "classifier_dropout_prob", "seq_classif_dropout", "pooler_dropout", "dropout",
-         "summary_last_dropout"),
-        (0.0, 1.0),
-    ),
-}  # fmt: skip
-_TEXT = ("hidden_act", "conv_act", "norm_rel_ebd", "classifier_pooling", "classifier_activation",
-         "pooler_hidden_act")  # fmt: skip
+"""What every family's settings must be, by our names; a family's own are in its file."""
 
 
-def check_settings(config: Config, family: Family) -> None:
-    """Check the types and ranges of everything that is used of a ``config.json``.
+@dataclass(frozen=True)
+class ConfigValues:
+    """A ``config.json``, as its family reads it.
 
-    Raises:
-        BackboneError: One of them is something else; the first is named.
+    Attributes:
+        raw: The object in the file.
+        keys: Our names of settings -> the keys of the file, where they differ.
+        defaults: What ``transformers`` assumes for keys that the file leaves out.
     """
-    for name, (low, high) in _WHOLE.items():
-        key, value = _found(config, family, name)
-        if value is not None and not (type(value) is int and low <= value <= high):
-            raise _wrong(key, value, f"a whole number from {low} to {high}")
-    for name, (least, most) in _REAL.items():
-        key, value = _found(config, family, name)
-        if value is not None and not _is_real(value, least, most):
-            raise _wrong(key, value, f"a number from {least:g} to {most:g}")
-    for name in _TEXT:
-        key, value = _found(config, family, name)
-        if not isinstance(value, str | None):
-            raise _wrong(key, value, "a text")
-    _check_lists(config, family)
-    _, width = _found(config, family, "hidden_size")
-    _, heads = _found(config, family, "num_attention_heads")
-    if isinstance(width, int) and isinstance(heads, int) and width % heads:
-        raise BackboneError(
-            f"The backbone's hidden size, {width}, is not a multiple of {heads} heads."
-        )
+
+    raw: Mapping[str, Any]
+    keys: Mapping[str, str]
+    defaults: Mapping[str, Any]
+
+    def get(self, name: str) -> Any:
+        """The value of a setting, or the family's default; None where there is neither."""
+        key = self.keys.get(name, name)
+        return self.raw.get(key, self.defaults.get(key))
+
+    def need(self, name: str) -> Any:
+        """As :meth:`get`, of what must be there.
+
+        Raises:
+            BackboneError: There is neither a value nor a default.
+        """
+        value = self.get(name)
+        if value is None:
+            key = self.keys.get(name, name)
+            raise BackboneError(f"The backbone's config.json has no '{key}'.")
+        return value
+
+    def first(self, names: Sequence[str]) -> float:
+        """The first of these rates that is there; 0 where none is."""
+        return next((float(rate) for name in names if (rate := self.get(name)) is not None), 0.0)
+
+    def check(self, kinds: Mapping[str, Kind]) -> None:
+        """Check that settings that are there are of their kinds, and within their ranges.
+
+        Raises:
+            BackboneError: One of them is something else; the first is named.
+        """
+        for name, kind in kinds.items():
+            value = self.get(name)
+            if value is not None and not kind.fits(value):
+                raise wrong(self.keys.get(name, name), value, kind.words)
+        width, heads = self.get("hidden_size"), self.get("num_attention_heads")
+        if width is not None and heads is not None and width % heads:
+            raise BackboneError(
+                f"The backbone's hidden size, {width}, is not a multiple of {heads} heads."
+            )
 
 
-def _check_lists(config: Config, family: Family) -> None:
-    kinds = config.get("layer_types")
-    if kinds is not None and not (_is_texts(kinds) and len(kinds) >= family.layer_count(config)):
-        raise _wrong("layer_types", kinds, "a list with a text for each layer")
-    kinds = family.keys.get("pos_att_type", "pos_att_type")
-    written = config.get(kinds)
-    if not (isinstance(written, str | None) or _is_texts(written)):
-        raise _wrong(kinds, written, "a text or a list of texts")
-    rope = config.get("rope_parameters")
-    for part in ("sliding_attention", "full_attention"):
-        inner = rope.get(part) if isinstance(rope, dict) else None
-        base = inner.get("rope_theta") if isinstance(inner, dict) else None
-        if not (isinstance(rope, dict | None) and isinstance(inner, dict | None)):
-            raise _wrong("rope_parameters", rope, "an object of objects")
-        if base is not None and not _is_real(base, *_REAL["global_rope_theta"]):
-            raise _wrong("rope_theta", base, "a number from 0.001 to 1e+12")
+def is_texts(value: object) -> bool:
+    """Whether a value is a list of texts."""
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
 
 
-def _found(config: Config, family: Family, name: str) -> tuple[str, object]:
-    key = family.keys.get(name, name)
-    return key, config.get(key, family.defaults.get(key))
-
-
-def _is_real(value: object, least: float, most: float) -> bool:
-    return isinstance(value, int | float) and type(value) is not bool and least <= value <= most
-
-
-def _is_texts(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(one, str) for one in value)
-
-
-def _wrong(key: str, value: object, wanted: str) -> BackboneError:
+def wrong(key: str, value: object, wanted: str) -> BackboneError:
+    """The error for a value of ``config.json`` that is not what is wanted there."""
     return BackboneError(f"The backbone's config.json: '{key}' is {value!r:.60}, not {wanted}.")
-
-
-_TELLING: Mapping[str, tuple[str, ...]] = {
-    "distilbert": ("n_layers", "dim"),
-    "deberta-v2": ("pos_att_type", "position_buckets"),
-    "albert": ("inner_group_num",),
-    "modernbert": ("local_attention",),
-    "roformer": ("rotary_value",),
-    "ernie": ("use_task_id",),
-    "mpnet": ("relative_attention_num_buckets",),
-}
-"""Keys of ``config.json`` that one family has."""
-
-
-def line_to_add(config: Config, families: Mapping[str, Family]) -> str:
-    """Which line a ``config.json`` without ``model_type`` lacks, as far as the rest of it tells."""
-    names = config.get("architectures")
-    name = names[0] if isinstance(names, list) and names and isinstance(names[0], str) else ""
-    for family in families.values():
-        stem = family.architecture.removesuffix("ForSequenceClassification")
-        if name.startswith((f"{stem}For", f"{stem}Model", f"{stem}LM")):
-            return f'Add the line "model_type": "{family.model_type}", as its class is {name:.60}.'
-    for model_type, keys in _TELLING.items():
-        if all(key in config for key in keys):
-            return f'Add the line "model_type": "{model_type}", as it has \'{keys[0]}\'.'
-    return f'Add the line "model_type": "…", with one of {", ".join(sorted(families))}.'

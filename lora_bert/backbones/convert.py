@@ -12,15 +12,17 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Unpack
 
-from lora_bert.backbones.families import family_of, read_config
+from lora_bert.backbones.config import EncoderConfig
+from lora_bert.backbones.families.registry import read_encoder_config
 from lora_bert.backbones.fingerprint import fingerprint
+from lora_bert.backbones.layout import Layout
 from lora_bert.backbones.resolve import TOKENIZER_FILES, find_pickled
 from lora_bert.backbones.weights import canonical, read_safetensors, shards_of, write_safetensors
 from lora_bert.config import ConvertConfig
 from lora_bert.config.keywords import ConvertOptions
-from lora_bert.config.kinds import Place
+from lora_bert.config.kinds import StrPath
 from lora_bert.errors import BackboneError, ConfigError
 from lora_bert.files import atomic_directory, claim_output, spare_inputs
 from lora_bert.json_files import json_text
@@ -29,8 +31,6 @@ from lora_bert.python_face import called_from_python
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from lora_bert.backbones.family import Family
 
 _PROGRAM = Path(__file__).with_name("unpickle.py")
 
@@ -59,7 +59,9 @@ class Conversion:
 
 
 @called_from_python(ConvertConfig, ConvertOptions)
-def convert_backbone(path: Place, output: Place, **options: Unpack[ConvertOptions]) -> Conversion:
+def convert_backbone(
+    path: StrPath, output: StrPath, **options: Unpack[ConvertOptions]
+) -> Conversion:
     """Write a backbone whose weights are a pickle (``pytorch_model.bin``) as safetensors.
 
     Args:
@@ -81,17 +83,16 @@ def run(config: ConvertConfig) -> Conversion:
     claim_output(output, overwrite=config.overwrite)
     source = find_pickled(config.path, config.revision)
     spare_inputs(output, (source,))
-    settings = read_config(source)
-    family = family_of(settings)
+    encoder = read_encoder_config(source)
     pickles = _pickles(source)
     with atomic_directory(output, overwrite=config.overwrite) as work:
         stored = {name: part for one in pickles for name, part in _unpickled(one, work).items()}
-        named = canonical(stored, family, source)
-        kept = {name: tensor for name, tensor in named.items() if _belongs(name, family)}
-        _write(work, source, settings, kept)
+        named = canonical(stored, encoder, source)
+        kept = {name: tensor for name, tensor in named.items() if _belongs(name, encoder.layout)}
+        _write(work, source, encoder, kept)
     return Conversion(
         path=output,
-        fingerprint=fingerprint(kept, settings, family),
+        fingerprint=fingerprint(kept, encoder),
         parameters=sum(tensor.numel() for tensor in kept.values()),
         left_out=tuple(sorted(named.keys() - kept.keys())),
     )
@@ -127,16 +128,16 @@ def _unpickled(path: Path, work: Path) -> dict[str, Tensor]:
         return {name: tensor.clone() for name, tensor in found.items()}
 
 
-def _belongs(name: str, family: Family) -> bool:
+def _belongs(name: str, layout: Layout) -> bool:
     """Whether a tensor is the encoder's or its pooler's, not that of what it was pretrained for."""
-    head = f"{family.head.dense}."
-    return name.startswith((family.prefix, head)) and not name.endswith("position_ids")
+    head = f"{layout.head.dense}."
+    return name.startswith((layout.prefix, head)) and not name.endswith("position_ids")
 
 
-def _write(work: Path, source: Path, settings: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+def _write(work: Path, source: Path, encoder: EncoderConfig, tensors: dict[str, Tensor]) -> None:
     write_safetensors(work / "model.safetensors", tensors)
     # What asks for code of its own is not needed by anyone who has the family.
-    plain = {key: value for key, value in settings.items() if key != "auto_map"}
+    plain = {key: value for key, value in encoder.raw.items() if key != "auto_map"}
     text = json_text(plain) + "\n"
     (work / "config.json").write_text(text, encoding="utf-8")
     for pattern in TOKENIZER_FILES:

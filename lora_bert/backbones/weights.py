@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from lora_bert.backbones.family import Family
+from lora_bert.backbones.config import EncoderConfig
 from lora_bert.backbones.inside import check_inside
 from lora_bert.backbones.nearby import no_weights
 from lora_bert.errors import BackboneError, LoraBertError
@@ -101,7 +101,7 @@ def count_weights(path: Path, error: type[LoraBertError]) -> int:
     return sum(math.prod(shape) for shape in shapes)
 
 
-def read_checkpoint(directory: Path, family: Family) -> dict[str, Tensor]:
+def read_checkpoint(directory: Path, config: EncoderConfig) -> dict[str, Tensor]:
     """The tensors of a backbone or sequence classifier, named as in the sequence classifier.
 
     Raises:
@@ -112,10 +112,10 @@ def read_checkpoint(directory: Path, family: Family) -> dict[str, Tensor]:
         found = read_safetensors(path, BackboneError)
         check_finite(found, path, BackboneError)
         tensors |= found
-    return canonical(tensors, family, directory)
+    return canonical(tensors, config, directory)
 
 
-def embedded_tokens(directory: Path, family: Family) -> int:
+def embedded_tokens(directory: Path, config: EncoderConfig) -> int:
     """How many tokens a backbone's embeddings have a row for, from its files' headers alone.
 
     Raises:
@@ -131,17 +131,17 @@ def embedded_tokens(directory: Path, family: Family) -> int:
                 shapes |= {name: stored.get_slice(name).get_shape() for name in stored.keys()}  # noqa: SIM118
         except (SafetensorError, OSError) as problem:
             raise _damaged(path, problem, BackboneError) from problem
-    shape = shapes[_anchor(shapes, family, directory)]
+    shape = shapes[_anchor(shapes, config, directory)]
     return shape[0] if shape else 0
 
 
-def _anchor(names: Iterable[str], family: Family, directory: Path) -> str:
+def _anchor(names: Iterable[str], config: EncoderConfig, directory: Path) -> str:
     """What the word embeddings are called among these names."""
-    anchor = f"{family.words}.weight"
+    anchor = f"{config.layout.word_embeddings}.weight"
     found = [name for name in names if name == anchor or name.endswith(f".{anchor}")]
     if len(found) != 1:
         raise BackboneError(
-            f"The weights in '{directory}' are not those of a '{family.model_type}' encoder: "
+            f"The weights in '{directory}' are not those of a '{config.model_type}' encoder: "
             f"'{anchor}' is not among them."
         )
     return found[0]
@@ -219,13 +219,16 @@ def _shards(index: Path) -> list[str]:
     return sorted(set(names))
 
 
-def canonical(tensors: dict[str, Tensor], family: Family, directory: Path) -> dict[str, Tensor]:
+def canonical(
+    tensors: dict[str, Tensor], config: EncoderConfig, directory: Path
+) -> dict[str, Tensor]:
     """Tensors as they are stored in ``directory`` -> named as in the sequence classifier.
 
     Raises:
         BackboneError: No encoder of that family is among them.
     """
-    prefix = _anchor(tensors, family, directory).removesuffix(f"{family.words}.weight")
+    layout = config.layout
+    prefix = _anchor(tensors, config, directory).removesuffix(f"{layout.word_embeddings}.weight")
     renamed = {}
     for stored, tensor in tensors.items():
         name = stored
@@ -233,5 +236,5 @@ def canonical(tensors: dict[str, Tensor], family: Family, directory: Path) -> di
             if stored.endswith(old):
                 name = stored.removesuffix(old) + new
         inside = name.startswith(prefix) and not name.startswith("classifier.")
-        renamed[family.prefix + name.removeprefix(prefix) if inside else name] = tensor
+        renamed[layout.prefix + name.removeprefix(prefix) if inside else name] = tensor
     return renamed

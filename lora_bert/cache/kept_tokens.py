@@ -54,11 +54,10 @@ def tokenize_cached(tokenizer: TextTokenizer, texts: Sequence[str]) -> Tokenized
 
 def _key(tokenizer: TextTokenizer, texts: Sequence[str]) -> tuple[str, int]:
     """SHA-256 of everything that the tokens depend on, and the bytes of the texts."""
-    tokenizer.core.no_truncation()  # encoding turns it on; it is no part of what tokenizer.json is
     settings = {
         "format": _FORMAT,
         "tokenizers": tokenizers.__version__,
-        "tokenizer": tokenizer.core.to_str(),
+        "tokenizer": tokenizer.shared.written,
         "max_length": tokenizer.max_length,
         "pad_id": tokenizer.pad_id,
         "takes_types": tokenizer.takes_types,

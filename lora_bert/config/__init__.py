@@ -1,10 +1,10 @@
-"""What each command can be told.
+"""The options of each command.
 
 A field's ``option(...)`` says what it means and what it may be. The command line makes its flags
 from these classes, ``--config FILE`` its keys, the Python functions their keyword arguments.
 """
 
-from lora_bert.config.answering import EvaluateConfig, InferConfig, LoadConfig
+from lora_bert.config.answering import EvaluateConfig, InferConfig, LoadConfig, SessionConfig
 from lora_bert.config.models import (
     BackboneConfig,
     CacheConfig,
@@ -26,6 +26,7 @@ __all__ = [
     "InfoConfig",
     "LoadConfig",
     "MergeConfig",
+    "SessionConfig",
     "TrainConfig",
     "VerifyConfig",
 ]

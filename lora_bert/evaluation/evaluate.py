@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, TypeVar, Unpack
 
 import numpy as np
 
 from lora_bert.config import EvaluateConfig
 from lora_bert.config.keywords import EvaluateOptions
-from lora_bert.config.kinds import Place, Rows
+from lora_bert.config.kinds import RowsLike, StrPath
 from lora_bert.data.examples import Examples
 from lora_bert.data.given import with_given_rows
 from lora_bert.data.locations import inputs
-from lora_bert.errors import ConfigError, DataError, did_you_mean
+from lora_bert.errors import ConfigError, DataError, TextError, did_you_mean
 from lora_bert.evaluation import row_tables
 from lora_bert.evaluation.baseline import tfidf_baseline
 from lora_bert.evaluation.dataset import EvaluationRows
@@ -28,7 +28,6 @@ from lora_bert.evaluation.training_settings import differences, trained_for
 from lora_bert.files import atomic_directory, claim_file, claim_output, spare_inputs
 from lora_bert.inference.predictor import Predictor, open_predictor
 from lora_bert.json_files import json_text
-from lora_bert.names import parse_names
 from lora_bert.options import build, flag
 from lora_bert.python_face import called_from_python
 from lora_bert.tasks.base import Task
@@ -36,12 +35,14 @@ from lora_bert.wording import listed, shortened
 
 log = logging.getLogger(__name__)
 
+Result = TypeVar("Result")
+
 _OR_OUT_OF_SCOPE = "Rows that belong to no class are scored with --out-of-scope LABEL."
 
 
 @called_from_python(EvaluateConfig, EvaluateOptions)
 def evaluate(
-    path: Place, data: Rows | None = None, **options: Unpack[EvaluateOptions]
+    path: StrPath, data: RowsLike | None = None, **options: Unpack[EvaluateOptions]
 ) -> Evaluation:
     """Score an adapter or merged model on labelled rows.
 
@@ -66,15 +67,15 @@ def evaluate(
 def run(config: EvaluateConfig) -> Evaluation:
     """As :func:`evaluate`, of a checked configuration."""
     _claim(config)
-    predictor = _load(config, config.path)
+    predictor = open_predictor(config.path, config)
     task = predictor.task
     _check_fits(config, task)
     metric = task.metric(config.metric or trained_for(config.path, predictor.manifest)).name
-    other = _load(config, config.against) if config.against else None
+    other = open_predictor(config.against, config) if config.against else None
     _spare(config, predictor, other)
     source = EvaluationRows(config, predictor.manifest)
     rows, outside = _by_scope(config, source.to_score(), predictor.labels)
-    tokens = predictor.tokenizer.encode(rows.texts)
+    tokens = _named_by_row(rows, predictor.tokenizer.encode)
     targets = task.targets(rows, tokens, hint=_OR_OUT_OF_SCOPE)
     values = predictor.values(rows.texts)
     answers = task.answers(values)
@@ -93,9 +94,10 @@ def run(config: EvaluateConfig) -> Evaluation:
     if config.baseline:
         log.info("Training TF-IDF + linear SVM on %s rows.", f"{len(source.to_train):,}")
         beside["baseline"] = tfidf_baseline(source.to_train, rows, answers, metric=metric)
+    if outside:
+        beside["outside"] = config.out_of_scope, _named_by_row(outside, predictor.values)
     found = judge(
         task, values, targets, metric=metric, target_accuracy=config.target_accuracy,
-        outside=(config.out_of_scope, predictor.values(outside.texts)) if outside else None,
         **beside,
     )  # fmt: skip
     if config.output:
@@ -114,6 +116,14 @@ def _check_fits(config: EvaluateConfig, task: Task) -> None:
                 f"{flag(name)} is for models that say which class a text is of; '{config.path}' "
                 f"answers a '{task.problem_type}'."
             )
+
+
+def _named_by_row(rows: Examples, compute: Callable[[Sequence[str]], Result]) -> Result:
+    """What ``compute`` makes of the texts; a text that it refuses is named with its row."""
+    try:
+        return compute(rows.texts)
+    except TextError as error:
+        raise error.at(rows.at(rows.texts.index(error.text))) from None
 
 
 def _warn_of_rows_seen(config: EvaluateConfig, other: Predictor, texts: Sequence[str]) -> None:
@@ -168,19 +178,6 @@ def _spare(config: EvaluateConfig, *predictors: Predictor | None) -> None:
     read = (config.path, config.against, *places, *inputs((config.data, config.train)))
     for target in filter(None, (config.output, config.report)):
         spare_inputs(Path(target), read)
-
-
-def _load(config: EvaluateConfig, path: str) -> Predictor:
-    return open_predictor(
-        path,
-        backbone=config.backbone,
-        allow_backbone_mismatch=config.allow_backbone_mismatch,
-        labels=parse_names(config.labels),
-        device=config.device,
-        dtype=config.dtype,
-        batch_size=config.batch_size,
-        engine=config.engine,
-    )
 
 
 def _values_of(

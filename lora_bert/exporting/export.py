@@ -19,7 +19,7 @@ from lora_bert.adapters.manifest import MANIFEST
 from lora_bert.adapters.merged import describe_merged, folded, standalone
 from lora_bert.config import ExportConfig
 from lora_bert.config.keywords import ExportOptions
-from lora_bert.config.kinds import Place
+from lora_bert.config.kinds import StrPath
 from lora_bert.data.examples import Examples
 from lora_bert.data.given import with_given_rows
 from lora_bert.errors import AdapterError
@@ -82,7 +82,7 @@ class ExportResult:
 
 
 @called_from_python(ExportConfig, ExportOptions)
-def export(path: Place, output: Place, **options: Unpack[ExportOptions]) -> ExportResult:
+def export(path: StrPath, output: StrPath, **options: Unpack[ExportOptions]) -> ExportResult:
     """Write an adapter on its backbone, or a merged model, as a graph for an engine.
 
     Args:
@@ -150,11 +150,10 @@ def _write_graph(work: Path, loaded: Loaded, kind: Kind, samples: Sequence[str] 
     import onnx
 
     tensors = {name: tensor.numpy() for name, tensor in folded(loaded).items()}
-    family, config = loaded.backbone.family, loaded.backbone.config
     target = work / EXPORTED[kind][0]
     with tempfile.TemporaryDirectory(dir=work) as scratch:
         graph = Path(scratch) / "model.onnx"
-        onnx.save(classifier_graph(tensors, family, config), graph)
+        onnx.save(classifier_graph(tensors, loaded.backbone.config), graph)
         if kind == "onnx" and samples is None:
             graph.rename(target)
         elif kind == "onnx":

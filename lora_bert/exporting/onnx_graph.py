@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from lora_bert.backbones.family import Config, Family
+from lora_bert.backbones.config import EncoderConfig
+from lora_bert.backbones.layout import Layout
 from lora_bert.errors import BackboneError
 from lora_bert.exporting.onnx_positions import Places
 from lora_bert.exporting.onnx_writer import Writer
@@ -24,15 +25,14 @@ _MOST_BYTES = 2**31 - 2**24  # protobuf's limit, less the graph itself
 _QUERY_KEY_VALUE = ("query", "key", "value")
 
 
-def classifier_graph(tensors: Mapping[str, np.ndarray], family: Family, config: Config) -> Any:
+def classifier_graph(tensors: Mapping[str, np.ndarray], config: EncoderConfig) -> Any:
     """The ONNX model of a sequence classifier.
 
     It takes ``input_ids`` and ``attention_mask`` and gives ``logits``; token types are 0.
 
     Args:
         tensors: Its float32 state dict, named as ``transformers`` names it.
-        family: How it is laid out.
-        config: Its ``config.json``.
+        config: The encoder's.
 
     Raises:
         BackboneError: More weights than an ONNX file can hold, or a setting that is not supported.
@@ -43,21 +43,19 @@ def classifier_graph(tensors: Mapping[str, np.ndarray], family: Family, config: 
             f"The model has {size / 1e9:.1f} GB of weights; an ONNX file cannot hold more than 2."
         )
     writer = Writer()
-    places = Places(writer, tensors, family, config)
-    parts = _apart(tensors, family, config)
-    logits = _Classifier(writer, parts, family, config, places).logits()
-    labels = len(tensors[f"{family.head.output}.weight"])
+    places = Places(writer, tensors, config)
+    parts = _apart(tensors, config)
+    logits = _Classifier(writer, parts, config, places).logits()
+    labels = len(tensors[f"{config.layout.head.output}.weight"])
     return writer.model((IDS, MASK), ["rows", "length"], logits, LOGITS, labels)
 
 
-def _apart(
-    tensors: Mapping[str, np.ndarray], family: Family, config: Config
-) -> dict[str, np.ndarray]:
+def _apart(tensors: Mapping[str, np.ndarray], config: EncoderConfig) -> dict[str, np.ndarray]:
     """The same tensors with query, key and value apart where a family keeps them in one."""
     found = dict(tensors)
-    if "query_key_value" in family.linears:
-        for index in range(family.layer_count(config)):
-            whole = family.module(index, "query_key_value")
+    if "query_key_value" in config.layout.linears:
+        for index in range(config.num_hidden_layers):
+            whole = config.layout.module(index, "query_key_value")
             for kind in ("weight", "bias"):
                 if f"{whole}.{kind}" in found:
                     parts = np.split(found.pop(f"{whole}.{kind}"), 3)
@@ -76,46 +74,48 @@ class _Classifier:
 
     writer: Writer
     tensors: Mapping[str, np.ndarray]
-    family: Family
-    config: Config
+    config: EncoderConfig
     places: Places
 
     def logits(self) -> str:
         """Token ids -> ``[rows, labels]``."""
         hidden = self._embedded()
-        write = self._layer_after if self.family.arrangement == "post" else self._layer_before
-        for index in range(self.family.layer_count(self.config)):
+        write = self._layer_after if self.config.arrangement == "post" else self._layer_before
+        for index in range(self.config.num_hidden_layers):
             hidden = write(index, hidden)
-        if self.family.final_norm:
-            hidden = self._norm(hidden, self.family.prefix + self.family.final_norm)
+        if self.layout.final_norm:
+            hidden = self._norm(hidden, self.layout.prefix + self.layout.final_norm)
         return self._classified(hidden)
 
     # From token ids to hidden states
 
     def _embedded(self) -> str:
-        op, family, constant = self.writer.op, self.family, self.writer.constant
-        words = f"{family.prefix}{family.words}.weight"
+        op, layout, constant = self.writer.op, self.layout, self.writer.constant
+        words = f"{layout.prefix}{layout.word_embeddings}.weight"
         hidden = op("Gather", constant(self.tensors[words], words), IDS)
         # What every token has in common: the first type, the first task.
-        parts = [f"{family.prefix}{path}.weight" for path in (family.types, family.tasks) if path]
+        same_paths = (layout.token_type_embeddings, layout.task_embeddings)
+        parts = [f"{layout.prefix}{path}.weight" for path in same_paths if path]
         same = sum((self.tensors[one][0] for one in parts), np.zeros(1, np.float32))
-        if family.positions:
-            table = self.tensors[f"{family.prefix}{family.positions}.weight"]
+        if layout.position_embeddings:
+            table = self.tensors[f"{layout.prefix}{layout.position_embeddings}.weight"]
             hidden = op("Add", hidden, self._positions(constant(table + same, "positions")))
         elif same.any():
             hidden = op("Add", hidden, same)
-        norm, projection = family.prefix + family.embedding_norm, family.prefix + family.projection
+        norm, projection = (
+            layout.prefix + path for path in (layout.embedding_norm, layout.projection)
+        )
         if f"{projection}.weight" not in self.tensors:
             return self._norm(hidden, norm)
-        if family.projects_first:
+        if self.config.projects_first:
             return self._norm(self._linear(hidden, projection), norm)
         return self._linear(self._norm(hidden, norm), projection)
 
     def _positions(self, table: str) -> str:
         op = self.writer.op
-        if not self.family.position_offset:
+        if not self.config.position_offset:
             return op("Slice", table, [0], self.places.length, [0])
-        padding = int(self.family.get(self.config, "pad_token_id"))
+        padding = self.config.pad_token_id
         real = self.writer.cast(op("Not", op("Equal", IDS, padding)), "INT64")
         counted = op("Mul", op("CumSum", real, 1), real)
         return op("Gather", table, op("Add", counted, padding))
@@ -124,17 +124,19 @@ class _Classifier:
 
     def _layer_after(self, index: int, hidden: str) -> str:
         """A layer that normalises after each sublayer."""
-        op, module, below = self.writer.op, self.family.module, hidden
+        op, module, below = self.writer.op, self.layout.module, hidden
         attended = self._linear(self._attended(index, hidden), module(index, "attention_output"))
         hidden = self._layer_norm(op("Add", attended, hidden), index, "attention")
-        inner = self._activated(self._linear(hidden, module(index, "intermediate")), self._act)
+        inner = self._activated(
+            self._linear(hidden, module(index, "intermediate")), self.config.hidden_act
+        )
         out = self._linear(inner, module(index, "output"))
         found = self._layer_norm(op("Add", out, hidden), index, "output")
-        return self._convolved(below, found) if self.family.convolution and not index else found
+        return self._convolved(below, found) if self.layout.convolution and not index else found
 
     def _convolved(self, below: str, hidden: str) -> str:
         """With a convolution of what is below the first layer; padding counts for nothing."""
-        op, name = self.writer.op, self.family.prefix + self.family.convolution
+        op, name = self.writer.op, self.layout.prefix + self.layout.convolution
         real = op("Unsqueeze", self.writer.cast(MASK, "FLOAT"), [2])
         kernel = self.tensors[f"{name}.conv.weight"]
         parts = [
@@ -145,63 +147,66 @@ class _Classifier:
         turned = op("Transpose", op("Mul", below, real), perm=[0, 2, 1])
         wide = op(
             "Conv", turned, *parts, pads=[kernel.shape[-1] // 2] * 2,
-            group=int(self.family.get(self.config, "conv_groups")),
+            group=self.config.conv_groups,
         )  # fmt: skip
         wide = op("Mul", op("Transpose", wide, perm=[0, 2, 1]), real)
-        act = str(self.family.get(self.config, "conv_act"))
-        added = op("Add", hidden, self._activated(wide, act))
+        added = op("Add", hidden, self._activated(wide, self.config.conv_act))
         return self._norm(added, f"{name}.LayerNorm")
 
     def _layer_before(self, index: int, hidden: str) -> str:
         """A layer that normalises before each sublayer, with a gated feed-forward part."""
-        op, module = self.writer.op, self.family.module
+        op, module = self.writer.op, self.layout.module
         # The embeddings end in a norm: the first layer's attention has none.
         normed = self._layer_norm(hidden, index, "attention") if index else hidden
         attended = self._linear(self._attended(index, normed), module(index, "attention_output"))
         hidden = op("Add", hidden, attended)
         normed = self._layer_norm(hidden, index, "output")
         value, gate = self.writer.halves(self._linear(normed, module(index, "intermediate")))
-        gated = op("Mul", self._activated(value, self._act), gate)
+        gated = op("Mul", self._activated(value, self.config.hidden_act), gate)
         return op("Add", hidden, self._linear(gated, module(index, "output")))
 
     def _attended(self, index: int, hidden: str) -> str:
         """Multi-head self-attention before its output projection."""
-        op, size = self.writer.op, self._width // self._heads
+        op, config = self.writer.op, self.config
         query, key, value = (
-            op("Transpose", op("Reshape", part, [0, 0, self._heads, size]), perm=[0, 2, 1, 3])
+            op(
+                "Transpose",
+                op("Reshape", part, [0, 0, config.num_attention_heads, config.head_size]),
+                perm=[0, 2, 1, 3],
+            )
             for part in self._projected(index, hidden)
         )
-        local = self.family.is_local(self.config, index)
-        if self.family.rotary:
+        local = config.is_local(index)
+        if config.rotary:
             query, key = self.places.turned(query, local), self.places.turned(key, local)
-        if self.family.rotates_values:
+        if config.rotates_values:
             value = self.places.turned(value, local)
         scores = op("MatMul", query, op("Transpose", key, perm=[0, 1, 3, 2]))
-        if self.family.relative_kinds:
+        if config.relative_kinds:
             scores = self.places.disentangled(scores, query, key, self._of_positions(index))
         seen = op("Softmax", op("Add", scores, self.places.bias(local)), axis=-1)
         mixed = op("Transpose", op("MatMul", seen, value), perm=[0, 2, 1, 3])
-        return op("Reshape", mixed, [0, 0, self._width])
+        return op("Reshape", mixed, [0, 0, config.hidden_size])
 
     def _of_positions(self, index: int) -> dict[str, np.ndarray]:
         """What queries (``c2p``) and keys (``p2c``) meet, ``[heads, distances, size]`` each."""
-        own = "position_key" in self.family.linears or "position_query" in self.family.linears
+        own = "position_key" in self.layout.linears or "position_query" in self.layout.linears
         slots = {"c2p": "position_key", "p2c": "position_query"}
         if not own:
             slots = {"c2p": "key", "p2c": "query"}
         found = {}
-        for kind in self.family.relative_kinds:
-            name = self.family.module(index, slots[kind])
+        for kind in self.config.relative_kinds:
+            name = self.layout.module(index, slots[kind])
             x = self.places.distances @ self.tensors[f"{name}.weight"].T
             x = x + self.tensors.get(f"{name}.bias", np.float32(0))
-            parts = x.reshape(len(x), self._heads, -1).transpose(1, 0, 2)
+            parts = x.reshape(len(x), self.config.num_attention_heads, -1).transpose(1, 0, 2)
             found[kind] = parts * np.float32(self._scale if kind == "p2c" else 1)
         return found
 
     def _projected(self, index: int, hidden: str) -> list[str]:
         """Query, scaled, key and value, ``[rows, length, hidden]`` each."""
-        module = self.family.module
-        if "query_key_value" in self.family.linears:
+        module = self.layout.module
+        if "query_key_value" in self.layout.linears:
             whole = module(index, "query_key_value")
             names = [f"{whole}.{slot}" for slot in _QUERY_KEY_VALUE]
         else:
@@ -214,15 +219,15 @@ class _Classifier:
     # Head
 
     def _classified(self, hidden: str) -> str:
-        op, head = self.writer.op, self.family.head
-        if self.config.get("classifier_pooling") == "mean":
+        op, head = self.writer.op, self.layout.head
+        if self.config.head.pooling == "mean":
             real = op("Unsqueeze", self.writer.cast(MASK, "FLOAT"), [2])
             total = op("ReduceSum", op("Mul", hidden, real), [1], keepdims=0)
             pooled = op("Div", total, op("ReduceSum", real, [1], keepdims=0))
         else:
             pooled = op("Gather", hidden, np.int64(0), axis=1)
-        act = str(self.config.get(head.activation_key) or head.activation)
-        inner = self._activated(self._linear(pooled, head.dense), act)
+        inner = self._linear(pooled, head.dense)
+        inner = self._activated(inner, self.config.head.activation)
         if head.norm:
             inner = self._norm(inner, head.norm)
         return self._linear(inner, head.output)
@@ -238,13 +243,13 @@ class _Classifier:
         return op("Add", y, constant(bias * np.float32(scale), f"{name}.bias"))
 
     def _layer_norm(self, x: str, index: int, slot: str) -> str:
-        layer = f"{self.family.prefix}{self.family.layer_path(index)}"
-        return self._norm(x, f"{layer}.{self.family.norms[slot]}")
+        layer = f"{self.layout.prefix}{self.layout.layer_path(index)}"
+        return self._norm(x, f"{layer}.{self.layout.norms[slot]}")
 
     def _norm(self, x: str, name: str) -> str:
         names = [one for kind in ("weight", "bias") if (one := f"{name}.{kind}") in self.tensors]
         parts = [self.writer.constant(self.tensors[one], one) for one in names]
-        eps = float(self.family.get(self.config, "layer_norm_eps"))
+        eps = self.config.layer_norm_eps
         return self.writer.op("LayerNormalization", x, *parts, axis=-1, epsilon=eps)
 
     def _activated(self, x: str, name: str) -> str:
@@ -260,19 +265,12 @@ class _Classifier:
         raise BackboneError(f"The activation '{name}' cannot be exported.")
 
     @property
-    def _act(self) -> str:
-        return str(self.family.get(self.config, "hidden_act"))
+    def layout(self) -> Layout:
+        """The names of the tensors."""
+        return self.config.layout
 
     @property
     def _scale(self) -> float:
         """Of attention scores."""
-        terms = 1 + len(self.family.relative_kinds)
-        return 1 / math.sqrt(self._width // self._heads * terms)
-
-    @property
-    def _width(self) -> int:
-        return int(self.family.get(self.config, "hidden_size"))
-
-    @property
-    def _heads(self) -> int:
-        return int(self.family.get(self.config, "num_attention_heads"))
+        terms = 1 + len(self.config.relative_kinds)
+        return 1 / math.sqrt(self.config.head_size * terms)

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from lora_bert.backbones.family import Config, Family
+from lora_bert.backbones.config import EncoderConfig
 from lora_bert.exporting.onnx_writer import Writer
 from lora_bert.inference.engines.graph_inputs import IDS, MASK
 
@@ -21,8 +21,7 @@ class Places:
 
     writer: Writer
     tensors: Mapping[str, np.ndarray]
-    family: Family
-    config: Config
+    config: EncoderConfig
 
     def bias(self, local: bool) -> str:
         """What is added to the scores, ``[rows, heads or 1, length or 1, length]``."""
@@ -32,13 +31,13 @@ class Places:
         """Rotary positions (Su et al. 2021, arXiv:2104.09864), ``[rows, heads, length, size]``."""
         op, writer = self.writer.op, self.writer
         cosines, sines = self._local_angles if local else self._angles
-        if self.family.rotary == "halves":
+        if self.config.rotary == "halves":
             first, second = writer.halves(states)
             across = op("Concat", op("Neg", second), first, axis=-1)
         else:
             first, second = writer.halves(op("Reshape", states, [0, 0, 0, -1, 2]))
             across = op("Concat", op("Neg", second), first, axis=-1)
-            across = op("Reshape", across, [0, 0, 0, self._size])
+            across = op("Reshape", across, [0, 0, 0, self.config.head_size])
         return op("Add", op("Mul", states, cosines), op("Mul", across, sines))
 
     def disentangled(
@@ -65,13 +64,12 @@ class Places:
     @cached_property
     def distances(self) -> np.ndarray:
         """Embeddings of all relative positions, normalised, ``[distances, hidden]``."""
-        family, prefix = self.family, self.family.prefix
-        table = self.tensors[f"{prefix}{family.relative}.weight"]
-        if not family.relative_norm:
+        layout, eps = self.config.layout, self.config.layer_norm_eps
+        table = self.tensors[f"{layout.prefix}{layout.relative}.weight"]
+        if not layout.relative_norm:
             return table
-        eps = float(family.get(self.config, "layer_norm_eps"))
         middle, spread = table.mean(-1, keepdims=True), table.var(-1, keepdims=True)
-        norm = f"{prefix}{family.relative_norm}"
+        norm = f"{layout.prefix}{layout.relative_norm}"
         scaled = (table - middle) / np.sqrt(spread + eps)
         found: np.ndarray = scaled * self.tensors[f"{norm}.weight"] + self.tensors[f"{norm}.bias"]
         return found
@@ -90,14 +88,14 @@ class Places:
     def _everywhere(self) -> str:
         """What is added to the scores of a layer that attends to every token."""
         bias = self.writer.op("Where", self._tokens, np.float32(0), _UNSEEN)
-        if not self.family.relative or self.family.relative_kinds:
+        if not self.config.layout.relative or self.config.relative_kinds:
             return bias
         return self.writer.op("Add", bias, self._by_distance)
 
     @cached_property
     def _near(self) -> str:
         """The same for a layer that attends within a window."""
-        op, window = self.writer.op, int(self.family.get(self.config, "local_attention")) // 2
+        op, window = self.writer.op, self.config.local_window
         near = op("LessOrEqual", op("Abs", self._apart), np.int64(window))
         return op("Where", op("And", near, self._tokens), np.float32(0), _UNSEEN)
 
@@ -108,7 +106,8 @@ class Places:
 
         from lora_bert.model.relative import mpnet_buckets
 
-        table = self.tensors[f"{self.family.prefix}{self.family.relative}.weight"]
+        layout = self.config.layout
+        table = self.tensors[f"{layout.prefix}{layout.relative}.weight"]
         buckets = mpnet_buckets(torch.from_numpy(-self._every_distance)).numpy()
         return self.writer.op("Gather", table[buckets].T, self._distance_index, axis=1)
 
@@ -127,9 +126,8 @@ class Places:
 
         from lora_bert.model.relative import deberta_buckets
 
-        buckets, farthest = self.family.relative_span(self.config)
         apart = torch.from_numpy(self._every_distance)
-        found = deberta_buckets(apart, (buckets, farthest)).numpy()
+        found = deberta_buckets(apart, self.config.relative_span).numpy()
         span = len(self.distances) // 2
         rows = (sign * found + span).clip(0, 2 * span - 1)
         return self.writer.op("Gather", rows, self._distance_index)
@@ -137,13 +135,13 @@ class Places:
     @cached_property
     def _every_distance(self) -> np.ndarray:
         """Query's place less key's, from the least possible one on."""
-        most = self.family.max_length(self.config)
+        most = self.config.max_length
         return np.arange(1 - most, most, dtype=np.int64)
 
     @cached_property
     def _distance_index(self) -> str:
         """Where a query's and a key's distance stands among them, ``[length, length]``."""
-        most = self.family.max_length(self.config)
+        most = self.config.max_length
         return self.writer.op("Add", self._apart, np.int64(most - 1))
 
     @cached_property
@@ -168,18 +166,11 @@ class Places:
 
     def _turns(self, *, local: bool) -> tuple[str, str]:
         """Cosines and sines of rotary positions, ``[length, head size]`` each."""
-        op, size = self.writer.op, self._size
+        op, size = self.writer.op, self.config.head_size
         steps = np.arange(0, size, 2, dtype=np.float32)
-        speeds = 1 / self.family.rotary_base(self.config, local=local) ** (steps / size)
-        halves = self.family.rotary == "halves"
+        speeds = 1 / self.config.rotary_base(local=local) ** (steps / size)
+        halves = self.config.rotary == "halves"
         speeds = np.tile(speeds, 2) if halves else np.repeat(speeds, 2)
         places = op("Unsqueeze", self.writer.cast(self._at, "FLOAT"), [1])
         angles = op("Mul", places, speeds[None].astype(np.float32))
         return op("Cos", angles), op("Sin", angles)
-
-    @property
-    def _size(self) -> int:
-        """Of a head."""
-        get = self.family.get
-        hidden, heads = get(self.config, "hidden_size"), get(self.config, "num_attention_heads")
-        return int(hidden) // int(heads)

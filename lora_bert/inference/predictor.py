@@ -15,7 +15,8 @@ from lora_bert.adapters.exported import read_exported
 from lora_bert.adapters.manifest import Manifest
 from lora_bert.config import InferConfig, LoadConfig
 from lora_bert.config.keywords import LoadOptions
-from lora_bert.config.kinds import Place
+from lora_bert.config.kinds import StrPath
+from lora_bert.config.shared import Answering
 from lora_bert.data.columns import TEXT_NAMES
 from lora_bert.errors import InputTypeError
 from lora_bert.inference.engines.choice import check_fits, open_engine
@@ -136,8 +137,10 @@ class Predictor:
 
 
 @called_from_python(LoadConfig, LoadOptions)
-def load(path: Place, **options: Unpack[LoadOptions]) -> Predictor:
+def load(path: StrPath, **options: Unpack[LoadOptions]) -> Predictor:
     """Load an adapter (with its backbone), a merged model or an exported one.
+
+    Adapters on the same backbone, in the same precision and place, share it in memory.
 
     Args:
         path: Its directory.
@@ -161,47 +164,29 @@ def load(path: Place, **options: Unpack[LoadOptions]) -> Predictor:
         'positive'
     """
     config = build(LoadConfig, {"path": path, **options})
-    return open_predictor(
-        config.path,
-        backbone=config.backbone,
-        labels=parse_names(config.labels),
-        allow_backbone_mismatch=config.allow_backbone_mismatch,
-        device=config.device,
-        dtype=config.dtype,
-        batch_size=config.batch_size,
-        engine=config.engine,
-    )
+    return open_predictor(config.path, config)
 
 
-def open_predictor(
-    path: Place,
-    *,
-    backbone: str | None = None,
-    labels: Sequence[str] = (),
-    allow_backbone_mismatch: bool = False,
-    device: str = "auto",
-    dtype: str = "auto",
-    batch_size: int = 32,
-    engine: str = "auto",
-) -> Predictor:
+def open_predictor(path: StrPath, config: Answering | None = None) -> Predictor:
     """As :func:`load`, of options that are checked."""
-    place = Path(path)
+    config = config or Answering()
+    place, labels = Path(path), parse_names(config.labels)
     kind = kind_of(place)
-    check_fits(engine, kind, place)
+    check_fits(config.engine, kind, place)
     if kind in EXPORTED:
-        found = read_exported(place, backbone=backbone, labels=labels)
-        opened = open_engine(found, asked=engine, dtype=dtype, device=device)
-        return Predictor(opened, found.tokenizer, found.manifest, (place,), batch_size)
+        found = read_exported(place, backbone=config.backbone, labels=labels)
+        opened = open_engine(found, asked=config.engine, dtype=config.dtype, device=config.device)
+        return Predictor(opened, found.tokenizer, found.manifest, (place,), config.batch_size)
     from lora_bert.adapters.loading import load_any
     from lora_bert.runtime.device import pick_device, pick_dtype
 
-    where = pick_device(device)
-    precision = pick_dtype(dtype, where)
+    where = pick_device(config.device)
     loaded = load_any(
-        place, backbone=backbone, labels=labels, device=where, dtype=precision,
-        allow_backbone_mismatch=allow_backbone_mismatch,
+        place, backbone=config.backbone, labels=labels,
+        device=where, dtype=pick_dtype(config.dtype, where),
+        allow_backbone_mismatch=config.allow_backbone_mismatch,
     )  # fmt: skip
-    return Predictor.of(loaded, place, batch_size)
+    return Predictor.of(loaded, place, config.batch_size)
 
 
 def predict_logits(

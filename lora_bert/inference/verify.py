@@ -22,7 +22,8 @@ from lora_bert.adapters.manifest import MANIFEST
 from lora_bert.adapters.peft_config import CONFIG, WEIGHTS, read_peft_config
 from lora_bert.adapters.peft_format import read_peft
 from lora_bert.adapters.trained_on import RUN
-from lora_bert.backbones.families import family_of, read_config
+from lora_bert.backbones.config import read_config
+from lora_bert.backbones.families.registry import encoder_config, read_encoder_config
 from lora_bert.backbones.fingerprint import read_identified
 from lora_bert.backbones.inside import check_inside
 from lora_bert.backbones.nearby import transformer_in
@@ -30,7 +31,7 @@ from lora_bert.backbones.resolve import find_local
 from lora_bert.backbones.weights import embedded_tokens, weight_files
 from lora_bert.config import TrainConfig, VerifyConfig
 from lora_bert.config.keywords import VerifyOptions
-from lora_bert.config.kinds import Place
+from lora_bert.config.kinds import StrPath
 from lora_bert.errors import AdapterError, BackboneError, LoraBertError, missing
 from lora_bert.inference.predictor import Predictor, open_predictor
 from lora_bert.inference.samples import answerable, probes
@@ -94,7 +95,7 @@ class Verification:
 
 
 @called_from_python(VerifyConfig, VerifyOptions)
-def verify(path: Place, **options: Unpack[VerifyOptions]) -> Verification:
+def verify(path: StrPath, **options: Unpack[VerifyOptions]) -> Verification:
     """Check an adapter, a merged or exported model, or a backbone, without network.
 
     Args:
@@ -191,7 +192,7 @@ def _merged(path: Path, config: VerifyConfig) -> Steps:
     def description() -> str:
         settings = read_config(path)
         check_answerable(settings, path)
-        told = standalone_manifest(path, settings, family_of(settings).max_length(settings))
+        told = standalone_manifest(path, settings, encoder_config(settings).max_length)
         return counted(len(told.labels), "label")
 
     yield "description", description
@@ -217,27 +218,23 @@ def _backbone(path: Path, _config: VerifyConfig) -> Steps:
     yield "files", lambda: _files(path, ("config.json",), pickles_too=True)
 
     def description() -> str:
-        settings = read_config(path)
-        family = family_of(settings)
-        return f"{family.model_type}, {family.get(settings, 'hidden_size')} wide"
+        encoder = read_encoder_config(path)
+        return f"{encoder.model_type}, {encoder.hidden_size} wide"
 
     yield "description", description
 
     def weights() -> str:
-        settings = read_config(path)
-        family = family_of(settings)
-        tensors, found = read_identified(path, settings, family)
+        tensors, found = read_identified(path, read_encoder_config(path))
         count = sum(tensor.numel() for tensor in tensors.values())
         return f"{count:,} finite numbers, fingerprint {found}"
 
     yield "weights", weights
 
     def tokenizer() -> str:
-        settings = read_config(path)
+        encoder = read_encoder_config(path)
         made = load_tokenizer(
-            path, settings, max_length=DEFAULT_MAX_LENGTH,
-            rows=embedded_tokens(path, family_of(settings)),
-        )  # fmt: skip
+            path, encoder, max_length=DEFAULT_MAX_LENGTH, rows=embedded_tokens(path, encoder)
+        )
         pieces = f"{made.core.get_vocab_size():,} pieces"
         return f"{pieces}, fingerprint {made.fingerprint}{_beyond(made)}"
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from lora_bert.backbones.family import Family
+from lora_bert.backbones.config import EncoderConfig
 from lora_bert.model.fused_linear import FusedLinear, Linear
 
 
@@ -86,8 +85,7 @@ class Backbone:
         pretrained_head: What the checkpoint holds of the classification head, float32, by name.
     """
 
-    family: Family
-    config: Mapping[str, Any]
+    config: EncoderConfig
     word_embeddings: Tensor
     position_embeddings: Tensor | None
     token_type_embeddings: Tensor | None
@@ -102,7 +100,7 @@ class Backbone:
     def __repr__(self) -> str:
         kind = str(self.word_embeddings.dtype).removeprefix("torch.")
         return (
-            f"Backbone({self.family.model_type}: {len(self.layers):,} layers, "
+            f"Backbone({self.config.model_type}: {len(self.layers):,} layers, "
             f"{self.parameter_count:,} parameters, {kind}, {self.device})"
         )
 
@@ -119,12 +117,12 @@ class Backbone:
     @property
     def hidden_size(self) -> int:
         """Width of the hidden states."""
-        return int(self.family.get(self.config, "hidden_size"))
+        return self.config.hidden_size
 
     @property
     def heads(self) -> int:
         """Number of attention heads."""
-        return int(self.family.get(self.config, "num_attention_heads"))
+        return self.config.num_attention_heads
 
     def stacks(self, depth: int = 0) -> dict[str, FusedLinear]:
         """Everything an adapter can change from layer ``depth`` up, by name."""

@@ -27,7 +27,7 @@ def embed(backbone: Backbone, batch: TokenBatch) -> Tensor:
         hidden = hidden + (types[0] if given is None else looked_up(given, types))
     if backbone.projection is None:
         return normalise(hidden, backbone.embedding_norm)
-    if backbone.family.projects_first:
+    if backbone.config.projects_first:
         return normalise(adapted(hidden, backbone.projection, None), backbone.embedding_norm)
     return adapted(normalise(hidden, backbone.embedding_norm), backbone.projection, None)
 
@@ -35,9 +35,9 @@ def embed(backbone: Backbone, batch: TokenBatch) -> Tensor:
 def _positions(backbone: Backbone, batch: TokenBatch) -> np.ndarray:
     """The position of each token; those of RoBERTa begin after the padding id and skip padding."""
     offsets = batch.offsets
-    if not backbone.family.position_offset:
+    if not backbone.config.position_offset:
         return offsets.positions
-    padding = int(backbone.family.get(backbone.config, "pad_token_id"))
+    padding = backbone.config.pad_token_id
     real = batch.ids != padding
     counted = np.concatenate([[0], np.cumsum(real)])
     before = np.zeros(offsets.tokens, dtype=np.int64)

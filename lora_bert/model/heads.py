@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from lora_bert.tokens.batching import Offsets
 
 def reads_first_token(backbone: Backbone) -> bool:
     """Whether the first token stands for the text; otherwise the mean of all does."""
-    return bool(backbone.config.get("classifier_pooling") != "mean")
+    return backbone.config.head.pooling == "cls"
 
 
 def mean_of_rows(hidden: Tensor, offsets: Offsets) -> Tensor:
@@ -35,29 +35,19 @@ def classify(
     """Vectors ``[rows, hidden]`` -> outputs ``[rows, outputs]``, float32.
 
     Args:
-        backbone: Its family says how the head is built.
+        backbone: Its configuration says how the head is built.
         pooled: What stands for each text, float32.
         head: The head's tensors.
         seed: Of the head's dropout; None: no dropout.
     """
-    names = backbone.family.head
+    config, names = backbone.config.head, backbone.config.layout.head
     if seed is not None:
-        rate = head_dropout(backbone, names.input_dropout)
-        pooled = dropout(pooled, rate, derived_seed(seed, names.dense))
-    act = activation(str(backbone.config.get(names.activation_key) or names.activation))
+        pooled = dropout(pooled, config.input_dropout, derived_seed(seed, names.dense))
+    act = activation(config.activation)
     x = act(F.linear(pooled, head[f"{names.dense}.weight"], head.get(f"{names.dense}.bias")))
     if names.norm:
-        eps = float(backbone.family.get(backbone.config, "layer_norm_eps"))
+        eps = backbone.config.layer_norm_eps
         x = normalise(x, Norm(head[f"{names.norm}.weight"], head.get(f"{names.norm}.bias"), eps))
     if seed is not None:
-        x = dropout(x, head_dropout(backbone, names.dropout), derived_seed(seed, names.output))
+        x = dropout(x, config.dropout, derived_seed(seed, names.output))
     return F.linear(x, head[f"{names.output}.weight"], head.get(f"{names.output}.bias"))
-
-
-def head_dropout(backbone: Backbone, keys: Sequence[str]) -> float:
-    """The first of ``keys`` that the configuration or the family's defaults know; or none."""
-    for key in keys:
-        value = backbone.config.get(key, backbone.family.defaults.get(key))
-        if value is not None:
-            return float(value)
-    return 0.0

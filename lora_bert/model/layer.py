@@ -81,7 +81,8 @@ def run_layer(
 ) -> Tensor:
     """One transformer layer: ``[tokens, hidden]`` -> the same shape.
 
-    With ``first_alone`` it computes the first token of each row and no other: ``[rows, hidden]``.
+    With ``first_alone`` it computes the first token of each row and no other: ``[count, hidden]``,
+    see :class:`~lora_bert.model.attention.Rows`.
     """
     first = context.attention.rows.first if first_alone else None
     if layer.convolution is not None:
@@ -90,7 +91,7 @@ def run_layer(
         return convolved if first is None else convolved.index_select(0, first)
     if first is None and _by_hand(backbone, hidden, context):
         return _layer_by_hand(backbone, layer, hidden, context)
-    arrangement = _norm_before if backbone.family.arrangement == "pre" else _norm_after
+    arrangement = _norm_before if backbone.config.arrangement == "pre" else _norm_after
     return arrangement(backbone, layer, hidden, context, first)
 
 
@@ -146,9 +147,9 @@ def _attend(
         key, value = _by_head(rows.pad(context.linear(x, layer.key_value)), rows.count, 2, heads)
     bias = attention.biases[layer.local]
     if attention.rotations is not None:
-        angles, kind = attention.rotations[layer.local], backbone.family.rotary
+        angles, kind = attention.rotations[layer.local], backbone.config.rotary
         query, key = rotate(query, angles, kind), rotate(key, angles, kind)
-        value = rotate(value, angles, kind) if backbone.family.rotates_values else value
+        value = rotate(value, angles, kind) if backbone.config.rotates_values else value
     if attention.distances is None:
         mixture = mix(query, key, value, bias)
     else:
@@ -162,7 +163,7 @@ def _of_positions(
     backbone: Backbone, layer: Layer, context: ForwardContext, embeddings: Tensor
 ) -> tuple[Tensor | None, Tensor | None]:
     """What queries and what keys meet of relative positions, ``[1, heads, distances, size]``."""
-    kinds, fused = backbone.family.relative_kinds, layer.stacks
+    kinds, fused = backbone.config.relative_kinds, layer.stacks
     if "position_key" in fused or "position_query" in fused:
         key, query = (
             _by_head(context.linear(embeddings, fused[slot]), 1, 1, backbone.heads)[0]
@@ -187,7 +188,7 @@ def _by_hand(backbone: Backbone, hidden: Tensor, context: ForwardContext) -> boo
         torch.is_grad_enabled()
         and hidden.device.type == "cpu"
         and not context.rate
-        and backbone.family.has_plain_layers
+        and backbone.config.has_plain_layers
         and _activation(backbone).derivative is not None
     )
 
@@ -201,4 +202,4 @@ def _layer_by_hand(
 
 
 def _activation(backbone: Backbone) -> Activation:
-    return activation(str(backbone.family.get(backbone.config, "hidden_act")))
+    return activation(backbone.config.hidden_act)

@@ -35,9 +35,9 @@ def new_adapter(
             f"--rank {rank}: an adapter needs a rank of at least 1.", hint="8 is a good start."
         )
     linears = backbone.linears
-    names = target_names(backbone.family, backbone.config, target_modules, layers)
+    names = target_names(backbone.config, target_modules, layers)
     factors = {name: initial_lora_factors(linears[name], rank, alpha, generator) for name in names}
-    depth = parse_layers(layers, backbone.family, backbone.config).start
+    depth = parse_layers(layers, backbone.config).start
     return Adapter(factors, _new_head(backbone, label_count, generator), depth, dropout)
 
 
@@ -50,19 +50,18 @@ def head_only(backbone: Backbone, label_count: int, *, generator: torch.Generato
 def _new_head(
     backbone: Backbone, label_count: int, generator: torch.Generator
 ) -> dict[str, Tensor]:
-    names, config, width = backbone.family.head, backbone.config, backbone.hidden_size
-    spread = float(backbone.family.get(config, "initializer_range"))
+    config, names, width = backbone.config, backbone.config.layout.head, backbone.hidden_size
+    spread = config.initializer_range
 
     def dense(rows: int) -> Tensor:
         return torch.empty(rows, width).normal_(0.0, spread, generator=generator)
 
     head = {f"{names.dense}.weight": dense(width)}
-    # Only ModernBERT has switches for these; every other head has its bias.
-    if not names.norm or config.get("classifier_bias"):
+    if config.head.dense_bias:
         head[f"{names.dense}.bias"] = torch.zeros(width)
     if names.norm:
         head[f"{names.norm}.weight"] = torch.ones(width)
-        if config.get("norm_bias"):
+        if config.head.norm_bias:
             head[f"{names.norm}.bias"] = torch.zeros(width)
     for name in head:
         if name in backbone.pretrained_head:

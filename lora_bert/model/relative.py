@@ -81,8 +81,8 @@ def distances_of(backbone: Backbone, length: int) -> Distances:
     """What a DeBERTa needs of the distances between ``length`` tokens."""
     table = backbone.relative
     assert table is not None
-    family, span = backbone.family, len(table) // 2
-    spans = family.relative_span(backbone.config)
+    config, span = backbone.config, len(table) // 2
+    spans = config.relative_span
     apart = deberta_buckets(_apart(length, table.device), spans)
     # Short texts need but a few rows of the table.
     reach = int(apart.max()) if length > 1 else 0
@@ -93,7 +93,7 @@ def distances_of(backbone: Backbone, length: int) -> Distances:
             embeddings, embeddings.shape[-1:], norm.weight, norm.bias, norm.eps
         )
     size = backbone.hidden_size // backbone.heads
-    scale = (size * (1 + len(family.relative_kinds))) ** -0.5
+    scale = (size * (1 + len(config.relative_kinds))) ** -0.5
     of_key = (apart + span).clamp(0, 2 * span - 1) - first
     of_query = (span - apart).clamp(0, 2 * span - 1) - first
     return Distances(embeddings, of_key[None, None], of_query[None, None], scale)

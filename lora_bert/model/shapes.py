@@ -30,8 +30,8 @@ def check_shapes(backbone: Backbone) -> None:
     Raises:
         BackboneError: One of them is another; the first is named.
     """
-    family, config = backbone.family, backbone.config
-    hidden, width = backbone.hidden_size, family.embedding_size(config)
+    config = backbone.config
+    hidden, width = config.hidden_size, config.embedding_size
     tables = {
         "words": backbone.word_embeddings,
         "positions": backbone.position_embeddings,
@@ -41,7 +41,7 @@ def check_shapes(backbone: Backbone) -> None:
         if table is not None and (table.ndim != 2 or table.shape[1] != width or not len(table)):
             raise _unfit(f"table of {name}", table, f"[…, {width}]")
     if backbone.position_embeddings is not None:
-        needed = int(family.get(config, "max_position_embeddings"))
+        needed = config.max_position_embeddings
         if len(backbone.position_embeddings) < needed:
             raise _unfit("table of positions", backbone.position_embeddings, f"[{needed}, {width}]")
     _check_norm("embedding norm", backbone.embedding_norm, (width, hidden))
@@ -54,7 +54,7 @@ def check_shapes(backbone: Backbone) -> None:
         _check_matrix(f"{where} attention output", stacks["attention_output"].weight,
                       (hidden, hidden))  # fmt: skip
         inner = stacks["output"].weight.shape[1]
-        gated = family.arrangement == "pre"
+        gated = config.arrangement == "pre"
         _check_matrix(f"{where} intermediate", stacks["intermediate"].weight,
                       ((2 if gated else 1) * inner, hidden))  # fmt: skip
         _check_matrix(f"{where} output", stacks["output"].weight, (hidden, inner))

@@ -1,62 +1,117 @@
-"""Python threads that compute side by side, each with its share of the processor's cores.
+"""The process's one pool of threads, of which each call takes its share.
 
 Torch splits single operations over the cores and waits for all of them each time; small operations
-gain nothing, and half of a batch on each core is faster than the whole batch on both.
+gain nothing, and half of a batch on each core is faster than the whole batch on both. The threads
+outlive the calls, and the calls take turns: behind a task of one stands a task of the next.
 """
 
 from __future__ import annotations
 
+import os
+import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TypeVar
-
-import torch
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lora_bert.runtime.memory import keep_freed_memory
 
+if TYPE_CHECKING:
+    import torch
+
 Item = TypeVar("Item")
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 
 class Workers:
-    """``count`` threads with ``cores`` cores each; with one of them, the caller's own thread."""
+    """A call's share of the pool: at most ``count`` of its tasks are computed at once.
 
-    def __init__(self, count: int, cores: int) -> None:
+    Args:
+        count: How many threads.
+        cores: With how many cores torch computes on each of them; None: torch does not compute.
+    """
+
+    def __init__(self, count: int, cores: int | None = None) -> None:
         self.count, self.cores = count, cores
-        self._pool: ThreadPoolExecutor | None = None
-        if count > 1:
-            self._pool = ThreadPoolExecutor(
-                count, "lora-bert", initializer=lambda: torch.set_num_threads(cores)
-            )
+        self._pool = _pool(count)
+        self._waiting: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
+        self._turns = 0
+        self._changed = threading.Condition()
 
-    def map(self, function: Callable[[Item], Found], items: Iterable[Item]) -> Iterator[Found]:
-        """``function`` of each item, in the order of the items, whoever is done first."""
-        if self._pool is None:
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def submit(self, function: Callable[..., Result], *args: Any) -> Future[Result]:
+        """Have a thread compute ``function(*args)``."""
+        future: Future[Result] = Future()
+        with self._changed:
+            self._waiting.append((future, partial(function, *args)))
+            if self._turns < self.count:
+                self._pool.submit(self._turn)
+                self._turns += 1
+        return future
+
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """``function`` of each item, in their order; by one worker, on the caller's own thread."""
+        if self.count == 1:
             return map(function, items)
-        return self._pool.map(function, items)
+        return _results(deque(self.submit(function, item) for item in items))
 
     def close(self) -> None:
-        """End the threads."""
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+        """Drop the tasks that wait, and wait for those that are being computed."""
+        with self._changed:
+            while self._waiting:
+                self._waiting.popleft()[0].cancel()
+            self._changed.wait_for(lambda: not self._turns)
+
+    def _turn(self) -> None:
+        """Compute the next task, and stand behind those of other calls with the one after it."""
+        while task := self._next():
+            future, function = task
+            if future.set_running_or_notify_cancel():
+                try:
+                    _compute_with(self.cores)
+                    future.set_result(function())
+                except BaseException as error:  # noqa: BLE001 - raised where the result is waited for
+                    future.set_exception(error)
+            del task, future, function
+            try:
+                self._pool.submit(self._turn)
+            except RuntimeError:  # the interpreter is ending and takes no more: this thread goes on
+                continue
+            return
+
+    def _next(self) -> tuple[Future[Any], Callable[[], Any]] | None:
+        with self._changed:
+            if self._waiting:
+                return self._waiting.popleft()
+            self._turns -= 1
+            self._changed.notify_all()
+            return None
 
 
-@contextmanager
-def computing_with(cores: int) -> Iterator[None]:
-    """In the block torch computes with so many cores on the caller's thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(cores)
+def _results(futures: deque[Future[Result]]) -> Iterator[Result]:
+    """Each result in turn, kept no longer; the rest is dropped where one is an error."""
     try:
-        yield
+        while futures:
+            yield futures.popleft().result()
     finally:
-        torch.set_num_threads(before)
+        for future in futures:
+            future.cancel()
 
 
-@contextmanager
-def workers(
-    most: int, *, device: torch.device, exactly: tuple[int, int] | None = None
-) -> Iterator[Workers]:
+def workers(most: int, *, device: torch.device, exactly: tuple[int, int] | None = None) -> Workers:
     """Threads for the cores that torch may use, at most ``most``; one where a GPU computes.
 
     Args:
@@ -64,13 +119,63 @@ def workers(
         device: Where they compute.
         exactly: How many there must be, and cores for each, whatever the machine has.
     """
+    import torch
+
     cores = torch.get_num_threads()
     keep_freed_memory()
     count = max(1, min(most, cores)) if device.type == "cpu" else 1
-    made = Workers(*(exactly or (count, cores // count)))
+    return Workers(*(exactly or (count, cores // count)))
+
+
+@contextmanager
+def computing_with(cores: int | None) -> Iterator[None]:
+    """In the block torch computes with so many cores on the caller's thread."""
+    import torch
+
+    before = torch.get_num_threads()
+    _compute_with(cores)
     try:
-        # Here as in the threads: idle members of a larger team would wait busily, on their cores.
-        with computing_with(made.cores):
-            yield made
+        yield
     finally:
-        made.close()
+        _compute_with(before)
+
+
+class _Process:
+    """What every thread shares, and a child that is forked has anew."""
+
+    pool: ThreadPoolExecutor | None = None
+    size = 0
+    lock = threading.Lock()
+
+    @classmethod
+    def forked(cls) -> None:
+        """None of the parent's threads is here, nor whoever held the lock."""
+        cls.pool, cls.size, cls.lock = None, 0, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_Process.forked)
+
+
+def _pool(count: int) -> ThreadPoolExecutor:
+    """The pool; a larger one in its place where it has fewer threads than ``count``."""
+    with _Process.lock:
+        if _Process.pool is None or _Process.size < count:
+            # Whoever uses the one before keeps it; its threads end with the last of them.
+            _Process.pool, _Process.size = ThreadPoolExecutor(count, "lora-bert"), count
+        return _Process.pool
+
+
+def _compute_with(cores: int | None) -> None:
+    """Have torch compute with so many cores on this thread, and on no other."""
+    if cores is None:
+        return
+    import torch
+
+    if torch.get_num_threads() == cores:
+        return
+    # Threads to come take the number that was set last, by whichever thread: it is put back.
+    with _Process.lock, ThreadPoolExecutor(1) as another:
+        before = another.submit(torch.get_num_threads).result()
+        torch.set_num_threads(cores)
+        another.submit(torch.set_num_threads, before).result()

@@ -27,7 +27,7 @@ from tokenizers import (
     processors,
 )
 
-from lora_bert.backbones.family import Config
+from lora_bert.backbones.config import EncoderConfig
 from lora_bert.errors import LoraBertError
 from lora_bert.tokens.sentencepiece_file import (
     Algorithm,
@@ -109,29 +109,28 @@ _GENERAL = ("PreTrainedTokenizer", "TokenizersBackend", "SentencePieceBackend")
 
 
 def layout_of(
-    directory: Path, written: Mapping[str, Any], config: Config, error: type[LoraBertError]
+    directory: Path, written: Mapping[str, Any], config: EncoderConfig, error: type[LoraBertError]
 ) -> Layout:
     """Which layout a backbone's pieces have: its class decides, else its ``model_type``.
 
     Args:
         directory: Of the backbone.
         written: Its ``tokenizer_config.json``.
-        config: Its ``config.json``.
+        config: The encoder's.
         error: Which error another layout is.
 
     Raises:
         error: It is another one.
     """
-    for said in (written.get("tokenizer_class"), config.get("tokenizer_class")):
+    for said in (written.get("tokenizer_class"), config.tokenizer_class):
         name = str(said or "").removesuffix("Fast")
         if name in LAYOUTS:
             return LAYOUTS[name]
         if name and name not in _GENERAL:
             raise _other(directory, f"'{name}'", error)
-    model_type = str(config.get("model_type", ""))
-    if model_type not in _OF_TYPE:
-        raise _other(directory, f"a '{model_type}' backbone", error)
-    return LAYOUTS[_OF_TYPE[model_type]]
+    if config.model_type not in _OF_TYPE:
+        raise _other(directory, f"a '{config.model_type}' backbone", error)
+    return LAYOUTS[_OF_TYPE[config.model_type]]
 
 
 def _other(directory: Path, what: str, error: type[LoraBertError]) -> LoraBertError:

@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tokenizers import Regex, Tokenizer, normalizers
+from tokenizers import Tokenizer
 
-from lora_bert.backbones.families import family_of
-from lora_bert.backbones.family import Config
-from lora_bert.errors import BackboneError, DataError, LoraBertError
+from lora_bert.backbones.config import EncoderConfig
+from lora_bert.errors import BackboneError, LoraBertError, TextError
 from lora_bert.json_files import json_text, read_object, read_text
 from lora_bert.tokens.sentencepiece_file import read_sentencepiece
 from lora_bert.tokens.sentencepiece_layouts import UnusualModelError, convert, layout_of
+from lora_bert.tokens.shared_tokenizer import SharedTokenizer, prepared, shared_tokenizer
 from lora_bert.tokens.tokenized import TokenizedTexts
 
 log = logging.getLogger(__name__)
@@ -37,10 +37,8 @@ RESIZE = (
     "and save it; or take the token out of tokenizer.json or of the texts."
 )
 """How to mend a token without a row."""
-_AT_ONCE = 8192
+_AT_ONCE = 1024
 _SPECIAL = tuple(f"{kind}_token" for kind in "bos eos unk sep pad cls mask".split())
-# ASCII's and full-width symbols beside Unicode's punctuation: all that people type as such.
-_PUNCTUATION = r"[\p{P}$+<=>^`|~＄＋＜＝＞＾｀｜～]+"
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ class TextTokenizer:
     """Tokenises for one backbone.
 
     Attributes:
-        core: The ``tokenizers`` object; neither truncates nor pads.
+        shared: The library's tokenizer.
         special: Special tokens as ``tokenizer_config.json`` names them.
         pad_id: What fills a row up; not 0 everywhere.
         max_length: Tokens kept of a text, special ones included.
@@ -56,7 +54,7 @@ class TextTokenizer:
         rows: How many tokens the model's embeddings have a row for; None: not known.
     """
 
-    core: Tokenizer
+    shared: SharedTokenizer
     special: Mapping[str, Any]
     pad_id: int
     max_length: int
@@ -68,6 +66,11 @@ class TextTokenizer:
         return f"TextTokenizer({pieces:,} pieces, at most {self.max_length:,} tokens a text)"
 
     @property
+    def core(self) -> Tokenizer:
+        """The ``tokenizers`` object."""
+        return self.shared.core
+
+    @property
     def unknown_id(self) -> int | None:
         """Id of the unknown token; None where there is none (byte-level)."""
         token = _content(self.special.get("unk_token"))
@@ -76,9 +79,7 @@ class TextTokenizer:
     @property
     def fingerprint(self) -> str:
         """SHA-256, in hexadecimal, of the ``tokenizer.json`` that :meth:`save` writes."""
-        self.core.no_truncation()
-        self.core.no_padding()
-        return hashlib.sha256(self.core.to_str().encode()).hexdigest()
+        return hashlib.sha256(self.shared.written.encode()).hexdigest()
 
     @property
     def beyond(self) -> tuple[str, ...]:
@@ -109,13 +110,14 @@ class TextTokenizer:
         """Each text as token ids, cut to ``max_length``, special tokens at both ends.
 
         Raises:
-            DataError: A text holds a token that the embeddings have no row for.
+            TextError: A text holds a token that the embeddings have no row for.
         """
         made = self.encode_all(texts)
         for text, tokens in self.beyond_in(made).items():
-            raise DataError(
+            raise TextError(
                 f"The text '{texts[text]:.60}' holds {_quoted(tokens)}: the tokenizer knows that, "
                 f"but the model's embeddings, of {self.rows:,} rows, have none for it.",
+                text=texts[text],
                 hint="Take the token out of the text; or, before an adapter is trained, give the "
                 "backbone a row for it: model.resize_token_embeddings(len(tokenizer))",
             )
@@ -123,15 +125,16 @@ class TextTokenizer:
 
     def encode_all(self, texts: Sequence[str]) -> TokenizedTexts:
         """As :meth:`encode`, whatever the embeddings have rows for."""
-        self.core.enable_truncation(self.max_length)
-        # In pieces: the library's own objects take many times the room of what is kept of them.
+        # In pieces: the library's own objects take many times the room of what is kept of them, and
+        # others wait for the end of one.
         pieces = [self._encode(texts[at : at + _AT_ONCE]) for at in range(0, len(texts), _AT_ONCE)]
         return TokenizedTexts.joined(pieces or [TokenizedTexts.of([], self.pad_id)])
 
     def _encode(self, texts: Sequence[str]) -> TokenizedTexts:
         # A lone surrogate (half an emoji, out of broken JSON) cannot be handed to Rust.
         safe = [_without_surrogates(text) for text in texts]
-        with _in_words("The tokenizer", BackboneError):
+        with self.shared.lock, _in_words("The tokenizer", BackboneError):
+            self.core.enable_truncation(self.max_length)
             found = self.core.encode_batch_fast(safe)
         return TokenizedTexts.of(
             [one.ids for one in found],
@@ -142,9 +145,7 @@ class TextTokenizer:
 
     def save(self, directory: Path) -> None:
         """Write ``tokenizer.json`` and ``tokenizer_config.json``."""
-        self.core.no_truncation()
-        self.core.no_padding()
-        (directory / "tokenizer.json").write_text(self.core.to_str(), encoding="utf-8")
+        (directory / "tokenizer.json").write_text(self.shared.written, encoding="utf-8")
         inputs = ["input_ids", "token_type_ids", "attention_mask"]
         if not self.takes_types:
             inputs.remove("token_type_ids")
@@ -161,7 +162,7 @@ class TextTokenizer:
 
 def load_tokenizer(
     directory: Path,
-    config: Config,
+    config: EncoderConfig,
     *,
     max_length: int,
     clean: bool = False,
@@ -172,7 +173,7 @@ def load_tokenizer(
 
     Args:
         directory: Holds ``tokenizer.json``, or what transformers can make one from.
-        config: The backbone's ``config.json``.
+        config: The encoder's.
         max_length: Tokens kept of a text.
         clean: Put the tutorials' cleaning before the normaliser: punctuation to spaces, strip.
         rows: How many tokens the model's embeddings have a row for; None: not known.
@@ -182,19 +183,15 @@ def load_tokenizer(
         error: No tokenizer there, or a damaged one, or one without padding, or one whose special
             tokens the embeddings have no row for.
     """
-    core, written = _read(directory, config, error)
-    core.no_padding()
-    if clean:
-        core.normalizer = _cleaning(core.normalizer)
+    shared, written = _read(directory, config, error, clean=clean)
+    core = shared.core
     special = {name: written[name] for name in _SPECIAL if _content(written.get(name))}
-    padding = config.get("pad_token_id") or 0
-    if isinstance(padding, int) and 0 <= padding < core.get_vocab_size():
-        special.setdefault("pad_token", core.id_to_token(padding))
+    if config.pad_token_id < core.get_vocab_size():
+        special.setdefault("pad_token", core.id_to_token(config.pad_token_id))
     pad_id = core.token_to_id(_content(special.get("pad_token")) or "")
     if pad_id is None:
         raise error(f"The tokenizer in '{directory}' has no padding token.")
-    takes_types = family_of(config).takes_types(config)
-    made = TextTokenizer(core, special, pad_id, max_length, takes_types, rows)
+    made = TextTokenizer(shared, special, pad_id, max_length, config.takes_types, rows)
     _check_special(made, directory, error)
     return made
 
@@ -216,16 +213,16 @@ def _check_special(made: TextTokenizer, directory: Path, error: type[LoraBertErr
 
 
 def _read(
-    directory: Path, config: Config, error: type[LoraBertError]
-) -> tuple[Tokenizer, dict[str, Any]]:
+    directory: Path, config: EncoderConfig, error: type[LoraBertError], *, clean: bool
+) -> tuple[SharedTokenizer, dict[str, Any]]:
     """The tokenizer and its configuration, from files."""
     path = directory / "tokenizer.json"
     if not path.is_file():
-        return _convert(directory, config, error)
+        return _convert(directory, config, error, clean=clean)
     text = read_text(path, error)
     with _in_words(f"'{path}'", error):
-        core = Tokenizer.from_str(text)
-    return core, _settings(directory, error)
+        shared = shared_tokenizer(text, clean=clean)
+    return shared, _settings(directory, error)
 
 
 def _settings(directory: Path, error: type[LoraBertError]) -> dict[str, Any]:
@@ -255,13 +252,13 @@ def _in_words(what: str, error: type[LoraBertError]) -> Iterator[None]:
 
 
 def _convert(
-    directory: Path, config: Config, error: type[LoraBertError]
-) -> tuple[Tokenizer, dict[str, Any]]:
+    directory: Path, config: EncoderConfig, error: type[LoraBertError], *, clean: bool
+) -> tuple[SharedTokenizer, dict[str, Any]]:
     """Build the fast tokenizer of a directory with vocabulary files only."""
     if any((directory / name).is_file() for name in ("vocab.txt", "vocab.json")):
         _check_no_jieba(directory, config, error)
         _check_whole(directory, error)
-        return _by_transformers(directory, error)
+        return _by_transformers(directory, config, error, clean=clean)
     found = sorted(directory.glob("*.model"))
     if not found:
         raise error(f"'{directory}' has no tokenizer: no tokenizer.json and no vocabulary.")
@@ -280,7 +277,7 @@ def _convert(
             hint="Have transformers write tokenizer.json: "
             "AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)",
         ) from problem
-    return core, written | special
+    return prepared(core, clean=clean), written | special
 
 
 def _added(
@@ -296,11 +293,11 @@ def _added(
     return {text: number for text, number in found.items() if type(number) is int and text}
 
 
-def _check_no_jieba(directory: Path, config: Config, error: type[LoraBertError]) -> None:
+def _check_no_jieba(directory: Path, config: EncoderConfig, error: type[LoraBertError]) -> None:
     """RoFormer's own class cuts Chinese into words before, by a program and not by a table."""
-    said = _settings(directory, error).get("tokenizer_class") or config.get("tokenizer_class")
-    own = "RoFormer" in said if isinstance(said, str) else config.get("model_type") == "roformer"
-    if own:
+    said = _settings(directory, error).get("tokenizer_class") or config.tokenizer_class
+    known = said if isinstance(said, str) else ""
+    if "RoFormer" in known or (not known and config.model_type == "roformer"):
         raise error(
             f"'{directory}' has RoFormer's own tokenizer, which cuts texts with jieba; "
             "tokenizer.json cannot hold that.",
@@ -321,8 +318,8 @@ def _check_whole(directory: Path, error: type[LoraBertError]) -> None:
 
 
 def _by_transformers(
-    directory: Path, error: type[LoraBertError]
-) -> tuple[Tokenizer, dict[str, Any]]:
+    directory: Path, config: EncoderConfig, error: type[LoraBertError], *, clean: bool
+) -> tuple[SharedTokenizer, dict[str, Any]]:
     """Have transformers build the fast tokenizer of a ``vocab.txt``, or of a ``vocab.json``."""
     log.info("Building a fast tokenizer from the vocabulary in '%s'.", directory)
     try:
@@ -341,7 +338,7 @@ def _by_transformers(
         ) from problem
     with tempfile.TemporaryDirectory() as work:
         slow.save_pretrained(work)
-        return _read(Path(work), {}, error)
+        return _read(Path(work), config, error, clean=clean)
 
 
 @contextmanager
@@ -355,11 +352,6 @@ def _silent() -> Iterator[None]:
             yield
         finally:
             logging.disable(level)
-
-
-def _cleaning(normalizer: normalizers.Normalizer | None) -> normalizers.Normalizer:
-    steps = [normalizers.Replace(Regex(_PUNCTUATION), " "), normalizers.Strip()]
-    return normalizers.Sequence([*steps, *([normalizer] if normalizer else [])])
 
 
 def _content(token: Any) -> str | None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from lora_bert.backbones.family import Family
+from lora_bert.backbones.config import EncoderConfig
 from lora_bert.backbones.resolve import BackboneFiles
 from lora_bert.config import TrainConfig
 from lora_bert.data.sources import Splits
@@ -25,8 +24,7 @@ class Context:
     Attributes:
         config: Resolved: nothing is left open that decides what is learned.
         files: Of the backbone.
-        family: Of the backbone.
-        encoder_config: The backbone's ``config.json``.
+        encoder: What the backbone's ``config.json`` says of it.
         fingerprint: Of the backbone.
         splits: The labelled rows.
         task: What is asked of a text.
@@ -38,8 +36,7 @@ class Context:
 
     config: TrainConfig
     files: BackboneFiles
-    family: Family
-    encoder_config: Mapping[str, Any]
+    encoder: EncoderConfig
     fingerprint: str
     splits: Splits
     task: Task

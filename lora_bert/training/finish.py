@@ -6,9 +6,9 @@ import logging
 
 from torch import Tensor
 
-from lora_bert.adapters.trained_on import PLACES
 from lora_bert.backbones.resolve import remember
-from lora_bert.data.noted_locations import note_places
+from lora_bert.data.noted_locations import note_data_location
+from lora_bert.data.part_names import DATA_OPTIONS
 from lora_bert.evaluation.result import Evaluation, judge
 from lora_bert.runtime.signals import uninterrupted
 from lora_bert.training.advice import advise
@@ -49,7 +49,8 @@ def finish(context: Context, fitted: Fit, learner: BranchLearner, before: Tensor
         else:
             note_written(output)
     remember(context.files)
-    note_places(context.splits.sha256, {option: getattr(config, option) for option in PLACES})
+    places = {option: getattr(config, option) for option in DATA_OPTIONS}
+    note_data_location(context.splits.sha256, places)
     return TrainResult(
         path=output,
         labels=task.labels,

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lora_bert.runtime.memory import reserve_for_blas
-from lora_bert.runtime.threads import workers
+from lora_bert.runtime.threads import computing_with, workers
 from lora_bert.tokens.batching import padding_share
 from lora_bert.training.checkpoints import Checkpoint, Checkpoints
 from lora_bert.training.context import Context
@@ -57,7 +57,11 @@ def fit(
     texts = {part: tokens.encodings for part, tokens in context.tokens.items()}
     texts["watched"] = context.watched
     cores, exactly = torch.get_num_threads(), tuple(begun["workers"]) if begun else None
-    with workers(most_workers(config, rows), device=backbone.device, exactly=exactly) as threads:
+    with (
+        workers(most_workers(config, rows), device=backbone.device, exactly=exactly) as threads,
+        # Here as there: idle members of a larger team would wait busily, on the threads' cores.
+        computing_with(threads.cores),
+    ):
         gradients = Gradients(
             backbone, adapter, trunk.train, rows.lengths, rows.targets, task, threads,
             seed=config.seed, checkpointing=config.gradient_checkpointing,
@@ -73,8 +77,7 @@ def fit(
             place, identity, minutes=config.save_every, steps=config.save_every_steps,
             kept=checkpoint.progress.moment if checkpoint else None,
         )  # fmt: skip
-        fitted = trainer.fit(partial(validate, learner, task, targets), checkpoints)
-    return fitted, learner, before
+        return trainer.fit(partial(validate, learner, task, targets), checkpoints), learner, before
 
 
 def _go_on(trainer: Trainer, checkpoint: Checkpoint, identity: Mapping[str, Any]) -> None:

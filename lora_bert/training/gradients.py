@@ -78,7 +78,7 @@ class Gradients:
         # those of the result, and only their sum goes the rest of the way.
         changes = list(lora_updates(self.backbone, self.adapter, torch.float32).items())
         exact = [part for _, change in changes for part in (change.lora_A, change.lora_B)]
-        leaves = [part.detach().to(self.backbone.dtype).requires_grad_() for part in exact]
+        leaves = [_leaf(part, self.backbone.dtype) for part in exact]
         names = [name for name, _ in changes]
         rounded = dict(zip(names, map(LoraUpdate, leaves[::2], leaves[1::2]), strict=True))
         head = list(self.adapter.head.values())
@@ -112,3 +112,10 @@ class Gradients:
         )  # fmt: skip
         targets = torch.from_numpy(self.targets[rows]).to(outputs.device)
         return self.task.loss(outputs, targets)
+
+
+def _leaf(part: Tensor, dtype: torch.dtype) -> Tensor:
+    """A tensor's values, rounded; laid out along its rank, so that products share their shapes."""
+    ranks_first = part if len(part) < part.shape[1] else part.t()
+    leaf = ranks_first.detach().to(dtype).contiguous()
+    return (leaf if ranks_first is part else leaf.t()).requires_grad_()

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path, PurePath
-from typing import Any
 
-from lora_bert.backbones.family import Family
+from lora_bert.backbones.config import EncoderConfig
 from lora_bert.config import TrainConfig
 from lora_bert.data import named
 from lora_bert.errors import ConfigError
@@ -38,7 +36,7 @@ def resolve(config: TrainConfig) -> TrainConfig:
     )
 
 
-def check(config: TrainConfig, family: Family, encoder_config: Mapping[str, Any]) -> None:
+def check(config: TrainConfig, encoder: EncoderConfig) -> None:
     """Find what cannot work before the data are read."""
     if config.rank < 1:
         raise ConfigError(
@@ -46,8 +44,8 @@ def check(config: TrainConfig, family: Family, encoder_config: Mapping[str, Any]
             hint="8 is a good start. To train the head alone, say --method head-only.",
         )
     if config.method == "lora":
-        target_names(family, encoder_config, config.target_modules, config.layers)
-        most = int(family.get(encoder_config, "hidden_size"))
+        target_names(encoder, config.target_modules, config.layers)
+        most = encoder.hidden_size
         if config.rank > most:
             raise ConfigError(
                 f"--rank {config.rank}: the backbone's layers are {most} wide, so a change of them "
@@ -56,7 +54,7 @@ def check(config: TrainConfig, family: Family, encoder_config: Mapping[str, Any]
             )
     else:
         _refuse_lora_options(config)
-    longest = family.max_length(encoder_config)
+    longest = encoder.max_length
     if config.max_length and config.max_length > longest:
         raise ConfigError(
             f"--max-length {config.max_length}: the backbone has positions for {longest} tokens.",

@@ -9,15 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lora_bert.backbones.families import family_of, read_config
-from lora_bert.backbones.family import Family
+from lora_bert.backbones.config import EncoderConfig
+from lora_bert.backbones.families.registry import read_encoder_config
 from lora_bert.backbones.fingerprint import read_identified
 from lora_bert.backbones.resolve import BackboneFiles, find_backbone
 from lora_bert.backbones.weights import embedded_tokens
 from lora_bert.config import TrainConfig
 from lora_bert.data.data_checks import warn_about, warn_of_imbalance
+from lora_bert.data.data_options import data_options
 from lora_bert.data.locations import inputs
-from lora_bert.data.read_options import data_options
 from lora_bert.data.sources import Splits, load_splits
 from lora_bert.files import spare_inputs
 from lora_bert.model.builder import build_backbone
@@ -58,9 +58,8 @@ def prepare(config: TrainConfig, begun: Mapping[str, Any] | None) -> Context:
     here = {"layout": LAYOUT, "dtype": config.dtype, "device": device.type}
     check_same(begun, here, config)
     files = _files(config)
-    encoder_config = read_config(files.path)
-    family = family_of(encoder_config)
-    config = _fitted_to(config, family, encoder_config)
+    encoder = read_encoder_config(files.path)
+    config = _fitted_to(config, encoder)
 
     splits, task = _rows(config)
     epochs = default_epochs(len(splits.train), task.head().outputs)
@@ -68,19 +67,19 @@ def prepare(config: TrainConfig, begun: Mapping[str, Any] | None) -> Context:
     check_same(begun, {"data": splits.sha256, "settings": settings_of(config)}, config)
 
     tokenizer = load_tokenizer(
-        files.path, encoder_config, max_length=int(config.max_length or 0), clean=config.clean,
-        rows=embedded_tokens(files.path, family),
+        files.path, encoder, max_length=int(config.max_length or 0), clean=config.clean,
+        rows=embedded_tokens(files.path, encoder),
     )  # fmt: skip
     # What could not be answered afterwards is said before.
     watched = tokenizer.encode(config.watch)
     tokens = _tokens(splits, tokenizer, task, files.name)
 
-    weights, fingerprint = read_identified(files.path, encoder_config, family)
+    weights, fingerprint = read_identified(files.path, encoder)
     check_same(begun, {"backbone": fingerprint}, config)
     dtype = pick_dtype(config.dtype, device)
-    backbone = build_backbone(weights, encoder_config, dtype=dtype, device=device)
+    backbone = build_backbone(weights, encoder, dtype=dtype, device=device)
     return Context(
-        config, files, family, encoder_config, fingerprint, splits, task, tokenizer, tokens,
+        config, files, encoder, fingerprint, splits, task, tokenizer, tokens,
         watched, backbone,
     )  # fmt: skip
 
@@ -100,14 +99,12 @@ def _files(config: TrainConfig) -> BackboneFiles:
     return files
 
 
-def _fitted_to(
-    config: TrainConfig, family: Family, encoder_config: Mapping[str, Any]
-) -> TrainConfig:
+def _fitted_to(config: TrainConfig, encoder: EncoderConfig) -> TrainConfig:
     """The configuration with the layers and the maximum length that the backbone has."""
     if config.method == "lora":
-        config = replace(config, layers=resolved_layers(config.layers, family, encoder_config))
-    check(config, family, encoder_config)
-    longest = min(DEFAULT_MAX_LENGTH, family.max_length(encoder_config))
+        config = replace(config, layers=resolved_layers(config.layers, encoder))
+    check(config, encoder)
+    longest = min(DEFAULT_MAX_LENGTH, encoder.max_length)
     return replace(config, max_length=config.max_length or longest)
 
 

@@ -9,9 +9,10 @@ from pathlib import Path, PurePath
 from lora_bert.adapters.manifest import Manifest
 from lora_bert.adapters.peft_format import LoraSettings
 from lora_bert.adapters.saving import CURVE, save_adapter, versions
-from lora_bert.adapters.trained_on import PLACES, told
+from lora_bert.adapters.trained_on import kept_options
 from lora_bert.config import TrainConfig
 from lora_bert.data.given import Given
+from lora_bert.data.part_names import DATA_OPTIONS
 from lora_bert.evaluation.plots import curve_png
 from lora_bert.evaluation.result import Evaluation
 from lora_bert.model.adapter import Adapter
@@ -43,7 +44,7 @@ def record(
     backbone = {
         "name": context.files.name,
         "revision": context.files.revision,
-        "model_type": context.family.model_type,
+        "model_type": context.encoder.model_type,
         "fingerprint": context.fingerprint,
     }
     counts = {part: len(rows) for part, rows in context.tokens.items()}
@@ -60,7 +61,7 @@ def record(
             "sha256": context.splits.sha256,
             "rows": counts,
             "columns": dict(zip(("text", "label"), context.splits.columns, strict=True)),
-            "told": told(portable),
+            "told": kept_options(portable),
             **({"from_python": True} if _is_given(config) else {}),
         },
         metrics=metrics,
@@ -69,7 +70,7 @@ def record(
     )
     settings = _lora_settings(context) if config.method == "lora" else None
     save_adapter(
-        context.output, adapter, manifest, context.tokenizer, settings, context.family,
+        context.output, adapter, manifest, context.tokenizer, settings, context.encoder,
         run_yaml=as_yaml(portable, leave_out=("output", *_OF_A_CALL)),
         command=as_command("train", portable, leave_out=_unsaid(config)),
         overwrite=config.overwrite,
@@ -79,12 +80,12 @@ def record(
 
 def _lora_settings(context: Context) -> LoraSettings:
     config = context.config
-    top = parse_layers(config.layers, context.family, context.encoder_config)
+    top = parse_layers(config.layers, context.encoder)
     return LoraSettings(
         rank=config.rank,
         alpha=float(config.alpha or 0),
         dropout=config.dropout,
-        target_modules=target_suffixes(context.family, config.target_modules),
+        target_modules=target_suffixes(context.encoder, config.target_modules),
         layers=tuple(top) if top.start else None,
     )
 
@@ -104,7 +105,7 @@ def _draw(fitted: Fit, path: Path, context: Context) -> None:
 
 def _is_given(config: TrainConfig) -> bool:
     """Whether rows came from Python: then only their name can be kept."""
-    values = [getattr(config, option) for option in PLACES]
+    values = [getattr(config, option) for option in DATA_OPTIONS]
     places = [
         place for value in values for place in (value if isinstance(value, tuple) else (value,))
     ]

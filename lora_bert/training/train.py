@@ -11,7 +11,7 @@ from typing import Unpack
 from lora_bert.adapters.manifest import MANIFEST
 from lora_bert.config import TrainConfig
 from lora_bert.config.keywords import TrainOptions
-from lora_bert.config.kinds import Rows
+from lora_bert.config.kinds import RowsLike
 from lora_bert.data.given import with_given_rows
 from lora_bert.errors import DivergedError, OutputError
 from lora_bert.files import claim_output
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 @called_from_python(TrainConfig, TrainOptions)
-def train(data: Rows | None = None, **options: Unpack[TrainOptions]) -> TrainResult:
+def train(data: RowsLike | None = None, **options: Unpack[TrainOptions]) -> TrainResult:
     """Train an adapter.
 
     Args:

@@ -14,7 +14,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import lora_bert
 from lora_bert.adapters.loading import load_any
-from lora_bert.backbones.families import FAMILIES
+from lora_bert.backbones.families.registry import FAMILIES
 from lora_bert.errors import AdapterError, ConfigError
 from lora_bert.inference.predictor import Predictor, predict_logits
 from tests.tiny import FAMILIES as FAMILY_NAMES
@@ -101,7 +101,8 @@ def test_logits_are_pefts(model_type, kind, trained, tmp_path):
     }
     expected = write_plain(
         trained[model_type] / f"{model_type}-backbone", tmp_path / "adapter",
-        target_modules=[query, inner], modules_to_save=list(FAMILIES[model_type].head.modules),
+        target_modules=[query, inner],
+        modules_to_save=list(FAMILIES[model_type].layout.head.modules),
         **named,
     )  # fmt: skip
     torch.testing.assert_close(our_logits(tmp_path / "adapter"), expected, rtol=1e-5, atol=1e-5)
@@ -113,7 +114,7 @@ def test_logits_are_pefts(model_type, kind, trained, tmp_path):
 )
 def test_lora_on_the_pooler_too(model_type, targets, trained, tmp_path):
     """What PEFT's ``all-linear`` means; it is folded into the head."""
-    head = FAMILIES[model_type].head
+    head = FAMILIES[model_type].layout.head
     expected = write_plain(
         trained[model_type] / f"{model_type}-backbone", tmp_path / "adapter",
         target_modules=targets if targets == "all-linear" else [targets],
@@ -138,7 +139,7 @@ def test_a_pooler_that_nobody_saved_is_not_made_up(model_type, trained, tmp_path
     kept = {name: part for name, part in load_file(weights).items() if "pooler" not in name}
     save_file(kept, weights, metadata={"format": "pt"})
     write_plain(backbone, tmp_path / "adapter", target_modules=[QUERY[model_type]])
-    dense = FAMILIES[model_type].head.dense
+    dense = FAMILIES[model_type].layout.head.dense
     with pytest.raises(AdapterError, match=f"lacks the head's '{dense}', and so does") as caught:
         load_any(tmp_path / "adapter")
     assert "modules_to_save" in caught.value.hint

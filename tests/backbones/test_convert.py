@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 import lora_bert
 from lora_bert.backbones import resolve
-from lora_bert.backbones.families import family_of, read_config
+from lora_bert.backbones.families.registry import read_encoder_config
 from lora_bert.backbones.fingerprint import fingerprint
 from lora_bert.backbones.weights import read_checkpoint
 from lora_bert.errors import (
@@ -41,9 +41,8 @@ def pickled(tmp_path):
 
 
 def identity(directory):
-    config = read_config(directory)
-    family = family_of(config)
-    return fingerprint(read_checkpoint(directory, family), config, family)
+    config = read_encoder_config(directory)
+    return fingerprint(read_checkpoint(directory, config), config)
 
 
 def test_it_becomes_the_same_backbone(pickled, tiny_backbone, reviews, tmp_path):

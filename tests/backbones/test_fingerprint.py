@@ -10,7 +10,8 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 import lora_bert
-from lora_bert.backbones.families import family_of, read_config
+from lora_bert.backbones.config import read_config
+from lora_bert.backbones.families.registry import encoder_config, read_encoder_config
 from lora_bert.backbones.fingerprint import fingerprint, read_identified
 from lora_bert.backbones.weights import read_checkpoint
 from lora_bert.errors import AdapterError
@@ -19,9 +20,8 @@ from tests.tiny import write_backbone
 
 
 def of(directory, **changed):
-    config = read_config(directory) | changed
-    family = family_of(config)
-    return fingerprint(read_checkpoint(directory, family), config, family)
+    config = encoder_config(read_config(directory) | changed)
+    return fingerprint(read_checkpoint(directory, config), config)
 
 
 def rewritten(source, target, change):
@@ -127,8 +127,7 @@ def test_another_backbone_of_that_name_is_passed_over(own, tmp_path):
 def test_computed_once_and_again_when_a_file_changes(tiny_backbone, tmp_path, monkeypatch):
     monkeypatch.setenv("LORA_BERT_CACHE", str(tmp_path / "cache"))
     place = shutil.copytree(tiny_backbone, tmp_path / "b")
-    config = read_config(place)
-    family = family_of(config)
+    config = read_encoder_config(place)
     computed = []
 
     def counted(*given):
@@ -138,7 +137,7 @@ def test_computed_once_and_again_when_a_file_changes(tiny_backbone, tmp_path, mo
     monkeypatch.setattr("lora_bert.backbones.fingerprint.fingerprint", counted)
 
     def ask():
-        return read_identified(place, config, family)[1]
+        return read_identified(place, config)[1]
 
     first = ask()
     assert ask() == first == of(place)

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 import lora_bert
 from lora_bert.adapters.describe import describe
 from lora_bert.adapters.directory import kind_of
-from lora_bert.backbones.families import FAMILIES, family_of
+from lora_bert.backbones.families.registry import FAMILIES, encoder_config
 from lora_bert.backbones.resolve import backbone_path, find_backbone
 from lora_bert.errors import AdapterError, BackboneError, NotFoundError
 from tests.tiny import tiny_classifier
@@ -131,7 +131,7 @@ def test_the_line_to_add_is_that_of_the_architecture(model_type, end):
     name = FAMILIES[model_type].architecture.replace("ForSequenceClassification", end)
     for config in ({"architectures": [name]}, {"architectures": [name], "model_type": None}):
         with pytest.raises(BackboneError, match="has no 'model_type'") as caught:
-            family_of(config)
+            encoder_config(config)
         assert f'"model_type": "{model_type}"' in caught.value.hint
 
 
@@ -141,14 +141,14 @@ def test_the_line_to_add_without_an_architecture(model_type):
     del config["model_type"]
     config.pop("architectures", None)
     with pytest.raises(BackboneError, match="has no 'model_type'") as caught:
-        family_of(config)
+        encoder_config(config)
     assert f'"model_type": "{model_type}"' in caught.value.hint
 
 
 @pytest.mark.parametrize("config", [{}, {"architectures": []}, {"architectures": [5]}])
 def test_the_families_to_choose_from(config):
     with pytest.raises(BackboneError, match="has no 'model_type'") as caught:
-        family_of(config)
+        encoder_config(config)
     assert "one of albert, bert" in caught.value.hint
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from lora_bert.backbones.families.registry import encoder_config
 from lora_bert.model.backbone import Backbone
 from lora_bert.model.builder import build_backbone
 from lora_bert.tokens.tokenized import TokenizedTexts
@@ -36,4 +37,6 @@ def some_rows(lengths=LENGTHS, *, seed=0, types=False) -> TokenizedTexts:
 def engine(family="bert", dtype=torch.float32, device="cpu") -> Backbone:
     """A tiny backbone in any precision, anywhere."""
     model = tiny_classifier(family)
-    return build_backbone(model.state_dict(), model.config.to_dict(), dtype=dtype, device=device)
+    return build_backbone(
+        model.state_dict(), encoder_config(model.config.to_dict()), dtype=dtype, device=device
+    )

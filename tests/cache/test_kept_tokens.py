@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lora_bert.backbones.families import read_config
+from lora_bert.backbones.families.registry import read_encoder_config
 from lora_bert.cache import kept_tokens as tokens
 from lora_bert.cache.kept_tokens import tokenize_cached
 from lora_bert.tokens.tokenizer import TextTokenizer, load_tokenizer
@@ -23,7 +23,7 @@ def everything_is_worth_it(monkeypatch):
 
 
 def tokenizer_of(directory, **options):
-    return load_tokenizer(directory, read_config(directory), **{"max_length": 20} | options)
+    return load_tokenizer(directory, read_encoder_config(directory), **{"max_length": 20} | options)
 
 
 def same(one, other):

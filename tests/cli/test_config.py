@@ -16,7 +16,7 @@ TAKES_EFFECT = {
     "train": ("lora_bert.training.train.run", TrainConfig),
     "evaluate": ("lora_bert.evaluation.evaluate.run", EvaluateConfig),
     "merge": ("lora_bert.exporting.merge.run", MergeConfig),
-    "infer": ("lora_bert.cli.infer._load", InferConfig),
+    "infer": ("lora_bert.inference.predictor.open_predictor", InferConfig),
 }
 
 
@@ -45,8 +45,8 @@ def test_every_option_is_a_key(name: str, here: Path, monkeypatch: pytest.Monkey
     Path("run.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     seen: list[object] = []
 
-    def stop(given, *_: object) -> None:
-        seen.append(given)
+    def stop(*given: object) -> None:
+        seen.extend(each for each in given if isinstance(each, config))
         raise SeenError
 
     monkeypatch.setattr(place, stop)

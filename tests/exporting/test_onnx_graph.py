@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lora_bert.backbones.families import family_of
+from lora_bert.backbones.families.registry import encoder_config
 from lora_bert.errors import BackboneError
 from lora_bert.exporting import onnx_graph as graph
 from lora_bert.exporting.onnx_graph import classifier_graph
@@ -31,7 +31,7 @@ def compute(model, ids, mask):
     """What the graph of a ``transformers`` model gives."""
     config = model.config.to_dict()
     tensors = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
-    written = classifier_graph(tensors, family_of(config), config).SerializeToString()
+    written = classifier_graph(tensors, encoder_config(config)).SerializeToString()
     session = onnxruntime.InferenceSession(written, providers=["CPUExecutionProvider"])
     return session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
 

@@ -18,7 +18,7 @@ from lora_bert.adapters.loading import load_any
 from lora_bert.adapters.manifest import read_manifest
 from lora_bert.adapters.peft_config import read_peft_config
 from lora_bert.adapters.peft_format import assemble, read_peft
-from lora_bert.backbones.families import family_of, read_config
+from lora_bert.backbones.families.registry import encoder_config, read_encoder_config
 from lora_bert.backbones.resolve import find_backbone
 from lora_bert.backbones.weights import read_checkpoint
 from lora_bert.config import TrainConfig
@@ -32,7 +32,7 @@ from lora_bert.options import build, read_yaml
 from lora_bert.tokens.tokenizer import load_tokenizer
 from tests.fuzzing import mutate
 from tests.pieces import SMALL, USUAL, field
-from tests.tiny import FAMILIES, tiny_classifier
+from tests.tiny import FAMILIES, SIZES, tiny_classifier
 from tests.workbooks import DATE, write_workbook
 
 Target = Callable[[random.Random], None]
@@ -71,9 +71,8 @@ class Targets:
     def __post_init__(self) -> None:
         self.valid = {path.name: path.read_bytes() for path in self.adapter.iterdir()}
         self.base_files = {path.name: path.read_bytes() for path in self.backbone.iterdir()}
-        config = read_config(self.backbone)
-        family = family_of(config)
-        self.base: Backbone = build_backbone(read_checkpoint(self.backbone, family), config)
+        config = read_encoder_config(self.backbone)
+        self.base: Backbone = build_backbone(read_checkpoint(self.backbone, config), config)
         self.values = {
             name: json.loads(content)
             for name, content in (
@@ -152,7 +151,7 @@ class Targets:
         assemble(read_peft(self.work), self.base)
 
     def _checkpoint(self, chance: random.Random) -> None:
-        family = self.base.family
+        config = self.base.config
         if chance.random() < 0.2:
             index = {"metadata": {}, "weight_map": {"a": "model-1.safetensors", "b": "x"}}
             weights = self.model / "model.safetensors"
@@ -160,23 +159,21 @@ class Targets:
             try:
                 self._with(self.model, "model.safetensors.index.json",
                            mutate.as_json(chance, index),
-                           lambda: read_checkpoint(self.model, family))  # fmt: skip
+                           lambda: read_checkpoint(self.model, config))  # fmt: skip
             finally:
                 aside.rename(weights)
             return
         content = mutate.as_safetensors(chance, self.base_files["model.safetensors"])
 
         def look() -> None:
-            build_backbone(read_checkpoint(self.model, family), self.base.config)
+            build_backbone(read_checkpoint(self.model, config), config)
 
         self._with(self.model, "model.safetensors", content, look)
 
     def _config(self, chance: random.Random) -> None:
         def look() -> None:
-            config = read_config(self.model)
-            family = family_of(config)
-            build_backbone(read_checkpoint(self.model, family), config)
-            family.max_length(config)
+            config = read_encoder_config(self.model)
+            build_backbone(read_checkpoint(self.model, config), config)
             kind_of(self.model)
 
         content = mutate.as_json(chance, chance.choice(self.configs))
@@ -201,7 +198,7 @@ class Targets:
     def _pieces(self, chance: random.Random) -> None:
         """A SentencePiece model alone, of each family that comes with one."""
         kinds = ("deberta-v2", "albert", "camembert", "xlm-roberta")
-        config = {"model_type": chance.choice(kinds)}
+        config = encoder_config({"model_type": chance.choice(kinds), **SIZES})
         table = chance.choice((b"", b"", chance.randbytes(chance.randrange(40))))
         seed = chance.choice((SMALL, USUAL)) + (field(3, field(2, table)) if table else b"")
         (self.spm / "spm.model").write_bytes(mutate.flipped(chance, seed))

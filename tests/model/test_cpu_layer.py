@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from lora_bert.backbones.families.registry import encoder_config
 from lora_bert.model import cpu_layer as by_hand
 from lora_bert.model import layer
 from lora_bert.model.builder import build_backbone
@@ -55,7 +56,7 @@ def test_bfloat16_is_near_float32(at_once, monkeypatch):
     monkeypatch.setattr(by_hand, "_SCORES", at_once)  # of all rows, of some, of one at a time
     model = tiny_classifier("bert", **NO_DROPOUT["bert"])
     exact, rough = (
-        build_backbone(model.state_dict(), model.config.to_dict(), dtype=dtype)
+        build_backbone(model.state_dict(), encoder_config(model.config.to_dict()), dtype=dtype)
         for dtype in (torch.float32, torch.bfloat16)
     )
     adapter = random_adapter(exact)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from lora_bert.backbones.families.registry import encoder_config
 from lora_bert.model.adapter import Adapter
 from lora_bert.model.builder import build_backbone
 from lora_bert.model.forward import logits
@@ -38,7 +39,7 @@ CASES += [
 def test_logits_equal_transformers(model_type, extra):
     model = tiny_classifier(model_type, **extra)
     config = model.config.to_dict()
-    backbone = build_backbone(model.state_dict(), config)
+    backbone = build_backbone(model.state_dict(), encoder_config(config))
     padding = config["pad_token_id"]
     ids = torch.randint(3, 60, (5, 40), generator=torch.Generator().manual_seed(1))
     mask = torch.arange(40)[None] < torch.tensor([40, 1, 7, 33, 20])[:, None]

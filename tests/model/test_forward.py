@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from lora_bert.backbones.families.registry import encoder_config
 from lora_bert.errors import BackboneError
 from lora_bert.model.activation import activation
 from lora_bert.model.builder import build_backbone
 from lora_bert.model.forward import branch, fused_updates, logits, trunk
-from lora_bert.model.heads import head_dropout
 from tests.oracle import (
     NO_DROPOUT,
     named_parameters,
@@ -154,8 +154,8 @@ def test_dropout_acts_while_training_only():
 )
 def test_the_heads_dropout_is_the_familys(model_type, extra, expected):
     model = tiny_classifier(model_type, **extra)
-    backbone = build_backbone(model.state_dict(), model.config.to_dict())
-    assert head_dropout(backbone, backbone.family.head.dropout) == expected
+    backbone = build_backbone(model.state_dict(), encoder_config(model.config.to_dict()))
+    assert backbone.config.head.dropout == expected
 
 
 @pytest.mark.parametrize("model_type", FAMILIES)
@@ -196,8 +196,8 @@ def test_adapters_of_different_kinds_share_one_backbone():
 def test_a_bfloat16_backbone_is_close_and_answers_in_float32(model_type):
     model = tiny_classifier(model_type, **NO_DROPOUT[model_type])
     config = model.config.to_dict()
-    exact = build_backbone(model.state_dict(), config)
-    rough = build_backbone(model.state_dict(), config, dtype=torch.bfloat16)
+    exact = build_backbone(model.state_dict(), encoder_config(config))
+    rough = build_backbone(model.state_dict(), encoder_config(config), dtype=torch.bfloat16)
     adapter = random_adapter(exact)
     found = logits(rough, PADDED.tokens, adapter)
     assert rough.dtype == torch.bfloat16

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from lora_bert.backbones.families.registry import encoder_config
 from lora_bert.errors import ConfigError
 from lora_bert.model.builder import build_backbone
 from lora_bert.model.forward import logits
@@ -62,7 +63,7 @@ def test_the_head_has_transformers_names_and_shapes(model_type, extra, pretraine
         base = model.base_model_prefix + "."
         state = {name: tensor for name, tensor in state.items() if name.startswith(base)}
         state = {name: tensor for name, tensor in state.items() if "pooler" not in name}
-    backbone = build_backbone(state, model.config.to_dict())
+    backbone = build_backbone(state, encoder_config(model.config.to_dict()))
     head = fresh(backbone, labels=5).head
     expected = {name: tensor.shape for name, tensor in model.state_dict().items() if name in head}
     assert {name: tensor.shape for name, tensor in head.items()} == expected
@@ -93,7 +94,9 @@ def test_depth_is_the_lowest_adapted_layer():
 
 def test_float32_on_a_bfloat16_backbone():
     model = tiny_classifier("bert")
-    backbone = build_backbone(model.state_dict(), model.config.to_dict(), dtype=torch.bfloat16)
+    backbone = build_backbone(
+        model.state_dict(), encoder_config(model.config.to_dict()), dtype=torch.bfloat16
+    )
     assert {tensor.dtype for tensor in fresh(backbone).tensors} == {torch.float32}
 
 

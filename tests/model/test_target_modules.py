@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lora_bert.backbones.families import FAMILIES, family_of
+from lora_bert.backbones.families.registry import encoder_config
 from lora_bert.errors import ConfigError
 from lora_bert.model.target_modules import (
     parse_layers,
@@ -14,18 +16,18 @@ from lora_bert.model.target_modules import (
     target_names,
     target_suffixes,
 )
-from tests.tiny import tiny_classifier
+from tests.tiny import FAMILIES, tiny_classifier, tiny_config
 
-BERT = FAMILIES["bert"]
+BERT = tiny_config()
 
 
 def parse(layers, count):
     """What is meant of a BERT with ``count`` layers."""
-    return parse_layers(layers, BERT, {"num_hidden_layers": count})
+    return parse_layers(layers, replace(BERT, num_hidden_layers=count))
 
 
 def resolved(layers, count):
-    return resolved_layers(layers, BERT, {"num_hidden_layers": count})
+    return resolved_layers(layers, replace(BERT, num_hidden_layers=count))
 
 
 @pytest.mark.parametrize("model_type", FAMILIES)
@@ -33,14 +35,14 @@ def test_all_linear_is_every_linear_layer_of_the_encoder(model_type):
     import torch
 
     model = tiny_classifier(model_type)
-    family = family_of(model.config.to_dict())
-    inside = family.prefix + family.layer.partition(".{}")[0]
+    config = encoder_config(model.config.to_dict())
+    inside = config.layout.prefix + config.layout.layer.partition(".{}")[0]
     theirs = {
         name
         for name, module in model.named_modules()
         if isinstance(module, torch.nn.Linear) and name.startswith(inside)
     }
-    assert set(target_names(family, model.config.to_dict(), "all-linear", "all")) == theirs
+    assert set(target_names(config, "all-linear", "all")) == theirs
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,7 @@ def test_all_linear_is_every_linear_layer_of_the_encoder(model_type):
     ],
 )
 def test_attention_is_the_four_projections_of_attention(model_type, expected):
-    found = target_suffixes(FAMILIES[model_type], "attention")
+    found = target_suffixes(tiny_config(model_type), "attention")
     assert len(found) == len(expected)
     assert all(path.endswith(name) for path, name in zip(found, expected, strict=True))
 
@@ -110,9 +112,8 @@ def test_layers_that_are_named_stay():
 
 
 def test_layers_that_share_their_weights_are_adapted_together():
-    config = {"model_type": "albert", "num_hidden_layers": 12}
-    family = family_of(config)
-    assert resolved_layers("auto", family, config) == "all"
-    assert len(target_names(family, config, "all-linear", "all")) == 6
+    config = tiny_config("albert", num_hidden_layers=12)
+    assert resolved_layers("auto", config) == "all"
+    assert len(target_names(config, "all-linear", "all")) == 6
     with pytest.raises(ConfigError, match="layers of this albert backbone share their weights"):
-        parse_layers("top:4", family, config)
+        parse_layers("top:4", config)

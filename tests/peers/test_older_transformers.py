@@ -15,7 +15,7 @@ import torch
 
 import lora_bert
 from lora_bert.adapters.loading import load_any
-from lora_bert.backbones.families import read_config
+from lora_bert.backbones.families.registry import read_encoder_config
 from lora_bert.inference.predictor import predict_logits
 from lora_bert.model.builder import load_backbone
 from lora_bert.model.forward import trunk
@@ -120,7 +120,7 @@ def test_merged_models_give_our_logits(name, older, trained, cleaning):
 
 
 def test_the_embedded_backbone_opens_there(older, embedded):
-    config = read_config(embedded)
+    config = read_encoder_config(embedded)
     tokenizer = load_tokenizer(embedded, config, max_length=512)
     encodings = tokenizer.encode(TEXTS)
     ids, pad_id = older["ids"][str(embedded)]

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 import lora_bert
-from lora_bert.backbones.families import read_config
+from lora_bert.backbones.families.registry import read_encoder_config
 from lora_bert.data import named
 from lora_bert.errors import BackboneError, LoraBertError
 from lora_bert.tokens.sentencepiece_file import Algorithm, Kind, read_sentencepiece
 from lora_bert.tokens.tokenizer import load_tokenizer
 from tests.pieces import SMALL, USUAL, field, piece
-from tests.tiny import write_backbone
+from tests.tiny import SIZES, write_backbone
 
 sentencepiece = pytest.importorskip("sentencepiece")
 
@@ -92,7 +92,7 @@ def trained_on(chinese: list[str], tmp_path: Path):
         place = tmp_path / f"{family}-spm"
         place.mkdir(exist_ok=True)
         (place / FILES[family]).write_bytes(stream.getvalue())
-        (place / "config.json").write_text(json.dumps({"model_type": family}))
+        (place / "config.json").write_text(json.dumps({"model_type": family, **SIZES}))
         (place / "tokenizer_config.json").write_text(json.dumps(written or {}))
         return place, sentencepiece.SentencePieceProcessor(model_proto=stream.getvalue())
 
@@ -100,7 +100,7 @@ def trained_on(chinese: list[str], tmp_path: Path):
 
 
 def ids_of(place: Path, texts: list[str]) -> list[list[int]]:
-    tokenizer = load_tokenizer(place, read_config(place), max_length=1000)
+    tokenizer = load_tokenizer(place, read_encoder_config(place), max_length=1000)
     found = tokenizer.encode(texts)
     return [found.row(number) for number in range(len(texts))]
 
@@ -163,7 +163,7 @@ def test_albert(accents, trained_on, texts):
     # It takes "9," apart, which SentencePiece would not.
     plain = [text for text in texts if not re.search(r"\d,", unicodedata.normalize("NFKC", text))]
     assert_equal(place, plain, expected)
-    tokenizer = load_tokenizer(place, read_config(place), max_length=99)
+    tokenizer = load_tokenizer(place, read_encoder_config(place), max_length=99)
     cut = [tokenizer.core.id_to_token(one) for one in ids_of(place, ["9, 5,"])[0]]
     assert not any(re.search(r"\d,", piece) for piece in cut)
 
@@ -173,7 +173,7 @@ def test_camembert(trained_on, texts):
     assert_equal(
         place, texts, lambda text: [5, *(one + 4 if one else 3 for one in own.encode(text)), 6]
     )
-    tokenizer = load_tokenizer(place, read_config(place), max_length=99)
+    tokenizer = load_tokenizer(place, read_encoder_config(place), max_length=99)
     assert tokenizer.pad_id == 1
     assert tokenizer.core.token_to_id("<mask>") == own.get_piece_size() + 4
 
@@ -183,14 +183,14 @@ def test_xlm_roberta(trained_on, texts):
     assert_equal(
         place, texts, lambda text: [0, *(one + 1 if one else 3 for one in own.encode(text)), 2]
     )
-    tokenizer = load_tokenizer(place, read_config(place), max_length=99)
+    tokenizer = load_tokenizer(place, read_encoder_config(place), max_length=99)
     assert tokenizer.pad_id == 1
     assert tokenizer.core.token_to_id("<mask>") == own.get_piece_size() + 1
 
 
 def test_the_class_decides_before_the_model_type(trained_on, texts):
     place, own = trained_on("xlm-roberta", {"tokenizer_class": "XLMRobertaTokenizerFast"})
-    (place / "config.json").write_text(json.dumps({"model_type": "bert"}))
+    (place / "config.json").write_text(json.dumps({"model_type": "bert", **SIZES}))
     assert_equal(
         place, texts, lambda text: [0, *(one + 1 if one else 3 for one in own.encode(text)), 2]
     )
@@ -202,7 +202,7 @@ def test_a_layout_that_is_not_known(trained_on):
         ids_of(place, ["good"])
     assert "DebertaV2Tokenizer" in caught.value.hint
     (place / "tokenizer_config.json").write_text("{}")
-    (place / "config.json").write_text(json.dumps({"model_type": "roberta"}))
+    (place / "config.json").write_text(json.dumps({"model_type": "roberta", **SIZES}))
     with pytest.raises(BackboneError, match="how a 'roberta' backbone numbers"):
         ids_of(place, ["good"])
 
@@ -251,7 +251,7 @@ def test_what_is_read_of_a_file(tmp_path):
 
 
 def test_a_small_one_is_converted(tmp_path):
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "deberta-v2"}))
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "deberta-v2", **SIZES}))
     (tmp_path / "spm.model").write_bytes(USUAL)
     assert ids_of(tmp_path, ["good 很好 x[MASK]"]) == [[1, 6, 5, 7, 5, 3, 4, 2]]
 
@@ -273,7 +273,7 @@ def test_a_small_one_is_converted(tmp_path):
     ],
 )
 def test_damaged_files(content, tmp_path):
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "deberta-v2"}))
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "deberta-v2", **SIZES}))
     (tmp_path / "spm.model").write_bytes(content)
     with pytest.raises(LoraBertError, match="is damaged"):
         ids_of(tmp_path, ["good"])

@@ -13,10 +13,10 @@ import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lora_bert.backbones.families import read_config
+from lora_bert.backbones.families.registry import read_encoder_config
 from lora_bert.errors import AdapterError, BackboneError
 from lora_bert.tokens.tokenizer import load_tokenizer
-from tests.tiny import SPECIAL, VOCABULARY, write_backbone
+from tests.tiny import SIZES, SPECIAL, VOCABULARY, write_backbone
 
 CHINESE = "！？｡。＂＃＄％＆＇（）＊＋，－／：；＜＝＞＠［＼］＾＿｀｛｜｝～"
 CHINESE += "、〃《》「」『』【】〔〕–—‘’‛“”„‟…‧"
@@ -40,7 +40,7 @@ def tutorial_clean(text: str) -> str:
 
 def tokenizer_of(directory: Path, **options):
     options = {"max_length": 64} | options
-    return load_tokenizer(directory, read_config(directory), **options)
+    return load_tokenizer(directory, read_encoder_config(directory), **options)
 
 
 def ids(tokenizer, texts):
@@ -160,7 +160,7 @@ def test_token_types_only_where_the_family_takes_them(model_type, extra, takes, 
 def test_a_directory_with_only_a_vocabulary(tmp_path):
     plain = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *VOCABULARY[5:]]
     (tmp_path / "vocab.txt").write_text("\n".join(plain) + "\n", encoding="utf-8")
-    config = {"model_type": "bert", "pad_token_id": 0, "vocab_size": len(plain)}
+    config = {"model_type": "bert", "pad_token_id": 0, "vocab_size": len(plain), **SIZES}
     (tmp_path / "config.json").write_text(json.dumps(config))
     tokenizer = tokenizer_of(tmp_path)
     words = ["[CLS]", "good", "好", "[UNK]", "[SEP]"]
@@ -178,7 +178,7 @@ def test_a_directory_with_only_a_vocabulary(tmp_path):
     ],
 )
 def test_a_vocabulary_that_is_not_whole(files, says, tmp_path):
-    (tmp_path / "config.json").write_text('{"model_type": "roberta"}')
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "roberta", **SIZES}))
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     with pytest.raises(BackboneError, match=says):
@@ -240,4 +240,4 @@ def test_a_panic_in_rust_is_an_error_in_words(tiny_backbone, tmp_path):
     written["post_processor"]["special_tokens"] = {}
     path.write_text(json.dumps(written))
     with pytest.raises(BackboneError, match="is damaged"):
-        load_tokenizer(place, read_config(place), max_length=9).encode(["good"])
+        load_tokenizer(place, read_encoder_config(place), max_length=9).encode(["good"])

@@ -18,7 +18,7 @@ EPOCHS = 3
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory):
-    """300 rows of many lengths: 60 validation rows stand in two batches."""
+    """300 rows of many lengths: 60 validation rows stand in several batches."""
     good, bad = ["good", "tasty", "fast", "fine"], ["bad", "awful", "slow", "late"]
     lines, draw = ["label,review"], random.Random(1)
     for number in range(300):
@@ -97,7 +97,7 @@ def test_the_trunk_runs_once_over_the_validation_rows(train, monkeypatch):
 
     monkeypatch.setattr(trunk_states, "trunk", counted)
     kept = train()
-    assert sorted(seen) == [28, 32]
+    assert sum(seen) == 60
     seen.clear()
     monkeypatch.setattr(trunk_states, "memory_budget", lambda *_: 0)
     assert train().history[0]["log_loss"] == kept.history[0]["log_loss"]
@@ -119,7 +119,8 @@ def test_the_kept_adapter_is_not_run_again(train, monkeypatch):
 def test_an_epoch_from_before_a_resume_has_its_figures_again(train, monkeypatch, tmp_path):
     """Its values are computed anew; nothing that comes after it is better."""
     inner = Trainer.step
-    options = {"output": tmp_path / "out", "learning_rate": 0.3, "save_every_steps": 1}
+    options = {"output": tmp_path / "out", "learning_rate": 0.05, "dtype": "float32",
+               "metric": "log_loss", "save_every_steps": 1}  # fmt: skip
 
     def stopped(self, batches):
         inner(self, batches)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lora_bert.backbones.families import read_config
+from lora_bert.backbones.families.registry import read_encoder_config
 from lora_bert.data.examples import Examples
 from lora_bert.errors import DataError
 from lora_bert.tasks.single_label import SingleLabel
@@ -14,7 +14,9 @@ from lora_bert.training.tokenize_rows import check_texts_left, tokenise, warn_of
 
 @pytest.fixture
 def tokenizer(tiny_backbone):
-    return load_tokenizer(tiny_backbone, read_config(tiny_backbone), max_length=6, clean=True)
+    return load_tokenizer(
+        tiny_backbone, read_encoder_config(tiny_backbone), max_length=6, clean=True
+    )
 
 
 def tokens_of(tokenizer, texts):

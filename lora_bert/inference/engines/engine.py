@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
 from lora_bert.runtime.progress_bar import track
+from lora_bert.runtime.threads import Workers
 from lora_bert.tokens.batching import by_length
 from lora_bert.tokens.tokenized import TokenizedTexts
 
@@ -24,19 +24,6 @@ TEXTS_AT_ONCE = 8192
 
 _MOST_THREADS = 8
 """More would wait for Python's interpreter, which lets only one of them run."""
-
-
-@dataclass(frozen=True)
-class Crew:
-    """Threads that compute batches side by side.
-
-    Attributes:
-        compute: What they call; any number of calls may be in flight.
-        threads: The pool.
-    """
-
-    compute: Compute
-    threads: ThreadPoolExecutor
 
 
 class Engine(Protocol):
@@ -53,8 +40,11 @@ class Engine(Protocol):
     def logits(self, texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
         """The logits of one batch, float32 ``[rows, labels]``, by all cores."""
 
-    def crew(self) -> AbstractContextManager[Crew]:
-        """Threads that share the cores: together faster than one batch after the other."""
+    def side_by_side(self, texts: int | None) -> tuple[Compute, Workers]:
+        """What computes the batches of so many texts (None: not known) on threads, and the threads.
+
+        They share the cores: together they are faster than one batch after the other.
+        """
 
 
 def shares() -> tuple[int, int]:
@@ -97,9 +87,10 @@ def answers(
         total: Texts in all, if that is known.
     """
     waiting: deque[_Started] = deque()
-    with track(total, "predicting") as bar, engine.crew() as crew:
+    compute, threads = engine.side_by_side(total)
+    with track(total, "predicting") as bar, threads:
         for part in parts:
-            waiting.append(_start(engine, crew, part, batch_size))
+            waiting.append(_start(engine.labels, compute, threads, part, batch_size))
             if len(waiting) > 1:
                 yield waiting.popleft().finish(bar)
         while waiting:
@@ -119,11 +110,13 @@ class _Started:
         return self.found
 
 
-def _start(engine: Engine, crew: Crew, part: TokenizedTexts, batch_size: int) -> _Started:
-    found = np.empty((len(part), engine.labels), dtype=np.float32)
+def _start(
+    labels: int, compute: Compute, threads: Workers, part: TokenizedTexts, batch_size: int
+) -> _Started:
+    found = np.empty((len(part), labels), dtype=np.float32)
 
-    def compute(rows: np.ndarray) -> int:
-        found[rows] = crew.compute(part, rows)
+    def fill(rows: np.ndarray) -> int:
+        found[rows] = compute(part, rows)
         return len(rows)
 
     batches = [
@@ -131,4 +124,4 @@ def _start(engine: Engine, crew: Crew, part: TokenizedTexts, batch_size: int) ->
         for start in range(0, len(part), TEXTS_AT_ONCE)
         for rows in by_length(part.lengths[start : start + TEXTS_AT_ONCE], batch_size)
     ]
-    return _Started(found, [crew.threads.submit(compute, rows) for rows in batches])
+    return _Started(found, [threads.submit(fill, rows) for rows in batches])

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -13,8 +10,9 @@ import numpy as np
 
 from lora_bert.backbones.noted_backbones import stamp_of
 from lora_bert.errors import AdapterError
-from lora_bert.inference.engines.engine import Crew, cores_allowed, shares
+from lora_bert.inference.engines.engine import Compute, cores_allowed, shares
 from lora_bert.inference.engines.graph_inputs import IDS, MASK, feed
+from lora_bert.runtime.threads import Workers
 from lora_bert.tokens.tokenized import TokenizedTexts
 
 _ERRORS_ONLY = 3
@@ -49,16 +47,9 @@ class OnnxEngine:
         """The logits of one batch, by all cores."""
         return self._run(self._alone, texts, rows)
 
-    @contextmanager
-    def crew(self) -> Iterator[Crew]:
+    def side_by_side(self, texts: int | None) -> tuple[Compute, Workers]:
         """Threads with their share of the cores."""
-        count, _ = shares()
-        session = self._together if count > 1 else self._alone
-        threads = ThreadPoolExecutor(count, "lora-bert")
-        try:
-            yield Crew(partial(self._run, session), threads)
-        finally:
-            threads.shutdown(cancel_futures=True)
+        return partial(self._run, self._together), Workers(shares()[0])
 
     @cached_property
     def _alone(self) -> Any:
@@ -66,7 +57,8 @@ class OnnxEngine:
 
     @cached_property
     def _together(self) -> Any:
-        return self._session(shares()[1])
+        count, cores = shares()
+        return self._session(cores) if count > 1 else self._alone
 
     def _session(self, cores: int) -> Any:
         import onnxruntime

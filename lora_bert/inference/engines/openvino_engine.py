@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+import threading
 from functools import cache, cached_property
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
 
 from lora_bert.errors import AdapterError
-from lora_bert.inference.engines.engine import Crew, cores_allowed
+from lora_bert.inference.engines.engine import Compute, cores_allowed
 from lora_bert.inference.engines.graph_inputs import IDS, MASK, feed
+from lora_bert.runtime.threads import Workers
 from lora_bert.tokens.tokenized import TokenizedTexts
 
 _SHORT = 256
@@ -64,6 +62,7 @@ class OpenVinoEngine:
     def __init__(self, graph: Path, labels: int, *, dtype: str, max_length: int) -> None:
         self.labels = labels
         self._dtype, self._max_length = dtype, max_length
+        self._lock = threading.Lock()
         try:
             self._model = read_graph(graph)
             inputs = {one.any_name for one in self._model.inputs}
@@ -79,7 +78,8 @@ class OpenVinoEngine:
 
     def logits(self, texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
         """The logits of one batch, as soon as possible."""
-        return _infer(self._alone, self._feed(texts, rows))
+        with self._lock:
+            return _infer(self._alone, self._feed(texts, rows))
 
     def _feed(self, texts: TokenizedTexts, rows: np.ndarray) -> dict[str, np.ndarray]:
         """Padded to a multiple of four: what OpenVINO prepares for each shape takes some MB."""
@@ -87,27 +87,16 @@ class OpenVinoEngine:
         length = max(longest, min(-(-longest // _STEP) * _STEP, self._max_length))
         return feed(texts.pad(rows, length), self._inputs)
 
-    @contextmanager
-    def crew(self) -> Iterator[Crew]:
+    def side_by_side(self, texts: int | None) -> tuple[Compute, Workers]:
         """As many threads as OpenVINO wants requests; compiled for throughput the first time."""
-        compiled = self._together
-        count = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
-        free: SimpleQueue[Any] = SimpleQueue()
-        for _ in range(count):
-            free.put(compiled.create_infer_request())
+        compiled, thread = self._together, threading.local()
 
         def compute(texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
-            request = free.get()
-            try:
-                return _infer(request, self._feed(texts, rows))
-            finally:
-                free.put(request)
+            if not hasattr(thread, "request"):
+                thread.request = compiled.create_infer_request()
+            return _infer(thread.request, self._feed(texts, rows))
 
-        threads = ThreadPoolExecutor(count, "lora-bert")
-        try:
-            yield Crew(compute, threads)
-        finally:
-            threads.shutdown(cancel_futures=True)
+        return compute, Workers(int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")))
 
     @cached_property
     def _alone(self) -> Any:

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable
 from functools import cached_property, partial
+from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lora_bert.inference.engines.engine import Crew, shares
+from lora_bert.inference.engines.engine import Compute, shares
 from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
-from lora_bert.model.forward import branch, branch_start, fused_updates, logits
+from lora_bert.model.forward import branch, branch_start, fused_updates, logits, lora_updates
 from lora_bert.model.layer import LoraUpdates
+from lora_bert.runtime.threads import Workers
 from lora_bert.tokens.batching import Offsets, TokenBatch
 from lora_bert.tokens.tokenized import TokenizedTexts
+
+_WORTH_FUSING = 512
+"""Texts for which copying weights takes less time than it saves, a tenth in bfloat16 and nothing in
+float32. Fewer do without, copy or no copy: no bit of an answer depends on what others ask."""
+
+_BUSY: WeakValueDictionary[int, TorchEngine] = WeakValueDictionary()
+"""By the layers of a backbone, the one engine that has a copy of them, fused with its adapter."""
+_LOCK = threading.Lock()
 
 
 class TorchEngine:
@@ -40,7 +49,8 @@ class TorchEngine:
         hidden: Callable[[np.ndarray], tuple[Tensor, Offsets]] | None = None,
     ) -> None:
         self._backbone, self._adapter, self._hidden = backbone, adapter, hidden
-        self.labels = adapter.head[f"{backbone.family.head.output}.weight"].shape[0]
+        self.labels = adapter.head[f"{backbone.config.layout.head.output}.weight"].shape[0]
+        self._copy: LoraUpdates | None = None
 
     def __str__(self) -> str:
         kind = str(self._backbone.word_embeddings.dtype).removeprefix("torch.")
@@ -48,11 +58,24 @@ class TorchEngine:
 
     @cached_property
     def _updates(self) -> LoraUpdates:
-        return fused_updates(self._backbone, self._adapter)
+        with torch.no_grad():
+            return lora_updates(self._backbone, self._adapter)
 
     def logits(self, texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
         """The logits of one batch."""
-        backbone, adapter, updates = self._backbone, self._adapter, self._updates
+        return self._logits(self._updates, texts, rows)
+
+    def side_by_side(self, texts: int | None) -> tuple[Compute, Workers]:
+        """Threads with their share of the cores; where a GPU computes, one that keeps it busy."""
+        if self._backbone.device.type != "cpu":
+            return self.logits, Workers(1)
+        many = texts is None or texts >= _WORTH_FUSING
+        fuses = many and self._backbone.dtype == torch.bfloat16
+        compute = partial(self._logits, self._fused() if fuses else self._updates)
+        return compute, Workers(*shares())
+
+    def _logits(self, updates: LoraUpdates, texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
+        backbone, adapter = self._backbone, self._adapter
         if self._hidden is None:
             return logits(backbone, TokenBatch.of(texts, rows), adapter, updates).cpu().numpy()
         with torch.inference_mode():
@@ -61,18 +84,12 @@ class TorchEngine:
             outputs = branch(backbone, hidden, offsets, adapter, start=start, updates=updates)
             return outputs.cpu().numpy()
 
-    @contextmanager
-    def crew(self) -> Iterator[Crew]:
-        """Threads with their share of the cores; where a GPU computes, one that keeps it busy."""
-        before = torch.get_num_threads()
-        count, cores = (1, before) if self._backbone.device.type != "cpu" else shares()
-        # Here as in the threads: idle members of a larger team would wait busily, on their cores.
-        torch.set_num_threads(cores)
-        threads = ThreadPoolExecutor(
-            count, "lora-bert", initializer=partial(torch.set_num_threads, cores)
-        )
-        try:
-            yield Crew(self.logits, threads)
-        finally:
-            threads.shutdown(cancel_futures=True)
-            torch.set_num_threads(before)
+    def _fused(self) -> LoraUpdates:
+        """The updates with a copy of wide weights, which the adapter that had one has no more."""
+        with _LOCK:
+            if self._copy is None:
+                if before := _BUSY.get(id(self._backbone.layers)):
+                    before._copy = None
+                self._copy = fused_updates(self._backbone, self._adapter)
+                _BUSY[id(self._backbone.layers)] = self
+            return self._copy

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
 from lora_bert.inference.engines import engine
-from lora_bert.inference.engines.engine import Crew, answer, answers, shares
+from lora_bert.inference.engines.engine import answer, answers, shares
+from lora_bert.runtime.threads import Workers
 from lora_bert.tokens.tokenized import TokenizedTexts
 
 
@@ -22,7 +21,7 @@ class Slow:
 
     def __init__(self, threads=3, breaks_at=None):
         self.threads, self.breaks_at = threads, breaks_at
-        self.calls, self.alone, self.open = 0, 0, False
+        self.calls, self.alone, self.together = 0, 0, 0
         self.at_once, self.most = 0, 0
         self._lock = threading.Lock()
 
@@ -36,20 +35,19 @@ class Slow:
             call = self.calls
             self.at_once += 1
             self.most = max(self.most, self.at_once)
-        time.sleep(0.002 * (call % 4))
-        with self._lock:
-            self.at_once -= 1
+        try:
+            time.sleep(0.002 * (call % 4))
+        finally:
+            with self._lock:
+                self.at_once -= 1
         if call == self.breaks_at:
             raise RuntimeError("broken")
         first = texts.ids[texts.starts[rows]]
         return np.stack([first, texts.lengths[rows]], axis=1).astype(np.float32)
 
-    @contextmanager
-    def crew(self):
-        self.open = True
-        with ThreadPoolExecutor(self.threads) as threads:
-            yield Crew(self.compute, threads)
-        self.open = False
+    def side_by_side(self, texts):
+        self.together += 1
+        return self.compute, Workers(self.threads)
 
 
 def texts(count, seed=0):
@@ -75,9 +73,9 @@ def test_answers_stand_where_their_texts_do(count, threads):
 def test_one_batch_starts_no_threads():
     slow = Slow()
     answer(slow, texts(8), 8)
-    assert (slow.alone, slow.open, slow.calls) == (1, False, 1)
+    assert (slow.alone, slow.together, slow.calls) == (1, 0, 1)
     answer(slow, texts(9), 8)
-    assert (slow.alone, slow.calls) == (1, 3)
+    assert (slow.alone, slow.together, slow.calls) == (1, 1, 3)
 
 
 def test_batches_are_computed_side_by_side():
@@ -98,14 +96,15 @@ def test_parts_in_order_and_one_ahead():
         np.testing.assert_array_equal(found, expected(texts(20 + number, seed=number)))
         assert len(read) <= number + 2
     assert read == list(range(6))
-    assert not slow.open
+    assert not slow.at_once
 
 
 def test_what_breaks_is_heard_of():
-    slow, before = Slow(breaks_at=5), threading.active_count()
+    slow = Slow(breaks_at=5)
     with pytest.raises(RuntimeError, match="broken"):
         answer(slow, texts(100), 8)
-    assert threading.active_count() <= before
+    assert not slow.at_once
+    assert slow.calls < 13
 
     def parts():
         yield texts(30)
@@ -116,12 +115,12 @@ def test_what_breaks_is_heard_of():
 
 
 def test_nobody_wants_the_rest():
-    slow, before = Slow(), threading.active_count()
+    slow = Slow()
     stream = answers(slow, (texts(50) for _ in range(100)), 8)
     next(stream)
     stream.close()
     assert slow.calls < 50
-    assert threading.active_count() <= before
+    assert not slow.at_once
 
 
 @pytest.mark.parametrize(

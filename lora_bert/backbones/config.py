@@ -1,0 +1,166 @@
+"""What a backbone's ``config.json`` says of its encoder: parsed once, checked, and typed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from lora_bert.backbones.layout import Layout
+from lora_bert.backbones.nearby import above, below, in_words
+from lora_bert.errors import BackboneError, missing
+from lora_bert.json_files import read_object
+
+
+@dataclass(frozen=True)
+class HeadConfig:
+    """How the classification head computes: pool, dense, activation, (norm), output.
+
+    Attributes:
+        activation: Name of the activation after the dense layer.
+        pooling: What the head reads: the first token, or the mean of all tokens.
+        dropout: Rate before the output layer, 0 to 1.
+        input_dropout: Rate before the dense layer, 0 to 1.
+        dense_bias: Whether a new head's dense layer has a bias.
+        norm_bias: Whether a new head's norm has a bias.
+    """
+
+    activation: str
+    pooling: Literal["cls", "mean"]
+    dropout: float
+    input_dropout: float
+    dense_bias: bool
+    norm_bias: bool
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """An encoder as one ``config.json`` describes it, whatever its family calls the settings.
+
+    The family makes it: :func:`lora_bert.backbones.families.registry.encoder_config`.
+
+    Attributes:
+        model_type: The name of the family.
+        architecture: The sequence classifier's class in ``transformers``.
+        layout: The names of the tensors.
+        head: The classification head.
+        raw: ``config.json`` as it was read, for what writes it again.
+        tokenizer_class: The tokenizer's class in ``transformers``, "" where it is not said.
+        fingerprinted: The settings that change the answers but the shape of no weight, as
+            ``config.json`` or the family's defaults say them.
+        hidden_size: Width of the hidden states.
+        num_hidden_layers: Number of transformer layers.
+        num_attention_heads: Number of attention heads, a divisor of ``hidden_size``.
+        embedding_size: Width of the embeddings, before any projection to ``hidden_size``.
+        max_position_embeddings: Number of positions, as ``config.json`` counts them.
+        type_vocab_size: Number of token types; 0 where the family has none.
+        pad_token_id: The id of padding.
+        layer_norm_eps: What all norms add to the variance.
+        hidden_act: Name of the layers' activation.
+        initializer_range: Standard deviation of a new head's weights.
+        arrangement: ``post``: a norm after each sublayer; ``pre``: before it, with a gated
+            feed-forward part.
+        position_offset: Learned positions start at the padding id + 1 and skip padding (RoBERTa).
+        projects_first: The projection of the embeddings comes before their norm.
+        rotary: Rotary positions: ``halves`` turns the first half of a head with the second,
+            ``pairs`` turns neighbours, "" says: there are none.
+        rotates_values: Whether rotary positions turn the values too.
+        rope_theta: Base of the rotary positions' frequencies.
+        local_rope_theta: The same in layers that attend within a window.
+        local_layers: Whether each layer attends within a window only; empty: none does.
+        local_window: How far a token sees to either side in such a layer, in tokens.
+        relative_kinds: What meets the embeddings of relative positions (DeBERTa): ``c2p``: queries,
+            ``p2c``: keys.
+        relative_span: Number of buckets a side of such positions, or -1, and the farthest distance.
+        conv_groups: Groups of the convolution beside the first layer.
+        conv_act: Name of that convolution's activation.
+    """
+
+    model_type: str
+    architecture: str
+    layout: Layout
+    head: HeadConfig
+    raw: Mapping[str, Any]
+    tokenizer_class: str
+    fingerprinted: Mapping[str, Any]
+    hidden_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    embedding_size: int
+    max_position_embeddings: int
+    type_vocab_size: int
+    pad_token_id: int
+    layer_norm_eps: float
+    hidden_act: str
+    initializer_range: float
+    arrangement: Literal["post", "pre"] = "post"
+    position_offset: bool = False
+    projects_first: bool = False
+    rotary: Literal["", "halves", "pairs"] = ""
+    rotates_values: bool = False
+    rope_theta: float = 10_000.0
+    local_rope_theta: float = 10_000.0
+    local_layers: tuple[bool, ...] = ()
+    local_window: int = 0
+    relative_kinds: tuple[str, ...] = ()
+    relative_span: tuple[int, int] = (-1, 1)
+    conv_groups: int = 1
+    conv_act: str = "tanh"
+
+    @property
+    def head_size(self) -> int:
+        """Width of one attention head."""
+        return self.hidden_size // self.num_attention_heads
+
+    @property
+    def max_length(self) -> int:
+        """The longest input, in tokens, that the backbone has positions for."""
+        skipped = self.pad_token_id + 1 if self.position_offset else 0
+        return self.max_position_embeddings - skipped
+
+    @property
+    def takes_types(self) -> bool:
+        """Whether the model distinguishes ``token_type_ids``."""
+        return self.type_vocab_size > 1
+
+    @property
+    def shares_layers(self) -> bool:
+        """Whether several layers have the same weights, so that none can be adapted alone."""
+        return self.layout.layers_per_group > 1
+
+    @property
+    def has_plain_layers(self) -> bool:
+        """Whether its layers are BERT's: norms after the sublayers, scores of contents alone.
+
+        A number that is added to the scores changes nothing of that.
+        """
+        return self.arrangement == "post" and not (self.rotary or self.relative_kinds)
+
+    def is_local(self, layer: int) -> bool:
+        """Whether a layer attends within a window only."""
+        return bool(self.local_layers) and self.local_layers[layer]
+
+    def rotary_base(self, *, local: bool) -> float:
+        """The base of the rotary positions' frequencies, in local or in global layers."""
+        return self.local_rope_theta if local else self.rope_theta
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    """``config.json`` of a backbone or merged model, as it stands.
+
+    Raises:
+        NotFoundError: No such directory.
+        BackboneError: There is no ``config.json``, or it cannot be read.
+    """
+    if not directory.is_dir():
+        raise missing(directory, "directory")
+    path = directory / "config.json"
+    if not path.exists():
+        raise BackboneError(
+            f"'{directory}' is not a model: it has no config.json.",
+            hint=in_words(below(directory, ["config.json"]))
+            or above(directory)
+            or "A backbone is a directory as transformers saves it.",
+        )
+    return read_object(path, BackboneError)
