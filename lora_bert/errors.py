@@ -21,10 +21,12 @@ class LoraBertError(Exception):
 
     Attributes:
         exit_code: Of a command that ends with it.
+        said_elsewhere: Whether another process of the training has said it already.
         examples: Mistake -> what is said of it, for docs/errors.md; "…" stands for what varies.
     """
 
     exit_code = 1
+    said_elsewhere = False
     examples: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, message: str, *, hint: str = "") -> None:
@@ -262,6 +264,23 @@ class UnavailableError(LoraBertError):
             "--device cuda: no NVIDIA GPU that this build of torch can use."
         ),
     }
+
+
+class PeerError(UnavailableError):
+    """Another process of the same training has ended or does not answer.
+
+    ``exit_code`` is that of the other's error, if it had one.
+    """
+
+    examples: ClassVar[Mapping[str, str]] = {
+        "a process of several that is killed": (
+            "One of the … processes of this training has ended; the others cannot go on."
+        ),
+    }
+
+    def __init__(self, message: str, *, hint: str = "", exit_code: int = 69) -> None:
+        super().__init__(message, hint=hint)
+        self.exit_code = exit_code
 
 
 class OutputError(LoraBertError):
