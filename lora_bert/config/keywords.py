@@ -57,6 +57,7 @@ class TrainOptions(TypedDict, total=False):
     trunk_cache_limit: float | None
     save_every: float
     save_every_steps: int | None
+    log_to: Names | None
     resume: bool
     output: Place | None
     overwrite: bool

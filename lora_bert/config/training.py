@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from lora_bert.config.shared import ADAPTER, LARGEST_SEED, RUN, TRAINING, Columns, TrainRows
 from lora_bert.options import option
 
+TRACKERS = (
+    "tensorboard", "wandb", "mlflow", "trackio", "comet_ml", "aim", "clearml", "dvclive", "swanlab",
+)  # fmt: skip
+"""What Accelerate can log to, each by the name of its package."""
+
 
 @dataclass(frozen=True)
 class TrainConfig(Columns, TrainRows):
@@ -147,6 +152,13 @@ class TrainConfig(Columns, TrainRows):
         "Optimizer steps between checkpoints, in place of minutes.",
         minimum=1,
         metavar="N",
+        group=RUN,
+    )
+    log_to: str | None = option(
+        None,
+        "Trackers that every step and epoch is logged to: tensorboard, wandb, mlflow, trackio, …",
+        metavar="NAME,…",
+        form="list",
         group=RUN,
     )
     resume: bool = option(
