@@ -24,11 +24,14 @@ _OURS = ("adapter_config.json", "lora_bert.json", "config.json", "evaluation.jso
 
 
 def cache_dir() -> Path:
-    """The user's cache directory: ``$LORA_BERT_CACHE``, else ``$XDG_CACHE_HOME/lora-bert``."""
-    if override := os.environ.get("LORA_BERT_CACHE"):
-        return Path(override)
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "lora-bert"
+    """The user's cache directory: ``$LORA_BERT_CACHE``, else where the system keeps caches.
+
+    On Linux that is ``$XDG_CACHE_HOME/lora-bert``, by default ``~/.cache/lora-bert``.
+    """
+    from platformdirs import user_cache_path
+
+    override = os.environ.get("LORA_BERT_CACHE")
+    return Path(override) if override else user_cache_path("lora-bert", appauthor=False)
 
 
 def sha256(path: Path) -> str:
@@ -98,8 +101,8 @@ def spare_inputs(output: Path, inputs: Iterable[str | Path | None]) -> None:
     """
     final = output.resolve()
     for source in (Path(name) for name in inputs if name):
-        found = source.resolve()
-        if found.exists() and final in (found, *found.parents):
+        place = source.resolve()
+        if place.exists() and final in (place, *place.parents):
             raise OutputError(
                 f"Output '{output}' is or holds '{source}', which is read here.",
                 hint="Name another directory.",

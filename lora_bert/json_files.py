@@ -12,7 +12,6 @@ from lora_bert.errors import LoraBertError
 LARGEST = 64_000_000
 """Bytes. Tokenizers are the largest: that of 250,000 pieces has 17 MB."""
 
-
 _POINTER = b"version https://git-lfs.github.com/spec/"
 
 
@@ -28,10 +27,10 @@ def read_object(path: Path, error: type[LoraBertError]) -> dict[str, Any]:
     Raises:
         error: It is missing, not readable, too large, nested too deeply, not JSON, or no object.
     """
-    found = parse_json(read_text(path, error), path, error)
-    if not isinstance(found, dict):
+    written = parse_json(read_text(path, error), path, error)
+    if not isinstance(written, dict):
         raise error(f"'{path}' does not hold a JSON object.")
-    return found
+    return written
 
 
 def read_text(path: Path, error: type[LoraBertError]) -> str:

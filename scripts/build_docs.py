@@ -41,7 +41,7 @@ be turned off again with `--no-…`. Every command also takes `--config FILE`, `
 
 | environment variable | meaning |
 | --- | --- |
-| `$LORA_BERT_CACHE` | Directory of the [cache](cache.md) (default: `~/.cache/lora-bert`) |
+| `$LORA_BERT_CACHE` | Directory of the [cache](cache.md) (default on Linux: `~/.cache/lora-bert`) |
 | `$LORA_BERT_CACHE_LIMIT` | Gigabytes that trunks and tokens may take there (default: 20) |
 | `$LORA_BERT_BACKBONES` | Directories that hold backbones by name, separated as in `$PATH` |
 | `$LORA_BERT_DATA` | Directory that holds the named data sets, so that none is downloaded |

@@ -30,8 +30,9 @@ import click
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 READERS = (
-    "json_files.py", "options.py", "adapters/manifest.py", "adapters/peft_format.py",
-    "adapters/directory.py", "backbones/weights.py", "backbones/families.py",
+    "json_files.py", "options.py", "adapters/manifest.py", "adapters/peft_config.py",
+    "adapters/peft_format.py", "adapters/directory.py", "backbones/weights.py",
+    "backbones/families.py",
     "backbones/config_values.py", "tokens/tokenizer.py", "model/shapes.py", "data/columns.py",
     "data/encoding.py", "data/examples.py", "data/header.py", "data/legacy.py",
     "data/plausibility.py", "data/rows.py", "data/tables.py",

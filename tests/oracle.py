@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ from peft import LoraConfig, get_peft_model
 from torch import Tensor
 
 from lora_bert.backbones.families import family_of
+from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
-from lora_bert.model.branch import Adapter
 from lora_bert.model.builder import build_backbone
-from lora_bert.model.encoder import Batch
 from lora_bert.model.new_adapter import new_adapter
 from lora_bert.model.target_modules import parse_layers, target_suffixes
+from lora_bert.tokens.batching import TokenBatch
+from lora_bert.tokens.tokenized import TokenizedTexts
 from tests.tiny import FAMILIES, tiny_classifier
 
 _USUAL = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
@@ -116,6 +118,28 @@ def named_parameters(twin: Any) -> dict[str, torch.nn.Parameter]:
     }
 
 
+@dataclass(frozen=True)
+class Batch:
+    """The same texts as everyone else pads them, and as our model takes them."""
+
+    ids: Tensor
+    mask: Tensor
+    types: Tensor | None
+    pad_id: int
+
+    @property
+    def tokens(self) -> TokenBatch:
+        """One behind the other."""
+        lengths = self.mask.sum(1).tolist()
+
+        def rows(padded: Tensor) -> list[list[int]]:
+            return [row[:size] for row, size in zip(padded.tolist(), lengths, strict=True)]
+
+        types = None if self.types is None else rows(self.types)
+        texts = TokenizedTexts.of(rows(self.ids), self.pad_id, types=types)
+        return TokenBatch.of(texts, range(len(lengths)))
+
+
 def random_batch(
     lengths: Sequence[int], *, pad_id: int = 1, types: bool = False, seed: int = 1
 ) -> Batch:
@@ -125,7 +149,7 @@ def random_batch(
     mask = torch.arange(longest)[None] < torch.tensor(lengths)[:, None]
     ids = torch.randint(5, 60, mask.shape, generator=generator).masked_fill(~mask, pad_id)
     halves = (torch.arange(longest)[None] * 2 > torch.tensor(lengths)[:, None]) & mask
-    return Batch(ids, mask, halves.long() if types else None)
+    return Batch(ids, mask, halves.long() if types else None, pad_id)
 
 
 def their_logits(model: Any, batch: Batch) -> Tensor:

@@ -3,19 +3,47 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
+import platformdirs
 import pytest
+from platformdirs.macos import MacOS
 
 from lora_bert.errors import OutputError
 from lora_bert.files import (
     atomic_directory,
     atomic_file,
+    cache_dir,
     claim_output,
     shared_directory,
     spare_inputs,
     write_json,
 )
+
+
+@pytest.mark.parametrize(
+    ("own", "xdg", "place"),
+    [
+        ("/own", "/xdg", "/own"),
+        ("", "/xdg", "/xdg/lora-bert"),
+        ("", "", "/home/me/.cache/lora-bert"),
+    ],
+)
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems keep caches elsewhere")
+def test_where_the_cache_is(own, xdg, place, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("LORA_BERT_CACHE", own)
+    monkeypatch.setenv("XDG_CACHE_HOME", xdg)
+    assert cache_dir() == Path(place)
+
+
+def test_where_the_cache_is_on_a_mac(monkeypatch):
+    monkeypatch.setattr(platformdirs, "PlatformDirs", MacOS)
+    monkeypatch.setenv("HOME", "/Users/me")
+    for name in ("LORA_BERT_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    assert cache_dir() == Path("/Users/me/Library/Caches/lora-bert")
 
 
 def has_file(path):

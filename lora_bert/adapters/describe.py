@@ -16,7 +16,7 @@ from lora_bert.adapters.directory import (
     problem_type_of,
 )
 from lora_bert.adapters.manifest import MANIFEST, Manifest, read_manifest
-from lora_bert.adapters.peft_format import CONFIG, NOTHING, WEIGHTS, read_peft_config
+from lora_bert.adapters.peft_config import CONFIG, NO_MODULES, WEIGHTS, read_peft_config
 from lora_bert.backbones.families import read_config
 from lora_bert.backbones.family import Config
 from lora_bert.backbones.nearby import transformer_in
@@ -51,10 +51,10 @@ def describe(path: str | Path) -> Description:
     """
     place = Path(path)
     if not place.is_dir():
-        found = find_local(str(path))
-        if found is None:
+        backbone = find_local(str(path))
+        if backbone is None:
             raise missing(path, "adapter, merged model or backbone")
-        place = found.path
+        place = backbone.path
     if not (place / CONFIG).is_file():
         place = transformer_in(place) or place
     if kind_of(place) == "adapter":
@@ -65,9 +65,9 @@ def describe(path: str | Path) -> Description:
     if (place / MANIFEST).is_file():
         facts |= _described(read_manifest(place / MANIFEST))
     elif kind != "backbone":
-        facts |= {"problem_type": (problem := problem_type_of(config))}
+        facts["problem_type"] = problem_type_of(config)
         names = config.get("id2label")
-        if problem == PROBLEM_TYPE or not isinstance(names, dict):
+        if facts["problem_type"] == PROBLEM_TYPE or not isinstance(names, dict):
             facts["labels"] = list(labels_in(config, place))
         else:
             facts["labels"] = [str(name) for name in names.values()]
@@ -85,7 +85,7 @@ def _adapter(path: Path) -> dict[str, Any]:
     config = read_peft_config(path)
     manifest = manifest_of(path)
     name = backbone_name(path, config, manifest)
-    found = find_local(name)
+    backbone = find_local(name)
     facts = _described(manifest) if manifest else {"written_by": "plain PEFT (no lora_bert.json)"}
     lora = {
         "rank": config.get("r"),
@@ -96,8 +96,8 @@ def _adapter(path: Path) -> dict[str, Any]:
     return {
         **facts,
         "backbone": name,
-        "backbone_here": str(found.path) if found else None,
-        **({"method": "head-only"} if lora["target_modules"] == NOTHING else lora),
+        "backbone_here": str(backbone.path) if backbone else None,
+        **({"method": "head-only"} if lora["target_modules"] == NO_MODULES else lora),
         "parameters": count_weights(path / WEIGHTS, AdapterError),
         "bytes": _size(path),
     }
@@ -105,21 +105,18 @@ def _adapter(path: Path) -> dict[str, Any]:
 
 def _described(manifest: Manifest) -> dict[str, Any]:
     exported = {"exported": dict(manifest.exported)} if manifest.exported else {}
+    origins = {
+        "backbone_revision": manifest.backbone.get("revision"),
+        "backbone_fingerprint": manifest.backbone.get("fingerprint"),
+        "tokenizer_fingerprint": manifest.tokenizer.get("fingerprint"),
+    }
     return exported | {
         "task": manifest.task,
         "labels": list(manifest.labels),
         "max_length": manifest.max_length,
         "clean": manifest.clean,
         "backbone": manifest.backbone_name,
-        "provenance": {
-            key: value
-            for key, value in {
-                "backbone_revision": manifest.backbone.get("revision"),
-                "backbone_fingerprint": manifest.backbone.get("fingerprint"),
-                "tokenizer_fingerprint": manifest.tokenizer.get("fingerprint"),
-            }.items()
-            if value
-        },
+        "provenance": {key: value for key, value in origins.items() if value},
         "data": dict(manifest.data),
         "metrics": dict(manifest.metrics),
         "versions": dict(manifest.versions),

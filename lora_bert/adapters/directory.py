@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 from typing import Any, Literal
 
 from lora_bert.adapters.manifest import MANIFEST, Manifest, read_manifest
-from lora_bert.adapters.peft_format import CONFIG, WEIGHTS
+from lora_bert.adapters.peft_config import CONFIG, WEIGHTS
 from lora_bert.backbones.nearby import above, below, in_words, transformer_in
 from lora_bert.errors import AdapterError, ConfigError, LoraBertError, missing
 from lora_bert.files import sha256
@@ -42,9 +42,9 @@ def kind_of(path: Path) -> Kind:
         if any((path / name).exists() for name in names):
             return kind
     if (path / MANIFEST).is_file():
-        told = read_manifest(path / MANIFEST).exported.get("format")
+        written = read_manifest(path / MANIFEST).exported.get("format")
         for kind in EXPORTED:
-            if told == kind:
+            if written == kind:
                 return kind
     module = transformer_in(path)
     if module is not None and module.resolve() != path.resolve():
@@ -95,11 +95,13 @@ def _graphs(path: Path, kind: Kind) -> list[str]:
         if is_classifier(read_object(path / "config.json", AdapterError)):
             places.append(path / kind)
     for place in places:
-        found = sorted(place.glob(f"*{end}"))
-        if end == ".xml":
-            found = [graph for graph in found if graph.with_suffix(".bin").is_file()]
-        if found:
-            return [graph.relative_to(path).as_posix() for graph in found]
+        graphs = [
+            graph.relative_to(path).as_posix()
+            for graph in sorted(place.glob(f"*{end}"))
+            if end != ".xml" or graph.with_suffix(".bin").is_file()
+        ]
+        if graphs:
+            return graphs
     return []
 
 
@@ -166,13 +168,11 @@ def check_tokenizer(path: Path, manifest: Manifest) -> None:
         AdapterError: Its fingerprint is another than ``lora_bert.json`` says.
     """
     needed, file = manifest.tokenizer.get("fingerprint"), path / "tokenizer.json"
-    if needed is None:
-        return
-    found = sha256(file) if file.is_file() else "none"
-    if needed != found:
+    fingerprint = sha256(file) if file.is_file() else "none"
+    if needed not in (None, fingerprint):
         raise AdapterError(
             f"'{path}': its tokenizer is not the one it was trained with: fingerprint "
-            f"{str(needed)[:12]}… is needed, this one has {found[:12]}….",
+            f"{str(needed)[:12]}… is needed, this one has {fingerprint[:12]}….",
             hint="Copy the directory again, with all its files.",
         )
 

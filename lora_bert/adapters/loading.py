@@ -37,8 +37,8 @@ from lora_bert.errors import (
     NotFoundError,
     UnavailableError,
 )
+from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
-from lora_bert.model.branch import Adapter
 from lora_bert.model.builder import build_backbone, load_backbone
 from lora_bert.tasks.single_label import PROBLEM_TYPE
 from lora_bert.tokens.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer

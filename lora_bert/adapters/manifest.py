@@ -101,10 +101,7 @@ def read_manifest(path: Path) -> Manifest:
 
 def _checked(written: dict[str, Any], path: Path) -> Manifest:
     for key, kind in _KINDS.items():
-        required = key in ("labels", "max_length", "backbone")
-        if key not in written and not required:
-            continue
-        value = written.get(key)
+        value = written.get(key, None if key in ("labels", "max_length", "backbone") else kind())
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise AdapterError(f"'{path}': '{key}' is missing or not a {kind.__name__}.")
     labels = written["labels"]

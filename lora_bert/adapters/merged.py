@@ -43,8 +43,7 @@ def standalone(loaded: Loaded) -> Manifest:
 
 def describe_merged(directory: Path, loaded: Loaded, manifest: Manifest) -> None:
     """Write ``config.json``, tokenizer and ``lora_bert.json`` of a model that stands alone."""
-    text = json_text(_config(loaded)) + "\n"
-    (directory / "config.json").write_text(text, encoding="utf-8")
+    (directory / "config.json").write_text(json_text(_config(loaded)) + "\n", encoding="utf-8")
     loaded.tokenizer.save(directory)
     (directory / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
 

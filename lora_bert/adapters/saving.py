@@ -13,7 +13,7 @@ from lora_bert.adapters.peft_format import LoraSettings, write_peft
 from lora_bert.adapters.trained_on import RUN
 from lora_bert.backbones.family import Family
 from lora_bert.files import atomic_directory
-from lora_bert.model.branch import Adapter
+from lora_bert.model.adapter import Adapter
 from lora_bert.tokens.tokenizer import TextTokenizer
 
 CURVE = "curve.png"
@@ -65,8 +65,7 @@ def save_adapter(
             manifest, "adapter", command=command,
             size=adapter.parameter_count, changes_layers=bool(adapter.factors),
         )  # fmt: skip
-        # A file's name can be bytes that are no UTF-8; the command names the data.
-        (work / "README.md").write_text(text, encoding="utf-8", errors="backslashreplace")
+        (work / "README.md").write_text(text, encoding="utf-8")
         extra(work)
 
 

@@ -9,13 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lora_bert.tokens.batching import Offsets, taken
+
 
 @dataclass(frozen=True)
 class CachedStates:
     """The hidden states of rows, by row number. Any number of threads may read.
 
     Attributes:
-        data: One line a token, ``[lines, hidden]``; line 0 is zero, for padding.
+        data: One line a token, ``[lines, hidden]``; line 0 is zero, for filler.
         starts: The line at which each row begins, int64 ``[rows]``.
         lengths: Tokens of each row, int64 ``[rows]``.
         device: Where the hidden states are wanted.
@@ -29,24 +31,16 @@ class CachedStates:
     def __len__(self) -> int:
         return len(self.starts)
 
-    def hidden(
-        self, rows: Sequence[int] | np.ndarray, length: int | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Hidden states and mask of some rows, ready for ``branch``.
-
-        Args:
-            rows: Which ones; at least one.
-            length: Pad to this many tokens; None: to the longest of them.
+    def hidden(self, rows: Sequence[int] | np.ndarray) -> tuple[Tensor, Offsets]:
+        """Hidden states of some rows, at least one, ready for ``branch``.
 
         Returns:
-            Hidden states ``[rows, length, hidden]`` in the backbone's dtype, zero on padding, and
-            the mask ``[rows, length]``, True on tokens.
+            Hidden states ``[tokens, hidden]`` in the backbone's dtype, zero on filler, and where
+            the rows stand among them.
         """
         chosen = np.asarray(rows, dtype=np.int64)
-        sizes = self.lengths[chosen]
-        at = np.arange(sizes.max() if length is None else length)
-        mask = at < sizes[:, None]
-        lines = np.where(mask, self.starts[chosen][:, None] + at, 0)
-        index = torch.from_numpy(lines.ravel()).to(self.data.device)
-        found = self.data.index_select(0, index).view(*mask.shape, -1)
-        return found.to(self.device), torch.from_numpy(mask).to(self.device)
+        offsets = Offsets.of(self.lengths[chosen])
+        index = np.zeros(offsets.tokens, dtype=np.int64)
+        index[: offsets.cu_seqlens[-1]] = taken(self.starts[chosen], offsets)
+        states = self.data.index_select(0, torch.from_numpy(index).to(self.data.device))
+        return states.to(self.device), offsets

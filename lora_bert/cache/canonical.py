@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,50 +39,6 @@ class Canonical:
             count += len(first)
         ends = np.cumsum([len(part) for part in parts])
         return cls(_flat(found, rows), tuple(np.split(numbers, ends[:-1])))
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """Texts that the trunk reads at once.
-
-    Attributes:
-        rows: Their numbers, filled up to the chunk's shape with the last one.
-        count: How many they are without that.
-        width: Tokens of a row, padding included.
-    """
-
-    rows: np.ndarray
-    count: int
-    width: int
-
-
-def chunks(lengths: np.ndarray, *, tokens: int, longest: int) -> Iterator[Chunk]:
-    """Cut texts into chunks whose shape depends on nothing but the length of a text.
-
-    So do the hidden states, then: a row's bits follow from the batch's shape, not from its mates.
-
-    Args:
-        lengths: Tokens of each text, ascending.
-        tokens: Tokens of a chunk, about.
-        longest: Tokens that the backbone has positions for.
-    """
-    widths = np.minimum(_width(lengths), longest)
-    for width, begin, count in zip(
-        *np.unique(widths, return_index=True, return_counts=True), strict=True
-    ):
-        size = max(1, tokens // int(width))
-        for start in range(begin, begin + count, size):
-            real = min(size, begin + count - start)
-            rows = np.minimum(np.arange(start, start + size), start + real - 1)
-            yield Chunk(rows, real, int(width))
-
-
-def _width(lengths: np.ndarray) -> np.ndarray:
-    """Lengths rounded up to a multiple of 8, from 128 on to a sixteenth to an eighth."""
-    _, exponents = np.frexp(np.maximum(lengths - 1, 1))
-    steps = np.maximum(8, 2 ** np.maximum(exponents - 4, 0))
-    widths: np.ndarray = -(-lengths // steps) * steps
-    return widths
 
 
 def _tokens(rows: TokenizedTexts, alike: np.ndarray, length: int) -> np.ndarray:

@@ -6,15 +6,15 @@ from collections.abc import Callable
 from functools import partial
 from itertools import islice
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from lora_bert.cache.canonical import Chunk, chunks
 from lora_bert.model.backbone import Backbone
-from lora_bert.model.branch import trunk
-from lora_bert.model.encoder import Batch
+from lora_bert.model.forward import trunk
 from lora_bert.runtime.progress_bar import track
 from lora_bert.runtime.threads import workers
+from lora_bert.tokens.batching import TokenBatch, chunks
 from lora_bert.tokens.tokenized import TokenizedTexts
 
 CHUNK_TOKENS = {"cpu": 1024, "cuda": 32768}
@@ -34,28 +34,21 @@ def hidden_states(
         encodings: Sorted by length.
         depth: How many layers.
         keep: Takes the hidden states of the next texts' tokens, ``[tokens, hidden]``, until all
-            texts have had their turn; padding is left out.
+            texts have had their turn.
     """
-    planned = chunks(
-        encodings.lengths,
-        tokens=CHUNK_TOKENS[backbone.device.type],
-        longest=backbone.family.max_length(backbone.config),
-    )
+    planned = chunks(encodings.lengths, CHUNK_TOKENS[backbone.device.type])
     compute = partial(_chunk, backbone, encodings, depth)
     with (
         track(len(encodings), f"layers 1 to {depth}", unit="text") as bar,
         workers(torch.get_num_threads(), device=backbone.device) as threads,
     ):
         while some := list(islice(planned, max(_AT_ONCE, 4 * threads.count))):
-            for count, hidden in threads.map(compute, some):
+            for rows, hidden in zip(some, threads.map(compute, some), strict=True):
                 keep(hidden)
-                bar.update(count)
+                bar.update(len(rows))
 
 
-def _chunk(
-    backbone: Backbone, encodings: TokenizedTexts, depth: int, chunk: Chunk
-) -> tuple[int, Tensor]:
-    """How many texts a chunk holds and their tokens' hidden states."""
-    batch = Batch.of(encodings.pad(chunk.rows, chunk.width), backbone.device)
-    hidden = trunk(backbone, batch, depth)
-    return chunk.count, hidden[: chunk.count][batch.mask[: chunk.count]]
+def _chunk(backbone: Backbone, encodings: TokenizedTexts, depth: int, rows: np.ndarray) -> Tensor:
+    """The hidden states of some texts' tokens, without filler."""
+    batch = TokenBatch.of(encodings, rows)
+    return trunk(backbone, batch, depth)[: batch.offsets.cu_seqlens[-1]]

@@ -20,7 +20,7 @@ from lora_bert.tokens.tokenized import TokenizedTexts
 class Lines:
     """What the layers below ``depth`` make of texts, before it is computed.
 
-    Line 0 is zero and stands for padding; the texts' tokens follow one behind the other.
+    Line 0 is zero and stands for filler; the texts' tokens follow one behind the other.
 
     Attributes:
         backbone: Computes them.

@@ -26,12 +26,13 @@ from lora_bert.cache.token_states import Lines
 from lora_bert.errors import OutputError
 from lora_bert.model.backbone import Backbone
 from lora_bert.runtime.device import processor_of
+from lora_bert.tokens.batching import LAYOUT
 from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.wording import amount
 
 log = logging.getLogger(__name__)
 
-_FORMAT = 2
+_FORMAT = 3
 _KIND, _FILE = "trunk", "hidden.bin"
 _WHERE = {"memory": "in memory", "disk": "on disk"}
 _WORTH_A_FILE = 16_000_000
@@ -219,4 +220,5 @@ class _Making:
             # Other programs and processors round otherwise.
             "computed_by": f"lora-bert {__version__}, torch {torch.__version__}, {processor}",
             "chunk_tokens": CHUNK_TOKENS[backbone.device.type],
+            "layout": LAYOUT,
         }

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lora_bert.adapters.loading import Loaded
+    from lora_bert.model.adapter import Adapter
     from lora_bert.model.backbone import Backbone
-    from lora_bert.model.branch import Adapter
 
 TEXTS_AT_ONCE = 8192
 """Texts that are sorted by length together."""

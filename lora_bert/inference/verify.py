@@ -19,7 +19,8 @@ from lora_bert.adapters.directory import (
 )
 from lora_bert.adapters.loading import Loaded, load_any
 from lora_bert.adapters.manifest import MANIFEST
-from lora_bert.adapters.peft_format import CONFIG, WEIGHTS, read_peft, read_peft_config
+from lora_bert.adapters.peft_config import CONFIG, WEIGHTS, read_peft_config
+from lora_bert.adapters.peft_format import read_peft
 from lora_bert.adapters.trained_on import RUN
 from lora_bert.backbones.families import family_of, read_config
 from lora_bert.backbones.fingerprint import read_identified

@@ -1,15 +1,17 @@
-"""Attention between its two projections, and what the layers of a pass share for it."""
+"""Attention between its two projections: the one place where tokens are seen as rows."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from lora_bert.model.backbone import Backbone
 from lora_bert.model.relative import Distances, biases_by_distance, distances_of
+from lora_bert.tokens.batching import Offsets, row_length
 
 _LONG = 48
 """Tokens from which on torch's fused attention is faster whatever the length."""
@@ -19,11 +21,83 @@ Rotation = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
+class Rows:
+    """How the tokens of a batch stand in rows of one length, with padding behind the shorter ones.
+
+    Attributes:
+        count: Of rows.
+        length: Of each row, padding included.
+        token_of: Which token each place of the rows holds, ``[rows · length]``; padding holds the
+            last token of its row, which a bias hides. None where nothing is padded.
+        place_of: Which place each token has, ``[tokens]``; filler has the first. None where nothing
+            is padded and there is no filler.
+        end: Tokens without filler.
+        padding: The places that are padding; None where there are none.
+        real: True where a token stands, ``[rows, length]``; None where all do.
+        first: The first token of each row, ``[rows]``.
+    """
+
+    count: int
+    length: int
+    token_of: Tensor | None
+    place_of: Tensor | None
+    end: int
+    padding: Tensor | None
+    real: Tensor | None
+    first: Tensor
+
+    @classmethod
+    def of(cls, offsets: Offsets, device: torch.device, *, exact: bool) -> Rows:
+        """The rows of a batch; ``exact``: no longer than the longest."""
+        length, starts = row_length(offsets.longest, exact=exact), offsets.cu_seqlens[:-1, None]
+        at, lengths = np.arange(length), offsets.lengths[:, None]
+        real = at < lengths
+        place_of = np.zeros(offsets.tokens, dtype=np.int64)
+        place_of[: offsets.cu_seqlens[-1]] = np.flatnonzero(real)
+        whole = bool(real.all())
+        plain = whole and offsets.tokens == real.size
+
+        def there(array: np.ndarray, absent: bool) -> Tensor | None:
+            return None if absent else torch.from_numpy(array).to(device)
+
+        return cls(
+            count=offsets.rows,
+            length=length,
+            token_of=there((starts + np.minimum(at, lengths - 1)).ravel(), whole),
+            place_of=there(place_of, plain),
+            end=int(offsets.cu_seqlens[-1]),
+            padding=there(np.flatnonzero(~real), whole),
+            real=there(real, whole),
+            first=torch.from_numpy(offsets.cu_seqlens[:-1]).to(device),
+        )
+
+    def pad(self, x: Tensor) -> Tensor:
+        """``[tokens, width]`` -> ``[rows · length, width]``; padding holds finite values."""
+        if self.token_of is None:
+            return x[: self.count * self.length]
+        return x.index_select(0, self.token_of)
+
+    def pad_with_zeros(self, x: Tensor) -> Tensor:
+        """As :meth:`pad`, with zeros on padding; without gradients."""
+        padded = self.pad(x)
+        return padded if self.padding is None else padded.index_fill_(0, self.padding, 0)
+
+    def unpad(self, x: Tensor) -> Tensor:
+        """``[rows · length, width]`` -> ``[tokens, width]``; filler holds finite values."""
+        return x if self.place_of is None else x.index_select(0, self.place_of)
+
+    def clear_filler(self, x: Tensor) -> Tensor:
+        """``x [tokens, width]`` with zeros on filler, in place."""
+        x[self.end :].zero_()
+        return x
+
+
+@dataclass(frozen=True)
 class AttentionContext:
     """Which tokens see which, and where they stand.
 
     Attributes:
-        real: True where a token stands, ``[rows, length]``; None where all do.
+        rows: The batch as rows.
         biases: Added to the scores, ``[rows or 1, heads or 1, length or 1, length]``: very negative
             where a query does not see a key; None for nothing. One for layers that attend to
             every token, one for those that attend within a window.
@@ -31,33 +105,40 @@ class AttentionContext:
         distances: What relative positions add to the scores of DeBERTa; None elsewhere.
     """
 
-    real: Tensor | None
+    rows: Rows
     biases: tuple[Tensor | None, Tensor | None]
     rotations: tuple[Rotation, Rotation] | None = None
     distances: Distances | None = None
 
+    def of_first_tokens(self) -> AttentionContext:
+        """The same where the first token of each row is the only query."""
+        seen, local = (None if bias is None else bias[..., :1, :] for bias in self.biases)
+        distances = None if self.distances is None else self.distances.of_first_tokens()
+        return replace(self, biases=(seen, local), distances=distances)
 
-def attention_context(backbone: Backbone, mask: Tensor) -> AttentionContext:
-    """Of a batch whose tokens stand where ``mask [rows, length]`` is True."""
-    family, length = backbone.family, mask.shape[1]
-    real = None if bool(mask.all()) else mask
+
+def attention_context(backbone: Backbone, offsets: Offsets) -> AttentionContext:
+    """What the layers of a pass share, for a batch of rows that stand at ``offsets``."""
+    family, device = backbone.family, backbone.device
+    rows = Rows.of(offsets, device, exact=backbone.dtype == torch.float32)
+    length, real = rows.length, rows.real
     seen = None if real is None else _bias(real[:, None, None, :], backbone.dtype)
     if family.relative_kinds:
-        return AttentionContext(real, (seen, None), distances=distances_of(backbone, length))
+        return AttentionContext(rows, (seen, None), distances=distances_of(backbone, length))
     if backbone.relative is not None:
         by_distance = biases_by_distance(backbone.relative, length)
-        return AttentionContext(real, (by_distance if seen is None else by_distance + seen, None))
+        return AttentionContext(rows, (by_distance if seen is None else by_distance + seen, None))
     if not family.rotary:
-        return AttentionContext(real, (seen, None))
+        return AttentionContext(rows, (seen, None))
     whole = rotation(backbone, length, local=False)
     if family.arrangement == "post":
-        return AttentionContext(real, (seen, None), (whole, whole))
+        return AttentionContext(rows, (seen, None), (whole, whole))
     window = int(family.get(backbone.config, "local_attention")) // 2
-    at = torch.arange(length, device=mask.device)
+    at = torch.arange(length, device=device)
     near = ((at[:, None] - at[None, :]).abs() <= window)[None, None]
     near = near if real is None else near & real[:, None, None, :]
     local = _bias(near, backbone.dtype)
-    return AttentionContext(real, (seen, local), (whole, rotation(backbone, length, local=True)))
+    return AttentionContext(rows, (seen, local), (whole, rotation(backbone, length, local=True)))
 
 
 def mix(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
@@ -88,8 +169,8 @@ def rotation(backbone: Backbone, length: int, *, local: bool) -> Rotation:
 
 
 def rotate(x: Tensor, angles: Rotation, kind: str) -> Tensor:
-    """``x [rows, heads, length, head size]`` turned by its tokens' angles."""
-    wide, (cosines, sines) = x.float(), angles
+    """``x [rows, heads, length, head size]`` turned by the angles of its places."""
+    wide, (cosines, sines) = x.float(), (part[: x.shape[2]] for part in angles)
     if kind == "halves":
         first, second = wide.chunk(2, dim=-1)
         turned = torch.cat((-second, first), dim=-1)
@@ -108,7 +189,7 @@ def _fused_is_faster(query: Tensor) -> bool:
     """Whether torch's fused attention is faster than its parts, one after the other.
 
     In bfloat16 on a CPU its backward pass is slow, and so are short lengths that do not fill the
-    processor's vectors.
+    processor's vectors; and it prepares more than a single query is worth.
     """
     if query.device.type != "cpu" or query.dtype != torch.bfloat16:
         return True

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from lora_bert.backbones.family import Family
-from lora_bert.model.lora import FusedLinear, Linear
-from lora_bert.tokens.tokenized import rounded
+from lora_bert.model.fused_linear import FusedLinear, Linear
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,18 @@ class Layer:
     norms: Mapping[str, Norm]
     local: bool = False
     convolution: Convolution | None = None
+
+    @cached_property
+    def query(self) -> FusedLinear:
+        """Of ``attention_input``, the queries alone."""
+        whole = self.stacks["attention_input"]
+        return whole.part(0, len(whole.weight) // 3)
+
+    @cached_property
+    def key_value(self) -> FusedLinear:
+        """Of ``attention_input``, keys and values."""
+        whole = self.stacks["attention_input"]
+        return whole.part(len(whole.weight) // 3, len(whole.weight))
 
 
 @dataclass(frozen=True)
@@ -113,16 +125,6 @@ class Backbone:
     def heads(self) -> int:
         """Number of attention heads."""
         return int(self.family.get(self.config, "num_attention_heads"))
-
-    def padded_length(self, longest: int) -> int:
-        """To how many tokens a batch is padded whose longest text has ``longest``.
-
-        In bfloat16 a multiple of eight, because products are prepared for each shape anew; float32
-        needs no preparation, and padding would cost it more.
-        """
-        if self.dtype == torch.float32:
-            return longest
-        return rounded(longest, self.family.max_length(self.config))
 
     def stacks(self, depth: int = 0) -> dict[str, FusedLinear]:
         """Everything an adapter can change from layer ``depth`` up, by name."""

@@ -15,7 +15,7 @@ from lora_bert.backbones.family import Family
 from lora_bert.backbones.weights import read_checkpoint
 from lora_bert.errors import BackboneError
 from lora_bert.model.backbone import Backbone, Convolution, Layer, Norm
-from lora_bert.model.lora import FusedLinear, Linear
+from lora_bert.model.fused_linear import FusedLinear, Linear
 from lora_bert.model.shapes import check_linear, check_shapes
 
 _INPUTS = ("query", "key", "value", "query_key_value")

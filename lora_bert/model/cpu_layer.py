@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from lora_bert.model.activation import Activation
+from lora_bert.model.attention import Rows
 from lora_bert.model.backbone import Layer, Norm
 from lora_bert.model.lora import LoraUpdate, backward_product, forward_product
 
@@ -33,43 +34,36 @@ SLOTS = ("attention_input", "attention_output", "intermediate", "output")
 class Shape:
     """What a layer needs to know beside its tensors."""
 
-    rows: int
-    length: int
+    rows: Rows
     heads: int
-    head_size: int
     act: Activation
 
     def groups(self) -> list[tuple[slice, slice]]:
-        """Rows whose attention fits the core's cache together: their tokens, and their heads."""
-        size = max(1, _SCORES // (self.heads * self.length**2))
-        cuts = [*range(0, self.rows, size), self.rows]
+        """Rows whose attention fits the core's cache together: their places, and their heads."""
+        count, length = self.rows.count, self.rows.length
+        size = max(1, _SCORES // (self.heads * length**2))
+        cuts = [*range(0, count, size), count]
         return [
-            (slice(begin * self.length, end * self.length),
-             slice(begin * self.heads, end * self.heads))
+            (slice(begin * length, end * length), slice(begin * self.heads, end * self.heads))
             for begin, end in pairwise(cuts)
-        ]  # fmt: skip
+        ]
 
-    def by_head(self, x: Tensor) -> tuple[Tensor, ...]:
-        """``[tokens, n · hidden]`` -> n views ``[rows, heads, length, head size]``."""
-        parts = x.view(self.rows, self.length, -1, self.heads, self.head_size)
-        return parts.permute(2, 0, 3, 1, 4).unbind()
+    def by_head(self, x: Tensor, parts: int = 1) -> tuple[Tensor, ...]:
+        """``[rows · length, parts · hidden]`` -> views ``[rows, heads, length, head size]``."""
+        split = x.view(self.rows.count, self.rows.length, parts, self.heads, -1)
+        return split.permute(2, 0, 3, 1, 4).unbind()
 
-    def split(self, x: Tensor) -> Tensor:
-        """``[tokens, n · hidden]`` -> ``[n, rows · heads, length, head size]``, copied."""
-        parts = x.view(-1, self.length, x.shape[1] // self.width, self.heads, self.head_size)
-        return parts.permute(2, 0, 3, 1, 4).reshape(parts.shape[2], -1, self.length, self.head_size)
+    def split(self, x: Tensor, parts: int = 1) -> Tensor:
+        """``[places, parts · hidden]`` -> ``[parts, rows · heads, length, head size]``, copied."""
+        apart = x.view(-1, self.rows.length, parts, self.heads, x.shape[1] // parts // self.heads)
+        return apart.permute(2, 0, 3, 1, 4).reshape(parts, -1, *apart.shape[1::3])
 
     def join(self, x: Tensor, out: Tensor) -> None:
         """The way back, into ``out``."""
-        parts = x.view(-1, len(out) // self.length, self.heads, self.length, self.head_size)
-        out.view(-1, self.length, len(parts), self.heads, self.head_size).copy_(
-            parts.permute(1, 3, 0, 2, 4)
+        parts, _, length, size = x.shape
+        out.view(-1, length, parts, self.heads, size).copy_(
+            x.view(parts, -1, self.heads, length, size).permute(1, 3, 0, 2, 4)
         )
-
-    @property
-    def width(self) -> int:
-        """Of the hidden states."""
-        return self.heads * self.head_size
 
 
 def layer_by_hand(
@@ -79,14 +73,14 @@ def layer_by_hand(
     changes: Sequence[LoraUpdate | None],
     shape: Shape,
 ) -> Tensor:
-    """One layer that normalises after its sublayers: ``[rows, length, hidden]`` -> the same.
+    """One layer that normalises after its sublayers: ``[tokens, hidden]`` -> the same.
 
     Args:
         hidden: The layer's input.
         bias: Added to the scores, ``[rows, 1, 1, length]``: very negative on padding; or None.
         layer: The frozen weights.
         changes: What the adapter changes in each of :data:`SLOTS`.
-        shape: Dimensions and activation.
+        shape: The rows, number of heads and activation.
     """
     tensors = [part for change in changes for part in _parts(change)]
     return _LayerByHand.apply(hidden, bias, layer, shape, *tensors)  # type: ignore[no-any-return, no-untyped-call]
@@ -104,11 +98,9 @@ class _LayerByHand(torch.autograd.Function):
     ) -> Tensor:
         changes = _changes(tensors)
         stacks = [layer.stacks[slot] for slot in SLOTS]
-        x = hidden.reshape(shape.rows * shape.length, -1)
-
-        qkv, low_qkv = forward_product(x, stacks[0], changes[0])
+        qkv, low_qkv = forward_product(hidden, stacks[0], changes[0])
         mixed, sums = _attend(qkv, bias, shape)
-        attended, low_attended = forward_product(mixed, stacks[1], changes[1], x)
+        attended, low_attended = forward_product(mixed, stacks[1], changes[1], hidden)
         middle, *statistics = _normalise(attended, layer.norms["attention"])
 
         inner, low_inner = forward_product(middle, stacks[2], changes[2])
@@ -117,11 +109,11 @@ class _LayerByHand(torch.autograd.Function):
         out, *more_statistics = _normalise(outer, layer.norms["output"])
 
         ctx.save_for_backward(
-            x, qkv, bias, mixed, sums, attended, *statistics, middle, inner, active, outer,
+            hidden, qkv, bias, mixed, sums, attended, *statistics, middle, inner, active, outer,
             *more_statistics, low_qkv, low_attended, low_inner, low_outer, *tensors,
         )  # fmt: skip
         ctx.layer, ctx.shape = layer, shape
-        return out.view_as(hidden)
+        return out
 
     @staticmethod
     @once_differentiable
@@ -133,8 +125,7 @@ class _LayerByHand(torch.autograd.Function):
         shape, norms = ctx.shape, ctx.layer.norms
         stacks, changes = [ctx.layer.stacks[slot] for slot in SLOTS], _changes(tensors)
 
-        g = gradient.reshape(len(x), -1)
-        g_outer = _normalise_backward(g, outer, other_mean, other_deviation, norms["output"])
+        g_outer = _normalise_backward(gradient, outer, other_mean, other_deviation, norms["output"])
         g_active, *of_output = backward_product(g_outer, active, low_outer, stacks[3], changes[3])
         g_inner = shape.act.derivative(g_active, inner)
         g_middle, *of_inner = backward_product(
@@ -149,8 +140,16 @@ class _LayerByHand(torch.autograd.Function):
         g_x, *of_qkv = backward_product(
             g_qkv, x, low_qkv, stacks[0], changes[0], g_attended, wanted=wanted
         )
-        towards_hidden = g_x.view_as(gradient) if wanted else None
-        return towards_hidden, None, None, None, *of_qkv, *of_attended, *of_inner, *of_output
+        return (
+            g_x if wanted else None,
+            None,
+            None,
+            None,
+            *of_qkv,
+            *of_attended,
+            *of_inner,
+            *of_output,
+        )
 
 
 def _attend(qkv: Tensor, bias: Tensor | None, shape: Shape) -> tuple[Tensor, Tensor]:
@@ -158,44 +157,57 @@ def _attend(qkv: Tensor, bias: Tensor | None, shape: Shape) -> tuple[Tensor, Ten
 
     And the logarithms of the softmax's sums, ``[rows, heads, length]``.
     """
-    mixed, sums = flash(*shape.by_head(qkv), attn_mask=bias)
-    return mixed.transpose(1, 2).reshape(len(qkv), -1), sums
+    mixed, sums = flash(*shape.by_head(shape.rows.pad(qkv), 3), attn_mask=bias)
+    flat = mixed.transpose(1, 2).flatten(2).flatten(0, 1)
+    return shape.rows.unpad(flat), sums
 
 
 def _attend_backward(
     g: Tensor, mixed: Tensor, sums: Tensor, qkv: Tensor, bias: Tensor | None, shape: Shape
 ) -> Tensor:
     """The gradient of the mixed values -> that of queries, keys and values, ``[tokens, 3 · …]``."""
-    if g.dtype != torch.float32:
-        return _attend_backward_in_parts(g, mixed, sums, qkv, bias, shape)
+    backward = _fused_backward if g.dtype == torch.float32 else _backward_in_parts
+    rows = shape.rows
+    padded = rows.pad_with_zeros(g), rows.pad(mixed), sums, rows.pad(qkv), bias, shape
+    g_qkv = rows.unpad(backward(*padded))
+    return rows.clear_filler(g_qkv)
+
+
+def _fused_backward(
+    g: Tensor, mixed: Tensor, sums: Tensor, qkv: Tensor, bias: Tensor | None, shape: Shape
+) -> Tensor:
+    """As :func:`_attend_backward` of padded rows, by torch's kernel."""
     (gradient,), (output,) = shape.by_head(g), shape.by_head(mixed)
-    inputs = shape.by_head(qkv)
-    found = flash_backward(gradient, *inputs, output, sums, 0.0, False, attn_mask=bias)
+    parts = flash_backward(
+        gradient, *shape.by_head(qkv, 3), output, sums, 0.0, False, attn_mask=bias
+    )
     g_qkv = torch.empty_like(qkv)
-    for target, part in zip(shape.by_head(g_qkv), found, strict=True):
+    for target, part in zip(shape.by_head(g_qkv, 3), parts, strict=True):
         target.copy_(part)
     return g_qkv
 
 
-def _attend_backward_in_parts(
+def _backward_in_parts(
     g: Tensor, mixed: Tensor, sums: Tensor, qkv: Tensor, bias: Tensor | None, shape: Shape
 ) -> Tensor:
-    """As :func:`_attend_backward`; in bfloat16 up to ten times as fast as torch's kernel.
+    """As :func:`_fused_backward`; in bfloat16 up to ten times as fast as torch's kernel.
 
     The attention weights are computed again, a few rows at a time. The softmax's sum over keys of
     weight times gradient equals that of output times gradient, which is far shorter. Both are of
     Dao et al. 2022, arXiv:2205.14135.
     """
-    scale = shape.head_size**-0.5
+    rows = shape.rows
+    size = g.shape[1] // shape.heads
+    scale = size**-0.5
     shifts = sums.neg().unsqueeze(-1).to(g.dtype)
     shifts = (shifts if bias is None else shifts + bias).flatten(0, 1)
-    dots = (g * mixed).view(shape.rows, shape.length, shape.heads, shape.head_size).sum(-1)
-    dots = dots.transpose(1, 2).reshape(-1, shape.length, 1)
+    dots = (g * mixed).view(rows.count, rows.length, shape.heads, size).sum(-1)
+    dots = dots.transpose(1, 2).reshape(-1, rows.length, 1)
     g_qkv = torch.empty_like(qkv)
-    for tokens, heads in shape.groups():
-        query, key, value = parts = shape.split(qkv[tokens])
+    for places, heads in shape.groups():
+        query, key, value = parts = shape.split(qkv[places], 3)
         weights = torch.baddbmm(shifts[heads], query, key.transpose(1, 2), alpha=scale).exp_()
-        (g_mixed,) = shape.split(g[tokens])
+        (g_mixed,) = shape.split(g[places])
         g_parts = torch.empty_like(parts)
         torch.bmm(weights.transpose(1, 2), g_mixed, out=g_parts[2])
         g_scores = torch.baddbmm(
@@ -204,7 +216,7 @@ def _attend_backward_in_parts(
         g_scores *= weights
         torch.bmm(g_scores, key, out=g_parts[0])
         torch.bmm(g_scores.transpose(1, 2), query, out=g_parts[1])
-        shape.join(g_parts, g_qkv[tokens])
+        shape.join(g_parts, g_qkv[places])
     return g_qkv
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from torch.nn import functional as F
 
 from lora_bert.model.activation import Activation
 from lora_bert.model.dropout import dropout
+from lora_bert.model.fused_linear import FusedLinear, Linear
 from lora_bert.model.packed_linear import PackedLinear
 
 
@@ -37,15 +37,6 @@ class LoraFactors:
         return (self.lora_B @ self.lora_A) * self.scaling
 
 
-@dataclass(frozen=True)
-class Linear:
-    """A frozen linear layer and the name it has in ``transformers``."""
-
-    name: str
-    weight: Tensor
-    bias: Tensor | None
-
-
 def initial_lora_factors(
     linear: Linear, rank: int, alpha: float, generator: torch.Generator
 ) -> LoraFactors:
@@ -54,61 +45,6 @@ def initial_lora_factors(
     bound = 1 / math.sqrt(in_features)
     lora_A = torch.empty(rank, in_features).uniform_(-bound, bound, generator=generator)
     return LoraFactors(lora_A, torch.zeros(out_features, rank), alpha / rank)
-
-
-@dataclass(frozen=True)
-class FusedLinear:
-    """Linear layers that read the same input, computed as one.
-
-    Attributes:
-        linears: The layers, in the order of their outputs; their weights are views of ``weight``.
-        weight: ``[out, in]``, all of them below one another.
-        bias: ``[out]``.
-    """
-
-    linears: tuple[Linear, ...]
-    weight: Tensor
-    bias: Tensor | None
-
-    @classmethod
-    def of(cls, linears: Sequence[Linear]) -> FusedLinear:
-        """Put layers together; their tensors are held once."""
-        if len(linears) == 1:
-            return cls(tuple(linears), linears[0].weight, linears[0].bias)
-        weight, bias = torch.cat([linear.weight for linear in linears]), None
-        biases = [linear.bias for linear in linears]
-        if any(part is not None for part in biases):
-            bias = torch.cat(
-                [weight.new_zeros(len(linear.weight)) if linear.bias is None else linear.bias
-                 for linear in linears]
-            )  # fmt: skip
-        sizes = [len(linear.weight) for linear in linears]
-        shares = [None] * len(linears) if bias is None else torch.split(bias, sizes)
-        views = [
-            Linear(linear.name, part, None if linear.bias is None else share)
-            for linear, part, share in zip(linears, torch.split(weight, sizes), shares, strict=True)
-        ]
-        return cls(tuple(views), weight, bias)
-
-    @property
-    def is_wide(self) -> bool:
-        """Whether its output is wider than its input."""
-        return self.weight.shape[0] > self.weight.shape[1]
-
-    @property
-    def name(self) -> str:
-        """What it is known by: the name of its first layer."""
-        return self.linears[0].name
-
-    @cached_property
-    def forward(self) -> PackedLinear:
-        """``x @ weight.T + bias``."""
-        return PackedLinear(self.weight, self.bias)
-
-    @cached_property
-    def backward(self) -> PackedLinear:
-        """``g @ weight``, which leads from the gradient of the output to that of the input."""
-        return PackedLinear(self.weight.t())
 
 
 @dataclass(frozen=True)
@@ -134,6 +70,10 @@ class LoraUpdate:
         return LoraUpdate(
             lora_A, lora_B, PackedLinear(torch.cat([stack.weight, lora_B], dim=1), stack.bias)
         )
+
+    def part(self, begin: int, end: int) -> LoraUpdate:
+        """What is changed of the outputs ``begin`` to ``end``."""
+        return LoraUpdate(self.lora_A, self.lora_B[begin:end])
 
     def to(self, dtype: torch.dtype) -> LoraUpdate:
         """The same in another dtype."""

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from lora_bert.errors import ConfigError
+from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
-from lora_bert.model.branch import Adapter
 from lora_bert.model.lora import initial_lora_factors
 from lora_bert.model.target_modules import parse_layers, target_names
 

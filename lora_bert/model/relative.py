@@ -7,7 +7,7 @@ attention, He et al. 2020, arXiv:2006.03654, and 2021, arXiv:2111.09543).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -53,14 +53,18 @@ class Distances:
     of_query: Tensor
     scale: float
 
+    def of_first_tokens(self) -> Distances:
+        """The same where the first token of each row is the only query."""
+        return replace(self, of_key=self.of_key[..., :1, :], of_query=self.of_query[..., :1])
+
     def scores(
         self, query: Tensor, key: Tensor, position_key: Tensor | None, position_query: Tensor | None
     ) -> Tensor:
-        """Attention scores, ``[rows, heads, length, length]``.
+        """Attention scores, ``[rows, heads, queries, length]``.
 
         Args:
-            query: ``[rows, heads, length, head size]``; ``key`` likewise.
-            key: See ``query``.
+            query: ``[rows, heads, queries, head size]``.
+            key: ``[rows, heads, length, head size]``.
             position_key: What queries meet, ``[1, heads, distances, head size]``; None: nothing.
             position_query: What keys meet.
         """
@@ -118,5 +122,5 @@ def _apart(length: int, device: torch.device) -> Tensor:
 
 
 def _picked(scores: Tensor, index: Tensor) -> Tensor:
-    """``[rows, heads, length, distances]`` -> those of ``index``, ``[rows, heads, length, …]``."""
+    """``[rows, heads, tokens, distances]`` -> those of ``index``, ``[rows, heads, tokens, …]``."""
     return scores.gather(-1, index.expand(*scores.shape[:2], *index.shape[-2:]))

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lora_bert.errors import BackboneError
 from lora_bert.model.backbone import Backbone, Norm
-from lora_bert.model.lora import Linear
+from lora_bert.model.fused_linear import Linear
 
 
 def check_linear(linear: Linear) -> None:

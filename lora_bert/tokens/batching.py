@@ -1,11 +1,208 @@
-"""Rows -> batches: rows of like length together, so that little is padding."""
+"""Every rule of batching: which rows stand in which batch, and how many tokens products compute.
+
+Nothing is padded: the tokens of a batch stand one row behind the other, and only attention knows
+rows. But a processor's library prepares a product anew for each number of tokens, for about a
+millisecond a product, and keeps a limited number of them. So numbers of tokens go up a ladder, with
+filler at the end of a batch: tokens that no row reads.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
+
+from lora_bert.tokens.tokenized import TokenizedTexts
+
+LAYOUT = 1
+"""Goes up with every change of the rules below: they decide the last bits of a training."""
+
+SLICE_TOKENS = 2048
+"""More at once are not faster on a CPU core; they only take memory."""
+
+_POOL = 50
+"""Batches that are sorted by length together: more are more alike in a batch, fewer mix better."""
+
+
+def filled(tokens: int) -> int:
+    """The ladder's step for so many tokens: 8 apart up to 256, then 16, then 32 from 512 on."""
+    step = max(8, 1 << max(0, (tokens - 1).bit_length() - 5))
+    return -(-tokens // step) * step
+
+
+def row_length(longest: int, *, exact: bool) -> int:
+    """The length to which attention pads rows; in multiples of eight there are fewer shapes."""
+    return longest if exact else -(-longest // 8) * 8
+
+
+@dataclass(frozen=True)
+class Offsets:
+    """Where the rows of a batch stand among its tokens.
+
+    Attributes:
+        cu_seqlens: Where each row begins, int64 ``[rows + 1]``; the last one is the end.
+        tokens: All of them, filler included.
+    """
+
+    cu_seqlens: np.ndarray
+    tokens: int
+
+    @classmethod
+    def of(cls, lengths: np.ndarray) -> Offsets:
+        """The offsets of rows of these ``lengths``, and filler up to the ladder's next step."""
+        cu_seqlens = np.concatenate([[0], np.cumsum(lengths)])
+        return cls(cu_seqlens, filled(int(cu_seqlens[-1])))
+
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+        return len(self.cu_seqlens) - 1
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each row, int64 ``[rows]``."""
+        return np.diff(self.cu_seqlens)
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest row."""
+        return int(self.lengths.max())
+
+    def spread(self, each: np.ndarray) -> np.ndarray:
+        """A number a row -> the same number for every token of the row, without filler."""
+        return np.repeat(each, self.lengths)
+
+    @cached_property
+    def positions(self) -> np.ndarray:
+        """The place of each token in its row, counted from 0, int64 ``[tokens]``; 0 for filler."""
+        positions = np.zeros(self.tokens, dtype=np.int64)
+        end = self.cu_seqlens[-1]
+        positions[:end] = np.arange(end) - self.spread(self.cu_seqlens[:-1])
+        return positions
+
+
+@dataclass(frozen=True)
+class TokenBatch:
+    """Some texts, one behind the other.
+
+    Attributes:
+        ids: Token ids, int64 ``[tokens]``.
+        offsets: Where the rows stand.
+        token_type_ids: int64 ``[tokens]``, or None for all zeros.
+    """
+
+    ids: np.ndarray
+    offsets: Offsets
+    token_type_ids: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, texts: TokenizedTexts, rows: Sequence[int] | np.ndarray) -> TokenBatch:
+        """Some of the ``texts``, at least one, in the order of ``rows``."""
+        chosen = np.asarray(rows, dtype=np.int64)
+        offsets = Offsets.of(texts.lengths[chosen])
+        index = taken(texts.starts[chosen], offsets)
+        filler = offsets.tokens - len(index)
+        ids = np.concatenate([texts.ids[index], np.full(filler, texts.pad_id)], dtype=np.int64)
+        if texts.types is None:
+            return cls(ids, offsets)
+        types = np.concatenate([texts.types[index], np.zeros(filler, np.uint8)], dtype=np.int64)
+        return cls(ids, offsets, types)
+
+
+def taken(starts: np.ndarray, offsets: Offsets) -> np.ndarray:
+    """Where the tokens of rows that begin at ``starts`` stand in a flat array, without filler."""
+    end = offsets.cu_seqlens[-1]
+    index: np.ndarray = np.arange(end) + offsets.spread(starts - offsets.cu_seqlens[:-1])
+    return index
 
 
 def by_length(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
     """Row numbers in batches, the longest first (memory runs out at once or never)."""
     order = np.argsort(-lengths, kind="stable")
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+
+
+def chunks(lengths: np.ndarray, tokens: int) -> Iterator[np.ndarray]:
+    """Row numbers in order, in chunks of at most ``tokens`` tokens; a longer row stands alone.
+
+    The chunks are those of the lengths alone, whoever computes them.
+    """
+    ends = np.cumsum(lengths)
+    begin = 0
+    while begin < len(lengths):
+        before = ends[begin] - lengths[begin]
+        end = max(begin + 1, int(np.searchsorted(ends, before + tokens, side="right")))
+        yield np.arange(begin, end)
+        begin = end
+
+
+def epoch_batches(
+    lengths: np.ndarray, *, seed: int, epoch: int, batch_size: int, batch_tokens: int | None = None
+) -> list[np.ndarray]:
+    """Row numbers in batches of like length, in random order, another one each epoch.
+
+    The rows are shuffled, cut into pools of fifty batches, sorted within the pool, cut into batches
+    and the batches shuffled again: an epoch stays random, and attention pads little. All of it is a
+    function of seed and epoch: a batch's place in an epoch is one number, whoever computes it.
+
+    Args:
+        lengths: Tokens of each row.
+        seed: Of the run.
+        epoch: Counted from 1.
+        batch_size: Rows of a batch.
+        batch_tokens: Bound batches by their tokens in place of their rows; a longer row stands
+            alone.
+    """
+    generator = np.random.Generator(np.random.PCG64([seed, epoch]))
+    order = generator.permutation(len(lengths))
+    if batch_tokens:
+        batch_size = max(1, int(batch_tokens / lengths.mean()))
+    batches: list[np.ndarray] = []
+    for start in range(0, len(order), _POOL * batch_size):
+        pool = order[start : start + _POOL * batch_size]
+        pool = pool[np.argsort(-lengths[pool], kind="stable")]
+        if batch_tokens:
+            batches += [pool[rows] for rows in chunks(lengths[pool], batch_tokens)]
+        else:
+            batches += np.split(pool, range(batch_size, len(pool), batch_size))
+    return [batches[at] for at in generator.permutation(len(batches))]
+
+
+def slices(batch: np.ndarray, lengths: np.ndarray, count: int) -> list[np.ndarray]:
+    """Cut a batch's rows into ``count`` parts of about as many tokens; no part is empty.
+
+    Where a cut may fall on either side of a row, it falls where less filler is needed.
+
+    Args:
+        batch: Row numbers.
+        lengths: Tokens of every row there is.
+        count: How many parts; of fewer rows, as many as there are rows.
+    """
+    ends = np.concatenate([[0], np.cumsum(lengths[batch])])
+    count = min(count, len(batch))
+    fair = ends[-1] / count
+    cuts = [0]
+    for number in range(1, count):
+        possible = np.arange(cuts[-1] + 1, len(batch) - (count - number) + 1)
+        away = np.abs(ends[possible] - number * fair)
+        best = away.min()
+        near = possible[away <= max(best, fair / 16)]
+        cuts.append(min(near, key=lambda cut: _filler(int(ends[cut] - ends[cuts[-1]]))))
+    return np.split(batch, cuts[1:])
+
+
+def slice_count(tokens: int, workers: int, most: int = SLICE_TOKENS) -> int:
+    """Into how many slices a batch is cut: one a worker, or a multiple where it is long."""
+    return workers * max(1, -(-tokens // (most * workers)))
+
+
+def padding_share(lengths: np.ndarray, parts: Sequence[np.ndarray]) -> float:
+    """Which share of what products compute is filler, 0..1, for parts that are computed at once."""
+    computed = sum(filled(int(lengths[rows].sum())) for rows in parts)
+    return 1 - float(sum(lengths[rows].sum() for rows in parts)) / computed
+
+
+def _filler(tokens: int) -> int:
+    return filled(tokens) - tokens

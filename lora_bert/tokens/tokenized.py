@@ -1,4 +1,4 @@
-"""Tokenised texts: flat arrays for many, padded ones for a batch. Numpy, no torch."""
+"""Tokenized texts in flat arrays, and padded ones for exported models. Numpy, no torch."""
 
 from __future__ import annotations
 
@@ -7,21 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-
-_STEP = 8
-
-
-def rounded(length: int, most: int | None = None) -> int:
-    """The length to pad to where products are prepared for each shape anew: a multiple of eight.
-
-    Fewer shapes are prepared less often, which is worth more than the padding costs.
-
-    Args:
-        length: Tokens of the longest text.
-        most: Do not go beyond this, unless ``length`` does.
-    """
-    up = -(-length // _STEP) * _STEP
-    return up if most is None else max(length, min(up, most))
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from lora_bert._version import __version__
-from lora_bert.adapters.peft_format import WEIGHTS
+from lora_bert.adapters.peft_config import WEIGHTS
 from lora_bert.backbones.weights import read_safetensors, write_safetensors
 from lora_bert.errors import OutputError
 from lora_bert.files import CHECKPOINT, atomic_directory, sha256, short_name, write_json

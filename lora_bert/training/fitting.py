@@ -13,15 +13,15 @@ import torch
 from lora_bert.config import TrainConfig
 from lora_bert.errors import DivergedError
 from lora_bert.metrics.classification import METRICS, metric, score
+from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
-from lora_bert.model.branch import Adapter
 from lora_bert.model.new_adapter import head_only, new_adapter
 from lora_bert.runtime.memory import reserve_for_blas
 from lora_bert.runtime.threads import workers
 from lora_bert.tasks.single_label import softmax
+from lora_bert.tokens.batching import epoch_batches, padding_share
 from lora_bert.training.checkpoint import Checkpoint
 from lora_bert.training.checkpointer import Checkpointer
-from lora_bert.training.epoch_batches import epoch_batches, padding_share
 from lora_bert.training.gradients import most_workers
 from lora_bert.training.identity import check_content, check_settings, identity_of, made_elsewhere
 from lora_bert.training.loop import Fit, fit
@@ -81,7 +81,7 @@ def fit_adapter(
         backbone, adapter.depth, tokens, place=keeps, limit=config.trunk_cache_limit,
         fingerprint=this.fingerprint, name=this.files.name,
     )  # fmt: skip
-    _say_padding(config, backbone, train)
+    _say_batches(config, train)
     exactly = tuple(checkpoint.identity["workers"]) if checkpoint else None
     most = most_workers(config, train)
     with workers(most, device=backbone.device, exactly=exactly) as threads:
@@ -133,16 +133,16 @@ def _say_size(config: TrainConfig, adapter: Adapter, backbone: Backbone, rows: T
     )
 
 
-def _say_padding(config: TrainConfig, backbone: Backbone, rows: Tokens) -> None:
+def _say_batches(config: TrainConfig, rows: Tokens) -> None:
     batches = epoch_batches(
         rows.lengths, seed=config.seed, epoch=1,
         batch_size=config.batch_size, batch_tokens=config.batch_tokens,
     )  # fmt: skip
     log.info(
-        "%s an epoch, %.1f tokens a text, %.1f %% padding.",
+        "%s an epoch, %.1f tokens a text, %.1f %% filler.",
         counted(len(batches), "batch", "batches"),
         float(rows.lengths.mean()),
-        100 * padding_share(rows.lengths, batches, backbone.padded_length),
+        100 * padding_share(rows.lengths, batches),
     )
 
 

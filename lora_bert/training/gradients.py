@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,21 +10,22 @@ import torch
 from torch import Tensor
 
 from lora_bert.config import TrainConfig
+from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
-from lora_bert.model.branch import Adapter, branch, lora_updates
 from lora_bert.model.dropout import derived_seed
+from lora_bert.model.forward import branch, lora_updates
+from lora_bert.model.layer import LoraUpdates
 from lora_bert.model.lora import LoraUpdate
 from lora_bert.runtime.threads import Workers
 from lora_bert.tasks.single_label import loss
+from lora_bert.tokens.batching import Offsets, slice_count, slices
 from lora_bert.training.tokenize_rows import Tokens
 
-HiddenStates = Callable[[np.ndarray], tuple[Tensor, Tensor]]
-"""Row numbers -> what the trunk makes of them ``[rows, length, hidden]``, and their mask."""
+HiddenStates = Callable[[np.ndarray], tuple[Tensor, Offsets]]
+"""Row numbers -> what the trunk makes of them, ``[tokens, hidden]``, and where the rows stand."""
 
 _TOKENS_A_WORKER = 256
 """Fewer tokens are not worth another thread."""
-_TOKENS_A_SLICE = 2048
-"""More at once are not faster on a CPU core; they only take memory."""
 
 
 def most_workers(config: TrainConfig, rows: Tokens) -> int:
@@ -100,17 +100,15 @@ class Gradients:
 
     def _slices(self, batch: np.ndarray, cuts: int) -> list[np.ndarray]:
         """A batch's rows in parts: one a worker, or a multiple of that where rows are long."""
-        rounds = cuts
+        count = self.workers.count
         if self.backbone.device.type == "cpu":
-            tokens = len(batch) * int(self.lengths[batch].max())
-            rounds *= max(1, math.ceil(tokens / _TOKENS_A_SLICE / self.workers.count))
-        return list(filter(len, np.array_split(batch, rounds * self.workers.count)))
+            count = slice_count(int(self.lengths[batch].sum()), count)
+        return slices(batch, self.lengths, cuts * count)
 
-    def _loss(self, rows: np.ndarray, changes: dict[str, LoraUpdate], seed: int) -> Tensor:
-        hidden, mask = self.hidden(rows)
-        scores = branch(
-            self.backbone, hidden, mask, self.adapter,
-            changes=changes, seed=seed, checkpointing=self.checkpointing,
+    def _loss(self, rows: np.ndarray, updates: LoraUpdates, seed: int) -> Tensor:
+        outputs = branch(
+            self.backbone, *self.hidden(rows), self.adapter,
+            updates=updates, seed=seed, checkpointing=self.checkpointing,
         )  # fmt: skip
-        targets = torch.from_numpy(self.targets[rows]).to(scores.device)
-        return loss(scores, targets, self.class_weights)
+        targets = torch.from_numpy(self.targets[rows]).to(outputs.device)
+        return loss(outputs, targets, self.class_weights)

@@ -15,6 +15,7 @@ from lora_bert.errors import ConfigError
 from lora_bert.options import flag
 from lora_bert.runtime.device import processor_of
 from lora_bert.runtime.threads import Workers
+from lora_bert.tokens.batching import LAYOUT
 from lora_bert.training.tokenize_rows import Tokens
 
 # Where things are and how the run is looked after: none of it changes what is learned. Data and
@@ -61,6 +62,7 @@ def identity_of(
         "dtype": config.dtype,
         "workers": [workers.count, workers.cores],
         "trunk": trunk,
+        "layout": LAYOUT,
         "made_by": {**versions(), "processor": processor_of(device)},
     }
 

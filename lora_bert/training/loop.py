@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lora_bert.errors import DivergedError
-from lora_bert.model.branch import Adapter
+from lora_bert.model.adapter import Adapter
 from lora_bert.runtime.signals import Terminated, uninterrupted
 from lora_bert.training.checkpointer import Checkpointer
 from lora_bert.training.progress import Progress

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lora_bert.config import TrainConfig
-from lora_bert.model.branch import Adapter
+from lora_bert.model.adapter import Adapter
 
 log = logging.getLogger(__name__)
 

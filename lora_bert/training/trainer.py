@@ -16,15 +16,15 @@ from torch import Tensor
 
 from lora_bert.config import TrainConfig
 from lora_bert.errors import DivergedError, UnavailableError
+from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
-from lora_bert.model.branch import Adapter
 from lora_bert.runtime.memory import is_out_of_memory
 from lora_bert.runtime.progress_bar import track
 from lora_bert.runtime.signals import uninterrupted
 from lora_bert.runtime.threads import Workers
 from lora_bert.tasks.single_label import balanced_weights
+from lora_bert.tokens.batching import epoch_batches
 from lora_bert.training.checkpoint import Checkpoint
-from lora_bert.training.epoch_batches import epoch_batches
 from lora_bert.training.gradients import Gradients, HiddenStates
 from lora_bert.training.movement import Movement
 from lora_bert.training.progress import Progress

@@ -9,13 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lora_bert.cache.cached_rows import CachedStates
 from lora_bert.cache.trunk_cache import trunk_cache
+from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
-from lora_bert.model.branch import Adapter, branch, lora_updates, trunk
-from lora_bert.model.encoder import Batch
+from lora_bert.model.forward import branch, lora_updates, trunk
 from lora_bert.runtime.threads import Workers
-from lora_bert.tokens.batching import by_length
+from lora_bert.tokens.batching import Offsets, TokenBatch, by_length
 from lora_bert.training.gradients import HiddenStates
 from lora_bert.training.tokenize_rows import Tokens
 
@@ -69,26 +68,15 @@ def hidden_states(
     if cache is None:
         return Trunk({part: computed(backbone, depth, tokens[part]) for part in PARTS}, None)
     parts = zip(PARTS, cache.parts, strict=True)
-    return Trunk({part: kept(backbone, rows) for part, rows in parts}, cache.key)
-
-
-def kept(backbone: Backbone, cached: CachedStates) -> HiddenStates:
-    """Hidden states that are read."""
-
-    def hidden(rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        return cached.hidden(rows, backbone.padded_length(int(cached.lengths[rows].max())))
-
-    return hidden
+    return Trunk({part: rows.hidden for part, rows in parts}, cache.key)
 
 
 def computed(backbone: Backbone, depth: int, tokens: Tokens) -> HiddenStates:
     """Hidden states that are computed whenever they are asked for."""
-    encodings = tokens.encodings
 
-    def hidden(rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        length = backbone.padded_length(int(encodings.lengths[rows].max()))
-        batch = Batch.of(encodings.pad(rows, length), backbone.device)
-        return trunk(backbone, batch, depth), batch.mask
+    def hidden(rows: np.ndarray) -> tuple[Tensor, Offsets]:
+        batch = TokenBatch.of(tokens.encodings, rows)
+        return trunk(backbone, batch, depth), batch.offsets
 
     return hidden
 
@@ -103,14 +91,13 @@ def validation_logits(
 ) -> Tensor:
     """Logits ``[rows, labels]`` of all rows of a part, on the CPU, float32; no dropout."""
     with torch.no_grad():
-        changes = lora_updates(backbone, adapter)
+        updates = lora_updates(backbone, adapter)
 
     def answer(rows: np.ndarray) -> Tensor:
         with torch.inference_mode():
-            states, mask = hidden(rows)
-            return branch(backbone, states, mask, adapter, changes=changes).cpu()
+            return branch(backbone, *hidden(rows), adapter, updates=updates).cpu()
 
     batches = by_length(lengths, batch_size)
-    found = torch.cat(list(workers.map(answer, batches)))
+    outputs = torch.cat(list(workers.map(answer, batches)))
     order = torch.from_numpy(np.concatenate(batches))
-    return torch.empty_like(found).index_copy_(0, order, found)
+    return torch.empty_like(outputs).index_copy_(0, order, outputs)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lora_bert.inference.predictor import predict_logits
+from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
-from lora_bert.model.branch import Adapter
 from lora_bert.tasks.single_label import LabelCodec, Prediction, decode, softmax
 from lora_bert.tokens.tokenizer import TextTokenizer
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from huggingface_hub import ModelCard
 
 import lora_bert
 from lora_bert.adapters.card import card
@@ -59,3 +60,54 @@ def test_a_backbone_from_the_hub_is_named(backbone, code):
 def test_it_says_how_to_install(adapter, merged):
     for place in (adapter, merged):
         assert "pip install" in (place / "README.md").read_text(encoding="utf-8")
+
+
+FIGURES = {
+    "rows": 959, "accuracy": 0.91658, "interval": [0.89885, 0.93326],
+    "macro_f1": 0.90382, "log_loss": 0.22787,
+}  # fmt: skip
+
+
+def test_a_hub_reads_the_scores(tmp_path):
+    manifest = Manifest(
+        LABELS, 64, {"name": "hfl/rbt3"}, data={"name": "waimai"}, metrics={"test": FIGURES}
+    )
+    (tmp_path / "README.md").write_text(card(manifest, "adapter"), encoding="utf-8")
+    metadata = ModelCard.load(tmp_path / "README.md").data
+    assert (metadata.library_name, metadata.base_model) == ("peft", "hfl/rbt3")
+    assert metadata.pipeline_tag == "text-classification"
+    assert [
+        (result.dataset_name, result.dataset_split, result.metric_type, result.metric_value)
+        for result in metadata.eval_results
+    ] == [
+        ("waimai", "test", "accuracy", 0.9166),
+        ("waimai", "test", "f1", 0.9038),
+        ("waimai", "test", "log_loss", 0.2279),
+    ]
+
+
+def test_scores_are_shown_with_their_interval():
+    text = card(Manifest(LABELS, 64, {"name": "b"}, metrics={"test": FIGURES}), "adapter")
+    assert "| test | 959 | 91.66% (89.89%–93.33%) | 90.38% | 0.2279 |" in text
+
+
+@pytest.mark.parametrize("metrics", [{}, {"test": 5}, {"test": {"accuracy": 0.9}}])
+def test_scores_that_are_none_are_left_out(metrics):
+    """A model made of a stranger's adapter has a card too."""
+    text = card(Manifest(LABELS, 64, {"name": "b"}, metrics=metrics), "merged")
+    assert "## Scores" not in text
+    assert "model-index" not in text
+
+
+@pytest.mark.parametrize("data", [{"rows": 5}, {"rows": {"train": "x"}}, {"sha256": 5, "name": 5}])
+def test_data_that_are_described_otherwise(data):
+    assert "## Data" in card(Manifest(LABELS, 64, {"name": "b"}, data=data), "merged")
+
+
+@pytest.mark.parametrize("name", ["{{ 7 * 7 }}", "a: b", "a\n---\nb", "名\udc80"])
+def test_names_are_text_and_no_markup(name):
+    text = card(Manifest(LABELS, 64, {"name": "b"}, data={"name": name},
+                         metrics={"test": FIGURES}), "adapter")  # fmt: skip
+    assert ModelCard(text).data.eval_results[0].dataset_name == name
+    written = name.encode("utf-8", "backslashreplace").decode("utf-8")
+    assert f"# {written}: a LoRA adapter" in text

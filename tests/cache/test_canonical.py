@@ -1,17 +1,15 @@
-"""One order for the same texts, and chunks whose shape is the texts' own."""
+"""One order for the same texts."""
 
 from __future__ import annotations
 
-import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lora_bert.cache.canonical import Canonical, chunks
+from lora_bert.cache.canonical import Canonical
 from lora_bert.tokens.tokenized import TokenizedTexts
 
 ROW = st.lists(st.integers(0, 300), min_size=1, max_size=5)
 ROWS = st.lists(ROW, min_size=1, max_size=20)
-LENGTHS = st.lists(st.integers(1, 600), min_size=1, max_size=200).map(sorted)
 
 
 def contents(encodings):
@@ -55,29 +53,3 @@ def test_rows_that_differ_in_their_types_alone_are_two(rows, data):
     assert [kept[number] for number in found.numbers[0]] == contents(given_)
     distinct = {(tuple(row), tuple(kinds or ())) for row, kinds in contents(given_)}
     assert len(kept) == len(distinct)
-
-
-@given(LENGTHS, st.sampled_from([1, 64, 1024]), st.integers(0, 100))
-def test_chunks_hold_every_text_once_in_order(lengths, tokens, extra):
-    longest = lengths[-1] + extra
-    planned = list(chunks(np.array(lengths), tokens=tokens, longest=longest))
-    assert [row for chunk in planned for row in chunk.rows[: chunk.count]] == [*range(len(lengths))]
-    for chunk in planned:
-        assert set(chunk.rows[chunk.count :]) <= {chunk.rows[chunk.count - 1]}
-        assert lengths[chunk.rows[-1]] <= chunk.width <= longest
-
-
-@given(LENGTHS, LENGTHS, st.sampled_from([64, 1024]))
-def test_the_shape_of_a_texts_chunk_is_its_lengths(one, other, tokens):
-    shapes: dict[int, set[tuple[int, int]]] = {}
-    for lengths in (one, other):
-        for chunk in chunks(np.array(lengths), tokens=tokens, longest=600):
-            for row in chunk.rows:
-                shapes.setdefault(lengths[row], set()).add((len(chunk.rows), chunk.width))
-    assert all(len(found) == 1 for found in shapes.values())
-
-
-def test_little_is_padding():
-    for chunk in chunks(np.arange(20, 513), tokens=1024, longest=512):
-        shortest = 20 + chunk.rows[0]
-        assert chunk.width - shortest < max(8, chunk.width / 8)

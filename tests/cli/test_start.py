@@ -77,7 +77,7 @@ def test_help_imports_nothing_heavy(words: tuple[str, ...]) -> None:
         ("infer --model ONNX --input REVIEWS", COMPUTING | {"openvino"}),
         ("infer --model MERGED good", TORCH),
         ("infer --adapter ADAPTER good", TORCH),
-        ("merge ADAPTER OUT/merged", TORCH),
+        ("merge ADAPTER OUT/merged", TORCH | {"huggingface_hub"}),
         ("export MERGED OUT/exported", TORCH | {"openvino", "onnx"}),
         ("evaluate MERGED --data REVIEWS", TORCH | SPLITTING),
         ("train --data REVIEWS --backbone BACKBONE --output OUT/adapter --epochs 1",

@@ -16,7 +16,8 @@ from lora_bert.adapters.describe import describe
 from lora_bert.adapters.directory import backbone_name, kind_of, manifest_of
 from lora_bert.adapters.loading import load_any
 from lora_bert.adapters.manifest import read_manifest
-from lora_bert.adapters.peft_format import assemble, read_peft, read_peft_config
+from lora_bert.adapters.peft_config import read_peft_config
+from lora_bert.adapters.peft_format import assemble, read_peft
 from lora_bert.backbones.families import family_of, read_config
 from lora_bert.backbones.resolve import find_backbone
 from lora_bert.backbones.weights import read_checkpoint

@@ -7,8 +7,9 @@ import torch
 
 from lora_bert.backbones.families import family_of
 from lora_bert.errors import BackboneError, UnavailableError
-from lora_bert.model.branch import Adapter, logits
+from lora_bert.model.adapter import Adapter
 from lora_bert.model.builder import build_backbone, load_backbone
+from lora_bert.model.forward import logits
 from lora_bert.runtime.device import pick_device, pick_dtype
 from tests.oracle import random_batch, tiny_engine
 from tests.tiny import FAMILIES, tiny_classifier, write_backbone
@@ -90,7 +91,7 @@ def test_an_old_modernbert_config_is_read_as_a_new_one():
     ]
     adapter = Adapter({}, new.pretrained_head, depth=0)
     batch = random_batch([40, 7])
-    assert torch.equal(logits(backbone, batch, adapter), logits(new, batch, adapter))
+    assert torch.equal(logits(backbone, batch.tokens, adapter), logits(new, batch.tokens, adapter))
 
 
 def test_stretched_rotary_positions_are_refused():
@@ -99,7 +100,7 @@ def test_stretched_rotary_positions_are_refused():
     config["rope_parameters"]["full_attention"]["rope_type"] = "yarn"
     backbone = build_backbone(model.state_dict(), config)
     with pytest.raises(BackboneError, match="scales its rotary positions"):
-        logits(backbone, random_batch([4]), Adapter({}, backbone.pretrained_head, depth=0))
+        logits(backbone, random_batch([4]).tokens, Adapter({}, backbone.pretrained_head, depth=0))
 
 
 def test_device_and_precision():
@@ -114,14 +115,3 @@ def test_cuda_where_there_is_none(monkeypatch):
     assert pick_device("auto") == torch.device("cpu")
     with pytest.raises(UnavailableError, match="no NVIDIA GPU"):
         pick_device("cuda")
-
-
-def test_bfloat16_pads_to_few_lengths_and_float32_to_the_longest():
-    model = tiny_classifier("bert")
-    exact, rough = (
-        build_backbone(model.state_dict(), model.config.to_dict(), dtype=dtype)
-        for dtype in (torch.float32, torch.bfloat16)
-    )
-    most = int(model.config.max_position_embeddings)
-    assert [exact.padded_length(longest) for longest in (1, 8, 13, most)] == [1, 8, 13, most]
-    assert [rough.padded_length(longest) for longest in (1, 8, 13, most)] == [8, 8, 16, most]

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from lora_bert.model import cpu_layer as by_hand
-from lora_bert.model import encoder
-from lora_bert.model.branch import branch, trunk
+from lora_bert.model import layer
 from lora_bert.model.builder import build_backbone
+from lora_bert.model.forward import branch, trunk
 from tests.oracle import NO_DROPOUT, random_adapter, random_batch, tiny_engine
 from tests.tiny import tiny_classifier
 
@@ -17,17 +17,17 @@ BATCH = random_batch([9, 4, 1, 7])
 
 def gradients(backbone, adapter, batch=BATCH):
     """Logits, and the gradient of each of the adapter's tensors and of the hidden states."""
-    hidden = trunk(backbone, batch, adapter.depth).requires_grad_()
+    hidden = trunk(backbone, batch.tokens, adapter.depth).requires_grad_()
     moved = adapter.copy()
     for tensor in moved.tensors:
         tensor.requires_grad_()
-    scores = branch(backbone, hidden, batch.mask, moved)
+    scores = branch(backbone, hidden, batch.tokens.offsets, moved)
     return scores, torch.autograd.grad(scores.square().sum(), [hidden, *moved.tensors])
 
 
 def autograd(monkeypatch):
     """From here on, layers leave their backward pass to autograd."""
-    monkeypatch.setattr(encoder, "_by_hand", lambda *_: False)
+    monkeypatch.setattr(layer, "_by_hand", lambda *_: False)
 
 
 @pytest.mark.parametrize("act", ["gelu", "gelu_new", "relu", "silu"])

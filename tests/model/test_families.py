@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lora_bert.model.branch import Adapter, Batch, logits
+from lora_bert.model.adapter import Adapter
 from lora_bert.model.builder import build_backbone
+from lora_bert.model.forward import logits
+from tests.oracle import Batch
 from tests.tiny import FAMILIES, tiny_classifier
 
 ABSOLUTE = {"position_biased_input": True}
@@ -42,7 +44,7 @@ def test_logits_equal_transformers(model_type, extra):
     mask = torch.arange(40)[None] < torch.tensor([40, 1, 7, 33, 20])[:, None]
     ids = ids.masked_fill(~mask, padding)
     adapter = Adapter({}, backbone.pretrained_head, depth=2)
-    ours = logits(backbone, Batch(ids, mask), adapter)
+    ours = logits(backbone, Batch(ids, mask, None, padding).tokens, adapter)
     with torch.no_grad():
         theirs = model(input_ids=ids, attention_mask=mask.long()).logits
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)

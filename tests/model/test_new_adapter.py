@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from lora_bert.errors import ConfigError
-from lora_bert.model.branch import logits
 from lora_bert.model.builder import build_backbone
+from lora_bert.model.forward import logits
 from lora_bert.model.new_adapter import new_adapter
 from tests.oracle import random_batch, tiny_engine
 from tests.tiny import FAMILIES, tiny_classifier
 
-BATCH = random_batch([9, 4])
+TOKENS = random_batch([9, 4]).tokens
 
 
 def fresh(backbone, labels=3, seed=0, rank=4, **changed):
@@ -31,7 +31,10 @@ def test_it_changes_nothing_yet(model_type):
     without = replace(adapter, factors={})
     # An activation that is applied inside a product may round otherwise.
     torch.testing.assert_close(
-        logits(backbone, BATCH, adapter), logits(backbone, BATCH, without), rtol=1e-6, atol=1e-6
+        logits(backbone, TOKENS, adapter),
+        logits(backbone, TOKENS, without),
+        rtol=1e-6,
+        atol=1e-6,
     )
 
 

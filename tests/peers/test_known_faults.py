@@ -16,10 +16,9 @@ import lora_bert
 from lora_bert.adapters.loading import load_any
 from lora_bert.backbones.weights import write_safetensors
 from lora_bert.errors import AdapterError
-from lora_bert.model.branch import logits
-from lora_bert.model.encoder import Batch
+from lora_bert.model.forward import logits
 from lora_bert.training.trainer import Trainer
-from tests.oracle import random_adapter, tiny_engine
+from tests.oracle import random_adapter, random_batch, tiny_engine
 
 TEXTS = ["good tasty fast", "awful slow late", "很好吃"]
 WEIGHTS = "adapter_model.safetensors"
@@ -100,8 +99,7 @@ def test_the_head_that_answers_is_that_of_the_adapter_asked():
     """peft#1676, peft#1960: after switching adapters another one's head answers."""
     backbone = tiny_engine("bert")
     one, other = (random_adapter(backbone, labels=count, seed=count) for count in (2, 5))
-    ids = torch.tensor([[0, 5, 6, 2], [0, 7, 8, 2]])
-    batch = Batch(ids, torch.ones_like(ids, dtype=torch.bool))
+    batch = random_batch([4, 4]).tokens
     first = logits(backbone, batch, one)
     for _ in range(2):
         assert logits(backbone, batch, other).shape == (2, 5)

@@ -17,9 +17,9 @@ import lora_bert
 from lora_bert.adapters.loading import load_any
 from lora_bert.backbones.families import read_config
 from lora_bert.inference.predictor import predict_logits
-from lora_bert.model.branch import trunk
 from lora_bert.model.builder import load_backbone
-from lora_bert.model.encoder import Batch
+from lora_bert.model.forward import trunk
+from lora_bert.tokens.batching import TokenBatch
 from lora_bert.tokens.tokenizer import load_tokenizer
 from tests.conftest import absent
 from tests.oracle import elsewhere
@@ -128,7 +128,6 @@ def test_the_embedded_backbone_opens_there(older, embedded):
     assert ours == ids
     assert tokenizer.pad_id == pad_id == 1
     backbone = load_backbone(embedded)
-    for found, expected in zip(ours, older["hidden"][str(embedded)], strict=True):
-        row = torch.tensor([found])
-        hidden = trunk(backbone, Batch(row, torch.ones_like(row, dtype=torch.bool)), 12)
-        torch.testing.assert_close(hidden[0, 0], torch.tensor(expected), rtol=1e-4, atol=1e-4)
+    for row, expected in enumerate(older["hidden"][str(embedded)]):
+        hidden = trunk(backbone, TokenBatch.of(encodings, [row]), 12)
+        torch.testing.assert_close(hidden[0], torch.tensor(expected), rtol=1e-4, atol=1e-4)

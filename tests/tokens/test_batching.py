@@ -1,12 +1,101 @@
-"""Batches to predict with: every row once, the longest first."""
+"""Which rows stand in which batch, where their tokens stand, and how much of it is filler."""
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lora_bert.tokens.batching import by_length
+from lora_bert.tokens.batching import (
+    Offsets,
+    TokenBatch,
+    by_length,
+    chunks,
+    epoch_batches,
+    filled,
+    padding_share,
+    row_length,
+    slice_count,
+    slices,
+)
+from lora_bert.tokens.tokenized import TokenizedTexts
+
+ROWS = st.lists(st.lists(st.integers(0, 99), min_size=1, max_size=12), min_size=1, max_size=8)
+LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=300).map(np.array)
+SIZE = st.integers(1, 33)
+SEED = st.integers(0, 2**32 - 1)
+EPOCH = st.integers(1, 100)
+
+
+def lists(batches):
+    return [batch.tolist() for batch in batches]
+
+
+def every_row_once(batches, lengths):
+    return sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
+
+
+@given(LENGTHS, SIZE, SEED, EPOCH)
+def test_every_row_once_in_as_few_batches_as_can_be(lengths, size, seed, epoch):
+    batches = epoch_batches(lengths, seed=seed, epoch=epoch, batch_size=size)
+    assert every_row_once(batches, lengths)
+    assert len(batches) == -(-len(lengths) // size)
+    assert all(1 <= len(batch) <= size for batch in batches)
+
+
+@given(LENGTHS, st.integers(1, 200), SEED)
+def test_bounded_by_tokens_a_longer_row_stands_alone(lengths, tokens, seed):
+    batches = epoch_batches(lengths, seed=seed, epoch=1, batch_size=32, batch_tokens=tokens)
+    assert every_row_once(batches, lengths)
+    for batch in batches:
+        assert lengths[batch].sum() <= tokens or len(batch) == 1
+
+
+def test_rows_of_one_length_fill_the_tokens():
+    batches = epoch_batches(np.full(1000, 16), seed=1, epoch=1, batch_size=32, batch_tokens=168)
+    assert {len(batch) for batch in batches} == {10}
+
+
+@given(LENGTHS, SIZE, SEED, EPOCH, st.one_of(st.none(), st.integers(1, 200)))
+def test_the_same_seed_and_epoch_give_the_same_batches(lengths, size, seed, epoch, tokens):
+    one, other = (
+        epoch_batches(lengths, seed=seed, epoch=epoch, batch_size=size, batch_tokens=tokens)
+        for _ in range(2)
+    )
+    assert lists(one) == lists(other)
+
+
+@pytest.mark.parametrize("tokens", [None, 100])
+def test_another_seed_or_epoch_gives_others(tokens):
+    lengths = np.arange(500) % 17 + 1
+    orders = [
+        lists(epoch_batches(lengths, seed=seed, epoch=epoch, batch_size=8, batch_tokens=tokens))
+        for seed, epoch in ((5, 1), (5, 2), (6, 1), (6, 2))
+    ]
+    assert all(one != other for at, one in enumerate(orders) for other in orders[:at])
+
+
+def test_rows_meet_others_in_another_epoch():
+    lengths = np.arange(2000) % 17 + 1
+    first, second = (
+        {frozenset(batch.tolist()) for batch in epoch_batches(lengths, seed=1, epoch=epoch,
+                                                              batch_size=8)}
+        for epoch in (1, 2)
+    )  # fmt: skip
+    assert len(first & second) < 0.05 * len(first)
+
+
+@pytest.mark.parametrize("options", [{"batch_size": 16}, {"batch_size": 32, "batch_tokens": 800}])
+def test_batches_are_of_like_length_and_yet_in_random_order(options):
+    lengths = np.arange(3000) * 37 % 101 + 1
+    batches = epoch_batches(lengths, seed=0, epoch=1, **options)
+    assert padding_share(lengths, batches) < 0.03
+    assert np.mean([np.ptp(lengths[batch]) for batch in batches]) < 10
+    longest = [int(lengths[batch].max()) for batch in batches]
+    assert longest not in (sorted(longest), sorted(longest, reverse=True))
 
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=200), st.integers(1, 33))
@@ -17,3 +106,76 @@ def test_by_length_has_every_row_once_longest_first(lengths, size):
     assert [lengths[row] for row in rows] == sorted(lengths, reverse=True)
     assert {len(batch) for batch in batches[:-1]} <= {size}
     assert 1 <= len(batches[-1]) <= size
+
+
+@given(st.integers(1, 100_000))
+def test_the_ladder_has_few_steps_and_little_filler(tokens):
+    step = filled(tokens)
+    assert tokens <= step < tokens + max(8, tokens / 16)
+    assert filled(step) == step
+    assert len({filled(number) for number in range(1, 2049)}) == 64 + 16
+
+
+@given(ROWS, st.integers(0, 4), st.data())
+def test_a_batchs_tokens_are_its_rows_one_behind_the_other(rows, pad_id, data):
+    chosen = data.draw(st.lists(st.integers(0, len(rows) - 1), min_size=1, max_size=9))
+    types = [[data.draw(st.integers(0, 1)) for _ in row] for row in rows]
+    batch = TokenBatch.of(TokenizedTexts.of(rows, pad_id, types=types), chosen)
+    tokens = [token for number in chosen for token in rows[number]]
+    filler = filled(len(tokens)) - len(tokens)
+    assert batch.ids.tolist() == tokens + [pad_id] * filler
+    assert batch.offsets.lengths.tolist() == [len(rows[number]) for number in chosen]
+    positions = [at for number in chosen for at in range(len(rows[number]))]
+    assert batch.offsets.positions.tolist() == positions + [0] * filler
+    kinds = [kind for number in chosen for kind in types[number]]
+    if any(map(any, types)):
+        assert batch.token_type_ids.tolist() == kinds + [0] * filler
+    else:
+        assert batch.token_type_ids is None
+    assert batch.ids.dtype == batch.offsets.positions.dtype == np.int64
+
+
+@given(LENGTHS, st.integers(1, 12))
+def test_slices_hold_every_row_once_and_about_as_many_tokens(lengths, count):
+    batch = np.argsort(-lengths)
+    parts = slices(batch, lengths, count)
+    assert np.concatenate(parts).tolist() == batch.tolist()
+    assert len(parts) == min(count, len(batch))
+    assert all(map(len, parts))
+    fair, longest = lengths.sum() / len(parts), lengths.max()
+    if len(batch) > 4 * count:
+        assert all(abs(lengths[part].sum() - fair) <= 4 * longest for part in parts)
+
+
+def test_slices_waste_less_than_halves_would():
+    lengths = np.random.default_rng(0).integers(5, 60, 3200)
+    batches = epoch_batches(lengths, seed=0, epoch=1, batch_size=32)
+    parts = [part for batch in batches for part in slices(batch, lengths, 2)]
+    halves = [part for batch in batches for part in np.array_split(batch, 2)]
+    assert padding_share(lengths, parts) < padding_share(lengths, halves) < 0.03
+
+
+def test_slice_counts_are_multiples_of_the_workers():
+    assert [slice_count(tokens, 2) for tokens in (1, 4096, 4097, 9000)] == [2, 2, 4, 6]
+    assert slice_count(4097, 1) == 3
+
+
+@given(LENGTHS, st.integers(1, 200))
+def test_chunks_hold_every_row_once_in_order_and_are_full(lengths, tokens):
+    parts = list(chunks(lengths, tokens))
+    assert np.concatenate(parts).tolist() == list(range(len(lengths)))
+    for part, following in pairwise(parts):
+        assert lengths[part].sum() <= tokens or len(part) == 1
+        assert lengths[part].sum() + lengths[following[0]] > tokens
+
+
+def test_padding_share():
+    lengths = np.array([30, 14, 8, 24])
+    assert padding_share(lengths, [np.array([2, 3])]) == 0
+    assert padding_share(lengths, [np.array([0, 1])]) == pytest.approx(4 / 48)
+
+
+def test_rows_are_padded_for_attention_to_multiples_of_eight_or_not_at_all():
+    assert [row_length(longest, exact=False) for longest in (1, 8, 9)] == [8, 8, 16]
+    assert row_length(9, exact=True) == 9
+    assert Offsets.of(np.array([3, 9])).longest == 9

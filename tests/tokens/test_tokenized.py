@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lora_bert.tokens.tokenized import TokenizedTexts, rounded
+from lora_bert.tokens.tokenized import TokenizedTexts
 
 ROWS = st.lists(st.lists(st.integers(0, 99), min_size=1, max_size=12), min_size=1, max_size=8)
 
@@ -74,11 +74,3 @@ def test_few_texts(count):
     found = TokenizedTexts.of([[5, 6]] * count, 1)
     assert len(found) == len(found.lengths) == len(found.cut) == count
     assert len(found.ids) == 2 * count
-
-
-@given(st.integers(1, 600), st.none() | st.integers(1, 600))
-def test_rounded_lengths_hold_the_text_and_stay_below_the_most(length, most):
-    found = rounded(length, most)
-    assert length <= found < length + 8
-    assert found % 8 == 0 or most is not None
-    assert most is None or found <= max(length, most)

@@ -9,7 +9,7 @@ import pytest
 
 from lora_bert.config import TrainConfig
 from lora_bert.evaluation.result import judge
-from lora_bert.model.branch import Adapter
+from lora_bert.model.adapter import Adapter
 from lora_bert.training.advice import advise, guessing_loss
 from lora_bert.training.loop import Fit
 from lora_bert.training.progress import Progress

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ import torch
 
 from lora_bert.config import TrainConfig
 from lora_bert.errors import DivergedError, UnavailableError
-from lora_bert.model.branch import logits
+from lora_bert.model.forward import logits
 from lora_bert.runtime.threads import workers
+from lora_bert.tokens.batching import TokenBatch, slice_count
 from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.training import gradients
 from lora_bert.training import trainer as trainer_module
@@ -20,7 +22,7 @@ from lora_bert.training.loop import fit
 from lora_bert.training.tokenize_rows import Tokens
 from lora_bert.training.trainer import Trainer, linear_schedule
 from lora_bert.training.trunk_states import computed
-from tests.oracle import random_adapter, random_batch, tiny_engine
+from tests.oracle import random_adapter, tiny_engine
 
 
 def rows(count=32, classes=2):
@@ -75,9 +77,8 @@ def test_it_learns():
     found, adapter, _ = run(tokens, epochs=8, learning_rate=1e-2)
     losses = [row["train_loss"] for row in found.history]
     assert losses[-1] < 0.1 < losses[0]
-    batch = random_batch([7] * len(tokens))
-    ids = torch.tensor(tokens.encodings.pad(range(len(tokens))).ids)
-    scores = logits(tiny_engine("bert"), batch.__class__(ids, batch.mask), adapter)
+    batch = TokenBatch.of(tokens.encodings, range(len(tokens)))
+    scores = logits(tiny_engine("bert"), batch, adapter)
     assert scores.argmax(1).tolist() == list(tokens.targets)
 
 
@@ -130,9 +131,10 @@ def test_long_batches_are_computed_in_slices_and_nothing_else_changes(monkeypatc
     one = run(epochs=1)[0].adapter
     assert seen == [8] * 4
     seen.clear()
-    monkeypatch.setattr(gradients, "_TOKENS_A_SLICE", 3 * 7)  # rows have seven tokens
+    most = {"most": 3 * 7}  # rows have seven tokens
+    monkeypatch.setattr(gradients, "slice_count", partial(slice_count, **most))
     assert distance(one, run(epochs=1)[0].adapter) < 1e-5
-    assert seen == [3, 3, 2] * 4
+    assert [sorted(seen[at : at + 3]) for at in range(0, 12, 3)] == [[2, 3, 3]] * 4
 
 
 def test_accumulating_changes_the_memory_and_nothing_else(monkeypatch):
@@ -451,8 +453,7 @@ def test_balanced_weights_move_it_towards_the_rare_class():
     # The first token says nothing here: only the classes' shares can be learnt.
     blank = [[0, 9, *tokens.encodings.row(at)[2:]] for at in chosen]
     few = Tokens(TokenizedTexts.of(blank, pad_id=1), tokens.targets[chosen])
-    ids = torch.tensor(blank)
-    batch = random_batch([7] * len(few)).__class__(ids, torch.ones_like(ids, dtype=torch.bool))
+    batch = TokenBatch.of(few.encodings, range(len(few)))
     shares = {}
     for weights in ("none", "balanced"):
         _, adapter, _ = run(few, class_weights=weights, epochs=12, learning_rate=3e-4)

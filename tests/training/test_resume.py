@@ -76,7 +76,7 @@ def steps_in(place):
 
 
 @pytest.mark.parametrize("step", [1, 2, 5, 6, 7, 12, 17, 18])
-@pytest.mark.parametrize("options", [{}, {"layers": "all", "batch_tokens": 60}])
+@pytest.mark.parametrize("options", [{}, {"layers": "all", "batch_tokens": 50}])
 def test_killed_after_any_step_it_ends_in_the_same_bits(step, options, train, stop_after, tmp_path):
     whole = train("whole", **options)
     stop_after(step)

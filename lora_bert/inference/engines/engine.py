@@ -14,10 +14,10 @@ import numpy as np
 
 from lora_bert.runtime.progress_bar import track
 from lora_bert.tokens.batching import by_length
-from lora_bert.tokens.tokenized import PaddedTokens, TokenizedTexts
+from lora_bert.tokens.tokenized import TokenizedTexts
 
-Compute = Callable[[PaddedTokens], np.ndarray]
-"""Padded texts -> their logits, float32 ``[rows, labels]``."""
+Compute = Callable[[TokenizedTexts, np.ndarray], np.ndarray]
+"""Texts and the numbers of some of them -> their logits, float32 ``[rows, labels]``."""
 
 _MOST_THREADS = 8
 """More would wait for Python's interpreter, which lets only one of them run."""
@@ -47,10 +47,7 @@ class Engine(Protocol):
     def labels(self) -> int:
         """How many there are."""
 
-    def length(self, longest: int) -> int:
-        """To how many tokens a batch is padded whose longest text has ``longest``."""
-
-    def logits(self, padded: PaddedTokens) -> np.ndarray:
+    def logits(self, texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
         """The logits of one batch, float32 ``[rows, labels]``, by all cores."""
 
     def crew(self) -> AbstractContextManager[Crew]:
@@ -82,7 +79,7 @@ def answer(engine: Engine, encodings: TokenizedTexts, batch_size: int) -> np.nda
     if not len(encodings):
         return np.empty((0, engine.labels), dtype=np.float32)
     # One batch: no threads to start, nothing to put in order.
-    return engine.logits(_padded(engine, encodings, np.arange(len(encodings))))
+    return engine.logits(encodings, np.arange(len(encodings)))
 
 
 def answers(
@@ -123,12 +120,8 @@ def _start(engine: Engine, crew: Crew, part: TokenizedTexts, batch_size: int) ->
     found = np.empty((len(part), engine.labels), dtype=np.float32)
 
     def compute(rows: np.ndarray) -> int:
-        found[rows] = crew.compute(_padded(engine, part, rows))
+        found[rows] = crew.compute(part, rows)
         return len(rows)
 
     batches = by_length(part.lengths, batch_size)
     return _Started(found, [crew.threads.submit(compute, rows) for rows in batches])
-
-
-def _padded(engine: Engine, encodings: TokenizedTexts, rows: np.ndarray) -> PaddedTokens:
-    return encodings.pad(rows, engine.length(int(encodings.lengths[rows].max())))

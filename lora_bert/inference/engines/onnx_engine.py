@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from lora_bert.backbones.noted_backbones import stamp_of
 from lora_bert.errors import AdapterError
 from lora_bert.inference.engines.engine import Crew, cores_allowed, shares
 from lora_bert.inference.engines.graph_inputs import IDS, MASK, feed
-from lora_bert.tokens.tokenized import PaddedTokens
+from lora_bert.tokens.tokenized import TokenizedTexts
 
 _ERRORS_ONLY = 3
 
@@ -45,13 +45,9 @@ class OnnxEngine:
             raise AdapterError(f"'{graph}' is not a text classifier with {labels} labels.")
         self._inputs = inputs
 
-    def length(self, longest: int) -> int:
-        """As long as the longest."""
-        return longest
-
-    def logits(self, padded: PaddedTokens) -> np.ndarray:
+    def logits(self, texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
         """The logits of one batch, by all cores."""
-        return self._run(self._alone, padded)
+        return self._run(self._alone, texts, rows)
 
     @contextmanager
     def crew(self) -> Iterator[Crew]:
@@ -60,7 +56,7 @@ class OnnxEngine:
         session = self._together if count > 1 else self._alone
         threads = ThreadPoolExecutor(count, "lora-bert")
         try:
-            yield Crew(lambda padded: self._run(session, padded), threads)
+            yield Crew(partial(self._run, session), threads)
         finally:
             threads.shutdown(cancel_futures=True)
 
@@ -93,6 +89,6 @@ class OnnxEngine:
                 hint="Copy the directory again, or export the model again.",
             ) from problem
 
-    def _run(self, session: Any, padded: PaddedTokens) -> np.ndarray:
-        found: np.ndarray = session.run(None, feed(padded, self._inputs))[0]
+    def _run(self, session: Any, texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
+        found: np.ndarray = session.run(None, feed(texts.pad(rows), self._inputs))[0]
         return found

@@ -16,7 +16,7 @@ import numpy as np
 from lora_bert.errors import AdapterError
 from lora_bert.inference.engines.engine import Crew, cores_allowed
 from lora_bert.inference.engines.graph_inputs import IDS, MASK, feed
-from lora_bert.tokens.tokenized import PaddedTokens
+from lora_bert.tokens.tokenized import TokenizedTexts
 
 _SHORT = 256
 _STEP = 4
@@ -77,13 +77,15 @@ class OpenVinoEngine:
             raise AdapterError(f"'{graph}' is not a text classifier with {labels} labels.")
         self._inputs = inputs
 
-    def length(self, longest: int) -> int:
-        """A multiple of four: what OpenVINO prepares for each shape it keeps, some MB at a time."""
-        return max(longest, min(-(-longest // _STEP) * _STEP, self._max_length))
-
-    def logits(self, padded: PaddedTokens) -> np.ndarray:
+    def logits(self, texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
         """The logits of one batch, as soon as possible."""
-        return _infer(self._alone, feed(padded, self._inputs))
+        return _infer(self._alone, self._feed(texts, rows))
+
+    def _feed(self, texts: TokenizedTexts, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Padded to a multiple of four: what OpenVINO prepares for each shape takes some MB."""
+        longest = int(texts.lengths[rows].max())
+        length = max(longest, min(-(-longest // _STEP) * _STEP, self._max_length))
+        return feed(texts.pad(rows, length), self._inputs)
 
     @contextmanager
     def crew(self) -> Iterator[Crew]:
@@ -94,10 +96,10 @@ class OpenVinoEngine:
         for _ in range(count):
             free.put(compiled.create_infer_request())
 
-        def compute(padded: PaddedTokens) -> np.ndarray:
+        def compute(texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
             request = free.get()
             try:
-                return _infer(request, feed(padded, self._inputs))
+                return _infer(request, self._feed(texts, rows))
             finally:
                 free.put(request)
 

@@ -11,10 +11,12 @@ import numpy as np
 import torch
 
 from lora_bert.inference.engines.engine import Crew, shares
+from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
-from lora_bert.model.branch import Adapter, fused_updates, logits
-from lora_bert.model.encoder import Batch, LoraUpdates
-from lora_bert.tokens.tokenized import PaddedTokens
+from lora_bert.model.forward import fused_updates, logits
+from lora_bert.model.layer import LoraUpdates
+from lora_bert.tokens.batching import TokenBatch
+from lora_bert.tokens.tokenized import TokenizedTexts
 
 
 class TorchEngine:
@@ -36,18 +38,13 @@ class TorchEngine:
         return f"{self.name} {kind}, {self._backbone.device}"
 
     @cached_property
-    def _changes(self) -> LoraUpdates:
+    def _updates(self) -> LoraUpdates:
         return fused_updates(self._backbone, self._adapter)
 
-    def length(self, longest: int) -> int:
-        """As the backbone wants it."""
-        return self._backbone.padded_length(longest)
-
-    def logits(self, padded: PaddedTokens) -> np.ndarray:
+    def logits(self, texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
         """The logits of one batch."""
-        batch = Batch.of(padded, self._backbone.device)
-        scores = logits(self._backbone, batch, self._adapter, self._changes)
-        return scores.cpu().numpy()
+        batch = TokenBatch.of(texts, rows)
+        return logits(self._backbone, batch, self._adapter, self._updates).cpu().numpy()
 
     @contextmanager
     def crew(self) -> Iterator[Crew]:

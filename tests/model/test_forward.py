@@ -10,8 +10,9 @@ from torch.nn import functional as F
 
 from lora_bert.errors import BackboneError
 from lora_bert.model.activation import activation
-from lora_bert.model.branch import branch, fused_updates, head_dropout, logits, trunk
 from lora_bert.model.builder import build_backbone
+from lora_bert.model.forward import branch, fused_updates, logits, trunk
+from lora_bert.model.heads import head_dropout
 from tests.oracle import (
     NO_DROPOUT,
     named_parameters,
@@ -39,8 +40,8 @@ def gradients(backbone, adapter, batch, **options):
     named = named_tensors(adapter)
     for tensor in named.values():
         tensor.requires_grad_().grad = None
-    hidden = trunk(backbone, batch, adapter.depth)
-    scores = branch(backbone, hidden, batch.mask, adapter, **options)
+    hidden = trunk(backbone, batch.tokens, adapter.depth)
+    scores = branch(backbone, hidden, batch.tokens.offsets, adapter, **options)
     F.cross_entropy(scores, torch.arange(len(batch.ids)) % 3).backward()
     return scores.detach(), {name: tensor.grad for name, tensor in named.items()}
 
@@ -83,8 +84,10 @@ def test_token_types_are_taken_as_peft_takes_them(model_type):
     adapter = random_adapter(backbone)
     batch = random_batch([17, 3, 9], types=True)
     theirs = their_logits(peft_twin(model_type, adapter, **two), batch).detach()
-    torch.testing.assert_close(logits(backbone, batch, adapter), theirs, rtol=1e-5, atol=1e-5)
-    without = logits(backbone, replace(batch, types=None), adapter)
+    torch.testing.assert_close(
+        logits(backbone, batch.tokens, adapter), theirs, rtol=1e-5, atol=1e-5
+    )
+    without = logits(backbone, replace(batch, types=None).tokens, adapter)
     assert (without - theirs).abs().max() > 1e-3
 
 
@@ -93,9 +96,9 @@ def test_the_cut_between_trunk_and_branch_does_not_matter(model_type):
     backbone = tiny_engine(model_type)
     adapter = random_adapter(backbone, layers="top:1")
     assert adapter.depth == 3
-    whole = logits(backbone, PADDED, replace(adapter, depth=0))
+    whole = logits(backbone, PADDED.tokens, replace(adapter, depth=0))
     for depth in range(1, 4):
-        part = logits(backbone, PADDED, replace(adapter, depth=depth))
+        part = logits(backbone, PADDED.tokens, replace(adapter, depth=depth))
         torch.testing.assert_close(part, whole, rtol=1e-5, atol=1e-5)
 
 
@@ -103,12 +106,12 @@ def test_the_cut_between_trunk_and_branch_does_not_matter(model_type):
 def test_padding_changes_nothing(model_type):
     backbone = tiny_engine(model_type)
     adapter = random_adapter(backbone)
-    together = logits(backbone, PADDED, adapter)
+    together = logits(backbone, PADDED.tokens, adapter)
     for row, length in enumerate(PADDED.mask.sum(1).tolist()):
         cut = PADDED.mask[row : row + 1, :length]
         alone = replace(PADDED, ids=PADDED.ids[row : row + 1, :length], mask=cut)
         torch.testing.assert_close(
-            logits(backbone, alone, adapter)[0], together[row], rtol=1e-5, atol=1e-5
+            logits(backbone, alone.tokens, adapter)[0], together[row], rtol=1e-5, atol=1e-5
         )
 
 
@@ -129,10 +132,10 @@ def test_checkpointing_gives_the_same_gradients(model_type):
 def test_dropout_acts_while_training_only():
     backbone = tiny_engine("bert")
     adapter = replace(random_adapter(backbone), dropout=0.5)
-    hidden = trunk(backbone, PADDED, adapter.depth)
-    still = branch(backbone, hidden, PADDED.mask, adapter)
-    torch.testing.assert_close(still, branch(backbone, hidden, PADDED.mask, adapter))
-    moved = branch(backbone, hidden, PADDED.mask, adapter, seed=0)
+    hidden = trunk(backbone, PADDED.tokens, adapter.depth)
+    still = branch(backbone, hidden, PADDED.tokens.offsets, adapter)
+    torch.testing.assert_close(still, branch(backbone, hidden, PADDED.tokens.offsets, adapter))
+    moved = branch(backbone, hidden, PADDED.tokens.offsets, adapter, seed=0)
     assert (moved - still).abs().max() > 1e-3
 
 
@@ -182,10 +185,10 @@ def test_adapters_of_different_kinds_share_one_backbone():
         {"labels": 3, "rank": 3, "layers": "top:3", "target_modules": "query,value", "seed": 3},
     ]
     adapters = [random_adapter(backbone, **kind) for kind in kinds]
-    alone = [logits(tiny_engine("bert"), PADDED, adapter) for adapter in adapters]
+    alone = [logits(tiny_engine("bert"), PADDED.tokens, adapter) for adapter in adapters]
     for _ in range(2):
         for adapter, expected in zip(adapters, alone, strict=True):
-            assert torch.equal(logits(backbone, PADDED, adapter), expected)
+            assert torch.equal(logits(backbone, PADDED.tokens, adapter), expected)
     assert [scores.shape[1] for scores in alone] == [2, 5, 3]
 
 
@@ -196,10 +199,10 @@ def test_a_bfloat16_backbone_is_close_and_answers_in_float32(model_type):
     exact = build_backbone(model.state_dict(), config)
     rough = build_backbone(model.state_dict(), config, dtype=torch.bfloat16)
     adapter = random_adapter(exact)
-    found = logits(rough, PADDED, adapter)
+    found = logits(rough, PADDED.tokens, adapter)
     assert rough.dtype == torch.bfloat16
     assert found.dtype == torch.float32
-    torch.testing.assert_close(found, logits(exact, PADDED, adapter), rtol=0.1, atol=0.1)
+    torch.testing.assert_close(found, logits(exact, PADDED.tokens, adapter), rtol=0.1, atol=0.1)
     _, rough_gradients = gradients(rough, adapter, PADDED, seed=0)
     _, exact_gradients = gradients(exact, adapter, PADDED, seed=0)
     for name, gradient in rough_gradients.items():
@@ -229,9 +232,9 @@ def test_joined_changes_answer_the_same(model_type):
     adapter = random_adapter(backbone, layers="top:2" if model_type in SPLIT else "all")
     joined = fused_updates(backbone, adapter)
     assert any(change.fused for change in joined.values())
-    expected = logits(backbone, PADDED, adapter)
+    expected = logits(backbone, PADDED.tokens, adapter)
     torch.testing.assert_close(
-        logits(backbone, PADDED, adapter, joined), expected, rtol=1e-5, atol=1e-5
+        logits(backbone, PADDED.tokens, adapter, joined), expected, rtol=1e-5, atol=1e-5
     )
 
 

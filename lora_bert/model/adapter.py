@@ -1,0 +1,74 @@
+"""An adapter in memory: what was learned for one task, as tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lora_bert.model.lora import LoraFactors
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """What was learned for one task, as tensors.
+
+    Attributes:
+        factors: LoRA factors by the name of the linear layer they change.
+        head: The classification head's tensors by their names in ``transformers``, float32.
+        depth: Index of the lowest layer it changes: the trunk is the layers below.
+        dropout: Dropout on the LoRA path while training.
+    """
+
+    factors: Mapping[str, LoraFactors]
+    head: Mapping[str, Tensor]
+    depth: int
+    dropout: float = 0.0
+
+    def __repr__(self) -> str:
+        return (
+            f"Adapter({len(self.factors):,} linear layers changed, "
+            f"{self.parameter_count:,} parameters)"
+        )
+
+    @property
+    def named_tensors(self) -> dict[str, Tensor]:
+        """Every tensor that training changes, by a name of its own."""
+        pairs = {
+            f"{name}.{part}": tensor
+            for name, pair in self.factors.items()
+            for part, tensor in (("lora_A", pair.lora_A), ("lora_B", pair.lora_B))
+        }
+        return pairs | dict(self.head)
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """Every tensor that training changes."""
+        return list(self.named_tensors.values())
+
+    @property
+    def parameter_count(self) -> int:
+        """Number of trained weights."""
+        return sum(tensor.numel() for tensor in self.tensors)
+
+    def to(self, device: torch.device) -> Adapter:
+        """The same adapter on another device."""
+        factors = {
+            name: LoraFactors(pair.lora_A.to(device), pair.lora_B.to(device), pair.scaling)
+            for name, pair in self.factors.items()
+        }
+        head = {name: tensor.to(device) for name, tensor in self.head.items()}
+        return Adapter(factors, head, self.depth, self.dropout)
+
+    def copy(self) -> Adapter:
+        """A detached copy, not changed by further training."""
+        factors = {
+            name: LoraFactors(
+                pair.lora_A.detach().clone(), pair.lora_B.detach().clone(), pair.scaling
+            )
+            for name, pair in self.factors.items()
+        }
+        head = {name: tensor.detach().clone() for name, tensor in self.head.items()}
+        return Adapter(factors, head, self.depth, self.dropout)

@@ -1,0 +1,116 @@
+"""Trunk and branch: the backbone below an adapter's lowest layer, and everything above it.
+
+The backbone is shared and immutable, an :class:`~lora_bert.model.adapter.Adapter` is a plain state
+object, and the branch is a function of (hidden states, offsets, adapter): any number of adapters
+run on one backbone. Hidden states are ``[tokens, hidden]``, the rows of a batch one behind the
+other; see :mod:`lora_bert.tokens.batching` for where they stand.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from lora_bert.model.adapter import Adapter
+from lora_bert.model.backbone import Backbone
+from lora_bert.model.embeddings import embed
+from lora_bert.model.heads import classify, mean_of_rows, reads_first_token
+from lora_bert.model.layer import LoraUpdates, forward_context, normalise, run_layer
+from lora_bert.model.lora import LoraUpdate, lora_update
+from lora_bert.tokens.batching import Offsets, TokenBatch
+
+
+def trunk(backbone: Backbone, batch: TokenBatch, depth: int) -> Tensor:
+    """Hidden states below layer ``depth``, ``[tokens, hidden]``; no gradients."""
+    with torch.no_grad():
+        hidden = embed(backbone, batch)
+        context = forward_context(backbone, batch.offsets, {})
+        for layer in backbone.layers[:depth]:
+            hidden = run_layer(backbone, layer, hidden, context)
+    return hidden
+
+
+def branch(
+    backbone: Backbone,
+    hidden: Tensor,
+    offsets: Offsets,
+    adapter: Adapter,
+    *,
+    start: int | None = None,
+    updates: LoraUpdates | None = None,
+    seed: int | None = None,
+    checkpointing: bool = False,
+) -> Tensor:
+    """Hidden states from below layer ``start`` -> outputs ``[rows, outputs]``, float32.
+
+    Args:
+        backbone: The shared backbone.
+        hidden: What :func:`trunk` gave, ``[tokens, hidden]``.
+        offsets: Where the rows stand.
+        adapter: The adapter that answers.
+        start: The lowest layer to run, none that the adapter changes being below it (default:
+            ``adapter.depth``).
+        updates: What :func:`lora_updates` makes of the adapter, where it is at hand already.
+        seed: Apply dropout (LoRA path and head), this one; None: do not.
+        checkpointing: Recompute each layer in the backward pass instead of keeping its
+            activations (Chen et al. 2016, arXiv:1604.06174).
+    """
+    if updates is None:
+        updates = lora_updates(backbone, adapter)
+    rate = 0.0 if seed is None else adapter.dropout
+    context = forward_context(backbone, offsets, updates, rate, seed or 0)
+    layers = backbone.layers[adapter.depth if start is None else start :]
+    reads_first = reads_first_token(backbone)
+    for number, layer in enumerate(layers, start=1):
+        # Where the head reads one token, the last layer computes no other.
+        inputs = (backbone, layer, hidden, context, reads_first and number == len(layers))
+        hidden = (
+            checkpoint(run_layer, *inputs, use_reentrant=False)
+            if checkpointing
+            else run_layer(*inputs)
+        )
+    if reads_first and not layers:
+        hidden = hidden.index_select(0, context.attention.rows.first)
+    if backbone.final_norm is not None:
+        hidden = normalise(hidden, backbone.final_norm)
+    pooled = hidden.float() if reads_first else mean_of_rows(hidden, offsets)
+    return classify(backbone, pooled, adapter.head, seed)
+
+
+def logits(
+    backbone: Backbone, batch: TokenBatch, adapter: Adapter, updates: LoraUpdates | None = None
+) -> Tensor:
+    """Token ids -> logits ``[rows, labels]``, float32, without gradients or dropout."""
+    with torch.inference_mode():
+        # The last layer is the branch's, adapted or not: it knows what the head reads.
+        start = min(adapter.depth, len(backbone.layers) - 1)
+        hidden = trunk(backbone, batch, start)
+        return branch(backbone, hidden, batch.offsets, adapter, start=start, updates=updates)
+
+
+def lora_updates(
+    backbone: Backbone, adapter: Adapter, dtype: torch.dtype | None = None
+) -> dict[str, LoraUpdate]:
+    """What an adapter changes in each fused linear, differentiable in its factors.
+
+    Args:
+        backbone: The backbone.
+        adapter: The adapter.
+        dtype: Of the result (default: the backbone's, which :func:`branch` needs).
+    """
+    linears = backbone.stacks(adapter.depth)
+    updates = {name: lora_update(linear, adapter.factors) for name, linear in linears.items()}
+    dtype = dtype or backbone.dtype
+    return {name: update.to(dtype) for name, update in updates.items() if update}
+
+
+def fused_updates(backbone: Backbone, adapter: Adapter) -> dict[str, LoraUpdate]:
+    """:func:`lora_updates` for predicting over and over: on a CPU with what is faster with that."""
+    with torch.no_grad():
+        updates = lora_updates(backbone, adapter)
+        if backbone.device.type != "cpu":
+            return updates
+        linears = backbone.stacks(adapter.depth).items()
+        wide = {name: linear for name, linear in linears if linear.is_wide and name in updates}
+        return updates | {name: updates[name].fused_with(linear) for name, linear in wide.items()}

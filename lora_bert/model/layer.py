@@ -1,0 +1,204 @@
+"""One transformer layer as a function: hidden states -> hidden states one layer further."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lora_bert.model.activation import Activation, activation
+from lora_bert.model.attention import (
+    AttentionContext,
+    Rows,
+    attention_context,
+    mix,
+    rotate,
+    weigh,
+)
+from lora_bert.model.backbone import Backbone, Convolution, Layer, Norm
+from lora_bert.model.cpu_layer import SLOTS, Shape, layer_by_hand
+from lora_bert.model.dropout import derived_seed
+from lora_bert.model.fused_linear import FusedLinear
+from lora_bert.model.lora import LoraUpdate, adapted
+from lora_bert.tokens.batching import Offsets
+
+LoraUpdates = Mapping[str, LoraUpdate]
+"""What an adapter changes, by the name of the fused linear."""
+
+
+@dataclass(frozen=True)
+class ForwardContext:
+    """What the layers of one forward pass share.
+
+    Attributes:
+        updates: What the adapter changes, by the name of the fused linear.
+        rate: Dropout on the LoRA path; 0 outside training.
+        seed: What decides which elements it drops.
+        attention: Which tokens see which, and where they stand.
+    """
+
+    updates: LoraUpdates
+    rate: float
+    seed: int
+    attention: AttentionContext
+
+    def linear(
+        self,
+        x: Tensor,
+        fused: FusedLinear,
+        residual: Tensor | None = None,
+        act: Activation | None = None,
+    ) -> Tensor:
+        """``act`` of the linear layers with what the adapter changes in them, plus ``residual``."""
+        seed = derived_seed(self.seed, fused.name) if self.rate else 0
+        update = self.updates.get(fused.name)
+        if update is not None and fused.begin is not None:
+            update = update.part(fused.begin, fused.begin + len(fused.weight))
+        return adapted(x, fused, update, residual, act, rate=self.rate, seed=seed)
+
+
+def normalise(x: Tensor, norm: Norm) -> Tensor:
+    """Layer norm over the last dimension."""
+    return F.layer_norm(x, x.shape[-1:], norm.weight, norm.bias, norm.eps)
+
+
+def forward_context(
+    backbone: Backbone, offsets: Offsets, updates: LoraUpdates, rate: float = 0.0, seed: int = 0
+) -> ForwardContext:
+    """Prepare once what depends on where the tokens stand alone."""
+    return ForwardContext(updates, rate, seed, attention_context(backbone, offsets))
+
+
+def run_layer(
+    backbone: Backbone,
+    layer: Layer,
+    hidden: Tensor,
+    context: ForwardContext,
+    first_alone: bool = False,
+) -> Tensor:
+    """One transformer layer: ``[tokens, hidden]`` -> the same shape.
+
+    With ``first_alone`` it computes the first token of each row and no other: ``[rows, hidden]``.
+    """
+    first = context.attention.rows.first if first_alone else None
+    if layer.convolution is not None:
+        whole = _norm_after(backbone, layer, hidden, context, None)
+        convolved = _convolved(layer.convolution, hidden, whole, context.attention.rows)
+        return convolved if first is None else convolved.index_select(0, first)
+    if first is None and _by_hand(backbone, hidden, context):
+        return _layer_by_hand(backbone, layer, hidden, context)
+    arrangement = _norm_before if backbone.family.arrangement == "pre" else _norm_after
+    return arrangement(backbone, layer, hidden, context, first)
+
+
+def _norm_after(
+    backbone: Backbone, layer: Layer, hidden: Tensor, context: ForwardContext, first: Tensor | None
+) -> Tensor:
+    fused, norms = layer.stacks, layer.norms
+    mixture = _attend(backbone, layer, hidden, context, first)
+    hidden = hidden if first is None else hidden.index_select(0, first)
+    attended = context.linear(mixture, fused["attention_output"], hidden)
+    hidden = normalise(attended, norms["attention"])
+    inner = context.linear(hidden, fused["intermediate"], act=_activation(backbone))
+    return normalise(context.linear(inner, fused["output"], hidden), norms["output"])
+
+
+def _norm_before(
+    backbone: Backbone, layer: Layer, hidden: Tensor, context: ForwardContext, first: Tensor | None
+) -> Tensor:
+    fused, norms, act = layer.stacks, layer.norms, _activation(backbone)
+    normed = normalise(hidden, norms["attention"]) if "attention" in norms else hidden
+    mixture = _attend(backbone, layer, normed, context, first)
+    hidden = hidden if first is None else hidden.index_select(0, first)
+    hidden = context.linear(mixture, fused["attention_output"], hidden)
+    both = context.linear(normalise(hidden, norms["output"]), fused["intermediate"])
+    value, gate = both.chunk(2, dim=-1)
+    return context.linear(act(value) * gate, fused["output"], hidden)
+
+
+def _convolved(part: Convolution, below: Tensor, hidden: Tensor, rows: Rows) -> Tensor:
+    """``hidden`` with a convolution of what is ``below`` the layer; padding counts for nothing."""
+    real = None if rows.real is None else rows.real[..., None].to(below.dtype)
+    wide = rows.pad(below).view(rows.count, rows.length, -1)
+    wide = wide if real is None else wide * real
+    padding = part.weight.shape[-1] // 2
+    wide = F.conv1d(wide.mT, part.weight, part.bias, padding=padding, groups=part.groups).mT
+    wide = wide if real is None else wide * real
+    return normalise(hidden + activation(part.act)(rows.unpad(wide.flatten(0, 1))), part.norm)
+
+
+def _attend(
+    backbone: Backbone, layer: Layer, x: Tensor, context: ForwardContext, first: Tensor | None
+) -> Tensor:
+    """Multi-head self-attention before its output projection; of ``first`` alone if given."""
+    attention, heads = context.attention, backbone.heads
+    rows = attention.rows
+    if first is None:
+        qkv = rows.pad(context.linear(x, layer.stacks["attention_input"]))
+        query, key, value = _by_head(qkv, rows.count, 3, heads)
+    else:
+        attention = attention.of_first_tokens()
+        queries = context.linear(x.index_select(0, first), layer.query)
+        (query,) = _by_head(queries, rows.count, 1, heads)
+        key, value = _by_head(rows.pad(context.linear(x, layer.key_value)), rows.count, 2, heads)
+    bias = attention.biases[layer.local]
+    if attention.rotations is not None:
+        angles, kind = attention.rotations[layer.local], backbone.family.rotary
+        query, key = rotate(query, angles, kind), rotate(key, angles, kind)
+        value = rotate(value, angles, kind) if backbone.family.rotates_values else value
+    if attention.distances is None:
+        mixture = mix(query, key, value, bias)
+    else:
+        positions = _of_positions(backbone, layer, context, attention.distances.embeddings)
+        mixture = weigh(attention.distances.scores(query, key, *positions), value, bias)
+    mixture = mixture.transpose(1, 2).flatten(2).flatten(0, 1)
+    return rows.unpad(mixture) if first is None else mixture
+
+
+def _of_positions(
+    backbone: Backbone, layer: Layer, context: ForwardContext, embeddings: Tensor
+) -> tuple[Tensor | None, Tensor | None]:
+    """What queries and what keys meet of relative positions, ``[1, heads, distances, size]``."""
+    kinds, fused = backbone.family.relative_kinds, layer.stacks
+    if "position_key" in fused or "position_query" in fused:
+        key, query = (
+            _by_head(context.linear(embeddings, fused[slot]), 1, 1, backbone.heads)[0]
+            if slot in fused
+            else None
+            for slot in ("position_key", "position_query")
+        )
+        return key, query
+    both = context.linear(embeddings, fused["attention_input"])
+    query, key, _ = _by_head(both, 1, 3, backbone.heads)
+    return key if "c2p" in kinds else None, query if "p2c" in kinds else None
+
+
+def _by_head(x: Tensor, rows: int, parts: int, heads: int) -> tuple[Tensor, ...]:
+    """``[rows · length, parts · hidden]`` -> ``[rows, heads, length, head size]`` each."""
+    return x.view(rows, len(x) // rows, parts, heads, -1).permute(2, 0, 3, 1, 4).unbind()
+
+
+def _by_hand(backbone: Backbone, hidden: Tensor, context: ForwardContext) -> bool:
+    """Whether a layer's backward pass is wanted, and is one that we have written."""
+    return (
+        torch.is_grad_enabled()
+        and hidden.device.type == "cpu"
+        and not context.rate
+        and backbone.family.has_plain_layers
+        and _activation(backbone).derivative is not None
+    )
+
+
+def _layer_by_hand(
+    backbone: Backbone, layer: Layer, hidden: Tensor, context: ForwardContext
+) -> Tensor:
+    updates = [context.updates.get(layer.stacks[slot].name) for slot in SLOTS]
+    shape = Shape(context.attention.rows, backbone.heads, _activation(backbone))
+    return layer_by_hand(hidden, context.attention.biases[0], layer, updates, shape)
+
+
+def _activation(backbone: Backbone) -> Activation:
+    return activation(str(backbone.family.get(backbone.config, "hidden_act")))
