@@ -11,7 +11,30 @@ import torch
 from torch import Tensor
 
 from lora_bert.cache.cached_rows import CachedStates
+from lora_bert.cache.canonical import Canonical
 from lora_bert.runtime.distributed import Processes
+from lora_bert.tokens.batching import Offsets, chunks, taken
+from lora_bert.tokens.tokenized import TokenizedTexts
+
+
+def owners_of(parts: Sequence[TokenizedTexts], count: int, chunk_tokens: int) -> list[np.ndarray]:
+    """The rank of the process that keeps each row, int64 ``[rows]`` for each part.
+
+    Texts that the trunk reads at once stay together, so that each process computes the same bits
+    as one that keeps all rows.
+
+    Args:
+        parts: The rows of a run.
+        count: Of processes.
+        chunk_tokens: How many tokens the trunk reads at once.
+    """
+    if count == 1:
+        return [np.zeros(len(part), dtype=np.int64) for part in parts]
+    texts = Canonical.of(parts)
+    owners = np.empty(len(texts.encodings), dtype=np.int64)
+    for number, rows in enumerate(chunks(texts.encodings.lengths, chunk_tokens)):
+        owners[rows] = number % count
+    return [owners[numbers] for numbers in texts.numbers]
 
 
 @dataclass(frozen=True)
@@ -61,8 +84,6 @@ class SharedStates:
     def _lines(self, rows: np.ndarray) -> Tensor:
         """The hidden states of rows of this process, one line a token, on the CPU."""
         numbers = self._numbers[rows]
-        starts, lengths = self.own.starts[numbers], self.own.lengths[numbers]
-        ends = np.cumsum(lengths)
-        at = np.arange(lengths.sum()) + np.repeat(starts - (ends - lengths), lengths)
-        index = torch.from_numpy(at).to(self.own.data.device)
-        return self.own.data.index_select(0, index).cpu()
+        offsets = Offsets.of(self.own.lengths[numbers])
+        index = torch.from_numpy(taken(self.own.starts[numbers], offsets))
+        return self.own.data.index_select(0, index.to(self.own.data.device)).cpu()

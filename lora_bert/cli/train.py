@@ -32,10 +32,13 @@ def command(config: TrainConfig, as_json: bool) -> int:
     the same command with --resume goes on, after a crash too, to the same adapter bit for bit.
     """
     from lora_bert.evaluation.report import score_words
+    from lora_bert.runtime.distributed import processes
     from lora_bert.training.train import run
     from lora_bert.wording import counted, printable, shortened
 
     result = run(config)
+    if not processes().is_first:
+        return 130 if result.interrupted else 0
     if as_json:
         click.echo(json_text(result.as_dict()))
         return 130 if result.interrupted else 0

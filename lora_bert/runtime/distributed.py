@@ -35,7 +35,8 @@ log = logging.getLogger(__name__)
 
 _PATIENCE = timedelta(minutes=30)
 """How long a process waits for another that is alive and does not answer."""
-_FAILED = "lora-bert failed"
+_MOMENT = 0.1
+_FAILED, _DONE = "lora-bert failed", "lora-bert done"
 _MPI_SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 
 
@@ -47,12 +48,14 @@ class Processes:
         rank: Which one this is, counted from 0.
         count: How many they are.
         threads: That all of them have together.
+        near: How many of them share this machine.
         store: Strings that all of them see; None with one process.
     """
 
     rank: int = 0
     count: int = 1
     threads: int = field(default_factory=torch.get_num_threads)
+    near: int = 1
     store: Any = None
 
     @property
@@ -68,6 +71,14 @@ class Processes:
         with self._together():
             dist.all_reduce(near)
         return tensor.copy_(near) if near is not tensor else tensor
+
+    def add_all(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """As :meth:`add`, of tensors of one type that travel as one."""
+        if self.count == 1:
+            return list(tensors)
+        sums = self.add(torch.cat([tensor.ravel() for tensor in tensors]))
+        parts = torch.split(sums, [tensor.numel() for tensor in tensors])
+        return [part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True)]
 
     def gather(self, value: Any) -> list[Any]:
         """Every process's ``value``, plain JSON, by rank."""
@@ -121,28 +132,21 @@ class Processes:
 
         Args:
             values: Of this process's rows, in the order of their numbers, ``[own rows, …]``.
-            owners: The rank that has each row, ``[rows]``: see :meth:`owners`.
+            owners: The rank that has each row, ``[rows]``: the same in every process.
 
         Returns:
             ``[rows, …]``, the same in every process.
         """
         if self.count == 1:
             return values
-        found = np.empty((len(owners), *values.shape[1:]), values.dtype)
+        # Who has no rows does not know what shape the others' values have.
         sizes = np.bincount(owners, minlength=self.count).tolist()
-        for rank, part in enumerate(self.broadcast_parts(torch.from_numpy(values), sizes)):
+        shape = self.gather(values.shape[1:])[int(np.argmax(sizes))]
+        found = np.empty((len(owners), *shape), values.dtype)
+        mine = torch.from_numpy(values).reshape(-1, *shape)
+        for rank, part in enumerate(self.broadcast_parts(mine, sizes)):
             found[owners == rank] = part.numpy()
         return found
-
-    def owners(self, lengths: np.ndarray) -> np.ndarray:
-        """The rank that each row belongs to, int64 ``[rows]``: as many tokens to each.
-
-        Args:
-            lengths: Tokens of each row.
-        """
-        owners = np.empty(len(lengths), dtype=np.int64)
-        owners[np.argsort(lengths, kind="stable")] = np.arange(len(lengths)) % self.count
-        return owners
 
     def raise_stop(self) -> None:
         """Where signals wait: raise what has reached any process, in all of them.
@@ -156,11 +160,34 @@ class Processes:
                 torch.tensor([signal.SIGINT in wanted, signal.SIGTERM in wanted]).int()
             )
             if count.any():
+                # A launcher sends it again to those that the terminal has sent it to.
+                signals.ignore(signal.SIGINT)
                 signals.raise_waiting(signal.SIGTERM if count[1] else signal.SIGINT)
 
-    def wait(self) -> None:
-        """Wait until all of them have come here."""
-        self.add(torch.zeros(1))
+    @contextmanager
+    def first(self) -> Iterator[bool]:
+        """A block for the first process alone, which is told so; the others wait for its end.
+
+        However long that takes; Ctrl-C is the first one's.
+
+        Raises:
+            PeerError: In the others, where the first has failed.
+        """
+        if self.is_first:
+            yield True
+            if self.store is not None:
+                self.store.set(_DONE, "")
+            return
+        yield False
+        with signals.uninterrupted():
+            try:
+                # SIGTERM: whoever started the processes ends those that are left.
+                while not self.store.check([_DONE]) and signal.SIGTERM not in signals.waiting():
+                    if self.store.check([_FAILED]):
+                        raise RuntimeError
+                    time.sleep(_MOMENT)
+            except RuntimeError as error:
+                raise self._lost(error) from error
 
     @contextmanager
     def one_voice(self) -> Iterator[None]:
@@ -171,14 +198,15 @@ class Processes:
         """
         try:
             yield
-        except LoraBertError as error:
+        except (LoraBertError, KeyboardInterrupt) as error:
             if self.store is not None:
                 with suppress(RuntimeError):  # nobody keeps the store any more
-                    if not isinstance(error, PeerError):
+                    if isinstance(error, LoraBertError) and not isinstance(error, PeerError):
                         told = [str(error), error.hint, error.exit_code]
                         self.store.set(_FAILED, json.dumps(told))
                         _tell_launcher(error)
-                    error.said_elsewhere = self.store.add(f"lora-bert said {error}", 1) > 1
+                    said = self.store.add(f"lora-bert said {error!r}", 1) > 1
+                    error.said_elsewhere = said  # type: ignore[union-attr]
             raise
 
     @contextmanager
@@ -192,7 +220,7 @@ class Processes:
             yield
         except RuntimeError as error:
             # Who started the processes ends those that are left, too; the sentence comes first.
-            signals.ignore()
+            signals.ignore(signal.SIGINT, signal.SIGTERM)
             raise self._lost(error) from error
 
     def _lost(self, error: RuntimeError) -> PeerError:
@@ -238,10 +266,10 @@ def processes() -> Processes:
         reason = str(error).partition("\n")[0]
         raise PeerError(f"The {count} processes of this training did not meet: {reason}") from error
     atexit.register(dist.destroy_process_group)  # its threads would abort the interpreter's end
-    alone = Processes(rank, count, 0, store)
+    alone = Processes(rank, count, 0, near, store)
     threads = alone.add(torch.tensor(torch.get_num_threads()))
     log.info("%d processes train together, %d threads in all.", count, int(threads))
-    return Processes(rank, count, int(threads), alone.store)
+    return Processes(rank, count, int(threads), near, store)
 
 
 def _tell_launcher(error: LoraBertError) -> None:

@@ -78,11 +78,11 @@ def raise_waiting(number: int) -> None:
     _raise(number)
 
 
-def ignore() -> None:
-    """Let nobody stop the process any more: it ends by itself, and has something to say."""
+def ignore(*numbers: int) -> None:
+    """Let these signals do nothing from now on: the process ends by itself."""
     _Waiting.arrived.clear()
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in numbers:
             signal.signal(number, signal.SIG_IGN)
 
 

@@ -16,17 +16,25 @@ from lora_bert.metrics.classification import METRICS, metric, score
 from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
 from lora_bert.model.new_adapter import head_only, new_adapter
+from lora_bert.runtime.distributed import processes
 from lora_bert.runtime.memory import reserve_for_blas
 from lora_bert.runtime.threads import workers
 from lora_bert.tasks.single_label import softmax
 from lora_bert.tokens.batching import epoch_batches, padding_share
 from lora_bert.training.checkpoint import Checkpoint
 from lora_bert.training.checkpointer import Checkpointer
-from lora_bert.training.gradients import most_workers
-from lora_bert.training.identity import check_content, check_settings, identity_of, made_elsewhere
+from lora_bert.training.gradients import shares_of
+from lora_bert.training.identity import (
+    check_alike,
+    check_content,
+    check_settings,
+    identity_of,
+    made_elsewhere,
+)
 from lora_bert.training.loop import Fit, fit
 from lora_bert.training.record import Run
 from lora_bert.training.tokenize_rows import Tokens
+from lora_bert.training.trackers import tracking
 from lora_bert.training.trainer import Figures, Trainer
 from lora_bert.training.trunk_states import hidden_states, validation_logits
 from lora_bert.wording import counted
@@ -82,31 +90,40 @@ def fit_adapter(
         fingerprint=this.fingerprint, name=this.files.name,
     )  # fmt: skip
     _say_batches(config, train)
-    exactly = tuple(checkpoint.identity["workers"]) if checkpoint else None
-    most = most_workers(config, train)
-    with workers(most, device=backbone.device, exactly=exactly) as threads:
+    us, tracked = processes(), checkpoint.progress.step if checkpoint else 0
+    parts, cores = shares_of(config, train, backbone.device)
+    if checkpoint:
+        parts, cores = checkpoint.identity["workers"]
+    with (
+        workers(1, device=backbone.device, exactly=(-(-parts // us.count), cores)) as threads,
+        tracking(config, after=tracked) as accelerator,
+    ):
 
         def validate(current: Adapter) -> Figures:
-            found = validation_logits(
-                backbone, current, trunk.hidden["validation"], validation.lengths,
-                config.batch_size, threads,
-            )  # fmt: skip
-            scores = score(this.codec.labels, probabilities(found), validation.targets)
+            own = validation.lengths[trunk.owners == us.rank]
+            outputs = validation_logits(
+                backbone, current, trunk.hidden["validation"], own, config.batch_size, threads
+            )
+            logits = us.collect(outputs.numpy(), trunk.owners)
+            scores = score(this.codec.labels, probabilities(logits), validation.targets)
             figures = {name: metric(name, scores) for name in METRICS}
             return figures | {"validation_loss": scores.log_loss}
 
         identity = identity_of(
             config, data=this.splits.sha256, backbone=this.fingerprint, tokens=tokens,
-            device=backbone.device, workers=threads, trunk=trunk.key,
+            device=backbone.device, workers=(parts, cores), trunk=trunk.key,
         )  # fmt: skip
+        check_alike(us.gather(identity | {"step": tracked}))
         trainer = Trainer(
             backbone, adapter, train, config, trunk.hidden["train"], threads,
-            epochs=int(config.epochs or 0),
+            epochs=int(config.epochs or 0), parts=parts, fetch=trunk.fetch, accelerator=accelerator,
         )  # fmt: skip
         if checkpoint:
             _go_on(trainer, checkpoint, identity)
         checkpointer = Checkpointer(
-            place, identity, minutes=config.save_every, steps=config.save_every_steps,
+            place, identity,
+            minutes=config.save_every if us.is_first else 0,
+            steps=config.save_every_steps if us.is_first else None,
             kept=checkpoint.progress.moment if checkpoint else None,
         )  # fmt: skip
         return fit(trainer, validate, checkpointer)
@@ -146,15 +163,15 @@ def _say_batches(config: TrainConfig, rows: Tokens) -> None:
     )
 
 
-def probabilities(scores: torch.Tensor) -> np.ndarray:
+def probabilities(scores: np.ndarray) -> np.ndarray:
     """Logits -> probabilities, ``[rows, labels]``.
 
     Raises:
         DivergedError: One of them is not a number.
     """
-    if not scores.isfinite().all():
+    if not np.isfinite(scores).all():
         raise DivergedError(
             "Training diverged: what the adapter says of other rows is not a number.",
             hint="Lower --learning-rate.",
         )
-    return softmax(scores.numpy())
+    return softmax(scores)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -14,7 +14,7 @@ from lora_bert.config import TrainConfig
 from lora_bert.errors import ConfigError
 from lora_bert.options import flag
 from lora_bert.runtime.device import processor_of
-from lora_bert.runtime.threads import Workers
+from lora_bert.runtime.distributed import processes
 from lora_bert.tokens.batching import LAYOUT
 from lora_bert.training.tokenize_rows import Tokens
 
@@ -23,7 +23,7 @@ from lora_bert.training.tokenize_rows import Tokens
 _OUTSIDE = (
     "data", "train", "validation", "test", "backbone", "revision", "watch", "device", "dtype",
     "trunk_cache", "trunk_cache_limit", "save_every", "save_every_steps", "resume", "output",
-    "overwrite",
+    "overwrite", "log_to",
 )  # fmt: skip
 
 
@@ -39,7 +39,7 @@ def identity_of(
     backbone: str,
     tokens: Mapping[str, Tokens],
     device: torch.device,
-    workers: Workers,
+    workers: tuple[int, int],
     trunk: str | None,
 ) -> dict[str, Any]:
     """Everything that decides the bits of an adapter, as plain JSON values.
@@ -50,7 +50,8 @@ def identity_of(
         backbone: Its fingerprint.
         tokens: The rows as the tokenizer has made them, by part.
         device: Where the backbone is.
-        workers: The threads that share a batch: they decide the order of sums.
+        workers: The threads that share a batch, in all processes together, and the cores of each:
+            they decide the slices.
         trunk: The key of the trunk cache; None where the trunk runs for every batch.
     """
     return {
@@ -60,7 +61,8 @@ def identity_of(
         "backbone": backbone,
         "device": device.type,
         "dtype": config.dtype,
-        "workers": [workers.count, workers.cores],
+        "workers": list(workers),
+        "processes": processes().count,
         "trunk": trunk,
         "layout": LAYOUT,
         "made_by": {**versions(), "processor": processor_of(device)},
@@ -119,9 +121,30 @@ def check_content(kept: Mapping[str, Any], found: Mapping[str, Any], config: Tra
         )
 
 
+def check_alike(identities: Sequence[Mapping[str, Any]]) -> None:
+    """Check that all processes of a training are about to do the same.
+
+    Args:
+        identities: Of each of them, and the step that it goes on from.
+
+    Raises:
+        ConfigError: One is not; its first difference from the first process is named.
+    """
+    first = identities[0]
+    for rank, other in enumerate(identities):
+        # Each keeps other rows.
+        unlike = [key for key in first if key != "trunk" and other[key] != first[key]]
+        if unlike:
+            raise ConfigError(
+                f"Process {rank} of {len(identities)} differs from the first in its {unlike[0]}: "
+                f"{str(other[unlike[0]])[:80]}, not {str(first[unlike[0]])[:80]}.",
+                hint="All of them need the same files, packages and kind of processor.",
+            )
+
+
 def made_elsewhere(kept: Mapping[str, Any], found: Mapping[str, Any]) -> str:
     """Versions and processor where they differ, in words; "" where the bits will be the same."""
-    was, now = kept["made_by"], found["made_by"]
+    was, now = ({"processes": one.get("processes", 1), **one["made_by"]} for one in (kept, found))
     changed = [key for key in now if was.get(key) != now[key]]
     return ", ".join(f"{key} {was.get(key, 'unknown')}, now {now[key]}" for key in changed)
 

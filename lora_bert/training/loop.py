@@ -6,11 +6,13 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from lora_bert.errors import DivergedError
 from lora_bert.model.adapter import Adapter
+from lora_bert.runtime.distributed import processes
 from lora_bert.runtime.signals import Terminated, uninterrupted
 from lora_bert.training.checkpointer import Checkpointer
 from lora_bert.training.progress import Progress
@@ -65,18 +67,21 @@ def fit(
         Terminated: SIGTERM arrived; there is a checkpoint, if one could be saved.
     """
     progress, stopped, saved = trainer.progress, None, False
+    # Several processes must stop at the same step, so signals wait for the end of it.
+    waiting = uninterrupted() if processes().count > 1 else nullcontext()
     try:
-        while not trainer.is_over():
-            if checkpointer:
-                trainer.train_epoch(checkpointer.after_step)
-            else:
-                trainer.train_epoch()
-            started = time.perf_counter()
-            figures = validate(trainer.adapter)
-            with uninterrupted():
-                trainer.end_epoch(figures, time.perf_counter() - started)
+        with waiting:
+            while not trainer.is_over():
                 if checkpointer:
-                    checkpointer.after_step(trainer)
+                    trainer.train_epoch(checkpointer.after_step)
+                else:
+                    trainer.train_epoch()
+                started = time.perf_counter()
+                figures = validate(trainer.adapter)
+                with uninterrupted():
+                    trainer.end_epoch(figures, time.perf_counter() - started)
+                    if checkpointer:
+                        checkpointer.after_step(trainer)
         # Scoring the result can be stopped too.
         saved = checkpointer is not None and checkpointer.save(trainer)
     except DivergedError as error:

@@ -27,7 +27,7 @@ from lora_bert.tasks.single_label import LabelCodec
 from lora_bert.tokens.tokenizer import TextTokenizer
 from lora_bert.training.loop import Fit
 
-_OF_A_CALL = ("overwrite", "resume", "watch")
+_OF_A_CALL = ("overwrite", "resume", "watch", "log_to")
 """Options that say what to do with what is there already, or show; not what to learn."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
@@ -35,6 +36,7 @@ from lora_bert.names import parse_label_names
 from lora_bert.options import build
 from lora_bert.python_face import called_from_python
 from lora_bert.runtime.device import dtype_name, pick_device, pick_dtype
+from lora_bert.runtime.distributed import processes
 from lora_bert.runtime.signals import Terminated, stoppable, uninterrupted
 from lora_bert.tasks.single_label import LabelCodec
 from lora_bert.tokens.tokenizer import DEFAULT_MAX_LENGTH, load_tokenizer
@@ -60,7 +62,7 @@ from lora_bert.training.tokenize_rows import (
     warn_of_tokens,
 )
 from lora_bert.training.train_result import TrainResult
-from lora_bert.training.watch import watched
+from lora_bert.training.watch import Watched, watched
 
 log = logging.getLogger(__name__)
 
@@ -96,24 +98,27 @@ def train(data: Rows | None = None, **options: Unpack[TrainOptions]) -> TrainRes
 def run(config: TrainConfig) -> TrainResult:
     """As :func:`train`, of a checked configuration."""
     started = time.perf_counter()
+    us = processes()
     config = resolve(config)
     output = Path(str(config.output))
-    with stoppable():
+    with us.one_voice(), stoppable():
         checkpoint = _to_continue(config, output)
         config = replace(config, dtype=_dtype(config, checkpoint))
         this, tokens, backbone = _read(config, checkpoint)
-        with training_into(output) as place:
+        with training_into(output) if us.is_first else nullcontext(output) as place:
             # Another process may have gone on, or come to the end, before the lock was ours.
             checkpoint = _to_continue(config, output)
             this = replace(this, config=_may_replace(this.config, checkpoint))
             if config.resume and checkpoint is None:
                 log.info("'%s' left no checkpoint: beginning at the beginning.", output)
-            discard_checkpoints(output, after=checkpoint.progress.step if checkpoint else -1)
+            if us.is_first:
+                discard_checkpoints(output, after=checkpoint.progress.step if checkpoint else -1)
             try:
                 fitted = fit_adapter(this, tokens, backbone, place, checkpoint)
                 result = _finish(this, tokens, backbone, fitted)
             except DivergedError:
-                discard_checkpoints(output)  # from them it would diverge again
+                if us.is_first:
+                    discard_checkpoints(output)  # from them it would diverge again
                 raise
     if isinstance(fitted.stopped, Terminated):
         raise fitted.stopped
@@ -212,6 +217,32 @@ def _finish(
     this: Run, tokens: Mapping[str, Tokens], backbone: Backbone, fitted: Fit
 ) -> TrainResult:
     """Score the adapter and write it."""
+    evaluations: dict[str, Evaluation] = {}
+    answers: list[Watched] = []
+    with processes().first() as alone:
+        if alone:
+            evaluations, answers = _write(this, tokens, backbone, fitted)
+    output = Path(str(this.config.output))
+    return TrainResult(
+        path=output,
+        labels=this.codec.labels,
+        evaluations=evaluations,
+        history=fitted.history,
+        best_epoch=fitted.best_epoch,
+        steps=fitted.progress.step,
+        trainable=fitted.adapter.parameter_count,
+        total=fitted.adapter.parameter_count + backbone.parameter_count,
+        size=sum(path.stat().st_size for path in output.rglob("*") if path.is_file()),
+        interrupted=fitted.stopped is not None,
+        resumable=fitted.stopped is not None and fitted.saved,
+        watched=answers,
+    )
+
+
+def _write(
+    this: Run, tokens: Mapping[str, Tokens], backbone: Backbone, fitted: Fit
+) -> tuple[dict[str, Evaluation], list[Watched]]:
+    """Score the adapter and write it; its scores, and what it says of the watched texts."""
     config, codec, output = this.config, this.codec, Path(str(this.config.output))
     evaluations = _evaluate(backbone, fitted, tokens, codec, config)
     advise(config, fitted, tokens["train"].targets, evaluations.get("validation"))
@@ -225,20 +256,7 @@ def _finish(
             note_written(output)
     remember(this.files)
     note_places(this.splits.sha256, {option: getattr(config, option) for option in PLACES})
-    return TrainResult(
-        path=output,
-        labels=codec.labels,
-        evaluations=evaluations,
-        history=fitted.history,
-        best_epoch=fitted.best_epoch,
-        steps=fitted.progress.step,
-        trainable=fitted.adapter.parameter_count,
-        total=fitted.adapter.parameter_count + backbone.parameter_count,
-        size=sum(path.stat().st_size for path in output.rglob("*") if path.is_file()),
-        interrupted=fitted.stopped is not None,
-        resumable=fitted.stopped is not None and fitted.saved,
-        watched=answers,
-    )
+    return evaluations, answers
 
 
 def _evaluate(
@@ -255,7 +273,7 @@ def _evaluate(
             rows = tokens[part]
             scores = predict_logits(backbone, fitted.adapter, rows.encodings, config.batch_size)
             evaluations[part] = judge(
-                codec.labels, probabilities(scores), rows.targets, metric=config.metric
+                codec.labels, probabilities(scores.numpy()), rows.targets, metric=config.metric
             )
     except KeyboardInterrupt as stop:
         fitted.stopped = stop

@@ -18,6 +18,7 @@ from lora_bert.config import TrainConfig
 from lora_bert.errors import DivergedError, UnavailableError
 from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
+from lora_bert.runtime.distributed import processes
 from lora_bert.runtime.memory import is_out_of_memory
 from lora_bert.runtime.progress_bar import track
 from lora_bert.runtime.signals import uninterrupted
@@ -25,7 +26,7 @@ from lora_bert.runtime.threads import Workers
 from lora_bert.tasks.single_label import balanced_weights
 from lora_bert.tokens.batching import epoch_batches
 from lora_bert.training.checkpoint import Checkpoint
-from lora_bert.training.gradients import Gradients, HiddenStates
+from lora_bert.training.gradients import Fetch, Gradients, HiddenStates
 from lora_bert.training.movement import Movement
 from lora_bert.training.progress import Progress
 from lora_bert.training.tokenize_rows import Tokens
@@ -53,6 +54,9 @@ class Trainer:
         hidden: Gives the trunk's output for row numbers.
         workers: The threads that compute.
         epochs: Passes over the rows.
+        parts: Into how many slices a batch is cut at least; 0: one a worker.
+        fetch: As in :class:`lora_bert.training.gradients.Gradients`.
+        accelerator: Logs to trackers; None: to none.
 
     Attributes:
         progress: How far it has come.
@@ -69,6 +73,9 @@ class Trainer:
         workers: Workers,
         *,
         epochs: int,
+        parts: int = 0,
+        fetch: Fetch | None = None,
+        accelerator: Accelerator | None = None,
     ) -> None:
         self.backbone, self.adapter, self.rows, self.config = backbone, adapter, rows, config
         self.epochs = epochs
@@ -78,7 +85,7 @@ class Trainer:
         self.stood_still = False
         self.parameters = [tensor.requires_grad_() for tensor in adapter.tensors]
         # Tensors are where the backbone is; the accelerator need not place them.
-        self.accelerator = Accelerator(device_placement=False)
+        self.accelerator = accelerator or Accelerator(device_placement=False)
         optimizer = torch.optim.AdamW(
             self.parameters,
             lr=config.learning_rate,
@@ -99,6 +106,7 @@ class Trainer:
         self.gradients = Gradients(
             backbone, adapter, hidden, rows.lengths, rows.targets, self.weights, workers,
             seed=config.seed, checkpointing=config.gradient_checkpointing,
+            parts=parts, fetch=fetch,
         )  # fmt: skip
 
     def batches(self, epoch: int) -> list[np.ndarray]:
@@ -143,6 +151,7 @@ class Trainer:
                 with uninterrupted():
                     self._train_step(group)
                     after_step(self)
+                processes().raise_stop()
                 loss = progress.epoch_loss / progress.epoch_weight
                 bar.set_postfix_str(f"loss {loss:.3f}", refresh=False)
                 bar.update(sum(map(len, group)))
@@ -165,6 +174,7 @@ class Trainer:
         if self.progress.end_epoch(figures, seconds, self.config.metric):
             self.best = self.adapter.copy()
         row = self.progress.history[-1]
+        self.log("validation", figures, self.progress.step)
         _say(row, self.epochs, better=self.progress.best_epoch == row["epoch"])
 
     def _train_step(self, group: Sequence[np.ndarray]) -> None:
@@ -196,10 +206,18 @@ class Trainer:
             raise self._diverged(batches, weight, number)
         if self._movement:
             self._movement.note(norm)
+        rate = float(self.schedule.get_last_lr()[0])
+        figures = {"loss": summed / weight, "learning_rate": rate, "gradient_norm": norm}
+        self.log("train", figures, number)
         self.optimizer.step()
         self.schedule.step()
         self.optimizer.zero_grad()
         return summed
+
+    def log(self, part: str, figures: Figures, step: int) -> None:
+        """Tell the trackers, if there are any."""
+        named = {f"{part}/{name}": value for name, value in figures.items()}
+        self.accelerator.log(named, step=step)
 
     def _check_start(self, loss: float) -> None:
         """Say so when the loss of a fresh adapter is far from that of even odds."""

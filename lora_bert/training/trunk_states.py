@@ -9,13 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lora_bert.cache.compute import CHUNK_TOKENS
+from lora_bert.cache.shared_rows import SharedStates, owners_of
 from lora_bert.cache.trunk_cache import trunk_cache
 from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
 from lora_bert.model.forward import branch, lora_updates, trunk
+from lora_bert.runtime.distributed import processes
 from lora_bert.runtime.threads import Workers
 from lora_bert.tokens.batching import Offsets, TokenBatch, by_length
-from lora_bert.training.gradients import HiddenStates
+from lora_bert.training.gradients import Fetch, HiddenStates
 from lora_bert.training.tokenize_rows import Tokens
 
 PARTS = ("train", "validation")
@@ -27,11 +30,15 @@ class Trunk:
     """The trunk's output for the rows of a training.
 
     Attributes:
-        hidden: By part, for each of :data:`PARTS`.
+        hidden: By part, for each of :data:`PARTS`; of the validation rows, this process's own.
+        owners: The rank of the process that has each validation row.
+        fetch: Hands training rows over where processes keep them for each other, or None.
         key: Of the cache that holds it; None where it is computed whenever it is asked for.
     """
 
     hidden: dict[str, HiddenStates]
+    owners: np.ndarray
+    fetch: Fetch | None
     key: str | None
 
 
@@ -56,19 +63,45 @@ def hidden_states(
         fingerprint: Of the backbone.
         name: Of the backbone.
     """
+    us = processes()
+    owners = dict(
+        zip(
+            PARTS,
+            owners_of(
+                [tokens[part].encodings for part in PARTS],
+                us.count,
+                CHUNK_TOKENS[backbone.device.type],
+            ),
+            strict=True,
+        )
+    )
+    own = tokens
+    if us.count > 1:
+        own = {part: tokens[part].take(np.flatnonzero(owners[part] == us.rank)) for part in PARTS}
     cache = trunk_cache(
         backbone,
         fingerprint,
-        [tokens[part].encodings for part in PARTS],
+        [own[part].encodings for part in PARTS],
         depth,
         place=place,
         limit_bytes=None if limit is None else int(limit * 1e9),
         name=name,
+        shared_by=us.near,
     )
-    if cache is None:
-        return Trunk({part: computed(backbone, depth, tokens[part]) for part in PARTS}, None)
-    parts = zip(PARTS, cache.parts, strict=True)
-    return Trunk({part: rows.hidden for part, rows in parts}, cache.key)
+    everywhere = all(us.gather(cache is not None))
+    if cache is None or not everywhere:
+        hidden = {
+            "train": computed(backbone, depth, tokens["train"]),
+            "validation": computed(backbone, depth, own["validation"]),
+        }
+        return Trunk(hidden, owners["validation"], None, None)
+    hidden = {part: rows.hidden for part, rows in zip(PARTS, cache.parts, strict=True)}
+    if us.count == 1:
+        return Trunk(hidden, owners["validation"], None, cache.key)
+    shared = SharedStates(us, cache.parts[0], owners["train"], tokens["train"].lengths)
+    return Trunk(
+        hidden, owners["validation"], lambda wanted: shared.fetch(wanted).hidden, cache.key
+    )
 
 
 def computed(backbone: Backbone, depth: int, tokens: Tokens) -> HiddenStates:
@@ -97,6 +130,8 @@ def validation_logits(
         with torch.inference_mode():
             return branch(backbone, *hidden(rows), adapter, updates=updates).cpu()
 
+    if not len(lengths):
+        return torch.empty(0)
     batches = by_length(lengths, batch_size)
     outputs = torch.cat(list(workers.map(answer, batches)))
     order = torch.from_numpy(np.concatenate(batches))

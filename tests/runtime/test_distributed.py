@@ -18,7 +18,7 @@ from tests.launch import ROOT, ended, torchrun
 pytestmark = pytest.mark.slow
 
 PASSED = """\
-import json, sys
+import json, sys, time
 import numpy as np, torch
 from lora_bert.cache.cached_rows import CachedStates
 from lora_bert.cache.shared_rows import SharedStates
@@ -28,7 +28,7 @@ from pathlib import Path
 us = processes()
 lengths = np.array([3, 1, 2, 2, 5, 1, 4])
 lines = np.arange(len(lengths)).repeat(lengths)
-owners = us.owners(lengths)
+owners = np.array([0, 1, 0, 1, 0, 1, 1])
 own = np.flatnonzero(owners == us.rank)
 data = torch.cat([torch.zeros(1), *(torch.full((lengths[row],), row + 1.0) for row in own)])
 starts = 1 + np.cumsum(lengths[own]) - lengths[own]
@@ -41,13 +41,14 @@ told = {
     "integers": us.add(torch.tensor([us.rank + 1])).tolist(),
     "gathered": us.gather({"rank": us.rank, "text": "é" * us.rank}),
     "collected": us.collect(np.stack([own, own + 0.5], 1), owners).tolist(),
-    "balance": np.bincount(owners, lengths).tolist(),
+    "none_of_the_first": us.collect(np.ones((3, 2))[: 3 * us.rank], np.ones(3, int)).tolist(),
     "fetched": {
         int(row): fetched.data[fetched.starts[row] :][: fetched.lengths[row], 0].tolist()
         for row in wanted[us.rank]
     },
 }
-us.wait()
+with us.first() as alone:
+    time.sleep(alone)
 Path(sys.argv[1], f"{us.rank}.json").write_text(json.dumps(told))
 """
 
@@ -95,7 +96,7 @@ def test_tensors_json_and_rows_pass(script: Path, tmp_path: Path) -> None:
     assert (first["sum"], first["integers"]) == ([2, 1], [3])
     assert first["gathered"] == [{"rank": 0, "text": ""}, {"rank": 1, "text": "é"}]
     assert first["collected"] == [[row, row + 0.5] for row in range(7)]
-    assert first["balance"] == [11, 7]  # of 1 1 2 2 3 4 5, every other one
+    assert first["none_of_the_first"] == [[1, 1]] * 3
     assert first["fetched"] == {"6": [7] * 4, "0": [1] * 3, "1": [2]}
     assert second["fetched"] == {"4": [5] * 5, "2": [3] * 2}
 
@@ -134,10 +135,11 @@ def test_one_process_alone() -> None:
     tensor, values = torch.ones(2), np.ones((3, 2))
     assert us.is_first
     assert us.add(tensor) is tensor
-    assert us.collect(values, us.owners(np.array([1, 2, 3]))) is values
+    assert us.collect(values, np.zeros(3, int)) is values
     assert us.gather({"a": 1}) == [{"a": 1}]
     us.raise_stop()
-    us.wait()
+    with us.first() as alone:
+        assert alone
 
 
 @pytest.mark.parametrize(
