@@ -55,8 +55,8 @@ def test_the_configuration_is_logged_as_hyperparameters(tmp_path: Path) -> None:
     )  # fmt: skip
     with tracking(config):
         pass
-    (folder,) = [path for path in (tmp_path / "out.logs/lora-bert").iterdir() if path.is_dir()]
-    shown = EventAccumulator(str(folder))
+    (file,) = (tmp_path / "out.logs/lora-bert").glob("*/events*")
+    shown = EventAccumulator(str(file.parent))
     shown.Reload()
     content = shown.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
     values = HParamsPluginData.FromString(content).session_start_info.hparams
@@ -80,7 +80,7 @@ def test_a_training_that_goes_on_replaces_the_steps_after_its_checkpoint(tmp_pat
 def test_names_that_are_no_trackers_or_not_installed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reviews: Path
 ) -> None:
-    with pytest.raises(ConfigError, match=r"--log-to: 'tensorbord' is not one of") as caught:
+    with pytest.raises(ConfigError, match=r"log_to: 'tensorbord' is not one of") as caught:
         lora_bert.train(reviews, output=tmp_path / "out", log_to="wandb,tensorbord")
     assert "tensorboard" in caught.value.hint
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
