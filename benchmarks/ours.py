@@ -46,6 +46,7 @@ class Stepper:
         from lora_bert.model.new_adapter import new_adapter
         from lora_bert.runtime.device import pick_device, pick_dtype
         from lora_bert.runtime.threads import workers
+        from lora_bert.tasks.single_label import SingleLabel
         from lora_bert.tokens.tokenized import TokenizedTexts
         from lora_bert.training.gradients import most_workers
         from lora_bert.training.tokenize_rows import Tokens
@@ -80,7 +81,8 @@ class Stepper:
         self._open = ExitStack()
         threads = self._open.enter_context(workers(most_workers(config, rows), device=device))
         hidden = computed(backbone, adapter.depth, rows)
-        self._trainer = Trainer(backbone, adapter, rows, config, hidden, threads, epochs=1)
+        task = SingleLabel(tuple(map(str, range(max(targets) + 1))))
+        self._trainer = Trainer(backbone, adapter, rows, config, task, hidden, threads, epochs=1)
 
     def step(self, rows: Sequence[int]) -> None:
         """One optimizer step over one batch, given by its row numbers."""

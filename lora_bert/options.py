@@ -32,6 +32,8 @@ class Option:
         minimum: Smallest value allowed; ``exclusive`` shuts it out itself.
         group: Heading in ``--help`` and the docs.
         positional: An argument, not a flag.
+        open: Whether there are more choices than are listed, which whoever knows them checks.
+        hidden: For Python and YAML alone: no flag.
         form: ``list`` or ``mapping``: how Python and YAML may write what the command line writes as
             one text of names with commas between.
     """
@@ -44,6 +46,8 @@ class Option:
     exclusive: bool = False
     group: str = "Options"
     positional: bool = False
+    open: bool = False
+    hidden: bool = False
     form: Literal["", "list", "mapping"] = ""
 
 
@@ -215,7 +219,7 @@ def _one_text(names: Sequence[Any], option: str) -> Any:
 
 
 def _check_range(name: str, value: Any, option: Option) -> None:
-    if option.choices and value not in option.choices:
+    if option.choices and not option.open and value not in option.choices:
         raise ConfigError(
             f"{flag(name)}: '{value}' is not one of {', '.join(option.choices)}.",
             hint=did_you_mean(value, option.choices),
@@ -253,17 +257,19 @@ def as_yaml(config: Any, *, leave_out: Iterable[str] = ()) -> str:
 
     values = dataclasses.asdict(config)
     # A tuple is a list there; an empty one says no more than nothing does.
+    unsaid = {name for name, (entry, option, _) in options_of(type(config)).items()
+              if option.hidden and values[name] == entry.default}  # fmt: skip
     kept = {name: value if value != () else None
-            for name, value in values.items() if name not in set(leave_out)}  # fmt: skip
+            for name, value in values.items() if name not in unsaid.union(leave_out)}  # fmt: skip
     return yaml.safe_dump(kept, sort_keys=False, allow_unicode=True)
 
 
 def as_command(name: str, config: Any, *, leave_out: Iterable[str] = ()) -> str:
     """The command line that gives this configuration: only what differs from the defaults."""
     words = ["lora-bert", name]
-    for key, (entry, _, kind) in options_of(type(config)).items():
+    for key, (entry, option, kind) in options_of(type(config)).items():
         value = getattr(config, key)
-        if key in set(leave_out) or value == entry.default:
+        if key in set(leave_out) or value == entry.default or option.hidden:
             continue
         if kind is bool:
             words.append(flag(key) if value else f"--no-{flag(key)[2:]}")

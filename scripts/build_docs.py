@@ -133,6 +133,8 @@ def options_page() -> str:
         parts.append(f"## `lora-bert {name}`\n")
         parts.append("| option | default | meaning |\n| --- | --- | --- |")
         for key, (entry, option, _) in options_of(kind).items():
+            if option.hidden:
+                continue
             shown = option.metavar or key.upper() if option.positional else flag(key)
             values = option.metavar if option.metavar and not option.positional else ""
             values = values or "|".join(option.choices)

@@ -407,10 +407,11 @@ def test_notebooks_show_tables_and_run_nothing(result):
 
 def test_a_notebook_shows_the_worst_of_many_classes():
     from lora_bert.evaluation.result import judge
+    from lora_bert.tasks.single_label import SingleLabel
 
     labels = [f"class {number}" for number in range(30)]
     answers = np.eye(30)[[*range(29), 0]]
-    page = judge(labels, answers, np.arange(30))._repr_html_()
+    page = judge(SingleLabel(tuple(labels)), answers, np.arange(30))._repr_html_()
     assert "classes: the 15 with the lowest F1 of 30; scores.per_class has all" in page
     assert page.count("<tr>") == 16
     assert page.index("class 29") < page.index("class 0<")

@@ -13,6 +13,7 @@ from lora_bert.backbones.nearby import above, below, in_words, transformer_in
 from lora_bert.errors import AdapterError, ConfigError, LoraBertError, missing
 from lora_bert.files import sha256
 from lora_bert.json_files import read_object
+from lora_bert.tasks.registry import TASKS
 from lora_bert.tasks.single_label import PROBLEM_TYPE
 from lora_bert.wording import listed
 
@@ -156,7 +157,10 @@ def standalone_manifest(path: Path, config: Mapping[str, Any], positions: int) -
     length = written.get("model_max_length") or positions
     if not isinstance(length, int | float) or not length >= 1:
         raise AdapterError(f"'{settings}': model_max_length is {length!r}.")
-    return Manifest(labels_in(config, path), int(min(length, positions)), {"name": path.name})
+    return Manifest(
+        labels_in(config, path), int(min(length, positions)), {"name": path.name},
+        problem_type=problem_type_of(config),
+    )  # fmt: skip
 
 
 def check_tokenizer(path: Path, manifest: Manifest) -> None:
@@ -220,7 +224,7 @@ def check_answerable(config: Mapping[str, Any], path: Path) -> None:
             hint="To train a text classifier on its encoder: lora-bert train --backbone …",
         )
     problem = problem_type_of(config)
-    if problem != PROBLEM_TYPE:
+    if problem not in TASKS:
         what = _ANSWERED_LATER.get(problem, "made for a problem that is not known here")
         raise AdapterError(
             f"'{path}' is {what} (problem_type '{problem}'); lora-bert answers with one label a "

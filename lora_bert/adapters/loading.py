@@ -19,6 +19,7 @@ from lora_bert.adapters.directory import (
     kind_of,
     labels_of_its_own,
     manifest_of,
+    problem_type_of,
     standalone_manifest,
 )
 from lora_bert.adapters.manifest import Manifest
@@ -40,7 +41,7 @@ from lora_bert.errors import (
 from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
 from lora_bert.model.builder import build_backbone, load_backbone
-from lora_bert.tasks.single_label import PROBLEM_TYPE
+from lora_bert.tasks.registry import TASKS
 from lora_bert.tokens.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
 from lora_bert.wording import counted
 
@@ -219,10 +220,11 @@ def _guessed(
     """What can be known of an adapter that plain PEFT wrote: its labels are only counted."""
     count = adapter.head[f"{base.family.head.output}.weight"].shape[0]
     said = base.config.get("problem_type")
-    if said not in (None, PROBLEM_TYPE) or count < 2:
+    problem = problem_type_of({"problem_type": said, "num_labels": count})
+    if problem not in TASKS:
         raise AdapterError(
-            f"'{stored.path}' has {counted(count, 'output')} of the problem_type "
-            f"'{said or 'regression'!s:.60}'; lora-bert answers with one label a text.",
+            f"'{stored.path}' has {counted(count, 'output')} of the problem_type '{problem}'; "
+            "lora-bert answers with one label a text.",
             hint="PEFT and transformers answer with it as it is meant.",
         )
     length = min(DEFAULT_MAX_LENGTH, base.family.max_length(base.config))
@@ -232,12 +234,13 @@ def _guessed(
     if not labels:
         log.warning("Its labels are called LABEL_0 … LABEL_%d; name them with --labels.", count - 1)
     named = tuple(labels) or tuple(f"LABEL_{index}" for index in range(count))
-    return Manifest(named, length, {"name": files.name, "revision": files.revision})
+    backbone = {"name": files.name, "revision": files.revision}
+    return Manifest(named, length, backbone, problem_type=problem)
 
 
 def _check_labels(path: Path, manifest: Manifest, adapter: Adapter, base: Backbone) -> None:
     outputs = adapter.head[f"{base.family.head.output}.weight"].shape[0]
-    if outputs != len(manifest.labels):
+    if outputs != manifest.restored_task(path).head().outputs:
         raise AdapterError(
             f"'{path}': the head has {outputs} outputs, but {len(manifest.labels)} labels are "
             "named."

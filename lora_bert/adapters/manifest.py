@@ -10,6 +10,8 @@ from typing import Any
 from lora_bert._version import __version__
 from lora_bert.errors import AdapterError
 from lora_bert.json_files import json_text, read_object
+from lora_bert.tasks.base import Task
+from lora_bert.tasks.registry import TASKS
 from lora_bert.tasks.single_label import PROBLEM_TYPE, TASK
 
 MANIFEST = "lora_bert.json"
@@ -20,7 +22,17 @@ _KINDS: Mapping[str, type] = {
     "max_length": int,
     "clean": bool,
     **dict.fromkeys(
-        ("backbone", "label_names", "data", "metrics", "versions", "tokenizer", "exported"), dict
+        (
+            "backbone",
+            "label_names",
+            "data",
+            "metrics",
+            "versions",
+            "tokenizer",
+            "exported",
+            "settings",
+        ),
+        dict,
     ),
 }
 
@@ -39,6 +51,8 @@ class Manifest:
             named, read and divided; ``from_python`` where no file holds it.
         metrics: On the validation rows, with the interval.
         versions: Of the libraries that made it.
+        problem_type: Its task, as :data:`lora_bert.tasks.registry.TASKS` calls it.
+        settings: What the task needs beside the labels.
         inputs: Texts per row.
         exported: Of an exported model: ``format``, ``precision``, and how it compared with torch.
         tokenizer: ``fingerprint`` of the tokenizer that is saved with it.
@@ -58,6 +72,7 @@ class Manifest:
     schema_version: int = SCHEMA
     exported: Mapping[str, Any] = field(default_factory=dict)
     tokenizer: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         name = self.data.get("name")
@@ -69,6 +84,17 @@ class Manifest:
         columns = self.data.get("columns")
         return columns.get(kind) if isinstance(columns, dict) else None
 
+    def restored_task(self, place: object) -> Task:
+        """The task that it was trained for; ``place`` says so, for the error.
+
+        Raises:
+            AdapterError: The task cannot have such labels or settings.
+        """
+        try:
+            return TASKS[self.problem_type].restored(self.labels, self.settings)
+        except AdapterError as error:
+            raise AdapterError(f"'{place}': {error}", hint=error.hint) from error
+
     @property
     def backbone_name(self) -> str:
         """The portable name of the backbone."""
@@ -77,7 +103,7 @@ class Manifest:
     def to_json(self) -> str:
         """The text of ``lora_bert.json``."""
         written = asdict(self)
-        for key in ("exported", "tokenizer"):
+        for key in ("exported", "tokenizer", "settings"):
             if not written[key]:
                 del written[key]
         return json_text(written) + "\n"
@@ -105,14 +131,12 @@ def _checked(written: dict[str, Any], path: Path) -> Manifest:
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise AdapterError(f"'{path}': '{key}' is missing or not a {kind.__name__}.")
     labels = written["labels"]
-    if len(labels) < 2 or not all(isinstance(label, str) for label in labels):
+    if not all(isinstance(label, str) for label in labels):
         raise AdapterError(f"'{path}': 'labels' must be at least two strings.")
-    if len(set(labels)) != len(labels):
-        raise AdapterError(f"'{path}': 'labels' holds the same label twice.")
     if written["max_length"] < 1:
         raise AdapterError(f"'{path}': 'max_length' is {written['max_length']}; 1 is the least.")
-    for key, ours in (("task", TASK), ("problem_type", PROBLEM_TYPE), ("inputs", 1)):
-        if written.get(key, ours) != ours:
+    for key, ours in (("task", [TASK]), ("problem_type", list(TASKS)), ("inputs", [1])):
+        if key in written and written[key] not in ours:
             raise AdapterError(
                 f"'{path}': {key} '{written[key]!s:.60}' is not supported; lora-bert {__version__} "
                 "answers with one label a text.",
@@ -126,4 +150,6 @@ def _checked(written: dict[str, Any], path: Path) -> Manifest:
         raise AdapterError(f"'{path}' names its backbone by a path, '{name}'.")
     known = {entry.name for entry in fields(Manifest)}
     values = {key: value for key, value in written.items() if key in known}
-    return Manifest(**{**values, "labels": tuple(labels)})
+    manifest = Manifest(**{**values, "labels": tuple(labels)})
+    manifest.restored_task(path)
+    return manifest

@@ -10,13 +10,13 @@ from typing import Any
 from lora_bert.backbones.inside import check_inside
 from lora_bert.errors import AdapterError
 from lora_bert.json_files import read_object
+from lora_bert.tasks.registry import TASKS
 from lora_bert.wording import shortened
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 _PICKLE = "adapter_model.bin"
 
-TASK_TYPE = "SEQ_CLS"
 _OTHER_TASKS: Mapping[str, str] = {
     "TOKEN_CLS": "labelling each word",
     "QUESTION_ANS": "finding answers within a text",
@@ -57,7 +57,7 @@ def read_peft_config(directory: Path) -> dict[str, Any]:
         if not (directory / name).is_file():
             raise _lacks(directory, name)
     task = config.get("task_type")
-    if task not in (None, TASK_TYPE):
+    if task not in (None, *(known.peft_task_type for known in TASKS.values())):
         what = _OTHER_TASKS.get(str(task), "another task")
         raise AdapterError(
             f"'{path}' was made for {what} (task_type '{task!s:.40}'), not for classifying texts."

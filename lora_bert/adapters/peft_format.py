@@ -16,7 +16,6 @@ from lora_bert.adapters.peft_config import (
     CONFIG,
     FOLD_IN,
     NO_MODULES,
-    TASK_TYPE,
     WEIGHTS,
     read_peft_config,
     value_for,
@@ -64,6 +63,7 @@ def write_peft(
     settings: LoraSettings | None,
     family: Family,
     *,
+    task_type: str,
     backbone_name: str,
     revision: str | None,
 ) -> None:
@@ -72,7 +72,7 @@ def write_peft(
         settings = LoraSettings(rank=1, alpha=1.0, dropout=0.0, target_modules=())
     config = {
         "peft_type": "LORA",
-        "task_type": TASK_TYPE,
+        "task_type": task_type,
         "base_model_name_or_path": backbone_name,
         "revision": revision,
         "inference_mode": True,

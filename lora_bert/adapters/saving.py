@@ -14,6 +14,7 @@ from lora_bert.adapters.trained_on import RUN
 from lora_bert.backbones.family import Family
 from lora_bert.files import atomic_directory
 from lora_bert.model.adapter import Adapter
+from lora_bert.tasks.registry import task_of
 from lora_bert.tokens.tokenizer import TextTokenizer
 
 CURVE = "curve.png"
@@ -55,6 +56,7 @@ def save_adapter(
             adapter,
             settings,
             family,
+            task_type=task_of(manifest.problem_type).peft_task_type,
             backbone_name=manifest.backbone_name,
             revision=manifest.backbone.get("revision"),
         )

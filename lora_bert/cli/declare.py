@@ -54,6 +54,8 @@ def command(name: str, config: type, *, examples: str) -> Callable[[Any], click.
         parameters: list[click.Parameter] = []
         groups = {}
         for key, (entry, option, kind) in options_of(config).items():
+            if option.hidden:
+                continue
             parameters.append(_parameter(key, option, kind, entry.default))
             groups[key] = option.group
         made = Command(

@@ -24,7 +24,6 @@ from lora_bert.names import parse_names
 
 if TYPE_CHECKING:
     from lora_bert.inference.predictor import Predictor
-    from lora_bert.tasks.single_label import Prediction, Refusal
 
 log = logging.getLogger(__name__)
 
@@ -65,18 +64,18 @@ def command(config: InferConfig, as_json: bool) -> None:
         )
     _warn_of_files(config.texts)
     predictor = _load(config, path)
-    _refusal(config, predictor)  # Said before anybody is asked for a text.
+    # What is wrong with the options is said before anybody is asked for a text.
+    task = predictor.task.answering(config.min_score, config.otherwise)
     if as_json:
         texts = list(config.texts or _lines())
-        found = predictor.predict(texts, min_score=config.min_score, otherwise=config.otherwise)
-        click.echo(json_text(_documents(texts, found, config.min_score is not None)))
+        rows = zip(texts, task.decode(predictor.values(texts)), strict=True)
+        click.echo(json_text([{"text": text, **task.document(answer)} for text, answer in rows]))
         return
     source = _asked() if asking else config.texts or _lines()
     for texts in _chunks(source, 1 if asking else LINES_AT_ONCE):
-        found = predictor.predict(texts, min_score=config.min_score, otherwise=config.otherwise)
-        for text, answer in zip(texts, found, strict=True):
+        for text, answer in zip(texts, task.decode(predictor.values(texts)), strict=True):
             # One line a text, whatever stands in it.
-            line = (answer.label, f"{answer.score:.4f}", text)
+            line = (*task.line(answer), text)
             click.echo("\t".join(visible(part.translate(_BLANKS)) for part in line))
 
 
@@ -124,12 +123,6 @@ def _load(config: InferConfig, path: str) -> Predictor:
     )
 
 
-def _refusal(config: InferConfig, predictor: Predictor) -> Refusal | None:
-    from lora_bert.tasks.single_label import Refusal
-
-    return Refusal.asked(config.min_score, config.otherwise, predictor.labels)
-
-
 def _file(config: InferConfig, path: str, as_json: bool) -> None:
     from lora_bert.adapters.trained_on import known_reading
     from lora_bert.data.locations import to_predict
@@ -147,7 +140,7 @@ def _file(config: InferConfig, path: str, as_json: bool) -> None:
         options = read_options(config, known_reading(predictor.manifest))
         predict_into(
             predictor, files, sink, text_column=config.text_column, options=options,
-            refusal=_refusal(config, predictor),
+            min_score=config.min_score, otherwise=config.otherwise,
         )  # fmt: skip
         return
     target = Path(config.output)
@@ -161,20 +154,11 @@ def _file(config: InferConfig, path: str, as_json: bool) -> None:
         text_column=config.text_column,
         options=options,
         overwrite=config.overwrite,
-        refusal=_refusal(config, predictor),
+        min_score=config.min_score,
+        otherwise=config.otherwise,
     )
     facts = {"output": str(target), "rows": rows}
     click.echo(json.dumps(facts, ensure_ascii=False) if as_json else f"{rows:,} rows in {target}")
-
-
-def _documents(
-    texts: Sequence[str], found: Sequence[Prediction], refusing: bool
-) -> list[dict[str, object]]:
-    return [
-        {"text": text, "prediction": one.label, "score": one.score, "scores": dict(one.scores)}
-        | ({"best": one.best} if refusing else {})
-        for text, one in zip(texts, found, strict=True)
-    ]
 
 
 def _lines() -> Iterator[str]:

@@ -48,7 +48,9 @@ def command(config: TrainConfig, as_json: bool) -> int:
         f"({result.trainable / result.total:.2%}) in {result.seconds:.0f} s{_steps(result)}",
     ]
     for part, found in result.evaluations.items():
-        lines.append(f"{part:<11} {score_words(found)}, {counted(found.scores.rows, 'row')}")
+        lines.append(
+            f"{part:<11} {score_words(found, found.metric)}, {counted(found.scores.rows, 'row')}"
+        )
     for seen in result.watched:
         before, after = (f"{one.label} {one.score:.4f}" for one in (seen.before, seen.after))
         lines.append(f"watched     {before} → {after}  {printable(shortened(seen.text))}")

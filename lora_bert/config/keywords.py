@@ -49,6 +49,7 @@ class TrainOptions(TypedDict, total=False):
     class_weights: Literal["none", "balanced"]
     early_stopping: int | None
     metric: Literal["accuracy", "macro_f1", "log_loss"]
+    task: str
     seed: int
     watch: Names
     device: Literal["auto", "cpu", "cuda"]

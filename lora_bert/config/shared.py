@@ -119,6 +119,7 @@ class ScoredRows:
         "Figure that stands first and that comparisons are judged by (default: the one the "
         "adapter was trained for, else accuracy).",
         choices=("accuracy", "macro_f1", "log_loss"),
+        open=True,
         group=DATA,
     )
     target_accuracy: float | None = option(

@@ -107,6 +107,13 @@ class TrainConfig(Columns, TrainRows):
         "accuracy",
         "What picks the epoch that is kept; of equal ones, the lower loss.",
         choices=("accuracy", "macro_f1", "log_loss"),
+        open=True,
+        group=TRAINING,
+    )
+    task: str = option(
+        "single_label_classification",
+        "Problem type of a task that is registered.",
+        hidden=True,
         group=TRAINING,
     )
     seed: int = option(

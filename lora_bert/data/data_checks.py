@@ -19,8 +19,12 @@ _NAMED = 5
 _EVEN = 0.85
 
 
-def warn_about(splits: Splits) -> list[str]:
+def warn_about(splits: Splits, *, classes: bool = True) -> list[str]:
     """Log a warning, with figures, for everything that is likely to spoil a result.
+
+    Args:
+        splits: The parts.
+        classes: Whether the labels are classes; of others the texts alone are looked at.
 
     Returns:
         The sentences: classes with fewer than 5 training rows, texts that stand in training and in
@@ -32,7 +36,7 @@ def warn_about(splits: Splits) -> list[str]:
     """
     sentences = []
     train = splits.train
-    if len(set(train.labels)) == 1:
+    if classes and len(set(train.labels)) == 1:
         raise DataError(
             f"'{train.source}' has one class only, '{shortened(train.labels[0])}': there is "
             "nothing to tell apart."
@@ -40,11 +44,13 @@ def warn_about(splits: Splits) -> list[str]:
     others = {"validation": splits.validation}
     if splits.test is not None:
         others["test"] = splits.test
-    sentences += spelling_warnings(train.labels)
-    sentences += _small_classes(train)
+    if classes:
+        sentences += spelling_warnings(train.labels)
+        sentences += _small_classes(train)
     for part, examples in others.items():
         sentences += _shared_texts(train, examples, part)
-    sentences += _contradictions([train, *others.values()])
+    if classes:
+        sentences += _contradictions([train, *others.values()])
     for sentence in sentences:
         logger.warning("%s", sentence)
     return sentences

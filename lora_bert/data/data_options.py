@@ -26,6 +26,7 @@ class DataOptions:
         known_text: What an adapter's training called the text column: tried before the usual names.
         known_label: The same for the label column.
         known_labels: What it took for one label, whatever it looks like.
+        classes: Whether a label is one of a few classes, each of which must have training rows.
     """
 
     text_column: str | None = None
@@ -40,6 +41,7 @@ class DataOptions:
     known_text: str | None = None
     known_label: str | None = None
     known_labels: Collection[str] = ()
+    classes: bool = True
 
 
 DEFAULTS = DataOptions()

@@ -19,8 +19,8 @@ def read_options(config: Reading, known: Known | None = None) -> ReadOptions:
     )
 
 
-def data_options(config: TrainConfig) -> DataOptions:
-    """How to read and split labelled data for training."""
+def data_options(config: TrainConfig, *, classes: bool = True) -> DataOptions:
+    """How to read and split labelled data for training; ``classes``: see :class:`DataOptions`."""
     return DataOptions(
         text_column=config.text_column,
         label_column=config.label_column,
@@ -28,7 +28,8 @@ def data_options(config: TrainConfig) -> DataOptions:
         read=read_options(config),
         validation_fraction=config.validation_fraction,
         test_fraction=config.test_fraction,
-        split="random" if config.split == "random" else "stratified",
+        split="random" if config.split == "random" or not classes else "stratified",
         split_seed=config.split_seed,
         limit=config.limit,
+        classes=classes,
     )

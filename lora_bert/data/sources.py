@@ -191,10 +191,13 @@ def _no_train(data: str | None, place: Place) -> ConfigError | DataError:
 
 def _fit_to_train(parts: dict[str, Examples], options: DataOptions) -> dict[str, Examples]:
     """Parts of the wanted size, with a validation part and no label that training rows lack."""
-    for part in [part for part in parts if part != "train"]:
-        _check_labels(parts["train"], parts[part])
+    if options.classes:
+        for part in [part for part in parts if part != "train"]:
+            _check_labels(parts["train"], parts[part])
     fitted = {part: _limited(examples, options) for part, examples in parts.items()}
     fitted |= _divided(fitted["train"], fitted, options)
+    if not options.classes:
+        return fitted
     train = fitted["train"]
     for part in [part for part in fitted if part != "train"]:
         if options.limit is not None:

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from lora_bert.data.examples import Examples
 from lora_bert.errors import DataError
+from lora_bert.metrics.classification import Indices
 from lora_bert.metrics.comparison import Comparison, compare
 from lora_bert.metrics.intervals import Interval, bootstrap
 
@@ -50,10 +52,8 @@ class Baseline:
         return self.comparison["macro_f1"].theirs
 
     def __repr__(self) -> str:
-        return (
-            f"Baseline({self.description}: accuracy {self.accuracy:.3f}, macro-F1 "
-            f"{self.macro_f1:.3f}; beside it: {self.comparison.verdict})"
-        )
+        figures = f"accuracy {self.accuracy:.3f}, macro-F1 {self.macro_f1:.3f}"
+        return f"Baseline({self.description}: {figures}; beside it: {self.comparison.verdict})"
 
     def as_dict(self) -> dict[str, Any]:
         """Everything in it as plain JSON values; ``interval`` is that of its own accuracy."""
@@ -68,13 +68,7 @@ class Baseline:
 
 
 def tfidf_baseline(
-    train_texts: Sequence[str],
-    train_labels: Sequence[str],
-    test_texts: Sequence[str],
-    test_labels: Sequence[str],
-    answers: Sequence[str],
-    *,
-    metric: str = "accuracy",
+    train: Examples, test: Examples, answers: Sequence[str], *, metric: str = "accuracy"
 ) -> Baseline:
     """Fit TF-IDF + LinearSVC on the training rows and compare it with answers to the test rows.
 
@@ -83,10 +77,8 @@ def tfidf_baseline(
     frequencies, no n-gram left out for being rare, C = 1: nothing is tuned on the test rows.
 
     Args:
-        train_texts: What to fit on.
-        train_labels: Their labels.
-        test_texts: What to score on.
-        test_labels: Their labels.
+        train: Labelled rows to fit on.
+        test: Labelled rows to score on.
         answers: The labels that the judged classifier gives the test rows.
         metric: What the verdict is about; the accuracy where it needs probabilities, which a
             linear SVM does not have.
@@ -99,26 +91,24 @@ def tfidf_baseline(
         S. Wang, C. Manning (2012). Baselines and bigrams: simple, good sentiment and topic
         classification. ACL 2012.
     """
-    if len(test_texts) == 0:
+    if len(test) == 0:
         raise DataError("There are no rows to score the TF-IDF baseline on.")
-    if len(set(train_labels)) < 2:
+    if len(set(train.labels)) < 2:
         raise DataError("The TF-IDF baseline needs training rows of at least two classes.")
     started = time.perf_counter()
-    by_character = unspaced_share(train_texts) > 0.3
-    names = sorted({*train_labels, *test_labels, *answers})
+    by_character = unspaced_share(train.texts) > 0.3
+    names = sorted({*train.labels, *test.labels, *answers})
     index = {name: position for position, name in enumerate(names)}
-    predicted = _fit_and_predict(
-        train_texts, [index[label] for label in train_labels], test_texts, by_character
+    fitted_on, true, ours = (
+        np.array([index[label] for label in labels])
+        for labels in (train.labels, test.labels, answers)
     )
-    seconds = time.perf_counter() - started
-
-    true = np.array([index[label] for label in test_labels])
-    ours = np.array([index[label] for label in answers])
+    predicted = _fit_and_predict(train.texts, fitted_on, test.texts, by_character)
     grams = "character 1–3-grams" if by_character else "word 1–2-grams"
     return Baseline(
+        seconds=time.perf_counter() - started,
         comparison=compare("TF-IDF + linear SVM", ours, predicted, true, metric=metric),
         interval=bootstrap(true, predicted, "accuracy"),
-        seconds=seconds,
         description=f"TF-IDF ({grams}) + LinearSVC",
     )
 
@@ -133,8 +123,8 @@ def unspaced_share(texts: Sequence[str]) -> float:
 
 
 def _fit_and_predict(
-    train_texts: Sequence[str], train_indices: list[int], test_texts: Sequence[str], chars: bool
-) -> np.ndarray[Any, np.dtype[np.int64]]:
+    train_texts: Sequence[str], train_indices: Indices, test_texts: Sequence[str], chars: bool
+) -> Indices:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.svm import LinearSVC
 

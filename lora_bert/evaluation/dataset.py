@@ -23,6 +23,7 @@ from lora_bert.data.sources import Splits, load_rows, load_splits
 from lora_bert.data.splits import sample
 from lora_bert.errors import ConfigError, DataError, NotFoundError
 from lora_bert.names import parse_label_names
+from lora_bert.tasks.registry import task_of
 
 log = logging.getLogger(__name__)
 
@@ -67,9 +68,8 @@ class EvaluationRows:
         if part is None and digest == kept:
             log.warning(
                 "The adapter was trained on rows of '%s': this score is too good. For rows it has "
-                "not seen, leave --data out or use --part.",
-                config.data,
-            )
+                "not seen, leave --data out or use --part.", config.data,
+            )  # fmt: skip
         return rows
 
     @cached_property
@@ -102,12 +102,8 @@ class EvaluationRows:
         if rows is None:
             raise ConfigError(f"--part {part}: the adapter's training had no such rows.")
         if part != "train" and self.own_splits.sha256 != self.manifest.data.get("sha256"):
-            log.warning(
-                "'%s' has changed since the adapter was trained on it: rows it was trained on may "
-                "be among the %s rows now.",
-                self.own_splits.name,
-                part,
-            )
+            log.warning("'%s' has changed since the adapter was trained on it: rows it was trained "
+                        "on may be among the %s rows now.", self.own_splits.name, part)  # fmt: skip
         log.info("Using the %s rows of '%s'.", part, Path(rows.source).name)
         return rows
 
@@ -115,7 +111,7 @@ class EvaluationRows:
     def options(self) -> DataOptions:
         """Reading as told; renaming labels and splitting as the adapter's training did."""
         config = self.config
-        base = data_options(self.training) if self.training else DataOptions()
+        base = data_options(self.training or TrainConfig(), classes=self._classes)
         return replace(
             base,
             text_column=config.text_column,
@@ -127,6 +123,10 @@ class EvaluationRows:
             read=read_options(config, known_reading(self.manifest)),
             limit=None if config.part == "auto" else base.limit,
         )
+
+    @cached_property
+    def _classes(self) -> bool:
+        return task_of(self.manifest.problem_type).classes
 
     @cached_property
     def training(self) -> TrainConfig | None:
@@ -153,7 +153,7 @@ class EvaluationRows:
         if here and here.sha256 == kept:
             return here
         try:
-            return _split(own)
+            return self._split(own)
         except NotFoundError as error:
             if here:
                 return here
@@ -169,7 +169,7 @@ class EvaluationRows:
             return None
         places: dict[str, Any] = {**dict.fromkeys(PLACES), "data": self.config.data}
         try:
-            return _split(replace(own, **places))
+            return self._split(replace(own, **places))
         except (ConfigError, DataError):
             return None
 
@@ -182,16 +182,15 @@ class EvaluationRows:
         places |= {option: told[0] if len(told) == 1 else tuple(told)
                    for option, told in noted.items() if option in PLACES}  # fmt: skip
         try:
-            return _split(replace(own, **places))
+            return self._split(replace(own, **places))
         except NotFoundError:
             return None
         except (ConfigError, DataError) as error:
             log.info("Where the rows were when it was trained, there are others now: %s", error)
             return None
 
-
-def _split(own: TrainConfig) -> Splits:
-    return load_splits(
-        own.data, train=own.train, validation=own.validation, test=own.test,
-        options=data_options(own),
-    )  # fmt: skip
+    def _split(self, own: TrainConfig) -> Splits:
+        return load_splits(
+            own.data, train=own.train, validation=own.validation, test=own.test,
+            options=data_options(own, classes=self._classes),
+        )  # fmt: skip

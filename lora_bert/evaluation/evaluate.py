@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -17,24 +17,21 @@ from lora_bert.data.examples import Examples
 from lora_bert.data.given import with_given_rows
 from lora_bert.data.locations import inputs
 from lora_bert.errors import ConfigError, DataError, did_you_mean
-from lora_bert.evaluation.baseline import Baseline, tfidf_baseline
+from lora_bert.evaluation import row_tables
+from lora_bert.evaluation.baseline import tfidf_baseline
 from lora_bert.evaluation.dataset import EvaluationRows
-from lora_bert.evaluation.judged import Judged
 from lora_bert.evaluation.overlap import overlap, rows_seen
 from lora_bert.evaluation.page import write_report
 from lora_bert.evaluation.plots import confusion_png
 from lora_bert.evaluation.result import Evaluation, judge
-from lora_bert.evaluation.row_tables import SuspectRow, WrongRow, with_ids, write_rows
 from lora_bert.evaluation.training_settings import differences, trained_for
 from lora_bert.files import atomic_directory, claim_file, claim_output, spare_inputs
 from lora_bert.inference.predictor import Predictor, open_predictor
 from lora_bert.json_files import json_text
-from lora_bert.metrics.classification import Floats, Indices, losses
-from lora_bert.metrics.comparison import Comparison, compare
 from lora_bert.names import parse_names
-from lora_bert.options import build
+from lora_bert.options import build, flag
 from lora_bert.python_face import called_from_python
-from lora_bert.tasks.single_label import LabelCodec
+from lora_bert.tasks.base import Task
 from lora_bert.wording import listed, shortened
 
 log = logging.getLogger(__name__)
@@ -70,40 +67,53 @@ def run(config: EvaluateConfig) -> Evaluation:
     """As :func:`evaluate`, of a checked configuration."""
     _claim(config)
     predictor = _load(config, config.path)
+    task = predictor.task
+    _check_fits(config, task)
+    metric = task.metric(config.metric or trained_for(config.path, predictor.manifest)).name
     other = _load(config, config.against) if config.against else None
     _spare(config, predictor, other)
     source = EvaluationRows(config, predictor.manifest)
     rows, outside = _by_scope(config, source.to_score(), predictor.labels)
-    codec = LabelCodec(predictor.labels)
-    true = np.asarray(codec.encode(rows, or_else=_OR_OUT_OF_SCOPE))
-    probabilities = predictor.probabilities(rows.texts)
-    answers = probabilities.argmax(axis=1)
-    training_texts = source.trained_on()
+    tokens = predictor.tokenizer.encode(rows.texts)
+    targets = task.targets(rows, tokens, hint=_OR_OUT_OF_SCOPE)
+    values = predictor.values(rows.texts)
+    answers = task.answers(values)
+    beside: dict[str, Any] = {}
+    if training_texts := source.trained_on():
+        right = np.array([ours == own for ours, own in zip(answers, rows.labels, strict=True)])
+        beside["overlap"] = overlap(rows.texts, training_texts, right if task.classes else None)
     if other:
         _warn_of_rows_seen(config, other, rows.texts)
-    metric = config.metric or trained_for(config.path, predictor.manifest)
+        theirs = _values_of(other, rows.texts, config, predictor.labels)
+        against = str(config.against)
+        apart = differences((config.path, predictor.manifest), (against, other.manifest))
+        beside["against"] = task.compare(
+            against, values, theirs, targets, metric=metric, settings=apart
+        )
+    if config.baseline:
+        log.info("Training TF-IDF + linear SVM on %s rows.", f"{len(source.to_train):,}")
+        beside["baseline"] = tfidf_baseline(source.to_train, rows, answers, metric=metric)
     found = judge(
-        codec.labels,
-        probabilities,
-        true,
-        metric=metric,
-        target_accuracy=config.target_accuracy,
-        outside=(config.out_of_scope, predictor.probabilities(outside.texts)) if outside else None,
-        overlap=overlap(rows.texts, training_texts, answers, true) if training_texts else None,
-        against=_compare(config, metric, predictor, other, rows.texts, probabilities, true)
-        if other
-        else None,
-        baseline=_baseline(source, rows, [codec.labels[at] for at in answers], metric)
-        if config.baseline
-        else None,
-    )
-    judged = Judged(found, rows, probabilities, true)
+        task, values, targets, metric=metric, target_accuracy=config.target_accuracy,
+        outside=(config.out_of_scope, predictor.values(outside.texts)) if outside else None,
+        **beside,
+    )  # fmt: skip
     if config.output:
-        _write(Path(config.output), judged, config.overwrite)
+        _write(Path(config.output), found, rows, config.overwrite)
     if config.report:
         title = f"{config.path} on {Path(rows.source).name}"
-        write_report(Path(config.report), judged, title=title, overwrite=config.overwrite)
+        write_report(Path(config.report), found, rows, title=title, overwrite=config.overwrite)
     return found
+
+
+def _check_fits(config: EvaluateConfig, task: Task) -> None:
+    """Refuse what only classes can be judged by, before anything is computed."""
+    for name in ("target_accuracy", "out_of_scope", "against", "baseline"):
+        if getattr(config, name) and not task.classes:
+            raise ConfigError(
+                f"{flag(name)} is for models that say which class a text is of; '{config.path}' "
+                f"answers a '{task.problem_type}'."
+            )
 
 
 def _warn_of_rows_seen(config: EvaluateConfig, other: Predictor, texts: Sequence[str]) -> None:
@@ -173,50 +183,28 @@ def _load(config: EvaluateConfig, path: str) -> Predictor:
     )
 
 
-def _compare(
-    config: EvaluateConfig,
-    metric: str,
-    predictor: Predictor,
-    other: Predictor,
-    texts: Sequence[str],
-    probabilities: Floats,
-    true: Indices,
-) -> Comparison:
-    if set(other.labels) != set(predictor.labels):
+def _values_of(
+    other: Predictor, texts: Sequence[str], config: EvaluateConfig, labels: Sequence[str]
+) -> np.ndarray:
+    """The other classifier's values, its outputs in the order of our ``labels``."""
+    if set(other.labels) != set(labels):
         raise ConfigError(
             f"--against '{config.against}' knows other labels than '{config.path}': "
-            f"{listed(sorted(set(other.labels) ^ set(predictor.labels)))}.",
+            f"{listed(sorted(set(other.labels) ^ set(labels)))}.",
         )
-    place = np.array([other.labels.index(label) for label in predictor.labels])
-    theirs = other.probabilities(texts)[:, place]
-    against = str(config.against)
-    return compare(
-        against,
-        probabilities.argmax(axis=1),
-        theirs.argmax(axis=1),
-        true,
-        metric=metric,
-        losses=(losses(probabilities, true), losses(theirs, true)),
-        settings=differences((config.path, predictor.manifest), (against, other.manifest)),
-    )
+    return other.values(texts)[:, [other.labels.index(label) for label in labels]]
 
 
-def _baseline(
-    source: EvaluationRows, scored: Examples, answers: Sequence[str], metric: str
-) -> Baseline:
-    train = source.to_train
-    log.info("Training TF-IDF + linear SVM on %s rows.", f"{len(train):,}")
-    return tfidf_baseline(
-        train.texts, train.labels, scored.texts, scored.labels, answers, metric=metric
-    )
-
-
-def _write(output: Path, judged: Judged, overwrite: bool) -> None:
+def _write(output: Path, found: Evaluation, rows: Examples, overwrite: bool) -> None:
     with atomic_directory(output, overwrite=overwrite) as work:
-        text = json_text(judged.evaluation.as_dict()) + "\n"
+        text = json_text(found.as_dict()) + "\n"
         (work / "evaluation.json").write_text(text, encoding="utf-8")
-        confusion_png(judged.evaluation.scores, work / "confusion.png")
-        unit, ids = judged.rows.unit, bool(judged.rows.ids)
-        write_rows(work / "wrong.csv", *with_ids(judged.wrong, WrongRow, unit=unit, ids=ids))
-        doubted = with_ids(judged.suspects, SuspectRow, unit=unit, ids=ids)
-        write_rows(work / "suspects.csv", *doubted)
+        if found.by_class is None:
+            return
+        confusion_png(found.by_class, work / "confusion.png")
+        for name, more, table in (
+            ("wrong", row_tables.WRONG, row_tables.wrong_rows),
+            ("suspects", row_tables.SUSPECT, row_tables.suspect_rows),
+        ):
+            lines = (list(row.values()) for row in table(found, rows))
+            row_tables.write_rows(work / f"{name}.csv", row_tables.columns_of(rows, more), lines)

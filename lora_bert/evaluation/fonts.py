@@ -9,19 +9,10 @@ BASE = "DejaVu Sans"
 
 # Clean screen faces first; any other font with the characters will do after them.
 _PREFERRED = (
-    "Noto Sans CJK SC",
-    "Noto Sans SC",
-    "Source Han Sans SC",
-    "Source Han Sans CN",
-    "PingFang SC",
-    "Hiragino Sans GB",
-    "Microsoft YaHei",
-    "WenQuanYi Micro Hei",
-    "WenQuanYi Zen Hei",
-    "Noto Sans CJK JP",
-    "SimHei",
-    "Arial Unicode MS",
-)
+    "Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "Source Han Sans CN", "PingFang SC",
+    "Hiragino Sans GB", "Microsoft YaHei", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei",
+    "Noto Sans CJK JP", "SimHei", "Arial Unicode MS",
+)  # fmt: skip
 # Fonts that have a box or a symbol for every code point, and bitmap fonts of emoji.
 _USELESS = ("Last Resort", ".LastResort", "Adobe Blank", "Adobe NotDef", "Noto Color Emoji")
 

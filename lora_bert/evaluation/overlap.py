@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from lora_bert.metrics.classification import Indices
 from lora_bert.metrics.intervals import Interval, bootstrap
 
 
@@ -18,10 +18,10 @@ class Overlap:
     Attributes:
         rows: How many do.
         texts: How many different ones those are: a text can stand in several of the scored rows.
-        accuracy: Accuracy on those, 0…1; None without any.
+        accuracy: Accuracy on those, 0…1; None without any, or where answers are not right or wrong.
         unseen_rows: How many do not.
-        unseen_accuracy: Accuracy on those: the one that says something of new texts.
-        unseen_interval: Its 95 % bootstrap interval; None without any.
+        unseen_accuracy: Accuracy on those: the one that says something of new texts; None likewise.
+        unseen_interval: Its 95 % bootstrap interval; None likewise.
     """
 
     rows: int
@@ -33,24 +33,30 @@ class Overlap:
 
 
 def overlap(
-    texts: Sequence[str], training_texts: Iterable[str], predicted: Indices, true: Indices
+    texts: Sequence[str], training_texts: Iterable[str], right: NDArray[np.bool_] | None
 ) -> Overlap:
     """Score rows whose text stands in the training rows apart from the others.
 
     Letter case and the amount of white space make no other text.
+
+    Args:
+        texts: Of the scored rows.
+        training_texts: Of the training rows.
+        right: Whether each row is answered rightly, [rows]; None where that is no question.
     """
     known = {_plain(text) for text in training_texts}
     plain = [_plain(text) for text in texts]
     seen = np.array([text in known for text in plain], dtype=bool)
-    right = predicted == true
-    some, others = bool(seen.any()), not seen.all()
+    nothing = np.empty(0, dtype=bool)
+    old, new = (nothing, nothing) if right is None else (right[seen], right[~seen])
+    every = np.ones(len(new), dtype=int)
     return Overlap(
         rows=int(seen.sum()),
         texts=len(known.intersection(plain)),
-        accuracy=float(right[seen].mean()) if some else None,
+        accuracy=float(old.mean()) if len(old) else None,
         unseen_rows=int((~seen).sum()),
-        unseen_accuracy=float(right[~seen].mean()) if others else None,
-        unseen_interval=bootstrap(true[~seen], predicted[~seen], "accuracy") if others else None,
+        unseen_accuracy=float(new.mean()) if len(new) else None,
+        unseen_interval=bootstrap(every, new.astype(int), "accuracy") if len(new) else None,
     )
 
 

@@ -20,7 +20,8 @@ from lora_bert.evaluation.display import cells, fit
 from lora_bert.evaluation.fonts import BASE, families_for
 from lora_bert.evaluation.report import percent
 from lora_bert.files import atomic_file
-from lora_bert.metrics.classification import Scores, higher_is_better
+from lora_bert.metrics.classification import METRICS, Scores
+from lora_bert.metrics.metric import Metric
 
 _log = logging.getLogger(__name__)
 
@@ -32,22 +33,13 @@ _FAINT = "#d9d9d9"
 _BLUE = "#0072b2"
 _ORANGE = "#d55e00"
 _STYLE = {
-    "font.size": 10.0,
-    "text.color": _INK,
-    "axes.labelcolor": _INK,
-    "axes.edgecolor": "#999999",
-    "axes.titlesize": 11.0,
-    "axes.titlelocation": "left",
-    "axes.titlepad": 10.0,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "figure.facecolor": "white",
-    "axes.facecolor": "white",
-    "savefig.facecolor": "white",
+    "font.size": 10.0, "text.color": _INK, "xtick.color": _INK, "ytick.color": _INK,
+    "axes.labelcolor": _INK, "axes.edgecolor": "#999999", "axes.titlesize": 11.0,
+    "axes.titlelocation": "left", "axes.titlepad": 10.0,
+    "axes.spines.top": False, "axes.spines.right": False,
+    "figure.facecolor": "white", "axes.facecolor": "white", "savefig.facecolor": "white",
     "text.parse_math": False,  # a "$" in a label is a dollar
-}
+}  # fmt: skip
 
 Record = Mapping[str, float]
 
@@ -68,28 +60,33 @@ def confusion_png(scores: Scores, path: Path) -> None:
     """
     names, families = _names_and_families(scores.labels)
     with _style(families):
-        figure = _confusion_figure(scores, names)
-        _save(figure, path)
+        _save(_confusion_figure(scores, names), path)
 
 
-def curve_png(history: Sequence[Record], path: Path, *, metric: str = "accuracy") -> None:
+def curve_png(
+    history: Sequence[Record], path: Path, *, metric: str = "accuracy",
+    metrics: Sequence[Metric] = METRICS,
+) -> None:  # fmt: skip
     """Draw loss and quality over the epochs, the best epoch marked.
 
     Args:
-        history: One record an epoch with ``epoch``, ``train_loss``, ``validation_loss``,
-            ``accuracy`` and ``macro_f1`` (shares in 0…1); what is absent everywhere is not drawn.
-            ``log_loss`` may be absent: the validation loss stands for it.
+        history: One record an epoch with ``epoch``, ``train_loss``, ``validation_loss`` and the
+            task's metrics; what is absent everywhere is not drawn. ``log_loss`` may be absent: the
+            validation loss stands for it.
         path: The PNG file; replaced if it exists.
-        metric: What picked the best epoch, of :data:`~lora_bert.metrics.classification.METRICS`.
+        metric: What picked the best epoch: the name of one of ``metrics``.
+        metrics: The task's. Of them the shares are drawn, two at most, or the numbers where there
+            are none.
 
     Raises:
-        ConfigError: There is no such metric.
         OutputError: The file cannot be written.
         ValueError: ``history`` is empty.
     """
     if not history:
         raise ValueError("no epoch to draw")
-    best = _best_epoch(history, metric)
+    best = _best_epoch(history, next(one for one in metrics if one.name == metric))
+    drawn = [one for one in metrics if one.share] or metrics
+    scale, unit = (100, ", %") if drawn[0].share else (1, "")
     with _style([BASE]):
         from matplotlib.figure import Figure
 
@@ -97,8 +94,8 @@ def curve_png(history: Sequence[Record], path: Path, *, metric: str = "accuracy"
         losses, quality = figure.subplots(1, 2)
         _lines(losses, history, {"train_loss": "training", "validation_loss": "validation"}, 1)
         losses.set_title("loss")
-        _lines(quality, history, {"accuracy": "accuracy", "macro_f1": "macro-F1"}, 100)
-        quality.set_title("validation, %")
+        _lines(quality, history, {one.name: one.shown for one in drawn[:2]}, scale)
+        quality.set_title(f"validation{unit}")
         for axes in (losses, quality):
             _mark(axes, best, history)
         _save(figure, path)
@@ -112,9 +109,8 @@ def _names_and_families(labels: Sequence[str]) -> tuple[list[str], list[str]]:
         return names, families
     _log.warning(
         "No installed font can draw the class names: the confusion plot numbers the classes in "
-        "label order, class 1 to class %d. A font such as Noto Sans CJK mends this.",
-        len(labels),
-    )
+        "label order, class 1 to class %d. A font such as Noto Sans CJK mends this.", len(labels),
+    )  # fmt: skip
     return [f"class {number}" for number in range(1, len(labels) + 1)], [BASE]
 
 
@@ -123,13 +119,12 @@ def _style(families: list[str]) -> AbstractContextManager[None]:
 
     # The user's matplotlibrc must not change what is drawn; the backend is none of our business.
     defaults = {key: value for key, value in rcParamsDefault.items() if "backend" not in key}
-    context: AbstractContextManager[None] = rc_context(
-        defaults | _STYLE | {"font.family": families}
-    )
-    return context
+    style: AbstractContextManager[None] = rc_context(defaults | _STYLE | {"font.family": families})
+    return style
 
 
 def _confusion_figure(scores: Scores, names: Sequence[str]) -> Any:
+    from matplotlib.colors import PowerNorm
     from matplotlib.figure import Figure
 
     classes = len(names)
@@ -139,14 +134,12 @@ def _confusion_figure(scores: Scores, names: Sequence[str]) -> Any:
     figure = Figure(figsize=(side + margin + 1.6, side + margin + 1.0), dpi=150)
     figure.set_layout_engine("constrained")
     axes = figure.subplots()
-    shares = _row_shares(scores.confusion)
+    shares = scores.shares
+    # Without counts to read, rare confusions have to show by their colour.
+    norm = PowerNorm(1.0 if counted else 0.5, vmin=0.0, vmax=1.0)
+    width = 1.0 if counted else 0.2 if classes <= _NAMED_CLASSES else 0.0
     mesh = axes.pcolormesh(
-        shares,
-        cmap="Blues",
-        # Without counts to read, rare confusions have to show by their colour.
-        norm=_norm(1.0 if counted else 0.5),
-        edgecolors="white" if counted else _FAINT,
-        linewidth=1.0 if counted else 0.2 if classes <= _NAMED_CLASSES else 0.0,
+        shares, cmap="Blues", norm=norm, edgecolors="white" if counted else _FAINT, linewidth=width
     )
     axes.set_aspect("equal")
     axes.invert_yaxis()
@@ -156,7 +149,8 @@ def _confusion_figure(scores: Scores, names: Sequence[str]) -> Any:
     if counted:
         _write_counts(axes, scores.confusion, shares)
     axes.set_title(f"{percent(scores.accuracy)} of {scores.rows:,} rows right")
-    bar = figure.colorbar(mesh, ax=axes, shrink=0.6, aspect=25, pad=0.02, format=_as_percent)
+    shape: dict[str, Any] = {"shrink": 0.6, "aspect": 25, "pad": 0.02}
+    bar = figure.colorbar(mesh, ax=axes, format=lambda at, _: f"{100 * at:.0f} %", **shape)
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=0, labelsize=8)
     bar.set_label("share of the true class", fontsize=8)
@@ -171,32 +165,16 @@ def _side_inches(scores: Scores, counted: bool) -> float:
     return min(max(2.6, cell * classes), 24.0)
 
 
-def _row_shares(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
-    shares: NDArray[np.float64] = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    return shares
-
-
-def _norm(gamma: float) -> Any:
-    from matplotlib.colors import PowerNorm
-
-    return PowerNorm(gamma, vmin=0.0, vmax=1.0)
-
-
-def _as_percent(share: float, _position: object = None) -> str:
-    return f"{100 * share:.0f} %"
-
-
 def _name_axes(axes: Any, names: Sequence[str]) -> None:
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     classes = len(names)
+    numbers = range(0, classes, math.ceil(classes / 20) if classes > _NAMED_CLASSES else 1)
+    ticks = [number + 0.5 for number in numbers]
     if classes > _NAMED_CLASSES:
-        numbers = range(0, classes, math.ceil(classes / 20))
-        ticks = [number + 0.5 for number in numbers]
-        axes.set_xticks(ticks, [str(number + 1) for number in numbers])
-        axes.set_yticks(ticks, [str(number + 1) for number in numbers])
+        for set_ticks in (axes.set_xticks, axes.set_yticks):
+            set_ticks(ticks, [str(number + 1) for number in numbers])
         return
-    ticks = [number + 0.5 for number in range(classes)]
     size = 10 if classes <= 12 else 8 if classes <= _COUNTED_CLASSES else 7
     upright = classes <= 5 and max(cells(name) for name in names) <= 10
     axes.set_xticks(ticks, names, fontsize=size, rotation=0 if upright else 90)
@@ -207,36 +185,24 @@ def _write_counts(axes: Any, confusion: NDArray[np.int64], shares: NDArray[np.fl
     size = 11 if len(confusion) <= 6 else 9 if len(confusion) <= 12 else 7
     for (true, predicted), count in np.ndenumerate(confusion):
         if count:
-            axes.text(
-                predicted + 0.5,
-                true + 0.5,
-                f"{count:,}",
-                ha="center",
-                va="center",
-                fontsize=size,
-                color="white" if shares[true, predicted] > 0.55 else _INK,
-            )
+            color = "white" if shares[true, predicted] > 0.55 else _INK
+            place = predicted + 0.5, true + 0.5
+            axes.text(*place, f"{count:,}", ha="center", va="center", fontsize=size, color=color)
 
 
-def _best_epoch(history: Sequence[Record], metric: str) -> float:
+def _best_epoch(history: Sequence[Record], metric: Metric) -> float:
     """The epoch whose metric is best; of equals the first."""
-    best = max if higher_is_better(metric) else min
-    key = "validation_loss" if metric == "log_loss" and metric not in history[0] else metric
+    best = max if metric.higher_is_better else min
+    key = metric.name if metric.name in history[0] else "validation_loss"
     return best(history, key=lambda record: record[key])["epoch"]
 
 
 def _lines(axes: Any, history: Sequence[Record], keys: Mapping[str, str], scale: int) -> None:
-    for (key, name), color, dash in zip(keys.items(), (_BLUE, _ORANGE), ("-", "--"), strict=True):
+    for (key, name), color, dash in zip(keys.items(), (_BLUE, _ORANGE), ("-", "--"), strict=False):
         points = [(record["epoch"], scale * record[key]) for record in history if key in record]
         if points:
-            axes.plot(
-                *zip(*points, strict=True),
-                color=color,
-                linestyle=dash,
-                marker="o",
-                markersize=4,
-                label=name,
-            )
+            line = {"color": color, "linestyle": dash, "marker": "o", "markersize": 4}
+            axes.plot(*zip(*points, strict=True), label=name, **line)
 
 
 def _mark(axes: Any, best: float, history: Sequence[Record]) -> None:
@@ -256,10 +222,5 @@ def _mark(axes: Any, best: float, history: Sequence[Record]) -> None:
 def _save(figure: Any, path: Path) -> None:
     with atomic_file(path) as work:
         # Without matplotlib's version in it the same figures give the same bytes.
-        figure.savefig(
-            work,
-            format="png",
-            bbox_inches="tight",
-            pad_inches=0.15,
-            metadata={"Software": None},
-        )
+        written = {"format": "png", "metadata": {"Software": None}}
+        figure.savefig(work, bbox_inches="tight", pad_inches=0.15, **written)

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-import numpy as np
-
+from lora_bert.evaluation.baseline import Baseline
 from lora_bert.evaluation.display import cells, column, fit, html_table, html_text, wrapped
 from lora_bert.evaluation.overlap import Overlap
-from lora_bert.metrics.classification import NAMES, PerClass, Scores
+from lora_bert.metrics.classification import PerClass, Scores
 from lora_bert.metrics.comparison import Comparison, Figure
 from lora_bert.metrics.coverage import Covered, Target
 from lora_bert.metrics.intervals import Interval
+from lora_bert.metrics.metric import Metric
 from lora_bert.metrics.out_of_scope import OutOfScope
 from lora_bert.metrics.threshold import Threshold
+from lora_bert.tasks.base import Judgement
 from lora_bert.wording import printable
-
-if TYPE_CHECKING:
-    from lora_bert.evaluation.result import Evaluation
 
 MINIMUM_WIDTH = 60
 """Below this many columns the tables would say nothing; a smaller ``width`` counts as this."""
@@ -47,65 +44,67 @@ def decimal(value: float) -> str:
     return f"{value:.17f}".rstrip("0").rstrip(".") if value < 1e-4 else str(value)
 
 
-def summary_lines(found: Evaluation, *, width: int = 80) -> str:
-    """The figures of the whole, a line each; below them what they are compared with."""
-    scores = found.scores
-    figures = {
-        "accuracy": percent(scores.accuracy, found.accuracy_interval),
-        "macro_f1": percent(scores.macro_f1, found.macro_f1_interval),
-        "weighted_f1": percent(scores.weighted_f1),
-        "log_loss": f"{scores.log_loss:.3f}",
-    }
-    first = sorted(figures, key=lambda name: name != found.metric)
-    lines = [
-        *((NAMES.get(name, "weighted F1"), figures[name]) for name in first),
-        ("calibration", f"error {percent(found.calibration.error)} (exact probabilities would show "
-         f"{percent(found.calibration.by_chance)}): {found.calibration.verdict}"),
-        ("rows", f"{scores.rows:,}"),
-        *_overlap_lines(found.overlap),
-        *_threshold_lines(found.threshold),
-        *_target_lines(found.target),
-        *_scope_lines(found.out_of_scope),
-    ]  # fmt: skip
-    parts = [_named_lines(lines, width), _against_part(found, width), _baseline_part(found, width)]
-    return "\n\n".join(part for part in parts if part)
+def figure_text(judged: Judgement, metric: Metric, *, interval: bool = True) -> str:
+    """A figure with its interval: ``90.3 % (95 % interval 89.1–91.5)``, or ``0.250``."""
+    value, ends = getattr(judged.scores, metric.name), judged.intervals.get(metric.name)
+    if metric.share:
+        return percent(value, ends if interval else None)
+    around = f" (95 % interval {ends.low:.3f}–{ends.high:.3f})" if interval and ends else ""
+    return f"{value:.3f}{around}"
 
 
-def score_words(found: Evaluation) -> str:
-    """The figures in one line, that of the metric first and with its interval."""
-    scores, by_f1 = found.scores, found.metric == "macro_f1"
-    accuracy = percent(scores.accuracy, None if by_f1 else found.accuracy_interval)
-    macro = percent(scores.macro_f1, found.macro_f1_interval if by_f1 else None)
-    words = [f"accuracy {accuracy}", f"macro-F1 {macro}"][:: -1 if by_f1 else 1]
-    if found.metric == "log_loss":
-        words.insert(0, f"log loss {scores.log_loss:.3f}")
+def score_words(judged: Judgement, metric: str) -> str:
+    """The first two figures and ``metric`` in one line, that first, and one interval."""
+    chosen = [
+        one for one in first(metric, judged.shown) if one in judged.shown[:2] or one.name == metric
+    ]
+    known = next((one for one in chosen if one.name in judged.intervals), None)
+    words = (f"{one.shown} {figure_text(judged, one, interval=one is known)}" for one in chosen)
     return ", ".join(words)
 
 
-def _overlap_lines(overlap: Overlap | None) -> list[tuple[str, str]]:
-    if overlap is None or not overlap.rows:
-        return []
+def first(metric: str, figures: Sequence[Metric]) -> list[Metric]:
+    """The figures, ``metric`` before all others."""
+    return sorted(figures, key=lambda figure: figure.name != metric)
+
+
+def figures_part(judged: Judgement, metric: str, overlap: Overlap | None, width: int) -> str:
+    """The figures of the whole, a line each, ``metric`` first; whatever else is known below."""
+    lines = [(figure.shown, figure_text(judged, figure)) for figure in first(metric, judged.shown)]
+    if judged.calibration:
+        error, by_chance = percent(judged.calibration.error), percent(judged.calibration.by_chance)
+        exact = f"exact probabilities would show {by_chance}"
+        lines.append(("calibration", f"error {error} ({exact}): {judged.calibration.verdict}"))
+    lines.append(("rows", f"{judged.scores.rows:,}"))
+    if overlap and overlap.rows:
+        lines.append(("seen", _seen_words(overlap)))
+    if judged.threshold:
+        lines.append(("threshold", _threshold_words(judged.threshold)))
+    if judged.target:
+        lines.append(("target", target_words(judged.target)))
+    if judged.out_of_scope:
+        lines.append(("out of scope", scope_words(judged.out_of_scope)))
+    return _named_lines(lines, width)
+
+
+def _seen_words(overlap: Overlap) -> str:
     texts = overlap.rows + overlap.unseen_rows
     different = f" ({overlap.texts:,} different)" if overlap.texts < overlap.rows else ""
     seen = f"{overlap.rows:,} of {texts:,} texts{different} stand in the training rows too"
+    if not overlap.unseen_rows:
+        return f"{seen}: none is new"
     if overlap.unseen_accuracy is None:
-        return [("seen", f"{seen}: none is new")]
+        return seen
     figure = percent(overlap.unseen_accuracy, overlap.unseen_interval)
-    return [("seen", f"{seen}; accuracy on the others {figure}")]
+    return f"{seen}; accuracy on the others {figure}"
 
 
-def _threshold_lines(threshold: Threshold | None) -> list[tuple[str, str]]:
-    if threshold is None:
-        return []
-    return [
-        ("threshold", f"{threshold.value:.2f} for '{fit(threshold.label, 20)}' is best here; "
-         f"chosen on half the rows it gives the others macro-F1 {percent(threshold.macro_f1)}, "
-         f"0.5 gives {percent(threshold.usual)}")
-    ]  # fmt: skip
-
-
-def _target_lines(target: Target | None) -> list[tuple[str, str]]:
-    return [("target", target_words(target))] if target else []
+def _threshold_words(threshold: Threshold) -> str:
+    return (
+        f"{threshold.value:.2f} for '{fit(threshold.label, 20)}' is best here; "
+        f"chosen on half the rows it gives the others macro-F1 {percent(threshold.macro_f1)}, "
+        f"0.5 gives {percent(threshold.usual)}"
+    )
 
 
 def target_words(target: Target) -> str:
@@ -130,10 +129,6 @@ def target_words(target: Target) -> str:
     )
 
 
-def _scope_lines(scope: OutOfScope | None) -> list[tuple[str, str]]:
-    return [("out of scope", scope_words(scope))] if scope else []
-
-
 def scope_words(scope: OutOfScope) -> str:
     """How well the probability of the answer tells rows out of scope from the others."""
     rows = "1 row" if scope.rows == 1 else f"{scope.rows:,} rows"
@@ -145,48 +140,38 @@ def scope_words(scope: OutOfScope) -> str:
     )
 
 
-def _against_part(found: Evaluation, width: int) -> str:
-    against = found.against
-    if against is None:
-        return ""
-    lines = [
-        ("against", fit(against.other, max(width, MINIMUM_WIDTH) - 13)),
-        *_comparison_lines(against),
-    ]
-    settings = [
-        (name, *map(setting_words, values)) for name, values in sorted(against.settings.items())
-    ]
+def against_part(against: Comparison, width: int) -> str:
+    """Another classifier beside this one, and in what the two differ."""
+    name = fit(against.other, max(width, MINIMUM_WIDTH) - 13)
+    lines = [("against", name), *_comparison_lines(against)]
+    told = sorted(against.settings.items())
+    settings = [(name, *map(setting_words, values)) for name, values in told]
     if not settings:
         return _named_lines(lines, width)
     table = _table(("what differs", "this one", "the other"), settings, 3, width)
     return f"{_named_lines(lines, width)}\n\n{table}"
 
 
-def _baseline_part(found: Evaluation, width: int) -> str:
-    baseline = found.baseline
-    if baseline is None:
-        return ""
-    lines = [
-        ("baseline", f"{baseline.description}, {baseline.seconds:.1f} s"),
-        *_comparison_lines(baseline.comparison),
-    ]
-    return _named_lines(lines, width)
+def baseline_part(baseline: Baseline, width: int) -> str:
+    """The TF-IDF baseline beside this classifier."""
+    name = f"{baseline.description}, {baseline.seconds:.1f} s"
+    return _named_lines([("baseline", name), *_comparison_lines(baseline.comparison)], width)
 
 
 def _comparison_lines(against: Comparison) -> list[tuple[str, str]]:
-    shown = [one for one in against.figures if one.name != "log_loss" or one is against.figures[0]]
+    shown = [one for one in against.figures if one.metric.share or one is against.figures[0]]
     return [
         ("verdict", against.verdict),
-        *((NAMES[one.name], figure_words(one)) for one in shown),
+        *((one.metric.shown, _figure_words(one)) for one in shown),
         ("rows", f"{against.only_ours:,} only this one has right, {against.only_theirs:,} only the "
          f"other; McNemar p = {against.p_value:.2g}"),
     ]  # fmt: skip
 
 
-def figure_words(figure: Figure) -> str:
+def _figure_words(figure: Figure) -> str:
     """Both values of a metric, the difference, and what it would be on other rows."""
     low, high = figure.interval
-    if figure.name == "log_loss":
+    if not figure.metric.share:
         return (
             f"{figure.ours:.3f}, the other {figure.theirs:.3f}: {figure.difference:+.3f} "
             f"(95 % interval {low:+.3f} to {high:+.3f})"
@@ -208,12 +193,7 @@ def setting_words(value: object) -> str:
 def coverage_table(lines: Sequence[Covered], *, width: int = 80) -> str:
     """How many rows are answered from which probability on, and how many of those are right."""
     rows = [
-        (
-            decimal(line.min_score),
-            f"{line.rows:,}",
-            f"{100 * line.coverage:.1f}",
-            f"{100 * line.accuracy:.1f}" if line.accuracy is not None else "–",
-        )
+        (decimal(line.min_score), f"{line.rows:,}", _share(line.coverage), _share(line.accuracy))
         for line in lines
     ]
     return _table(("--min-score", "answered", "% of rows", "% right"), rows, 1, width)
@@ -222,63 +202,50 @@ def coverage_table(lines: Sequence[Covered], *, width: int = 80) -> str:
 def scope_table(scope: OutOfScope, *, width: int = 80) -> str:
     """What a line does to the rows in scope, of which it answers some, and to those out of it."""
     rows = [
-        (
-            decimal(line.min_score),
-            *(
-                f"{100 * share:.1f}"
-                for share in (line.answered, line.accuracy, line.recall, line.right)
-            ),
-        )
+        (decimal(line.min_score),
+         *map(_share, (line.answered, line.accuracy, line.recall, line.right)))
         for line in scope.lines
-    ]
+    ]  # fmt: skip
     header = ("--min-score", "answered", "rightly", "refused", "both right")
-    title = wrapped(
+    title = (
         "% of the rows in scope answered, and rightly; % of those out of scope refused; % of both "
-        "together treated rightly",
-        max(width, MINIMUM_WIDTH),
+        "together treated rightly"
     )
-    return "\n".join([*title, _table(header, rows, 1, width)])
+    return _titled(title, _table(header, rows, 1, width), width)
 
 
 def classes_table(scores: Scores, *, width: int = 80) -> str:
     """The table of the classes; of more than 20 those with the lowest F1."""
-    worst = _worst_classes(scores)
-    if len(worst) == len(scores.per_class):
-        return per_class_table(scores, width=width)
-    lines = wrapped(
-        f"{_worst_title(scores, worst)}; --output and --json have all of them",
-        max(width, MINIMUM_WIDTH),
-    )
-    return "\n".join([*lines, _classes(worst, width)])
-
-
-def _worst_classes(scores: Scores) -> Sequence[PerClass]:
-    """All classes; of more than 20 those with the lowest F1."""
-    if len(scores.per_class) <= _LISTED_CLASSES:
-        return scores.per_class
-    seen = [entry for entry in scores.per_class if entry.rows + entry.predicted]
-    return sorted(seen, key=lambda entry: (entry.f1, -entry.rows))[:_WORST_CLASSES]
-
-
-def _worst_title(scores: Scores, worst: Sequence[PerClass]) -> str:
-    return f"classes: the {len(worst)} with the lowest F1 of {len(scores.per_class):,}"
-
-
-def per_class_table(scores: Scores, *, width: int = 80) -> str:
-    """Precision, recall, F1 (percent), rows and predictions of every class."""
-    return _classes(scores.per_class, width)
+    entries, title = _worst_classes(scores)
+    table = _table(_CLASS_COLUMNS, list(map(_class_row, entries)), 1, width)
+    all_of_them = f"{title}; --output and --json have all of them"
+    return _titled(all_of_them, table, width) if title else table
 
 
 def classes_html(scores: Scores) -> str:
-    """The table of the classes for a notebook; of more than 20 those with the lowest F1."""
-    worst = _worst_classes(scores)
-    title = f"{_worst_title(scores, worst)}; scores.per_class has all of them"
-    table = html_table(_CLASS_COLUMNS, [_class_row(entry) for entry in worst])
-    return table if len(worst) == len(scores.per_class) else html_text(title) + table
+    """The same for a notebook."""
+    entries, title = _worst_classes(scores)
+    table = html_table(_CLASS_COLUMNS, list(map(_class_row, entries)))
+    return html_text(f"{title}; scores.per_class has all of them") + table if title else table
 
 
-def _classes(entries: Sequence[PerClass], width: int) -> str:
-    return _table(_CLASS_COLUMNS, [_class_row(entry) for entry in entries], 1, width)
+def _worst_classes(scores: Scores) -> tuple[Sequence[PerClass], str]:
+    """All classes; of more than 20 those with the lowest F1, and what the table is then called."""
+    if len(scores.per_class) <= _LISTED_CLASSES:
+        return scores.per_class, ""
+    worst = [entry for entry in scores.worst[:_WORST_CLASSES] if entry.rows + entry.predicted]
+    return worst, f"classes: the {len(worst)} with the lowest F1 of {len(scores.per_class):,}"
+
+
+def _class_row(entry: PerClass) -> tuple[str, ...]:
+    precision = _share(entry.precision) if entry.predicted else "–"
+    recall = _share(entry.recall) if entry.rows else "–"
+    f1 = _share(entry.f1) if entry.rows + entry.predicted else "–"
+    return (entry.label, precision, recall, f1, f"{entry.rows:,}", f"{entry.predicted:,}")
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f}"
 
 
 def confusion_table(scores: Scores, *, width: int = 80) -> str:
@@ -294,55 +261,40 @@ def confusion_table(scores: Scores, *, width: int = 80) -> str:
     return _confusion_list(scores, width)
 
 
-def _class_row(entry: PerClass) -> tuple[str, ...]:
-    def share(value: float, of: int) -> str:
-        return f"{100 * value:.1f}" if of else "–"
-
-    return (
-        entry.label,
-        share(entry.precision, entry.predicted),
-        share(entry.recall, entry.rows),
-        share(entry.f1, entry.rows + entry.predicted),
-        f"{entry.rows:,}",
-        f"{entry.predicted:,}",
-    )
-
-
 def _matrix(scores: Scores, width: int) -> str:
     """The confusion matrix, or "" where it does not fit."""
+
+    def fits(header: Sequence[str], lines: Sequence[Sequence[str]]) -> bool:
+        return sum(_natural_widths(header, lines)) + len(_GAP) * len(lines) <= width
+
     rows = [[f"{count:,}" for count in line] for line in scores.confusion.tolist()]
     named = [[label, *row] for label, row in zip(scores.labels, rows, strict=True)]
     header = ["", *scores.labels]
-    if _natural_width(header, named) <= width:
+    if fits(header, named):
         return _table(header, named, 1, width)
     numbered = [[f"{number} {row[0]}", *row[1:]] for number, row in enumerate(named, start=1)]
     header = ["", *(str(number) for number in range(1, len(named) + 1))]
     readable = [[row[0][:12], *row[1:]] for row in numbered]
-    if _natural_width(header, readable) <= width:
-        return _table(header, numbered, 1, width)
-    return ""
+    return _table(header, numbered, 1, width) if fits(header, readable) else ""
 
 
 def _confusion_list(scores: Scores, width: int) -> str:
-    wrong = scores.confusion.copy()
-    np.fill_diagonal(wrong, 0)
-    pairs = np.argwhere(wrong)
-    if len(pairs) == 0:
+    pairs = scores.confusions
+    if not pairs:
         return "confusions: none, every row was predicted right"
-    counts = wrong[pairs[:, 0], pairs[:, 1]]
-    most = np.argsort(-counts, kind="stable")[:_LISTED_CONFUSIONS]
     rows = [
-        (
-            scores.labels[true],
-            scores.labels[predicted],
-            f"{wrong[true, predicted]:,}",
-            f"{100 * wrong[true, predicted] / scores.per_class[true].rows:.1f}",
-        )
-        for true, predicted in pairs[most].tolist()
-    ]
-    title = f"confusions ({wrong.sum():,} rows), {len(rows)} of {len(pairs):,} pairs"
+        (scores.labels[true], scores.labels[predicted], f"{count:,}",
+         _share(count / scores.per_class[true].rows))
+        for true, predicted, count in pairs[:_LISTED_CONFUSIONS]
+    ]  # fmt: skip
+    wrong = sum(count for *_, count in pairs)
+    title = f"confusions ({wrong:,} rows), {len(rows)} of {len(pairs):,} pairs"
     table = _table(("true class", "predicted class", "rows", "% of class"), rows, 2, width)
     return f"{title}\n{table}"
+
+
+def _titled(title: str, table: str, width: int) -> str:
+    return "\n".join([*wrapped(title, max(width, MINIMUM_WIDTH)), table])
 
 
 def _named_lines(lines: Sequence[tuple[str, str]], width: int) -> str:
@@ -354,15 +306,9 @@ def _named_lines(lines: Sequence[tuple[str, str]], width: int) -> str:
     )
 
 
-def _natural_width(header: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
-    widths = _natural_widths(header, rows)
-    return sum(widths) + len(_GAP) * (len(widths) - 1)
-
-
 def _natural_widths(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
-    return [
-        max(cells(printable(text)) for text in texts) for texts in zip(header, *rows, strict=True)
-    ]
+    columns = zip(header, *rows, strict=True)
+    return [max(cells(printable(text)) for text in texts) for texts in columns]
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]], names: int, width: int) -> str:

@@ -5,56 +5,39 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
+from lora_bert.data.examples import Examples
 from lora_bert.files import atomic_file
+from lora_bert.tasks.base import Judgement
+
+WRONG = ("prediction", "score")
+"""Of a row whose label was not predicted: the prediction, and its probability."""
+SUSPECT = ("suggestion", "label_score", "suggestion_score")
+"""Of a row whose label is doubted: the likelier one, and the probabilities of the two."""
 
 
-class WrongRow(NamedTuple):
-    """A row whose label was not predicted; ``score`` is the probability of the prediction.
-
-    ``id`` is what the file's own column of ids calls the row, "" where it has none.
-    """
-
-    line: int | str
-    text: str
-    label: str
-    prediction: str
-    score: float
-    id: str = ""
+def wrong_rows(judged: Judgement, rows: Examples) -> list[dict[str, Any]]:
+    """The mistakes, the most confident first, by column; none where there are no classes."""
+    labels = judged.by_class.labels if judged.by_class else []
+    return [_row(rows, at, WRONG, labels[answer], score) for at, answer, score in judged.wrong]
 
 
-class SuspectRow(NamedTuple):
-    """A row whose label is doubted; the last two are the probabilities of the two labels."""
-
-    line: int | str
-    text: str
-    label: str
-    suggestion: str
-    label_score: float
-    suggestion_score: float
-    id: str = ""
+def suspect_rows(judged: Judgement, rows: Examples) -> list[dict[str, Any]]:
+    """The rows whose label is doubted, the most doubtful first; none where there are no classes."""
+    labels = judged.by_class.labels if judged.by_class else []
+    return [_row(rows, at, SUSPECT, labels[other], *more) for at, other, *more in judged.suspects]
 
 
-def with_ids(
-    rows: Sequence[WrongRow] | Sequence[SuspectRow],
-    kind: type[WrongRow | SuspectRow],
-    *,
-    unit: str,
-    ids: bool,
-) -> tuple[list[str], list[list[object]]]:
-    """Columns and rows as they are written: the position first, then the file's own id.
+def columns_of(rows: Examples, more: Sequence[str]) -> list[str]:
+    """The columns: the position, by what it counts, the file's own id, text and label, ``more``."""
+    return [rows.unit, *(["id"] if rows.ids else []), "text", "label", *more]
 
-    Args:
-        rows: What to write.
-        kind: What they are, where there are none too.
-        unit: What the positions count, which names their column.
-        ids: Whether the file has ids.
-    """
-    first, *others = [name for name in kind._fields if name != "id"]
-    own = ["id"] if ids else []
-    order = [first, *own, *others]
-    return [unit, *own, *others], [[getattr(row, name) for name in order] for row in rows]
+
+def _row(rows: Examples, at: int, names: Sequence[str], *values: Any) -> dict[str, Any]:
+    row = {"line": rows.mark(at), **({"id": rows.ids[at]} if rows.ids else {})}
+    row |= {"text": rows.texts[at], "label": rows.labels[at]}
+    return row | dict(zip(names, values, strict=True))
 
 
 def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -12,8 +12,8 @@ from lora_bert.adapters.manifest import Manifest
 from lora_bert.adapters.trained_on import RUN
 from lora_bert.config import TrainConfig
 from lora_bert.errors import ConfigError
-from lora_bert.metrics.classification import METRICS
 from lora_bert.options import options_of, read_yaml
+from lora_bert.tasks.registry import task_of
 
 log = logging.getLogger(__name__)
 
@@ -42,13 +42,14 @@ def training_settings(path: str | Path) -> Mapping[str, Any]:
 
 
 def trained_for(path: str | Path, manifest: Manifest) -> str:
-    """The metric that picked an adapter's best epoch; the accuracy where it does not say.
+    """The metric that picked an adapter's best epoch; the task's first where it does not say.
 
     Models that are made of an adapter have it in what they say of themselves.
     """
     told = manifest.data.get("told")
     places = (training_settings(path), told if isinstance(told, dict) else {})
-    return next((place["metric"] for place in places if place.get("metric") in METRICS), "accuracy")
+    known = [metric.name for metric in task_of(manifest.problem_type).metrics]
+    return next((place["metric"] for place in places if place.get("metric") in known), known[0])
 
 
 def differences(
@@ -61,27 +62,20 @@ def differences(
         theirs: The other one's.
     """
     one, two = _facts(*ours), _facts(*theirs)
-    return {
-        name: (value, two[name])
-        for name, value in one.items()
-        if name in two and two[name] != value
-    }
+    both = [name for name in one if name in two]
+    return {name: (one[name], two[name]) for name in both if one[name] != two[name]}
 
 
 def _facts(path: str, manifest: Manifest) -> dict[str, Any]:
     rows = manifest.data.get("rows")
+    form: str = kind_of(Path(path))
+    if form in EXPORTED:
+        form = f"exported ({form}, {manifest.exported.get('precision', 'float32')})"
     known = {
-        "form": _form(path, manifest),
+        "form": form,
         "backbone": manifest.backbone_name or None,
         "max_length": manifest.max_length,
         "training rows": rows.get("train") if isinstance(rows, dict) else None,
     }
-    facts = {name: value for name, value in known.items() if value is not None}
-    return {**training_settings(path), **facts}
-
-
-def _form(path: str, manifest: Manifest) -> str:
-    kind = kind_of(Path(path))
-    if kind in EXPORTED:
-        return f"exported ({kind}, {manifest.exported.get('precision', 'float32')})"
-    return str(kind)
+    told = {name: value for name, value in known.items() if value is not None}
+    return {**training_settings(path), **told}

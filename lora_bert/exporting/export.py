@@ -36,7 +36,6 @@ from lora_bert.names import parse_names
 from lora_bert.options import build
 from lora_bert.python_face import called_from_python
 from lora_bert.runtime.device import dtype_name
-from lora_bert.tasks.single_label import LabelCodec
 from lora_bert.wording import amount, counted
 
 log = logging.getLogger(__name__)
@@ -185,23 +184,24 @@ def _compared(
     stored = read_exported(work)
     engine = open_engine(stored, asked=config.format, dtype="auto" if config.int8 else "float32")
     after = replace(before, engine=engine, tokenizer=stored.tokenizer)
-    one, other = before.probabilities(rows.texts), after.probabilities(rows.texts)
-    labels = one.argmax(axis=1), other.argmax(axis=1)
+    task = before.task
+    both = one, other = before.values(rows.texts), after.values(rows.texts)
     accuracy = None
-    if rows.labels:
-        codec = LabelCodec(before.labels)
-        true = np.asarray(codec.encode(rows))
-        accuracy = (float((labels[0] == true).mean()), float((labels[1] == true).mean()))
+    if rows.labels and task.classes:
+        targets = task.targets(rows, before.tokenizer.encode(rows.texts))
+        of_torch, exported = (task.score(values, targets).figures["accuracy"] for values in both)
+        accuracy = (of_torch, exported)
+    same = [ours == theirs for ours, theirs in zip(*map(task.answers, both), strict=True)]
     apart = np.abs(one - other).max(axis=1)
     moved = None
     if engine.name == "openvino" and not config.int8 and dtype_name("auto", "cpu") != "float32":
         usual = open_engine(stored, asked=config.format, dtype="auto")
-        rounded = replace(after, engine=usual).probabilities(rows.texts)
+        rounded = replace(after, engine=usual).values(rows.texts)
         moved = float(np.abs(one - rounded).max())
     return {
         "difference": float(apart.max()),
         "median": float(np.median(apart)),
-        "agreement": float((labels[0] == labels[1]).mean()),
+        "agreement": float(np.mean(same)),
         "texts": len(rows),
         "accuracy": accuracy,
     }, moved

@@ -128,4 +128,4 @@ def _moved(exact: Predictor, path: Path, texts: Sequence[str]) -> float | None:
 
 
 def _difference(before: Predictor, after: Predictor, texts: Sequence[str]) -> float:
-    return float(np.abs(before.probabilities(texts) - after.probabilities(texts)).max())
+    return float(np.abs(before.values(texts) - after.values(texts)).max())

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from lora_bert.inference.engines.engine import Engine, answer, answers
 from lora_bert.names import parse_names
 from lora_bert.options import build
 from lora_bert.python_face import called_from_python
-from lora_bert.tasks.single_label import Prediction, Refusal, decode, softmax
+from lora_bert.tasks.base import Task
 from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.tokens.tokenizer import TextTokenizer
 from lora_bert.wording import counted
@@ -76,6 +77,11 @@ class Predictor:
         """The labels, in the order of the scores."""
         return self.manifest.labels
 
+    @cached_property
+    def task(self) -> Task:
+        """What it was trained to say of a text."""
+        return self.manifest.restored_task(self.places[0] if self.places else "this model")
+
     @called_from_python(InferConfig)
     def predict(
         self,
@@ -83,8 +89,10 @@ class Predictor:
         *,
         min_score: float | None = None,
         otherwise: str | None = None,
-    ) -> list[Prediction]:
+    ) -> list[Any]:
         """One prediction per text, in order; an empty list for no texts.
+
+        A classifier's are of the class :class:`lora_bert.Prediction`.
 
         Args:
             texts: Any number of texts; longer ones are cut at the adapter's maximum length.
@@ -97,30 +105,36 @@ class Predictor:
             ConfigError: ``otherwise`` is one of the labels, or given without ``min_score``, which
                 must be in 0..1.
         """
-        refusal = Refusal.asked(min_score, otherwise, self.labels)
-        return decode(self.labels, self.probabilities(texts), refusal)
+        task = self.task.answering(min_score, otherwise)
+        return task.decode(self.values(texts))
 
-    def probabilities(self, texts: Sequence[str]) -> np.ndarray:
-        """The same as an array ``[texts, labels]``, float32, rows adding up to 1."""
+    def values(self, texts: Sequence[str]) -> np.ndarray:
+        """What predictions are made of, ``[texts, labels]``, float32.
+
+        Of a classifier they are probabilities: rows add up to 1.
+        """
         texts = listed_texts(texts)
         if len(texts) <= TEXTS_AT_ONCE:
             encodings = self.tokenizer.encode(texts)
-            return softmax(answer(self.engine, encodings, self.batch_size))
+            return self.task.values(answer(self.engine, encodings, self.batch_size))
         starts = range(0, len(texts), TEXTS_AT_ONCE)
         parts = (texts[start : start + TEXTS_AT_ONCE] for start in starts)
         return np.concatenate(list(self.stream(parts, len(texts))))
 
+    probabilities = values
+    """The same by the name that a classifier's have."""
+
     def stream(
         self, parts: Iterable[Sequence[str]], total: int | None = None
     ) -> Iterator[np.ndarray]:
-        """:meth:`probabilities` of each part, in order; the next is read while one is computed.
+        """:meth:`values` of each part, in order; the next is read while one is computed.
 
         Args:
             parts: Lists of texts; each is sorted by length for itself.
             total: Texts in all, if that is known.
         """
         encoded = map(self.tokenizer.encode, map(listed_texts, _lists(parts)))
-        return map(softmax, answers(self.engine, encoded, self.batch_size, total))
+        return map(self.task.values, answers(self.engine, encoded, self.batch_size, total))
 
 
 @called_from_python(LoadConfig, LoadOptions)

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from lora_bert.data.columns import find_columns
 from lora_bert.data.locations import to_predict
@@ -17,8 +14,7 @@ from lora_bert.data.tables import Table, iter_tables
 from lora_bert.errors import ConfigError, OutputError
 from lora_bert.files import atomic_file, claim_file
 from lora_bert.inference.predictor import TEXTS_AT_ONCE, Predictor
-from lora_bert.inference.sinks import Columns, Sink, open_sink
-from lora_bert.tasks.single_label import Refusal, answered
+from lora_bert.inference.sinks import Sink, open_sink
 
 log = logging.getLogger(__name__)
 
@@ -33,16 +29,17 @@ def predict_file(
     text_column: str | None = None,
     options: ReadOptions = DEFAULT_READ,
     overwrite: bool = False,
-    refusal: Refusal | None = None,
+    min_score: float | None = None,
+    otherwise: str | None = None,
 ) -> int:
     """Classify every row of ``source`` into ``target``; how many there were.
 
     Of a directory with parts, the rows are those of the test part, else the validation part, else
     the training part; of several files they are written one after the other.
 
-    The columns of the input stay as they are and in order; behind them stand ``prediction``,
-    ``score`` and ``prob_<label>``. A name that the input has already gets a number. With a
-    ``refusal`` the prediction of rows that no label is probable enough for is its answer.
+    The columns of the input stay as they are and in order; behind them stand those of the task, a
+    classifier's are ``prediction``, ``score`` and ``prob_<label>``. A name that the input has
+    already gets a number. ``min_score`` and ``otherwise`` are those of ``Predictor.predict``.
 
     Raises:
         ConfigError: An output format that is not known.
@@ -57,8 +54,9 @@ def predict_file(
         open_sink(work, suffix, files, options, TEXTS_AT_ONCE) as sink,
     ):
         return predict_into(
-            predictor, files, sink, text_column=text_column, options=options, refusal=refusal
-        )
+            predictor, files, sink, text_column=text_column, options=options,
+            min_score=min_score, otherwise=otherwise,
+        )  # fmt: skip
 
 
 def predict_into(
@@ -68,11 +66,13 @@ def predict_into(
     *,
     text_column: str | None = None,
     options: ReadOptions = DEFAULT_READ,
-    refusal: Refusal | None = None,
+    min_score: float | None = None,
+    otherwise: str | None = None,
 ) -> int:
     """As :func:`predict_file`, of files that are known, into any sink."""
     waiting: deque[Table] = deque()
     known = predictor.manifest.column("text")
+    task = predictor.task.answering(min_score, otherwise)
 
     def texts() -> Iterator[Sequence[str]]:
         for piece, text in _pieces(files, text_column, known, options):
@@ -81,10 +81,11 @@ def predict_into(
 
     rows = 0
     names: Sequence[str] = ()
-    for found in predictor.stream(texts()):
+    for values in predictor.stream(texts()):
         piece = waiting.popleft()
-        names = names or _free_names(piece.columns, predictor.labels, refusal)
-        sink.write(piece, _answers(predictor, found, names, refusal))
+        columns = task.columns(values)
+        names = names or _free_names(piece.columns, columns)
+        sink.write(piece, dict(zip(names, columns.values(), strict=True)))
         rows += len(piece)
     return rows
 
@@ -119,26 +120,14 @@ def _pieces(
         yield piece, text
 
 
-def _answers(
-    predictor: Predictor, found: np.ndarray, names: Sequence[str], refusal: Refusal | None
-) -> Columns:
-    """The columns to add for the probabilities ``[rows, labels]`` of a piece."""
-    answers = answered(predictor.labels, found, refusal)
-    columns: list[Sequence[Any]] = [answers, found.max(axis=1).tolist(), *found.T.tolist()]
-    if refusal:
-        columns.insert(1, answered(predictor.labels, found))
-    return dict(zip(names, columns, strict=True))
-
-
-def _free_names(taken: Sequence[str], labels: Sequence[str], refusal: Refusal | None) -> list[str]:
+def _free_names(taken: Sequence[str], names: Iterable[str]) -> list[str]:
     """Names for the added columns that the input does not have."""
-    names: list[str] = []
-    best = ["best"] if refusal else []  # whose probability the score is, given or not
-    for wanted in ["prediction", *best, "score", *(f"prob_{label}" for label in labels)]:
+    free: list[str] = []
+    for wanted in names:
         name, number = wanted, 2
-        while name in taken or name in names:
+        while name in taken or name in free:
             name, number = f"{wanted}_{number}", number + 1
         if name != wanted:
             log.info("The input has a column '%s': the new one is called '%s'.", wanted, name)
-        names.append(name)
-    return names
+        free.append(name)
+    return free

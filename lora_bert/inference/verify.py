@@ -292,7 +292,7 @@ def _beyond(tokenizer: TextTokenizer) -> str:
 
 def _answers(predictor: Predictor) -> str:
     texts = answerable(probes(), predictor.tokenizer).texts
-    found = predictor.probabilities(texts)
-    if not np.isfinite(found).all() or np.abs(found.sum(axis=1) - 1).max() > 1e-3:
-        raise AdapterError("Its answers to the texts that ship are not probabilities.")
-    return f"probabilities for {counted(len(texts), 'text')}"
+    kind = predictor.task.values_are
+    if not np.isfinite(predictor.values(texts)).all():
+        raise AdapterError(f"Its answers to the texts that ship are not {kind}.")
+    return f"{kind} for {counted(len(texts), 'text')}"

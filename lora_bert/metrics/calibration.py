@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lora_bert.metrics.classification import Floats, Indices
 
@@ -89,9 +87,9 @@ def calibration(probabilities: Floats, true: Indices, *, seed: int = 0) -> Calib
     correct = np.bincount(place, right, minlength=BINS)
     some = np.maximum(rows, 1)
     found = zip(rows.tolist(), (confident / some).tolist(), (correct / some).tolist(), strict=True)
-    by_chance = _by_chance(confidence, place, confident, seed)
+    by_chance = _by_chance(confidence, place, confident.astype(np.float64), seed)
     return Calibration(
-        error=_error(confident, correct, len(true)),
+        error=float(np.abs(confident - correct).sum() / len(true)),
         by_chance=float(by_chance.mean()),
         chance_limit=float(np.quantile(by_chance, 0.95)),
         overconfidence=float(confidence.mean() - right.mean()),
@@ -99,21 +97,9 @@ def calibration(probabilities: Floats, true: Indices, *, seed: int = 0) -> Calib
     )
 
 
-def _error(confident: NDArray[Any], correct: NDArray[Any], rows: int) -> float:
-    return float(np.abs(confident - correct).sum() / rows)
-
-
-def _by_chance(
-    confidence: Floats, place: Indices, confident: NDArray[Any], seed: int
-) -> NDArray[np.float64]:
+def _by_chance(confidence: Floats, place: Indices, confident: Floats, seed: int) -> Floats:
     """The errors, [draws], where each answer is right with exactly the probability it has."""
-    rng = np.random.default_rng(seed)
-    errors = [
-        _error(
-            confident,
-            np.bincount(place, rng.random(len(confidence)) < confidence, minlength=BINS),
-            len(confidence),
-        )
-        for _ in range(_DRAWS)
-    ]
-    return np.array(errors)
+    rng, rows = np.random.default_rng(seed), len(confidence)
+    drawn = (rng.random(rows) < confidence for _ in range(_DRAWS))
+    correct = (np.bincount(place, right, minlength=BINS) for right in drawn)
+    return np.array([np.abs(confident - one).sum() / rows for one in correct])

@@ -9,17 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lora_bert.errors import AdapterError, ConfigError, DataError, did_you_mean
+from lora_bert.errors import AdapterError, DataError
+from lora_bert.metrics.metric import Metric
 
 Indices = NDArray[np.integer[Any]]
 Floats = NDArray[np.floating[Any]]
 
-_HIGHER_IS_BETTER = {"accuracy": True, "macro_f1": True, "log_loss": False}
-METRICS = tuple(_HIGHER_IS_BETTER)
+METRICS = (
+    Metric("accuracy", "accuracy"),
+    Metric("macro_f1", "macro-F1"),
+    Metric("log_loss", "log loss", False, share=False, means="mean −ln p of the label"),
+)
 """The figures that can pick the best epoch."""
-
-NAMES = {"accuracy": "accuracy", "macro_f1": "macro-F1", "log_loss": "log loss"}
-"""How they are written for people."""
+FIGURES = (*METRICS[:2], Metric("weighted_f1", "weighted F1"), *METRICS[2:])
+"""The figures that are shown."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +73,34 @@ class Scores:
     @property
     def figures(self) -> dict[str, float]:
         """The figures that can pick the best epoch, by name."""
-        return {name: float(getattr(self, name)) for name in METRICS}
+        return {metric.name: float(getattr(self, metric.name)) for metric in METRICS}
 
     @property
     def labels(self) -> list[str]:
         """The class names, in the order of ``per_class`` and of ``confusion``."""
         return [entry.label for entry in self.per_class]
+
+    @property
+    def shares(self) -> NDArray[np.float64]:
+        """The share of the true class in each cell of ``confusion``; 0 for a class without rows."""
+        shares: NDArray[np.float64] = self.confusion / self.confusion.sum(1, keepdims=True).clip(1)
+        return shares
+
+    @property
+    def worst(self) -> list[PerClass]:
+        """The classes, the lowest F1 first, of equals the larger; those without rows at the end."""
+        return sorted(
+            self.per_class, key=lambda one: (not one.rows + one.predicted, one.f1, -one.rows)
+        )
+
+    @property
+    def confusions(self) -> list[tuple[int, int, int]]:
+        """True class, predicted class and rows of every confusion, the most frequent first."""
+        wrong = self.confusion - np.diag(self.confusion.diagonal())
+        order = np.argsort(-wrong, axis=None, kind="stable")[: np.count_nonzero(wrong)]
+        true, predicted = np.unravel_index(order, wrong.shape)
+        rows = wrong.ravel()[order]
+        return list(zip(true.tolist(), predicted.tolist(), rows.tolist(), strict=True))
 
 
 def score(labels: Sequence[str], probabilities: Floats, true: Indices) -> Scores:
@@ -105,46 +130,12 @@ def score(labels: Sequence[str], probabilities: Floats, true: Indices) -> Scores
         weighted_f1=float(f1 @ rows / len(true)),
         log_loss=abs(float(losses(probabilities, true).mean())),  # never "-0.0"
         rows=len(true),
-        per_class=tuple(
-            PerClass(label, *shares, *counts)
-            for label, shares, counts in zip(
-                labels,
-                zip(
-                    _ratio(right, predicted).tolist(),
-                    _ratio(right, rows).tolist(),
-                    f1.tolist(),
-                    strict=True,
-                ),
-                zip(rows.tolist(), predicted.tolist(), strict=True),
-                strict=True,
-            )
-        ),
+        per_class=tuple(map(
+            PerClass, labels, _ratio(right, predicted).tolist(), _ratio(right, rows).tolist(),
+            f1.tolist(), rows.tolist(), predicted.tolist(),
+        )),
         confusion=confusion,
-    )
-
-
-def metric(name: str, scores: Scores) -> float:
-    """The figure called ``name``, one of :data:`METRICS`.
-
-    Raises:
-        ConfigError: There is no such metric.
-    """
-    higher_is_better(name)
-    return float(getattr(scores, name))
-
-
-def higher_is_better(name: str) -> bool:
-    """Whether more of the metric is better: true for all of :data:`METRICS` but the log loss.
-
-    Raises:
-        ConfigError: There is no such metric.
-    """
-    if name not in _HIGHER_IS_BETTER:
-        raise ConfigError(
-            f"No metric '{name}': there are {', '.join(METRICS)}.",
-            hint=did_you_mean(name, METRICS),
-        )
-    return _HIGHER_IS_BETTER[name]
+    )  # fmt: skip
 
 
 def count_confusions(true: Indices, predicted: Indices, classes: int) -> NDArray[np.int64]:
@@ -172,6 +163,12 @@ def macro_f1(right: NDArray[Any], rows: NDArray[Any], predicted: NDArray[Any]) -
     present = np.count_nonzero(total, axis=-1)
     mean: Floats = _ratio(2 * right, total).sum(axis=-1) / present
     return mean
+
+
+def macro_f1_of(answers: Indices, true: Indices) -> float:
+    """The macro-F1 of answered class indices, [rows], at least one."""
+    classes = int(max(true.max(), answers.max())) + 1
+    return float(macro_f1(*right_rows_predicted(count_confusions(true, answers, classes))))
 
 
 def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:

@@ -8,33 +8,34 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lora_bert.metrics.classification import (
-    NAMES,
-    Floats,
-    Indices,
-    count_confusions,
-    higher_is_better,
-    macro_f1,
-    right_rows_predicted,
-)
+from lora_bert.metrics.classification import METRICS, Floats, Indices, macro_f1_of
 from lora_bert.metrics.intervals import Interval, paired_macro_f1, paired_mean
+from lora_bert.metrics.metric import Metric
 from lora_bert.wording import shortened
+
+ACCURACY, MACRO_F1, LOG_LOSS = METRICS
+_DRAWS = 10_000
 
 
 class Figure(NamedTuple):
     """One metric of both classifiers.
 
     Attributes:
-        name: One of :data:`~lora_bert.metrics.classification.METRICS`.
+        metric: Which one.
         ours: Of the classifier that is judged.
         theirs: Of the other one.
         interval: 95 % bootstrap interval of ``ours - theirs``, the rows drawn in pairs.
     """
 
-    name: str
+    metric: Metric
     ours: float
     theirs: float
     interval: Interval
+
+    @property
+    def name(self) -> str:
+        """The metric's."""
+        return self.metric.name
 
     @property
     def difference(self) -> float:
@@ -47,7 +48,7 @@ class Figure(NamedTuple):
         low, high = self.interval
         if low <= 0 <= high:
             return "the rows cannot tell"
-        return "better" if (low > 0) == higher_is_better(self.name) else "worse"
+        return "better" if (low > 0) == self.metric.higher_is_better else "worse"
 
 
 @dataclass(frozen=True)
@@ -93,27 +94,26 @@ class Comparison:
         """Who is better in ``metric``; and if it is the other way round in the other share."""
         first, *others = self.figures
         known = first.verdict in ("better", "worse")
-        said = f"{first.verdict} {'in' if known else 'which has the better'} {NAMES[first.name]}"
-        for one in others:
-            if one.name != "log_loss" and one.verdict in {"better", "worse"} - {first.verdict}:
-                return f"{said}{', but' if known else ';'} {one.verdict} in {NAMES[one.name]}"
+        said = f"{first.verdict} {'in' if known else 'which has the better'} {first.metric.shown}"
+        for other in others:
+            if other.metric.share and other.verdict in {"better", "worse"} - {first.verdict}:
+                return f"{said}{', but' if known else ';'} {other.verdict} in {other.metric.shown}"
         return said
 
     def __repr__(self) -> str:
-        figures = ", ".join(
-            f"{NAMES[one.name]} {one.ours:.3f} against {one.theirs:.3f}" for one in self.figures
-        )
-        return f"Comparison(with {shortened(self.other)!r}: {self.verdict}; {figures})"
+        words = [f"{one.metric.shown} {one.ours:.3f} against {one.theirs:.3f}"
+                 for one in self.figures]  # fmt: skip
+        return f"Comparison(with {shortened(self.other)!r}: {self.verdict}; {', '.join(words)})"
 
     def as_dict(self) -> dict[str, Any]:
         """Everything in it as plain JSON values; what has no prefix is about the accuracy."""
         found: dict[str, Any] = {"other": self.other, "metric": self.metric}
-        for one in self.figures:
-            prefix = "" if one.name == "accuracy" else f"{one.name}_"
+        for figure in self.figures:
+            prefix = "" if figure.metric is ACCURACY else f"{figure.name}_"
             found |= {
-                one.name: one.theirs,
-                f"{prefix}difference": one.difference,
-                f"{prefix}interval": list(one.interval),
+                figure.name: figure.theirs,
+                f"{prefix}difference": figure.difference,
+                f"{prefix}interval": list(figure.interval),
             }
         return found | {
             "verdict": self.verdict,
@@ -125,21 +125,14 @@ class Comparison:
 
     def __getitem__(self, metric: str) -> Figure:
         """The figure of a metric; KeyError for one that was not compared."""
-        return {one.name: one for one in self.figures}[metric]
+        return {figure.name: figure for figure in self.figures}[metric]
 
 
 def compare(
-    other: str,
-    ours: Indices,
-    theirs: Indices,
-    true: Indices,
-    *,
-    metric: str = "accuracy",
+    other: str, ours: Indices, theirs: Indices, true: Indices, *, metric: str = "accuracy",
     losses: tuple[Floats, Floats] | None = None,
-    settings: Mapping[str, tuple[Any, Any]] | None = None,
-    resamples: int = 10_000,
-    seed: int = 0,
-) -> Comparison:
+    settings: Mapping[str, tuple[Any, Any]] | None = None, seed: int = 0,
+) -> Comparison:  # fmt: skip
     """Compare two lists of answers to the same rows.
 
     Args:
@@ -151,7 +144,6 @@ def compare(
             the verdict is about the accuracy.
         losses: What each row adds to the log loss of each, [rows], where both have probabilities.
         settings: What differs between the two.
-        resamples: How many times the rows are drawn anew for the accuracy.
         seed: Of the draws.
 
     References:
@@ -163,21 +155,15 @@ def compare(
     we, they = ours == true, theirs == true
     only_ours, only_theirs = int((we & ~they).sum()), int((they & ~we).sum())
     split = only_ours + only_theirs
-    rng = np.random.default_rng(seed)
-    interval = _accuracy_interval(only_ours, only_theirs, len(true), resamples, rng)
+    interval = _accuracy_interval(only_ours, only_theirs, len(true), seed)
+    f1 = macro_f1_of(ours, true), macro_f1_of(theirs, true)
     figures = [
-        Figure("accuracy", float(we.mean()), float(they.mean()), interval),
-        Figure(
-            "macro_f1",
-            _macro_f1(ours, true),
-            _macro_f1(theirs, true),
-            paired_macro_f1(true, ours, theirs, seed=seed),
-        ),
+        Figure(ACCURACY, float(we.mean()), float(they.mean()), interval),
+        Figure(MACRO_F1, *f1, paired_macro_f1(true, ours, theirs, seed=seed)),
     ]
     if losses:
-        one, two = losses
-        interval = paired_mean(one - two, seed=seed)
-        figures.append(Figure("log_loss", float(one.mean()), float(two.mean()), interval))
+        means = float(losses[0].mean()), float(losses[1].mean())
+        figures.append(Figure(LOG_LOSS, *means, paired_mean(losses[0] - losses[1], seed=seed)))
     figures.sort(key=lambda figure: figure.name != metric)
     return Comparison(
         other=other,
@@ -190,16 +176,8 @@ def compare(
     )
 
 
-def _accuracy_interval(
-    only_ours: int, only_theirs: int, rows: int, resamples: int, rng: np.random.Generator
-) -> Interval:
+def _accuracy_interval(only_ours: int, only_theirs: int, rows: int, seed: int) -> Interval:
     """95 % bootstrap interval of the difference, the rows drawn in pairs."""
     shares = np.array([only_ours, only_theirs, rows - only_ours - only_theirs]) / rows
-    drawn = rng.multinomial(rows, shares, size=resamples)
-    low, high = np.quantile((drawn[:, 0] - drawn[:, 1]) / rows, [0.025, 0.975])
-    return Interval(float(low), float(high))
-
-
-def _macro_f1(answers: Indices, true: Indices) -> float:
-    classes = int(max(true.max(), answers.max())) + 1
-    return float(macro_f1(*right_rows_predicted(count_confusions(true, answers, classes))))
+    drawn = np.random.default_rng(seed).multinomial(rows, shares, size=_DRAWS)
+    return Interval(*np.quantile((drawn[:, 0] - drawn[:, 1]) / rows, [0.025, 0.975]).tolist())

@@ -89,14 +89,10 @@ def reach(probabilities: Floats, true: Indices, accuracy: float, *, seed: int = 
 
 def _elsewhere(chosen: Sequence[float], others: Sequence[tuple[Floats, Indices]]) -> Covered:
     """What lines are worth on rows that they were not chosen on."""
-    kept = [scores >= line for line, (scores, _) in zip(chosen, others, strict=True)]
-    right = np.concatenate([hit[mask] for mask, (_, hit) in zip(kept, others, strict=True)])
-    return Covered(
-        min_score=float(np.mean(chosen)),
-        rows=len(right),
-        coverage=len(right) / sum(map(len, kept)),
-        accuracy=float(right.mean()) if len(right) else None,
-    )
+    kept = [hit[scores >= line] for line, (scores, hit) in zip(chosen, others, strict=True)]
+    right, rows = np.concatenate(kept), sum(len(scores) for scores, _ in others)
+    accuracy = float(right.mean()) if len(right) else None
+    return Covered(float(np.mean(chosen)), len(right), len(right) / rows, accuracy)
 
 
 def threshold_for(scores: Floats, share: float) -> float:
@@ -133,12 +129,8 @@ def _lowest(falling: Floats, right: Indices, accuracy: float) -> Covered | None:
 
 
 def _line(falling: Floats, right: Indices, rows: int) -> Covered:
-    return Covered(
-        min_score=_between(falling, rows),
-        rows=rows,
-        coverage=rows / len(falling),
-        accuracy=float(right[:rows].mean()),
-    )
+    share, accuracy = rows / len(falling), float(right[:rows].mean())
+    return Covered(_between(falling, rows), rows, share, accuracy)
 
 
 def _between(falling: Floats, rows: int) -> float:

@@ -1,8 +1,8 @@
-"""How far a figure could have fallen otherwise: percentile bootstrap intervals."""
+"""How far a figure could have fallen otherwise: 95 % percentile bootstrap intervals."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -23,29 +23,22 @@ class Interval(NamedTuple):
 
 
 def bootstrap(
-    true: Indices,
-    predicted: Indices,
-    statistic: Statistic,
-    *,
-    resamples: int = 2000,
-    level: float = 0.95,
-    seed: int = 0,
+    true: Indices, predicted: Indices, statistic: Statistic, *, resamples: int = 2000, seed: int = 0
 ) -> Interval:
-    """Percentile bootstrap interval of a statistic over rows drawn anew with replacement.
+    """95 % interval of a statistic over rows drawn anew with replacement.
+
+    Where every row is right (or wrong) every resample is too, and the interval is a point: that
+    says nothing about rows not seen.
 
     Args:
         true: [rows], class indices.
         predicted: [rows], class indices.
         statistic: ``"accuracy"`` or ``"macro_f1"``.
         resamples: How many times the rows are drawn anew.
-        level: Share of the resampled values that lie inside, 0…1.
         seed: Of the draws: the same rows give the same interval.
 
     Raises:
         ValueError: There are no rows.
-
-    Where every row is right (or wrong) every resample is too, and the interval is a point: that
-    says nothing about rows not seen.
 
     References:
         B. Efron (1979). Bootstrap methods: another look at the jackknife. The Annals of Statistics
@@ -54,22 +47,12 @@ def bootstrap(
     if len(true) == 0:
         raise ValueError("no rows to draw from")
     classes = int(max(true.max(), predicted.max())) + 1
-    return bootstrap_confusion(
-        count_confusions(true, predicted, classes),
-        statistic,
-        resamples=resamples,
-        level=level,
-        seed=seed,
-    )
+    confusion = count_confusions(true, predicted, classes)
+    return bootstrap_confusion(confusion, statistic, resamples=resamples, seed=seed)
 
 
 def bootstrap_confusion(
-    confusion: NDArray[np.int64],
-    statistic: Statistic,
-    *,
-    resamples: int = 2000,
-    level: float = 0.95,
-    seed: int = 0,
+    confusion: NDArray[np.int64], statistic: Statistic, *, resamples: int = 2000, seed: int = 0
 ) -> Interval:
     """The same from a confusion matrix [true class, predicted class] with at least one row.
 
@@ -78,83 +61,57 @@ def bootstrap_confusion(
     grow with their number.
     """
     rng = np.random.default_rng(seed)
-    values: Floats
-    if statistic == "accuracy":
-        values = _accuracies(confusion, resamples, rng)
-    elif statistic == "macro_f1":
-        values = _macro_f1s(confusion, resamples, rng)
-    else:
+    if statistic == "accuracy":  # rows right of a fixed number are binomial
+        rows = int(confusion.sum())
+        return _ends(rng.binomial(rows, confusion.trace() / rows, size=resamples) / rows)
+    if statistic != "macro_f1":
         raise ValueError(f"no bootstrap of {statistic!r}: there are accuracy and macro_f1")
-    return _ends(values, level)
-
-
-def _accuracies(
-    confusion: NDArray[np.int64], resamples: int, rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """Resampled accuracies, [resamples]: rows right of a fixed number are binomial."""
-    rows = int(confusion.sum())
-    return rng.binomial(rows, confusion.trace() / rows, size=resamples) / rows
-
-
-def _macro_f1s(confusion: NDArray[np.int64], resamples: int, rng: np.random.Generator) -> Floats:
-    """Resampled macro-F1s, [resamples]."""
     true, predicted = np.nonzero(confusion)
-    figure = _MacroF1(true, predicted, len(confusion))
+    figure = _macro_f1_of(true, predicted, len(confusion))
     drawn = _redrawn(confusion[true, predicted], len(confusion), resamples, rng)
-    return np.concatenate([figure.of(counts) for counts in drawn])
+    return _ends(np.concatenate([figure(counts) for counts in drawn]))
 
 
 def paired_macro_f1(
-    true: Indices,
-    ours: Indices,
-    theirs: Indices,
-    *,
-    resamples: int = 2000,
-    level: float = 0.95,
-    seed: int = 0,
+    true: Indices, ours: Indices, theirs: Indices, *, resamples: int = 2000, seed: int = 0
 ) -> Interval:
-    """Bootstrap interval of our macro-F1 less theirs, each drawn row judging both classifiers.
+    """95 % interval of our macro-F1 less theirs, each drawn row judging both classifiers.
 
     Args:
         true: [rows], class indices; at least one row.
         ours: [rows], what one classifier answers.
         theirs: [rows], what the other one does.
         resamples: How many times the rows are drawn anew.
-        level: Share of the resampled differences that lie inside, 0…1.
         seed: Of the draws.
     """
     classes = int(max(true.max(), ours.max(), theirs.max())) + 1
     triples = (np.asarray(true, np.int64) * classes + ours) * classes + theirs
     cells, counts = np.unique(triples, return_counts=True)
     of_true, of_ours, of_theirs = cells // classes**2, cells // classes % classes, cells % classes
-    we, they = _MacroF1(of_true, of_ours, classes), _MacroF1(of_true, of_theirs, classes)
+    we, they = (_macro_f1_of(of_true, answers, classes) for answers in (of_ours, of_theirs))
     drawn = _redrawn(counts, classes, resamples, np.random.default_rng(seed))
-    return _ends(np.concatenate([we.of(counts) - they.of(counts) for counts in drawn]), level)
+    return _ends(np.concatenate([we(counts) - they(counts) for counts in drawn]))
 
 
-def paired_mean(
-    differences: Floats, *, resamples: int = 2000, level: float = 0.95, seed: int = 0
-) -> Interval:
-    """Bootstrap interval of the mean of the rows' differences, for instance of their losses.
+def paired_mean(differences: Floats, *, resamples: int = 2000, seed: int = 0) -> Interval:
+    """95 % interval of the mean of the rows' differences, for instance of their losses.
 
     Beyond a few thousand rows those with nearly the same difference are drawn as one cell.
 
     Args:
         differences: [rows], at least one.
         resamples: How many times the rows are drawn anew.
-        level: Share of the resampled means that lie inside, 0…1.
         seed: Of the draws.
     """
     cells = np.array_split(np.sort(differences), min(len(differences), _CELLS_OF_A_MEAN))
     sizes = np.array([len(cell) for cell in cells])
     means = np.array([cell.mean() for cell in cells])
     drawn = _redrawn(sizes, 1, resamples, np.random.default_rng(seed))
-    return _ends(np.concatenate([counts @ means for counts in drawn]) / len(differences), level)
+    return _ends(np.concatenate([counts @ means for counts in drawn]) / len(differences))
 
 
-def _ends(values: Floats, level: float) -> Interval:
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(low), float(high))
+def _ends(values: Floats) -> Interval:
+    return Interval(*np.quantile(values, [(1 - 0.95) / 2, (1 + 0.95) / 2]).tolist())
 
 
 def _redrawn(
@@ -168,43 +125,19 @@ def _redrawn(
         yield rng.multinomial(rows, counts / rows, size=size).astype(np.float64)
 
 
-class _MacroF1:
-    """Macro-F1 out of counts of cells, of which each has a true and a predicted class.
+def _macro_f1_of(
+    true: Indices, predicted: Indices, classes: int
+) -> Callable[[NDArray[np.float64]], Floats]:
+    """Counts of cells [draws, cells] -> macro-F1 [draws]; each cell has two classes.
 
-    Args:
-        true: [cells].
-        predicted: [cells].
-        classes: How many there are.
+    Memory grows with cells and classes, not with their product.
     """
+    from scipy.sparse import csr_array
 
-    def __init__(self, true: Indices, predicted: Indices, classes: int) -> None:
-        right = np.flatnonzero(true == predicted)
-        self._true = _Sums(np.arange(len(true)), true, classes)
-        self._predicted = _Sums(np.arange(len(true)), predicted, classes)
-        self._right = _Sums(right, true[right], classes)
-
-    def of(self, counts: NDArray[np.float64]) -> Floats:
-        """Of counts [draws, cells], [draws]."""
-        return macro_f1(self._right.of(counts), self._true.of(counts), self._predicted.of(counts))
-
-
-class _Sums:
-    """Sums of cells by their class; memory grows with cells and classes, not with their product.
-
-    Args:
-        cells: Which cells, [n].
-        kinds: The class of each, [n].
-        classes: How many there are.
-    """
-
-    def __init__(self, cells: NDArray[np.intp], kinds: Indices, classes: int) -> None:
-        order = np.argsort(kinds, kind="stable")
-        self._cells, self._classes = cells[order], classes
-        self._there, self._starts = np.unique(kinds[order], return_index=True)
-
-    def of(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Counts [draws, cells] -> sums [draws, classes]."""
-        sums = np.zeros((len(counts), self._classes))
-        if len(self._cells):
-            sums[:, self._there] = np.add.reduceat(counts[:, self._cells], self._starts, axis=1)
-        return sums
+    cells = np.arange(len(true))
+    right = np.flatnonzero(true == predicted)
+    sums = [
+        csr_array((np.ones(len(some)), (some, kinds)), shape=(len(cells), classes))
+        for some, kinds in ((right, true[right]), (cells, true), (cells, predicted))
+    ]
+    return lambda counts: macro_f1(*(counts @ part for part in sums))

@@ -56,13 +56,9 @@ class OutOfScope:
 
 
 def out_of_scope(
-    labels: Iterable[str],
-    outside: Floats,
-    probabilities: Floats,
-    true: Indices,
-    *,
+    labels: Iterable[str], outside: Floats, probabilities: Floats, true: Indices, *,
     also_at: Iterable[float] = (),
-) -> OutOfScope:
+) -> OutOfScope:  # fmt: skip
     """Score the separation of rows out of scope from those in scope.
 
     Args:
@@ -97,13 +93,8 @@ def out_of_scope(
 def _line(place: float, scores: Floats, right: Indices, strangers: Floats) -> ScopeLine:
     answered, refused = scores >= place, strangers < place
     hits = int((answered & right).sum())
-    return ScopeLine(
-        min_score=place,
-        answered=float(answered.mean()),
-        accuracy=hits / len(scores),
-        recall=float(refused.mean()),
-        right=(hits + int(refused.sum())) / (len(scores) + len(strangers)),
-    )
+    both = (hits + int(refused.sum())) / (len(scores) + len(strangers))
+    return ScopeLine(place, float(answered.mean()), hits / len(scores), float(refused.mean()), both)
 
 
 def _auroc(scores: Floats, strangers: Floats) -> tuple[float, Interval]:

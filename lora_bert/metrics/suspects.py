@@ -1,16 +1,15 @@
-"""Rows whose label is probably wrong, by what the classifier says of them."""
+"""Rows to look at: wrong answers, and labels that are probably wrong."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from lora_bert.metrics.classification import Floats, Indices
 
 
-@dataclass(frozen=True)
-class Suspect:
+class Suspect(NamedTuple):
     """One row whose label is doubted.
 
     Attributes:
@@ -24,6 +23,33 @@ class Suspect:
     suggested: int
     given: float
     other: float
+
+
+class Mistake(NamedTuple):
+    """One row answered with another class than its own.
+
+    Attributes:
+        row: Its index.
+        answer: Index of the class that is answered.
+        score: The probability of that class, 0…1.
+    """
+
+    row: int
+    answer: int
+    score: float
+
+
+def mistakes(probabilities: Floats, true: Indices) -> list[Mistake]:
+    """Rows answered wrongly, the most confident first: those are where wrong labels show.
+
+    Args:
+        probabilities: [rows, classes].
+        true: [rows], the given labels.
+    """
+    answers, scores = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    wrong = np.flatnonzero(answers != true)
+    wrong = wrong[np.argsort(-scores[wrong], kind="stable")]
+    return list(map(Mistake, wrong.tolist(), answers[wrong].tolist(), scores[wrong].tolist()))
 
 
 def suspects(probabilities: Floats, true: Indices) -> list[Suspect]:
@@ -54,7 +80,5 @@ def suspects(probabilities: Floats, true: Indices) -> list[Suspect]:
     other = reached[at, suggested]
     doubted = np.flatnonzero((suggested != true) & (other > given))
     order = doubted[np.argsort(given[doubted] - other[doubted], kind="stable")]
-    return [
-        Suspect(int(row), int(suggested[row]), float(given[row]), float(other[row]))
-        for row in order
-    ]
+    columns = (order, suggested[order], given[order], other[order].astype(np.float64))
+    return list(map(Suspect, *(column.tolist() for column in columns)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lora_bert.metrics.classification import Floats, Indices, macro_f1
+from lora_bert.metrics.classification import Floats, Indices, macro_f1, macro_f1_of
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ def best_threshold(
     return Threshold(
         label=labels[1],
         value=_best(second, true),
-        macro_f1=_f1(answers, true),
-        usual=_f1((second > 0.5).astype(np.int64), true),
+        macro_f1=macro_f1_of(answers, true),
+        usual=macro_f1_of((second > 0.5).astype(np.int64), true),
     )
 
 
@@ -72,9 +72,3 @@ def _best(second: Floats, true: Indices) -> float:
     found[1:-1][values[:-1] == values[1:]] = -1  # no line can be drawn between equals
     best = np.flatnonzero(found >= found.max() - 1e-12)
     return float(edges[best[np.abs(edges[best] - 0.5).argmin()]])
-
-
-def _f1(answers: Indices, true: Indices) -> float:
-    right = [int(((answers == kind) & (true == kind)).sum()) for kind in (0, 1)]
-    rows, predicted = np.bincount(true, minlength=2), np.bincount(answers, minlength=2)
-    return float(macro_f1(np.array(right), rows, predicted))

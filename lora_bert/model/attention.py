@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from lora_bert.model.backbone import Backbone
 from lora_bert.model.relative import Distances, biases_by_distance, distances_of
-from lora_bert.tokens.batching import Offsets, row_length
+from lora_bert.tokens.batching import Offsets, attended_shape
 
 _LONG = 48
 """Tokens from which on torch's fused attention is faster whatever the length."""
@@ -25,7 +25,7 @@ class Rows:
     """How the tokens of a batch stand in rows of one length, with padding behind the shorter ones.
 
     Attributes:
-        count: Of rows.
+        count: Of rows; on a CPU more than there are where that makes fewer shapes.
         length: Of each row, padding included.
         token_of: Which token each place of the rows holds, ``[rows · length]``; padding holds the
             last token of its row, which a bias hides. None where nothing is padded.
@@ -34,7 +34,7 @@ class Rows:
         end: Tokens without filler.
         padding: The places that are padding; None where there are none.
         real: True where a token stands, ``[rows, length]``; None where all do.
-        first: The first token of each row, ``[rows]``.
+        first: The first token of each row, ``[count]``.
     """
 
     count: int
@@ -49,9 +49,12 @@ class Rows:
     @classmethod
     def of(cls, offsets: Offsets, device: torch.device, *, exact: bool) -> Rows:
         """The rows of a batch; ``exact``: no longer than the longest."""
-        length, starts = row_length(offsets.longest, exact=exact), offsets.cu_seqlens[:-1, None]
-        at, lengths = np.arange(length), offsets.lengths[:, None]
-        real = at < lengths
+        count, length = attended_shape(offsets.rows, offsets.longest, exact=exact)
+        # Rows that are there to make up the number are the first token, and hidden like padding.
+        empty = np.zeros(count - offsets.rows, dtype=np.int64)
+        starts = np.concatenate([offsets.cu_seqlens[:-1], empty])
+        lengths = np.concatenate([offsets.lengths, empty])[:, None]
+        real = np.arange(length) < lengths
         place_of = np.zeros(offsets.tokens, dtype=np.int64)
         place_of[: offsets.cu_seqlens[-1]] = np.flatnonzero(real)
         whole = bool(real.all())
@@ -61,14 +64,14 @@ class Rows:
             return None if absent else torch.from_numpy(array).to(device)
 
         return cls(
-            count=offsets.rows,
+            count=count,
             length=length,
-            token_of=there((starts + np.minimum(at, lengths - 1)).ravel(), whole),
+            token_of=there(_tokens_of(starts, lengths, length), whole),
             place_of=there(place_of, plain),
             end=int(offsets.cu_seqlens[-1]),
             padding=there(np.flatnonzero(~real), whole),
             real=there(real, whole),
-            first=torch.from_numpy(offsets.cu_seqlens[:-1]).to(device),
+            first=torch.from_numpy(starts).to(device),
         )
 
     def pad(self, x: Tensor) -> Tensor:
@@ -90,6 +93,12 @@ class Rows:
         """``x [tokens, width]`` with zeros on filler, in place."""
         x[self.end :].zero_()
         return x
+
+
+def _tokens_of(starts: np.ndarray, lengths: np.ndarray, length: int) -> np.ndarray:
+    """Which token each place of the padded rows holds."""
+    last = np.maximum(lengths - 1, 0)
+    return (starts[:, None] + np.minimum(np.arange(length), last)).ravel()  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -120,7 +129,7 @@ class AttentionContext:
 def attention_context(backbone: Backbone, offsets: Offsets) -> AttentionContext:
     """What the layers of a pass share, for a batch of rows that stand at ``offsets``."""
     family, device = backbone.family, backbone.device
-    rows = Rows.of(offsets, device, exact=backbone.dtype == torch.float32)
+    rows = Rows.of(offsets, device, exact=device.type != "cpu" or backbone.dtype == torch.float32)
     length, real = rows.length, rows.real
     seen = None if real is None else _bias(real[:, None, None, :], backbone.dtype)
     if family.relative_kinds:

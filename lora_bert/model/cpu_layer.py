@@ -41,7 +41,8 @@ class Shape:
     def groups(self) -> list[tuple[slice, slice]]:
         """Rows whose attention fits the core's cache together: their places, and their heads."""
         count, length = self.rows.count, self.rows.length
-        size = max(1, _SCORES // (self.heads * length**2))
+        fitting = max(1, _SCORES // (self.heads * length**2))
+        size = 1 << (fitting.bit_length() - 1)  # few shapes
         cuts = [*range(0, count, size), count]
         return [
             (slice(begin * length, end * length), slice(begin * self.heads, end * self.heads))

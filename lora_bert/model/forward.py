@@ -74,7 +74,7 @@ def branch(
         hidden = hidden.index_select(0, context.attention.rows.first)
     if backbone.final_norm is not None:
         hidden = normalise(hidden, backbone.final_norm)
-    pooled = hidden.float() if reads_first else mean_of_rows(hidden, offsets)
+    pooled = hidden[: offsets.rows].float() if reads_first else mean_of_rows(hidden, offsets)
     return classify(backbone, pooled, adapter.head, seed)
 
 

@@ -81,7 +81,8 @@ def run_layer(
 ) -> Tensor:
     """One transformer layer: ``[tokens, hidden]`` -> the same shape.
 
-    With ``first_alone`` it computes the first token of each row and no other: ``[rows, hidden]``.
+    With ``first_alone`` it computes the first token of each row and no other: ``[count, hidden]``,
+    see :class:`~lora_bert.model.attention.Rows`.
     """
     first = context.attention.rows.first if first_alone else None
     if layer.convolution is not None:

@@ -6,12 +6,22 @@ added as one file here, its figures as one in ``metrics/``, and is registered by
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
 from lora_bert.data.examples import Examples
+from lora_bert.errors import ConfigError, did_you_mean
+from lora_bert.metrics.calibration import Calibration
+from lora_bert.metrics.classification import Scores as ClassScores
+from lora_bert.metrics.comparison import Comparison
+from lora_bert.metrics.coverage import Covered, Target
+from lora_bert.metrics.intervals import Interval
 from lora_bert.metrics.metric import Metric
+from lora_bert.metrics.out_of_scope import OutOfScope
+from lora_bert.metrics.suspects import Mistake, Suspect
+from lora_bert.metrics.threshold import Threshold
 from lora_bert.tokens.tokenized import TokenizedTexts
 
 if TYPE_CHECKING:
@@ -43,12 +53,45 @@ class Scores(Protocol):
         """How many rows were scored."""
 
     @property
-    def figures(self) -> dict[str, float]:
+    def figures(self) -> Mapping[str, float]:
         """The task's metrics by name, in their order."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Judgement:
+    """What a task says of answers to labelled rows; a part that it does not have is left empty.
+
+    Attributes:
+        scores: The figures.
+        shown: Which of them are shown, in this order.
+        intervals: 95 % bootstrap intervals, by the name of the figure.
+        by_class: Scores class by class, with the confusions.
+        calibration: Whether the probabilities mean what they say.
+        coverage: How many answers are right where only the surest are given.
+        threshold: Where to draw the line between two classes.
+        target: From which probability on the answers reach an accuracy, where that was asked for.
+        out_of_scope: How well rows of no class are told apart, where there are some.
+        wrong: Rows answered with another class than theirs, the most confident first.
+        suspects: Rows whose label is doubted, the most doubtful first.
+    """
+
+    scores: Scores
+    shown: tuple[Metric, ...]
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+    by_class: ClassScores | None = None
+    calibration: Calibration | None = None
+    coverage: tuple[Covered, ...] = ()
+    threshold: Threshold | None = None
+    target: Target | None = None
+    out_of_scope: OutOfScope | None = None
+    wrong: Sequence[Mistake] = ()
+    suspects: Sequence[Suspect] = ()
 
 
 class Task(Protocol):
     """What is asked of a text: targets, head, loss, activation, decoding and figures.
+
+    What stands without a body here a task must have; it inherits the rest, or does it better.
 
     Attributes:
         problem_type: As ``config.json`` and the manifest call it; the key in the registry.
@@ -56,18 +99,38 @@ class Task(Protocol):
         inputs: Texts a row: 1, or 2 for pairs.
         metrics: Figures that can pick the best epoch; the first one does unless another is asked
             for.
+        classes: Whether a label is one of a few classes, each of which needs rows to learn from:
+            then rows are divided class by class, what is wrong with classes is said, and answers
+            are right or wrong.
+        values_are: What :meth:`values` gives, in a word.
+        labels: Names of the outputs, in their order.
     """
 
     problem_type: ClassVar[str]
-    peft_task_type: ClassVar[str]
-    inputs: ClassVar[Literal[1, 2]]
+    peft_task_type: ClassVar[str] = "SEQ_CLS"
+    inputs: ClassVar[Literal[1, 2]] = 1
     metrics: ClassVar[tuple[Metric, ...]]
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Names of the outputs, in their order."""
+    classes: ClassVar[bool] = False
+    values_are: ClassVar[str] = "numbers"
+    labels: tuple[str, ...]
 
     @classmethod
+    def metric(cls, name: str | None) -> Metric:
+        """The metric of that name; None: the first one.
+
+        Raises:
+            ConfigError: The task has none of that name.
+        """
+        known = {metric.name: metric for metric in cls.metrics}
+        if name is not None and name not in known:
+            raise ConfigError(
+                f"--metric: '{name}' is not one of {', '.join(known)}.",
+                hint=did_you_mean(name, known),
+            )
+        return cls.metrics[0] if name is None else known[name]
+
+    @classmethod
+    @abstractmethod
     def of(cls, examples: Examples, *, class_weights: str = "none") -> Self:
         """The task of a training set.
 
@@ -77,43 +140,81 @@ class Task(Protocol):
         """
 
     @classmethod
+    @abstractmethod
     def restored(cls, labels: Sequence[str], settings: Mapping[str, Any]) -> Self:
-        """The task of a saved adapter: its labels, and what :attr:`settings` gave."""
+        """The task of a saved adapter: its labels, and what :attr:`settings` gave.
+
+        Raises:
+            AdapterError: They are none that the task can have; the sentence names no file.
+        """
 
     @property
     def settings(self) -> dict[str, Any]:
         """What decoding needs beside the labels, as JSON values: kept in the manifest."""
+        return {}
 
+    @abstractmethod
     def head(self) -> HeadSpec:
         """What the head reads and how many outputs it has."""
 
+    @abstractmethod
     def targets(self, examples: Examples, tokens: TokenizedTexts, *, hint: str = "") -> np.ndarray:
-        """What the outputs of each row should be, ``[rows, …]``.
-
-        Args:
-            examples: With raw labels.
-            tokens: The same rows, tokenized.
-            hint: What else can be done about a label that is not known.
+        """What the outputs should be, ``[rows, …]``, out of raw labels and the same rows' tokens.
 
         Raises:
-            DataError: A label that is none of the task's; names the row.
+            DataError: A label that is none of the task's; names the row. ``hint`` says what else
+                can be done about it.
         """
 
+    @abstractmethod
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The summed loss of ``outputs [rows, outputs]``: a number, float32, differentiable."""
 
     def weight(self, targets: np.ndarray) -> float:
-        """What the summed loss of these rows is divided by."""
+        """What the summed loss of these rows is divided by: how many they are."""
+        return float(len(targets))
 
+    @abstractmethod
     def chance_loss(self, targets: np.ndarray) -> float:
         """The mean loss of answers that know nothing of a text but how frequent its answer is."""
 
+    @abstractmethod
     def values(self, outputs: np.ndarray) -> np.ndarray:
         """Outputs ``[rows, outputs]`` -> what is shown of them, float32: probabilities, numbers."""
 
+    def answering(self, min_score: float | None, otherwise: str | None) -> Self:
+        """The same task, which says ``otherwise`` where no answer is as probable as ``min_score``.
+
+        Raises:
+            ConfigError: They make no sense, for this task or for any.
+        """
+        if min_score is not None or otherwise is not None:
+            raise ConfigError(
+                f"--min-score and --otherwise are for labels; a '{self.problem_type}' has none."
+            )
+        return self
+
+    @abstractmethod
     def decode(self, values: np.ndarray) -> list[Any]:
         """Values -> a prediction a row, in order."""
 
+    def answers(self, values: np.ndarray) -> list[Any]:
+        """What stands in the column ``prediction``, a row each: labels, numbers."""
+        return self.decode(values)
+
+    def columns(self, values: np.ndarray) -> dict[str, Sequence[Any]]:
+        """What a file of predictions gets, by the column's name, in order."""
+        return {"prediction": self.answers(values)}
+
+    def line(self, prediction: Any) -> tuple[str, ...]:
+        """A prediction as it stands before its text in a terminal, cell by cell."""
+        return (str(prediction),)
+
+    def document(self, prediction: Any) -> dict[str, Any]:
+        """A prediction as it stands behind its text in JSON."""
+        return {"prediction": prediction}
+
+    @abstractmethod
     def score(self, values: np.ndarray, targets: np.ndarray) -> Scores:
         """The figures of answered rows.
 
@@ -121,3 +222,34 @@ class Task(Protocol):
             DataError: There are no rows.
             AdapterError: A value is not a finite number.
         """
+
+    def judge(
+        self, values: np.ndarray, targets: np.ndarray, *, target_accuracy: float | None = None,
+        outside: tuple[Sequence[str], np.ndarray] | None = None, seed: int = 0,
+    ) -> Judgement:  # fmt: skip
+        """The figures of answered rows, and whatever else can be said of them.
+
+        Args:
+            values: From :meth:`values`, a row each.
+            targets: From :meth:`targets`.
+            target_accuracy: The share of right answers to look a line for, 0…1; of classes only.
+            outside: Labels and values of rows that have none of the task's labels; likewise.
+            seed: Of the bootstrap's draws.
+
+        Raises:
+            DataError: There are no rows.
+            AdapterError: A value is not a finite number.
+        """
+        return Judgement(scores=self.score(values, targets), shown=self.metrics)
+
+    def compare(
+        self, other: str, ours: np.ndarray, theirs: np.ndarray, targets: np.ndarray, **told: Any
+    ) -> Comparison:
+        """Our values beside those of a model called ``other``, its outputs in our order.
+
+        ``told`` are ``metric`` and ``settings``, see :func:`lora_bert.metrics.comparison.compare`.
+
+        Raises:
+            ConfigError: Models of this task cannot be compared.
+        """
+        raise ConfigError(f"--against: models of a '{self.problem_type}' cannot be compared.")

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from lora_bert.errors import AdapterError
+from typing import TypeVar
+
+from lora_bert.errors import ConfigError, did_you_mean
 from lora_bert.tasks.base import Task
 from lora_bert.tasks.single_label import SingleLabel
 
-_TASKS: dict[str, type[Task]] = {}
+TASKS: dict[str, type[Task]] = {SingleLabel.problem_type: SingleLabel}
+"""The tasks by problem type; :func:`register` adds to them."""
+
+TaskT = TypeVar("TaskT", bound=type[Task])
 
 
-def register(task: type[Task]) -> type[Task]:
+def register(task: TaskT) -> TaskT:
     """Make a task known by its problem type; usable as a decorator."""
-    _TASKS[task.problem_type] = task
+    TASKS[task.problem_type] = task
     return task
 
 
@@ -19,16 +24,12 @@ def task_of(problem_type: str) -> type[Task]:
     """The task of a problem type.
 
     Raises:
-        AdapterError: None is known by that name.
+        ConfigError: None is known by that name.
     """
-    try:
-        return _TASKS[problem_type]
-    except KeyError:
-        known = ", ".join(sorted(_TASKS))
-        raise AdapterError(
+    if problem_type not in TASKS:
+        known = sorted(TASKS)
+        raise ConfigError(
             f"The problem type '{problem_type:.60}' is not supported.",
-            hint=f"There are: {known}.",
-        ) from None
-
-
-register(SingleLabel)
+            hint=did_you_mean(problem_type, known) or f"There are: {', '.join(known)}.",
+        )
+    return TASKS[problem_type]

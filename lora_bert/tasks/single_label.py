@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from lora_bert.data.examples import Examples
-from lora_bert.errors import ConfigError, DataError, did_you_mean
-from lora_bert.metrics.classification import Scores, score
+from lora_bert.errors import AdapterError, ConfigError, DataError, did_you_mean
+from lora_bert.metrics.calibration import calibration
+from lora_bert.metrics.classification import FIGURES, METRICS, Scores, losses, score
+from lora_bert.metrics.comparison import Comparison, compare
+from lora_bert.metrics.coverage import coverage, reach
+from lora_bert.metrics.intervals import bootstrap_confusion
 from lora_bert.metrics.metric import Metric
-from lora_bert.tasks.base import HeadSpec
+from lora_bert.metrics.out_of_scope import out_of_scope
+from lora_bert.metrics.suspects import mistakes, suspects
+from lora_bert.metrics.threshold import best_threshold
+from lora_bert.tasks.base import HeadSpec, Judgement, Task
 from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.wording import shortened
 
@@ -56,22 +64,105 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """When to answer with no label of the model, and what then.
+class SingleLabel(Task):
+    """One label a text: a softmax over the labels.
 
     Attributes:
-        below: Answers whose probability is less than this are not given, 0..1.
-        answer: What is answered instead.
+        labels: In the order of the outputs.
+        class_weights: Of each label in the loss; None weighs every row alike.
+        refusal: The probability below which no label is answered, and what is answered then; None
+            answers every text with its likeliest label.
     """
 
-    below: float
-    answer: str
+    problem_type: ClassVar[str] = PROBLEM_TYPE
+    metrics: ClassVar[tuple[Metric, ...]] = METRICS
+    classes: ClassVar[bool] = True
+    values_are: ClassVar[str] = "probabilities"
+
+    labels: tuple[str, ...]
+    class_weights: tuple[float, ...] | None = None
+    refusal: tuple[float, str] | None = None
 
     @classmethod
-    def asked(
-        cls, min_score: float | None, otherwise: str | None, labels: Sequence[str]
-    ) -> Refusal | None:
-        """What was asked for; None where every text is answered with its likeliest label.
+    def of(cls, examples: Examples, *, class_weights: str = "none") -> Self:
+        """The labels that occur, whole numbers by value, all else by spelling.
+
+        ``balanced`` weights are scikit-learn's: rows / (classes · rows of the class).
+        """
+        labels = set(examples.labels)
+        numbers = all(label.removeprefix("-").isdecimal() for label in labels)
+        task = cls(tuple(sorted(labels, key=lambda name: (int(name) if numbers else 0, name))))
+        if class_weights != "balanced":
+            return task
+        rows, classes = Counter(examples.labels), len(labels)
+        weights = tuple(len(examples) / (classes * rows[label]) for label in task.labels)
+        return replace(task, class_weights=weights)
+
+    @classmethod
+    def restored(cls, labels: Sequence[str], settings: Mapping[str, Any]) -> Self:
+        """A saved adapter's: nothing but the labels counts.
+
+        Raises:
+            AdapterError: They are fewer than two, or the same one stands among them twice.
+        """
+        if len(labels) < 2:
+            raise AdapterError("'labels' must be at least two strings.")
+        if len(set(labels)) != len(labels):
+            raise AdapterError("'labels' holds the same label twice.")
+        return cls(tuple(labels))
+
+    def head(self) -> HeadSpec:
+        """An output a label, of the whole text."""
+        return HeadSpec(len(self.labels))
+
+    def targets(self, examples: Examples, tokens: TokenizedTexts, *, hint: str = "") -> np.ndarray:
+        """The index of each row's label, int64 ``[rows]``.
+
+        Raises:
+            DataError: A label that is none of these; names the row.
+        """
+        index = {label: number for number, label in enumerate(self.labels)}
+        for row, label in enumerate(examples.labels):
+            if label not in index:
+                shown = ", ".join(self.labels[:10]) + (" …" if len(index) > 10 else "")
+                raise DataError(
+                    f"{examples.at(row)}: the label '{shortened(label)}' is not one of the "
+                    "adapter's.",
+                    hint=f"{did_you_mean(label, self.labels)} It knows: {shown}. Rename labels "
+                    f"with --label-names old=new,…. {hint}".strip(),
+                )
+        return np.array([index[label] for label in examples.labels], dtype=np.int64)
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Summed cross-entropy of ``outputs [rows, labels]`` and ``targets [rows]``."""
+        from torch.nn import functional as F
+
+        outputs = outputs.float()
+        weights = None if self.class_weights is None else outputs.new_tensor(self.class_weights)
+        return F.cross_entropy(outputs, targets, weight=weights, reduction="sum")
+
+    def weight(self, targets: np.ndarray) -> float:
+        """The rows, or the sum of their classes' weights."""
+        return float(self._weights[targets].sum())
+
+    def chance_loss(self, targets: np.ndarray) -> float:
+        """The entropy of the labels' shares, as the loss weighs them, in nats."""
+        counts = np.bincount(targets, minlength=len(self.labels)) * self._weights
+        shares = counts[counts > 0] / counts.sum()
+        return abs(float(-(shares * np.log(shares)).sum()))
+
+    @property
+    def _weights(self) -> np.ndarray:
+        return np.asarray(self.class_weights or np.ones(len(self.labels)))
+
+    def values(self, outputs: np.ndarray) -> np.ndarray:
+        """Probabilities ``[rows, labels]``, in the outputs' dtype; each row adds up to 1."""
+        powers = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
+        probabilities: np.ndarray = powers / powers.sum(axis=-1, keepdims=True)
+        return probabilities
+
+    def answering(self, min_score: float | None, otherwise: str | None) -> Self:
+        """The same task, which says ``otherwise`` where no label is as probable as ``min_score``.
 
         Raises:
             ConfigError: ``otherwise`` without ``min_score``, or one of the model's own labels;
@@ -82,7 +173,7 @@ class Refusal:
                 raise ConfigError(
                     "--otherwise needs --min-score: the probability below which it is the answer."
                 )
-            return None
+            return replace(self, refusal=None)
         try:
             probable = bool(0 <= min_score <= 1)
         except (TypeError, ValueError):  # a text, an array
@@ -95,179 +186,89 @@ class Refusal:
             raise ConfigError(f"--otherwise: {shortened(repr(answer))} is not a text.")
         if not answer.strip():
             raise ConfigError("--otherwise: the answer is empty.", hint=f"Default: {OTHERWISE}.")
-        if answer in labels:
+        if answer in self.labels:
             raise ConfigError(
                 f"--otherwise '{shortened(answer)}': the model has a label of this name, so its "
                 "answers could not be told from refusals.",
                 hint="Name another answer with --otherwise.",
             )
-        return cls(float(min_score), answer)
+        return replace(self, refusal=(float(min_score), answer))
 
+    def decode(self, values: np.ndarray) -> list[Prediction]:
+        """Probabilities ``[rows, labels]`` -> predictions."""
+        return [
+            Prediction(answer, max(row), dict(zip(self.labels, row, strict=True)))
+            for answer, row in zip(self.answers(values), values.tolist(), strict=True)
+        ]
 
-@dataclass(frozen=True)
-class LabelCodec:
-    """Labels as users write them <-> the model's class indices; the order never changes."""
+    def answers(self, values: np.ndarray) -> list[str]:
+        """The likeliest labels, but for those that are refused."""
+        best = self._best(values)
+        if self.refusal is None:
+            return best
+        least, answer = self.refusal
+        # As Python's floats, which is how scores are shown and compared with elsewhere.
+        scores = values.max(axis=1).tolist()
+        return [
+            label if score >= least else answer for label, score in zip(best, scores, strict=True)
+        ]
 
-    labels: tuple[str, ...]
+    def _best(self, values: np.ndarray) -> list[str]:
+        return [self.labels[index] for index in values.argmax(axis=1)]
 
-    @classmethod
-    def of(cls, labels: Sequence[str]) -> LabelCodec:
-        """The codec of a training set: whole numbers by value, all else by spelling."""
-        distinct = set(labels)
-        if all(label.removeprefix("-").isdecimal() for label in distinct):
-            return cls(tuple(sorted(distinct, key=lambda label: (int(label), label))))
-        return cls(tuple(sorted(distinct)))
+    def columns(self, values: np.ndarray) -> dict[str, Sequence[Any]]:
+        """The answer, its probability and each label's; where some are refused, the likeliest."""
+        # The label whose probability the score is, given or not.
+        best = {"best": self._best(values)} if self.refusal else {}
+        names = (f"prob_{label}" for label in self.labels)
+        each = dict(zip(names, values.T.tolist(), strict=True))
+        score = values.max(axis=1).tolist()
+        return {"prediction": self.answers(values), **best, "score": score, **each}
 
-    def __len__(self) -> int:
-        return len(self.labels)
+    def line(self, prediction: Prediction) -> tuple[str, ...]:
+        """Label and probability."""
+        return (prediction.label, f"{prediction.score:.4f}")
 
-    def encode(self, rows: Examples, *, or_else: str = "") -> list[int]:
-        """Class indices of the labels of ``rows``.
-
-        Args:
-            rows: With labels.
-            or_else: What else can be done about a label that is not known, for the hint.
-
-        Raises:
-            DataError: A label the adapter does not know.
-        """
-        index = {label: number for number, label in enumerate(self.labels)}
-        for row, label in enumerate(rows.labels):
-            if label not in index:
-                shown = ", ".join(self.labels[:10]) + (" …" if len(self) > 10 else "")
-                raise DataError(
-                    f"{rows.at(row)}: the label '{shortened(label)}' is not one of the adapter's.",
-                    hint=f"{did_you_mean(label, self.labels)} It knows: {shown}. Rename labels "
-                    f"with --label-names old=new,…. {or_else}".strip(),
-                )
-        return [index[label] for label in rows.labels]
-
-
-@dataclass(frozen=True)
-class SingleLabel:
-    """One label a text: a softmax over the labels.
-
-    Attributes:
-        labels: In the order of the outputs.
-        class_weights: Of each label in the loss; None weighs every row alike.
-    """
-
-    problem_type: ClassVar[str] = PROBLEM_TYPE
-    peft_task_type: ClassVar[str] = "SEQ_CLS"
-    inputs: ClassVar[Literal[1, 2]] = 1
-    metrics: ClassVar[tuple[Metric, ...]] = (
-        Metric("accuracy", "accuracy"),
-        Metric("macro_f1", "macro-F1"),
-        Metric("log_loss", "log loss", higher_is_better=False),
-    )
-
-    labels: tuple[str, ...]
-    class_weights: tuple[float, ...] | None = None
-
-    @classmethod
-    def of(cls, examples: Examples, *, class_weights: str = "none") -> Self:
-        """The labels that occur; ``balanced`` weights as scikit-learn's."""
-        codec = LabelCodec.of(examples.labels)
-        if class_weights != "balanced":
-            return cls(codec.labels)
-        return cls(codec.labels, balanced_weights(codec.encode(examples), len(codec)))
-
-    @classmethod
-    def restored(cls, labels: Sequence[str], settings: Mapping[str, Any]) -> Self:
-        """A saved adapter's: nothing but the labels counts."""
-        return cls(tuple(labels))
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Nothing."""
-        return {}
-
-    def head(self) -> HeadSpec:
-        """An output a label, of the whole text."""
-        return HeadSpec(len(self.labels))
-
-    def targets(self, examples: Examples, tokens: TokenizedTexts, *, hint: str = "") -> np.ndarray:
-        """The index of each row's label, int64 ``[rows]``.
-
-        Raises:
-            DataError: A label that is none of these; names the row.
-        """
-        return np.asarray(LabelCodec(self.labels).encode(examples, or_else=hint), dtype=np.int64)
-
-    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Summed cross-entropy of ``outputs [rows, labels]`` and ``targets [rows]``."""
-        weights = None if self.class_weights is None else outputs.new_tensor(self.class_weights)
-        return loss(outputs, targets, weights)
-
-    def weight(self, targets: np.ndarray) -> float:
-        """The rows, or the sum of their classes' weights."""
-        if self.class_weights is None:
-            return float(len(targets))
-        return float(np.asarray(self.class_weights)[targets].sum())
-
-    def chance_loss(self, targets: np.ndarray) -> float:
-        """The entropy of the labels' shares, as the loss weighs them, in nats."""
-        counts = np.bincount(targets, minlength=len(self.labels)).astype(float)
-        counts *= 1.0 if self.class_weights is None else np.asarray(self.class_weights)
-        shares = counts[counts > 0] / counts.sum()
-        return float(-(shares * np.log(shares)).sum())
-
-    def values(self, outputs: np.ndarray) -> np.ndarray:
-        """Probabilities ``[rows, labels]``; each row adds up to 1."""
-        return softmax(outputs)
-
-    def decode(self, values: np.ndarray, refusal: Refusal | None = None) -> list[Prediction]:
-        """Probabilities -> predictions; ``refusal`` says when none is given."""
-        return decode(self.labels, values, refusal)
+    def document(self, prediction: Prediction) -> dict[str, Any]:
+        """Label, probability and each label's; where some are refused, the likeliest."""
+        scores = dict(prediction.scores)
+        known = {"prediction": prediction.label, "score": prediction.score, "scores": scores}
+        return known | ({"best": prediction.best} if self.refusal else {})
 
     def score(self, values: np.ndarray, targets: np.ndarray) -> Scores:
         """Accuracy, F1, log loss and what they are made of."""
         return score(self.labels, values, targets)
 
+    def judge(
+        self, values: np.ndarray, targets: np.ndarray, *, target_accuracy: float | None = None,
+        outside: tuple[Sequence[str], np.ndarray] | None = None, seed: int = 0,
+    ) -> Judgement:  # fmt: skip
+        """Scores with intervals, class by class; what the probabilities are worth; odd rows."""
+        scores = self.score(values, targets)
+        target = reach(values, targets, target_accuracy, seed=seed) if target_accuracy else None
+        also_at = [target.reached.min_score] if target and target.reached else []
+        scope = out_of_scope(*outside, values, targets, also_at=also_at) if outside else None
+        return Judgement(
+            scores=scores,
+            shown=FIGURES,
+            intervals={
+                "accuracy": bootstrap_confusion(scores.confusion, "accuracy", seed=seed),
+                "macro_f1": bootstrap_confusion(scores.confusion, "macro_f1", seed=seed),
+            },
+            by_class=scores,
+            calibration=calibration(values, targets, seed=seed),
+            coverage=coverage(values, targets),
+            threshold=best_threshold(self.labels, values, targets, seed=seed),
+            target=target,
+            out_of_scope=scope,
+            wrong=mistakes(values, targets),
+            suspects=suspects(values, targets),
+        )
 
-def balanced_weights(targets: Sequence[int], classes: int) -> tuple[float, ...]:
-    """``balanced`` weights as scikit-learn's: rows / (classes · rows of the class)."""
-    counts = [0] * classes
-    for target in targets:
-        counts[target] += 1
-    return tuple(len(targets) / (classes * count) if count else 0.0 for count in counts)
-
-
-def loss(logits: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
-    """Summed cross-entropy of ``logits [rows, labels]``; ``weights [labels]`` weigh the classes."""
-    from torch.nn import functional as F
-
-    return F.cross_entropy(logits.float(), targets, weight=weights, reduction="sum")
-
-
-def softmax(outputs: np.ndarray) -> np.ndarray:
-    """Logits ``[rows, labels]`` -> probabilities, in their own dtype."""
-    powers = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
-    found: np.ndarray = powers / powers.sum(axis=-1, keepdims=True)
-    return found
-
-
-def decode(
-    labels: Sequence[str], probabilities: np.ndarray, refusal: Refusal | None = None
-) -> list[Prediction]:
-    """Probabilities ``[rows, labels]`` -> predictions."""
-    answers = answered(labels, probabilities, refusal)
-    return [
-        Prediction(answer, max(row), dict(zip(labels, row, strict=True)))
-        for answer, row in zip(answers, probabilities.tolist(), strict=True)
-    ]
-
-
-def answered(
-    labels: Sequence[str], probabilities: np.ndarray, refusal: Refusal | None = None
-) -> list[str]:
-    """The answers alone: the likeliest labels, but for those that are refused."""
-    best = [labels[index] for index in probabilities.argmax(axis=1)]
-    if refusal is None:
-        return best
-    # As Python's floats, which is how scores are shown and compared with elsewhere.
-    scores = probabilities.max(axis=1).tolist()
-    return [
-        refusal.answer if score < refusal.below else label
-        for label, score in zip(best, scores, strict=True)
-    ]
+    def compare(
+        self, other: str, ours: np.ndarray, theirs: np.ndarray, targets: np.ndarray, **told: Any
+    ) -> Comparison:
+        """Accuracy, macro-F1 and log loss of both."""
+        both = losses(ours, targets), losses(theirs, targets)
+        answers = ours.argmax(axis=1), theirs.argmax(axis=1)
+        return compare(other, *answers, targets, losses=both, **told)

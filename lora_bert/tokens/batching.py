@@ -25,16 +25,21 @@ SLICE_TOKENS = 2048
 _POOL = 50
 """Batches that are sorted by length together: more are more alike in a batch, fewer mix better."""
 
+_NEAR, _EXCHANGES = 512, 6
+"""From how many of the next rows shorter ones are taken, and how many at most."""
+
 
 def filled(tokens: int) -> int:
-    """The ladder's step for so many tokens: 8 apart up to 256, then 16, then 32 from 512 on."""
-    step = max(8, 1 << max(0, (tokens - 1).bit_length() - 5))
-    return -(-tokens // step) * step
+    """The ladder's next step from so many tokens: 8, 16, 32, 64, 96 … 1024, 1088 and so on."""
+    return -(-tokens // _step(tokens)) * _step(tokens)
 
 
-def row_length(longest: int, *, exact: bool) -> int:
-    """The length to which attention pads rows; in multiples of eight there are fewer shapes."""
-    return longest if exact else -(-longest // 8) * 8
+def attended_shape(rows: int, longest: int, *, exact: bool) -> tuple[int, int]:
+    """Rows and their length as attention pads them; ``exact``: not at all beyond the longest."""
+    if exact:
+        return rows, longest
+    step = 8 if longest <= 64 else 16
+    return -(-rows // 4) * 4, -(-longest // step) * step
 
 
 @dataclass(frozen=True)
@@ -120,8 +125,7 @@ def taken(starts: np.ndarray, offsets: Offsets) -> np.ndarray:
 
 def by_length(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
     """Row numbers in batches, the longest first (memory runs out at once or never)."""
-    order = np.argsort(-lengths, kind="stable")
-    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    return _cut(_sorted(np.arange(len(lengths)), lengths), lengths, batch_size)
 
 
 def chunks(lengths: np.ndarray, tokens: int) -> Iterator[np.ndarray]:
@@ -162,35 +166,33 @@ def epoch_batches(
     batches: list[np.ndarray] = []
     for start in range(0, len(order), _POOL * batch_size):
         pool = order[start : start + _POOL * batch_size]
-        pool = pool[np.argsort(-lengths[pool], kind="stable")]
+        pool = _sorted(pool, lengths)
         if batch_tokens:
             batches += [pool[rows] for rows in chunks(lengths[pool], batch_tokens)]
         else:
-            batches += np.split(pool, range(batch_size, len(pool), batch_size))
+            batches += _cut(pool, lengths, batch_size)
     return [batches[at] for at in generator.permutation(len(batches))]
 
 
 def slices(batch: np.ndarray, lengths: np.ndarray, count: int) -> list[np.ndarray]:
-    """Cut a batch's rows into ``count`` parts of about as many tokens; no part is empty.
-
-    Where a cut may fall on either side of a row, it falls where less filler is needed.
+    """A batch's rows in ``count`` parts of about as many tokens, with little filler; none is empty.
 
     Args:
         batch: Row numbers.
         lengths: Tokens of every row there is.
         count: How many parts; of fewer rows, as many as there are rows.
     """
-    ends = np.concatenate([[0], np.cumsum(lengths[batch])])
-    count = min(count, len(batch))
-    fair = ends[-1] / count
-    cuts = [0]
-    for number in range(1, count):
-        possible = np.arange(cuts[-1] + 1, len(batch) - (count - number) + 1)
-        away = np.abs(ends[possible] - number * fair)
-        best = away.min()
-        near = possible[away <= max(best, fair / 16)]
-        cuts.append(min(near, key=lambda cut: _filler(int(ends[cut] - ends[cuts[-1]]))))
-    return np.split(batch, cuts[1:])
+    rest, parts = batch, []
+    for left in range(min(count, len(batch)), 1, -1):
+        ends = np.cumsum(lengths[rest])
+        fair = int(ends[-1]) // left
+        wanted = fair // _step(fair) * _step(fair) or fair
+        size = min(int(np.searchsorted(ends, wanted)) + 1, len(rest) - left + 1)
+        if size > 1 and wanted - ends[size - 2] < ends[size - 1] - wanted > fair / 8:
+            size -= 1  # of few long rows
+        part, rest = _exchanged(rest[:size], rest[size:], lengths, int(ends[size - 1]) - wanted)
+        parts.append(part)
+    return [*parts, rest]
 
 
 def slice_count(tokens: int, workers: int, most: int = SLICE_TOKENS) -> int:
@@ -204,5 +206,49 @@ def padding_share(lengths: np.ndarray, parts: Sequence[np.ndarray]) -> float:
     return 1 - float(sum(lengths[rows].sum() for rows in parts)) / computed
 
 
-def _filler(tokens: int) -> int:
-    return filled(tokens) - tokens
+def _cut(rows: np.ndarray, lengths: np.ndarray, size: int) -> list[np.ndarray]:
+    """Rows that are sorted from long to short in batches of ``size``, with few numbers of tokens.
+
+    Some rows of a batch change places with shorter ones, so that its tokens are a round number:
+    there is no filler then, and few products have to be prepared.
+    """
+    batches = []
+    while len(rows):
+        batch, rows = rows[:size], rows[size:]
+        tokens = int(lengths[batch].sum())
+        apart = 1 << max(3, min(7, tokens.bit_length() - 3))
+        excess = tokens % apart if tokens > apart else 0
+        batch, near = _exchanged(batch, rows[:_NEAR], lengths, excess)
+        rows = np.concatenate([_sorted(near, lengths), rows[_NEAR:]])
+        batches.append(_sorted(batch, lengths))
+    return batches
+
+
+def _exchanged(
+    part: np.ndarray, rest: np.ndarray, lengths: np.ndarray, excess: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """``part`` and ``rest`` after some of their rows have changed places.
+
+    ``part`` has ``excess`` tokens fewer then, or as few as a few exchanges can bring it to.
+    """
+    part, rest = part.copy(), rest.copy()
+    for _ in range(_EXCHANGES):
+        gains = lengths[part][:, None] - lengths[rest]
+        gains[gains > excess] = 0
+        if excess <= 0 or not gains.any():
+            break
+        one, other = np.unravel_index(gains.argmax(), gains.shape)
+        part[one], rest[other] = rest[other], part[one]
+        excess -= int(gains[one, other])
+    return part, rest
+
+
+def _sorted(rows: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Row numbers, the longest first."""
+    return rows[np.argsort(-lengths[rows], kind="stable")]
+
+
+def _step(tokens: int) -> int:
+    """How far the ladder's steps are apart at so many tokens."""
+    bits = (tokens - 1).bit_length()
+    return 1 << max(3, min(5, bits), bits - 5)

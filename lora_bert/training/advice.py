@@ -10,8 +10,8 @@ import numpy as np
 
 from lora_bert.config import TrainConfig
 from lora_bert.evaluation.result import Evaluation
-from lora_bert.metrics.classification import Scores, higher_is_better
-from lora_bert.tasks.single_label import balanced_weights
+from lora_bert.metrics.classification import Scores
+from lora_bert.tasks.base import Task
 from lora_bert.training.loop import Fit
 from lora_bert.training.movement import SMALLEST_NORM
 from lora_bert.wording import shortened
@@ -31,27 +31,28 @@ _STEEP = 1.5
 
 
 def advise(
-    config: TrainConfig, fitted: Fit, targets: np.ndarray, validation: Evaluation | None
+    config: TrainConfig, fitted: Fit, task: Task, targets: np.ndarray, validation: Evaluation | None
 ) -> None:
     """Log what the epochs of a training call for, if they call for anything.
 
     Args:
         config: Resolved.
         fitted: What it came to.
-        targets: The class of every training row.
+        task: What it is for.
+        targets: Of every training row.
         validation: The scores of the kept adapter; None where they were not finished.
     """
-    if not fitted.history or validation is None:
+    if not fitted.history or validation is None or (scores := validation.by_class) is None:
         return
-    guess = guessing_loss(targets, balanced=config.class_weights == "balanced")
-    even = math.log(len(validation.scores.per_class))
+    guess = task.chance_loss(targets)
+    even = math.log(len(scores.per_class))
     losses = [float(row["train_loss"]) for row in fitted.history]
     seen = list(losses)
     if config.class_weights == "none":  # the validation's loss is never weighted
         seen += [float(row["validation_loss"]) for row in fitted.history]
-    if min(seen) > _NO_LOWER * guess and not _beats_guessing(validation):
+    if min(seen) > _NO_LOWER * guess and not _beats_guessing(validation, scores):
         log.warning("%s", _nothing(config, losses, guess, even, stood_still=fitted.stood_still))
-    elif answer := _only_answer(validation.scores):
+    elif answer := _only_answer(scores):
         log.warning(
             "Every validation row is predicted '%s': %s.", shortened(answer), _remedies(config)
         )
@@ -60,26 +61,18 @@ def advise(
         log.info(
             "The validation %s still %s steeply in the last epoch (%s → %s): more may pay, "
             "--epochs %d for example.",
-            config.metric, "rose" if higher_is_better(config.metric) else "fell", before, now,
+            config.metric, "rose" if task.metric(config.metric).higher_is_better else "fell",
+            before, now,
             2 * len(fitted.history),
         )  # fmt: skip
 
 
-def _beats_guessing(validation: Evaluation) -> bool:
+def _beats_guessing(validation: Evaluation, scores: Scores) -> bool:
     """Whether the macro-F1 is surely above that of one answer, and of answers drawn at random."""
-    rows = [entry.rows for entry in validation.scores.per_class]
+    rows = [entry.rows for entry in scores.per_class]
     share = max(rows) / sum(rows)
     one_answer = 2 * share / (1 + share) / len(rows)
     return validation.macro_f1_interval.low > max(one_answer, 1 / len(rows))
-
-
-def guessing_loss(targets: np.ndarray, *, balanced: bool) -> float:
-    """The loss of answering every text with the classes' shares of the training rows, in nats."""
-    rows = np.bincount(targets).astype(np.float64)
-    if balanced:
-        rows *= balanced_weights(targets.tolist(), len(rows))
-    shares = rows[rows > 0] / rows.sum()
-    return abs(float(-(shares * np.log(shares)).sum()))
 
 
 def _nothing(
@@ -140,7 +133,7 @@ def still_rising(
     """
     if len(history) < 2 or len(history) != config.epochs:
         return False
-    sign = 1 if higher_is_better(config.metric) else -1
+    sign = -1 if config.metric == "log_loss" else 1
     values = [sign * row[config.metric] for row in history]
     rises = np.diff(values)
     if values[-1] <= max(values[:-1]) or (len(rises) > 1 and rises[-1] < rises[-2] / 2):
@@ -151,7 +144,7 @@ def still_rising(
 def _standard_error(metric: str, validation: Evaluation) -> float:
     """Of the metric on the validation rows; of the loss, which has no interval, a fifteenth."""
     if metric == "log_loss":
-        return validation.scores.log_loss / 15
+        return validation.scores.figures[metric] / 15
     low, high = (
         validation.accuracy_interval if metric == "accuracy" else validation.macro_f1_interval
     )

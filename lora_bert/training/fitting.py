@@ -12,14 +12,13 @@ import torch
 
 from lora_bert.config import TrainConfig
 from lora_bert.errors import DivergedError
-from lora_bert.metrics.classification import METRICS, metric, score
 from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
 from lora_bert.model.new_adapter import head_only, new_adapter
 from lora_bert.runtime.distributed import processes
 from lora_bert.runtime.memory import reserve_for_blas
 from lora_bert.runtime.threads import workers
-from lora_bert.tasks.single_label import softmax
+from lora_bert.tasks.base import Task
 from lora_bert.tokens.batching import epoch_batches, padding_share
 from lora_bert.training.checkpoint import Checkpoint
 from lora_bert.training.checkpointer import Checkpointer
@@ -42,14 +41,14 @@ from lora_bert.wording import counted
 log = logging.getLogger(__name__)
 
 
-def fresh_adapter(config: TrainConfig, backbone: Backbone, label_count: int) -> Adapter:
+def fresh_adapter(config: TrainConfig, backbone: Backbone, outputs: int) -> Adapter:
     """The adapter before its first step."""
     generator = torch.Generator().manual_seed(config.seed)
     if config.method == "head-only":
-        return head_only(backbone, label_count, generator=generator)
+        return head_only(backbone, outputs, generator=generator)
     return new_adapter(
         backbone,
-        label_count,
+        outputs,
         rank=config.rank,
         alpha=float(config.alpha or 0),
         dropout=config.dropout,
@@ -82,7 +81,7 @@ def fit_adapter(
     reserve_for_blas()
     config = this.config
     train, validation = tokens["train"], tokens["validation"]
-    adapter = fresh_adapter(config, backbone, len(this.codec)).to(backbone.device)
+    adapter = fresh_adapter(config, backbone, this.task.head().outputs).to(backbone.device)
     _say_size(config, adapter, backbone, train)
     keeps = "off" if checkpoint and checkpoint.identity["trunk"] is None else config.trunk_cache
     trunk = hidden_states(
@@ -101,13 +100,16 @@ def fit_adapter(
 
         def validate(current: Adapter) -> Figures:
             own = validation.lengths[trunk.owners == us.rank]
-            outputs = validation_logits(
+            found = validation_logits(
                 backbone, current, trunk.hidden["validation"], own, config.batch_size, threads
             )
-            logits = us.collect(outputs.numpy(), trunk.owners)
-            scores = score(this.codec.labels, probabilities(logits), validation.targets)
-            figures = {name: metric(name, scores) for name in METRICS}
-            return figures | {"validation_loss": scores.log_loss}
+            outputs = torch.from_numpy(us.collect(found.numpy(), trunk.owners))
+            scores = this.task.score(values(this.task, outputs), validation.targets)
+            loss = scores.figures.get("log_loss")
+            if loss is None:
+                summed = this.task.loss(outputs, torch.from_numpy(validation.targets))
+                loss = float(summed) / this.task.weight(validation.targets)
+            return {**scores.figures, "validation_loss": loss}
 
         identity = identity_of(
             config, data=this.splits.sha256, backbone=this.fingerprint, tokens=tokens,
@@ -115,7 +117,7 @@ def fit_adapter(
         )  # fmt: skip
         check_alike(us.gather(identity | {"step": tracked}))
         trainer = Trainer(
-            backbone, adapter, train, config, trunk.hidden["train"], threads,
+            backbone, adapter, train, config, this.task, trunk.hidden["train"], threads,
             epochs=int(config.epochs or 0), parts=parts, fetch=trunk.fetch, accelerator=accelerator,
         )  # fmt: skip
         if checkpoint:
@@ -163,15 +165,15 @@ def _say_batches(config: TrainConfig, rows: Tokens) -> None:
     )
 
 
-def probabilities(scores: np.ndarray) -> np.ndarray:
-    """Logits -> probabilities, ``[rows, labels]``.
+def values(task: Task, outputs: torch.Tensor) -> np.ndarray:
+    """Outputs ``[rows, outputs]`` -> what the task makes of them.
 
     Raises:
         DivergedError: One of them is not a number.
     """
-    if not np.isfinite(scores).all():
+    if not outputs.isfinite().all():
         raise DivergedError(
             "Training diverged: what the adapter says of other rows is not a number.",
             hint="Lower --learning-rate.",
         )
-    return softmax(scores)
+    return task.values(outputs.numpy())

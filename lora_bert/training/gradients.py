@@ -19,7 +19,7 @@ from lora_bert.model.lora import LoraUpdate
 from lora_bert.runtime.distributed import processes
 from lora_bert.runtime.memory import is_out_of_memory
 from lora_bert.runtime.threads import Workers
-from lora_bert.tasks.single_label import loss
+from lora_bert.tasks.base import Task
 from lora_bert.tokens.batching import Offsets, slice_count, slices
 from lora_bert.training.tokenize_rows import Tokens
 
@@ -55,8 +55,8 @@ class Gradients:
         adapter: Its tensors get the gradients.
         hidden: Gives the trunk's output.
         lengths: Tokens of every row.
-        targets: The class of every row.
-        class_weights: Of each class in the loss, or None.
+        targets: The target of every row.
+        task: Has the loss.
         workers: Who computes, in this process.
         seed: Of dropout.
         checkpointing: Recompute each layer instead of keeping its activations.
@@ -70,7 +70,7 @@ class Gradients:
     hidden: HiddenStates
     lengths: np.ndarray
     targets: np.ndarray
-    class_weights: Tensor | None
+    task: Task
     workers: Workers
     seed: int
     checkpointing: bool = False
@@ -95,7 +95,7 @@ class Gradients:
         # those of the result, and only their sum goes the rest of the way.
         changes = list(lora_updates(self.backbone, self.adapter, torch.float32).items())
         exact = [part for _, change in changes for part in (change.lora_A, change.lora_B)]
-        leaves = [part.detach().to(self.backbone.dtype).requires_grad_() for part in exact]
+        leaves = [_leaf(part, self.backbone.dtype) for part in exact]
         names = [name for name, _ in changes]
         rounded = dict(zip(names, map(LoraUpdate, leaves[::2], leaves[1::2]), strict=True))
         head = list(self.adapter.head.values())
@@ -110,25 +110,37 @@ class Gradients:
             part = self._loss(rows, hidden, rounded, derived_seed(self.seed, step, number))
             return part.item(), torch.autograd.grad(part / weight, [*leaves, *head])
 
-        # So the sum is the same in whatever order, and whoever computes which part of it.
-        total = [torch.zeros_like(part, dtype=torch.float64) for part in [*exact, *head]]
+        summed, sums = self._sum(turn, shares[us.rank], [*exact, *head])
+        torch.autograd.backward(exact, sums[: len(exact)])
+        for tensor, gradient in zip(head, sums[len(exact) :], strict=True):
+            tensor.grad = gradient
+        return summed
+
+    def _sum(
+        self,
+        turn: Callable[[tuple[int, np.ndarray]], tuple[float, tuple[Tensor, ...]]],
+        share: Sequence[tuple[int, np.ndarray]],
+        parameters: Sequence[Tensor],
+    ) -> tuple[float, list[Tensor]]:
+        """The loss and the gradients of all slices, of which this process computes a share.
+
+        In float64 the sum is the same in whatever order, and whoever computes which part of it.
+        """
+        us = processes()
+        total = [torch.zeros_like(part, dtype=torch.float64) for part in parameters]
         summed, lacking = 0.0, 0
         try:
-            for found, gradients in self.workers.map(turn, shares[us.rank]):
+            for found, gradients in self.workers.map(turn, share):
                 summed += found
                 torch._foreach_add_(total, gradients)
         except (MemoryError, RuntimeError) as error:
             if us.count == 1 or not is_out_of_memory(error):
                 raise
-            lacking = 1
+            lacking = 1  # the others are told, and try again with this one
         status = us.add(torch.tensor([summed, lacking], dtype=torch.float64))
         if status[1]:
             raise MemoryError("Memory ran out in one of the processes.")
-        sums = [part.float() for part in us.add_all(total)]
-        torch.autograd.backward(exact, sums[: len(exact)])
-        for tensor, gradient in zip(head, sums[len(exact) :], strict=True):
-            tensor.grad = gradient
-        return float(status[0])
+        return float(status[0]), [part.float() for part in us.add_all(total)]
 
     def _slices(self, batch: np.ndarray, cuts: int) -> list[np.ndarray]:
         """A batch's rows in parts: one a worker, or a multiple of that where rows are long."""
@@ -145,9 +157,16 @@ class Gradients:
             updates=updates, seed=seed, checkpointing=self.checkpointing,
         )  # fmt: skip
         targets = torch.from_numpy(self.targets[rows]).to(outputs.device)
-        return loss(outputs, targets, self.class_weights)
+        return self.task.loss(outputs, targets)
 
 
 def _rows(share: Sequence[tuple[int, np.ndarray]]) -> np.ndarray:
     """The row numbers of some slices."""
     return np.concatenate([np.zeros(0, np.int64), *(rows for _, rows in share)])
+
+
+def _leaf(part: Tensor, dtype: torch.dtype) -> Tensor:
+    """A tensor's values, rounded; laid out along its rank, so that products share their shapes."""
+    ranks_first = part if len(part) < part.shape[1] else part.t()
+    leaf = ranks_first.detach().to(dtype).contiguous()
+    return (leaf if ranks_first is part else leaf.t()).requires_grad_()

@@ -14,6 +14,7 @@ from lora_bert.data import named
 from lora_bert.errors import ConfigError
 from lora_bert.model.target_modules import target_names
 from lora_bert.options import flag
+from lora_bert.tasks.registry import task_of
 from lora_bert.training.trackers import check_trackers
 
 log = logging.getLogger(__name__)
@@ -21,6 +22,10 @@ log = logging.getLogger(__name__)
 
 def resolve(config: TrainConfig) -> TrainConfig:
     """Fill in what depends on other options."""
+    task = task_of(config.task)
+    if config.metric == TrainConfig().metric and task.metrics[0].name != config.metric:
+        config = replace(config, metric=task.metrics[0].name)
+    task.metric(config.metric)
     if not any((config.data, config.train, config.validation, config.test)):
         config = replace(config, data=named.DEFAULT)
         log.info("No --data: training on the small data set '%s' that ships here.", named.DEFAULT)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lora_bert.metrics.classification import higher_is_better
+from lora_bert.metrics.metric import Metric
 
 
 @dataclass
@@ -44,19 +44,19 @@ class Progress:
         """Steps done and epochs scored: what tells one checkpoint from another."""
         return self.step, len(self.history)
 
-    def waited(self, metric: str) -> int:
+    def waited(self, metric: Metric) -> int:
         """Epochs since the last one with a better ``metric`` than all before it.
 
         An equal one is no better, whatever its loss: with few rows the metric soon stands still
         while the loss falls for many epochs more.
         """
-        values = [past[metric] for past in self.history]
+        values = [past[metric.name] for past in self.history]
         if not values:
             return 0
-        best = max(values) if higher_is_better(metric) else min(values)
+        best = max(values) if metric.higher_is_better else min(values)
         return len(values) - 1 - values.index(best)
 
-    def end_epoch(self, figures: Mapping[str, float], seconds: float, metric: str) -> bool:
+    def end_epoch(self, figures: Mapping[str, float], seconds: float, metric: Metric) -> bool:
         """Note what an epoch came to; whether it is the best so far.
 
         Of epochs that are equal by the metric, as many are on few rows, the one with the lower
@@ -64,8 +64,10 @@ class Progress:
         """
         row = {"epoch": self.epoch, "train_loss": self.epoch_loss / self.epoch_weight,
                "seconds": self.epoch_seconds + seconds, **figures}  # fmt: skip
-        sign = 1 if higher_is_better(metric) else -1
-        ranks = [(sign * past[metric], -past["validation_loss"]) for past in (*self.history, row)]
+        sign = 1 if metric.higher_is_better else -1
+        ranks = [
+            (sign * past[metric.name], -past["validation_loss"]) for past in (*self.history, row)
+        ]
         better = len(ranks) == 1 or ranks[-1] > max(ranks[:-1])
         self.history.append(row)
         if better:

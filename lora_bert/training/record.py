@@ -23,7 +23,7 @@ from lora_bert.model.target_modules import parse_layers, target_suffixes
 from lora_bert.names import parse_label_names
 from lora_bert.options import as_command, as_yaml
 from lora_bert.runtime.device import dtype_name
-from lora_bert.tasks.single_label import LabelCodec
+from lora_bert.tasks.base import Task
 from lora_bert.tokens.tokenizer import TextTokenizer
 from lora_bert.training.loop import Fit
 
@@ -41,7 +41,7 @@ class Run:
     facts: Mapping[str, Any]
     fingerprint: str
     splits: Splits
-    codec: LabelCodec
+    task: Task
     tokenizer: TextTokenizer
 
 
@@ -59,7 +59,7 @@ def record(this: Run, fitted: Fit, evaluations: Mapping[str, Evaluation], output
         part: {
             key: value
             for key, value in found.as_dict().items()
-            if key in ("accuracy", "macro_f1", "log_loss", "rows", "interval")
+            if key in (*found.scores.figures, "rows", "interval")
         }
         for part, found in evaluations.items()
     }
@@ -71,7 +71,9 @@ def record(this: Run, fitted: Fit, evaluations: Mapping[str, Evaluation], output
     }
     counts = {part: len(examples) for part, examples in parts_of(this.splits).items()}
     manifest = Manifest(
-        labels=this.codec.labels,
+        labels=this.task.labels,
+        problem_type=this.task.problem_type,
+        settings=this.task.settings,
         max_length=this.tokenizer.max_length,
         backbone=backbone,
         label_names=parse_label_names(config.label_names),
@@ -94,7 +96,7 @@ def record(this: Run, fitted: Fit, evaluations: Mapping[str, Evaluation], output
         run_yaml=as_yaml(portable, leave_out=("output", *_OF_A_CALL)),
         command=as_command("train", portable, leave_out=_unsaid(config)),
         overwrite=config.overwrite,
-        extra=lambda work: _draw(fitted, work / CURVE, config.metric),
+        extra=lambda work: _draw(fitted, work / CURVE, this),
     )  # fmt: skip
 
 
@@ -118,9 +120,9 @@ def _unsaid(config: TrainConfig) -> tuple[str, ...]:
     return (*_OF_A_CALL, *usual)
 
 
-def _draw(fitted: Fit, path: Path, metric: str) -> None:
+def _draw(fitted: Fit, path: Path, this: Run) -> None:
     if fitted.history:
-        curve_png(fitted.history, path, metric=metric)
+        curve_png(fitted.history, path, metric=this.config.metric, metrics=this.task.metrics)
 
 
 def _is_given(config: TrainConfig) -> bool:

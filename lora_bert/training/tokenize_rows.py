@@ -10,7 +10,7 @@ import numpy as np
 from lora_bert.cache.kept_tokens import tokenize_cached
 from lora_bert.data.examples import Examples
 from lora_bert.errors import DataError
-from lora_bert.tasks.single_label import LabelCodec
+from lora_bert.tasks.base import Task
 from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.tokens.tokenizer import RESIZE, TextTokenizer
 from lora_bert.wording import counted, listed
@@ -22,7 +22,7 @@ UNKNOWN_SHARE = 0.01
 
 @dataclass(frozen=True)
 class Tokens:
-    """Tokenised rows with their class indices, int64."""
+    """Tokenised rows with their targets."""
 
     encodings: TokenizedTexts
     targets: np.ndarray
@@ -40,13 +40,12 @@ class Tokens:
         return self.encodings.lengths
 
 
-def tokenise(examples: Examples, tokenizer: TextTokenizer, codec: LabelCodec) -> Tokens:
-    """Tokenise every row and look its label up.
+def tokenise(examples: Examples, tokenizer: TextTokenizer, task: Task) -> Tokens:
+    """Tokenise every row, and make its target of its label.
 
     Raises:
         DataError: A text holds a token that the backbone's embeddings have no row for.
     """
-    targets = codec.encode(examples)
     # What lies in the cache was made of the same tokens, but maybe for other embeddings.
     encodings = tokenize_cached(tokenizer, examples.texts)
     if beyond := tokenizer.beyond_in(encodings):
@@ -58,7 +57,7 @@ def tokenise(examples: Examples, tokenizer: TextTokenizer, codec: LabelCodec) ->
             f"backbone's embeddings, of {tokenizer.rows:,} rows, have none for it.",
             hint=RESIZE,
         )
-    return Tokens(encodings, np.asarray(targets, dtype=np.int64))
+    return Tokens(encodings, task.targets(examples, encodings))
 
 
 def warn_of_rows(tokenizer: TextTokenizer, backbone_name: str) -> None:

@@ -38,7 +38,8 @@ from lora_bert.python_face import called_from_python
 from lora_bert.runtime.device import dtype_name, pick_device, pick_dtype
 from lora_bert.runtime.distributed import processes
 from lora_bert.runtime.signals import Terminated, stoppable, uninterrupted
-from lora_bert.tasks.single_label import LabelCodec
+from lora_bert.tasks.base import Task
+from lora_bert.tasks.registry import task_of
 from lora_bert.tokens.tokenizer import DEFAULT_MAX_LENGTH, load_tokenizer
 from lora_bert.training.advice import advise
 from lora_bert.training.checkpoint import (
@@ -49,7 +50,7 @@ from lora_bert.training.checkpoint import (
     to_continue,
     training_into,
 )
-from lora_bert.training.fitting import fit_adapter, fresh_adapter, probabilities
+from lora_bert.training.fitting import fit_adapter, fresh_adapter, values
 from lora_bert.training.identity import check_content, check_settings
 from lora_bert.training.loop import Fit, default_epochs
 from lora_bert.training.option_checks import check, resolve
@@ -159,7 +160,7 @@ def _read(
     config: TrainConfig, checkpoint: Checkpoint | None
 ) -> tuple[Run, dict[str, Tokens], Backbone]:
     """Everything that a training reads, checked; what the options leave open is decided."""
-    device = pick_device(config.device)
+    kind, device = task_of(config.task), pick_device(config.device)
     if checkpoint:
         here = {"dtype": config.dtype, "device": device.type}
         check_content(checkpoint.identity, here, config)
@@ -178,14 +179,16 @@ def _read(
 
     splits = load_splits(
         config.data, train=config.train, validation=config.validation, test=config.test,
-        options=data_options(config),
+        options=data_options(config, classes=kind.classes),
     )  # fmt: skip
     rows = parts_of(splits)
-    warn_about(splits)
-    warn_of_imbalance(splits.train, metric=config.metric, weights=config.class_weights)
-    codec = LabelCodec.of(rows["train"].labels)
-    config = replace(config, epochs=config.epochs or default_epochs(len(rows["train"]), len(codec)))
-    _warn_of_names(config, codec)
+    warn_about(splits, classes=kind.classes)
+    if kind.classes:
+        warn_of_imbalance(splits.train, metric=config.metric, weights=config.class_weights)
+    task = kind.of(rows["train"], class_weights=config.class_weights)
+    epochs = default_epochs(len(rows["train"]), task.head().outputs)
+    config = replace(config, epochs=config.epochs or epochs)
+    _warn_of_names(config, task)
     if checkpoint:
         check_content(checkpoint.identity, {"data": splits.sha256}, config)
         check_settings(checkpoint.identity, config)
@@ -194,7 +197,7 @@ def _read(
         rows=embedded_tokens(files.path, family),
     )  # fmt: skip
     tokenizer.encode(config.watch)  # what could not be answered afterwards is said before
-    tokens = {part: tokenise(examples, tokenizer, codec) for part, examples in rows.items()}
+    tokens = {part: tokenise(examples, tokenizer, task) for part, examples in rows.items()}
     check_texts_left(tokens["train"], tokenizer, rows["train"].source)
     warn_of_tokens(tokens["train"], tokenizer, files.name)
     warn_of_rows(tokenizer, files.name)
@@ -203,13 +206,13 @@ def _read(
     if checkpoint:
         check_content(checkpoint.identity, {"backbone": identity}, config)
     backbone = build_backbone(weights, facts, dtype=pick_dtype(config.dtype, device), device=device)
-    return Run(config, files, family, facts, identity, splits, codec, tokenizer), tokens, backbone
+    return Run(config, files, family, facts, identity, splits, task, tokenizer), tokens, backbone
 
 
-def _warn_of_names(config: TrainConfig, codec: LabelCodec) -> None:
+def _warn_of_names(config: TrainConfig, task: Task) -> None:
     """A name that no label got is a slip of the keyboard."""
     names = parse_label_names(config.label_names)
-    for raw in [raw for raw, name in names.items() if name not in codec.labels]:
+    for raw in [raw for raw, name in names.items() if name not in task.labels]:
         log.warning("No training row has the label '%s', which --label-names renames.", raw)
 
 
@@ -225,7 +228,7 @@ def _finish(
     output = Path(str(this.config.output))
     return TrainResult(
         path=output,
-        labels=this.codec.labels,
+        labels=this.task.labels,
         evaluations=evaluations,
         history=fitted.history,
         best_epoch=fitted.best_epoch,
@@ -243,11 +246,11 @@ def _write(
     this: Run, tokens: Mapping[str, Tokens], backbone: Backbone, fitted: Fit
 ) -> tuple[dict[str, Evaluation], list[Watched]]:
     """Score the adapter and write it; its scores, and what it says of the watched texts."""
-    config, codec, output = this.config, this.codec, Path(str(this.config.output))
-    evaluations = _evaluate(backbone, fitted, tokens, codec, config)
-    advise(config, fitted, tokens["train"].targets, evaluations.get("validation"))
-    fresh = fresh_adapter(config, backbone, len(codec)).to(backbone.device)
-    answers = watched(config.watch, (fresh, fitted.adapter), backbone, this.tokenizer, codec)
+    config, task, output = this.config, this.task, Path(str(this.config.output))
+    evaluations = _evaluate(backbone, fitted, tokens, task, config)
+    advise(config, fitted, task, tokens["train"].targets, evaluations.get("validation"))
+    fresh = fresh_adapter(config, backbone, task.head().outputs).to(backbone.device)
+    answers = watched(config.watch, (fresh, fitted.adapter), backbone, this.tokenizer, task)
     with uninterrupted():  # that it stands there, and that its checkpoints know of it, is one thing
         record(this, fitted, evaluations, output)
         if fitted.stopped is None:
@@ -263,7 +266,7 @@ def _evaluate(
     backbone: Backbone,
     fitted: Fit,
     tokens: Mapping[str, Tokens],
-    codec: LabelCodec,
+    task: Task,
     config: TrainConfig,
 ) -> dict[str, Evaluation]:
     """Score the kept adapter on every part it was not trained on."""
@@ -271,10 +274,8 @@ def _evaluate(
     try:
         for part in [part for part in tokens if part != "train"]:
             rows = tokens[part]
-            scores = predict_logits(backbone, fitted.adapter, rows.encodings, config.batch_size)
-            evaluations[part] = judge(
-                codec.labels, probabilities(scores.numpy()), rows.targets, metric=config.metric
-            )
+            found = predict_logits(backbone, fitted.adapter, rows.encodings, config.batch_size)
+            evaluations[part] = judge(task, values(task, found), rows.targets, metric=config.metric)
     except KeyboardInterrupt as stop:
         fitted.stopped = stop
         log.warning("Stopped while scoring: the adapter is kept, not all of its scores.")

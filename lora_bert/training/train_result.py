@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lora_bert.evaluation.display import html_table, html_text
-from lora_bert.evaluation.report import percent
+from lora_bert.evaluation.report import figure_text
 from lora_bert.evaluation.result import Evaluation
 from lora_bert.training.watch import Watched
 from lora_bert.wording import counted
@@ -53,12 +53,14 @@ class TrainResult:
     @property
     def accuracy(self) -> float:
         """Accuracy on the validation rows, 0..1."""
-        return self.evaluations["validation"].scores.accuracy
+        return self.evaluations["validation"].scores.figures["accuracy"]
 
     def __repr__(self) -> str:
         scored = "".join(
-            f", {part} accuracy {percent(found.scores.accuracy)}, macro-F1 "
-            f"{percent(found.scores.macro_f1)}"
+            f", {part} "
+            + ", ".join(
+                f"{one.shown} {figure_text(found, one, interval=False)}" for one in found.shown[:2]
+            )
             for part, found in self.evaluations.items()
         )
         stopped = ", stopped" if self.interrupted else ""
@@ -72,12 +74,13 @@ class TrainResult:
         names = list(dict.fromkeys(name for row in self.history for name in row))
         epochs = [[_figure(row.get(name)) for name in names] for row in self.history]
         scores = [
-            (part, percent(found.scores.accuracy, found.accuracy_interval),
-             percent(found.scores.macro_f1, found.macro_f1_interval), f"{found.scores.rows:,}")
+            (part, *(figure_text(found, one) for one in found.shown[:2]), f"{found.scores.rows:,}")
             for part, found in self.evaluations.items()
-        ]  # fmt: skip
+        ]
+        figures = next(([one.shown for one in found.shown[:2]]
+                        for found in self.evaluations.values()), [])  # fmt: skip
         tables = html_table([name.replace("_", " ") for name in names], epochs)
-        tables += html_table(("part", "accuracy", "macro-F1", "rows"), scores)
+        tables += html_table(("part", *figures, "rows"), scores)
         return html_text(f"{self.path}, epoch {self.best_epoch} kept") + tables
 
     def as_dict(self) -> dict[str, Any]:

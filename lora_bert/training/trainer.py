@@ -23,7 +23,7 @@ from lora_bert.runtime.memory import is_out_of_memory
 from lora_bert.runtime.progress_bar import track
 from lora_bert.runtime.signals import uninterrupted
 from lora_bert.runtime.threads import Workers
-from lora_bert.tasks.single_label import balanced_weights
+from lora_bert.tasks.base import Task
 from lora_bert.tokens.batching import epoch_batches
 from lora_bert.training.checkpoint import Checkpoint
 from lora_bert.training.gradients import Fetch, Gradients, HiddenStates
@@ -51,6 +51,7 @@ class Trainer:
         adapter: Fresh, on the backbone's device; trained in place.
         rows: The training rows.
         config: Rates, batch size …
+        task: Has the loss and the metrics.
         hidden: Gives the trunk's output for row numbers.
         workers: The threads that compute.
         epochs: Passes over the rows.
@@ -69,6 +70,7 @@ class Trainer:
         adapter: Adapter,
         rows: Tokens,
         config: TrainConfig,
+        task: Task,
         hidden: HiddenStates,
         workers: Workers,
         *,
@@ -78,7 +80,8 @@ class Trainer:
         accelerator: Accelerator | None = None,
     ) -> None:
         self.backbone, self.adapter, self.rows, self.config = backbone, adapter, rows, config
-        self.epochs = epochs
+        self.epochs, self.task = epochs, task
+        self.metric = task.metric(config.metric)
         self.progress = Progress()
         self.best: Adapter | None = None
         self._movement: Movement | None = None
@@ -98,13 +101,8 @@ class Trainer:
         )
         self.optimizer = self.accelerator.prepare(optimizer)
         self.schedule = schedule
-        self.weights: Tensor | None = None
-        if config.class_weights == "balanced":
-            classes = adapter.head[f"{backbone.family.head.output}.weight"].shape[0]
-            weights = balanced_weights(rows.targets.tolist(), classes)
-            self.weights = torch.tensor(weights, device=backbone.device)
         self.gradients = Gradients(
-            backbone, adapter, hidden, rows.lengths, rows.targets, self.weights, workers,
+            backbone, adapter, hidden, rows.lengths, rows.targets, task, workers,
             seed=config.seed, checkpointing=config.gradient_checkpointing,
             parts=parts, fetch=fetch,
         )  # fmt: skip
@@ -130,7 +128,7 @@ class Trainer:
     def is_over(self) -> bool:
         """Whether all epochs are done, or better ones are waited for no longer."""
         progress, patience = self.progress, self.config.early_stopping
-        waited = progress.waited(self.config.metric)
+        waited = progress.waited(self.metric)
         if patience and waited >= patience:
             log.info("Stopped: no better %s for %s.", self.config.metric, counted(waited, "epoch"))
             return True
@@ -171,15 +169,15 @@ class Trainer:
                     f"Training diverged: the {name} of the validation rows is {value}.",
                     hint="Lower --learning-rate.",
                 )
-        if self.progress.end_epoch(figures, seconds, self.config.metric):
+        if self.progress.end_epoch(figures, seconds, self.metric):
             self.best = self.adapter.copy()
         row = self.progress.history[-1]
         self.log("validation", figures, self.progress.step)
-        _say(row, self.epochs, better=self.progress.best_epoch == row["epoch"])
+        _say(row, self.epochs, self.task, better=self.progress.best_epoch == row["epoch"])
 
     def _train_step(self, group: Sequence[np.ndarray]) -> None:
         started = time.perf_counter()
-        weight = self._weight(np.concatenate(group))
+        weight = self.task.weight(self.rows.targets[np.concatenate(group)])
         loss = self.step(group, weight)
         self.progress.step += 1
         self.progress.epoch_loss += loss
@@ -221,13 +219,15 @@ class Trainer:
 
     def _check_start(self, loss: float) -> None:
         """Say so when the loss of a fresh adapter is far from that of even odds."""
-        classes = len(self.adapter.head[f"{self.backbone.family.head.output}.weight"])
-        if loss > _FAR * math.log(classes):
+        guess = self.task.chance_loss(self.rows.targets)
+        if self.task.classes:
+            guess = math.log(self.task.head().outputs)
+        if loss > _FAR * guess:
             log.warning(
                 "The loss begins at %.3g, where guessing has %.3g: weights of the backbone are "
                 "probably badly scaled.",
                 loss,
-                math.log(classes),
+                guess,
             )
 
     def _clipped(self) -> float:
@@ -306,11 +306,6 @@ class Trainer:
             group["lr"] = rate
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
 
-    def _weight(self, rows: np.ndarray) -> float:
-        if self.weights is None:
-            return float(len(rows))
-        return float(self.weights[torch.from_numpy(self.rows.targets[rows])].sum())
-
 
 def linear_schedule(warmup: int, steps: int) -> Callable[[int], float]:
     """The rate's factor by step: up from 0 over ``warmup`` steps, then down to 0 at ``steps``."""
@@ -359,14 +354,15 @@ def _fill(adapter: Adapter, tensors: Mapping[str, Tensor], prefix: str) -> None:
             tensor.copy_(tensors[prefix + name])
 
 
-def _say(row: dict[str, Any], epochs: int, *, better: bool) -> None:
+def _say(row: dict[str, Any], epochs: int, task: Task, *, better: bool) -> None:
+    shares = [f"{one.shown} {100 * row[one.name]:.2f} %" for one in task.metrics if one.share]
+    numbers = [f"{one.shown} {row[one.name]:.3f}" for one in task.metrics]
     log.info(
-        "epoch %d/%d: loss %.3f, validation accuracy %.2f %%, macro-F1 %.2f %%, %.0f s%s",
+        "epoch %d/%d: loss %.3f, validation %s, %.0f s%s",
         row["epoch"],
         epochs,
         row["train_loss"],
-        100 * row["accuracy"],
-        100 * row["macro_f1"],
+        ", ".join(shares or numbers),
         row["seconds"],
         " (best so far)" if better else "",
     )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lora_bert.inference.predictor import predict_logits
 from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
-from lora_bert.tasks.single_label import LabelCodec, Prediction, decode, softmax
+from lora_bert.tasks.base import Task
 from lora_bert.tokens.tokenizer import TextTokenizer
 
 
@@ -17,8 +18,8 @@ class Watched:
     """One text's predictions."""
 
     text: str
-    before: Prediction
-    after: Prediction
+    before: Any
+    after: Any
 
 
 def watched(
@@ -26,14 +27,14 @@ def watched(
     adapters: tuple[Adapter, Adapter],
     backbone: Backbone,
     tokenizer: TextTokenizer,
-    codec: LabelCodec,
+    task: Task,
 ) -> list[Watched]:
     """What the two ``adapters``, a fresh one and the trained one, say of ``texts``."""
     if not texts:
         return []
     encodings = tokenizer.encode(texts)
     before, after = (
-        decode(codec.labels, softmax(found.numpy()))
+        task.decode(task.values(found.numpy()))
         for found in (predict_logits(backbone, one, encodings, len(texts)) for one in adapters)
     )
     return [Watched(*row) for row in zip(texts, before, after, strict=True)]

@@ -63,7 +63,7 @@ def test_rows_stand_one_behind_the_other_and_filler_is_zero():
     part = cached(engine(), [rows]).parts[0]
     hidden, offsets = part.hidden([0, 5, 1])
     assert offsets.lengths.tolist() == [3, 40, 9]
-    assert hidden.shape == (offsets.tokens, 32) == (56, 32)
+    assert hidden.shape == (offsets.tokens, 32) == (64, 32)
     assert hidden[:52].abs().sum(-1).min() > 0
     assert not hidden[52:].any()
 

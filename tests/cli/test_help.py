@@ -76,8 +76,8 @@ def test_help_shows_examples_and_every_option(
         if option.positional:
             assert option.metavar in text.splitlines()[0]
         else:
-            assert f"  {flag(key)} " in text
-            assert option.help.split(" (")[0] in " ".join(text.split())
+            assert (f"  {flag(key)} " in text) != option.hidden
+            assert (option.help.split(" (")[0] in " ".join(text.split())) != option.hidden
     for general in ("--config FILE", "--json", "-q, --quiet", "--debug", "-h, --help"):
         assert general in text
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
+from lora_bert.data.examples import Examples
 from lora_bert.errors import DataError
 from lora_bert.evaluation.baseline import tfidf_baseline, unspaced_share
 
@@ -17,12 +18,17 @@ ENGLISH = ["very tasty food", "tasty and warm", "far too slow", "slow and cold"]
 LABELS = ["good", "good", "bad", "bad"]
 
 
+def examples(texts, labels):
+    lines = tuple(range(2, len(texts) + 2))
+    return Examples(tuple(texts), tuple(labels), lines, "rows.csv")
+
+
 @pytest.mark.parametrize(
     ("texts", "grams"),
     [(CHINESE, "character 1–3-grams"), (ENGLISH, "word 1–2-grams")],
 )
 def test_learns_and_says_with_which_grams(texts, grams):
-    baseline = tfidf_baseline(texts, LABELS, texts, LABELS, LABELS)
+    baseline = tfidf_baseline(examples(texts, LABELS), examples(texts, LABELS), LABELS)
     assert baseline.accuracy == baseline.macro_f1 == 1.0
     assert baseline.description == f"TF-IDF ({grams}) + LinearSVC"
     assert 0 < baseline.seconds < 60
@@ -49,7 +55,7 @@ def test_share_is_a_share(texts):
 
 def test_label_never_seen_in_training_counts_as_wrong():
     baseline = tfidf_baseline(
-        ENGLISH, LABELS, ["tasty food", "slow"], ["good", "new"], ["good"] * 2
+        examples(ENGLISH, LABELS), examples(["tasty food", "slow"], ["good", "new"]), ["good"] * 2
     )
     assert baseline.accuracy == 0.5
     assert baseline.interval.low == 0.0
@@ -59,22 +65,24 @@ def test_label_never_seen_in_training_counts_as_wrong():
 
 def test_one_class():
     with pytest.raises(DataError, match="at least two classes"):
-        tfidf_baseline(ENGLISH, ["good"] * 4, ENGLISH, LABELS, LABELS)
+        tfidf_baseline(examples(ENGLISH, ["good"] * 4), examples(ENGLISH, LABELS), LABELS)
 
 
 def test_no_test_rows():
     with pytest.raises(DataError, match="no rows"):
-        tfidf_baseline(ENGLISH, LABELS, [], [], [])
+        tfidf_baseline(examples(ENGLISH, LABELS), examples([], []), [])
 
 
 def test_texts_without_words():
     with pytest.raises(DataError, match="no words"):
-        tfidf_baseline(["!", "?", ".", ","], LABELS, ENGLISH, LABELS, LABELS)
+        tfidf_baseline(examples(["!", "?", ".", ","], LABELS), examples(ENGLISH, LABELS), LABELS)
 
 
 def test_its_answers_are_compared_row_by_row():
     texts, labels = ["tasty food", "slow", "very slow"], ["good", "bad", "bad"]
-    found = tfidf_baseline(ENGLISH, LABELS, texts, labels, ["good"] * 3, metric="macro_f1")
+    found = tfidf_baseline(
+        examples(ENGLISH, LABELS), examples(texts, labels), ["good"] * 3, metric="macro_f1"
+    )
     comparison = found.comparison
     assert (comparison.only_ours, comparison.only_theirs) == (0, 2)
     assert (comparison.metric, comparison.figures[0].name) == ("macro_f1", "macro_f1")
@@ -82,7 +90,9 @@ def test_its_answers_are_compared_row_by_row():
     assert (found.accuracy, found.macro_f1) == (1, 1)
     assert "log_loss" not in found.as_dict()["comparison"]
     # A linear SVM has no probabilities to compare.
-    found = tfidf_baseline(ENGLISH, LABELS, texts, labels, labels, metric="log_loss")
+    found = tfidf_baseline(
+        examples(ENGLISH, LABELS), examples(texts, labels), labels, metric="log_loss"
+    )
     assert found.comparison.metric == "accuracy"
 
 
@@ -91,7 +101,7 @@ def test_waimai(data_dir):
         rows = [(row["review"], row["label"]) for row in csv.DictReader(stream)]
     train, test = train_test_split(rows, test_size=0.2, random_state=2023)
     texts, labels = zip(*test, strict=True)
-    baseline = tfidf_baseline(*zip(*train, strict=True), texts, labels, labels)
+    baseline = tfidf_baseline(examples(*zip(*train, strict=True)), examples(texts, labels), labels)
     assert baseline.accuracy == pytest.approx(0.897, abs=0.003)
     assert baseline.interval.low < baseline.accuracy < baseline.interval.high
     assert "character" in baseline.description

@@ -16,15 +16,17 @@ from hypothesis import strategies as st
 
 from lora_bert.data.examples import Examples
 from lora_bert.errors import OutputError
-from lora_bert.evaluation import Baseline, Interval, judge
-from lora_bert.evaluation.judged import Judged
+from lora_bert.evaluation.baseline import Baseline
 from lora_bert.evaluation.overlap import overlap
 from lora_bert.evaluation.page import report_page, write_report
+from lora_bert.evaluation.result import judge
 from lora_bert.metrics.comparison import compare
+from lora_bert.metrics.intervals import Interval
+from lora_bert.tasks.single_label import SingleLabel
 
 
 def judged(classes=2, rows=60, texts=None, labels=None, seed=0, **more):
-    """A judgement of random rows."""
+    """A judgement of random rows, and the rows."""
     rng = np.random.default_rng(seed)
     labels = labels or [f"class {number}" for number in range(classes)]
     true = rng.integers(0, len(labels), rows)
@@ -35,7 +37,7 @@ def judged(classes=2, rows=60, texts=None, labels=None, seed=0, **more):
     examples = Examples(
         tuple(texts), tuple(labels[at] for at in true), tuple(range(2, rows + 2)), "rows.csv"
     )
-    return Judged(judge(labels, probabilities, true, **more), examples, probabilities, true)
+    return judge(SingleLabel(tuple(labels)), probabilities, true, **more), examples
 
 
 class Checker(HTMLParser):
@@ -98,9 +100,9 @@ def test_everything_is_in_it():
         metric="macro_f1",
         target_accuracy=0.8,
         outside=(["none of <them>"], rng.dirichlet(np.ones(2), 9)),
-        overlap=overlap(["a", "b"], ["a"], np.array([0, 1]), np.array([0, 0])),
+        overlap=overlap(["a", "b"], ["a"], np.array([True, False])),
     )
-    text = read(report_page(found, title="runs/mine on rows.csv"))
+    text = read(report_page(*found, title="runs/mine on rows.csv"))
     for part in (
         "runs/mine on rows.csv", "60 labelled rows, 2 classes", "calibration error", "McNemar",
         "TF-IDF (…) + LinearSVC, fitted in 1.2 s", "Macro-F1 beside what it can be compared with",
@@ -112,12 +114,12 @@ def test_everything_is_in_it():
         "The most confident mistakes", "Labels to look at again",
     ):  # fmt: skip
         assert part in text, part
-    assert f"of {len(found.wrong)}. Lines are those of rows.csv" in text
+    assert f"of {len(found[0].wrong)}. Lines are those of rows.csv" in text
 
 
 @pytest.mark.parametrize(("classes", "rows"), [(3, 9), (25, 500), (300, 900), (510, 900)])
 def test_many_classes(classes, rows):
-    text = read(report_page(judged(classes, rows), title="t"))
+    text = read(report_page(*judged(classes, rows), title="t"))
     assert ("true ↓ predicted →" in text) == (classes <= 20)
     assert ("the lowest F1 first" in text) == (classes > 20)
     assert ("10 more are in evaluation.json" in text) == (classes == 510)
@@ -126,8 +128,8 @@ def test_many_classes(classes, rows):
 
 
 def test_bars_of_the_accuracy_have_the_new_texts_beside_them():
-    seen = overlap(["a", "b"], ["a"], np.array([0, 1]), np.array([0, 0]))
-    text = read(report_page(judged(overlap=seen), title="t"))
+    seen = overlap(["a", "b"], ["a"], np.array([True, False]))
+    text = read(report_page(*judged(overlap=seen), title="t"))
     assert "Accuracy beside what it can be compared with all rows" in text
     assert "new texts 0.0 %" in text
 
@@ -135,8 +137,7 @@ def test_bars_of_the_accuracy_have_the_new_texts_beside_them():
 def test_nothing_wrong():
     examples = Examples(("x", "y"), ("a", "b"), (2, 3), "rows.csv")
     true, sure = np.arange(2), np.eye(2)
-    found = Judged(judge(["a", "b"], sure, true), examples, sure, true)
-    text = read(report_page(found, title="t"))
+    text = read(report_page(judge(SingleLabel(("a", "b")), sure, true), examples, title="t"))
     assert "None: no label is contradicted." in text
     assert "The training rows are not at hand" in text
 
@@ -149,7 +150,7 @@ NASTY = st.text(max_size=30) | st.sampled_from(
 @given(texts=st.lists(NASTY, min_size=6, max_size=6), labels=st.lists(NASTY, min_size=2,
        max_size=4, unique=True))  # fmt: skip
 def test_texts_and_labels_are_only_ever_text(texts, labels):
-    page = report_page(judged(rows=6, texts=texts, labels=labels), title=texts[0])
+    page = report_page(*judged(rows=6, texts=texts, labels=labels), title=texts[0])
     read(page)
     assert "<script" not in page
     assert "\x1b" not in page
@@ -195,7 +196,7 @@ def test_a_browser_shows_it_at_any_width_light_and_dark(look):
     )  # fmt: skip
     found = judged(6, texts=texts, labels=labels, against=against, metric="macro_f1",
                    target_accuracy=0.9, outside=(labels, np.eye(6)))  # fmt: skip
-    page = report_page(found, title="a/rather/long/directory/of/an/adapter" * 2)
+    page = report_page(*found, title="a/rather/long/directory/of/an/adapter" * 2)
     for width in (500, 1200):
         seen = look(page, width)
         assert seen["wide"] <= seen["window"] <= width
@@ -206,8 +207,8 @@ def test_a_browser_shows_it_at_any_width_light_and_dark(look):
 
 
 def test_it_is_written_whole_or_not_at_all(tmp_path):
-    write_report(tmp_path / "r.html", judged(texts=["\ud83d"] * 60), title="t")
+    write_report(tmp_path / "r.html", *judged(texts=["\ud83d"] * 60), title="t")
     assert (tmp_path / "r.html").read_text(encoding="utf-8").startswith("<!doctype html>")
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError):
-        write_report(tmp_path / "file" / "r.html", judged(), title="t")
+        write_report(tmp_path / "file" / "r.html", *judged(), title="t")

@@ -9,18 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lora_bert.evaluation import (
-    Baseline,
-    Interval,
-    confusion_table,
-    judge,
-    per_class_table,
-    percent,
-    score,
-)
+from lora_bert.evaluation.baseline import Baseline
 from lora_bert.evaluation.display import cells
-from lora_bert.evaluation.report import classes_table, score_words
+from lora_bert.evaluation.report import (
+    classes_table,
+    confusion_table,
+    percent,
+    score_words,
+)
+from lora_bert.evaluation.result import judge
+from lora_bert.metrics.classification import score
 from lora_bert.metrics.comparison import compare
+from lora_bert.metrics.intervals import Interval
+from lora_bert.tasks.single_label import SingleLabel
 
 
 def scores_of(labels, confusion):
@@ -40,7 +41,7 @@ def test_per_class_table():
     scores = scores_of(
         ["差评", "good", "never", "missed"], [[8, 2, 0, 0], [1, 9, 0, 0], [0] * 4, [1, 0, 0, 0]]
     )
-    assert per_class_table(scores).splitlines() == [
+    assert classes_table(scores).splitlines() == [
         "class   precision  recall    F1  rows  predicted",
         "差评         80.0    80.0  80.0    10         10",
         "good         81.8    90.0  85.7    10         11",
@@ -107,7 +108,8 @@ def test_summary_with_baseline_and_another_in_the_metric_it_is_steered_by():
         "runs/old", ours, theirs, true, metric="macro_f1",
         settings={"rank": (8, 16), "class_weights": ("balanced", "none"), "clean": (True, False)},
     )  # fmt: skip
-    found = judge(["a", "b"], np.eye(2)[ours], true, metric="macro_f1", baseline=baseline,
+    found = judge(SingleLabel(("a", "b")), np.eye(2)[ours], true, metric="macro_f1",
+                  baseline=baseline,
                   against=against)  # fmt: skip
     before, other, settings, after = found.summary(200).split("\n\n")
     assert before.startswith("macro-F1     68.7 % (95 % interval ")
@@ -141,7 +143,7 @@ def test_of_many_classes_the_worst_are_shown_and_where_all_are():
     assert [line.split()[0] for line in lines[2:]][:4] == ["c4", "c3", "c9", "c0"]
     assert len(lines) == 2 + 15
     few = scores_of([f"c{index}" for index in range(20)], np.eye(20, dtype=int))
-    assert classes_table(few) == per_class_table(few)
+    assert len(classes_table(few).splitlines()) == 1 + 20
 
 
 def test_lines_that_reach_an_accuracy_in_words():
@@ -150,17 +152,21 @@ def test_lines_that_reach_an_accuracy_in_words():
     sure = rng.uniform(0.5, 1, 2000)
     true = (rng.random(2000) > sure).astype(int)
     probabilities = np.stack([sure, 1 - sure], axis=1)
-    text = " ".join(judge(["a", "b"], probabilities, true, target_accuracy=0.9).summary().split())
+    text = " ".join(
+        judge(SingleLabel(("a", "b")), probabilities, true, target_accuracy=0.9).summary().split()
+    )
     assert re.search(r"target from --min-score 0\.\d+ on, 90\.\d % of the answered rows are", text)
     assert "chosen on half the rows, such a line has " in text
-    text = judge(["a", "b"], probabilities[:, ::-1], true, target_accuracy=0.999).summary(200)
+    text = judge(
+        SingleLabel(("a", "b")), probabilities[:, ::-1], true, target_accuracy=0.999
+    ).summary(200)
     assert "no --min-score makes 99.9 % of the answered rows right here" in text
 
 
 def test_rows_out_of_scope_in_words():
     probabilities, true = np.array([[0.9, 0.1], [0.3, 0.7]] * 50), np.array([0, 1] * 50)
     outside = np.array([[0.6, 0.4]] * 3 + [[0.95, 0.05]])
-    found = judge(["a", "b"], probabilities, true, outside=(["none"], outside))
+    found = judge(SingleLabel(("a", "b")), probabilities, true, outside=(["none"], outside))
     text = " ".join(found.summary().split())
     assert "out of scope 4 rows, not in the figures above; AUROC 0.750" in text
     assert "where 95 % of the rows in scope are answered, 25.0 % of those out of scope are" in text
@@ -184,7 +190,8 @@ def test_nothing_is_wider_than_asked(labels, rows, width):
     ours, theirs, few = rng.integers(0, len(labels), (3, 9))
     against = compare("a/rather/long/name" * 9, ours, theirs, few,
                       settings={label: (label, "x" * 99) for label in labels})  # fmt: skip
-    result = judge(labels, probabilities, true, against=against, target_accuracy=0.5,
+    result = judge(SingleLabel(tuple(labels)), probabilities, true, against=against,
+                   target_accuracy=0.5,
                    outside=(labels, probabilities))  # fmt: skip
     object.__setattr__(result.scores, "confusion", result.scores.confusion * (rows // size))
     for line in result.text(width).splitlines():
@@ -194,7 +201,7 @@ def test_nothing_is_wider_than_asked(labels, rows, width):
 @pytest.mark.parametrize("width", [1, 59])
 def test_a_width_too_small_counts_as_the_smallest(width):
     scores = scores_of(["x" * 90, "y"], [[1, 2], [1, 9]])
-    assert per_class_table(scores, width=width) == per_class_table(scores, width=60)
+    assert classes_table(scores, width=width) == classes_table(scores, width=60)
     assert confusion_table(scores, width=width) == confusion_table(scores, width=60)
 
 
@@ -207,5 +214,10 @@ def test_a_width_too_small_counts_as_the_smallest(width):
     ],
 )  # fmt: skip
 def test_one_line_of_scores_begins_with_the_metric(metric, pattern):
-    found = judge(["a", "b"], np.eye(2)[[0, 1, 0, 1] * 9], np.array([0, 1, 1] * 12), metric=metric)
-    assert re.fullmatch(pattern, score_words(found))
+    found = judge(
+        SingleLabel(("a", "b")),
+        np.eye(2)[[0, 1, 0, 1] * 9],
+        np.array([0, 1, 1] * 12),
+        metric=metric,
+    )
+    assert re.fullmatch(pattern, score_words(found, metric))

@@ -9,7 +9,11 @@ import sys
 import numpy as np
 import pytest
 
-from lora_bert.evaluation import bootstrap, judge, tfidf_baseline
+from lora_bert.data.examples import Examples
+from lora_bert.evaluation.baseline import tfidf_baseline
+from lora_bert.evaluation.result import judge
+from lora_bert.metrics.intervals import bootstrap
+from lora_bert.tasks.single_label import SingleLabel
 
 
 @pytest.fixture
@@ -23,7 +27,7 @@ def rows():
 
 def test_as_dict_is_json_and_says_what_was_scored(rows):
     probabilities, true = rows
-    result = judge(["a", "差", "c"], probabilities, true)
+    result = judge(SingleLabel(("a", "差", "c")), probabilities, true)
     document = json.loads(json.dumps(result.as_dict(), allow_nan=False))
     assert set(document) == {
         "metric",
@@ -57,8 +61,12 @@ def test_as_dict_is_json_and_says_what_was_scored(rows):
 
 
 def test_baseline_in_the_dict_and_the_text(rows):
-    baseline = tfidf_baseline(["good", "bad"], ["a", "c"], ["good", "bad"], ["a", "a"], ["a", "a"])
-    result = judge(["a", "b", "c"], *rows, baseline=baseline)
+    baseline = tfidf_baseline(
+        Examples(("good", "bad"), ("a", "c"), (2, 3), "train.csv"),
+        Examples(("good", "bad"), ("a", "a"), (2, 3), "test.csv"),
+        ["a", "a"],
+    )
+    result = judge(SingleLabel(("a", "b", "c")), *rows, baseline=baseline)
     document = json.loads(json.dumps(result.as_dict()))
     assert document["baseline"]["accuracy"] == 0.5
     assert document["baseline"]["interval"] == [0.0, 1.0]
@@ -68,7 +76,8 @@ def test_baseline_in_the_dict_and_the_text(rows):
 
 def test_what_was_asked_for_is_in_the_dict(rows):
     probabilities, true = rows
-    found = judge(["a", "b", "c"], probabilities, true, metric="macro_f1", target_accuracy=0.9,
+    found = judge(SingleLabel(("a", "b", "c")), probabilities, true, metric="macro_f1",
+                  target_accuracy=0.9,
                   outside=(("x", "y"), probabilities[:7]))  # fmt: skip
     document = json.loads(json.dumps(found.as_dict(), allow_nan=False))
     assert document == found.as_dict()
@@ -80,7 +89,7 @@ def test_what_was_asked_for_is_in_the_dict(rows):
 
 
 def test_text_has_summary_classes_and_confusions(rows):
-    text = judge(["a", "b", "c"], *rows).text(100)
+    text = judge(SingleLabel(("a", "b", "c")), *rows).text(100)
     assert text.startswith("accuracy ")
     assert "\n\nclass  precision" in text
     assert "\n\nconfusion (line" in text
@@ -88,7 +97,7 @@ def test_text_has_summary_classes_and_confusions(rows):
 
 def test_importing_the_room_loads_nothing_heavy():
     code = (
-        "import sys, lora_bert.evaluation; "
+        "import sys, lora_bert.evaluation.evaluate; "
         "print([m for m in ('torch', 'sklearn', 'matplotlib', 'pandas') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -4,19 +4,39 @@ from __future__ import annotations
 
 import csv
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lora_bert.data.examples import Examples
 from lora_bert.errors import OutputError
-from lora_bert.evaluation import write_rows
-from lora_bert.evaluation.row_tables import SuspectRow, WrongRow, with_ids
+from lora_bert.evaluation.row_tables import (
+    SUSPECT,
+    WRONG,
+    columns_of,
+    suspect_rows,
+    write_rows,
+    wrong_rows,
+)
+from lora_bert.tasks.single_label import SingleLabel
+
+SURE, UNSURE = [0.98771, 0.01229], [0.51, 0.49]
 
 
-def test_rows_as_they_come(tmp_path):
+def judged(labels, values, **more):
+    """A judgement of rows that are all of the class b but for "a" in ``labels``, and the rows."""
+    texts = ("送错，了\n", "unsure", "good")[: len(labels)]
+    rows = Examples(texts, tuple(labels), (4, 3, 9)[: len(labels)], "rows.csv", **more)
+    task = SingleLabel(("a", "b"))
+    targets = np.array([task.labels.index(label) for label in labels])
+    return task.judge(np.array(values), targets), rows
+
+
+def test_the_most_confident_mistakes_stand_first(tmp_path):
     path = tmp_path / "wrong.csv"
-    rows = [WrongRow(4, "送错，了\n", "b", "a", 0.98771), WrongRow(3, "unsure", "a", "b", 0.51)]
-    write_rows(path, *with_ids(rows, WrongRow, unit="line", ids=False))
+    found, rows = judged(["b", "a", "a"], [SURE, UNSURE[::-1], SURE])
+    write_rows(path, columns_of(rows, WRONG), (row.values() for row in wrong_rows(found, rows)))
     assert path.read_bytes().decode() == (
         '"line","text","label","prediction","score"\n'
         '4,"送错，了\n","b","a",0.9877\n'
@@ -24,16 +44,16 @@ def test_rows_as_they_come(tmp_path):
     )
 
 
-def test_ids_stand_behind_the_position(tmp_path):
-    path = tmp_path / "wrong.csv"
-    rows = [WrongRow(4, "x", "b", "a", 0.5, "r4")]
-    write_rows(path, *with_ids(rows, WrongRow, unit="record", ids=True))
-    assert path.read_text("utf-8").splitlines() == [
-        '"record","id","text","label","prediction","score"',
-        '4,"r4","x","b","a",0.5',
+def test_ids_stand_behind_the_position():
+    found, rows = judged(["b"], [SURE], unit="record", ids=("r4",))
+    assert columns_of(rows, WRONG) == ["record", "id", "text", "label", "prediction", "score"]
+    assert [list(row.values()) for row in wrong_rows(found, rows)] == [
+        [4, "r4", "送错，了\n", "b", "a", 0.98771]
     ]
-    columns, none = with_ids([], SuspectRow, unit="row", ids=True)
-    assert (columns[:3], none) == (["row", "id", "text"], [])
+    assert columns_of(rows, SUSPECT)[3:] == [
+        "label", "suggestion", "label_score", "suggestion_score",
+    ]  # fmt: skip
+    assert suspect_rows(found, rows) == []
 
 
 def test_no_row_is_a_header(tmp_path):

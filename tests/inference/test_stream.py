@@ -13,7 +13,6 @@ import lora_bert
 from lora_bert.errors import ConfigError, DataError, NotFoundError, OutputError
 from lora_bert.inference import stream
 from lora_bert.inference.stream import predict_file
-from lora_bert.tasks.single_label import Refusal
 
 ADDED = ["prediction", "score", "prob_negative", "prob_positive"]
 TEXTS = ["good, tasty", 'he said "bad"', "太慢了\n差", "", "NA", "slow\rcold"]
@@ -66,7 +65,7 @@ def test_rows_that_no_label_is_probable_enough_for(suffix, predictor, source, tm
     plain = predictor.predict(TEXTS)
     line = sorted(one.score for one in plain)[3]
     target = tmp_path / f"out{suffix}"
-    predict_file(predictor, source, target, refusal=Refusal(line, "nobody knows"))
+    predict_file(predictor, source, target, min_score=line, otherwise="nobody knows")
     found = [(row["prediction"], float(row["score"])) for row in rows_of(target)]
     assert [label for label, _ in found] == [
         one.label if one.score >= line else "nobody knows" for one in plain

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from lora_bert.errors import AdapterError, ConfigError, DataError
-from lora_bert.evaluation import METRICS, higher_is_better, metric, score
+from lora_bert.errors import AdapterError, DataError
+from lora_bert.metrics.classification import METRICS, score
 
 
 def random_rows(seed: int, rows: int, classes: int, seen: int | None = None):
@@ -78,21 +78,23 @@ def test_labels_keep_their_order():
 def test_metric_by_name():
     probabilities, true = random_rows(0, 50, 3)
     scores = score(labels_of(3), probabilities, true)
-    assert {name: metric(name, scores) for name in METRICS} == {
+    assert list(scores.figures) == [metric.name for metric in METRICS]
+    assert scores.figures == {
         "accuracy": scores.accuracy,
         "macro_f1": scores.macro_f1,
         "log_loss": scores.log_loss,
     }
-    assert [higher_is_better(name) for name in METRICS] == [True, True, False]
+    assert [metric.higher_is_better for metric in METRICS] == [True, True, False]
 
 
-def test_unknown_metric_is_named_with_the_nearest():
-    probabilities, true = random_rows(0, 5, 2)
-    with pytest.raises(ConfigError, match="No metric 'macrof1'") as caught:
-        metric("macrof1", score(labels_of(2), probabilities, true))
-    assert caught.value.hint == "Did you mean 'macro_f1'?"
-    with pytest.raises(ConfigError):
-        higher_is_better("per_class")
+def test_the_worst_classes_and_the_most_frequent_confusions_stand_first():
+    true = np.array([0, 0, 0, 1, 1, 1, 2, 2])
+    predicted = np.array([1, 1, 0, 1, 1, 2, 2, 2])
+    scores = score(labels_of(4), np.eye(4)[predicted], true)
+    assert [entry.label for entry in scores.worst] == [
+        "label 0", "label 1", "label 2", "label 3",
+    ]  # fmt: skip
+    assert scores.confusions == [(0, 1, 2), (1, 2, 1)]
 
 
 def test_no_rows():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lora_bert.metrics.suspects import suspects
+from lora_bert.metrics.suspects import mistakes, suspects
 
 
 def noisy(classes=3, rows=600, share=0.05, seed=0):
@@ -34,6 +34,16 @@ def test_changed_labels_are_found():
 def test_a_classifier_that_agrees_doubts_nothing():
     probabilities, _, real, _ = noisy()
     assert not suspects(probabilities, real)
+
+
+def test_the_most_confident_mistakes_stand_first():
+    probabilities = np.array([[0.6, 0.4], [0.1, 0.9], [0.3, 0.7], [0.4, 0.6]])
+    assert mistakes(probabilities, np.array([1, 0, 1, 0])) == [
+        (1, 1, 0.9),
+        (0, 0, 0.6),
+        (3, 1, 0.6),
+    ]
+    assert mistakes(probabilities, np.array([0, 1, 1, 1])) == []
 
 
 def test_a_class_without_rows_is_never_suggested():

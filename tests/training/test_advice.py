@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 
 from lora_bert.config import TrainConfig
 from lora_bert.evaluation.result import judge
 from lora_bert.model.adapter import Adapter
-from lora_bert.training.advice import advise, guessing_loss
+from lora_bert.tasks.single_label import SingleLabel
+from lora_bert.training.advice import advise
 from lora_bert.training.loop import Fit
 from lora_bert.training.progress import Progress
 
@@ -21,7 +20,9 @@ GUESS = 0.6365
 
 def judged(predicted, true):
     """The scores of answers that are all sure."""
-    return judge(["a", "b"], np.eye(2)[np.asarray(predicted)] * 0.98 + 0.01, np.asarray(true))
+    return judge(
+        SingleLabel(("a", "b")), np.eye(2)[np.asarray(predicted)] * 0.98 + 0.01, np.asarray(true)
+    )
 
 
 MIXED = judged([0, 1] * 60, TWO_TO_ONE)
@@ -40,16 +41,11 @@ def said(caplog, train, validation, *, scores=MIXED, metrics=None, targets=TWO_T
     ]  # fmt: skip
     fitted = Fit(Adapter({}, {}, 0), Progress(history=history, best_epoch=1))
     config = TrainConfig(**{"epochs": len(history)} | options)
-    advise(config, fitted, targets, scores)
+    counts = np.bincount(targets)
+    weights = tuple(len(targets) / (len(counts) * counts))
+    task = SingleLabel(("a", "b"), weights if config.class_weights == "balanced" else None)
+    advise(config, fitted, task, targets, scores)
     return caplog.text
-
-
-@pytest.mark.parametrize("balanced", [False, True])
-def test_the_loss_of_guessing(balanced):
-    expected = math.log(2) if balanced else GUESS
-    assert guessing_loss(TWO_TO_ONE, balanced=balanced) == pytest.approx(expected, abs=1e-4)
-    assert guessing_loss(np.arange(5), balanced=balanced) == pytest.approx(math.log(5))
-    assert guessing_loss(np.array([0, 2, 2]), balanced=True) == pytest.approx(math.log(2))
 
 
 # The losses are those of takeaway reviews, two classes, 1,200 rows, three epochs.
@@ -184,7 +180,7 @@ def test_what_no_epochs_mend(caplog):
     caplog.clear()
     history = [{"train_loss": 0.69, "validation_loss": 0.69, "accuracy": 0.5}]
     fitted = Fit(Adapter({}, {}, 0), Progress(history=history, best_epoch=1), stood_still=True)
-    advise(TrainConfig(epochs=1), fitted, TWO_TO_ONE, MIXED)
+    advise(TrainConfig(epochs=1), fitted, SingleLabel(("a", "b")), TWO_TO_ONE, MIXED)
     assert "Nothing was learned" in caplog.text
     assert "Train longer" not in caplog.text
 

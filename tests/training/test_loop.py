@@ -14,6 +14,7 @@ from lora_bert.config import TrainConfig
 from lora_bert.errors import DivergedError, UnavailableError
 from lora_bert.model.forward import logits
 from lora_bert.runtime.threads import workers
+from lora_bert.tasks.single_label import SingleLabel
 from lora_bert.tokens.batching import TokenBatch, slice_count
 from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.training import gradients
@@ -57,8 +58,11 @@ def run(tokens=None, validate=None, *, adapter=None, backbone=None, epochs=3, th
     options = {"batch_size": 8, "learning_rate": 3e-3, "seed": 1} | options
     with workers(threads, device=backbone.device) as made:
         config, tokens = TrainConfig(**options), tokens or rows()
+        counts = np.bincount(tokens.targets, minlength=2)
+        weights = tuple(len(tokens) / (2 * np.maximum(counts, 1)))
+        task = SingleLabel(("a", "b"), weights if config.class_weights == "balanced" else None)
         hidden = computed(backbone, adapter.depth, tokens)
-        trainer = Trainer(backbone, adapter, tokens, config, hidden, made, epochs=epochs)
+        trainer = Trainer(backbone, adapter, tokens, config, task, hidden, made, epochs=epochs)
         found = fit(trainer, validate or scripted([0.5] * epochs))
     return found, adapter, start
 
@@ -237,14 +241,14 @@ def test_ctrl_c_keeps_the_best_so_far(caplog):
 
 def test_ctrl_c_in_the_first_epoch_keeps_what_there_is(monkeypatch):
     stopped = iter([None, None, KeyboardInterrupt()])
-    inner = gradients.loss
+    inner = SingleLabel.loss
 
     def loss(*arguments):
         if error := next(stopped):
             raise error
         return inner(*arguments)
 
-    monkeypatch.setattr(gradients, "loss", loss)
+    monkeypatch.setattr(SingleLabel, "loss", loss)
     found, adapter, start = run()
     assert found.stopped
     assert found.best_epoch == 0
@@ -300,8 +304,8 @@ def test_memory_that_is_not_enough_for_one_row(monkeypatch):
 
 
 def test_divergence_in_the_first_epoch_is_an_error(monkeypatch):
-    inner = gradients.loss
-    monkeypatch.setattr(gradients, "loss", lambda *found: inner(*found) * math.nan)
+    inner = SingleLabel.loss
+    monkeypatch.setattr(SingleLabel, "loss", lambda *found: inner(*found) * math.nan)
     with pytest.raises(DivergedError, match="loss is nan at step 1 of 12") as caught:
         run()
     assert "--learning-rate" in caught.value.hint
@@ -313,13 +317,13 @@ def test_a_rate_that_is_far_too_high():
 
 
 def test_divergence_later_keeps_the_best(monkeypatch, caplog):
-    inner, calls = gradients.loss, iter(range(99))
+    inner, calls = SingleLabel.loss, iter(range(99))
 
     def loss(*arguments):
         found = inner(*arguments)
         return found * math.inf if next(calls) == 9 else found
 
-    monkeypatch.setattr(gradients, "loss", loss)
+    monkeypatch.setattr(SingleLabel, "loss", loss)
     found, _, _ = run(validate=scripted([0.5, 0.8, 0.9]))
     assert found.best_epoch == 2
     assert found.stopped is None
@@ -424,17 +428,17 @@ def test_an_epoch_in_which_nothing_moves_is_said_once(options, said, caplog):
 
 def test_gradients_that_are_all_zero_are_said(monkeypatch, caplog):
     """Weight decay moves the weights even so."""
-    inner = gradients.loss
+    inner = SingleLabel.loss
     monkeypatch.setattr(
-        gradients, "loss", lambda *given: inner(*given).detach() + 0 * given[0].sum()
+        SingleLabel, "loss", lambda *given: inner(*given).detach() + 0 * given[1].sum()
     )
     run()
     assert "Epoch 1 learned nothing: every gradient was zero." in caplog.text
 
 
 def test_what_is_learned_needs_no_gradients_any_more(monkeypatch, caplog):
-    inner = gradients.loss
-    monkeypatch.setattr(gradients, "loss", lambda *given: 0 * inner(*given))
+    inner = SingleLabel.loss
+    monkeypatch.setattr(SingleLabel, "loss", lambda *given: 0 * inner(*given))
     run()
     assert "learned nothing" not in caplog.text
 

@@ -17,6 +17,7 @@ import torch
 import lora_bert
 from lora_bert.errors import ConfigError, DivergedError, OutputError
 from lora_bert.runtime.signals import Terminated
+from lora_bert.tasks import single_label
 from lora_bert.training import checkpoint, fitting, gradients
 from lora_bert.training import train as run_module
 from lora_bert.training.trainer import Trainer
@@ -649,13 +650,13 @@ def test_a_gradient_that_is_not_finite_leaves_no_checkpoint(train, monkeypatch, 
 @pytest.mark.parametrize("patience", [1, 2])
 def test_early_stopping_counts_on_after_a_resume(patience, train, monkeypatch):
     """Accuracy stands still, the loss falls: every epoch is the best so far, none is waited for."""
-    inner, losses = fitting.score, iter(range(999, 0, -1))
+    inner, losses = single_label.score, iter(range(999, 0, -1))
 
     def score(labels, probabilities, true):
         found = inner(labels, probabilities, true)
         return dataclasses.replace(found, accuracy=0.5, log_loss=next(losses) / 1000)
 
-    monkeypatch.setattr(fitting, "score", score)
+    monkeypatch.setattr(single_label, "score", score)
     options = {"early_stopping": patience, "epochs": 9}
     whole = train("whole", **options)
     assert (len(whole.history), whole.best_epoch) == (1 + patience, 1 + patience)

@@ -7,7 +7,7 @@ import pytest
 from lora_bert.backbones.families import read_config
 from lora_bert.data.examples import Examples
 from lora_bert.errors import DataError
-from lora_bert.tasks.single_label import LabelCodec
+from lora_bert.tasks.single_label import SingleLabel
 from lora_bert.tokens.tokenizer import load_tokenizer
 from lora_bert.training.tokenize_rows import check_texts_left, tokenise, warn_of_tokens
 
@@ -20,7 +20,7 @@ def tokenizer(tiny_backbone):
 def tokens_of(tokenizer, texts):
     labels = tuple("ab"[number % 2] for number in range(len(texts)))
     rows = Examples(tuple(texts), labels, tuple(range(2, len(texts) + 2)), "rows.csv")
-    return tokenise(rows, tokenizer, LabelCodec(("a", "b")))
+    return tokenise(rows, tokenizer, SingleLabel(("a", "b")))
 
 
 def test_rows_in_order(tokenizer):
