@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -55,14 +55,14 @@ class SharedStates:
     owners: np.ndarray
     lengths: np.ndarray
 
-    def fetch(self, wanted: Sequence[np.ndarray]) -> CachedStates:
+    def fetch(self, wanted: Sequence[np.ndarray]) -> Callable[[np.ndarray], tuple[Tensor, Offsets]]:
         """Hand over hidden states; every process calls this with the same rows.
 
         Args:
             wanted: The row numbers that each process is to compute with, by rank.
 
         Returns:
-            The hidden states of ``wanted[rank]``, by row number; of no other row.
+            :meth:`CachedStates.hidden` of ``wanted[rank]``, by row number; of no other row.
         """
         rank, ranks = self.processes.rank, range(self.processes.count)
         given = [self._lines(rows[self.owners[rows] == rank]) for rows in wanted]
@@ -73,7 +73,8 @@ class SharedStates:
         starts = np.zeros(len(self.lengths), dtype=np.int64)
         starts[rows] = 1 + np.cumsum(self.lengths[rows]) - self.lengths[rows]
         data = torch.cat([parts[0].new_zeros(1, parts[0].shape[1]), *parts])
-        return CachedStates(data.to(self.own.data.device), starts, self.lengths, self.own.device)
+        near = data.to(self.own.data.device)
+        return CachedStates(near, starts, self.lengths, self.own.device).hidden
 
     @cached_property
     def _numbers(self) -> np.ndarray:

@@ -205,7 +205,7 @@ class Processes:
                         told = [str(error), error.hint, error.exit_code]
                         self.store.set(_FAILED, json.dumps(told))
                         _tell_launcher(error)
-                    said = self.store.add(f"lora-bert said {error!r}", 1) > 1
+                    said = self.store.add(f"lora-bert said {error}", 1) > 1
                     error.said_elsewhere = said  # type: ignore[union-attr]
             raise
 

@@ -36,7 +36,7 @@ class Trunk:
         key: Of the cache that holds it; None where it is computed whenever it is asked for.
     """
 
-    hidden: dict[str, HiddenStates]
+    hidden: Mapping[str, HiddenStates]
     owners: np.ndarray
     fetch: Fetch | None
     key: str | None
@@ -63,47 +63,26 @@ def hidden_states(
         fingerprint: Of the backbone.
         name: Of the backbone.
     """
-    us = processes()
-    owners = dict(
-        zip(
-            PARTS,
-            owners_of(
-                [tokens[part].encodings for part in PARTS],
-                us.count,
-                CHUNK_TOKENS[backbone.device.type],
-            ),
-            strict=True,
-        )
-    )
-    own = tokens
+    us, rows = processes(), [tokens[part] for part in PARTS]
+    longest = CHUNK_TOKENS[backbone.device.type]
+    owners = owners_of([part.encodings for part in rows], us.count, longest)
+    own = rows
     if us.count > 1:
-        own = {part: tokens[part].take(np.flatnonzero(owners[part] == us.rank)) for part in PARTS}
-    if len(np.unique(np.concatenate(list(owners.values())))) < us.count:
+        mine = [np.flatnonzero(ranks == us.rank) for ranks in owners]
+        own = [part.take(numbers) for part, numbers in zip(rows, mine, strict=True)]
+    if len(np.unique(np.concatenate(owners))) < us.count:
         place = "off"  # so few rows that a process would keep none
     cache = trunk_cache(
-        backbone,
-        fingerprint,
-        [own[part].encodings for part in PARTS],
-        depth,
-        place=place,
-        limit_bytes=None if limit is None else int(limit * 1e9),
-        name=name,
-        shared_by=us.near,
-    )
+        backbone, fingerprint, [part.encodings for part in own], depth, place=place,
+        limit_bytes=None if limit is None else int(limit * 1e9), name=name, shared_by=us.near,
+    )  # fmt: skip
     everywhere = all(us.gather(cache is not None))
     if cache is None or not everywhere:
-        hidden = {
-            "train": computed(backbone, depth, tokens["train"]),
-            "validation": computed(backbone, depth, own["validation"]),
-        }
-        return Trunk(hidden, owners["validation"], None, None)
-    hidden = {part: rows.hidden for part, rows in zip(PARTS, cache.parts, strict=True)}
-    if us.count == 1:
-        return Trunk(hidden, owners["validation"], None, cache.key)
-    shared = SharedStates(us, cache.parts[0], owners["train"], tokens["train"].lengths)
-    return Trunk(
-        hidden, owners["validation"], lambda wanted: shared.fetch(wanted).hidden, cache.key
-    )
+        sources = [computed(backbone, depth, part) for part in (rows[0], own[1])]
+        return Trunk(dict(zip(PARTS, sources, strict=True)), owners[1], None, None)
+    hidden = {part: states.hidden for part, states in zip(PARTS, cache.parts, strict=True)}
+    shared = SharedStates(us, cache.parts[0], owners[0], rows[0].lengths)
+    return Trunk(hidden, owners[1], shared.fetch if us.count > 1 else None, cache.key)
 
 
 def computed(backbone: Backbone, depth: int, tokens: Tokens) -> HiddenStates:
