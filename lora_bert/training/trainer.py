@@ -214,7 +214,7 @@ class Trainer:
 
     def log(self, part: str, figures: Figures, step: int) -> None:
         """Tell the trackers, if there are any."""
-        named = {f"{part}/{name}": value for name, value in figures.items()}
+        named = {f"{part}/{name.removeprefix('validation_')}": figures[name] for name in figures}
         self.accelerator.log(named, step=step)
 
     def _check_start(self, loss: float) -> None:

@@ -112,6 +112,8 @@ def test_a_killed_process_ends_all_and_one_alone_goes_on(
     assert done.stderr.count("begun elsewhere (processes 2, now 1): the last bits may") == 1
     assert difference(output, whole) < 1e-5
     assert not checkpoints.exists()
+    # The first process alone tells the trackers: one file a run.
+    assert len(list((tmp_path / "out.logs/lora-bert").glob("events*"))) == 2
 
 
 def test_a_fault_is_said_by_one_process(words: list[str], tmp_path: Path) -> None:

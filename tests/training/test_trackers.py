@@ -44,6 +44,7 @@ def test_tensorboard_has_every_step_and_epoch(
         assert [event.step for event in events] == [numbers[-1] // 2, numbers[-1]]
         values = [row[name] for row in result.history]
         assert [event.value for event in events] == pytest.approx(values, rel=1e-6)
+    assert len(shown.Scalars("validation/loss")) == 2
 
 
 def test_the_configuration_is_logged_as_hyperparameters(tmp_path: Path) -> None:
