@@ -78,8 +78,8 @@ def _side(text: str, at: int, bare: re.Pattern[str], stop: str) -> tuple[str, in
     if quoted and text[quoted.end() : quoted.end() + 1] in ("", stop):
         inside = quoted.group(1).replace('""', '"')
         return _ESCAPE.sub(_character, inside), quoted.end()
-    found = bare.match(text, at)
-    return (found.group().strip(), found.end()) if found else ("", at)
+    unquoted = bare.match(text, at)
+    return (unquoted.group().strip(), unquoted.end()) if unquoted else ("", at)
 
 
 def _character(escape: re.Match[str]) -> str:
@@ -91,17 +91,15 @@ def _character(escape: re.Match[str]) -> str:
 
 
 def _written(name: str) -> str:
-    plain = name.isprintable() and name == name.strip() and not set(name) & set(',="')
-    if plain:
+    if name.isprintable() and name == name.strip() and not set(name) & set(',="'):
         return name
-    inside = "".join(
-        char
-        if char.isprintable() and char != "\\"
-        else "\\\\"
-        if char == "\\"
-        else f"\\u{ord(char):04x}"
-        if ord(char) < 0x10000
-        else f"\\U{ord(char):08x}"
-        for char in name.replace('"', '""')
-    )
-    return f'"{inside}"'
+    return '"' + "".join(map(_escaped, name.replace('"', '""'))) + '"'
+
+
+def _escaped(char: str) -> str:
+    if char == "\\":
+        return "\\\\"
+    if char.isprintable():
+        return char
+    number = ord(char)
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"

@@ -1,6 +1,6 @@
 """Notes in the cache directory: what this machine has seen, a line for each.
 
-Losing a line costs time or a question; what it says is looked at again before it counts.
+A lost line costs time or a question; what a line says is checked before it counts.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from lora_bert.files import cache_dir, write_json
 log = logging.getLogger(__name__)
 
 _MOST = 500
-"""Lines of a file of notes; the oldest ones go."""
+"""The most lines of a file of notes; the oldest ones are dropped."""
 
 
 def read_notes(folder: str, name: str) -> dict[str, Any]:

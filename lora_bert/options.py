@@ -23,7 +23,7 @@ ConfigT = TypeVar("ConfigT")
 
 @dataclass(frozen=True)
 class Option:
-    """How a field shows itself.
+    """How an option is described, and which values it may have.
 
     Attributes:
         help: One line.
@@ -59,13 +59,13 @@ def option(default: Any, help: str, **more: Any) -> Any:
 def options_of(kind: type) -> dict[str, tuple[dataclasses.Field[Any], Option, type]]:
     """Every option of a config class: name -> (field, option, its Python type), None stripped."""
     hints = typing.get_type_hints(kind)
-    found = {}
+    options = {}
     for entry in dataclasses.fields(kind):
         hint = hints[entry.name]
         if isinstance(hint, types.UnionType):
             hint = next(part for part in typing.get_args(hint) if part is not type(None))
-        found[entry.name] = (entry, entry.metadata["option"], typing.get_origin(hint) or hint)
-    return found
+        options[entry.name] = (entry, entry.metadata["option"], typing.get_origin(hint) or hint)
+    return options
 
 
 def build(kind: type[ConfigT], values: Mapping[str, Any]) -> ConfigT:
@@ -163,7 +163,7 @@ def _checked(name: str, value: Any, option: Option, kind: type, default: Any) ->
     value = _plain(value, option, name)
     if kind is tuple:
         value = (value,) if isinstance(value, str) and not option.positional else value
-        if not isinstance(value, (list, tuple)) or not all(isinstance(one, str) for one in value):
+        if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
             raise ConfigError(f"{name}: {value!r} is not a list of texts.")
         return tuple(value)
     if kind is float and type(value) is not bool and isinstance(value, (numbers.Real, str)):
@@ -181,7 +181,7 @@ def _checked(name: str, value: Any, option: Option, kind: type, default: Any) ->
 def _plain(value: Any, option: Option, name: str) -> Any:
     """A value as the command line or YAML would give it, whatever Python has it in."""
     if isinstance(value, (list, tuple)):
-        parts = [_scalar(one) for one in value]
+        parts = [_scalar(item) for item in value]
         return _one_text(parts, name) if option.form == "list" else parts
     if isinstance(value, Mapping) and option.form == "mapping":
         pairs = [(_word(old), _word(new)) for old, new in value.items()]
@@ -274,6 +274,6 @@ def as_command(name: str, config: Any, *, leave_out: Iterable[str] = ()) -> str:
         if kind is bool:
             words.append(flag(key) if value else f"--no-{flag(key)[2:]}")
         else:
-            for one in value if kind is tuple else (value,):
-                words += [flag(key), shlex.quote(f"{one}")]
+            for item in value if kind is tuple else (value,):
+                words += [flag(key), shlex.quote(f"{item}")]
     return " ".join(words)

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
 from lora_bert.errors import LoraBertError
+from lora_bert.messages import MessageHandler, write_line
 from lora_bert.options import Option, options_of
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
@@ -43,48 +44,48 @@ def called_from_python(config: type, typed: type | None = None) -> Callable[[Fun
     """
 
     def decorate(function: FunctionT) -> FunctionT:
-        known = options_of(config)
-        words = {name: (option, kind) for name, (_, option, kind) in known.items()}
+        declared = options_of(config)
+        options = {name: (option, kind) for name, (_, option, kind) in declared.items()}
 
         @functools.wraps(function)
-        def called(*args: Any, **options: Any) -> Any:
-            with _notes_shown(words):
+        def called(*args: Any, **given: Any) -> Any:
+            with _notes_shown(options):
                 try:
-                    return function(*args, **options)
+                    return function(*args, **given)
                 except LoraBertError as error:
-                    _translate(error, words)
+                    _translate(error, options)
                     raise
 
         called.__signature__ = _signature(function, config, typed)  # type: ignore[attr-defined]
         if typed and function.__doc__:
-            called.__doc__ = f"{inspect.cleandoc(function.__doc__)}\n\n{_described(typed, words)}"
+            called.__doc__ = f"{inspect.cleandoc(function.__doc__)}\n\n{_described(typed, options)}"
         return cast("FunctionT", called)
 
     return decorate
 
 
-Words = dict[str, tuple[Option, type]]
-"""The options of a function by name, with their types."""
+Options = dict[str, tuple[Option, type]]
+"""Name -> an option and its type: what a function takes."""
 
 
-def in_python(text: str, words: Words) -> str:
+def in_python(text: str, options: Options) -> str:
     """``text`` with options and commands written as Python has them; what is quoted stays."""
-    if found := _COMMAND.search(text):
-        before, behind = text[: found.start()], text[found.end() :]
-        call = _call(found[1], found["rest"])
-        return in_python(before, words) + call + (in_python(behind, words) or ".")
+    if command := _COMMAND.search(text):
+        before, behind = text[: command.start()], text[command.end() :]
+        call = _call(command[1], command["rest"])
+        return in_python(before, options) + call + (in_python(behind, options) or ".")
     quoted = [match.span() for match in _QUOTED.finditer(text)]
     parts: list[str] = []
     at = 0
     for match in _FLAG.finditer(text):
         name = match["name"].replace("-", "_")
         inside = any(start <= match.start() < end for start, end in quoted)
-        if match.start() < at or inside or name not in words:
+        if match.start() < at or inside or name not in options:
             continue
         behind = text[match.start() - 1] if match.start() else " "
         if behind.isalnum() or behind == "-":
             continue
-        written, end = _keyword(name, match, text, *words[name])
+        written, end = _keyword(name, match, text, *options[name])
         between = text[at : match.start()]
         follows = between == " " and bool(parts)
         parts += [", " if follows else between, written]
@@ -101,10 +102,10 @@ def _keyword(
     value = _VALUE.match(text, match.end())
     if value and _is_value(value["value"], option, kind):
         number = kind in (int, float) and _is_number(value["value"])
-        told = _unquoted(value["value"])
-        return f"{name}={told if number else repr(told)}", value.end()
-    told_how = text[: match.start()].endswith("with ")
-    return f"{name}=…" if told_how else name, match.end()
+        word = _unquoted(value["value"])
+        return f"{name}={word if number else repr(word)}", value.end()
+    needs_value = text[: match.start()].endswith("with ")
+    return f"{name}=…" if needs_value else name, match.end()
 
 
 def _is_value(word: str, option: Option, kind: type) -> bool:
@@ -138,30 +139,31 @@ def _call(command: str, rest: str) -> str:
         words = shlex.split(rest.rstrip("."))
     except ValueError:
         words = rest.split()
-    said = []
+    arguments = []
     while words:
         word = words.pop(0)
         if not word.startswith("--"):
-            said.append(word if word == "…" else repr(word))
+            arguments.append(word if word == "…" else repr(word))
             continue
         name = word.removeprefix("--").replace("-", "_")
         takes_value = bool(words) and not words[0].startswith("--")
         value = words.pop(0) if takes_value else "True"
-        said.append(f"{name}={value if value in ('True', '…') else repr(value)}")
-    return f"lora_bert.{command.replace('-', '_')}({', '.join(said)})"
+        arguments.append(f"{name}={value if value in ('True', '…') else repr(value)}")
+    return f"lora_bert.{command.replace('-', '_')}({', '.join(arguments)})"
 
 
-def _translate(error: LoraBertError, words: Words) -> None:
-    error.args = (in_python(str(error), words), *error.args[1:])
+def _translate(error: LoraBertError, options: Options) -> None:
+    error.args = (in_python(str(error), options), *error.args[1:])
     if error.hint:
-        error.hint = in_python(error.hint, words)
+        error.hint = in_python(error.hint, options)
         error.__notes__ = [error.hint]
 
 
 def _signature(function: Callable[..., Any], config: type, typed: type | None) -> inspect.Signature:
-    own = [one for one in inspect.signature(function).parameters.values()
-           if one.kind is not inspect.Parameter.VAR_KEYWORD]  # fmt: skip
-    taken = {one.name for one in own}
+    signature = inspect.signature(function)
+    own = [parameter for parameter in signature.parameters.values()
+           if parameter.kind is not inspect.Parameter.VAR_KEYWORD]  # fmt: skip
+    taken = {parameter.name for parameter in own}
     hints = inspect.get_annotations(typed) if typed else {}
     more = [
         inspect.Parameter(
@@ -171,37 +173,21 @@ def _signature(function: Callable[..., Any], config: type, typed: type | None) -
         for name, (entry, _, _) in options_of(config).items()
         if name in hints and name not in taken
     ]  # fmt: skip
-    told = inspect.signature(function).return_annotation
-    return inspect.Signature([*own, *more], return_annotation=told)
+    return signature.replace(parameters=[*own, *more])
 
 
-def _described(typed: type, words: Words) -> str:
+def _described(typed: type, options: Options) -> str:
     """The options that a function takes, with what they are: for ``help()``."""
     lines = ["Options:"]
-    for name in inspect.get_annotations(typed):
-        said = in_python(f"{name}: {words[name][0].help}", words)
-        lines += textwrap.wrap(said, 88, initial_indent="    ", subsequent_indent=" " * 8)
+    hints = inspect.get_annotations(typed)
+    for name in filter(hints.__contains__, options):
+        described = in_python(f"{name}: {options[name][0].help}", options)
+        lines += textwrap.wrap(described, 88, initial_indent="    ", subsequent_indent=" " * 8)
     return "\n".join(lines)
 
 
-class _Notes(logging.Handler):
-    """Prints notes and warnings as sentences, where nobody else shows them."""
-
-    def __init__(self, words: Words) -> None:
-        super().__init__()
-        self.words = words
-
-    def emit(self, record: logging.LogRecord) -> None:
-        prefix = "warning: " if record.levelno >= logging.WARNING else ""
-        text = prefix + in_python(record.getMessage(), self.words)
-        if "tqdm" in sys.modules:  # above a progress bar, if there is one
-            sys.modules["tqdm"].tqdm.write(text, file=sys.stderr)
-        else:
-            print(text, file=sys.stderr)  # noqa: T201
-
-
 @contextmanager
-def _notes_shown(words: Words) -> Iterator[None]:
+def _notes_shown(options: Options) -> Iterator[None]:
     """Show notes in a notebook or at Python's prompt, unless logging was set up by somebody.
 
     A script is shown the warnings alone, which Python would print as the shell has them.
@@ -210,7 +196,8 @@ def _notes_shown(words: Words) -> Iterator[None]:
     if log.hasHandlers() or logging.lastResort is None:
         yield
         return
-    handler, level = _Notes(words), log.level
+    handler = MessageHandler(lambda text, _: write_line(in_python(text, options)))
+    level = log.level
     if level == logging.NOTSET and is_interactive():
         log.setLevel(logging.INFO)
     else:
@@ -225,8 +212,7 @@ def _notes_shown(words: Words) -> Iterator[None]:
 
 def is_interactive() -> bool:
     """Whether somebody types at a prompt or in a notebook; a script does not."""
-    from lora_bert.runtime.progress_bar import (
-        is_notebook,  # with tqdm, which many commands do without
-    )
+    # With tqdm, which many commands do without.
+    from lora_bert.runtime.progress_bar import is_notebook
 
     return is_notebook() or hasattr(sys, "ps1") or "get_ipython" in vars(sys.modules["builtins"])

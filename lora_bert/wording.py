@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
@@ -19,6 +20,11 @@ def listed(names: Iterable[str], limit: int = 8) -> str:
     return f"{shown} and {len(names) - limit:,} more" if len(names) > limit else shown
 
 
+def repeated(names: Sequence[str]) -> list[str]:
+    """The names that stand there more than once, each of them once."""
+    return [name for name, times in Counter(names).items() if times > 1]
+
+
 def shortened(text: str, length: int = 60) -> str:
     """``text`` on one line, cut to ``length`` characters."""
     line = " ".join(text.split())
@@ -30,6 +36,11 @@ def printable(text: str) -> str:
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
     )
+
+
+def reason(error: Exception) -> str:
+    """The first line of what a library says of an error, without its full stop."""
+    return (str(error).splitlines() or [""])[0].rstrip(".")
 
 
 def visible(text: str, length: int = 60) -> str:

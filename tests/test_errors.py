@@ -1,4 +1,4 @@
-"""docs/errors.md promises sentences: they are those of the code."""
+"""docs/errors.md promises sentences and exit codes: they are those of the code."""
 
 from __future__ import annotations
 
@@ -12,11 +12,20 @@ import pytest
 import lora_bert
 from lora_bert.errors import LoraBertError
 
-EXAMPLES = [
-    pytest.param(sentence, id=f"{kind.__name__}: {mistake}")
-    for kind in LoraBertError.__subclasses__()
-    for mistake, sentence in kind.examples.items()
-]
+PAGE = (Path(__file__).parents[1] / "docs" / "errors.md").read_text(encoding="utf-8")
+KINDS = LoraBertError.__subclasses__()
+
+
+def table(title: str) -> list[list[str]]:
+    """The rows of the first table behind a heading, without its header."""
+    lines = PAGE.split(f"{title}\n", 1)[1].splitlines()
+    start = next(at for at, line in enumerate(lines) if line.startswith("| ---")) + 1
+    end = next((at for at, line in enumerate(lines) if at > start and not line), len(lines))
+    cells = [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines[start:end]]
+    return [[cell.strip().replace("\\|", "|") for cell in row] for row in cells]
+
+
+MISTAKES = table("## Mistakes")
 
 
 @cache
@@ -24,14 +33,7 @@ def sentences() -> tuple[str, ...]:
     """Every text in the package, with "…" where a value is filled in."""
     found = []
     for path in Path(lora_bert.__file__).parent.rglob("*.py"):
-        if path.name == "errors.py":
-            tree: ast.AST = ast.Module(
-                [node for node in ast.parse(path.read_text(encoding="utf-8")).body
-                 if isinstance(node, ast.FunctionDef)], []
-            )  # fmt: skip
-        else:
-            tree = ast.parse(path.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.JoinedStr):
                 parts = [part.value if isinstance(part, ast.Constant) else "…"
                          for part in node.values]  # fmt: skip
@@ -41,10 +43,15 @@ def sentences() -> tuple[str, ...]:
     return tuple(found)
 
 
-@pytest.mark.parametrize("sentence", EXAMPLES)
+@pytest.mark.parametrize("sentence", [row[2] for row in MISTAKES])
 def test_the_sentences_of_the_table_are_those_of_the_code(sentence: str) -> None:
     assert sentence in sentences()
 
 
-def test_every_kind_of_error_has_an_example() -> None:
-    assert all(kind.examples for kind in LoraBertError.__subclasses__())
+def test_every_kind_of_error_has_its_code_its_meaning_and_an_example() -> None:
+    listed = {name.strip("`"): (int(code), meaning) for code, name, meaning in table("# Errors")}
+    for kind in KINDS:
+        meaning = str(kind.__doc__).splitlines()[0].replace("``", "`")
+        assert listed[kind.__name__] == (kind.exit_code, meaning)
+    assert {kind.exit_code for kind in KINDS} == {int(code) for _, code, _ in MISTAKES}
+    assert len(MISTAKES) > 80

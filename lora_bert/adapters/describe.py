@@ -23,7 +23,7 @@ from lora_bert.backbones.nearby import transformer_in
 from lora_bert.backbones.resolve import find_local
 from lora_bert.backbones.weights import count_weights
 from lora_bert.errors import AdapterError, missing
-from lora_bert.tasks.registry import TASKS
+from lora_bert.tasks.registry import problem_types
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def describe(path: str | Path) -> Description:
     elif kind != "backbone":
         facts["problem_type"] = problem_type_of(config)
         names = config.get("id2label")
-        if facts["problem_type"] in TASKS or not isinstance(names, dict):
+        if facts["problem_type"] in problem_types() or not isinstance(names, dict):
             facts["labels"] = list(labels_in(config, place))
         else:
             facts["labels"] = [str(name) for name in names.values()]

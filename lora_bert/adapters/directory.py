@@ -13,8 +13,7 @@ from lora_bert.backbones.nearby import above, below, in_words, transformer_in
 from lora_bert.errors import AdapterError, ConfigError, LoraBertError, missing
 from lora_bert.files import sha256
 from lora_bert.json_files import read_object
-from lora_bert.tasks.registry import TASKS
-from lora_bert.tasks.single_label import PROBLEM_TYPE
+from lora_bert.tasks.registry import USUAL, problem_types
 from lora_bert.wording import listed
 
 Kind = Literal["adapter", "merged", "openvino", "onnx"]
@@ -224,7 +223,7 @@ def check_answerable(config: Mapping[str, Any], path: Path) -> None:
             hint="To train a text classifier on its encoder: lora-bert train --backbone …",
         )
     problem = problem_type_of(config)
-    if problem not in TASKS:
+    if problem not in problem_types():
         what = _ANSWERED_LATER.get(problem, "made for a problem that is not known here")
         raise AdapterError(
             f"'{path}' is {what} (problem_type '{problem}'); lora-bert answers with one label a "
@@ -241,7 +240,7 @@ def problem_type_of(config: Mapping[str, Any]) -> str:
         return f"{said!s:.60}"
     labels = config.get("id2label")
     outputs = len(labels) if isinstance(labels, dict) else config.get("num_labels")
-    return "regression" if outputs == 1 else PROBLEM_TYPE
+    return "regression" if outputs == 1 else USUAL
 
 
 def _architecture(config: Mapping[str, Any]) -> str:

@@ -24,7 +24,7 @@ from lora_bert.adapters.directory import (
 )
 from lora_bert.adapters.manifest import Manifest
 from lora_bert.adapters.peft_format import PeftAdapter, assemble, read_peft, with_own_words
-from lora_bert.adapters.trained_on import with_told
+from lora_bert.adapters.trained_on import with_kept_options
 from lora_bert.backbones.families import family_of, read_config
 from lora_bert.backbones.fingerprint import read_identified
 from lora_bert.backbones.inside import check_inside
@@ -41,7 +41,7 @@ from lora_bert.errors import (
 from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
 from lora_bert.model.builder import build_backbone, load_backbone
-from lora_bert.tasks.registry import TASKS
+from lora_bert.tasks.registry import problem_types
 from lora_bert.tokens.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
 from lora_bert.wording import counted
 
@@ -117,7 +117,7 @@ def load_any(
         )  # fmt: skip
     adapter = assemble(stored, base)
     manifest = described or _guessed(stored, adapter, base, files, labels)
-    manifest = replace(manifest, data=with_told(manifest, path))
+    manifest = replace(manifest, data=with_kept_options(manifest, path))
     if labels and described:
         raise labels_of_its_own(path)
     _check_labels(path, manifest, adapter, base)
@@ -221,7 +221,7 @@ def _guessed(
     count = adapter.head[f"{base.family.head.output}.weight"].shape[0]
     said = base.config.get("problem_type")
     problem = problem_type_of({"problem_type": said, "num_labels": count})
-    if problem not in TASKS:
+    if problem not in problem_types():
         raise AdapterError(
             f"'{stored.path}' has {counted(count, 'output')} of the problem_type '{problem}'; "
             "lora-bert answers with one label a text.",

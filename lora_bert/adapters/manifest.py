@@ -11,11 +11,11 @@ from lora_bert._version import __version__
 from lora_bert.errors import AdapterError
 from lora_bert.json_files import json_text, read_object
 from lora_bert.tasks.base import Task
-from lora_bert.tasks.registry import TASKS
-from lora_bert.tasks.single_label import PROBLEM_TYPE, TASK
+from lora_bert.tasks.registry import USUAL, problem_types, task_of
 
 MANIFEST = "lora_bert.json"
 SCHEMA = 1
+_TASK = "text-classification"
 
 _KINDS: Mapping[str, type] = {
     "labels": list,
@@ -51,7 +51,7 @@ class Manifest:
             named, read and divided; ``from_python`` where no file holds it.
         metrics: On the validation rows, with the interval.
         versions: Of the libraries that made it.
-        problem_type: Its task, as :data:`lora_bert.tasks.registry.TASKS` calls it.
+        problem_type: Its task, see :func:`lora_bert.tasks.registry.problem_types`.
         settings: What the task needs beside the labels.
         inputs: Texts per row.
         exported: Of an exported model: ``format``, ``precision``, and how it compared with torch.
@@ -66,8 +66,8 @@ class Manifest:
     data: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
-    task: str = TASK
-    problem_type: str = PROBLEM_TYPE
+    task: str = _TASK
+    problem_type: str = USUAL
     inputs: int = 1
     schema_version: int = SCHEMA
     exported: Mapping[str, Any] = field(default_factory=dict)
@@ -91,7 +91,7 @@ class Manifest:
             AdapterError: The task cannot have such labels or settings.
         """
         try:
-            return TASKS[self.problem_type].restored(self.labels, self.settings)
+            return task_of(self.problem_type).restored(self.labels, self.settings)
         except AdapterError as error:
             raise AdapterError(f"'{place}': {error}", hint=error.hint) from error
 
@@ -135,7 +135,7 @@ def _checked(written: dict[str, Any], path: Path) -> Manifest:
         raise AdapterError(f"'{path}': 'labels' must be at least two strings.")
     if written["max_length"] < 1:
         raise AdapterError(f"'{path}': 'max_length' is {written['max_length']}; 1 is the least.")
-    for key, ours in (("task", [TASK]), ("problem_type", list(TASKS)), ("inputs", [1])):
+    for key, ours in (("task", [_TASK]), ("problem_type", problem_types()), ("inputs", [1])):
         if key in written and written[key] not in ours:
             raise AdapterError(
                 f"'{path}': {key} '{written[key]!s:.60}' is not supported; lora-bert {__version__} "

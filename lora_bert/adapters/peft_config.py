@@ -10,7 +10,7 @@ from typing import Any
 from lora_bert.backbones.inside import check_inside
 from lora_bert.errors import AdapterError
 from lora_bert.json_files import read_object
-from lora_bert.tasks.registry import TASKS
+from lora_bert.tasks.registry import problem_types, task_of
 from lora_bert.wording import shortened
 
 CONFIG = "adapter_config.json"
@@ -57,7 +57,7 @@ def read_peft_config(directory: Path) -> dict[str, Any]:
         if not (directory / name).is_file():
             raise _lacks(directory, name)
     task = config.get("task_type")
-    if task not in (None, *(known.peft_task_type for known in TASKS.values())):
+    if task not in (None, *(task_of(known).peft_task_type for known in problem_types())):
         what = _OTHER_TASKS.get(str(task), "another task")
         raise AdapterError(
             f"'{path}' was made for {what} (task_type '{task!s:.40}'), not for classifying texts."

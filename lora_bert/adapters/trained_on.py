@@ -13,21 +13,20 @@ from typing import Any
 
 from lora_bert.adapters.manifest import MANIFEST, Manifest
 from lora_bert.config import TrainConfig
-from lora_bert.config.shared import Columns, TrainRows
-from lora_bert.data.rows import Known
+from lora_bert.config.shared import LabelledFileOptions, TrainRows
+from lora_bert.data.part_names import DATA_OPTIONS
+from lora_bert.data.rows import TrainingFormat
 from lora_bert.errors import AdapterError, ConfigError, LoraBertError
 from lora_bert.names import parse_names
 from lora_bert.options import build, read_yaml
 
 RUN = "run.yaml"
-PLACES = ("data", "train", "validation", "test")
-"""The options that name files."""
 
 _OF_TEXTS = ("clean", "max_length")
 _KEPT = (
     *(
         entry.name
-        for kind in (Columns, TrainRows)
+        for kind in (LabelledFileOptions, TrainRows)
         for entry in fields(kind)
         if entry.name not in _OF_TEXTS
     ),
@@ -35,7 +34,7 @@ _KEPT = (
 )
 
 
-def told(config: TrainConfig) -> dict[str, Any]:
+def kept_options(config: TrainConfig) -> dict[str, Any]:
     """What a training was told of its rows and how to judge them, as ``lora_bert.json`` keeps it.
 
     Args:
@@ -66,7 +65,7 @@ def training_of(path: Path, manifest: Manifest) -> TrainConfig | None:
         if values is None:
             return None
         found = _built(values, source)
-    for option in PLACES:
+    for option in DATA_OPTIONS:
         value = getattr(found, option)
         for name in value if isinstance(value, tuple) else (value,):
             # Ours never are; a stranger's would have any file of this machine read.
@@ -78,7 +77,7 @@ def training_of(path: Path, manifest: Manifest) -> TrainConfig | None:
     return found
 
 
-def with_told(manifest: Manifest, path: Path) -> Mapping[str, Any]:
+def with_kept_options(manifest: Manifest, path: Path) -> Mapping[str, Any]:
     """``manifest.data`` of an adapter; of an older one with what its ``run.yaml`` tells."""
     data = manifest.data
     if "told" in data or not (path / RUN).is_file():
@@ -87,25 +86,22 @@ def with_told(manifest: Manifest, path: Path) -> Mapping[str, Any]:
         found = training_of(path, manifest)
     except LoraBertError:
         return data  # a stranger's: whoever needs its rows is told so
-    return {**data, "told": told(found)} if found else data
+    return {**data, "told": kept_options(found)} if found else data
 
 
-def known_reading(manifest: Manifest) -> Known | None:
-    """How files like those of the training are read, see :class:`lora_bert.data.rows.Known`.
+def training_format(manifest: Manifest) -> TrainingFormat:
+    """How files like those of the training are read, see :class:`.TrainingFormat`.
 
     Raises:
         AdapterError: ``lora_bert.json`` tells what no training can be told.
     """
-    values = manifest.data.get("told")
-    if values is None:
-        return None
-    config = _built(values, Path(MANIFEST))
-    return Known(
+    config = _built(manifest.data.get("told", {}), Path(MANIFEST))
+    return TrainingFormat(
         header=config.header,
         columns=parse_names(config.columns),
         encoding=config.encoding,
-        text=manifest.column("text"),
-        label=manifest.column("label"),
+        text_column=manifest.column("text"),
+        label_column=manifest.column("label"),
         labels=frozenset((*manifest.labels, *manifest.label_names)),
     )
 

@@ -20,7 +20,7 @@ from lora_bert.backbones.resolve import TOKENIZER_FILES, find_pickled
 from lora_bert.backbones.weights import canonical, read_safetensors, shards_of, write_safetensors
 from lora_bert.config import ConvertConfig
 from lora_bert.config.keywords import ConvertOptions
-from lora_bert.config.kinds import Place
+from lora_bert.config.kinds import StrPath
 from lora_bert.errors import BackboneError, ConfigError
 from lora_bert.files import atomic_directory, claim_output, spare_inputs
 from lora_bert.json_files import json_text
@@ -59,7 +59,9 @@ class Conversion:
 
 
 @called_from_python(ConvertConfig, ConvertOptions)
-def convert_backbone(path: Place, output: Place, **options: Unpack[ConvertOptions]) -> Conversion:
+def convert_backbone(
+    path: StrPath, output: StrPath, **options: Unpack[ConvertOptions]
+) -> Conversion:
     """Write a backbone whose weights are a pickle (``pytorch_model.bin``) as safetensors.
 
     Args:

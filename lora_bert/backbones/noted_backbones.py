@@ -12,19 +12,19 @@ from typing import Any
 
 from lora_bert.notes import read_notes, write_note
 
-PLACES, FINGERPRINTS = "known.json", "fingerprints.json"
+LOCATIONS, FINGERPRINTS = "known.json", "fingerprints.json"
 _VERSION = 1
 """Of what a fingerprint is made of."""
 
 
-def note_place(name: str, path: Path) -> None:
+def note_backbone_location(name: str, path: Path) -> None:
     """Note where the local backbone of that name is."""
-    _note(PLACES, name, str(path))
+    _note(LOCATIONS, name, str(path))
 
 
-def noted_place(name: str) -> Path | None:
+def noted_backbone_location(name: str) -> Path | None:
     """Where a local backbone of that name was seen."""
-    seen = _book(PLACES).get(name)
+    seen = _book(LOCATIONS).get(name)
     return Path(seen) if isinstance(seen, str) else None
 
 

@@ -16,9 +16,9 @@ from urllib.error import HTTPError
 
 from lora_bert.backbones.embedded import EMBEDDED, unpack
 from lora_bert.backbones.nearby import MODULES, is_file, name_of, no_backbone, transformer_in
-from lora_bert.backbones.noted_backbones import note_place, noted_place
+from lora_bert.backbones.noted_backbones import note_backbone_location, noted_backbone_location
 from lora_bert.config import BackboneConfig
-from lora_bert.config.kinds import Place
+from lora_bert.config.kinds import StrPath
 from lora_bert.errors import (
     BackboneError,
     NotFoundError,
@@ -59,7 +59,7 @@ class BackboneFiles:
 
 
 @called_from_python(BackboneConfig)
-def backbone_path(name: Place = EMBEDDED[0], revision: str | None = None) -> Path:
+def backbone_path(name: StrPath = EMBEDDED[0], revision: str | None = None) -> Path:
     """The local directory of a backbone, unpacked or downloaded if need be.
 
     Args:
@@ -145,13 +145,13 @@ def remember(backbone: BackboneFiles) -> None:
     """Note where a local backbone is, so that its adapters find it by name on this machine."""
     if backbone.name in EMBEDDED or "/" in backbone.name or backbone.revision or backbone.from_hub:
         return
-    note_place(backbone.name, backbone.path)
+    note_backbone_location(backbone.name, backbone.path)
 
 
 def _remembered(name: str) -> Path | None:
     """Where a local backbone of that name was seen, or stands in ``$LORA_BERT_BACKBONES``."""
     places = [Path(base) / name for base in _search_path()]
-    if seen := noted_place(name):
+    if seen := noted_backbone_location(name):
         places.append(seen)
     return next((home for place in places if (home := transformer_in(place))), None)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lora_bert.backbones.noted_backbones import FINGERPRINTS, PLACES
+from lora_bert.backbones.noted_backbones import FINGERPRINTS, LOCATIONS
 from lora_bert.cache.entries import BROKEN_OFF, discard, last_used, read_record, size_of
 from lora_bert.errors import ConfigError, NotFoundError, OutputError, did_you_mean
 from lora_bert.files import cache_dir
@@ -19,7 +19,7 @@ FETCHED = "data"
 KINDS = ("backbones", FETCHED, LEFTOVER, "tokens", "trunk")
 
 _SHORTEST_KEY = 4
-_NOTES = (PLACES, FINGERPRINTS)  # notes, not caches
+_NOTES = (LOCATIONS, FINGERPRINTS)  # notes, not caches
 _DAY = 86400.0
 
 

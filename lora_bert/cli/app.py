@@ -57,7 +57,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class _ReaderGoneError(Exception):
-    """Nobody reads our output any more; click itself would end with exit code 1."""
+    """The reader of our output is gone; click itself would end with exit code 1."""
 
 
 class _Commands(click.Group):
@@ -100,7 +100,7 @@ class _Commands(click.Group):
 )
 @click.version_option(__version__, prog_name="lora-bert")
 def cli() -> None:
-    """Only a group: the subcommands do the work."""
+    """The group of the subcommands, which do the work."""
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -159,7 +159,7 @@ def run(args: Sequence[str] | None = None) -> int:
 
 
 def _unexpected(error: Exception) -> int:
-    """What nobody foresaw where it happened: too little memory, or a bug."""
+    """Report an error that nothing else handles, too little memory or a bug; its exit code."""
     if not is_out_of_memory(error):
         return console.bug(error)
     hint = "Lower --batch-size, or free some."
@@ -173,7 +173,7 @@ def _in_words(error: click.ClickException) -> tuple[str, str]:
     if isinstance(error, click.NoSuchOption):
         message = f"No such option '{error.option_name}'."
         parameters = context.command.get_params(context) if context else ()
-        names = [name for one in parameters for name in (*one.opts, *one.secondary_opts)]
+        names = [name for known in parameters for name in (*known.opts, *known.secondary_opts)]
         hint = did_you_mean(error.option_name, names) or hint
     if message.startswith("Got unexpected extra arg"):
         # The shell fills in a pattern that has no quotes.

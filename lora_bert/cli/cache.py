@@ -6,12 +6,10 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import click
-
+from lora_bert.cli.declare import Answer
 from lora_bert.cli.declare import command as declare
 from lora_bert.config import CacheConfig
 from lora_bert.errors import ConfigError, did_you_mean
-from lora_bert.json_files import json_text
 from lora_bert.wording import amount, counted
 
 EXAMPLES = """\
@@ -25,7 +23,7 @@ _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"))
 
 
 @declare("cache", CacheConfig, examples=EXAMPLES)
-def command(config: CacheConfig, as_json: bool) -> None:
+def command(config: CacheConfig, as_json: bool) -> Answer:
     """List or clear what is kept on disk to save time: trunk outputs, tokens, unpacked backbones.
 
     All of it is made again when it is needed. Downloaded data sets are cleared only by name
@@ -42,21 +40,18 @@ def command(config: CacheConfig, as_json: bool) -> None:
         )
     limit, cleared = total_limit(), config.action == "clear"
     act = clear if cleared else entries
-    found = act(config.names, unused_days=config.older_than or 0.0)
-    size = sum(entry.size for entry in found)
-    if as_json:
-        document = {
+    kept = act(config.names, unused_days=config.older_than or 0.0)
+    size = sum(entry.size for entry in kept)
+    total = f"{counted(len(kept), 'entry', 'entries')}, {amount(size)} ({cache_dir()})"
+    return Answer(
+        {
             "path": str(cache_dir()),
             "limit_bytes": limit,
             "bytes": size,
-            "cleared" if cleared else "entries": [_facts(entry) for entry in found],
-        }
-        click.echo(json_text(document))
-        return
-    if not cleared:
-        click.echo("".join(f"{line}\n" for line in _table(found)), nl=False)
-    entries_and_size = f"{counted(len(found), 'entry', 'entries')}, {amount(size)}"
-    click.echo(f"{'cleared' if cleared else 'in all'}     {entries_and_size} ({cache_dir()})")
+            "cleared" if cleared else "entries": [_facts(entry) for entry in kept],
+        },
+        f"cleared     {total}" if cleared else "\n".join([*_table(kept), f"in all     {total}"]),
+    )
 
 
 def _facts(entry: Any) -> dict[str, Any]:
@@ -70,13 +65,13 @@ def _facts(entry: Any) -> dict[str, Any]:
     }
 
 
-def _table(found: Sequence[Any]) -> list[str]:
-    if not found:
+def _table(kept: Sequence[Any]) -> list[str]:
+    if not kept:
         return []
     rows = [("KIND", "KEY", "SIZE", "LAST USED", "WHAT")]
     rows += [
         (entry.kind, _short(entry.key), amount(entry.size), _ago(entry.used), entry.what)
-        for entry in found
+        for entry in kept
     ]
     kind, key, size, used = (max(len(row[at]) for row in rows) for at in range(4))
     return [

@@ -10,20 +10,13 @@ import traceback
 import click
 
 from lora_bert._version import __version__
+from lora_bert.messages import MessageHandler, write_line
 
 EXIT_BUG = 70
 # All but the line feed and the tab; those above 127 are terminal commands, too.
 _CONTROLS = {
     code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code not in (9, 10)
 }
-
-
-class _Handler(logging.Handler):
-    """Prints log records as sentences, above a progress bar if there is one."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        prefix = "warning: " if record.levelno >= logging.WARNING else ""
-        _say(f"{prefix}{record.getMessage()}", "yellow" if prefix else None)
 
 
 def start() -> None:
@@ -33,7 +26,7 @@ def start() -> None:
             # A terminal in the C locale cannot show every text; better a mark than a crash.
             stream.reconfigure(errors="replace")
     logger = logging.getLogger("lora_bert")
-    logger.handlers = [_Handler()]
+    logger.handlers = [MessageHandler(lambda text, warns: _say(text, "yellow" if warns else None))]
     logger.setLevel(logging.INFO)
     logger.propagate = False
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
@@ -81,9 +74,4 @@ def _debugging() -> bool:
 
 def _say(text: str, colour: str | None) -> None:
     text = visible(text)
-    styled = click.style(text, fg=colour) if colour and sys.stderr.isatty() else text
-    # tqdm is there only if something that takes time was imported; then a bar may be on screen.
-    if "tqdm" in sys.modules:
-        sys.modules["tqdm"].tqdm.write(styled, file=sys.stderr)
-    else:
-        click.echo(styled, err=True)
+    write_line(click.style(text, fg=colour) if colour and sys.stderr.isatty() else text)

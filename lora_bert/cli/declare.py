@@ -6,15 +6,27 @@ import functools
 import inspect
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
 from lora_bert.cli import console
+from lora_bert.errors import ConfigError
+from lora_bert.json_files import json_text
 from lora_bert.options import Option, build, flag, options_of, read_yamls
 
 _KINDS = {int: click.INT, float: click.FLOAT, str: click.STRING}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command says: ``document`` with ``--json``, else ``text``."""
+
+    document: Any
+    text: str
+    exit_code: int = 0
 
 
 class Command(click.Command):
@@ -35,38 +47,44 @@ class Command(click.Command):
                 formatter.write_dl(sections[name])
 
 
-def command(name: str, config: type, *, examples: str) -> Callable[[Any], click.Command]:
-    """Decorate ``function(config, as_json) -> exit code or None`` into a click command.
+def command(
+    name: str, config: type, *, examples: str, needs: str = "", usage: str = ""
+) -> Callable[[Any], click.Command]:
+    """Decorate ``function(config, as_json)`` into a click command.
 
-    The function's docstring is the help text; ``examples`` stand below it.
+    The function gives its :class:`Answer`, or None where it has printed that itself. Its docstring
+    is the help text; ``examples`` stand below it. Without its first arguments the command ends with
+    the sentence ``needs``, and ``usage`` as the hint.
     """
 
-    def decorate(function: Callable[..., int | None]) -> click.Command:
+    def decorate(function: Callable[..., Answer | None]) -> click.Command:
+        options = {key: value for key, value in options_of(config).items() if not value[1].hidden}
+        needed = [key for key, (entry, option, _) in options.items()
+                  if option.positional and entry.default == ""]  # fmt: skip
+
         @functools.wraps(function)
         def called(**given: Any) -> None:
             context = click.get_current_context()
             as_json, files = given.pop("as_json"), given.pop("config")
             values = read_yamls(files, config)
             values |= {key: value for key, value in given.items() if _was_given(context, key)}
-            code = function(build(config, values), as_json)
-            context.exit(code or 0)
+            built: Any = build(config, values)
+            if not all(getattr(built, key) for key in needed):
+                raise ConfigError(needs, hint=usage)
+            if answer := function(built, as_json):
+                click.echo(json_text(answer.document) if as_json else answer.text)
+                context.exit(answer.exit_code)
 
-        parameters: list[click.Parameter] = []
-        groups = {}
-        for key, (entry, option, kind) in options_of(config).items():
-            if option.hidden:
-                continue
-            parameters.append(_parameter(key, option, kind, entry.default))
-            groups[key] = option.group
         made = Command(
             name,
             callback=called,
-            params=[*parameters, *_general()],
+            params=[*(_parameter(key, option, kind, entry.default)
+                      for key, (entry, option, kind) in options.items()), *_general()],
             help=f"{inspect.getdoc(function)}\n\n\b\nExamples:\n{examples}",
             no_args_is_help=False,
             context_settings={"help_option_names": ["-h", "--help"]},
-        )
-        made.groups = groups
+        )  # fmt: skip
+        made.groups = {key: option.group for key, (_, option, _) in options.items()}
         return made
 
     return decorate
@@ -99,32 +117,18 @@ def _general() -> list[click.Parameter]:
         if value:
             console.quiet()
 
+    def switch(*names: str, help: str, **more: Any) -> click.Option:
+        return click.Option(names, is_flag=True, help=help, **more)
+
+    config = "YAML with any of these options; flags win."
     return [
-        click.Option(
-            ["--config"],
-            metavar="FILE",
-            multiple=True,
-            help="YAML with any of these options; flags win.",
-        ),
-        click.Option(
-            ["--json", "as_json"], is_flag=True, help="Print the result as one JSON document."
-        ),
-        click.Option(
-            ["--quiet", "-q"],
-            is_flag=True,
-            expose_value=False,
-            callback=set_quiet,
-            help="No notes and no progress, only warnings and errors.",
-        ),
-        click.Option(
-            ["--debug"],
-            is_flag=True,
-            expose_value=False,
-            is_eager=True,
-            callback=set_debug,
-            help="Show the traceback of an error.",
-        ),
-    ]
+        click.Option(["--config"], metavar="FILE", multiple=True, help=config),
+        switch("--json", "as_json", help="Print the result as one JSON document."),
+        switch("--quiet", "-q", expose_value=False, callback=set_quiet,
+               help="No notes and no progress, only warnings and errors."),
+        switch("--debug", expose_value=False, is_eager=True, callback=set_debug,
+               help="Show the traceback of an error."),
+    ]  # fmt: skip
 
 
 def _was_given(context: click.Context, key: str) -> bool:

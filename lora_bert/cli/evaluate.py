@@ -6,12 +6,9 @@ import shlex
 import shutil
 from pathlib import Path
 
-import click
-
+from lora_bert.cli.declare import Answer
 from lora_bert.cli.declare import command as declare
 from lora_bert.config import EvaluateConfig
-from lora_bert.errors import ConfigError
-from lora_bert.json_files import json_text
 
 EXAMPLES = """\
   lora-bert evaluate runs/reviews
@@ -22,34 +19,33 @@ EXAMPLES = """\
   lora-bert evaluate out/ --data waimai --label-names 0=negative,1=positive --json"""
 
 
-@declare("evaluate", EvaluateConfig, examples=EXAMPLES)
-def command(config: EvaluateConfig, as_json: bool) -> None:
+@declare(
+    "evaluate",
+    EvaluateConfig,
+    examples=EXAMPLES,
+    needs="evaluate needs an adapter or a merged model.",
+    usage="lora-bert evaluate ADAPTER",
+)
+def command(config: EvaluateConfig, as_json: bool) -> Answer:
     """Score an adapter or merged model on labelled rows it has not seen.
 
     Prints accuracy and macro-F1 with 95 % bootstrap intervals, log loss, how many answers are right
     where only the surest are given, a table of the classes and the confusions; --baseline says what
     TF-IDF + linear SVM makes of the same rows, --against what another model does.
     """
-    if not config.path:
-        raise ConfigError(
-            "evaluate needs an adapter or a merged model.", hint="lora-bert evaluate ADAPTER"
-        )
     from lora_bert.adapters.directory import kind_of
     from lora_bert.evaluation.evaluate import run
     from lora_bert.evaluation.report import decimal
 
-    found = run(config)
-    if as_json:
-        click.echo(json_text(found.as_dict()))
-        return
-    click.echo(found.text(width=shutil.get_terminal_size().columns))
-    if found.target and found.target.reached and found.target.reached.min_score > 0:
-        given = "--adapter" if kind_of(Path(config.path)) == "adapter" else "--model"
-        words = f"{given} {shlex.quote(config.path)} --min-score"
-        click.echo(
-            f'\nnext         lora-bert infer {words} {decimal(found.target.reached.min_score)} "…"'
-        )
+    evaluation = run(config)
+    text = evaluation.text(width=shutil.get_terminal_size().columns)
+    reached = evaluation.target.reached if evaluation.target else None
+    if reached and reached.min_score > 0:
+        option = "--adapter" if kind_of(Path(config.path)) == "adapter" else "--model"
+        words = f"{option} {shlex.quote(config.path)} --min-score {decimal(reached.min_score)}"
+        text += f'\n\nnext         lora-bert infer {words} "…"'
     if config.output:
-        click.echo(f"\ntables in {config.output}")
+        text += f"\n\ntables in {config.output}"
     if config.report:
-        click.echo(f"\nreport in {config.report}")
+        text += f"\n\nreport in {config.report}"
+    return Answer(evaluation.as_dict(), text)

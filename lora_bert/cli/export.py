@@ -6,12 +6,10 @@ import dataclasses
 import shlex
 from typing import TYPE_CHECKING
 
-import click
-
+from lora_bert.cli.declare import Answer
 from lora_bert.cli.declare import command as declare
+from lora_bert.cli.merge import in_bfloat16
 from lora_bert.config import ExportConfig
-from lora_bert.errors import ConfigError
-from lora_bert.json_files import json_text
 
 if TYPE_CHECKING:
     from lora_bert.exporting.export import ExportResult
@@ -22,43 +20,37 @@ EXAMPLES = """\
   lora-bert export adapters/waimai out/ --int8 --data reviews.csv"""
 
 
-@declare("export", ExportConfig, examples=EXAMPLES)
-def command(config: ExportConfig, as_json: bool) -> None:
+@declare(
+    "export",
+    ExportConfig,
+    examples=EXAMPLES,
+    needs="export needs an adapter or merged model and a directory for the result.",
+    usage="lora-bert export ADAPTER OUT",
+)
+def command(config: ExportConfig, as_json: bool) -> Answer:
     """Write an adapter or merged model as OUT, a graph for a faster engine than torch.
 
     Before it counts, OUT is compared with torch in float32: no probability may differ by more than
     0.0001. With --int8 the difference, and with labelled --data the accuracy, is only told.
     """
-    if not config.path or not config.output:
-        raise ConfigError(
-            "export needs an adapter or merged model and a directory for the result.",
-            hint="lora-bert export ADAPTER OUT",
-        )
     from lora_bert.exporting.export import run
 
     result = run(config)
-    if as_json:
-        facts = dataclasses.asdict(result) | {"path": str(result.path)}
-        click.echo(json_text(facts))
-        return
-    path = shlex.quote(str(result.path))
-    lines = [
-        f"exported    {result.path} ({result.format}, {result.precision}, "
-        f"{result.size / 1e6:.1f} MB)",
-        f"compared    {_differences(result)}, same label on {result.agreement:.1%}",
-    ]
-    if result.moved is not None:
-        lines.append(
-            "infer       computes in bfloat16 here, which moves these probabilities by up to "
-            f"{result.moved:.2g}; --dtype float32 does not"
-        )
+    size = f"{result.size / 1e6:.1f} MB"
+    accuracy = ""
     if result.accuracy:
         before, after = result.accuracy
-        lines.append(
-            f"accuracy    {before:.1%} by torch, {after:.1%} exported, on {result.texts:,} texts"
+        accuracy = (
+            f"accuracy    {before:.1%} by torch, {after:.1%} exported, on {result.texts:,} texts\n"
         )
-    lines.append(f'next        lora-bert infer --model {path} "…"')
-    click.echo("\n".join(lines))
+    return Answer(
+        dataclasses.asdict(result) | {"path": str(result.path)},
+        f"exported    {result.path} ({result.format}, {result.precision}, {size})\n"
+        f"compared    {_differences(result)}, same label on {result.agreement:.1%}\n"
+        f"{in_bfloat16(result.moved)}"
+        f"{accuracy}"
+        f'next        lora-bert infer --model {shlex.quote(str(result.path))} "…"',
+    )
 
 
 def _differences(result: ExportResult) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -68,10 +68,10 @@ def command(config: InferConfig, as_json: bool) -> None:
     task = predictor.task.answering(config.min_score, config.otherwise)
     if as_json:
         texts = list(config.texts or _lines())
-        rows = zip(texts, task.decode(predictor.values(texts)), strict=True)
-        click.echo(json_text([{"text": text, **task.document(answer)} for text, answer in rows]))
+        answers = zip(texts, task.decode(predictor.values(texts)), strict=True)
+        click.echo(json_text([{"text": text, **task.document(each)} for text, each in answers]))
         return
-    source = _asked() if asking else config.texts or _lines()
+    source = _typed() if asking else config.texts or _lines()
     for texts in _chunks(source, 1 if asking else LINES_AT_ONCE):
         for text, answer in zip(texts, task.decode(predictor.values(texts)), strict=True):
             # One line a text, whatever stands in it.
@@ -124,41 +124,33 @@ def _load(config: InferConfig, path: str) -> Predictor:
 
 
 def _file(config: InferConfig, path: str, as_json: bool) -> None:
-    from lora_bert.adapters.trained_on import known_reading
+    from lora_bert.adapters.trained_on import training_format
+    from lora_bert.data.data_options import read_options
     from lora_bert.data.locations import to_predict
-    from lora_bert.data.read_options import read_options
     from lora_bert.inference.sinks import Delimited
     from lora_bert.inference.stream import check_target, predict_file, predict_into
 
-    source = Path(str(config.input))
-    files = to_predict(source)
-    if config.output is None:
-        if as_json:
-            raise ConfigError("--json with --input needs --output.")
-        sink = Delimited(sys.stdout)
-        predictor = _load(config, path)
-        options = read_options(config, known_reading(predictor.manifest))
-        predict_into(
-            predictor, files, sink, text_column=config.text_column, options=options,
-            min_score=config.min_score, otherwise=config.otherwise,
-        )  # fmt: skip
-        return
-    target = Path(config.output)
-    check_target(files, target, overwrite=config.overwrite)
+    files = to_predict(Path(str(config.input)))
+    if config.output is None and as_json:
+        raise ConfigError("--json with --input needs --output.")
+    target = Path(config.output) if config.output else None
+    if target:
+        check_target(files, target, overwrite=config.overwrite)
     predictor = _load(config, path)
-    options = read_options(config, known_reading(predictor.manifest))
-    rows = predict_file(
-        predictor,
-        files,
-        target,
-        text_column=config.text_column,
-        options=options,
-        overwrite=config.overwrite,
-        min_score=config.min_score,
-        otherwise=config.otherwise,
+    how: dict[str, Any] = {
+        "text_column": config.text_column,
+        "options": read_options(config, training_format(predictor.manifest)),
+        "min_score": config.min_score,
+        "otherwise": config.otherwise,
+    }
+    if target is None:
+        predict_into(predictor, files, Delimited(sys.stdout), **how)
+        return
+    rows = predict_file(predictor, files, target, overwrite=config.overwrite, **how)
+    document = {"output": str(target), "rows": rows}
+    click.echo(
+        json.dumps(document, ensure_ascii=False) if as_json else f"{rows:,} rows in {target}"
     )
-    facts = {"output": str(target), "rows": rows}
-    click.echo(json.dumps(facts, ensure_ascii=False) if as_json else f"{rows:,} rows in {target}")
 
 
 def _lines() -> Iterator[str]:
@@ -168,7 +160,7 @@ def _lines() -> Iterator[str]:
     return (line.rstrip("\r\n") for line in stream)
 
 
-def _asked() -> Iterator[str]:
+def _typed() -> Iterator[str]:
     """Texts typed at a prompt, until an empty line or the end of input."""
     while True:
         click.echo("text> ", nl=False, err=True)

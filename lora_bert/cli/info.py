@@ -6,13 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import click
-
 from lora_bert.cli.console import visible
+from lora_bert.cli.declare import Answer
 from lora_bert.cli.declare import command as declare
 from lora_bert.config import InfoConfig
-from lora_bert.errors import ConfigError
-from lora_bert.json_files import json_text
 
 EXAMPLES = """\
   lora-bert info adapters/waimai
@@ -22,23 +19,25 @@ EXAMPLES = """\
 _DIGEST = re.compile("[0-9a-f]{64}")
 
 
-@declare("info", InfoConfig, examples=EXAMPLES)
-def command(config: InfoConfig, as_json: bool) -> None:
+@declare(
+    "info",
+    InfoConfig,
+    examples=EXAMPLES,
+    needs="info needs a directory.",
+    usage="lora-bert info adapters/waimai",
+)
+def command(config: InfoConfig, as_json: bool) -> Answer:
     """Say what a directory holds: task, labels, backbone, sizes, scores, data, versions."""
-    if not config.path:
-        raise ConfigError("info needs a directory.", hint="lora-bert info adapters/waimai")
     from lora_bert.adapters.describe import describe
 
     facts = describe(config.path).facts
-    if as_json:
-        click.echo(json_text(facts))
-        return
-    for name, value in facts.items():
-        shown = _shown(name, value)
-        if name == "metrics" and shown and _is_quantised(facts):
-            shown += " (of the model in float, before it was quantised)"
-        if shown:
-            click.echo(f"{name.replace('_', ' '):<16} {visible(shown)}")
+    shown = {name: _shown(name, value) for name, value in facts.items()}
+    if shown.get("metrics") and _is_quantised(facts):
+        shown["metrics"] += " (of the model in float, before it was quantised)"
+    lines = [
+        f"{name.replace('_', ' '):<16} {visible(text)}" for name, text in shown.items() if text
+    ]
+    return Answer(facts, "\n".join(lines))
 
 
 def _shown(name: str, value: Any) -> str:
@@ -50,8 +49,9 @@ def _shown(name: str, value: Any) -> str:
         return _exported(value)
     if name == "metrics":
         return "; ".join(
-            f"{part}: accuracy {found['accuracy']:.2%}{_macro_f1(found)} on {found['rows']:,} rows"
-            for part, found in value.items()
+            f"{part}: accuracy {scores['accuracy']:.2%}{_macro_f1(scores)} on "
+            f"{scores['rows']:,} rows"
+            for part, scores in value.items()
         )
     if name == "labels" and len(value) > 20:
         return f"{len(value)}: {', '.join(value[:20])}, …"
@@ -73,8 +73,8 @@ def _shown(name: str, value: Any) -> str:
     return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _macro_f1(found: Mapping[str, Any]) -> str:
-    return f", macro-F1 {value:.2%}" if isinstance(value := found.get("macro_f1"), float) else ""
+def _macro_f1(scores: Mapping[str, Any]) -> str:
+    return f", macro-F1 {value:.2%}" if isinstance(value := scores.get("macro_f1"), float) else ""
 
 
 def _is_quantised(facts: Mapping[str, Any]) -> bool:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lora_bert.cli.declare import Answer
 from lora_bert.cli.declare import command as declare
 from lora_bert.config import TrainConfig
-from lora_bert.json_files import json_text
 
 if TYPE_CHECKING:
     from lora_bert.training.train_result import TrainResult
@@ -24,7 +24,7 @@ EXAMPLES = """\
 
 
 @declare("train", TrainConfig, examples=EXAMPLES)
-def command(config: TrainConfig, as_json: bool) -> int:
+def command(config: TrainConfig, as_json: bool) -> Answer:
     """Train a LoRA adapter and a classification head on a frozen backbone.
 
     Keeps the epoch that is best on the validation rows, and writes the adapter with everything
@@ -38,34 +38,31 @@ def command(config: TrainConfig, as_json: bool) -> int:
 
     result = run(config)
     if not processes().is_first:
-        return 130 if result.interrupted else 0
-    if as_json:
-        click.echo(json_text(result.as_dict()))
-        return 130 if result.interrupted else 0
+        click.get_current_context().exit(130 if result.interrupted else 0)
     lines = [
         f"adapter     {result.path} ({result.size / 1e6:.1f} MB, epoch {result.best_epoch})",
         f"trained     {result.trainable:,} of {result.total:,} parameters "
         f"({result.trainable / result.total:.2%}) in {result.seconds:.0f} s{_steps(result)}",
     ]
-    for part, found in result.evaluations.items():
-        lines.append(
-            f"{part:<11} {score_words(found, found.metric)}, {counted(found.scores.rows, 'row')}"
+    for part, evaluation in result.evaluations.items():
+        rows = counted(evaluation.scores.rows, "row")
+        lines.append(f"{part:<11} {score_words(evaluation, evaluation.metric)}, {rows}")
+    for text in result.watched:
+        before, after = (
+            f"{answer.label} {answer.score:.4f}" for answer in (text.before, text.after)
         )
-    for seen in result.watched:
-        before, after = (f"{one.label} {one.score:.4f}" for one in (seen.before, seen.after))
-        lines.append(f"watched     {before} → {after}  {printable(shortened(seen.text))}")
+        lines.append(f"watched     {before} → {after}  {printable(shortened(text.text))}")
     path = shlex.quote(str(result.path))
     if result.resumable:
         lines.append("next        the same command with --resume goes on")
     elif not result.interrupted:
         lines.append(f"next        lora-bert evaluate {path}")
         lines.append(f'            lora-bert infer --adapter {path} "…"')
-    click.echo("\n".join(lines))
-    return 130 if result.interrupted else 0
+    return Answer(result.as_dict(), "\n".join(lines), 130 if result.interrupted else 0)
 
 
 def _steps(result: TrainResult) -> str:
-    """Where it went on, if it was stopped before."""
+    """The steps that a resumed training took."""
     if not result.resumed_at:
         return ""
     return f", steps {result.resumed_at + 1:,} to {result.steps:,}"

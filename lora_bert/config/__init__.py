@@ -1,4 +1,4 @@
-"""What each command can be told.
+"""The options of each command.
 
 A field's ``option(...)`` says what it means and what it may be. The command line makes its flags
 from these classes, ``--config FILE`` its keys, the Python functions their keyword arguments.

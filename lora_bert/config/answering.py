@@ -1,32 +1,38 @@
-"""What the commands that answer or judge can be told: ``evaluate``, ``infer``."""
+"""The options of the commands that answer or judge: ``evaluate``, ``infer``."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lora_bert.config.shared import RUN, Columns, Compute, Opening, Reading, ScoredRows
+from lora_bert.config.shared import (
+    Compute,
+    LabelledFileOptions,
+    Opening,
+    ScoredRows,
+    TextFileOptions,
+    run_option,
+)
 from lora_bert.options import option
 
 
 @dataclass(frozen=True)
-class EvaluateConfig(Opening, Compute, Columns, ScoredRows):
-    """What ``evaluate`` can be told."""
+class EvaluateConfig(Opening, Compute, LabelledFileOptions, ScoredRows):
+    """The options of ``evaluate``."""
 
-    output: str | None = option(
+    output: str | None = run_option(
         None,
         "Directory for evaluation.json, confusion.png, wrong.csv and suspects.csv.",
         metavar="DIR",
-        group=RUN,
     )
-    report: str | None = option(
-        None, "Write everything into one HTML file.", metavar="FILE.html", group=RUN
+    report: str | None = run_option(
+        None, "Write everything into one HTML file.", metavar="FILE.html"
     )
-    overwrite: bool = option(False, "Replace the output directory and the report.", group=RUN)
+    overwrite: bool = run_option(False, "Replace the output directory and the report.")
 
 
 @dataclass(frozen=True)
 class LoadConfig(Opening, Compute):
-    """What ``load`` can be told, from Python alone."""
+    """The options of ``load``, from Python alone."""
 
     path: str = option(
         "", "Adapter, merged or exported model.", positional=True, metavar="ADAPTER|MODEL"
@@ -34,8 +40,8 @@ class LoadConfig(Opening, Compute):
 
 
 @dataclass(frozen=True)
-class InferConfig(Opening, Compute, Reading):
-    """What ``infer`` can be told."""
+class InferConfig(Opening, Compute, TextFileOptions):
+    """The options of ``infer``."""
 
     texts: tuple[str, ...] = option((), "Texts to classify.", positional=True, metavar="[TEXT]…")
     adapter: str | None = option(None, "Adapter directory.", metavar="DIR")
@@ -59,4 +65,4 @@ class InferConfig(Opening, Compute, Reading):
     otherwise: str | None = option(
         None, "The answer below --min-score (default: unknown).", metavar="NAME"
     )
-    overwrite: bool = option(False, "Replace the output file.", group=RUN)
+    overwrite: bool = run_option(False, "Replace the output file.")

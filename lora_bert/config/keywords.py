@@ -7,15 +7,43 @@ from __future__ import annotations
 
 from typing import Literal, TypedDict
 
-from lora_bert.config.kinds import Names, Place, Renaming, Rows
+from lora_bert.config.kinds import Names, Renaming, RowsLike, StrPath
 
 
-class TrainOptions(TypedDict, total=False):
+class LabelledFileKeywords(TypedDict, total=False):
+    """What ``LabelledFileOptions`` holds."""
+
+    text_column: str | None
+    header: bool | None
+    columns: Names | None
+    encoding: str
+    label_column: Names | None
+    label_names: Renaming | None
+
+
+class ComputeKeywords(TypedDict, total=False):
+    """What ``Compute`` holds."""
+
+    engine: Literal["auto", "torch", "openvino", "onnx"]
+    device: Literal["auto", "cpu", "cuda"]
+    dtype: Literal["auto", "float32", "bfloat16"]
+    batch_size: int
+
+
+class OpeningKeywords(TypedDict, total=False):
+    """What ``Opening`` holds."""
+
+    backbone: StrPath | None
+    allow_backbone_mismatch: bool
+    labels: Names | None
+
+
+class TrainOptions(LabelledFileKeywords, total=False):
     """What ``TrainConfig`` holds, beside ``data``."""
 
-    train: Rows
-    validation: Rows
-    test: Rows
+    train: RowsLike
+    validation: RowsLike
+    test: RowsLike
     validation_fraction: float
     test_fraction: float
     split: Literal["stratified", "random"]
@@ -23,13 +51,7 @@ class TrainOptions(TypedDict, total=False):
     limit: int | None
     clean: bool
     max_length: int | None
-    text_column: str | None
-    header: bool | None
-    columns: Names | None
-    encoding: str
-    label_column: Names | None
-    label_names: Renaming | None
-    backbone: Place
+    backbone: StrPath
     revision: str | None
     method: Literal["lora", "head-only"]
     rank: int
@@ -60,91 +82,48 @@ class TrainOptions(TypedDict, total=False):
     save_every_steps: int | None
     log_to: Names | None
     resume: bool
-    output: Place | None
+    output: StrPath | None
     overwrite: bool
 
 
-class EvaluateOptions(TypedDict, total=False):
+class EvaluateOptions(LabelledFileKeywords, ComputeKeywords, OpeningKeywords, total=False):
     """What ``EvaluateConfig`` holds, beside ``path`` and ``data``."""
 
     part: Literal["auto", "train", "validation", "test"]
     baseline: bool
-    against: Place | None
+    against: StrPath | None
     metric: Literal["accuracy", "macro_f1", "log_loss"] | None
     target_accuracy: float | None
     out_of_scope: Names
-    train: Rows | None
+    train: RowsLike | None
     limit: int | None
-    text_column: str | None
-    header: bool | None
-    columns: Names | None
-    encoding: str
-    label_column: Names | None
-    label_names: Renaming | None
-    engine: Literal["auto", "torch", "openvino", "onnx"]
-    device: Literal["auto", "cpu", "cuda"]
-    dtype: Literal["auto", "float32", "bfloat16"]
-    batch_size: int
-    backbone: Place | None
-    allow_backbone_mismatch: bool
-    labels: Names | None
-    output: Place | None
-    report: Place | None
+    output: StrPath | None
+    report: StrPath | None
     overwrite: bool
 
 
-class LoadOptions(TypedDict, total=False):
+class LoadOptions(ComputeKeywords, OpeningKeywords, total=False):
     """What ``LoadConfig`` holds, beside ``path``."""
 
-    engine: Literal["auto", "torch", "openvino", "onnx"]
-    device: Literal["auto", "cpu", "cuda"]
-    dtype: Literal["auto", "float32", "bfloat16"]
-    batch_size: int
-    backbone: Place | None
-    allow_backbone_mismatch: bool
-    labels: Names | None
 
-
-class MergeOptions(TypedDict, total=False):
+class MergeOptions(LabelledFileKeywords, OpeningKeywords, total=False):
     """What ``MergeConfig`` holds, beside ``adapter`` and ``output``."""
 
-    text_column: str | None
-    header: bool | None
-    columns: Names | None
-    encoding: str
-    label_column: Names | None
-    label_names: Renaming | None
-    backbone: Place | None
-    allow_backbone_mismatch: bool
-    labels: Names | None
-    data: Rows | None
+    data: RowsLike | None
     overwrite: bool
 
 
-class ExportOptions(TypedDict, total=False):
+class ExportOptions(LabelledFileKeywords, OpeningKeywords, total=False):
     """What ``ExportConfig`` holds, beside ``path`` and ``output``."""
 
-    text_column: str | None
-    header: bool | None
-    columns: Names | None
-    encoding: str
-    label_column: Names | None
-    label_names: Renaming | None
-    backbone: Place | None
-    allow_backbone_mismatch: bool
-    labels: Names | None
     format: Literal["openvino", "onnx"]
     int8: bool
-    data: Rows | None
+    data: RowsLike | None
     overwrite: bool
 
 
-class VerifyOptions(TypedDict, total=False):
+class VerifyOptions(OpeningKeywords, total=False):
     """What ``VerifyConfig`` holds, beside ``path``."""
-
-    backbone: Place | None
-    allow_backbone_mismatch: bool
-    labels: Names | None
 
 
 class ConvertOptions(TypedDict, total=False):

@@ -16,12 +16,12 @@ class Frame(Protocol):
     def __getitem__(self, name: Any, /) -> Any: ...
 
 
-Place: TypeAlias = str | Path
+StrPath: TypeAlias = str | Path
 """A file, a directory or a name."""
 
-Rows: TypeAlias = (
-    Place
-    | Sequence[Place]
+RowsLike: TypeAlias = (
+    StrPath
+    | Sequence[StrPath]
     | Iterable[Mapping[str, Any]]
     | Iterable[tuple[str, Any]]
     | Mapping[str, Any]

@@ -1,16 +1,16 @@
-"""What the commands about models and files can be told."""
+"""The options of the commands about models and files."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lora_bert.config.shared import Columns, Opening
+from lora_bert.config.shared import LabelledFileOptions, Opening
 from lora_bert.options import option
 
 
 @dataclass(frozen=True)
-class MergeConfig(Opening, Columns):
-    """What ``merge`` can be told."""
+class MergeConfig(Opening, LabelledFileOptions):
+    """The options of ``merge``."""
 
     adapter: str = option("", "Adapter to merge.", positional=True, metavar="ADAPTER")
     output: str = option("", "Directory of the merged model.", positional=True, metavar="OUT")
@@ -23,8 +23,8 @@ class MergeConfig(Opening, Columns):
 
 
 @dataclass(frozen=True)
-class ExportConfig(Opening, Columns):
-    """What ``export`` can be told."""
+class ExportConfig(Opening, LabelledFileOptions):
+    """The options of ``export``."""
 
     path: str = option(
         "", "Adapter or merged model to export.", positional=True, metavar="ADAPTER|MERGED"
@@ -45,12 +45,14 @@ class ExportConfig(Opening, Columns):
 
 @dataclass(frozen=True)
 class ConvertConfig:
-    """What ``convert-backbone`` can be told."""
+    """The options of ``convert-backbone``."""
 
     path: str = option(
-        "", "Backbone whose weights are a pickle: a directory or a hub id.", positional=True,
+        "",
+        "Backbone whose weights are a pickle: a directory or a hub id.",
+        positional=True,
         metavar="PATH",
-    )  # fmt: skip
+    )
     output: str = option("", "Directory of the converted backbone.", positional=True, metavar="OUT")
     revision: str | None = option(None, "Commit, tag or branch on the hub.", metavar="NAME")
     overwrite: bool = option(False, "Replace the output directory.")
@@ -58,7 +60,7 @@ class ConvertConfig:
 
 @dataclass(frozen=True)
 class BackboneConfig:
-    """What ``backbone_path`` can be told, from Python alone."""
+    """The options of ``backbone_path``, from Python alone."""
 
     name: str = option("", "Embedded name, local directory or hub id.", positional=True)
     revision: str | None = option(None, "Commit, tag or branch on the hub.", metavar="NAME")
@@ -66,14 +68,14 @@ class BackboneConfig:
 
 @dataclass(frozen=True)
 class InfoConfig:
-    """What ``info`` can be told."""
+    """The options of ``info``."""
 
     path: str = option("", "Adapter, model or backbone.", positional=True, metavar="PATH")
 
 
 @dataclass(frozen=True)
 class VerifyConfig(Opening):
-    """What ``verify`` can be told."""
+    """The options of ``verify``."""
 
     path: str = option(
         "", "Adapter, merged or exported model, backbone.", positional=True, metavar="PATH"
@@ -82,7 +84,7 @@ class VerifyConfig(Opening):
 
 @dataclass(frozen=True)
 class CacheConfig:
-    """What ``cache`` can be told."""
+    """The options of ``cache``."""
 
     action: str = option("list", "list or clear.", positional=True, metavar="[list|clear]")
     names: tuple[str, ...] = option(

@@ -1,12 +1,17 @@
-"""What several commands can be told, and the headings it stands under in their help."""
+"""Options of several commands, and the headings that they stand under in the help."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from lora_bert.options import option
 
-DATA, ADAPTER, TRAINING, RUN = "Data", "Adapter", "Training", "Run"
+data_option = partial(option, group="Data")
+adapter_option = partial(option, group="Adapter")
+training_option = partial(option, group="Training")
+run_option = partial(option, group="Run")
+
 LARGEST_SEED = 2**32 - 1  # numpy's and scikit-learn's
 
 
@@ -14,74 +19,55 @@ LARGEST_SEED = 2**32 - 1  # numpy's and scikit-learn's
 class TrainRows:
     """The rows to train on."""
 
-    data: str | None = option(
+    data: str | None = data_option(
         None,
         "Labelled data: a file (csv, tsv, json, jsonl, parquet, xlsx), a directory with train/"
         "validation/test files or a folder per class, a pattern such as 'data/train-*.parquet', or "
         "a name (waimai, takeaway-mini). Default: takeaway-mini.",
         metavar="FILE|DIR|NAME",
-        group=DATA,
     )
-    train: tuple[str, ...] = option(
+    train: tuple[str, ...] = data_option(
         (),
         "Training file or a pattern of several, in place of --data; may be repeated.",
         metavar="FILE",
-        group=DATA,
     )
-    validation: tuple[str, ...] = option(
-        (), "Validation file or pattern; may be repeated.", metavar="FILE", group=DATA
+    validation: tuple[str, ...] = data_option(
+        (), "Validation file or pattern; may be repeated.", metavar="FILE"
     )
-    test: tuple[str, ...] = option(
-        (),
-        "Test file or pattern, scored once at the end; may be repeated.",
-        metavar="FILE",
-        group=DATA,
+    test: tuple[str, ...] = data_option(
+        (), "Test file or pattern, scored once at the end; may be repeated.", metavar="FILE"
     )
-    validation_fraction: float = option(
+    validation_fraction: float = data_option(
         0.2,
         "Share of the rows held out where there is no validation file.",
         minimum=0,
         maximum=1,
         exclusive=True,
-        group=DATA,
     )
-    test_fraction: float = option(
+    test_fraction: float = data_option(
         0.0,
         "Share of the rows held out first, for one score at the end, where there is no test file.",
         minimum=0,
         maximum=0.9,
-        group=DATA,
     )
-    split: str = option(
+    split: str = data_option(
         "stratified",
         "How they are drawn; random is scikit-learn's train_test_split.",
         choices=("stratified", "random"),
-        group=DATA,
     )
-    split_seed: int = option(
-        42,
-        "Seed of the split and of --limit.",
-        minimum=0,
-        maximum=LARGEST_SEED,
-        group=DATA,
+    split_seed: int = data_option(
+        42, "Seed of the split and of --limit.", minimum=0, maximum=LARGEST_SEED
     )
-    limit: int | None = option(
-        None,
-        "Use at most N rows of each file, drawn at random.",
-        metavar="N",
-        minimum=1,
-        group=DATA,
+    limit: int | None = data_option(
+        None, "Use at most N rows of each file, drawn at random.", metavar="N", minimum=1
     )
-    clean: bool = option(
-        False, "Turn punctuation into spaces; kept in the saved tokenizer.", group=DATA
-    )
-    max_length: int | None = option(
+    clean: bool = data_option(False, "Turn punctuation into spaces; kept in the saved tokenizer.")
+    max_length: int | None = data_option(
         None,
         "Tokens kept of a text (default: 256, or fewer if the backbone has fewer positions); "
         "padding is to the batch's longest.",
         minimum=3,
         metavar="N",
-        group=DATA,
     )
 
 
@@ -90,104 +76,88 @@ class ScoredRows:
     """What to score, and on which rows."""
 
     path: str = option("", "Adapter or merged model.", positional=True, metavar="ADAPTER|MERGED")
-    data: str | None = option(
+    data: str | None = data_option(
         None,
         "Labelled rows to score: a file, a directory or a name. Default: the rows that the "
         "adapter's own training held out.",
         metavar="FILE|DIR|NAME",
-        group=DATA,
     )
-    part: str = option(
+    part: str = data_option(
         "auto",
         "Which rows of the data (auto: the test rows, else validation; of a file, all).",
         choices=("auto", "train", "validation", "test"),
-        group=DATA,
     )
-    baseline: bool = option(
-        False,
-        "Score TF-IDF + linear SVM too, trained on the adapter's training rows.",
-        group=DATA,
+    baseline: bool = data_option(
+        False, "Score TF-IDF + linear SVM too, trained on the adapter's training rows."
     )
-    against: str | None = option(
-        None,
-        "Another adapter or model, to compare with on the same rows.",
-        metavar="ADAPTER|MODEL",
-        group=DATA,
+    against: str | None = data_option(
+        None, "Another adapter or model, to compare with on the same rows.", metavar="ADAPTER|MODEL"
     )
-    metric: str | None = option(
+    metric: str | None = data_option(
         None,
         "Figure that stands first and that comparisons are judged by (default: the one the "
         "adapter was trained for, else accuracy).",
         choices=("accuracy", "macro_f1", "log_loss"),
         open=True,
-        group=DATA,
     )
-    target_accuracy: float | None = option(
+    target_accuracy: float | None = data_option(
         None,
         "Look for the probability that answers must reach so that this share of them is right.",
         metavar="SHARE",
         minimum=0,
         maximum=1,
         exclusive=True,
-        group=DATA,
     )
-    out_of_scope: tuple[str, ...] = option(
+    out_of_scope: tuple[str, ...] = data_option(
         (),
         "Label of rows that belong to no class of the adapter: they are scored by how well their "
         "probabilities tell them from the others. May be repeated.",
         metavar="LABEL",
-        group=DATA,
     )
-    train: str | None = option(
+    train: str | None = data_option(
         None,
         "Training rows, for --baseline and to find texts seen in training (default: the "
         "adapter's own).",
         metavar="FILE|DIR|NAME",
-        group=DATA,
     )
-    limit: int | None = option(
-        None,
-        "Score at most N rows, drawn at random.",
-        metavar="N",
-        minimum=1,
-        group=DATA,
+    limit: int | None = data_option(
+        None, "Score at most N rows, drawn at random.", metavar="N", minimum=1
     )
 
 
 @dataclass(frozen=True)
-class Reading:
+class TextFileOptions:
     """How to read a file of texts."""
 
-    text_column: str | None = option(
-        None, "Column with the texts (default: found by name).", group=DATA, metavar="NAME"
+    text_column: str | None = data_option(
+        None, "Column with the texts (default: found by name).", metavar="NAME"
     )
-    header: bool | None = option(
-        None, "Whether the files have a header line (default: detected).", group=DATA
+    header: bool | None = data_option(
+        None, "Whether the files have a header line (default: detected)."
     )
-    columns: str | None = option(
-        None, "Names of the columns of a file without header.", group=DATA, metavar="NAME,…",
-        form="list",
-    )  # fmt: skip
-    encoding: str = option(
-        "auto", "Text encoding of the files (auto: detected).", group=DATA, metavar="NAME"
+    columns: str | None = data_option(
+        None, "Names of the columns of a file without header.", metavar="NAME,…", form="list"
+    )
+    encoding: str = data_option(
+        "auto", "Text encoding of the files (auto: detected).", metavar="NAME"
     )
 
 
 @dataclass(frozen=True)
-class Columns(Reading):
+class LabelledFileOptions(TextFileOptions):
     """How to read a labelled file."""
 
-    label_column: str | None = option(
+    label_column: str | None = data_option(
         None,
         "Column with the labels (default: found by name), or columns of 0 and 1, one a label: "
         "a,b,c.",
-        group=DATA, metavar="NAME", form="list",
-    )  # fmt: skip
-    label_names: str | None = option(
+        metavar="NAME",
+        form="list",
+    )
+    label_names: str | None = data_option(
         None,
         "Rename labels while reading: 0=negative,1=positive. A label with a comma or an equals "
         'sign stands in double quotes: "a,b"=both.',
-        group=DATA,
         metavar="OLD=NEW,…",
         form="mapping",
     )
@@ -197,19 +167,16 @@ class Columns(Reading):
 class Opening:
     """How to open an adapter: what it needs beside its own files."""
 
-    backbone: str | None = option(
-        None, "Where the adapter's backbone is, if not found by name.", metavar="DIR", group=RUN
+    backbone: str | None = run_option(
+        None, "Where the adapter's backbone is, if not found by name.", metavar="DIR"
     )
-    allow_backbone_mismatch: bool = option(
-        False,
-        "Take a backbone whose fingerprint is not the one the adapter was trained on.",
-        group=RUN,
+    allow_backbone_mismatch: bool = run_option(
+        False, "Take a backbone whose fingerprint is not the one the adapter was trained on."
     )
-    labels: str | None = option(
+    labels: str | None = run_option(
         None,
         "Labels of an adapter that plain PEFT wrote, in the order of its outputs.",
         metavar="NAME,…",
-        group=RUN,
         form="list",
     )
 
@@ -218,18 +185,16 @@ class Opening:
 class Compute:
     """Where and how precisely to compute."""
 
-    engine: str = option(
+    engine: str = run_option(
         "auto",
         "What computes: torch runs adapters and merged models, the others exported ones (auto: "
         "the fastest that fits and is installed).",
         choices=("auto", "torch", "openvino", "onnx"),
-        group=RUN,
     )
-    device: str = option("auto", "Where to compute.", choices=("auto", "cpu", "cuda"), group=RUN)
-    dtype: str = option(
+    device: str = run_option("auto", "Where to compute.", choices=("auto", "cpu", "cuda"))
+    dtype: str = run_option(
         "auto",
         "Precision of the frozen weights (auto: bfloat16 where it is fast).",
         choices=("auto", "float32", "bfloat16"),
-        group=RUN,
     )
-    batch_size: int = option(32, "Rows computed at once.", minimum=1, group=RUN)
+    batch_size: int = run_option(32, "Rows computed at once.", minimum=1)

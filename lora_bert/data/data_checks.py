@@ -34,23 +34,21 @@ def warn_about(splits: Splits, *, classes: bool = True) -> list[str]:
     Raises:
         DataError: The training rows have one class only.
     """
-    sentences = []
     train = splits.train
     if classes and len(set(train.labels)) == 1:
         raise DataError(
             f"'{train.source}' has one class only, '{shortened(train.labels[0])}': there is "
             "nothing to tell apart."
         )
-    others = {"validation": splits.validation}
-    if splits.test is not None:
-        others["test"] = splits.test
-    if classes:
-        sentences += spelling_warnings(train.labels)
-        sentences += _small_classes(train)
-    for part, examples in others.items():
-        sentences += _shared_texts(train, examples, part)
-    if classes:
-        sentences += _contradictions([train, *others.values()])
+    others = {"validation": splits.validation, "test": splits.test}
+    there = {part: examples for part, examples in others.items() if examples}
+    shared = [text for part, rows in there.items() for text in _shared_texts(train, rows, part)]
+    sentences = [
+        *(spelling_warnings(train.labels) if classes else ()),
+        *(_small_classes(train) if classes else ()),
+        *shared,
+        *(_contradictions([train, *there.values()]) if classes else ()),
+    ]
     for sentence in sentences:
         logger.warning("%s", sentence)
     return sentences

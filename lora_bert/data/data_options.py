@@ -1,12 +1,15 @@
-"""What the readers of a data set are told: columns, renamed labels, how rows are divided."""
+"""How a data set is read: its columns, labels to rename, how its rows are divided."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lora_bert.data.rows import ReadOptions
+from lora_bert.config import TrainConfig
+from lora_bert.config.shared import TextFileOptions
+from lora_bert.data.rows import NO_TRAINING, ReadOptions, TrainingFormat
 from lora_bert.data.splits import SplitKind
+from lora_bert.names import parse_label_names, parse_names
 
 
 @dataclass(frozen=True)
@@ -17,15 +20,12 @@ class DataOptions:
         text_column: The column with the texts; ``None`` finds it by name.
         label_column: The same for the labels; several columns of 0 and 1 as ``a,b,c``.
         label_names: Names to put for the labels in the file.
-        read: How to read the files.
+        read: How to read the files, and what an adapter's training called the columns.
         validation_fraction: The share of the training rows to validate with where no file is given.
         test_fraction: The share of the rows to hold out before that, where no test file is given.
         split: How those are drawn, see :func:`lora_bert.data.splits.split`.
         split_seed: The seed of that draw, and of ``limit``'s.
         limit: The most rows to use of each file; ``None`` for all.
-        known_text: What an adapter's training called the text column: tried before the usual names.
-        known_label: The same for the label column.
-        known_labels: What it took for one label, whatever it looks like.
         classes: Whether a label is one of a few classes, each of which must have training rows.
     """
 
@@ -38,10 +38,28 @@ class DataOptions:
     split: SplitKind = "stratified"
     split_seed: int = 42
     limit: int | None = None
-    known_text: str | None = None
-    known_label: str | None = None
-    known_labels: Collection[str] = ()
     classes: bool = True
 
 
 DEFAULTS = DataOptions()
+
+
+def read_options(config: TextFileOptions, training: TrainingFormat = NO_TRAINING) -> ReadOptions:
+    """How a command reads a file; ``training`` is what an adapter remembers of its training's."""
+    return ReadOptions(config.header, parse_names(config.columns), config.encoding, training)
+
+
+def data_options(config: TrainConfig, *, classes: bool = True) -> DataOptions:
+    """How a training reads and splits its data; ``classes``: see :class:`DataOptions`."""
+    return DataOptions(
+        text_column=config.text_column,
+        label_column=config.label_column,
+        label_names=parse_label_names(config.label_names),
+        read=read_options(config),
+        validation_fraction=config.validation_fraction,
+        test_fraction=config.test_fraction,
+        split="random" if config.split == "random" or not classes else "stratified",
+        split_seed=config.split_seed,
+        limit=config.limit,
+        classes=classes,
+    )

@@ -23,17 +23,14 @@ def fingerprint(paths: Iterable[Path | Given]) -> str:
     for path in paths:
         if isinstance(path, Given):
             path.update(digest)
-            continue
-        if path.is_dir() and not is_saved(path):
+        elif path.is_dir() and not is_saved(path):
             for file in folder_file.text_files(path):
                 digest.update(utf8_name(file.relative_to(path).as_posix()).encode() + b"\0")
                 digest.update(hashlib.sha256(file.read_bytes()).digest())
-            continue
-        files = sorted(path.glob("*.arrow")) if path.is_dir() else [path]
-        for file in files:
-            with file.open("rb") as stream:
-                while block := stream.read(1 << 20):
-                    digest.update(block)
+        else:
+            for file in sorted(path.glob("*.arrow")) if path.is_dir() else [path]:
+                with file.open("rb") as stream:
+                    hashlib.file_digest(stream, lambda: digest)
     return digest.hexdigest()
 
 

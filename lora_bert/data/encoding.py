@@ -1,4 +1,4 @@
-"""Which encoding a text file is in: as told, or found out from its bytes.
+"""Which encoding a text file is in: the one that is named, or that of its bytes.
 
 Tried in this order: a byte order mark, UTF-16 without one (its pattern of NULs), the escapes of
 ISO-2022, strict UTF-8, and what is older than Unicode (:mod:`.legacy`). Every answer is checked on
@@ -16,7 +16,6 @@ from pathlib import Path
 
 from lora_bert.data.legacy import (
     READABLE,
-    Reading,
     Verdict,
     sign_of_hong_kong,
     spoken,
@@ -83,10 +82,10 @@ def detect(path: Path, source: str, encoding: str = "auto", *, quiet: bool = Fal
         DataError: The bytes are not text, or not in that encoding.
     """
     if encoding != "auto":
-        return _told(path, source, encoding)
+        return _checked(path, source, encoding)
     with open_bytes(path) as stream:
         head = stream.read(_HEAD)
-    marked = _marked(head)
+    marked = next((codec for mark, codec in _MARKS.items() if head.startswith(mark)), None)
     if codec := marked or _utf16_without_mark(head):
         scan = _scan(path, codec)
         if scan.offset is not None:
@@ -111,7 +110,7 @@ def detect(path: Path, source: str, encoding: str = "auto", *, quiet: bool = Fal
     return codec
 
 
-def _told(path: Path, source: str, encoding: str) -> str:
+def _checked(path: Path, source: str, encoding: str) -> str:
     """The codec of an encoding that was named, checked on the whole file."""
     try:
         with suppress(UnicodeDecodeError):
@@ -167,19 +166,18 @@ def _uncertain(source: str, verdict: Verdict, utf8: _Scan) -> DataError:
         return _undecodable(source, "UTF-8", utf8)
     if len(shown) == 1:
         shown = list(verdict.readings[:2])
-    at = next(
-        (at for at in range(len(verdict.units)) if len({one.words[at] for one in shown}) > 1), 0
+    by_unit = zip(*(reading.words for reading in shown), strict=True)
+    words = next((words for words in by_unit if len(set(words)) > 1), [shown[0].words[0]])
+    examples = ", ".join(
+        f"'{shortened(word, 40)}' in {spoken(reading.codec)}"
+        for word, reading in zip(words, shown, strict=False)
     )
-    words = ", ".join(f"'{shortened(one.words[at], 40)}' in {spoken(one.codec)}" for one in shown)
     return DataError(
         f"'{source}' is UTF-8 only up to byte {utf8.offset:,} on line {utf8.line:,}, and no other "
-        f"encoding is certain: a word of it is {words}.",
-        hint=f"Name the right one with --encoding: {_named(shown)}.",
+        f"encoding is certain: a word of it is {examples}.",
+        hint="Name the right one with --encoding: "
+        f"{' or '.join(f'--encoding {reading.codec}' for reading in shown)}.",
     )
-
-
-def _named(readings: list[Reading]) -> str:
-    return " or ".join(f"--encoding {reading.codec}" for reading in readings)
 
 
 def _line_of(path: Path, piece: bytes) -> int:
@@ -221,10 +219,6 @@ def _undecodable(source: str, spoken: str, scan: _Scan) -> DataError:
         f"on line {scan.line:,}.",
         hint=_HINT,
     )
-
-
-def _marked(head: bytes) -> str | None:
-    return next((codec for mark, codec in _MARKS.items() if head.startswith(mark)), None)
 
 
 def _utf16_without_mark(head: bytes) -> str | None:

@@ -89,26 +89,19 @@ def examples_from(
         DataError: A column is not there, or no row is left.
     """
     text_name, label_name = find_columns(
-        table.columns,
-        text=text_column,
-        label=label_column,
-        need_label=need_labels,
-        cells=table.values,
-        source=table.source,
-    )
+        table.columns, text=text_column, label=label_column, need_label=need_labels,
+        cells=table.values, source=table.source,
+    )  # fmt: skip
     texts = table.values[text_name]
-    with_text = [at for at, text in enumerate(texts) if text.strip()]
-    labels = []
+    kept = with_text = [at for at, text in enumerate(texts) if text.strip()]
+    labels: list[str] = []
     if label_name:
         labels = _labels(table, label_name, with_text, label_names, known_labels)
     if labels:
         kept = [at for at, label in zip(with_text, labels, strict=True) if label]
-        labels = [label for label in labels if label]
-    else:
-        kept = with_text
-    found = Examples(
+    examples = Examples(
         texts=tuple(texts[at] for at in kept),
-        labels=tuple(labels),
+        labels=tuple(label for label in labels if label),
         lines=tuple(table.lines[at] for at in kept),
         source=table.source,
         dropped_text=len(texts) - len(with_text),
@@ -117,8 +110,8 @@ def examples_from(
         ids=_ids(table, kept, (text_name, *label_columns(label_name, table.columns))),
         files=table.files,
     )
-    _say_dropped(found)
-    return found
+    _say_dropped(examples)
+    return examples
 
 
 def _labels(
@@ -144,10 +137,8 @@ def _labels(
     if names and labels and names.keys().isdisjoint(labels):
         logger.warning(
             "None of the labels to rename (%s) stands in '%s'; it has %s.",
-            listed(names),
-            table.source,
-            listed(dict.fromkeys(labels)),
-        )
+            listed(names), table.source, listed(dict.fromkeys(labels)),
+        )  # fmt: skip
     return [names.get(label, label) for label in labels] if names else labels
 
 
@@ -160,13 +151,14 @@ def _ids(table: Table, kept: Sequence[int], taken: Sequence[str]) -> tuple[str, 
     return ids if len(set(ids)) == len(ids) and all(ids) else ()
 
 
-def _say_dropped(found: Examples) -> None:
-    reasons = [
+def _say_dropped(examples: Examples) -> None:
+    dropped = {"text": examples.dropped_text, "label": examples.dropped_label}
+    reasons = " and ".join(
         f"{counted(number, 'row')} with an empty {what}"
-        for number, what in ((found.dropped_text, "text"), (found.dropped_label, "label"))
+        for what, number in dropped.items()
         if number
-    ]
-    if not len(found):
-        raise DataError(f"'{found.source}' has nothing left: {' and '.join(reasons)}.")
+    )
+    if not len(examples):
+        raise DataError(f"'{examples.source}' has nothing left: {reasons}.")
     if reasons:
-        logger.warning("Dropped %s from '%s'.", " and ".join(reasons), found.source)
+        logger.warning("Dropped %s from '%s'.", reasons, examples.source)

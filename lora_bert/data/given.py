@@ -9,22 +9,17 @@ from __future__ import annotations
 import datetime
 import hashlib
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lora_bert.data.formats.json_values import cell
 from lora_bert.data.formats.saved_file import rows_of
-from lora_bert.data.part_names import PARTS
+from lora_bert.data.part_names import DATA_OPTIONS, JUDGED_FIRST, PARTS
 from lora_bert.errors import DataError
-from lora_bert.wording import listed, position
-
-OPTIONS = ("data", "train", "validation", "test")
-"""The options that take rows as well as the names of files."""
+from lora_bert.wording import listed, position, repeated
 
 _PAIR = ("text", "label")
-_JUDGED = ("test", "validation", "train")
 
 
 class Given(str):
@@ -57,13 +52,13 @@ class Given(str):
 
     @property
     def rows(self) -> int:
-        """How many there are."""
+        """The number of rows."""
         return len(next(iter(self.cells.values()), ()))
 
     @property
     def to_judge(self) -> Given:
         """The test rows of rows that come divided, else the validation rows, else all."""
-        return next((self.parts[name] for name in _JUDGED if name in self.parts), self)
+        return next((self.parts[name] for name in JUDGED_FIRST if name in self.parts), self)
 
     def update(self, digest: Any) -> None:
         """Feed what stands in the cells to a hash."""
@@ -81,7 +76,7 @@ def with_given_rows(values: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         DataError: What is given is neither the name of a file nor rows.
     """
-    return {key: given_rows(value, key) if key in OPTIONS else value
+    return {key: given_rows(value, key) if key in DATA_OPTIONS else value
             for key, value in values.items()}  # fmt: skip
 
 
@@ -110,10 +105,10 @@ def given_rows(value: Any, option: str) -> Any:
         return _of_frame(value, kind)
     if isinstance(value, (bytes, bytearray)) or not isinstance(value, Iterable):
         raise _no_rows(option, kind)
-    found = list(value)
-    if found and all(isinstance(one, (str, Path)) for one in found):
-        return found
-    return _of_list(found, kind, option)
+    items = list(value)
+    if items and all(isinstance(item, (str, Path)) for item in items):
+        return items
+    return _of_list(items, kind, option)
 
 
 def _no_rows(option: str, kind: str) -> DataError:
@@ -130,13 +125,13 @@ def _part(name: Any) -> str | None:
 
 def _divided(value: Mapping[Any, Any], kind: str) -> Given:
     parts: dict[str, Given] = {}
-    for name, rows in value.items():
-        part, found = str(_part(name)), given_rows(rows, str(name))
-        if not isinstance(found, Given):
-            raise _no_rows(f"data['{name}']", type(rows).__name__)
+    for name, value_of_part in value.items():
+        part, rows = str(_part(name)), given_rows(value_of_part, str(name))
+        if not isinstance(rows, Given):
+            raise _no_rows(f"data['{name}']", type(value_of_part).__name__)
         if part in parts:
             raise DataError(f"'{kind}' holds more than one part for {part}: {listed(value)}.")
-        parts[part] = Given(f"{kind}['{name}']", found.columns, found.cells)
+        parts[part] = Given(f"{kind}['{name}']", rows.columns, rows.cells)
     return Given(kind, parts=parts)
 
 
@@ -154,9 +149,7 @@ def _by_column(value: Mapping[Any, Any], kind: str) -> Given:
 
 def _of_frame(frame: Any, kind: str) -> Given:
     names = list(frame.columns)
-    if len(set(map(str, names))) < len(names):
-        counts = Counter(map(str, names))
-        twice = [name for name, count in counts.items() if count > 1]
+    if twice := repeated(list(map(str, names))):
         raise DataError(
             f"'{kind}' has more than one column of the same name: {listed(twice)}.",
             hint="Give every column a name of its own.",
@@ -199,21 +192,20 @@ def _table(kind: str, names: Sequence[Any], columns: Sequence[Sequence[Any]]) ->
 
 
 def _cells(kind: str, name: str, column: Sequence[Any]) -> list[str]:
-    found = []
-    for number, value in enumerate(column, start=1):
-        try:
-            found.append(as_cell(value))
-        except UnicodeDecodeError:
-            raise DataError(
-                f"{position(kind, number, 'row')}: column '{name}' holds bytes that are no UTF-8."
-            ) from None
-    return found
+    cells: list[str] = []
+    try:
+        for value in column:
+            cells.append(as_cell(value))
+    except UnicodeDecodeError:
+        row = position(kind, len(cells) + 1, "row")
+        raise DataError(f"{row}: column '{name}' holds bytes that are no UTF-8.") from None
+    return cells
 
 
-def _checked(made: Given) -> Given:
-    if not made.rows:
-        raise DataError(f"'{made}' holds no rows.")
-    return made
+def _checked(rows: Given) -> Given:
+    if not rows.rows:
+        raise DataError(f"'{rows}' holds no rows.")
+    return rows
 
 
 def as_cell(value: Any) -> str:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from lora_bert.data.columns import LABEL_NAMES, TEXT_NAMES
 from lora_bert.data.roles import LONG, NUMBER, guess
-from lora_bert.data.rows import Known, ReadOptions
+from lora_bert.data.rows import ReadOptions, TrainingFormat
 from lora_bert.errors import DataError
 from lora_bert.names import write_names
 from lora_bert.wording import counted, listed, shortened
@@ -20,7 +20,7 @@ _OTHER_NAMES = (
     "id idx index guid uid no split cat source date time name user username author score rating "
     "stars sentence1 sentence2 text_a text_b question1 question2 premise hypothesis lang language"
 ).split()
-_KNOWN = frozenset((*TEXT_NAMES, *LABEL_NAMES, *_OTHER_NAMES))
+_USUAL = frozenset((*TEXT_NAMES, *LABEL_NAMES, *_OTHER_NAMES))
 _SENTENCE = re.compile(r"[。！？，；…!?]|[.,;]\s|\.$")
 SEPARATORS = ("commas", "tabs", "semicolons", "|", "^", "~")
 _MOST_TITLES = 5
@@ -43,7 +43,7 @@ def column_names(
         DataError: ``first`` looks like data though a header was expected, or ``columns`` are not
             as many as there are.
     """
-    options = as_known(first, others, options, source)
+    options = _as_trained(first, others, options, source)
     has_header = options.header is not False
     if has_header and options.header is None and _looks_like_data(first, others):
         raise DataError(
@@ -74,43 +74,46 @@ def titles(rows: Sequence[Sequence[str]], source: str) -> int:
     """
     for at, row in enumerate(rows[: _MOST_TITLES + 1]):
         filled = [cell.strip().strip("\ufeff").lower() for cell in row if cell.strip()]
-        if len(filled) < 2 and not _KNOWN.intersection(filled):
+        if len(filled) < 2 and not _USUAL.intersection(filled):
             continue
         even = all(len(other) == len(row) for other in rows[at + 1 :] if any(other))
         certain = len(filled) > 1 and len(rows) > at + 1 and even
-        if not at or not certain or _KNOWN.isdisjoint(filled):
+        if not at or not certain or _USUAL.isdisjoint(filled):
             return 0
         logger.info("'%s': %s before the header left out.", source, counted(at, "line"))
         return at
     return 0
 
 
-def as_known(
+def _as_trained(
     first: Sequence[str], others: Sequence[Sequence[str]], options: ReadOptions, source: str
 ) -> ReadOptions:
-    """The options, with what is known of files like this one where nothing else was told.
+    """The options, with those of an adapter's training for a file like that training's.
 
-    A file is like the training's if it has as many columns. Its first line speaks for itself where
-    it names the text column, or has a usual name; remembered names must not turn those around.
+    Such a file has as many columns. Its first line speaks for itself where it names the text
+    column, or has a usual name; remembered names must not turn those around.
     """
-    known = options.known
-    if known is None or options.header is not None or options.columns:
+    training = options.training
+    if options.header is not None or options.columns:
         return options
     names = [cell.strip().strip("\ufeff") for cell in first]
-    columns = known.columns or (_numbered(len(first)) if known.header is False else ())
-    known = replace(known, columns=columns)
+    if not training.columns and training.header is False:
+        training = replace(training, columns=_numbered(len(first)))
+    columns = training.columns
     if tuple(names) == columns:
         return replace(options, header=True)
     if len(first) == len(columns) and _agree(names, columns):
         has_header = True  # some of whose names are wanting
-    elif known.text in names and not _is_row(first, known):
+    elif training.text_column in names and not _is_row(first, training):
         # What looks like data in the names beside it was a header in training, too.
         return replace(options, header=True)
-    elif len(first) != len(columns) or _names_columns(names, known):
+    elif len(first) != len(columns) or _names_columns(names, training):
         return options
     else:
-        has_header = known.header is not False
-        is_row = _is_row(first, known) or (not known.header and _looks_like_data(first, others))
+        has_header = training.header is not False
+        is_row = _is_row(first, training) or (
+            not training.header and _looks_like_data(first, others)
+        )
         if is_row == has_header:
             return options
     logger.info(
@@ -123,27 +126,29 @@ def as_known(
 
 
 def _agree(names: Sequence[str], columns: Sequence[str]) -> bool:
-    """Whether a header names columns as told, where it names them."""
+    """Whether a header says ``columns`` wherever it has a name."""
     pairs = zip(names, columns, strict=True)
-    return any(names) and all(not name or name == told for name, told in pairs)
+    return any(names) and all(name in ("", column) for name, column in pairs)
 
 
-def _names_columns(names: Sequence[str], known: Known) -> bool:
-    """Whether a cell is a usual column name; a known label, such as "no", is none in its column."""
-    at = known.columns.index(known.label) if _is_row(names, known) and known.label else None
-    return any(name.lower() in _KNOWN for place, name in enumerate(names) if place != at)
+def _names_columns(names: Sequence[str], training: TrainingFormat) -> bool:
+    """Whether a cell is a usual column name; a label of the training, such as "no", is none."""
+    label = training.label_column
+    at = training.columns.index(label) if label and _is_row(names, training) else None
+    return any(name.lower() in _USUAL for number, name in enumerate(names) if number != at)
 
 
-def _is_row(first: Sequence[str], known: Known) -> bool:
-    """Whether a known label stands where the label column is."""
-    if known.label not in known.columns or len(first) != len(known.columns):
+def _is_row(first: Sequence[str], training: TrainingFormat) -> bool:
+    """Whether a label of the training stands where the label column is."""
+    columns, label = training.columns, training.label_column
+    if label not in columns or len(first) != len(columns):
         return False
-    return first[known.columns.index(known.label)].strip() in known.labels
+    return first[columns.index(label)].strip() in training.labels
 
 
-def holds_known_name(line: str) -> bool:
+def holds_usual_name(line: str) -> bool:
     """Whether a line holds a usual column name between separators, spaces and quotes."""
-    return any(name.strip(" \"'").lower() in _KNOWN for name in re.split(r"[\t,;|^~\r\n]", line))
+    return any(name.strip(" \"'").lower() in _USUAL for name in re.split(r"[\t,;|^~\r\n]", line))
 
 
 def check_count(columns: Sequence[str], width: int, source: str) -> None:
@@ -158,19 +163,21 @@ def check_count(columns: Sequence[str], width: int, source: str) -> None:
 def _looks_like_data(first: Sequence[str], others: Sequence[Sequence[str]]) -> bool:
     """Whether no cell is a usual column name and one is a value, a number or a sentence."""
     rows = [row for row in others if list(row) != list(first)]  # a header may stand there twice
-    again = [_times(rows, at, cell) for at, cell in enumerate(first)]
-    known = [cell.strip().strip("\ufeff").lower() in _KNOWN for cell in first]
-    if all(known):
+    cells = [
+        (cell, _times(rows, at, cell), cell.strip().strip("\ufeff").lower() in _USUAL)
+        for at, cell in enumerate(first)
+    ]
+    if all(usual for _, _, usual in cells):
         return False
     # A text may be called "message" by chance, beside a label that comes again and again.
-    if any(n > 1 and n >= _OFTEN * len(rows) and not k for n, k in zip(again, known, strict=True)):
+    if any(n > 1 and n >= _OFTEN * len(rows) and not usual for _, n, usual in cells):
         return True
     # "question" may also be a label's name: then it comes again further down.
-    if any(k and not n for k, n in zip(known, again, strict=True)):
+    if any(usual and not n for _, n, usual in cells):
         return False
     return any(
         n or len(cell) > LONG or NUMBER.fullmatch(cell.strip()) or _SENTENCE.search(cell)
-        for n, cell in zip(again, first, strict=True)
+        for cell, n, _ in cells
     )
 
 

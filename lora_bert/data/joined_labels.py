@@ -1,4 +1,4 @@
-"""Several labels joined in one cell, ``4,27`` or ``a|b``, told from labels that look so.
+"""Several labels joined in one cell, ``4,27`` or ``a|b``, and labels that only look so.
 
 ``New York, NY`` is one label and ``red,green`` may be. What counts is whether the parts stand alone
 as labels of other rows.
@@ -14,7 +14,7 @@ from collections.abc import Set as AbstractSet
 _STRONG = (",", ";", "|", "#", "\n", "\t", "、", "，", "；")
 """Separators that hardly stand in a class's name where its parts are classes too."""
 _WEAK = (" ", "/", "+", "&")
-"""Separators that do: of ``order``, ``status`` and ``order status`` each may be a class."""
+"""Separators that do stand there: ``order``, ``status`` and ``order status`` may be classes."""
 _CERTAIN_WEAK = 5
 _RECURRING = 0.8
 _DECIMAL = re.compile(r"[-+]?\d+,\d+")
@@ -41,7 +41,7 @@ def joined(cells: Sequence[str], standing: AbstractSet[str]) -> str:
         standing: The labels that rows have alone, ``cells`` among them.
     """
     for separator in (*_STRONG, *_WEAK):
-        combined = {cell: parts for cell in cells if (parts := parts_of(cell, separator))}
+        combined = _combined(cells, separator)
         known = [parts for parts in combined.values() if standing >= set(parts)]
         if not known:
             continue
@@ -60,25 +60,27 @@ def joined(cells: Sequence[str], standing: AbstractSet[str]) -> str:
 def suspected(cells: Sequence[str], standing: AbstractSet[str]) -> str:
     """A cell that looks like several labels where that is not certain, or ""."""
     for separator in _STRONG:
-        combined = {cell: parts for cell in cells if (parts := parts_of(cell, separator))}
+        combined = _combined(cells, separator)
         if not combined or (separator == "," and _are_decimals(combined, standing)):
             continue
         if _mostly_stand(combined.values(), standing):
             return next(iter(combined))
         seen = Counter(part for parts in combined.values() for part in set(parts))
-        recurring = [
-            cell
-            for cell, parts in combined.items()
-            if all(seen[part] > 1 or part in standing for part in parts)
-        ]
+        recurring = [cell for cell, parts in combined.items()
+                     if all(seen[part] > 1 or part in standing for part in parts)]  # fmt: skip
         if len(recurring) >= max(2, _RECURRING * len(combined)):
             return recurring[0]
     for separator in _WEAK:
-        combined = {cell: parts for cell in cells if (parts := parts_of(cell, separator))}
+        combined = _combined(cells, separator)
         known = [cell for cell, parts in combined.items() if standing >= set(parts)]
         if len(known) > 1 and 2 * len(known) >= len(combined):
             return known[0]
     return ""
+
+
+def _combined(cells: Iterable[str], separator: str) -> dict[str, tuple[str, ...]]:
+    """The cells with several parts, and their parts."""
+    return {cell: parts for cell in cells if (parts := parts_of(cell, separator))}
 
 
 def _mostly_stand(combined: Iterable[Sequence[str]], standing: AbstractSet[str]) -> bool:
@@ -101,11 +103,11 @@ def _are_decimals(cells: Iterable[str], standing: AbstractSet[str]) -> bool:
 
 
 def _may_be_decimals(cells: Iterable[str], standing: AbstractSet[str]) -> bool:
-    """Whether that is at least likely: pairs of classes come in the order of their numbers."""
+    """Whether decimal commas are likely: pairs of classes come in the order of their numbers."""
     cells = list(cells)
     if _are_decimals(cells, standing):
         return True
-    if not all(_ONE_DECIMAL.fullmatch(cell) for cell in cells):
+    if not all(map(_ONE_DECIMAL.fullmatch, cells)):
         return False
-    rising = {int(cell.split(",")[0]) < int(cell.split(",")[1]) for cell in cells}
-    return rising == {True, False}
+    pairs = (map(int, cell.split(",")) for cell in cells)
+    return {first < second for first, second in pairs} == {True, False}

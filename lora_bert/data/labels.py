@@ -53,12 +53,12 @@ def read_labels(cells: Sequence[str], named: Collection[str], *, source: str, at
             vectors of numbers, an object of no known shape.
     """
     distinct = [cell for cell in dict.fromkeys(cells) if cell and cell not in named]
-    found = _nested(distinct, source, lambda cell: at(cells.index(cell)))
-    plain = [cell for cell in distinct if cell not in found]
-    standing = {*plain, *named, *(labels[0] for labels in found.values() if len(labels) == 1)}
-    separator = joined(plain, standing)
-    if separator:
-        found |= {
+    taken_out = _nested(distinct, source, lambda cell: at(cells.index(cell)))
+    plain = [cell for cell in distinct if cell not in taken_out]
+    single = (labels[0] for labels in taken_out.values() if len(labels) == 1)
+    standing = {*plain, *named, *single}
+    if separator := joined(plain, standing):
+        taken_out |= {
             cell: tuple(dict.fromkeys(parts))
             for cell in plain
             if len(parts := parts_of(cell, separator)) > 1 and standing >= set(parts)
@@ -70,9 +70,9 @@ def read_labels(cells: Sequence[str], named: Collection[str], *, source: str, at
             source,
             shortened(example, 40),
         )
-    if several := {cell: labels for cell, labels in found.items() if len(labels) > 1}:
+    if several := {cell: labels for cell, labels in taken_out.items() if len(labels) > 1}:
         raise _several(cells, several, at)
-    label = {cell: labels[0] if labels else "" for cell, labels in found.items()}
+    label = {cell: labels[0] if labels else "" for cell, labels in taken_out.items()}
     return [label.get(cell, cell) for cell in cells] if label else list(cells)
 
 
@@ -89,25 +89,23 @@ def labels_of_columns(columns: Mapping[str, Sequence[str]], *, at: At) -> list[s
     Raises:
         DataError: A row has several, or a cell is neither 0 nor 1.
     """
-    names = list(columns)
     rows = list(zip(*columns.values(), strict=True))
-    label: dict[tuple[str, ...], Labels] = {}
+    labels: dict[tuple[str, ...], Labels] = {}
     for row in dict.fromkeys(rows):
-        for name, cell in zip(names, row, strict=True):
+        for name, cell in zip(columns, row, strict=True):
             if cell.strip().lower() not in _ZERO | _ONE:
                 raise DataError(
                     f"{at(rows.index(row))}: column '{shortened(name)}' holds "
                     f"'{shortened(cell, 40)}' where 0 or 1 is needed.",
                     hint="Of several label columns, the one that holds 1 names the row's label.",
                 )
-        ones = [name for name, cell in zip(names, row, strict=True) if cell.strip().lower() in _ONE]
-        label[row] = tuple(ones)
-    if several := {row: ones for row, ones in label.items() if len(ones) > 1}:
-        number = sum(row in several for row in rows)
-        first = next(index for index, row in enumerate(rows) if row in several)
-        raise _multi_label(at(first), several[rows[first]], number, len(rows), "")
-    first_of = {row: ones[0] if ones else "" for row, ones in label.items()}
-    return [first_of[row] for row in rows]
+        cells = zip(columns, row, strict=True)
+        labels[row] = tuple(name for name, cell in cells if cell.strip().lower() in _ONE)
+    several = [index for index, row in enumerate(rows) if len(labels[row]) > 1]
+    if several:
+        ones = labels[rows[several[0]]]
+        raise _multi_label(at(several[0]), ones, len(several), len(rows), "")
+    return [next(iter(labels[row]), "") for row in rows]
 
 
 def _nested(distinct: Sequence[str], source: str, at: Callable[[str], str]) -> dict[str, Labels]:
@@ -119,21 +117,20 @@ def _nested(distinct: Sequence[str], source: str, at: Callable[[str], str]) -> d
     }
     if not values or _are_intervals(values, distinct):
         return {}
-    vectors = _vectors(values, len(values) == len(distinct))
+    vectors = _vectors(values) if len(values) == len(distinct) else {}
+    labels = vectors or {cell: _labels(value, cell, at) for cell, value in values.items()}
+    if any(len(several) > 1 for several in labels.values()):
+        return labels
     if vectors:
-        if max(map(len, vectors.values())) < 2:
-            size = len(next(value for value in values.values() if value))
-            logger.info(
-                "The labels of '%s' are vectors of %s numbers; the label is the position of the "
-                "1, from 0. Names for them: --label-names 0=…,1=….",
-                source,
-                size,
-            )
-        return vectors
-    found = {cell: _labels(value, cell, at) for cell, value in values.items()}
-    if all(len(labels) < 2 for labels in found.values()):
+        size = len(next(value for value in values.values() if value))
+        logger.info(
+            "The labels of '%s' are vectors of %s numbers; the label is the position of the "
+            "1, from 0. Names for them: --label-names 0=…,1=….",
+            source, size,
+        )  # fmt: skip
+    else:
         logger.info("Labels of '%s' that stand in a list or an object are taken out of it.", source)
-    return found
+    return labels
 
 
 def _are_intervals(values: Mapping[str, Any], distinct: Sequence[str]) -> bool:
@@ -147,10 +144,10 @@ def _are_intervals(values: Mapping[str, Any], distinct: Sequence[str]) -> bool:
     return len(pairs) > 2 and ends == sorted(ends) and all(low < high for low, high in pairs)
 
 
-def _vectors(values: Mapping[str, Any], alone: bool) -> dict[str, Labels]:
+def _vectors(values: Mapping[str, Any]) -> dict[str, Labels]:
     """The positions of the ones, where all cells are vectors of 0 and 1 of one length."""
     filled = [value for value in values.values() if value]
-    if not alone or not all(isinstance(value, list) for value in filled):
+    if not all(isinstance(value, list) for value in filled):
         return {}
     if len({len(value) for value in filled}) != 1 or len(filled[0]) < 2:
         return {}

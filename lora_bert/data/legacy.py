@@ -80,7 +80,7 @@ _NEVER_SURE = frozenset(
 """Encodings with too many siblings that differ in a letter or two: proposed, not decided on."""
 
 _BIG5 = ("cp950", "big5hkscs")
-"""What Windows and Hong Kong made of it. A few signs differ, which are read as Windows does."""
+"""Big5 as Windows and as Hong Kong extended it; signs that differ are read as Windows does."""
 
 _NAMES = {
     "gb18030": "GB18030",
@@ -147,22 +147,22 @@ class Reading:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came out.
+    """Which readings of a file are possible, and whether one is certain.
 
     Attributes:
         sure: The one reading that is certain, or None.
-        found: All that are possible, the most plausible first.
+        possible: All that can be, the most plausible first.
         units: The bytes that were read, one piece for each word of a reading.
     """
 
     sure: Reading | None
-    found: tuple[Reading, ...]
+    possible: tuple[Reading, ...]
     units: tuple[bytes, ...]
 
     @property
     def readings(self) -> tuple[Reading, ...]:
-        """Those that say different things."""
-        return _distinct(self.found)
+        """The readings that differ in their words, the first of equal ones."""
+        return _distinct(self.possible)
 
 
 def weigh(path: Path) -> Verdict:
@@ -171,16 +171,18 @@ def weigh(path: Path) -> Verdict:
     best = verdict.readings[0] if verdict.readings else None
     if best is None or best.density > READABLE:
         return verdict
-    near = [one for one in verdict.found if one.cost - best.cost < _SURE]
+    near = [reading for reading in verdict.possible if reading.cost - best.cost < _SURE]
     if len(_distinct(near)) > 1:
-        verdict = _verdict(_units(path, _SECOND), [one.codec for one in near])
+        verdict = _verdict(_units(path, _SECOND), [reading.codec for reading in near])
     if verdict.sure and verdict.sure.codec in _BIG5:
         verdict = _of_big5(path, verdict)
-    elif verdict.sure and not _is_wide(verdict.sure.codec):
+    elif (
+        verdict.sure
+        and not _is_wide(verdict.sure.codec)
+        and (others := _with_new_bytes(path, verdict.units))
+    ):
         # One byte more may tell ISO-8859-2 from Windows-1250: all of them are looked at.
-        rest = _with_new_bytes(path, verdict.units)
-        if rest:
-            verdict = _verdict((*rest, *verdict.units), _READINGS)
+        verdict = _verdict((*others, *verdict.units), _READINGS)
     return verdict
 
 
@@ -189,15 +191,13 @@ def utf8_among(verdict: Verdict) -> tuple[bytes, ...]:
     sure = verdict.sure
     if sure is None or _is_wide(sure.codec):
         return ()
-    found = []
-    for unit, word in zip(verdict.units, sure.words, strict=True):
-        try:
-            text = unit.decode("utf-8")
-        except UnicodeDecodeError:
-            continue
-        if cost_of(text, sure.languages) + _MARGIN / 2 < cost_of(word, sure.languages):
-            found.append(unit)
-    return tuple(found)
+    texts = [(unit, _decoded(unit, "utf-8"), word)
+             for unit, word in zip(verdict.units, sure.words, strict=True)]  # fmt: skip
+    return tuple(
+        unit
+        for unit, text, word in texts
+        if text and cost_of(text, sure.languages) + _MARGIN / 2 < cost_of(word, sure.languages)
+    )
 
 
 def _is_wide(codec: str) -> bool:
@@ -205,18 +205,21 @@ def _is_wide(codec: str) -> bool:
 
 
 def _verdict(units: Sequence[bytes], codecs: Iterable[str]) -> Verdict:
-    found = [reading for codec in codecs if (reading := _reading(codec, units))]
-    found.sort(key=lambda reading: reading.cost)  # stable: of equal costs the first named stays
-    readings = _distinct(found)
-    sure = None
-    if readings and readings[0].likely and readings[0].codec not in _NEVER_SURE:
-        sure = None if any(_comes_near(one, readings[0]) for one in readings[1:]) else readings[0]
-    return Verdict(sure, tuple(found), tuple(units))
+    possible = [reading for codec in codecs if (reading := _reading(codec, units))]
+    possible.sort(key=lambda reading: reading.cost)  # stable: of equal costs the first named stays
+    readings = _distinct(possible)
+    sure = readings[0] if readings and readings[0].likely else None
+    if sure and (
+        sure.codec in _NEVER_SURE or any(_comes_near(rival, sure) for rival in readings[1:])
+    ):
+        sure = None
+    return Verdict(sure, tuple(possible), tuple(units))
 
 
-def _distinct(found: Sequence[Reading]) -> tuple[Reading, ...]:
+def _distinct(readings: Sequence[Reading]) -> tuple[Reading, ...]:
+    """The readings that differ in their words, the first of equal ones."""
     distinct: dict[tuple[str, ...], Reading] = {}
-    for reading in found:
+    for reading in readings:
         distinct.setdefault(reading.words, reading)
     return tuple(distinct.values())
 
@@ -269,48 +272,42 @@ def _pieces(path: Path) -> Iterator[bytes]:
 
 
 def sign_of_hong_kong(path: Path) -> tuple[str, str] | None:
-    """The first sign of a Big5 file that is another one in Big5-HKSCS, with that one."""
-    for unit in _pieces(path):
-        one, other = (_decoded(unit, codec) for codec in _BIG5)
-        if one != other:
-            return next(((a, b) for a, b in zip(one, other, strict=False) if a != b), None)
-    return None
+    """The first character that Big5 and Big5-HKSCS read differently, as each reads it."""
+    pairs = (tuple(_decoded(unit, codec) for codec in _BIG5) for unit in _pieces(path))
+    windows, hong_kong = next((pair for pair in pairs if pair[0] != pair[1]), ("", ""))
+    return next(((a, b) for a, b in zip(windows, hong_kong, strict=False) if a != b), None)
 
 
 def _of_big5(path: Path, verdict: Verdict) -> Verdict:
     """Windows' Big5, unless letters somewhere in the file are those of Hong Kong."""
-    found = {one.codec: one for one in verdict.found}
-    rest = _said_differently(path)
-    if not rest:
-        return replace(verdict, sure=found.get("cp950", verdict.sure))
-    there = _verdict(rest, _BIG5)
-    costs = [one.cost for one in there.readings]
+    by_codec = {reading.codec: reading for reading in verdict.possible}
+    differing = _collected((unit for unit in _pieces(path) if _letters_differ(unit)), _SECOND)
+    if not differing:
+        return replace(verdict, sure=by_codec.get("cp950", verdict.sure))
+    there = _verdict(differing, _BIG5)
+    costs = [reading.cost for reading in there.readings]
     if not costs or (len(costs) > 1 and costs[1] - costs[0] < _MARGIN):
         return replace(there, sure=None)
     best = there.readings[0]
-    return replace(verdict, sure=found.get(best.codec, best))
+    return replace(verdict, sure=by_codec.get(best.codec, best))
 
 
-def _said_differently(path: Path) -> tuple[bytes, ...]:
-    """Pieces of the whole file in which the two kinds of Big5 read different letters."""
-    rest: dict[bytes, None] = {}
-    size = 0
-    for unit in _pieces(path):
-        one, other = (_decoded(unit, codec) for codec in _BIG5)
-        if one != other and unit not in rest:
-            pairs = zip_longest(one, other, fillvalue="?")
-            if any(a != b and (a.isalpha() or b.isalpha()) for a, b in pairs):
-                rest[unit] = None
-                size += len(unit)
-                if size > _SECOND:
-                    break
-    return tuple(rest)
+def _letters_differ(unit: bytes) -> bool:
+    """Whether the two kinds of Big5 read different letters in a piece."""
+    windows, hong_kong = (_decoded(unit, codec) for codec in _BIG5)
+    pairs = zip_longest(windows, hong_kong, fillvalue="?")
+    return any(a != b and (a.isalpha() or b.isalpha()) for a, b in pairs)
 
 
 def _units(path: Path, budget: int) -> tuple[bytes, ...]:
+    return _collected(islice(_pieces(path), _ENOUGH), budget)
+
+
+def _collected(pieces: Iterable[bytes], budget: int) -> tuple[bytes, ...]:
+    """The first different pieces, of together as many bytes."""
     units: dict[bytes, None] = {}
     size = 0
-    for unit in islice(_pieces(path), _ENOUGH):
+    for unit in pieces:
         if unit not in units:
             units[unit] = None
             size += len(unit)
@@ -323,13 +320,13 @@ def _with_new_bytes(path: Path, units: Sequence[bytes]) -> tuple[bytes, ...]:
     """Pieces of the whole file that hold a byte above 127 which ``units`` do not."""
     seen = {*range(128), *b"".join(units)}
     known = bytes(seen)
-    found = []
+    pieces = []
     with open_bytes(path) as stream:
         for line in stream:
             if line.translate(None, known):
                 for unit in _UNIT.findall(line):
                     if not seen.issuperset(unit):
-                        found.append(unit[:_LONGEST])
+                        pieces.append(unit[:_LONGEST])
                         seen.update(unit)
                 known = bytes(seen)
-    return tuple(found)
+    return tuple(pieces)

@@ -67,7 +67,7 @@ def _string(token: str) -> str:
 
 
 def _list(text: str, at: int, depth: int) -> tuple[list[Any], int]:
-    """Items between brackets, with commas or, as numpy prints them, white space between them."""
+    """The list that starts at ``at``: commas or, as numpy prints it, white space part its items."""
     closing = "]" if text[at] == "[" else ")"
     items: list[Any] = []
     at = _skip(text, at + 1)
@@ -83,7 +83,7 @@ def _list(text: str, at: int, depth: int) -> tuple[list[Any], int]:
 
 
 def _object(text: str, at: int, depth: int) -> tuple[Any, int]:
-    """Members between braces; values without keys are what Python prints for a set."""
+    """The object that starts at ``at``; values without keys are what Python prints for a set."""
     members: dict[str, Any] = {}
     items: list[Any] = []
     at = _skip(text, at + 1)

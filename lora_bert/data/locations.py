@@ -14,14 +14,13 @@ from lora_bert.data.formats import folder_file
 from lora_bert.data.formats.saved_file import is_saved
 from lora_bert.data.given import Given
 from lora_bert.data.opening import data_stem, data_suffix
-from lora_bert.data.part_names import PARTS
+from lora_bert.data.part_names import JUDGED_FIRST, PARTS
 from lora_bert.data.shards import lacking, whole
 from lora_bert.data.tables import SUFFIXES
 from lora_bert.errors import DataError, NotFoundError, missing
 from lora_bert.wording import by_number, counted, listed, utf8_name
 
 logger = logging.getLogger(__name__)
-
 
 _PART_OF = {stem: part for part, stems in PARTS.items() for stem in stems}
 # train-00000-of-00002, also with the hash that the hub used to add; train_0, train.1
@@ -30,13 +29,13 @@ _NUMBERED = re.compile(r"(?:part|shard|data)?[-_.]?\d{2,}")
 _ABOUT = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json")
 """Files that describe a data set on the hub."""
 _NO_DATA = {"submission", "sample", "readme", "info", "infos", "license", "requirements"}
+_TO_JUDGE = {*PARTS["test"], *PARTS["validation"]}
 _WORD = re.compile(r"[a-z]+")
-_TO_JUDGE = ("test", "validation", "train")
 
 
 @dataclass(frozen=True)
-class Place:
-    """A data set on disk.
+class Location:
+    """Where the parts of a data set are.
 
     Attributes:
         name: Its name without directories: the same on every machine.
@@ -47,8 +46,13 @@ class Place:
     name: str
     parts: Mapping[str, tuple[Path | Given, ...]]
 
+    @classmethod
+    def of_training(cls, name: str, *files: Path | Given) -> Location:
+        """A data set that is not divided."""
+        return cls(name, {"train": files})
 
-def locate(data: str) -> Place:
+
+def locate(data: str) -> Location:
     """Find a data set.
 
     Args:
@@ -65,7 +69,7 @@ def locate(data: str) -> Place:
     """
     if isinstance(data, Given):
         parts = data.parts or {"train": data}
-        return Place(str(data), {part: (rows,) for part, rows in parts.items()})
+        return Location(str(data), {part: (rows,) for part, rows in parts.items()})
     try:
         return _located(data, Path(data))
     except OSError as error:
@@ -81,21 +85,19 @@ def locate_files(names: Sequence[str], part: str) -> tuple[Path | Given, ...]:
         NotFoundError: There is no such file.
         DataError: A pattern for training rows fits a file that is called test or validation.
     """
-    found: dict[Path | Given, None] = {}
+    files: list[Path | Given] = []
     for name in names:
         path = Path(name)
         if isinstance(name, Given):
-            found[name] = None
+            files.append(name)
         elif _is_pattern(path):
-            files = _matches(name)
+            matches = _matches(name)
             if part == "train":
-                _refuse_other_parts(name, files)
-            found.update(dict.fromkeys(files))
-        elif path.is_dir() and (inside := _alone(path)):
-            found.update(dict.fromkeys(inside))
+                _refuse_other_parts(name, matches)
+            files += matches
         else:
-            found[path] = None
-    return tuple(found)
+            files += (path.is_dir() and _undivided(path)) or [path]
+    return tuple(dict.fromkeys(files))
 
 
 def to_predict(source: Path) -> tuple[Path, ...]:
@@ -109,11 +111,11 @@ def to_predict(source: Path) -> tuple[Path, ...]:
     elif not source.is_dir() or is_saved(source):
         return (source,)
     else:
-        parts = _parts_of(source, first_of=_TO_JUDGE)
+        parts = _parts_of(source, first_of=JUDGED_FIRST)
         if not parts and folder_file.is_folder(source):
             return (source,)
         parts = parts or locate(str(source)).parts
-    part = next(part for part in _TO_JUDGE if part in parts)
+    part = next(part for part in JUDGED_FIRST if part in parts)
     files = tuple(path for path in parts[part] if isinstance(path, Path))
     first, *others = files
     more = f" and {len(others):,} more" if others else ""
@@ -123,19 +125,18 @@ def to_predict(source: Path) -> tuple[Path, ...]:
 
 def inputs(names: Iterable[str | None]) -> list[Path]:
     """The files and directories on disk that names, paths and patterns stand for."""
-    found: list[Path] = []
+    paths: list[Path] = []
     for name in names:
         if name and name not in named.NAMED and not isinstance(name, Given):
-            path = Path(name)
-            found += _matches(name) if _is_pattern(path) else [path]
-    return found
+            paths += _matches(name) if _is_pattern(Path(name)) else [Path(name)]
+    return paths
 
 
-def _located(data: str, path: Path) -> Place:
+def _located(data: str, path: Path) -> Location:
     if data in named.NAMED:
         if path.exists():
             logger.info("'%s' is the data set of that name; './%s' is the one here.", data, data)
-        return Place(data, {"train": (named.find(data),)})
+        return Location.of_training(data, named.find(data))
     if _is_pattern(path):
         return _of_pattern(data)
     if not path.exists():
@@ -144,13 +145,13 @@ def _located(data: str, path: Path) -> Place:
         raise missing(path, "data file or directory")
     name = utf8_name(path.absolute().name)
     if not path.is_dir() or is_saved(path):
-        return Place(name, {"train": (path,)})
+        return Location.of_training(name, path)
     if parts := _parts_of(path):
-        return Place(name, parts)
-    if files := _alone(path):
-        return Place(name, {"train": files})
+        return Location(name, parts)
+    if files := _undivided(path):
+        return Location.of_training(name, *files)
     if folders := _folders_by_part(path):
-        return Place(name, folders)
+        return Location(name, folders)
     if inside := _only_folder(path):
         logger.info("'%s': using '%s'.", data, inside)
         return replace(_located(str(inside), inside), name=name)
@@ -159,15 +160,15 @@ def _located(data: str, path: Path) -> Place:
 
 def _folders_by_part(directory: Path) -> dict[str, tuple[Path, ...]]:
     """Folders of texts whose names end with a part's, ``20news-bydate-train``: one for each."""
-    found: dict[str, tuple[Path, ...]] = {}
+    folders: dict[str, tuple[Path, ...]] = {}
     for entry in _visible(directory):
-        last = _WORD.findall(entry.name.lower())[-1:]
-        part = _PART_OF.get(last[0]) if last else None
+        *_, last = ["", *_WORD.findall(entry.name.lower())]
+        part = _PART_OF.get(last)
         if part and entry.is_dir() and folder_file.is_folder(entry, least=2):
-            if part in found:
+            if part in folders:
                 return {}
-            found[part] = (entry,)
-    return {part: found[part] for part in PARTS if part in found} if "train" in found else {}
+            folders[part] = (entry,)
+    return {part: folders[part] for part in PARTS if part in folders} if "train" in folders else {}
 
 
 def _only_folder(directory: Path) -> Path | None:
@@ -175,11 +176,10 @@ def _only_folder(directory: Path) -> Path | None:
     folders = [entry for entry in _visible(directory) if entry.is_dir()]
     if len(folders) != 1 or _tables(directory) or folder_file.classes(directory):
         return None
-    to_judge = {*PARTS["test"], *PARTS["validation"]}
-    return None if _words(folders[0]) & to_judge else folders[0]
+    return None if _words(folders[0]) & _TO_JUDGE else folders[0]
 
 
-def _alone(directory: Path) -> tuple[Path, ...]:
+def _undivided(directory: Path) -> tuple[Path, ...]:
     """What a directory holds that is one set of rows: a folder for each class, or shards."""
     if is_saved(directory) or folder_file.is_folder(directory, least=2):
         return (directory,)
@@ -189,20 +189,20 @@ def _alone(directory: Path) -> tuple[Path, ...]:
     return ()
 
 
-def _of_pattern(data: str) -> Place:
+def _of_pattern(data: str) -> Location:
     """The files that a pattern fits, by their parts where it fits several."""
     files = _matches(data)
     name = utf8_name(Path(data).name)
     by_part = _by_part(files)
     if len(by_part) > 1 and sum(map(len, by_part.values())) == len(files):
-        return Place(name, {part: _as_one(part, by_part[part], data) for part in by_part})
+        return Location(name, {part: _as_one(part, by_part[part], data) for part in by_part})
     _refuse_other_parts(data, files)
-    return Place(name, {"train": tuple(files)})
+    return Location.of_training(name, *files)
 
 
 def _refuse_other_parts(pattern: str, files: Sequence[Path]) -> None:
-    """Nobody trains on test rows because a pattern fits them too."""
-    others = [file for file in files if _words(file) & {*PARTS["test"], *PARTS["validation"]}]
+    """Refuse a pattern for training rows that fits test rows too."""
+    others = [file for file in files if _words(file) & _TO_JUDGE]
     if others and len(files) > len(others):
         raise DataError(
             f"'{pattern}' fits training files and also "
@@ -220,8 +220,7 @@ def _matches(pattern: str) -> list[Path]:
     """The files that fit a pattern, ``train2`` before ``train10``."""
     # Path.glob takes no pattern that is absolute.
     names = glob.glob(pattern, recursive=True)  # noqa: PTH207
-    found = [Path(name) for name in sorted(names, key=by_number)]
-    files = [path for path in found if _is_data(path)]
+    files = [path for path in map(Path, sorted(names, key=by_number)) if _is_data(path)]
     if not files:
         others = f"; it fits {listed(names, 3)}" if names else ""
         raise NotFoundError(f"No data file fits the pattern '{pattern}'{others}.")
@@ -229,9 +228,10 @@ def _matches(pattern: str) -> list[Path]:
         shown = f"'{files[0]}' to '{files[-1]}'"
         logger.info("'%s' fits %s: %s.", pattern, counted(len(files), "file"), shown)
     if absent := lacking(files):
-        shards = counted(absent, "shard")
-        logger.warning("'%s' does not fit all shards: by their names %s more should be there.",
-                       pattern, shards)  # fmt: skip
+        logger.warning(
+            "'%s' does not fit all shards: by their names %s more should be there.",
+            pattern, counted(absent, "shard"),
+        )  # fmt: skip
     return files
 
 
@@ -242,12 +242,11 @@ def _parts_of(directory: Path, *, first_of: Sequence[str] = ()) -> dict[str, tup
         directory: Where to look.
         first_of: Only the first of these that is there, in place of all.
     """
-    if found := _by_part(_visible(directory)):
-        wanted = [part for part in first_of if part in found][:1] or found
-        return {part: _as_one(part, found[part], str(directory)) for part in wanted}
-    inside = [
-        entry for entry in _visible(directory) if entry.is_dir() and _by_part(_visible(entry))
-    ]
+    entries = _visible(directory)
+    if by_part := _by_part(entries):
+        wanted = [part for part in first_of if part in by_part][:1] or by_part
+        return {part: _as_one(part, by_part[part], str(directory)) for part in wanted}
+    inside = [entry for entry in entries if entry.is_dir() and _by_part(_visible(entry))]
     if any(path.name not in _ABOUT for path in _tables(directory)):
         # Which of them is meant is not certain; of the hub's layout it is.
         inside = [entry for entry in inside if entry.name == "data"]
@@ -256,20 +255,20 @@ def _parts_of(directory: Path, *, first_of: Sequence[str] = ()) -> dict[str, tup
             f"'{directory}' holds several data sets: {listed(path.name for path in inside)}.",
             hint=f"Name one of them: --data {inside[0]}.",
         )
-    for entry in inside:
-        logger.info("'%s': using '%s'.", directory, entry)
-        return _parts_of(entry, first_of=first_of)
-    return {}
+    if not inside:
+        return {}
+    logger.info("'%s': using '%s'.", directory, inside[0])
+    return _parts_of(inside[0], first_of=first_of)
 
 
 def _by_part(paths: Iterable[Path]) -> dict[str, list[Path]]:
     """The data files and folders that are called like a part, in the order of the parts."""
-    found: dict[str, list[Path]] = {part: [] for part in PARTS}
+    by_part: dict[str, list[Path]] = {part: [] for part in PARTS}
     for path in paths:
         part = _part(path)
         if part and (_is_data(path) or (path.is_dir() and _files_in(path))):
-            found[part].append(path)
-    return {part: files for part, files in found.items() if files}
+            by_part[part].append(path)
+    return {part: files for part, files in by_part.items() if files}
 
 
 def _part(path: Path) -> str | None:
@@ -312,23 +311,19 @@ def _no_parts(directory: Path, data: str) -> DataError:
                 if _words(path) & {*PARTS[part]}}  # fmt: skip
     free = [path for path in files if path not in to_judge and not _words(path) & _NO_DATA]
     train = [path for path in free if _words(path) & {*PARTS["train"]}] or free
-    hint = ""
-    if len(train) == 1 and not to_judge:
+    if not files:
+        hint = f"Texts stand right in their class's folder: {directory}/a/1.txt."
+    elif len(train) == 1 and not to_judge:
         hint = f"Name the file: --data {train[0]}."
     elif len(train) == 1:
         judged = "".join(f" --{part} {path}" for path, part in to_judge.items())
         hint = f"Name the files: --train {train[0]}{judged}."
-    elif files:
+    else:
         hint = f"Name the training file with --train; there are {listed(map(str, files))}."
-    elif not files:
-        train, hint = (
-            [directory],
-            f"Texts stand right in their class's folder: {directory}/a/1.txt.",
-        )
     return DataError(
         f"'{data}' holds no file called train, validation or test ({', '.join(SUFFIXES)}), and no "
         "folder of texts for each class.",
-        hint=hint if train else "",
+        hint=hint if train or not files else "",
     )
 
 

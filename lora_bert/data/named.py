@@ -30,13 +30,13 @@ class Published:
     """A file that is fetched from where its authors publish it.
 
     Attributes:
-        place: Where it lies below ``$LORA_BERT_DATA`` and below the cache's ``data``.
+        path: Where it lies below ``$LORA_BERT_DATA`` and below the cache's ``data``.
         url: Where to get it.
         sha256: What it must be.
         size: Its size in MB, for the message.
     """
 
-    place: str
+    path: str
     url: str
     sha256: str
     size: float
@@ -45,7 +45,7 @@ class Published:
 NAMED: dict[str, Path | Published] = {
     "takeaway-mini": Path(__file__).with_name("takeaway-mini.csv"),
     "waimai": Published(
-        place="waimai/waimai_10k.csv",
+        path="waimai/waimai_10k.csv",
         url="https://raw.githubusercontent.com/SophonPlus/ChineseNlpCorpus/"
         "a0b781d72158bde242c0626c9e354d2b328865ff/datasets/waimai_10k/waimai_10k.csv",
         sha256="b8b5c11c00b51578d35937fca56e03a126b45381f1ea4b22893237cb377a26fe",
@@ -66,54 +66,55 @@ def find(name: str) -> Path:
         UnavailableError: It has to be downloaded, and that fails; known within seconds.
         DataError: What was downloaded is not the published file.
     """
-    known = NAMED.get(name)
-    if known is None:
+    published = NAMED.get(name)
+    if published is None:
         raise NotFoundError(
             f"No such data: '{name}' is neither a file, nor a directory, nor a known name.",
             hint=did_you_mean(name, NAMED) or f"Known names are {listed(sorted(NAMED))}.",
         )
-    if isinstance(known, Path):
-        return known
-    root = os.environ.get("LORA_BERT_DATA")
-    if root and (own := Path(root, known.place)).is_file():
-        if sha256(own) != known.sha256:
+    if isinstance(published, Path):
+        return published
+    if (own := _own_root() / published.path).is_file():
+        if sha256(own) != published.sha256:
             logger.warning(
                 "'%s' differs from the published '%s'; its figures do not compare.", own, name
             )
         return own
-    return _cached(name, known)
+    return _cached(name, published)
 
 
 def is_here(name: str) -> bool:
     """Whether :func:`find` needs no network for a known name."""
-    known = NAMED.get(name)
-    if not isinstance(known, Published):
-        return known is not None
-    places = [cache_dir() / "data"]
-    if root := os.environ.get("LORA_BERT_DATA"):
-        places.append(Path(root))
-    return any((place / known.place).is_file() for place in places)
+    published = NAMED.get(name)
+    if not isinstance(published, Published):
+        return published is not None
+    return any((root / published.path).is_file() for root in (_own_root(), cache_dir() / "data"))
 
 
-def _cached(name: str, known: Published) -> Path:
-    path = cache_dir() / "data" / known.place
+def _own_root() -> Path:
+    """``$LORA_BERT_DATA``; a directory that is nowhere where it is not set."""
+    return Path(os.environ.get("LORA_BERT_DATA") or os.devnull)
+
+
+def _cached(name: str, published: Published) -> Path:
+    path = cache_dir() / "data" / published.path
     if path.is_file():
-        if sha256(path) == known.sha256:
+        if sha256(path) == published.sha256:
             return path
         logger.warning("'%s' is not the published '%s'; fetching it again.", path, name)
-    logger.info("Downloading '%s' (%s MB) from %s", name, known.size, known.url)
+    logger.info("Downloading '%s' (%s MB) from %s", name, published.size, published.url)
     try:
-        with _opened(known.url) as answer:
+        with _opened(published.url) as answer:
             body = answer.read()
     except (OSError, http.client.HTTPException) as error:
         raise UnavailableError(
             f"The data set '{name}' is not here and cannot be downloaded "
             f"({getattr(error, 'reason', error)}).",
-            hint=f"Get {known.url} by other means and put it at '{path}'.",
+            hint=f"Get {published.url} by other means and put it at '{path}'.",
         ) from error
-    if hashlib.sha256(body).hexdigest() != known.sha256:
+    if hashlib.sha256(body).hexdigest() != published.sha256:
         raise DataError(
-            f"What {known.url} sends is not the published '{name}' (its SHA-256 is another).",
+            f"What {published.url} sends is not the published '{name}' (its SHA-256 is another).",
             hint="Something in between, such as a proxy, may answer in its place.",
         )
     with atomic_file(path) as work:

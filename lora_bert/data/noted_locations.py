@@ -1,12 +1,13 @@
 """Where this machine has seen data: the files' hash -> the paths that were given for them.
 
-Adapters keep no path of a machine. What is noted here is looked at again before it counts.
+Adapters keep no path of a machine. What is noted here is checked before it counts.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 from lora_bert.data import named
@@ -15,43 +16,38 @@ from lora_bert.notes import read_notes, write_note
 
 _FOLDER, _NAME = "data", "known.json"
 
-Told = str | tuple[str, ...]
-"""What an option that names files was told: one path, or several."""
 
-
-def note_places(sha256: str, told: Mapping[str, Any]) -> None:
-    """Note what was told to find data of this hash.
+def note_data_location(sha256: str, options: Mapping[str, Any]) -> None:
+    """Note which options led to data of this hash.
 
     Args:
         sha256: As :func:`lora_bert.data.digests.fingerprint` makes it.
-        told: Options of a training that name files, such as ``data``; None where one was not told.
+        options: Those of a training that name files, such as ``data``; None where one is not set.
     """
-    given = {option: value for option, value in told.items() if value}
-    every = [one for value in given.values() for one in _several(value)]
-    if not every or any(isinstance(one, Given) for one in every):
-        return
-    if all(one in named.NAMED for one in every):
-        return  # found by their names
+    paths = {
+        option: [value] if isinstance(value, str) else list(value)
+        for option, value in options.items()
+        if value
+    }
+    every = list(chain.from_iterable(paths.values()))
+    if any(isinstance(path, Given) for path in every) or all(path in named.NAMED for path in every):
+        return  # no file holds the rows, or their names are enough
     write_note(_FOLDER, _NAME, sha256, {
-        option: [_absolute(one) for one in _several(value)] for option, value in given.items()
+        option: [_absolute(path) for path in several] for option, several in paths.items()
     })  # fmt: skip
 
 
-def noted_places(sha256: str) -> dict[str, list[str]]:
-    """What was told when data of this hash were last read; nothing where they never were."""
-    found = read_notes(_FOLDER, _NAME).get(sha256)
-    if not isinstance(found, dict):
+def noted_data_location(sha256: str) -> dict[str, list[str]]:
+    """The options that last led to data of this hash; none where they were never read."""
+    options = read_notes(_FOLDER, _NAME).get(sha256)
+    if not isinstance(options, dict):
         return {}
-    fits = all(
-        isinstance(value, list) and all(isinstance(one, str) for one in value)
-        for value in found.values()
+    well_formed = all(
+        isinstance(paths, list) and all(isinstance(path, str) for path in paths)
+        for paths in options.values()
     )
-    return found if fits else {}
+    return options if well_formed else {}
 
 
-def _several(value: Any) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value)
-
-
-def _absolute(name: str) -> str:
-    return name if name in named.NAMED else os.path.abspath(name)  # noqa: PTH100 - keeps links
+def _absolute(path: str) -> str:
+    return path if path in named.NAMED else os.path.abspath(path)  # noqa: PTH100 - keeps links

@@ -20,7 +20,7 @@ from typing import BinaryIO, TextIO, cast
 
 from lora_bert.data.zstd_frames import check_whole
 from lora_bert.errors import ConfigError, DataError
-from lora_bert.wording import amount, listed
+from lora_bert.wording import amount, listed, reason
 
 PACKINGS = {".gz": "gzip", ".zst": "zstd", ".zip": "zip", ".bz2": "bzip2", ".xz": "xz"}
 """Endings of packed files and the programs that pack them."""
@@ -70,12 +70,12 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
         DataError: While it is read: the packed file is damaged, holds several files, or more than
             ``$LORA_BERT_UNPACK_LIMIT`` gigabytes (default: 16).
     """
-    found = packing(path)
-    if found is None:
+    packed = packing(path)
+    if packed is None:
         with path.open("rb") as stream:
             yield stream
         return
-    with _Unpacked(path, found) as raw, io.BufferedReader(raw, _BLOCK) as buffered:
+    with _Unpacked(path, packed) as raw, io.BufferedReader(raw, _BLOCK) as buffered:
         # It reads, seeks to the start and closes, which is all that readers do.
         yield cast(BinaryIO, buffered)
 
@@ -128,8 +128,8 @@ def data_suffix(path: Path) -> str:
     Raises:
         DataError: As :func:`packing`, or it is another kind of archive.
     """
-    found = packing(path)
-    name = PurePath(found.member or path.name) if found else PurePath(path.name)
+    packed = packing(path)
+    name = PurePath((packed and packed.member) or path.name)
     suffix = _without_packing(name).suffix.lower()
     if suffix in _ARCHIVES:
         raise _archive(path)
@@ -148,15 +148,15 @@ def _without_packing(name: PurePath) -> PurePath:
 class _Unpacked(io.RawIOBase):
     """The bytes within a packed file; can only go back to the start."""
 
-    def __init__(self, path: Path, found: Packed) -> None:
-        self._path, self._found = path, found
+    def __init__(self, path: Path, packed: Packed) -> None:
+        self._path, self._packed = path, packed
         self._most = _limit()
         self._start()
 
     def _start(self) -> None:
         self._done = 0
         with self._sentences():
-            self._stream = _opened(self._path, self._found)
+            self._stream = _opened(self._path, self._packed)
 
     def readable(self) -> bool:
         return True
@@ -198,12 +198,12 @@ class _Unpacked(io.RawIOBase):
                 zipfile.BadZipFile) as error:  # fmt: skip
             if isinstance(error, OSError) and error.errno is not None:
                 raise
-            raise _damaged(self._path, self._found.kind, error) from None
+            raise _damaged(self._path, self._packed.kind, error) from None
 
     def _refuse_archives(self, block: bytes) -> None:
         if block[_TAR] == b"ustar":
             raise _archive(self._path)
-        suffix = PurePath(self._found.member or self._path.stem).suffix.lower()
+        suffix = PurePath(self._packed.member or self._path.stem).suffix.lower()
         if _kind(block) and suffix not in WORKBOOKS:
             raise DataError(
                 f"'{self._path}' is packed twice: what it holds is packed too.",
@@ -221,18 +221,16 @@ class _Unpacked(io.RawIOBase):
             )
 
 
-def _opened(path: Path, found: Packed) -> BinaryIO:
-    if found.kind == "zip":
-        archive = zipfile.ZipFile(path)
-        return cast(BinaryIO, archive.open(found.member))
-    if found.kind == "zstd":
+def _opened(path: Path, packed: Packed) -> BinaryIO:
+    if packed.kind == "zstd":
         import pyarrow as pa
 
         check_whole(path)
         return cast(BinaryIO, pa.input_stream(str(path), compression="zstd"))
-    if found.kind == "gzip":
-        return cast(BinaryIO, gzip.open(path))
-    return cast(BinaryIO, bz2.open(path) if found.kind == "bzip2" else lzma.open(path))
+    if packed.kind == "zip":
+        return cast(BinaryIO, zipfile.ZipFile(path).open(packed.member))
+    library = {"gzip": gzip, "bzip2": bz2, "xz": lzma}[packed.kind]
+    return cast(BinaryIO, library.open(path))
 
 
 def _kind(head: bytes) -> str:
@@ -244,7 +242,8 @@ def _kind(head: bytes) -> str:
 
 def _only(entries: list[zipfile.ZipInfo], path: Path) -> zipfile.ZipInfo:
     """The one file of an archive, not counting what file managers add."""
-    files = [entry for entry in entries if not entry.is_dir() and not _is_padding(entry.filename)]
+    named = [entry for entry in entries if entry.filename]  # without a name is_dir() stumbles
+    files = [entry for entry in named if not entry.is_dir() and not _is_padding(entry.filename)]
     if not files:
         raise DataError(f"'{path}' holds no file.")
     if len(files) > 1:
@@ -260,20 +259,19 @@ def _only(entries: list[zipfile.ZipInfo], path: Path) -> zipfile.ZipInfo:
 
 
 def _is_padding(name: str) -> bool:
-    parts = PurePath(name).parts
-    return any(part.lower() in _PADDING or part.startswith(".") for part in parts)
+    return any(part.lower() in _PADDING or part.startswith(".") for part in PurePath(name).parts)
 
 
 def _limit() -> float:
     """The most bytes that a packed file may hold."""
-    told = os.environ.get("LORA_BERT_UNPACK_LIMIT", "").strip()
+    written = os.environ.get("LORA_BERT_UNPACK_LIMIT", "").strip()
     try:
-        limit = float(told) if told else _LIMIT
+        limit = float(written or _LIMIT)
     except ValueError:
         limit = math.nan
     if not limit >= 0:
         raise ConfigError(
-            f"$LORA_BERT_UNPACK_LIMIT: '{told}' is not a number of gigabytes.",
+            f"$LORA_BERT_UNPACK_LIMIT: '{written}' is not a number of gigabytes.",
             hint="For example: LORA_BERT_UNPACK_LIMIT=50",
         )
     return limit * 1e9
@@ -287,5 +285,5 @@ def _archive(path: Path) -> DataError:
 
 
 def _damaged(path: Path, kind: str, error: Exception) -> DataError:
-    reason = (str(error).splitlines() or [""])[0].rstrip(".")
-    return DataError(f"'{path}' cannot be unpacked ({kind}: {reason or type(error).__name__}).")
+    cause = reason(error) or type(error).__name__
+    return DataError(f"'{path}' cannot be unpacked ({kind}: {cause}).")

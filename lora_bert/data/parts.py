@@ -1,4 +1,4 @@
-"""The parts of a data set as they are read: which columns they have, and whether they have labels.
+"""The parts of a data set as they are read: their columns, and whether they have labels.
 
 Competitions and benchmarks give their test rows away without labels: no such column, empty cells,
 or -1 for every row. Such a part can be predicted and not judged.
@@ -14,7 +14,7 @@ from lora_bert.data.columns import LABEL_NAMES, find_columns, label_columns
 from lora_bert.data.data_options import DataOptions
 from lora_bert.data.examples import Examples, examples_from
 from lora_bert.data.given import Given
-from lora_bert.data.locations import Place
+from lora_bert.data.locations import Location
 from lora_bert.data.tables import Table, iter_tables, read_table
 from lora_bert.errors import DataError
 from lora_bert.names import parse_names
@@ -24,19 +24,19 @@ logger = logging.getLogger(__name__)
 
 _HIDDEN = ("-1", "-1.0", "-100", "?", "nan", "none", "null", "na", "n/a", "<na>", "unlabeled",
            "unlabelled", "unknown", "hidden")  # fmt: skip
-"""What stands in every row of a part whose labels are kept back."""
+"""Cells of a label column that stand for labels which are kept back."""
 
 
 class Parts:
-    """The examples of each part of a place; a part is read when it is asked for, and once.
+    """The examples of each part of a data set; a part is read when it is asked for, and once.
 
     Args:
-        place: Where they are.
+        location: Where the parts are.
         options: How to read them.
     """
 
-    def __init__(self, place: Place, options: DataOptions) -> None:
-        self._place, self._options = place, options
+    def __init__(self, location: Location, options: DataOptions) -> None:
+        self._location, self._options = location, options
         self._read: dict[str, Examples | str] = {}
         self._names: dict[str, tuple[str, str]] = {}
         self._train_columns: tuple[str, ...] = ()
@@ -52,37 +52,37 @@ class Parts:
         Raises:
             DataError: It cannot be understood, or has no labels.
         """
-        found = self._found(part)
-        if isinstance(found, Examples):
-            return found
+        examples = self._examples_or_reason(part)
+        if isinstance(examples, Examples):
+            return examples
         raise DataError(
-            f"The {part} rows cannot be judged: {found}.", hint=self._how_to_predict(part)
+            f"The {part} rows cannot be judged: {examples}.", hint=self._how_to_predict(part)
         )
 
     def without_labels(self, part: str) -> str:
         """Why a part has no labels, in words; "" where it has some."""
-        found = self._found(part)
-        return found if isinstance(found, str) else ""
+        reason = self._examples_or_reason(part)
+        return reason if isinstance(reason, str) else ""
 
     def labelled(self) -> dict[str, Examples]:
         """The examples of all parts with labels; the others are left out, with a warning."""
-        found = {}
-        for part in self._place.parts:
+        examples = {}
+        for part in self._location.parts:
             if reason := self.without_labels(part):
                 how = self._how_to_predict(part)
                 logger.warning("The %s part is left out: %s. %s", part, reason, how)
             else:
-                found[part] = self.rows(part)
-        return found
+                examples[part] = self.rows(part)
+        return examples
 
-    def _found(self, part: str) -> Examples | str:
+    def _examples_or_reason(self, part: str) -> Examples | str:
         """The examples of a part, or why they have no labels."""
         if part not in self._read:
-            self._read[part] = self._examples(part)
+            self._read[part] = self._read_part(part)
         return self._read[part]
 
-    def _examples(self, part: str) -> Examples | str:
-        table = read_table(self._place.parts[part], self._options.read)
+    def _read_part(self, part: str) -> Examples | str:
+        table = read_table(self._location.parts[part], self._options.read)
         if part == "train":
             self._train_columns = table.columns
         text, label = self._columns(part, table)
@@ -95,69 +95,64 @@ class Parts:
         known = train.labels if isinstance(train, Examples) else ()
         return examples_from(
             table, text_column=text, label_column=label, label_names=options.label_names,
-            known_labels={*options.known_labels, *known},
+            known_labels={*options.read.training.labels, *known},
         )  # fmt: skip
 
     def _may_lack_labels(self, part: str) -> bool:
-        return part != "train" and "train" in self._place.parts
+        return part != "train" and "train" in self._location.parts
 
     def _columns(self, part: str, table: Table) -> tuple[str, str | None]:
         """A table's text column and label column; the latter None where a part has none."""
-        options = self._options
-        asked, label = next(iter(self._names.values()), (options.text_column, None))
-        if asked in table.columns and label_columns(label, table.columns):
-            return str(asked), label
+        options, training = self._options, self._options.read.training
+        text, label = next(iter(self._names.values()), (options.text_column, None))
+        if text in table.columns and label_columns(label, table.columns):
+            return str(text), label
         columns = list(table.columns)
-        text = asked if asked in columns else options.text_column
+        text = text if text in columns else options.text_column
         needed = True
         if self._may_lack_labels(part):
-            features = self._features(label or options.label_column or options.known_label)
-            texts = (text, options.known_text)
+            features = self._features(label or options.label_column or training.label_column)
+            texts = (text, training.text_column)
             like_labels = [name for name in columns if self._is_usual(name) and name not in texts]
             columns = [name for name in columns if name not in {*like_labels} & {*features}]
             needed = any(name not in features for name in like_labels)
         return find_columns(
-            columns,
-            text=text,
-            label=options.label_column if needed else None,
-            need_label=needed,
-            known_text=options.known_text,
-            known_label=options.known_label,
-            cells=table.values,
-            source=table.source,
-        )
+            columns, text=text, label=options.label_column if needed else None, need_label=needed,
+            training=training, cells=table.values, source=table.source,
+        )  # fmt: skip
 
     def _features(self, label: str | None) -> Collection[str]:
         """The columns of the training rows that are not their label, so no other part's either."""
         if not self._train_columns and label is not None:
-            first = next(iter_tables(self._place.parts["train"][0], self._options.read, rows=1))
+            first = next(iter_tables(self._location.parts["train"][0], self._options.read, rows=1))
             self._train_columns = first.columns
         labels = label_columns(label, self._train_columns)
         return set(self._train_columns).difference(labels) if labels else ()
 
     def _is_usual(self, name: str) -> bool:
         """Whether a column is called as labels are."""
-        if self._options.label_column is not None:
-            return name in (self._options.label_column, *parse_names(self._options.label_column))
-        return name.strip().lower() in ((self._options.known_label or "").lower(), *LABEL_NAMES)
+        named, trained = self._options.label_column, self._options.read.training.label_column
+        if named is not None:
+            return name in (named, *parse_names(named))
+        return name.strip().lower() in ((trained or "").lower(), *LABEL_NAMES)
 
     def _hidden(self, table: Table, text: str, label: str) -> str:
-        """What stands in place of every label, "" where labels do."""
-        found: dict[str, None] = {}
+        """What every row has in place of a label; "" where rows have labels."""
+        values: dict[str, None] = {}
         cells = (table.values[name] for name in label_columns(label, table.columns))
-        for words, *values in zip(table.values[text], *cells, strict=True):
-            value = "".join(values).strip()
+        for words, *bits in zip(table.values[text], *cells, strict=True):
+            value = "".join(bits).strip()
             if value and value.lower() not in _HIDDEN:
                 return ""
             if words.strip():
-                found[value] = None
-        real = {*self.rows("train").labels, *self._options.label_names} if any(found) else set()
-        if not found or not real.isdisjoint(found):
+                values[value] = None
+        real = {*self.rows("train").labels, *self._options.label_names} if any(values) else set()
+        if not values or not real.isdisjoint(values):
             return ""
-        return listed(found) if any(found) else "empty cells"
+        return listed(values) if any(values) else "empty cells"
 
     def _how_to_predict(self, part: str) -> str:
-        files = self._place.parts[part]
+        files = self._location.parts[part]
         if isinstance(files[0], Given):
             return "Its rows can be predicted: lora_bert.load(…).predict(texts)"
         source = shlex.quote(str(files[0] if len(files) == 1 else files[0].parent))

@@ -35,15 +35,15 @@ _ASCII = 3.0
 def costs() -> Mapping[str, Mapping[str, float]]:
     """Language -> character, or pair of characters -> cost."""
     written = (package_files("lora_bert.data") / "characters.json").read_text(encoding="utf-8")
-    found: dict[str, dict[str, float]] = {}
+    tables: dict[str, dict[str, float]] = {}
     for language, levels in json.loads(written).items():
         step = 1 if language in IDEOGRAPHIC else 2
-        found[language] = {
+        tables[language] = {
             names[at : at + step]: float(level)
             for level, names in levels.items()
             for at in range(0, len(names), step)
         }
-    return found
+    return tables
 
 
 LATIN = frozenset(
@@ -117,9 +117,9 @@ def _alphabetic(text: str, language: str) -> float:
 def _pair_cost(
     before: str, char: str, table: Mapping[str, float], letters: frozenset[str], *, latin: bool
 ) -> float:
-    one = before.lower()[:1] if _is_letter(before) else " "
-    two = char.lower()[:1] if _is_letter(char) else " "
-    pair = one + two
+    first = before.lower()[:1] if _is_letter(before) else " "
+    second = char.lower()[:1] if _is_letter(char) else " "
+    pair = first + second
     if pair.isascii():
         return 0.0
     cost = table.get(pair)
@@ -128,7 +128,7 @@ def _pair_cost(
         cost = _UNSEEN if known else _WRONG
     if before.isdigit() or char.isdigit():
         cost += _BESIDE
-    if not latin and (one.isascii() != two.isascii()) and " " not in pair:
+    if not latin and (first.isascii() != second.isascii()) and " " not in pair:
         cost += _BESIDE
     if char.isupper():
         cost += _CASE if before.islower() else _CAPITALS * before.isupper()

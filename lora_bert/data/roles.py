@@ -26,30 +26,31 @@ def guess(columns: Sequence[Sequence[str]]) -> tuple[int, int | None, bool]:
     Args:
         columns: The cells of each column, of some rows.
     """
-    facts = [_Cells.of([cell.strip() for cell in cells]) for cells in columns]
-    text = max(range(len(facts)), key=lambda at: (facts[at].letters, facts[at].variety))
-    others = [at for at in range(len(facts)) if at != text]
+    looks = [_Column.of(cells) for cells in columns]
+    text = max(range(len(looks)), key=lambda at: (looks[at].letters, looks[at].variety))
+    others = [at for at in range(len(looks)) if at != text]
     if not others:
         return text, None, True
-    recurring = [at for at in others if facts[at].recurs]
-    label = min(recurring or others, key=lambda at: (facts[at].variety, facts[at].letters))
-    distinct = facts[text].letters >= 2 * facts[label].letters and facts[text].variety > 0.5
-    return text, label, len(recurring) == 1 and distinct and not facts[text].recurs
+    recurring = [at for at in others if looks[at].recurs]
+    label = min(recurring or others, key=lambda at: (looks[at].variety, looks[at].letters))
+    distinct = looks[text].letters >= 2 * looks[label].letters and looks[text].variety > 0.5
+    return text, label, len(recurring) == 1 and distinct and not looks[text].recurs
 
 
 def look_like_texts(cells: Sequence[str], labels: Sequence[str]) -> bool:
     """Whether cells are no numbers, and more varied than those of the column of labels."""
-    look, of_labels = (_Cells.of([cell.strip() for cell in column]) for column in (cells, labels))
-    return look.letters >= _WORD and look.variety > of_labels.variety
+    texts = _Column.of(cells)
+    return texts.letters >= _WORD and texts.variety > _Column.of(labels).variety
 
 
 @dataclass(frozen=True)
-class _Cells:
+class _Column:
     """What the cells of one column are like.
 
-    ``letters`` is their usual length, numbers and dates counting as one, and 0 where all are
-    equal; ``variety`` the share that is
-    different from all others before; ``recurs``: they are short, few kinds, and more than one.
+    Attributes:
+        letters: Their usual length; numbers and dates count as one letter. 0 where all are equal.
+        variety: The share of different ones.
+        recurs: Whether they are short, of few kinds, and of more than one.
     """
 
     letters: float
@@ -57,8 +58,8 @@ class _Cells:
     recurs: bool
 
     @classmethod
-    def of(cls, cells: Sequence[str]) -> _Cells:
-        filled = [cell for cell in cells if cell]
+    def of(cls, cells: Sequence[str]) -> _Column:
+        filled = [cell.strip() for cell in cells if cell.strip()]
         if not filled:
             return cls(0.0, 1.0, False)
         lengths = [1 if _SHORT.fullmatch(cell) else len(cell) for cell in filled]

@@ -3,34 +3,40 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
 from lora_bert.wording import position
 
+HEAD_ROWS = 1000
+"""Rows at the beginning of a file by which its columns, its header and its quotes are judged."""
+
 
 @dataclass(frozen=True)
-class Known:
-    """How the rows of an adapter's training were read: for files that look like those.
+class TrainingFormat:
+    """How the files of an adapter's training were read, for other files that look like them.
 
-    What a command is told goes before it.
+    The options of a command go before it.
 
     Attributes:
         header: As in :class:`ReadOptions`.
         columns: Likewise.
         encoding: Likewise; counts for files that are not UTF-8.
-        text: What the text column was called.
-        label: What the label column was called.
-        labels: The labels as the file had them.
+        text_column: What the text column was called.
+        label_column: What the label column was called.
+        labels: The labels as the files had them: each is one label, whatever it looks like.
     """
 
     header: bool | None = None
     columns: tuple[str, ...] = ()
     encoding: str = "auto"
-    text: str | None = None
-    label: str | None = None
+    text_column: str | None = None
+    label_column: str | None = None
     labels: frozenset[str] = frozenset()
+
+
+NO_TRAINING = TrainingFormat()
 
 
 @dataclass(frozen=True)
@@ -42,13 +48,13 @@ class ReadOptions:
             but refuses a first line that looks like data.
         columns: Names for a file without a header, or names to use instead of the file's own.
         encoding: ``"auto"`` (default) or the name of a text encoding.
-        known: What an adapter remembers of its training's files, where none of these is told.
+        training: What an adapter remembers of its training's files, where the others are not set.
     """
 
     header: bool | None = None
     columns: tuple[str, ...] = ()
     encoding: str = "auto"
-    known: Known | None = None
+    training: TrainingFormat = NO_TRAINING
 
 
 DEFAULT_READ = ReadOptions()
@@ -67,6 +73,15 @@ class Files:
     starts: Sequence[int]
     names: Sequence[str]
     units: Sequence[str]
+
+    @classmethod
+    def joined(cls, parts: Sequence[Files]) -> Files:
+        """Files whose positions already run on, as one list of them."""
+        return cls(
+            [start for part in parts for start in part.starts],
+            [name for part in parts for name in part.names],
+            [unit for part in parts for unit in part.units],
+        )
 
     def at(self, number: int) -> str:
         """Where a position is, as messages say it: ``"'b.csv', line 3"``."""
@@ -89,30 +104,20 @@ def where(source: str, number: int, unit: str, files: Files | None) -> str:
     return position(source, number, unit) if files is None else files.at(number)
 
 
-def joined(files: Iterable[Files]) -> Files:
-    """Files whose positions already run on, as one list of them."""
-    found = list(files)
-    return Files(
-        [start for one in found for start in one.starts],
-        [name for one in found for name in one.names],
-        [unit for one in found for unit in one.units],
-    )
-
-
 @dataclass(frozen=True)
-class Rows:
+class OpenTable:
     """An open file: its column names and its rows, read as they are asked for.
 
     Attributes:
         columns: The names in the file's order.
         rows: Pairs of a position (from 1) and one string for each column.
         unit: What the positions count: lines, or rows or records where a file has no lines.
-        told: Whether ``columns`` are as :class:`ReadOptions` say already.
+        renamed: Whether ``columns`` are already those that :class:`ReadOptions` name.
         files: The files that the rows stand in, where each is a file of its own.
     """
 
     columns: tuple[str, ...]
     rows: Iterator[tuple[int, Sequence[str]]]
     unit: str = "line"
-    told: bool = False
+    renamed: bool = False
     files: Files | None = None

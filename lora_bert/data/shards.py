@@ -22,30 +22,30 @@ def whole(shards: Sequence[Path], part: str) -> tuple[Path, ...]:
     Raises:
         DataError: Their names say that there are more, or tell of two sets of shards.
     """
-    told = [path for path in shards if _TOTAL.search(data_stem(path.name))]
-    absent = lacking(told)
+    numbered = [path for path in shards if _TOTAL.search(data_stem(path.name))]
+    absent = lacking(numbered)
     if absent is None:
+        names = listed(path.name for path in numbered)
         raise DataError(
-            f"The shards of {part} are of more than one set: {listed(path.name for path in told)}.",
+            f"The shards of {part} are of more than one set: {names}.",
             hint="Keep those that belong together, or name them with a pattern.",
         )
     if absent:
         raise DataError(
-            f"'{told[0].parent}' lacks {counted(absent, 'shard')} of {part}: it has "
-            f"{listed((path.name for path in told), 3)}.",
+            f"'{numbered[0].parent}' lacks {counted(absent, 'shard')} of {part}: it has "
+            f"{listed((path.name for path in numbered), 3)}.",
             hint="Get the rest of them, or name those that are here with a pattern.",
         )
     if len(shards) > 1:
-        names = [path.name for path in shards]
-        logger.info("Reading %s for %s: '%s' to '%s'.", counted(len(names), "file"), part,
-                    names[0], names[-1])  # fmt: skip
+        ends = f"'{shards[0].name}' to '{shards[-1].name}'"
+        logger.info("Reading %s for %s: %s.", counted(len(shards), "file"), part, ends)
     return tuple(shards)
 
 
 def lacking(shards: Iterable[Path]) -> int | None:
     """How many shards are not here by the others' names; None where they are of several sets."""
-    told = [match for path in shards if (match := _TOTAL.search(data_stem(path.name)))]
-    numbers, totals = {int(match[1]) for match in told}, {int(match[2]) for match in told}
-    if len(totals) > 1 or len(numbers) < len(told):
+    names = [match for path in shards if (match := _TOTAL.search(data_stem(path.name)))]
+    numbers, totals = {int(name[1]) for name in names}, {int(name[2]) for name in names}
+    if len(totals) > 1 or len(numbers) < len(names):
         return None
     return sum(totals) - len(numbers)

@@ -7,6 +7,7 @@ import logging
 import re
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -36,7 +37,7 @@ _MAGIC = {
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": ".xls",
 }
 _CONTAINERS = {".parquet": "parquet", ".xlsx": "a workbook", ".xls": "a workbook"}
-_LOOK_AHEAD = 20
+_FASTTEXT_LINES = 20
 
 
 def kind_of(
@@ -180,15 +181,14 @@ def _of_cells(first: str, said: str) -> str:
 def _is_fasttext(first: str, others: Iterator[str], said: str) -> bool:
     if "__label__" not in first:
         return False
-    lines = [first, *islice(others, _LOOK_AHEAD)]
+    lines = [first, *islice(others, _FASTTEXT_LINES)]
     if said == "csv":
         return all(_LABEL_FIRST.match(line.strip()) for line in lines)
     return first.count("\t") < 2 and all(_LABELLED.match(line.strip()) for line in lines)
 
 
 def _parsed(line: str) -> object:
-    try:
-        found: object = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return found
+    with suppress(ValueError, RecursionError):
+        value: object = json.loads(line)
+        return value
+    return None

@@ -12,8 +12,8 @@ from lora_bert.data.data_options import DEFAULTS, DataOptions
 from lora_bert.data.digests import fingerprint
 from lora_bert.data.examples import Examples
 from lora_bert.data.given import Given
-from lora_bert.data.locations import Place, locate, locate_files
-from lora_bert.data.part_names import PARTS
+from lora_bert.data.locations import Location, locate, locate_files
+from lora_bert.data.part_names import JUDGED_FIRST, PARTS
 from lora_bert.data.parts import Parts
 from lora_bert.data.splits import sample, split
 from lora_bert.errors import ConfigError, DataError, NotFoundError, did_you_mean
@@ -42,8 +42,6 @@ class Splits:
     sha256: str
     columns: tuple[str, str]
 
-
-_JUDGED = ("test", "validation", "train")
 
 Named = str | Sequence[str] | None
 """A file or a pattern that files fit, or several of them."""
@@ -76,18 +74,18 @@ def load_splits(
         NotFoundError: A file, directory or name does not exist.
         DataError: A file cannot be understood, or has a label that training rows do not have.
     """
-    place = _place(data, {"train": train, "validation": validation, "test": test})
-    if "train" not in place.parts:
-        raise _no_train(data, place)
-    parts = Parts(place, options)
-    read = parts.labelled()
-    fitted = _fit_to_train(read, options)
+    location = _location(data, {"train": train, "validation": validation, "test": test})
+    if "train" not in location.parts:
+        raise _no_train(data, location)
+    parts = Parts(location, options)
+    labelled = parts.labelled()
+    fitted = _fit_to_train(labelled, options)
     return Splits(
         train=fitted["train"],
         validation=fitted["validation"],
         test=fitted.get("test"),
-        name=place.name,
-        sha256=fingerprint(file for part in read for file in place.parts[part]),
+        name=location.name,
+        sha256=fingerprint(file for part in labelled for file in location.parts[part]),
         columns=parts.columns,
     )
 
@@ -115,42 +113,42 @@ def load_rows(
     """
     if part is not None and part not in PARTS:
         raise ConfigError(f"A part of the data is {listed(PARTS)}, not '{part}'.")
-    place = locate(data)
-    parts = Parts(place, options)
-    there = place.parts
-    labelled: Collection[str] = there
-    if len(there) > 1 and part is not None:
-        labelled = [name for name in there if not parts.without_labels(name)]
+    location = locate(data)
+    parts = Parts(location, options)
+    labelled: Collection[str] = location.parts
+    if len(labelled) > 1 and part is not None:
+        labelled = [name for name in location.parts if not parts.without_labels(name)]
     must_split = part is not None and part in _to_divide(labelled, options)
-    chosen = "train" if must_split else part or _first_to_judge(parts, place, data)
-    if chosen not in there:
-        raise NotFoundError(f"'{data}' has no {part} part; it has {listed(there)}.")
+    chosen = "train" if must_split else part or _first_to_judge(parts, location, data)
+    if chosen not in location.parts:
+        raise NotFoundError(f"'{data}' has no {part} part; it has {listed(location.parts)}.")
     rows = _limited(parts.rows(chosen), options)
     if part is not None and must_split:
         rows = _divided(rows, labelled, options)[part]
-    return rows, place.name, fingerprint(there[chosen])
+    return rows, location.name, fingerprint(location.parts[chosen])
 
 
-def _first_to_judge(parts: Parts, place: Place, data: str) -> str:
+def _first_to_judge(parts: Parts, location: Location, data: str) -> str:
     """The part to score where none is named: the first with labels."""
-    there = [part for part in _JUDGED if part in place.parts]
-    if len(there) == 1:
-        return there[0]
-    for part in there:
+    candidates = [part for part in JUDGED_FIRST if part in location.parts]
+    if len(candidates) == 1:
+        return candidates[0]
+    for part in candidates:
         if reason := parts.without_labels(part):
             logger.warning("The %s rows of '%s' are not scored: %s.", part, data, reason)
         else:
             logger.info("Using the %s rows of '%s'.", part, data)
             return part
-    return there[0]
+    return candidates[0]
 
 
-def _place(data: str | None, files: Mapping[str, Named]) -> Place:
+def _location(data: str | None, files: Mapping[str, Named]) -> Location:
     """Where the parts lie: those of ``data``, with the ones named singly put in their place."""
-    named_files = {
-        part: [file] if isinstance(file, str | Path) else file for part, file in files.items()
+    given = {
+        part: locate_files([names] if isinstance(names, str | Path) else names, part)
+        for part, names in files.items()
+        if names
     }
-    given = {part: locate_files(names, part) for part, names in named_files.items() if names}
     _refuse_the_same(given)
     if data is not None and "train" in given:
         raise ConfigError(
@@ -162,14 +160,14 @@ def _place(data: str | None, files: Mapping[str, Named]) -> Place:
     if data is None:
         first, *others = next(iter(given.values()))
         name = str(first) if isinstance(first, Given) else utf8_name(first.absolute().name)
-        return Place(f"{name} (and {len(others):,} more)" if others else name, given)
-    place = locate(data)
-    merged = {**place.parts, **given}
-    return Place(place.name, {part: merged[part] for part in PARTS if part in merged})
+        return Location(f"{name} (and {len(others):,} more)" if others else name, given)
+    location = locate(data)
+    merged = {**location.parts, **given}
+    return Location(location.name, {part: merged[part] for part in PARTS if part in merged})
 
 
 def _refuse_the_same(given: Mapping[str, tuple[Path | Given, ...]]) -> None:
-    """A pattern for training rows may fit a file that is named for another part."""
+    """Refuse training files that are named for another part too, as by a pattern."""
     train = given.get("train", ())
     for part in ("validation", "test"):
         both = [Path(path).name for path in given.get(part, ()) if len(train) > 1 and path in train]
@@ -180,11 +178,11 @@ def _refuse_the_same(given: Mapping[str, tuple[Path | Given, ...]]) -> None:
             )
 
 
-def _no_train(data: str | None, place: Place) -> ConfigError | DataError:
+def _no_train(data: str | None, location: Location) -> ConfigError | DataError:
     if data is None:
         return ConfigError("There are no training rows.", hint="Give them with --train or --data.")
     return DataError(
-        f"'{data}' has no training rows; it has {listed(place.parts)}.",
+        f"'{data}' has no training rows; it has {listed(location.parts)}.",
         hint="A directory's training rows are a file called train, such as train.csv.",
     )
 
@@ -218,9 +216,8 @@ def _with_known_labels(train: Examples, other: Examples) -> Examples:
     if len(kept) < len(other):
         logger.warning(
             "Left out %s of '%s': --limit left their labels without a training row.",
-            counted(len(other) - len(kept), "row"),
-            other.source,
-        )
+            counted(len(other) - len(kept), "row"), other.source,
+        )  # fmt: skip
     return other.take(kept)
 
 
@@ -231,17 +228,15 @@ def _limited(examples: Examples, options: DataOptions) -> Examples:
     if len(chosen) < len(examples):
         logger.info(
             "Using %s of %s of '%s', drawn at random.",
-            f"{len(chosen):,}",
-            counted(len(examples), "row"),
-            examples.source,
-        )
+            f"{len(chosen):,}", counted(len(examples), "row"), examples.source,
+        )  # fmt: skip
     return chosen
 
 
 def _to_divide(there: Collection[str], options: DataOptions) -> list[str]:
     """The parts that come from dividing the training rows: those, and the ones not there."""
-    wanted = {"test": options.test_fraction > 0, "validation": True}
-    parts = [part for part in wanted if wanted[part] and part not in there]
+    wanted = ["test"] * (options.test_fraction > 0) + ["validation"]
+    parts = [part for part in wanted if part not in there]
     return ["train", *parts] if parts else []
 
 
@@ -258,23 +253,22 @@ def _divided(
         )
         logger.info(
             "Split off %s of %s for %s (%s, seed %s).",
-            f"{len(parts[part]):,}",
-            counted(len(rows), "row"),
-            part,
-            options.split,
+            f"{len(parts[part]):,}", counted(len(rows), "row"), part, options.split,
             options.split_seed,
-        )
+        )  # fmt: skip
     return parts
 
 
 def _check_labels(train: Examples, other: Examples, *, divided: bool = False) -> None:
     """Raise a :class:`DataError` for the first row of ``other`` with a label ``train`` lacks."""
     known = dict.fromkeys(train.labels)
-    for row, label in enumerate(other.labels):
-        if label not in known:
-            raise DataError(
-                f"{other.at(row)}: the label '{shortened(label)}' stands in no training row.",
-                hint="--split stratified keeps a row of every class in training."
-                if divided
-                else did_you_mean(label, known) or f"Training rows have {listed(known)}.",
-            )
+    row = next((row for row, label in enumerate(other.labels) if label not in known), None)
+    if row is None:
+        return
+    label = other.labels[row]
+    raise DataError(
+        f"{other.at(row)}: the label '{shortened(label)}' stands in no training row.",
+        hint="--split stratified keeps a row of every class in training."
+        if divided
+        else did_you_mean(label, known) or f"Training rows have {listed(known)}.",
+    )

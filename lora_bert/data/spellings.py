@@ -11,7 +11,7 @@ from lora_bert.names import write_label_names
 from lora_bert.wording import counted, visible
 
 _VARIANTS = "\ufe0e\ufe0f"
-"""Choose between two looks of the character before them."""
+"""Characters that choose between two looks of the character before them."""
 _GROUPS_NAMED = 5
 _JOINED = 100
 """The most labels to rename in one option."""
@@ -47,7 +47,7 @@ def spelling_warnings(labels: Sequence[str]) -> list[str]:
 
 
 def _key(label: str) -> str:
-    """What labels have in common that look alike."""
+    """A key that is the same for labels which look alike."""
     if not label.isascii():
         label = unicodedata.normalize("NFKC", label)
         label = "".join(

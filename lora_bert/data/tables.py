@@ -15,7 +15,7 @@ from pathlib import Path
 
 from lora_bert.data.encoding import detect
 from lora_bert.data.formats import (
-    csv_file,
+    delimited,
     fasttext_file,
     folder_file,
     json_file,
@@ -28,10 +28,10 @@ from lora_bert.data.formats import (
 from lora_bert.data.given import Given
 from lora_bert.data.header import check_count
 from lora_bert.data.opening import PACKINGS, TEXT_FORMATS, data_suffix, packing
-from lora_bert.data.rows import DEFAULT_READ, Files, ReadOptions, Rows, joined, where
+from lora_bert.data.rows import DEFAULT_READ, Files, OpenTable, ReadOptions, where
 from lora_bert.data.sniffing import kind_of, may_be_text, table_kind, true_suffix
 from lora_bert.errors import ConfigError, DataError, missing
-from lora_bert.wording import counted, listed
+from lora_bert.wording import counted, listed, repeated
 
 __all__ = ["SUFFIXES", "ReadOptions", "Source", "Table", "iter_tables", "read_table"]
 
@@ -40,8 +40,8 @@ logger = logging.getLogger(__name__)
 Source = str | Path | Sequence[str | Path]
 """A file, a saved dataset, a folder of texts; or several that are read as one."""
 
-_TEXT_FORMATS: dict[str, Callable[[Path, str, str, ReadOptions], Rows]] = {
-    "csv": csv_file.read,
+_TEXT_FORMATS: dict[str, Callable[[Path, str, str, ReadOptions], OpenTable]] = {
+    "csv": delimited.read_csv,
     "tsv": tsv_file.read,
     "json": json_file.read,
     "jsonl": lambda path, source, codec, _: jsonl_file.read(path, source, codec),
@@ -83,19 +83,19 @@ class Table:
 
 def read_table(path: Source, options: ReadOptions = DEFAULT_READ) -> Table:
     """Read a whole file, or several as one; see :func:`iter_tables`."""
-    parts = iter_tables(path, options)
-    table = next(parts)
+    pieces = iter_tables(path, options)
+    table = next(pieces)
     files = [table.files]
-    for part in parts:
-        table.lines.extend(part.lines)
-        for name, values in part.values.items():
+    for piece in pieces:
+        table.lines.extend(piece.lines)
+        for name, values in piece.values.items():
             table.values[name].extend(values)
-        if part.files is not files[-1]:
-            files.append(part.files)
+        if piece.files is not files[-1]:
+            files.append(piece.files)
     if len(files) == 1:
         return table
     source = f"{table.source} (and {len(files) - 1:,} more)"
-    return replace(table, source=source, files=joined(filter(None, files)))
+    return replace(table, source=source, files=Files.joined([part for part in files if part]))
 
 
 def iter_tables(
@@ -138,32 +138,31 @@ def _of_all(paths: Sequence[str | Path], options: ReadOptions, rows: int) -> Ite
     columns: tuple[str, ...] = ()
     last = 0
     for path in paths:
-        start, own = last, None
+        start, files = last, None
         for piece in _pieces(path, options, rows):
             columns = columns or piece.columns
-            if own is None:
-                own = _placed(piece, start)
+            files = files or _behind(piece, start)
             last = start + piece.lines[-1]
             yield replace(
                 piece,
                 columns=columns,
                 values=_same_columns(piece, columns, str(paths[0])),
                 lines=[start + line for line in piece.lines],
-                files=own,
+                files=files,
             )
 
 
-def _placed(piece: Table, start: int) -> Files:
-    """The file of a piece, or its files, behind others that end at position ``start``."""
-    inner = piece.files or Files((0,), (piece.source,), (piece.unit,))
-    return replace(inner, starts=[start + one for one in inner.starts])
+def _behind(piece: Table, position: int) -> Files:
+    """The file of a piece, or its files, behind others that end at ``position``."""
+    files = piece.files or Files((0,), (piece.source,), (piece.unit,))
+    return replace(files, starts=[position + start for start in files.starts])
 
 
 def _same_columns(piece: Table, columns: tuple[str, ...], first: str) -> dict[str, list[str]]:
     """The values in the order of ``columns``; what a JSON object may lack is empty."""
     more = [name for name in piece.columns if name not in columns]
     less = [name for name in columns if name not in piece.columns]
-    if more or (less and not _may_lack_keys(piece.source)):
+    if more or (less and data_suffix(Path(piece.source)) not in _JSON):
         differ = listed(more or less)
         raise DataError(
             f"'{piece.source}' has other columns than '{first}': {differ} "
@@ -173,17 +172,14 @@ def _same_columns(piece: Table, columns: tuple[str, ...], first: str) -> dict[st
     return {name: piece.values.get(name) or [""] * len(piece) for name in columns}
 
 
-def _may_lack_keys(source: str) -> bool:
-    return data_suffix(Path(source)) in _JSON
-
-
 def _pieces(path: str | Path, options: ReadOptions, rows: int) -> Iterator[Table]:
     source = str(path)
-    if isinstance(path, Given):
-        yield from _given(path, options, rows)
-        return
     try:
-        opened = _open(Path(path), source, options)
+        if isinstance(path, Given):
+            cells = enumerate(zip(*path.cells.values(), strict=True), start=1)
+            opened = _renamed(OpenTable(path.columns, cells, "row"), options, source)
+        else:
+            opened = _open(Path(path), source, options)
         columns = _checked_columns(opened.columns, source)
         while piece := list(islice(opened.rows, rows)):
             yield _table(columns, piece, source, opened)
@@ -191,16 +187,7 @@ def _pieces(path: str | Path, options: ReadOptions, rows: int) -> Iterator[Table
         raise DataError(f"Cannot read '{source}': {error.strerror or error}.") from error
 
 
-def _given(given: Given, options: ReadOptions, rows: int) -> Iterator[Table]:
-    """Rows that are in memory already, as pieces of a table."""
-    walking = enumerate(zip(*given.cells.values(), strict=True), start=1)
-    opened = _renamed(Rows(given.columns, walking, "row"), options, str(given))
-    columns = _checked_columns(opened.columns, str(given))
-    while piece := list(islice(opened.rows, rows)):
-        yield _table(columns, piece, str(given), opened)
-
-
-def _open(path: Path, source: str, options: ReadOptions) -> Rows:
+def _open(path: Path, source: str, options: ReadOptions) -> OpenTable:
     if not path.exists():
         raise missing(path, "data file")
     if saved_file.is_saved(path):
@@ -229,7 +216,7 @@ def _open(path: Path, source: str, options: ReadOptions) -> Rows:
         if not kind:
             raise _unknown(source, named)
     opened = _TEXT_FORMATS[kind](path, source, codec, options)
-    if kind in _DELIMITED or opened.told:
+    if kind in _DELIMITED or opened.renamed:
         return opened
     return _renamed(opened, options, source, no_header=kind == "fasttext")
 
@@ -245,35 +232,37 @@ def _unknown(source: str, suffix: str) -> DataError:
 
 def _say_packing(path: Path, source: str) -> None:
     """Say so where the name and the bytes disagree about whether a file is packed."""
-    found, told = packing(path), PACKINGS.get(path.suffix.lower())
-    if found and found.kind != told:
-        logger.info("'%s' is packed with %s, whatever its name says.", source, found.kind)
-    elif told and not found:
+    packed, by_name = packing(path), PACKINGS.get(path.suffix.lower())
+    if packed and packed.kind != by_name:
+        logger.info("'%s' is packed with %s, whatever its name says.", source, packed.kind)
+    elif by_name and not packed:
         logger.info("'%s' is not packed, whatever its name says.", source)
 
 
 def codec_of(path: Path, source: str, options: ReadOptions, *, quiet: bool = False) -> str:
-    """The encoding of a file: as told, else UTF-8, else as the adapter's training was told.
+    """The encoding of a file: the option's, else UTF-8, else that of the adapter's training.
 
     Raises:
         DataError: It has none of them, nor one that can be detected.
-        ConfigError: The one that was told is no text encoding.
+        ConfigError: The option names no text encoding.
     """
-    known = options.known.encoding if options.known else "auto"
-    if options.encoding != "auto" or known == "auto":
+    trained = options.training.encoding
+    if options.encoding != "auto" or trained == "auto":
         return detect(path, source, options.encoding, quiet=quiet)
     with suppress(DataError):
         if (codec := detect(path, source, quiet=True)).startswith("utf"):
             return codec
     with suppress(DataError, ConfigError):
-        codec = detect(path, source, known, quiet=True)
+        codec = detect(path, source, trained, quiet=True)
         if not quiet:
-            logger.info("Reading '%s' as %s, as the adapter's training was told.", source, known)
+            logger.info("Reading '%s' as %s, as the adapter's training was told.", source, trained)
         return codec
     return detect(path, source, quiet=quiet)
 
 
-def _renamed(opened: Rows, options: ReadOptions, source: str, *, no_header: bool = False) -> Rows:
+def _renamed(
+    opened: OpenTable, options: ReadOptions, source: str, *, no_header: bool = False
+) -> OpenTable:
     """Apply the options to a format that names its columns itself."""
     if options.header is False and not no_header:
         raise ConfigError(f"--no-header is for csv and tsv files, and '{source}' is none.")
@@ -286,32 +275,26 @@ def _renamed(opened: Rows, options: ReadOptions, source: str, *, no_header: bool
 def _checked_columns(columns: Sequence[str], source: str) -> tuple[str, ...]:
     """The names, with one for every column that has none; two of one name are refused."""
     given = [name for name in columns if name.strip()]
-    twice = [name for name in dict.fromkeys(given) if given.count(name) > 1]
-    if twice:
+    if twice := repeated(given):
         raise DataError(
             f"'{source}' has more than one column of the same name: {listed(twice)}.",
             hint="Name all columns in their order with --columns.",
         )
-    taken = set(given)
-    named = []
-    for number, name in enumerate(columns, start=1):
-        new = name
-        if not name.strip():
-            new = f"column_{number}"
-            while new in taken:
-                new += "_"
-            taken.add(new)
-        named.append(new)
-    added = [new for new, name in zip(named, columns, strict=True) if new != name]
-    if added:
+    names = list(columns)
+    for number in [number for number, name in enumerate(columns) if not name.strip()]:
+        names[number] = f"column_{number + 1}"
+        while names.count(names[number]) > 1:
+            names[number] += "_"
+    if len(given) < len(names):
+        added = [new for new, name in zip(names, columns, strict=True) if new != name]
         logger.info(
             "'%s': %s without a name: %s.", source, counted(len(added), "column"), listed(added)
         )
-    return tuple(named)
+    return tuple(names)
 
 
 def _table(
-    columns: tuple[str, ...], piece: list[tuple[int, Sequence[str]]], source: str, opened: Rows
+    columns: tuple[str, ...], piece: list[tuple[int, Sequence[str]]], source: str, opened: OpenTable
 ) -> Table:
     by_column = zip(*(cells for _, cells in piece), strict=True)
     values = {

@@ -31,10 +31,10 @@ def check_whole(path: Path) -> None:
 
 
 def _skip_frame(stream: BinaryIO) -> None:
-    told = _number(stream, 1)
-    single, checksum = told >> 5 & 1, told >> 2 & 1
-    size = (single, 2, 4, 8)[told >> 6]
-    _skip(stream, (1 - single) + (0, 1, 2, 4)[told & 3] + size)
+    descriptor = _number(stream, 1)
+    single, checksum = descriptor >> 5 & 1, descriptor >> 2 & 1
+    size = (single, 2, 4, 8)[descriptor >> 6]
+    _skip(stream, (1 - single) + (0, 1, 2, 4)[descriptor & 3] + size)
     last = 0
     while not last:
         block = _number(stream, 3)

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from lora_bert.adapters.manifest import Manifest
-from lora_bert.adapters.trained_on import PLACES, known_reading, training_of
+from lora_bert.adapters.trained_on import training_format, training_of
 from lora_bert.config import EvaluateConfig, TrainConfig
 from lora_bert.data import named
-from lora_bert.data.data_options import DataOptions
+from lora_bert.data.data_options import DataOptions, data_options, read_options
 from lora_bert.data.digests import whole_fingerprints
 from lora_bert.data.examples import Examples
 from lora_bert.data.given import Given
-from lora_bert.data.noted_locations import note_places, noted_places
-from lora_bert.data.read_options import data_options, read_options
+from lora_bert.data.noted_locations import note_data_location, noted_data_location
+from lora_bert.data.part_names import DATA_OPTIONS
 from lora_bert.data.sources import Splits, load_rows, load_splits
 from lora_bert.data.splits import sample
 from lora_bert.errors import ConfigError, DataError, NotFoundError
@@ -33,10 +33,10 @@ _NAME_THEM = (
 
 
 class EvaluationRows:
-    """The rows an evaluation works with: those told, or those of the adapter's own training.
+    """The rows an evaluation works with: those that are named, or those of the adapter's training.
 
     Args:
-        config: What was asked for.
+        config: The options of the command.
         manifest: What the adapter says of itself.
     """
 
@@ -45,7 +45,7 @@ class EvaluationRows:
 
     def to_score(self) -> Examples:
         """The rows to score."""
-        rows = self._asked_for()
+        rows = self._named_or_own()
         most = self.config.limit
         if most is None or most >= len(rows):
             return rows
@@ -56,7 +56,7 @@ class EvaluationRows:
         # With the training's own seed its --limit would draw the very rows it was trained on.
         return sample(rows, most, (self.training.split_seed if self.training else 0) + 1)
 
-    def _asked_for(self) -> Examples:
+    def _named_or_own(self) -> Examples:
         config = self.config
         part = None if config.part == "auto" else config.part
         if config.data is None:
@@ -64,7 +64,7 @@ class EvaluationRows:
         rows, _, digest = load_rows(config.data, options=self.options, part=part)
         kept = str(self.manifest.data.get("sha256"))
         if kept in (digest, *whole_fingerprints(config.data)):
-            note_places(kept, {"data": config.data})
+            note_data_location(kept, {"data": config.data})
         if part is None and digest == kept:
             log.warning(
                 "The adapter was trained on rows of '%s': this score is too good. For rows it has "
@@ -109,18 +109,15 @@ class EvaluationRows:
 
     @cached_property
     def options(self) -> DataOptions:
-        """Reading as told; renaming labels and splitting as the adapter's training did."""
+        """Reading as the options say; labels and split as in the adapter's training."""
         config = self.config
         base = data_options(self.training or TrainConfig(), classes=self._classes)
         return replace(
             base,
             text_column=config.text_column,
             label_column=config.label_column,
-            known_text=self.manifest.column("text"),
-            known_label=self.manifest.column("label"),
-            known_labels=self.manifest.labels,
             label_names={**self.manifest.label_names, **parse_label_names(config.label_names)},
-            read=read_options(config, known_reading(self.manifest)),
+            read=read_options(config, training_format(self.manifest)),
             limit=None if config.part == "auto" else base.limit,
         )
 
@@ -138,8 +135,8 @@ class EvaluationRows:
         """The rows of the adapter's own training, split as they were then."""
         own, kept = self.training, str(self.manifest.data.get("sha256"))
         if self.manifest.data.get("from_python"):
-            if (given := self._given(own)) and given.sha256 == kept:
-                return given
+            if (splits := self._given(own)) and splits.sha256 == kept:
+                return splits
             raise ConfigError(
                 f"The rows that '{self.config.path}' was trained on were given from Python, as "
                 f"'{self.manifest.data.get('name')}': no file holds them.",
@@ -149,14 +146,14 @@ class EvaluationRows:
             raise ConfigError(
                 f"'{self.config.path}' does not say what rows it was trained on.", hint=_NAME_THEM
             )
-        here = self._noted(own, kept)
-        if here and here.sha256 == kept:
-            return here
+        noted = self._noted(own, kept)
+        if noted and noted.sha256 == kept:
+            return noted
         try:
             return self._split(own)
         except NotFoundError as error:
-            if here:
-                return here
+            if noted:
+                return noted
             raise NotFoundError(
                 f"The rows the adapter was trained on are not here: {error}",
                 hint="Name them with --data (and for --baseline with --train); an adapter keeps no "
@@ -167,22 +164,22 @@ class EvaluationRows:
         """The rows that were given again from Python, which may be those of the training."""
         if own is None or not isinstance(self.config.data, Given):
             return None
-        places: dict[str, Any] = {**dict.fromkeys(PLACES), "data": self.config.data}
+        options: dict[str, Any] = {**dict.fromkeys(DATA_OPTIONS), "data": self.config.data}
         try:
-            return self._split(replace(own, **places))
+            return self._split(replace(own, **options))
         except (ConfigError, DataError):
             return None
 
     def _noted(self, own: TrainConfig, sha256: str) -> Splits | None:
         """The rows from where this machine has seen them, if they are still there."""
-        noted = noted_places(sha256)
+        noted = noted_data_location(sha256)
         if not noted:
             return None
-        places: dict[str, Any] = dict.fromkeys(PLACES)
-        places |= {option: told[0] if len(told) == 1 else tuple(told)
-                   for option, told in noted.items() if option in PLACES}  # fmt: skip
+        options: dict[str, Any] = dict.fromkeys(DATA_OPTIONS)
+        options |= {option: paths[0] if len(paths) == 1 else tuple(paths)
+                    for option, paths in noted.items() if option in DATA_OPTIONS}  # fmt: skip
         try:
-            return self._split(replace(own, **places))
+            return self._split(replace(own, **options))
         except NotFoundError:
             return None
         except (ConfigError, DataError) as error:

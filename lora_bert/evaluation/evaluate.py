@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, TypeVar, Unpack
 
 import numpy as np
 
 from lora_bert.config import EvaluateConfig
 from lora_bert.config.keywords import EvaluateOptions
-from lora_bert.config.kinds import Place, Rows
+from lora_bert.config.kinds import RowsLike, StrPath
 from lora_bert.data.examples import Examples
 from lora_bert.data.given import with_given_rows
 from lora_bert.data.locations import inputs
-from lora_bert.errors import ConfigError, DataError, did_you_mean
+from lora_bert.errors import ConfigError, DataError, TextError, did_you_mean
 from lora_bert.evaluation import row_tables
 from lora_bert.evaluation.baseline import tfidf_baseline
 from lora_bert.evaluation.dataset import EvaluationRows
@@ -36,12 +36,14 @@ from lora_bert.wording import listed, shortened
 
 log = logging.getLogger(__name__)
 
+Result = TypeVar("Result")
+
 _OR_OUT_OF_SCOPE = "Rows that belong to no class are scored with --out-of-scope LABEL."
 
 
 @called_from_python(EvaluateConfig, EvaluateOptions)
 def evaluate(
-    path: Place, data: Rows | None = None, **options: Unpack[EvaluateOptions]
+    path: StrPath, data: RowsLike | None = None, **options: Unpack[EvaluateOptions]
 ) -> Evaluation:
     """Score an adapter or merged model on labelled rows.
 
@@ -74,7 +76,7 @@ def run(config: EvaluateConfig) -> Evaluation:
     _spare(config, predictor, other)
     source = EvaluationRows(config, predictor.manifest)
     rows, outside = _by_scope(config, source.to_score(), predictor.labels)
-    tokens = predictor.tokenizer.encode(rows.texts)
+    tokens = _named_by_row(rows, predictor.tokenizer.encode)
     targets = task.targets(rows, tokens, hint=_OR_OUT_OF_SCOPE)
     values = predictor.values(rows.texts)
     answers = task.answers(values)
@@ -93,9 +95,10 @@ def run(config: EvaluateConfig) -> Evaluation:
     if config.baseline:
         log.info("Training TF-IDF + linear SVM on %s rows.", f"{len(source.to_train):,}")
         beside["baseline"] = tfidf_baseline(source.to_train, rows, answers, metric=metric)
+    if outside:
+        beside["outside"] = config.out_of_scope, _named_by_row(outside, predictor.values)
     found = judge(
         task, values, targets, metric=metric, target_accuracy=config.target_accuracy,
-        outside=(config.out_of_scope, predictor.values(outside.texts)) if outside else None,
         **beside,
     )  # fmt: skip
     if config.output:
@@ -114,6 +117,14 @@ def _check_fits(config: EvaluateConfig, task: Task) -> None:
                 f"{flag(name)} is for models that say which class a text is of; '{config.path}' "
                 f"answers a '{task.problem_type}'."
             )
+
+
+def _named_by_row(rows: Examples, compute: Callable[[Sequence[str]], Result]) -> Result:
+    """What ``compute`` makes of the texts; a text that it refuses is named with its row."""
+    try:
+        return compute(rows.texts)
+    except TextError as error:
+        raise error.at(rows.at(rows.texts.index(error.text))) from None
 
 
 def _warn_of_rows_seen(config: EvaluateConfig, other: Predictor, texts: Sequence[str]) -> None:

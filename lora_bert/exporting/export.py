@@ -19,7 +19,7 @@ from lora_bert.adapters.manifest import MANIFEST
 from lora_bert.adapters.merged import describe_merged, folded, standalone
 from lora_bert.config import ExportConfig
 from lora_bert.config.keywords import ExportOptions
-from lora_bert.config.kinds import Place
+from lora_bert.config.kinds import StrPath
 from lora_bert.data.examples import Examples
 from lora_bert.data.given import with_given_rows
 from lora_bert.errors import AdapterError
@@ -82,7 +82,7 @@ class ExportResult:
 
 
 @called_from_python(ExportConfig, ExportOptions)
-def export(path: Place, output: Place, **options: Unpack[ExportOptions]) -> ExportResult:
+def export(path: StrPath, output: StrPath, **options: Unpack[ExportOptions]) -> ExportResult:
     """Write an adapter on its backbone, or a merged model, as a graph for an engine.
 
     Args:

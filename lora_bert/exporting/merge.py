@@ -16,7 +16,7 @@ from lora_bert.adapters.merged import write_merged
 from lora_bert.backbones.families import read_config
 from lora_bert.config import MergeConfig
 from lora_bert.config.keywords import MergeOptions
-from lora_bert.config.kinds import Place
+from lora_bert.config.kinds import StrPath
 from lora_bert.data.given import with_given_rows
 from lora_bert.errors import AdapterError, ConfigError
 from lora_bert.files import atomic_directory, claim_output, spare_inputs
@@ -60,7 +60,7 @@ class MergeResult:
 
 
 @called_from_python(MergeConfig, MergeOptions)
-def merge(adapter: Place, output: Place, **options: Unpack[MergeOptions]) -> MergeResult:
+def merge(adapter: StrPath, output: StrPath, **options: Unpack[MergeOptions]) -> MergeResult:
     """Fold an adapter into its backbone and write a standalone ``transformers`` model.
 
     Args:

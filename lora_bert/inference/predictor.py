@@ -15,7 +15,7 @@ from lora_bert.adapters.exported import read_exported
 from lora_bert.adapters.manifest import Manifest
 from lora_bert.config import InferConfig, LoadConfig
 from lora_bert.config.keywords import LoadOptions
-from lora_bert.config.kinds import Place
+from lora_bert.config.kinds import StrPath
 from lora_bert.data.columns import TEXT_NAMES
 from lora_bert.errors import InputTypeError
 from lora_bert.inference.engines.choice import check_fits, open_engine
@@ -138,7 +138,7 @@ class Predictor:
 
 
 @called_from_python(LoadConfig, LoadOptions)
-def load(path: Place, **options: Unpack[LoadOptions]) -> Predictor:
+def load(path: StrPath, **options: Unpack[LoadOptions]) -> Predictor:
     """Load an adapter (with its backbone), a merged model or an exported one.
 
     Args:
@@ -176,7 +176,7 @@ def load(path: Place, **options: Unpack[LoadOptions]) -> Predictor:
 
 
 def open_predictor(
-    path: Place,
+    path: StrPath,
     *,
     backbone: str | None = None,
     labels: Sequence[str] = (),

@@ -9,13 +9,13 @@ from importlib.resources import files as package_files
 from pathlib import Path
 
 from lora_bert.adapters.manifest import Manifest
-from lora_bert.adapters.trained_on import known_reading
+from lora_bert.adapters.trained_on import training_format
 from lora_bert.config import ExportConfig, MergeConfig
 from lora_bert.data.columns import label_columns
+from lora_bert.data.data_options import read_options
 from lora_bert.data.examples import Examples, examples_from
 from lora_bert.data.given import Given
 from lora_bert.data.locations import to_predict
-from lora_bert.data.read_options import read_options
 from lora_bert.data.tables import Table, read_table
 from lora_bert.names import parse_label_names
 from lora_bert.tokens.tokenizer import TextTokenizer
@@ -81,7 +81,7 @@ def samples(config: MergeConfig | ExportConfig, manifest: Manifest) -> Examples:
     if data is None:
         return probes()
     source = data.to_judge if isinstance(data, Given) else to_predict(Path(data))
-    table = read_table(source, read_options(config, known_reading(manifest)))
+    table = read_table(source, read_options(config, training_format(manifest)))
     text = manifest.column("text")
     renamed = {**manifest.label_names, **parse_label_names(config.label_names)}
     rows = examples_from(

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from lora_bert.data.columns import find_columns
 from lora_bert.data.locations import to_predict
-from lora_bert.data.rows import DEFAULT_READ, ReadOptions
+from lora_bert.data.rows import DEFAULT_READ, ReadOptions, TrainingFormat
 from lora_bert.data.tables import Table, iter_tables
-from lora_bert.errors import ConfigError, OutputError
+from lora_bert.errors import ConfigError, OutputError, TextError
 from lora_bert.files import atomic_file, claim_file
 from lora_bert.inference.predictor import TEXTS_AT_ONCE, Predictor
 from lora_bert.inference.sinks import Sink, open_sink
@@ -70,23 +70,27 @@ def predict_into(
     otherwise: str | None = None,
 ) -> int:
     """As :func:`predict_file`, of files that are known, into any sink."""
-    waiting: deque[Table] = deque()
+    waiting: deque[tuple[Table, str]] = deque()
     known = predictor.manifest.column("text")
     task = predictor.task.answering(min_score, otherwise)
 
     def texts() -> Iterator[Sequence[str]]:
         for piece, text in _pieces(files, text_column, known, options):
-            waiting.append(piece)
+            waiting.append((piece, text))
             yield piece.values[text]
 
     rows = 0
     names: Sequence[str] = ()
-    for values in predictor.stream(texts()):
-        piece = waiting.popleft()
-        columns = task.columns(values)
-        names = names or _free_names(piece.columns, columns)
-        sink.write(piece, dict(zip(names, columns.values(), strict=True)))
-        rows += len(piece)
+    try:
+        for values in predictor.stream(texts()):
+            piece, _ = waiting.popleft()
+            columns = task.columns(values)
+            names = names or _free_names(piece.columns, columns)
+            sink.write(piece, dict(zip(names, columns.values(), strict=True)))
+            rows += len(piece)
+    except TextError as error:
+        piece, column = waiting[-1]
+        raise error.at(piece.at(piece.values[column].index(error.text))) from None
     return rows
 
 
@@ -113,7 +117,7 @@ def _pieces(
                 text=text_column,
                 label=None,
                 need_label=False,
-                known_text=known,
+                training=TrainingFormat(text_column=known),
                 cells=piece.values,
                 source=piece.source,
             )

@@ -30,7 +30,7 @@ from lora_bert.backbones.resolve import find_local
 from lora_bert.backbones.weights import embedded_tokens, weight_files
 from lora_bert.config import TrainConfig, VerifyConfig
 from lora_bert.config.keywords import VerifyOptions
-from lora_bert.config.kinds import Place
+from lora_bert.config.kinds import StrPath
 from lora_bert.errors import AdapterError, BackboneError, LoraBertError, missing
 from lora_bert.inference.predictor import Predictor, open_predictor
 from lora_bert.inference.samples import answerable, probes
@@ -94,7 +94,7 @@ class Verification:
 
 
 @called_from_python(VerifyConfig, VerifyOptions)
-def verify(path: Place, **options: Unpack[VerifyOptions]) -> Verification:
+def verify(path: StrPath, **options: Unpack[VerifyOptions]) -> Verification:
     """Check an adapter, a merged or exported model, or a backbone, without network.
 
     Args:

@@ -7,6 +7,7 @@ small. Every function here does nothing where there is one process.
 from __future__ import annotations
 
 import atexit
+import itertools
 import json
 import logging
 import os
@@ -47,21 +48,24 @@ class Processes:
     Attributes:
         rank: Which one this is, counted from 0.
         count: How many they are.
-        threads: That all of them have together.
         near: How many of them share this machine.
         store: Strings that all of them see; None with one process.
     """
 
     rank: int = 0
     count: int = 1
-    threads: int = field(default_factory=torch.get_num_threads)
     near: int = 1
     store: Any = None
+    _blocks: Iterator[int] = field(default_factory=itertools.count)
 
     @property
     def is_first(self) -> bool:
         """Whether this is the one that writes and talks."""
         return self.rank == 0
+
+    def add_threads(self) -> int:
+        """How many threads all of them have together."""
+        return int(self.add(torch.tensor(torch.get_num_threads())))
 
     def add(self, tensor: Tensor) -> Tensor:
         """The sum of all processes' ``tensor``: the same shape, type and device, the same bits."""
@@ -173,16 +177,17 @@ class Processes:
         Raises:
             PeerError: In the others, where the first has failed.
         """
+        done = f"{_DONE} {next(self._blocks)}"
         if self.is_first:
             yield True
             if self.store is not None:
-                self.store.set(_DONE, "")
+                self.store.set(done, "")
             return
         yield False
         with signals.uninterrupted():
             try:
                 # SIGTERM: whoever started the processes ends those that are left.
-                while not self.store.check([_DONE]) and signal.SIGTERM not in signals.waiting():
+                while not self.store.check([done]) and signal.SIGTERM not in signals.waiting():
                     if self.store.check([_FAILED]):
                         raise RuntimeError
                     time.sleep(_MOMENT)
@@ -266,10 +271,9 @@ def processes() -> Processes:
         reason = str(error).partition("\n")[0]
         raise PeerError(f"The {count} processes of this training did not meet: {reason}") from error
     atexit.register(dist.destroy_process_group)  # its threads would abort the interpreter's end
-    alone = Processes(rank, count, 0, near, store)
-    threads = alone.add(torch.tensor(torch.get_num_threads()))
-    log.info("%d processes train together, %d threads in all.", count, int(threads))
-    return Processes(rank, count, int(threads), near, store)
+    us = Processes(rank, count, near, store)
+    log.info("%d processes train together, %d threads in all.", count, us.add_threads())
+    return us
 
 
 def _tell_launcher(error: LoraBertError) -> None:

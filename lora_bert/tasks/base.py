@@ -11,22 +11,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
-from lora_bert.data.examples import Examples
 from lora_bert.errors import ConfigError, did_you_mean
-from lora_bert.metrics.calibration import Calibration
-from lora_bert.metrics.classification import Scores as ClassScores
-from lora_bert.metrics.comparison import Comparison
-from lora_bert.metrics.coverage import Covered, Target
-from lora_bert.metrics.intervals import Interval
 from lora_bert.metrics.metric import Metric
-from lora_bert.metrics.out_of_scope import OutOfScope
-from lora_bert.metrics.suspects import Mistake, Suspect
-from lora_bert.metrics.threshold import Threshold
-from lora_bert.tokens.tokenized import TokenizedTexts
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
+
+    from lora_bert.data.examples import Examples
+    from lora_bert.metrics.calibration import Calibration
+    from lora_bert.metrics.classification import Scores as ClassScores
+    from lora_bert.metrics.comparison import Comparison
+    from lora_bert.metrics.coverage import Covered, Target
+    from lora_bert.metrics.intervals import Interval
+    from lora_bert.metrics.out_of_scope import OutOfScope
+    from lora_bert.metrics.suspects import Mistake, Suspect
+    from lora_bert.metrics.threshold import Threshold
+    from lora_bert.tokens.tokenized import TokenizedTexts
 
 
 @dataclass(frozen=True)

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TypeVar
 
 from lora_bert.errors import ConfigError, did_you_mean
 from lora_bert.tasks.base import Task
-from lora_bert.tasks.single_label import SingleLabel
 
-TASKS: dict[str, type[Task]] = {SingleLabel.problem_type: SingleLabel}
-"""The tasks by problem type; :func:`register` adds to them."""
+USUAL = "single_label_classification"
+"""The task of a model that does not say which is its."""
+
+_OURS = {USUAL: ("lora_bert.tasks.single_label", "SingleLabel")}
+"""Imported when they are asked for: a name alone costs no numpy."""
+_REGISTERED: dict[str, type[Task]] = {}
 
 TaskT = TypeVar("TaskT", bound=type[Task])
 
 
 def register(task: TaskT) -> TaskT:
     """Make a task known by its problem type; usable as a decorator."""
-    TASKS[task.problem_type] = task
+    _REGISTERED[task.problem_type] = task
     return task
+
+
+def unregister(problem_type: str) -> None:
+    """Forget a task that :func:`register` made known."""
+    del _REGISTERED[problem_type]
+
+
+def problem_types() -> list[str]:
+    """The problem types of all tasks."""
+    return sorted({*_OURS, *_REGISTERED})
 
 
 def task_of(problem_type: str) -> type[Task]:
@@ -26,10 +40,14 @@ def task_of(problem_type: str) -> type[Task]:
     Raises:
         ConfigError: None is known by that name.
     """
-    if problem_type not in TASKS:
-        known = sorted(TASKS)
+    if problem_type in _REGISTERED:
+        return _REGISTERED[problem_type]
+    if problem_type not in _OURS:
+        known = problem_types()
         raise ConfigError(
             f"The problem type '{problem_type:.60}' is not supported.",
             hint=did_you_mean(problem_type, known) or f"There are: {', '.join(known)}.",
         )
-    return TASKS[problem_type]
+    module, name = _OURS[problem_type]
+    task: type[Task] = getattr(import_module(module), name)
+    return task

@@ -21,14 +21,13 @@ from lora_bert.metrics.out_of_scope import out_of_scope
 from lora_bert.metrics.suspects import mistakes, suspects
 from lora_bert.metrics.threshold import best_threshold
 from lora_bert.tasks.base import HeadSpec, Judgement, Task
+from lora_bert.tasks.registry import USUAL
 from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.wording import shortened
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-TASK = "text-classification"
-PROBLEM_TYPE = "single_label_classification"
 OTHERWISE = "unknown"
 """The answer where no label is probable enough, unless another is asked for."""
 
@@ -74,7 +73,7 @@ class SingleLabel(Task):
             answers every text with its likeliest label.
     """
 
-    problem_type: ClassVar[str] = PROBLEM_TYPE
+    problem_type: ClassVar[str] = USUAL
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     classes: ClassVar[bool] = True
     values_are: ClassVar[str] = "probabilities"

@@ -23,7 +23,7 @@ from tokenizers import Regex, Tokenizer, normalizers
 
 from lora_bert.backbones.families import family_of
 from lora_bert.backbones.family import Config
-from lora_bert.errors import BackboneError, DataError, LoraBertError
+from lora_bert.errors import BackboneError, LoraBertError, TextError
 from lora_bert.json_files import json_text, read_object, read_text
 from lora_bert.tokens.sentencepiece_file import read_sentencepiece
 from lora_bert.tokens.sentencepiece_layouts import UnusualModelError, convert, layout_of
@@ -109,13 +109,14 @@ class TextTokenizer:
         """Each text as token ids, cut to ``max_length``, special tokens at both ends.
 
         Raises:
-            DataError: A text holds a token that the embeddings have no row for.
+            TextError: A text holds a token that the embeddings have no row for.
         """
         made = self.encode_all(texts)
         for text, tokens in self.beyond_in(made).items():
-            raise DataError(
+            raise TextError(
                 f"The text '{texts[text]:.60}' holds {_quoted(tokens)}: the tokenizer knows that, "
                 f"but the model's embeddings, of {self.rows:,} rows, have none for it.",
+                text=texts[text],
                 hint="Take the token out of the text; or, before an adapter is trained, give the "
                 "backbone a row for it: model.resize_token_embeddings(len(tokenizer))",
             )

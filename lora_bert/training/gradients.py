@@ -42,8 +42,9 @@ def most_workers(config: TrainConfig, rows: Tokens) -> int:
 def shares_of(config: TrainConfig, rows: Tokens, device: torch.device) -> tuple[int, int]:
     """The threads that share a batch, in all processes together, and the cores that each has."""
     us = processes()
-    count = min(most_workers(config, rows), us.threads) if device.type == "cpu" else us.count
-    return count, max(1, us.threads // count)
+    threads = us.add_threads()
+    count = min(most_workers(config, rows), threads) if device.type == "cpu" else us.count
+    return count, max(1, threads // count)
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,13 @@ from typing import Any
 from lora_bert.adapters.manifest import Manifest
 from lora_bert.adapters.peft_format import LoraSettings
 from lora_bert.adapters.saving import CURVE, save_adapter, versions
-from lora_bert.adapters.trained_on import PLACES, told
+from lora_bert.adapters.trained_on import kept_options
 from lora_bert.backbones.family import Family
 from lora_bert.backbones.resolve import BackboneFiles
 from lora_bert.config import TrainConfig
 from lora_bert.data.examples import Examples
 from lora_bert.data.given import Given
+from lora_bert.data.part_names import DATA_OPTIONS
 from lora_bert.data.sources import Splits
 from lora_bert.evaluation.plots import curve_png
 from lora_bert.evaluation.result import Evaluation
@@ -83,7 +84,7 @@ def record(this: Run, fitted: Fit, evaluations: Mapping[str, Evaluation], output
             "sha256": this.splits.sha256,
             "rows": counts,
             "columns": dict(zip(("text", "label"), this.splits.columns, strict=True)),
-            "told": told(portable),
+            "told": kept_options(portable),
             **({"from_python": True} if _is_given(config) else {}),
         },
         metrics=metrics,
@@ -127,7 +128,7 @@ def _draw(fitted: Fit, path: Path, this: Run) -> None:
 
 def _is_given(config: TrainConfig) -> bool:
     """Whether rows came from Python: then only their name can be kept."""
-    told = [getattr(config, option) for option in PLACES]
+    told = [getattr(config, option) for option in DATA_OPTIONS]
     every = [one for value in told for one in (value if isinstance(value, tuple) else (value,))]
     return any(isinstance(one, Given) for one in every)
 

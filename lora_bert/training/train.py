@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import Unpack
 
 from lora_bert.adapters.manifest import MANIFEST
-from lora_bert.adapters.trained_on import PLACES
 from lora_bert.backbones.families import family_of, read_config
 from lora_bert.backbones.fingerprint import read_identified
 from lora_bert.backbones.resolve import find_backbone, remember
 from lora_bert.backbones.weights import embedded_tokens
 from lora_bert.config import TrainConfig
 from lora_bert.config.keywords import TrainOptions
-from lora_bert.config.kinds import Rows
+from lora_bert.config.kinds import RowsLike
 from lora_bert.data.data_checks import warn_about, warn_of_imbalance
+from lora_bert.data.data_options import data_options
 from lora_bert.data.given import with_given_rows
 from lora_bert.data.locations import inputs
-from lora_bert.data.noted_locations import note_places
-from lora_bert.data.read_options import data_options
+from lora_bert.data.noted_locations import note_data_location
+from lora_bert.data.part_names import DATA_OPTIONS
 from lora_bert.data.sources import load_splits
 from lora_bert.errors import DivergedError, OutputError
 from lora_bert.evaluation.result import Evaluation, judge
@@ -69,7 +69,7 @@ log = logging.getLogger(__name__)
 
 
 @called_from_python(TrainConfig, TrainOptions)
-def train(data: Rows | None = None, **options: Unpack[TrainOptions]) -> TrainResult:
+def train(data: RowsLike | None = None, **options: Unpack[TrainOptions]) -> TrainResult:
     """Train an adapter.
 
     Args:
@@ -258,7 +258,9 @@ def _write(
         else:
             note_written(output)
     remember(this.files)
-    note_places(this.splits.sha256, {option: getattr(config, option) for option in PLACES})
+    note_data_location(
+        this.splits.sha256, {option: getattr(config, option) for option in DATA_OPTIONS}
+    )
     return evaluations, answers
 
 

@@ -86,6 +86,22 @@ def test_each_file_of_a_training_is_found(cli, train, reviews, elsewhere, monkey
     assert cli("evaluate", out, "--baseline").code == 0
 
 
+def test_what_is_noted_of_a_file_is_said_once(cli, train, reviews, elsewhere):
+    """The file is read three times: to be scored, and as either adapter's training rows."""
+    own = elsewhere / "mine.csv"
+    own.write_text(reviews.read_text(), encoding="utf-8-sig")
+    first = train("--data", own)
+    second = Path(shutil.copytree(first, first.with_name("second")))
+    notes = cli("evaluate", first, "--data", own, "--against", second).stderr.splitlines()
+    assert [note for note in notes if note.startswith("text column")] == [
+        "text column 'review', label column 'label'"
+    ]
+    assert sum("is read as" in note for note in notes) == 1
+    assert len(set(notes)) == len(notes)
+    again = cli("evaluate", first, "--data", own).stderr
+    assert "text column 'review'" in again
+
+
 def test_what_has_changed_where_it_was_is_said(cli, train, reviews, elsewhere):
     own = Path(shutil.copy(reviews, elsewhere / "mine.csv"))
     out = train("--data", own)

@@ -52,6 +52,11 @@ def rows_of(table):
             "its first line names the separator, ','",
         ),
         (
+            'sep=\t\ncategory\ttranscript\nnegative\t"never again, awful"\npositive\tgood value\n'
+            "positive\thot, fast\n",
+            "its first line names the separator, '\t'",
+        ),
+        (
             "category|transcript\nnegative|never again, awful\npositive|good value\n"
             "positive|hot, fast\n",
             "vertical bars",

@@ -80,6 +80,13 @@ def test_a_zip_archive_is_read_by_what_it_holds(tmp_path):
     assert (len(splits.train), splits.name) == (40, "download.zip")
 
 
+def test_a_file_without_a_name_in_an_archive_is_none(tmp_path):
+    path = zipped(tmp_path / "a.zip", qqqq=CSV)
+    path.write_bytes(path.read_bytes().replace(b"qqqq", b"\0qqq"))
+    with pytest.raises(DataError, match="holds no file"):
+        read_table(path)
+
+
 def test_archives_of_several_files(tmp_path):
     several = zipped(tmp_path / "a.zip", train_csv=CSV, test_csv=CSV)
     with pytest.raises(DataError, match=r"holds several files: 'train.csv', 'test.csv'"):

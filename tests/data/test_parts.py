@@ -10,6 +10,7 @@ import pytest
 from pyarrow import parquet
 
 from lora_bert.data.data_options import DataOptions
+from lora_bert.data.rows import ReadOptions, TrainingFormat
 from lora_bert.data.sources import load_rows, load_splits
 from lora_bert.errors import DataError
 
@@ -120,7 +121,9 @@ def test_a_feature_that_is_called_like_a_label_is_none(tmp_path, caplog):
     assert load_splits(str(tmp_path)).test is None
     asked = DataOptions(label_column="target")
     assert load_splits(str(tmp_path), options=asked).test is None
-    remembered = DataOptions(known_text="text", known_label="target")
+    remembered = DataOptions(
+        read=ReadOptions(training=TrainingFormat(text_column="text", label_column="target"))
+    )
     rows, _, _ = load_rows(str(tmp_path), options=remembered)
     assert len(rows) == 20
     assert "are not scored: " in caplog.text
@@ -170,7 +173,10 @@ def test_what_training_took_for_one_label_is_one_in_other_parts_too(tmp_path):
     assert "red,green" in found.train.labels
     assert found.test.labels == ("red", "green", "red,green")
     alone, _, _ = load_rows(
-        str(tmp_path / "test.csv"), options=DataOptions(known_labels=found.train.labels)
+        str(tmp_path / "test.csv"),
+        options=DataOptions(
+            read=ReadOptions(training=TrainingFormat(labels=frozenset(found.train.labels)))
+        ),
     )
     assert alone.labels == found.test.labels
     with pytest.raises(DataError, match="several labels in one row"):

@@ -88,6 +88,15 @@ def test_damaged_and_other_files(tmp_path):
                 read_table(tmp_path / name)
 
 
+def test_a_name_within_that_is_no_utf8(tmp_path):
+    path = write_workbook(tmp_path / "a.xlsx", {"Rows": ROWS})
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("xl/éé.xml", "")
+    path.write_bytes(path.read_bytes().replace("éé".encode(), b"\x80\x80\x80\x80"))
+    with pytest.raises(DataError, match="is not a readable workbook"):
+        read_table(path)
+
+
 def test_what_would_fill_the_memory(tmp_path, monkeypatch):
     far = [["text"], *([] for _ in range(9_999)), [None] * 9_999 + ["x"]]
     with pytest.raises(DataError, match="a cell in row 10,001 and one in column 10,000: too large"):

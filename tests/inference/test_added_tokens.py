@@ -12,6 +12,7 @@ import transformers
 
 import lora_bert
 from lora_bert.errors import AdapterError, BackboneError, DataError
+from lora_bert.inference.stream import predict_file
 from tests.tiny import VOCABULARY
 
 ROWS = len(VOCABULARY)
@@ -131,6 +132,21 @@ def test_every_engine_refuses_such_a_text(engine, trained, tmp_path):
         with pytest.raises(DataError, match="The text '<ORDER> late' holds '<ORDER>'") as caught:
             predictor.probabilities(texts)
         assert "resize_token_embeddings" in caught.value.hint
+
+
+def test_of_a_file_the_line_is_named(trained, tmp_path):
+    """The broken text stands in the second file, behind more rows than are computed at once."""
+    first, second = tmp_path / "part-1.csv", tmp_path / "part-2.csv"
+    rows(first, *["good"] * 8200)
+    rows(second, *["bad"] * 8200, "<ORDER> late")
+    predictor = lora_bert.load(trained)
+    place = r"part-2\.csv', line 8,202: the text '<ORDER> late' holds '<ORDER>'"
+    with pytest.raises(DataError, match=place) as caught:
+        predict_file(predictor, [first, second], tmp_path / "out.csv")
+    assert "resize_token_embeddings" in caught.value.hint
+    assert not (tmp_path / "out.csv").exists()
+    with pytest.raises(DataError, match=place):
+        lora_bert.evaluate(trained, data=str(second), label_names="good=positive,bad=negative")
 
 
 def test_a_special_token_without_a_row(tiny_backbone, reviews, tmp_path):

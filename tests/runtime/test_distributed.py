@@ -35,7 +35,7 @@ states = CachedStates(data[:, None].bfloat16(), starts, lengths[own], torch.devi
 wanted = [np.array([6, 0, 1]), np.array([4, 2])]
 fetched = SharedStates(us, states, owners, lengths).fetch(wanted)
 told = {
-    "threads": [us.threads, torch.get_num_threads()],
+    "threads": [us.add_threads(), torch.get_num_threads()],
     "sum": us.add(torch.tensor([1.0, us.rank])).tolist(),
     "integers": us.add(torch.tensor([us.rank + 1])).tolist(),
     "gathered": us.gather({"rank": us.rank, "text": "é" * us.rank}),

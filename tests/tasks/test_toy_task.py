@@ -91,7 +91,7 @@ class Stars(Task):
 def registered():
     registry.register(Stars)
     yield
-    del registry.TASKS["stars"]
+    registry.unregister("stars")
 
 
 def write_reviews(path, rows, seed):

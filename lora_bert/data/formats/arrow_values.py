@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from lora_bert.errors import DataError
 from lora_bert.wording import counted
+
+BATCH_ROWS = 2_000
+"""Rows that are made strings at once."""
 
 
 def class_names(features: Any) -> dict[str, list[str]]:
@@ -17,23 +20,20 @@ def class_names(features: Any) -> dict[str, list[str]]:
     """
     if not isinstance(features, dict):
         return {}
-    found = {column: _names_of(feature) for column, feature in features.items()}
-    return {column: names for column, names in found.items() if names is not None}
+    declared = {column: _names_of(feature) for column, feature in features.items()}
+    return {column: names for column, names in declared.items() if names}
 
 
-def _names_of(feature: Any) -> list[str] | None:
+def _names_of(feature: Any) -> list[str]:
     if isinstance(feature, list) and len(feature) == 1:
         feature = feature[0]
-    if not isinstance(feature, dict):
-        return None
-    if feature.get("_type") in ("Sequence", "List", "LargeList"):
+    if isinstance(feature, dict) and feature.get("_type") in ("Sequence", "List", "LargeList"):
         feature = feature.get("feature")
     if not isinstance(feature, dict) or feature.get("_type") != "ClassLabel":
-        return None
-    names = feature.get("names")
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        return None
-    return names
+        return []
+    names: Any = feature.get("names")
+    well_formed = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    return names if well_formed else []
 
 
 def declared_names(metadata: Mapping[bytes, bytes] | None) -> dict[str, list[str]]:
@@ -42,14 +42,37 @@ def declared_names(metadata: Mapping[bytes, bytes] | None) -> dict[str, list[str
     if not written:
         return {}
     try:
-        found = json.loads(written)
+        description = json.loads(written)
     except (ValueError, RecursionError):
         return {}  # whoever wrote it, it is no description
-    info = found.get("info") if isinstance(found, dict) else None
+    info = description.get("info") if isinstance(description, dict) else None
     return class_names(info.get("features") if isinstance(info, dict) else None)
 
 
-def strings(array: Any, names: Sequence[str] | None, column: str, source: str) -> list[str]:
+def numbered_rows(
+    batches: Iterable[tuple[Sequence[str], Sequence[Any]]],
+    label_names: Mapping[str, Sequence[str]],
+    source: str,
+) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """The rows of batches of Arrow arrays as strings, numbered from 1.
+
+    Args:
+        batches: The names of the columns and their arrays.
+        label_names: The names of labels for columns that hold their numbers.
+        source: How to name the file in messages.
+    """
+    row = 0
+    for names, arrays in batches:
+        columns = [
+            _strings(array, label_names.get(name), name, source)
+            for name, array in zip(names, arrays, strict=True)
+        ]
+        for cells in zip(*columns, strict=True):
+            row += 1
+            yield row, cells
+
+
+def _strings(array: Any, names: Sequence[str] | None, column: str, source: str) -> list[str]:
     """The values of one Arrow array; ``names`` are the labels that its integers stand for.
 
     Raises:
@@ -93,11 +116,11 @@ def _name(number: int | None, names: Sequence[str], column: str, source: str) ->
 
 
 def _names(value: Any, names: Sequence[str], column: str, source: str) -> str:
-    """A list of numbers as one of names."""
+    """A list of labels' numbers as the JSON text of their names."""
     if not isinstance(value, list) or not all(isinstance(item, int) for item in value):
         return "" if value is None else _json(value)
-    found = [_name(number, names, column, source) for number in value]
-    return _json([name for name in found if name])
+    named = [_name(number, names, column, source) for number in value]
+    return _json([name for name in named if name])
 
 
 def _json(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Lines of separated cells: what csv and tsv have in common.
+"""Lines of separated cells: csv files, and what tsv files have in common with them.
 
 The standard library's parser is used because it streams, is strict when asked, and knows the line a
 row starts on.
@@ -8,55 +8,48 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
+from pathlib import Path
 
-from lora_bert.data.formats.dialect import SPOKEN, Dialect
+from lora_bert.data.formats.dialect import SPOKEN, Dialect, sniff
 from lora_bert.data.formats.markdown import without_rule
 from lora_bert.data.header import column_names, titles
-from lora_bert.data.rows import ReadOptions, Rows
+from lora_bert.data.opening import open_text
+from lora_bert.data.rows import HEAD_ROWS, OpenTable, ReadOptions
 from lora_bert.errors import DataError
 from lora_bert.wording import counted
 
 logger = logging.getLogger(__name__)
 
-_LOOK_AHEAD = 1000
-
 Record = tuple[int, list[str]]
 
 
-def records(lines: Iterable[str], source: str, dialect: Dialect) -> Iterator[Record]:
-    """The rows that ``lines`` hold, each with the line it starts on; blank lines are skipped.
+def read_csv(path: Path, source: str, codec: str, options: ReadOptions) -> OpenTable:
+    """Open a csv file, or what is called so: other separators, other quotes.
 
     Raises:
-        DataError: A quote is never closed, or closed in the middle of a cell.
+        DataError: As :func:`open_table`.
     """
-    reader = dialect.reader(lines)
-    skip = dialect.skip
-    while True:
-        line = reader.line_num + skip + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise _malformed(source, line, reader.line_num + skip, str(error)) from None
-        if cells:
-            yield line, cells
+    return open_table(path, source, codec, options, sniff(path, codec, ","))
 
 
-def table_rows(
-    found: Iterator[Record], options: ReadOptions, source: str, dialect: Dialect
-) -> Rows:
-    """Columns and rows of a file whose records are ``found``.
+def open_table(
+    path: Path, source: str, codec: str, options: ReadOptions, dialect: Dialect
+) -> OpenTable:
+    """Columns and rows of a file whose dialect is known; quotes are meant, if it has some.
 
     Raises:
-        DataError: The file is empty or has no header; while rows are read: a row of another width.
+        DataError: The file is empty or has no header; while rows are read: a row of another width,
+            a quote that is never closed, or closed in the middle of a cell.
     """
+    for note in dialect.notes:
+        logger.info("'%s'%s.", source, note)
+    records = _records(path, source, codec, dialect)
     if dialect.delimiter == "|":
-        found = without_rule(found, source)
-    head = list(islice(found, _LOOK_AHEAD + 1))
+        records = without_rule(records, source)
+    head = list(islice(records, HEAD_ROWS + 1))
     if not head:
         raise DataError(f"'{source}' is empty.")
     if options.header is not False and not options.columns:
@@ -71,8 +64,28 @@ def table_rows(
     width = len(columns)
     widest = max(map(len, others), default=0)
     spare = max(0, widest - width) if has_header and width > 1 and not _beyond(others, width) else 0
-    rows = _of_width(chain(body, found), _Width(width, spare, common, dialect.delimiter), source)
-    return Rows(columns, _watched(rows, _short_values(others, width), source, dialect))
+    widths = _Width(width, spare, common, dialect.delimiter)
+    rows = _of_width(chain(body, records), widths, source)
+    return OpenTable(columns, _watched(rows, _short_values(others, width), source, dialect))
+
+
+def _records(path: Path, source: str, codec: str, dialect: Dialect) -> Iterator[Record]:
+    """The rows of a file, each with the line it starts on; blank lines are skipped."""
+    with open_text(path, codec, newline="") as stream:
+        for _ in range(dialect.skip):
+            stream.readline()
+        reader = dialect.reader(stream)
+        while True:
+            line = reader.line_num + dialect.skip + 1
+            try:
+                cells = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                end = reader.line_num + dialect.skip
+                raise _malformed(source, line, end, str(error)) from None
+            if cells:
+                yield line, cells
 
 
 @dataclass(frozen=True)
@@ -89,7 +102,7 @@ class _Width:
 
 
 def _common_width(rows: Sequence[Sequence[str]], width: int) -> int:
-    widths = {len(cells) for cells in rows if not is_blank(cells, width)}
+    widths = {len(cells) for cells in rows if not _is_blank(cells, width)}
     return widths.pop() if len(widths) == 1 else 0
 
 
@@ -127,26 +140,26 @@ def _fitted(
 def _named_part(first: list[str], others: Sequence[Sequence[str]], source: str) -> list[str]:
     """The first line without the empty names at its end, where rows of several widths fill none."""
     named = max((at + 1 for at, name in enumerate(first) if name.strip()), default=0)
-    filled = [cells for cells in others if not is_blank(cells, named)]
+    filled = [cells for cells in others if not _is_blank(cells, named)]
     if named < 2 or not filled or min(map(len, filled)) < named or _beyond(filled, named):
         return first
     logger.info("'%s': some rows end with empty cells that have no name; left out.", source)
     return first[:named]
 
 
-def is_blank(cells: Sequence[str], width: int) -> bool:
+def _is_blank(cells: Sequence[str], width: int) -> bool:
     """Whether a line holds only white space, in a table of more than one column."""
     return width > 1 and len(cells) == 1 and not cells[0].strip()
 
 
-def _of_width(found: Iterator[Record], wanted: _Width, source: str) -> Iterator[Record]:
+def _of_width(records: Iterator[Record], wanted: _Width, source: str) -> Iterator[Record]:
     width, wider = wanted.cells, wanted.cells + wanted.spare
-    for line, cells in found:
+    for line, cells in records:
         if len(cells) == width:
             yield line, cells
         elif width < len(cells) <= wider and not any(cell.strip() for cell in cells[width:]):
             yield line, cells[:width]
-        elif not is_blank(cells, width):
+        elif not _is_blank(cells, width):
             problem = "too few" if len(cells) < width else "too many"
             raise DataError(
                 f"'{source}', line {line:,}: {counted(len(cells), 'cell')} where there are "

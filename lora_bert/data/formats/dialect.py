@@ -7,18 +7,16 @@ makes rows of one width of the file's beginning, and if it concerns quotes, of t
 from __future__ import annotations
 
 import csv
-import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from lora_bert.data.header import holds_known_name
+from lora_bert.data.header import holds_usual_name
 from lora_bert.data.opening import open_bytes, open_text
-
-logger = logging.getLogger(__name__)
+from lora_bert.data.rows import HEAD_ROWS
 
 SPOKEN = {
     ",": "commas",
@@ -30,14 +28,16 @@ SPOKEN = {
 }
 """The separators that are recognised, the first that fits wins, and how messages call them."""
 
-_LOOK_AHEAD = 1000
 _LONGEST_HEAD = 1 << 22
 _LONGEST_CELL = 1 << 24
 _NAMED_SEPARATOR = re.compile(r"""\ufeff?"?sep=([^\w\s"'\\]|\t)"?\s*""")
-AFTER_SPACE = re.compile(r' +"')
-MEANT = "spaces behind its separators are left out, so that the quotes after them are meant"
+_AFTER_SPACE = re.compile(r' +"')
+SPACES_LEFT_OUT = (
+    "spaces behind its separators are left out, so that the quotes after them are meant"
+)
 _BACKSLASH_ELSEWHERE = re.compile(r'\\(?:\\|")|(\\)')
 _MOST = 0.8
+"""Share of the lines that a separator has to cut into as many cells as the first."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ class Dialect:
         skip_space: Whether spaces behind a separator do not belong to the cell.
         backslash: Whether a backslash takes a quote's meaning away, in place of doubling it.
         skip: How many lines come before the header: 1 where the first one names the separator.
+        notes: What is unusual about it, in words that follow the file's name.
     """
 
     delimiter: str = ","
@@ -57,6 +58,7 @@ class Dialect:
     skip_space: bool = False
     backslash: bool = False
     skip: int = 0
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     def reader(self, lines: Iterable[str]) -> Any:
         """The csv parser for it, strict; ``line_num`` counts its lines."""
@@ -71,40 +73,61 @@ class Dialect:
             escapechar="\\" if self.backslash else None,
         )
 
+    def fits_file(self, path: Path, codec: str, *, rows_in_cells: bool = True) -> bool:
+        """Whether every row of a file is well formed and of the first one's width.
 
-def sniff(path: Path, source: str, codec: str, default: str, *, quiet: bool = False) -> Dialect:
-    """The dialect of a file; says so (log) where it is not ``default`` with double quotes.
+        Empty cells at the end may be more.
+
+        Args:
+            path: The file.
+            codec: Its encoding.
+            rows_in_cells: Whether a quoted cell may hold separators and line breaks, as one does
+                that swallows other rows.
+        """
+        width = 0
+        with open_text(path, codec, newline="") as stream:
+            for _ in range(self.skip):
+                stream.readline()
+            try:
+                for row in self.reader(stream):
+                    if _is_blank(row):
+                        continue
+                    width = width or len(row)
+                    if len(row) < width or any(cell.strip() for cell in row[width:]):
+                        return False
+                    if not rows_in_cells and any(map(self._holds_rows, row)):
+                        return False
+            except csv.Error:
+                return False
+        return True
+
+    def _holds_rows(self, cell: str) -> bool:
+        return self.delimiter in cell and ("\n" in cell or "\r" in cell)
+
+
+def sniff(path: Path, codec: str, default: str) -> Dialect:
+    """The dialect of a file; its notes say what differs from ``default`` with double quotes.
 
     Args:
         path: The file.
-        source: How to name it in messages.
         codec: Its encoding.
         default: The separator that its name promises.
-        quiet: Say nothing, to those who only ask.
     """
-    say = logger.debug if quiet else logger.info
-    lines, whole = _head(path, codec)
+    head = _Head.of(path, codec)
     plain = Dialect(default)
-    if lines and (named := _NAMED_SEPARATOR.fullmatch(lines[0])):
-        plain = Dialect(named[1], skip=1)
-        lines = lines[1:]
-        say("'%s': its first line names the separator, '%s'.", source, named[1])
-    elif lines:
-        plain = Dialect(_separator(lines[_title_lines(lines) :], default, whole=whole))
-        if plain.delimiter != default:
-            say("'%s' is separated by %s.", source, SPOKEN[plain.delimiter])
-    for changes, spoken in _strange(lines, plain, path, codec, whole=whole):
-        dialect = replace(plain, **changes)
-        if _fits(lines, dialect, whole=whole) and _holds(path, codec, dialect):
-            say("'%s': %s.", source, spoken)
+    if head.lines and (match := _NAMED_SEPARATOR.fullmatch(head.lines[0])):
+        note = f": its first line names the separator, '{match[1]}'"
+        plain = Dialect(match[1], skip=1, notes=(note,))
+        head = replace(head, lines=head.lines[1:])
+    elif head.lines:
+        below_titles = replace(head, lines=head.lines[_title_lines(head.lines) :])
+        separator = _separator(below_titles, default)
+        if separator != default:
+            plain = Dialect(separator, notes=(f" is separated by {SPOKEN[separator]}",))
+    for dialect in _unusual(head, plain, path, codec):
+        if head.fits(dialect) and dialect.fits_file(path, codec):
             return dialect
     return plain
-
-
-def _title_lines(lines: Sequence[str]) -> int:
-    """How many lines without any separator stand before one that has a usual column name."""
-    at = next((at for at, line in enumerate(lines) if any(mark in line for mark in SPOKEN)), 0)
-    return at if holds_known_name(lines[at]) else 0
 
 
 def separator_of(path: Path, codec: str) -> str | None:
@@ -112,48 +135,96 @@ def separator_of(path: Path, codec: str) -> str | None:
 
     Every line of the file's beginning has to have as many cells, more than one, as the others.
     """
-    lines, whole = _head(path, codec)
+    head = _Head.of(path, codec)
     for mark in ("\t", ",", ";", "|"):
         for dialect in (Dialect(mark), Dialect(mark, skip_space=True), Dialect(mark, quote=None)):
-            rows, _ = _rows(lines, dialect, whole=whole)
-            if len(rows) > 1 and _fits(lines, dialect, whole=whole):
+            if len(head.rows(dialect)[0]) > 1 and head.fits(dialect):
                 return mark
     return None
 
 
-def _head(path: Path, codec: str) -> tuple[list[str], bool]:
-    """The first lines, and whether there are no others."""
-    lines: list[str] = []
-    size = 0
-    with open_text(path, codec, newline="") as stream:
-        for line in islice(stream, _LOOK_AHEAD):
-            lines.append(line)
-            size += len(line)
-            if size > _LONGEST_HEAD:
-                break
-        return lines, not stream.read(1)
+def names_separator(line: str) -> bool:
+    """Whether a file's first line is Excel's ``sep=;``."""
+    return bool(_NAMED_SEPARATOR.fullmatch(line))
 
 
-def _separator(lines: Sequence[str], default: str, *, whole: bool) -> str:
+def holds_quote_after_space(line: str, mark: str) -> bool:
+    """Whether a double quote stands behind spaces at the beginning of a cell."""
+    return any(_AFTER_SPACE.match(cell) for cell in line.split(mark))
+
+
+@dataclass(frozen=True)
+class _Head:
+    """The first lines of a file; ``whole`` says that there are no others."""
+
+    lines: Sequence[str]
+    whole: bool
+
+    @classmethod
+    def of(cls, path: Path, codec: str) -> _Head:
+        lines: list[str] = []
+        size = 0
+        with open_text(path, codec, newline="") as stream:
+            for line in islice(stream, HEAD_ROWS):
+                lines.append(line)
+                size += len(line)
+                if size > _LONGEST_HEAD:
+                    break
+            return cls(lines, not stream.read(1))
+
+    def rows(self, dialect: Dialect) -> tuple[list[list[str]], bool]:
+        """The rows, and whether all were well formed; a last one may be cut off."""
+        rows: list[list[str]] = []
+        try:
+            for row in dialect.reader(self.lines):
+                if not _is_blank(row):
+                    rows.append(row)
+        except csv.Error as error:
+            return rows, not self.whole and "unexpected end" in str(error) and bool(rows)
+        return rows, True
+
+    def fits(self, dialect: Dialect) -> bool:
+        """Whether it makes rows of one width, more than one cell wide, but for empty last cells."""
+        rows, formed = self.rows(dialect)
+        if not formed or not rows:
+            return False
+        widths = {len(row) for row in rows[1:]} or {len(rows[0])}
+        if len(widths) > 1 or max(*widths, len(rows[0])) < 2:
+            return False
+        common = min(len(rows[0]), *widths)
+        return common > 1 and not any(cell.strip() for row in rows for cell in row[common:])
+
+
+def _is_blank(row: Sequence[str]) -> bool:
+    return not row or (len(row) == 1 and not row[0].strip())
+
+
+def _title_lines(lines: Sequence[str]) -> int:
+    """How many lines without any separator stand before one that has a usual column name."""
+    at = next((at for at, line in enumerate(lines) if any(mark in line for mark in SPOKEN)), 0)
+    return at if holds_usual_name(lines[at]) else 0
+
+
+def _separator(head: _Head, default: str) -> str:
     """The default, unless it makes no even rows of more than one cell and another one does."""
-    first = next((line for line in lines if line.strip()), "")
-    here = [mark for mark in SPOKEN if mark in first and mark != default]
-    if not here or (default in first and _fits(lines, Dialect(default), whole=whole)):
+    first = next((line for line in head.lines if line.strip()), "")
+    marks = [mark for mark in SPOKEN if mark in first and mark != default]
+    if not marks or (default in first and head.fits(Dialect(default))):
         return default
-    for mark in here:
-        variants = [
-            Dialect(mark),
-            Dialect(mark, skip_space=True),
-            Dialect(mark, backslash=True),
-            Dialect(mark, quote="'"),
+    for mark in marks:
+        variants: list[dict[str, Any]] = [
+            {},
+            {"skip_space": True},
+            {"backslash": True},
+            {"quote": "'"},
         ]
-        if any(_fits(lines, dialect, whole=whole) for dialect in variants):
+        if any(head.fits(Dialect(mark, **changes)) for changes in variants):
             return mark
     if default in first:
         return default
     # Where only some lines are at fault, they are to be named, and not the separator.
-    best = max(here, key=lambda mark: _share(lines, first, mark))
-    return best if _share(lines, first, best) >= _MOST else default
+    best = max(marks, key=lambda mark: _share(head.lines, first, mark))
+    return best if _share(head.lines, first, best) >= _MOST else default
 
 
 def _share(lines: Sequence[str], first: str, mark: str) -> float:
@@ -169,24 +240,27 @@ def _width(line: str, mark: str) -> int:
         return 0
 
 
-def _strange(
-    lines: Sequence[str], plain: Dialect, path: Path, codec: str, *, whole: bool
-) -> Iterator[tuple[dict[str, Any], str]]:
-    """Other quotes that the file may have, where something speaks for them."""
-    cells = [cell for row in _rows(lines, plain, whole=whole)[0] for cell in row]
-    even = _fits(lines, plain, whole=whole)
-    spaces = {"skip_space": True}
-    after_space = any(AFTER_SPACE.match(cell) for cell in cells)
-    if after_space:
-        yield dict(spaces), MEANT
-    if _holds_text(path, codec, '\\"') and not (even and _holds(path, codec, plain)):
-        escapes = _escapes_only(path, codec)
-        if escapes:
-            yield {"backslash": True}, "its quotes are escaped with backslashes"
-            yield {"backslash": True, **spaces}, f"its quotes are escaped with backslashes; {MEANT}"
-    if _in_single_quotes(lines, plain, even=even):
-        yield {"quote": "'"}, "its cells stand in single quotes"
-        yield {"quote": "'", **spaces}, f"its cells stand in single quotes; {MEANT}"
+def _unusual(head: _Head, plain: Dialect, path: Path, codec: str) -> Iterator[Dialect]:
+    """Dialects of other quotes that the file may have, where something speaks for them."""
+
+    def changed(note: str, **changes: Any) -> Dialect:
+        return replace(plain, notes=(*plain.notes, f": {note}"), **changes)
+
+    def with_and_without_space(note: str, **changes: Any) -> Iterator[Dialect]:
+        yield changed(note, **changes)
+        yield changed(f"{note}; {SPACES_LEFT_OUT}", **changes, skip_space=True)
+
+    if any(_AFTER_SPACE.match(cell) for row in head.rows(plain)[0] for cell in row):
+        yield changed(SPACES_LEFT_OUT, skip_space=True)
+    even = head.fits(plain)
+    if (
+        _holds_text(path, codec, '\\"')
+        and not (even and plain.fits_file(path, codec))
+        and _escapes_only(path, codec)
+    ):
+        yield from with_and_without_space("its quotes are escaped with backslashes", backslash=True)
+    if _in_single_quotes(head.lines, plain.delimiter, even=even):
+        yield from with_and_without_space("its cells stand in single quotes", quote="'")
 
 
 def _holds_text(path: Path, codec: str, text: str) -> bool:
@@ -206,62 +280,12 @@ def _holds_text(path: Path, codec: str, text: str) -> bool:
 def _escapes_only(path: Path, codec: str) -> bool:
     """Whether every backslash stands before a quote or another backslash."""
     with open_text(path, codec, newline="") as stream:
-        return not any(
-            "\\" in line and any(other for other in _BACKSLASH_ELSEWHERE.findall(line))
-            for line in stream
-        )
+        return not any("\\" in line and any(_BACKSLASH_ELSEWHERE.findall(line)) for line in stream)
 
 
-def _in_single_quotes(lines: Sequence[str], plain: Dialect, *, even: bool) -> bool:
-    """Whether the header stands in them, and cells that would fall apart or all others do."""
-    mark = plain.delimiter
+def _in_single_quotes(lines: Sequence[str], mark: str, *, even: bool) -> bool:
+    """Whether the header stands in single quotes, and all rows do or have no even width without."""
     if not lines or not re.fullmatch(rf"\s*'[^']*'(\s*{re.escape(mark)}\s*'[^']*')*\s*", lines[0]):
         return False
     starts = sum(line.lstrip().startswith("'") or f"{mark}'" in line for line in lines)
     return starts == len([line for line in lines if line.strip()]) or not even
-
-
-def _rows(lines: Sequence[str], dialect: Dialect, *, whole: bool) -> tuple[list[list[str]], bool]:
-    """The rows of some lines, and whether all were well formed; a last one may be cut off."""
-    reader = dialect.reader(lines)
-    found: list[list[str]] = []
-    try:
-        for row in reader:
-            if row and not (len(row) == 1 and not row[0].strip()):
-                found.append(row)
-    except csv.Error as error:
-        cut = not whole and "unexpected end" in str(error)
-        return found, cut and bool(found)
-    return found, True
-
-
-def _fits(lines: Sequence[str], dialect: Dialect, *, whole: bool) -> bool:
-    """Whether it makes rows of one width, more than one cell wide, but for empty last cells."""
-    rows, formed = _rows(lines, dialect, whole=whole)
-    if not formed or not rows:
-        return False
-    widths = {len(row) for row in rows[1:]} or {len(rows[0])}
-    if len(widths) > 1 or max(*widths, len(rows[0])) < 2:
-        return False
-    common = min(len(rows[0]), *widths)
-    return common > 1 and not any(cell.strip() for row in rows for cell in row[common:])
-
-
-def _holds(path: Path, codec: str, dialect: Dialect) -> bool:
-    """Whether every row of the file is well formed and of the first one's width."""
-    width = 0
-    with open_text(path, codec, newline="") as stream:
-        for _ in range(dialect.skip):
-            stream.readline()
-        try:
-            for row in dialect.reader(stream):
-                if not row or (len(row) == 1 and not row[0].strip()):
-                    continue
-                width = width or len(row)
-                if len(row) != width and any(cell.strip() for cell in row[width:]):
-                    return False
-                if len(row) < width:
-                    return False
-        except csv.Error:
-            return False
-    return True

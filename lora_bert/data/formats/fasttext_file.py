@@ -8,18 +8,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lora_bert.data.opening import open_text
-from lora_bert.data.rows import Rows
+from lora_bert.data.rows import OpenTable
 
 _LABEL = re.compile(r"(?:^|(?<=\s))__label__(\S+)\s*")
 
 
-def read(path: Path, codec: str) -> Rows:
+def read(path: Path, codec: str) -> OpenTable:
     """Open a fastText file; a line without label has an empty one, several are a JSON list."""
     with open_text(path, codec) as stream:
         first = next((line for line in stream if line.strip()), "")
     label_first = first.lstrip().startswith("__label__")
     columns = ("label", "text") if label_first else ("text", "label")
-    return Rows(columns, _rows(path, codec, label_first))
+    return OpenTable(columns, _rows(path, codec, label_first))
 
 
 def _rows(path: Path, codec: str, label_first: bool) -> Iterator[tuple[int, tuple[str, str]]]:

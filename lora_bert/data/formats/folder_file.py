@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lora_bert.data.encoding import detect
 from lora_bert.data.opening import PACKINGS, TEXT_FORMATS, WORKBOOKS
-from lora_bert.data.rows import Files, Rows
+from lora_bert.data.rows import Files, OpenTable
 from lora_bert.errors import DataError
 from lora_bert.wording import by_number, counted, listed, utf8_name
 
@@ -38,14 +38,14 @@ def is_folder(path: Path, *, least: int = 0) -> bool:
     """Whether ``path`` holds directories of text files, ``least`` of them, or only text files."""
     if not path.is_dir() or any(_is_table(entry) for entry in _entries(path)):
         return False
-    found = len(_labelled(path))
-    return found >= least if found else not least and _has_text(path)
+    labelled = len(_labelled(path))
+    return labelled >= least if labelled else not least and _has_text(path)
 
 
 def classes(path: Path) -> list[Path]:
     """The directories in ``path`` that hold text files, in order; each is a class."""
-    inside = (entry for entry in _entries(path) if entry.is_dir())
-    return sorted((Path(one.path) for one in inside if _has_text(Path(one.path))), key=_key)
+    folders = (Path(entry.path) for entry in _entries(path) if entry.is_dir())
+    return sorted(filter(_has_text, folders), key=_key)
 
 
 def text_files(path: Path) -> list[Path]:
@@ -53,7 +53,7 @@ def text_files(path: Path) -> list[Path]:
     return [file for folder in _labelled(path) or [path] for file in _texts(folder)]
 
 
-def read(path: Path, source: str, encoding: str = "auto") -> Rows:
+def read(path: Path, source: str, encoding: str = "auto") -> OpenTable:
     """Open such a directory; the rows are in the order of class and file name.
 
     Raises:
@@ -70,12 +70,12 @@ def read(path: Path, source: str, encoding: str = "auto") -> Rows:
         for number, file in enumerate(files, start=1)
     )
     columns = ("file", "label", "text") if folders else ("file", "text")
-    where = Files(range(len(files)), [str(file) for file in files], ("file",) * len(files))
-    return Rows(columns, rows, unit="file", files=where)
+    positions = Files(range(len(files)), [str(file) for file in files], ("file",) * len(files))
+    return OpenTable(columns, rows, unit="file", files=positions)
 
 
 class _Decoder:
-    """Reads files as UTF-8; those that are not, in one encoding that is found out for all."""
+    """Reads files as UTF-8; those that are not, in one encoding that is detected for all."""
 
     def __init__(self, files: list[Path], encoding: str) -> None:
         self._files, self._encoding = files, encoding
@@ -96,8 +96,8 @@ class _Decoder:
 
     def _detected(self) -> str:
         first = ""
-        with tempfile.TemporaryDirectory() as place:
-            sample = Path(place, "sample.txt")
+        with tempfile.TemporaryDirectory() as folder:
+            sample = Path(folder, "sample.txt")
             with sample.open("wb") as stream:
                 for file in self._files:
                     content = file.read_bytes()
@@ -133,12 +133,11 @@ def _say_left_out(path: Path, source: str, folders: list[Path]) -> None:
         if folder not in folders:
             texts = counted(len(_texts(folder)), "text")
             logger.warning("'%s' holds %s without a label: left out.", folder, texts)
-    where = [*folders, path] if folders else [path]
     others = [
         entry.name
-        for place in where
-        for entry in _entries(place)
-        if not _is_text(entry) and not (place == path and entry.is_dir())
+        for folder in [*folders, path]
+        for entry in _entries(folder)
+        if not _is_text(entry) and not (folder == path and entry.is_dir())
     ]
     if folders:
         others += [file.name for file in _texts(path)]

@@ -14,17 +14,15 @@ from typing import Any
 
 from lora_bert.data.formats import label_studio
 from lora_bert.data.formats.json_tables import HINT, is_header, objects_of
-from lora_bert.data.formats.json_values import cell, decoded, json_hint
+from lora_bert.data.formats.json_values import cell, decoded, not_json
 from lora_bert.data.header import column_names
 from lora_bert.data.opening import open_text
-from lora_bert.data.rows import ReadOptions, Rows
+from lora_bert.data.rows import HEAD_ROWS, OpenTable, ReadOptions
 from lora_bert.errors import DataError
 from lora_bert.wording import counted, position
 
-_LOOK_AHEAD = 1000
 
-
-def read(path: Path, source: str, codec: str, options: ReadOptions) -> Rows:
+def read(path: Path, source: str, codec: str, options: ReadOptions) -> OpenTable:
     """Open a JSON file; a key that an object does not have is an empty cell.
 
     Raises:
@@ -40,17 +38,14 @@ def read(path: Path, source: str, codec: str, options: ReadOptions) -> Rows:
     records = list(_records(items, source))
     columns = tuple(dict.fromkeys(name for _, members in records for name in members))
     rows = ((number, [cell(members.get(name)) for name in columns]) for number, members in records)
-    return Rows(columns, rows, unit="record")
+    return OpenTable(columns, rows, unit="record")
 
 
 def _decoded(text: str, source: str) -> Any:
     try:
         return decoded(text)
     except json.JSONDecodeError as error:
-        raise DataError(
-            f"'{source}', line {error.lineno:,}, column {error.colno:,}: not JSON ({error.msg}).",
-            hint=json_hint(text, error),
-        ) from None
+        raise not_json(source, error.lineno, text, error) from None
     except (ValueError, RecursionError) as error:
         raise DataError(f"'{source}': {error}.") from None
 
@@ -66,7 +61,7 @@ def _records(items: Sequence[Any], source: str) -> Iterator[tuple[int, dict[str,
     return records
 
 
-def _without_names(items: Sequence[list[Any]], options: ReadOptions, source: str) -> Rows:
+def _without_names(items: Sequence[list[Any]], options: ReadOptions, source: str) -> OpenTable:
     """A table of lists: its columns are named as those of a csv file without header are."""
     width = len(items[0])
     cells: list[tuple[int, list[str]]] = []
@@ -80,6 +75,6 @@ def _without_names(items: Sequence[list[Any]], options: ReadOptions, source: str
         cells.append((number, [cell(value) for value in item]))
     if options.header is None and options.columns:
         options = replace(options, header=is_header(items[0]))
-    others = [row for _, row in islice(cells, 1, _LOOK_AHEAD)]
+    others = [row for _, row in islice(cells, 1, HEAD_ROWS)]
     columns, has_header = column_names(cells[0][1], others, options, source)
-    return Rows(columns, iter(cells[has_header:]), unit="record", told=True)
+    return OpenTable(columns, iter(cells[has_header:]), unit="record", renamed=True)

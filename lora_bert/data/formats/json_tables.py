@@ -7,7 +7,7 @@ from typing import Any
 
 from lora_bert.data.columns import LABEL_NAMES, TEXT_NAMES
 from lora_bert.errors import DataError
-from lora_bert.wording import listed
+from lora_bert.wording import listed, repeated
 
 Members = Mapping[str, Any]
 _KNOWN = frozenset((*TEXT_NAMES, *LABEL_NAMES))
@@ -26,10 +26,10 @@ def objects_of(document: Any, source: str) -> list[Any]:
     if not isinstance(document, dict):
         raise DataError(f"'{source}' holds neither a list nor an object.", hint=HINT)
     document = _unwrapped(document)
-    found = _split(document, source) or _of_server(document) or _lists(document)
-    found = found or _objects(document)
-    if found is not None:
-        return found
+    rows = _split(document, source) or _of_server(document) or _lists(document)
+    rows = rows or _objects(document)
+    if rows is not None:
+        return rows
     lists = {name: value for name, value in document.items() if _is_rows(value)}
     filled = [name for name, value in lists.items() if value]
     if len(filled) > 1:
@@ -85,15 +85,15 @@ def _split(document: Members, source: str) -> list[Any] | None:
         return None
     if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
         return None
-    if document.keys() - {"columns", "index", "data"} or any(
-        len(row) != len(names) for row in rows
-    ):
+    if document.keys() - {"columns", "index", "data"}:
         return None
-    if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+    if any(len(row) != len(names) for row in rows):
+        return None
+    if twice := repeated(names):
         raise DataError(f"'{source}' has more than one column of the same name: {listed(twice)}.")
     index = document.get("index")
-    found = [dict(zip(names, row, strict=True)) for row in rows]
-    return _with_index(found, index if isinstance(index, list) else ())
+    objects = [dict(zip(names, row, strict=True)) for row in rows]
+    return _with_index(objects, index if isinstance(index, list) else ())
 
 
 def _lists(document: Members) -> list[Any] | None:

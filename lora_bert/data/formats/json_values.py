@@ -45,10 +45,10 @@ def decoded(text: str) -> Any:
     try:
         return DECODER.decode(text)
     except json.JSONDecodeError as error:
-        found = _one_by_one(text) if error.msg == "Extra data" else []
-        if found:
-            return found
-        raise
+        values = _one_by_one(text) if error.msg == "Extra data" else []
+        if not values:
+            raise
+        return values
 
 
 def _one_by_one(text: str) -> list[Any]:
@@ -56,20 +56,28 @@ def _one_by_one(text: str) -> list[Any]:
 
     Empty where the text is something else. A key given twice is a ValueError.
     """
-    found: list[Any] = []
+    values: list[Any] = []
     at = 0
     while match := _BEHIND.match(text, at):
         try:
             value, at = DECODER.raw_decode(text, match.end())
         except json.JSONDecodeError:
             return []
-        found.append(value)
-        if type(value) is not type(found[0]):
+        values.append(value)
+        if type(value) is not type(values[0]):
             return []
-    return found if not text[at:].strip().strip(",") else []
+    return values if not text[at:].strip().strip(",") else []
 
 
-def json_hint(text: str, error: json.JSONDecodeError) -> str:
+def not_json(source: str, line: int, text: str, error: json.JSONDecodeError) -> DataError:
+    """The error for a text that is no JSON; ``line`` counts in the file."""
+    return DataError(
+        f"'{source}', line {line:,}, column {error.colno:,}: not JSON ({error.msg}).",
+        hint=_hint(text, error),
+    )
+
+
+def _hint(text: str, error: json.JSONDecodeError) -> str:
     """What to do about a usual mistake in JSON; empty for others."""
     before, here = text[: error.pos].rstrip()[-1:], text[error.pos : error.pos + 1]
     if "'" in (here, text[error.pos + 1 : error.pos + 2]) and before in ("", "{", "[", ","):

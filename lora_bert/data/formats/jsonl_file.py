@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from lora_bert.data.formats import label_studio
-from lora_bert.data.formats.json_values import DECODER, cell, json_hint
+from lora_bert.data.formats.json_values import DECODER, cell, not_json
 from lora_bert.data.opening import open_text
-from lora_bert.data.rows import Rows
+from lora_bert.data.rows import OpenTable
 from lora_bert.errors import DataError
 from lora_bert.wording import shortened
 
 
-def read(path: Path, source: str, codec: str) -> Rows:
+def read(path: Path, source: str, codec: str) -> OpenTable:
     """Open a file of JSON lines; a key that a line does not have is an empty cell.
 
     The file is read twice, the first time for the keys, so that memory does not grow with it.
@@ -25,7 +25,7 @@ def read(path: Path, source: str, codec: str) -> Rows:
     for _, members in _rows(path, source, codec, tasks, quiet=True):
         columns.update(dict.fromkeys(members))
     names = tuple(columns)
-    return Rows(names, _cells(_rows(path, source, codec, tasks), names))
+    return OpenTable(names, _cells(_rows(path, source, codec, tasks), names))
 
 
 def _rows(
@@ -56,10 +56,7 @@ def _decoded(text: str, line: int, source: str) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         if error.msg == "Extra data" and text[error.pos :].strip() == ",":
             return _decoded(text[: error.pos], line, source)
-        raise DataError(
-            f"'{source}', line {line:,}, column {error.colno:,}: not JSON ({error.msg}).",
-            hint=json_hint(text, error),
-        ) from None
+        raise not_json(source, line, text, error) from None
     except (ValueError, RecursionError) as error:
         raise DataError(f"'{source}', line {line:,}: {error}.") from None
     if not isinstance(value, dict):

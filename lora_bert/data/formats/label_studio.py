@@ -54,13 +54,14 @@ def flat_rows(tasks: Iterator[Row], source: str, *, quiet: bool = False) -> Iter
 
 def _chosen(task: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
     """What was chosen for each control, and whether the annotators left no doubt."""
-    made = [
-        one
+    annotations = [
+        annotation
         for name in _ANNOTATIONS
-        for one in (task[name] if isinstance(task.get(name), list) else ())
-        if isinstance(one, dict) and not one.get("was_cancelled")
+        for annotation in (task[name] if isinstance(task.get(name), list) else ())
+        if isinstance(annotation, dict) and not annotation.get("was_cancelled")
     ]
-    answers = [_answer(one) for one in made if one.get("ground_truth")] or list(map(_answer, made))
+    true = [annotation for annotation in annotations if annotation.get("ground_truth")]
+    answers = list(map(_answer, true or annotations))
     chosen: dict[str, Any] = {}
     clear = True
     for control in dict.fromkeys(name for answer in answers for name in answer):
@@ -75,7 +76,7 @@ def _chosen(task: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
 
 def _answer(annotation: Mapping[str, Any]) -> dict[str, Any]:
     """Control -> what one annotator chose with it."""
-    found: dict[str, Any] = {}
+    chosen: dict[str, Any] = {}
     results = annotation.get("result")
     for result in results if isinstance(results, list) else ():
         value = result.get("value") if isinstance(result, dict) else None
@@ -84,9 +85,9 @@ def _answer(annotation: Mapping[str, Any]) -> dict[str, Any]:
         name = str(result.get("from_name", "label"))
         if isinstance(value.get("choices"), list):
             # As Label Studio's flat exports write it, by which the label column is known.
-            found[name] = {"choices": sorted(value["choices"], key=cell)}
+            chosen[name] = {"choices": sorted(value["choices"], key=cell)}
         elif "start" in value:  # a part of the text
-            found.setdefault(name, []).append(value)
+            chosen.setdefault(name, []).append(value)
         else:
-            found[name] = next((value[key] for key in ("rating", "number") if key in value), value)
-    return found
+            chosen[name] = next((value[key] for key in ("rating", "number") if key in value), value)
+    return chosen

@@ -13,20 +13,20 @@ _RULE = re.compile(r"\s*:?-{2,}:?\s*")
 
 
 def without_rule(
-    found: Iterator[tuple[int, list[str]]], source: str
+    records: Iterator[tuple[int, list[str]]], source: str
 ) -> Iterator[tuple[int, list[str]]]:
     """The same records, of such a table without its rule, its outer bars and the spaces in cells.
 
     Says so (log); without a second line of dashes the records stay as they are.
     """
-    head = list(islice(found, 2))
+    head = list(islice(records, 2))
     if len(head) < 2 or not _is_rule(head[1][1]):
-        return chain(head, found)
+        return chain(head, records)
     logger.info("'%s' is a table with a rule under its header, which is left out.", source)
     names = head[0][1]
     start = int(not names[0].strip())
     end = len(names) - int(not names[-1].strip())
-    return _stripped(chain(head[:1], found), slice(start, end), len(names))
+    return _stripped(chain(head[:1], records), slice(start, end), len(names))
 
 
 def _is_rule(cells: list[str]) -> bool:
@@ -35,8 +35,8 @@ def _is_rule(cells: list[str]) -> bool:
 
 
 def _stripped(
-    found: Iterator[tuple[int, list[str]]], inner: slice, width: int
+    records: Iterator[tuple[int, list[str]]], inner: slice, width: int
 ) -> Iterator[tuple[int, list[str]]]:
-    for line, cells in found:
+    for line, cells in records:
         kept = cells[inner] if len(cells) == width else cells
         yield line, [cell.strip() for cell in kept]

@@ -6,15 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lora_bert.data.formats.arrow_values import declared_names, strings
+from lora_bert.data.formats.arrow_values import BATCH_ROWS, declared_names, numbered_rows
 from lora_bert.data.opening import to_seek_in
-from lora_bert.data.rows import Rows
+from lora_bert.data.rows import OpenTable
 from lora_bert.errors import DataError
+from lora_bert.wording import reason
 
-_BATCH = 2_000
 
-
-def read(path: Path, source: str) -> Rows:
+def read(path: Path, source: str) -> OpenTable:
     """Open a parquet file; labels that it declares by name come as names.
 
     Raises:
@@ -25,35 +24,24 @@ def read(path: Path, source: str) -> Rows:
 
     try:
         file = parquet.ParquetFile(to_seek_in(path))
-        names = tuple(file.schema_arrow.names)
+        schema = file.schema_arrow
+        columns = tuple(schema.names)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise _damaged(source, error) from None
-    return Rows(names, _rows(file, source), unit="row")
+    names = declared_names(schema.metadata)
+    return OpenTable(columns, numbered_rows(_batches(file, source), names, source), unit="row")
 
 
-def _rows(file: Any, source: str) -> Iterator[tuple[int, tuple[str, ...]]]:
+def _batches(file: Any, source: str) -> Iterator[Any]:
     import pyarrow as pa
 
-    names = declared_names(file.schema_arrow.metadata)
-    row = 0
     with file:
-        batches = file.iter_batches(batch_size=_BATCH)
-        while True:
-            try:
-                batch = next(batches)
-            except StopIteration:
-                return
-            except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-                raise _damaged(source, error) from None
-            columns = [
-                strings(array, names.get(name), name, source)
-                for name, array in zip(batch.schema.names, batch.columns, strict=True)
-            ]
-            for cells in zip(*columns, strict=True):
-                row += 1
-                yield row, cells
+        try:
+            for batch in file.iter_batches(batch_size=BATCH_ROWS):
+                yield batch.schema.names, batch.columns
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            raise _damaged(source, error) from None
 
 
 def _damaged(source: str, error: Exception) -> DataError:
-    reason = (str(error).splitlines() or [""])[0].rstrip(".")
-    return DataError(f"'{source}' is not a readable parquet file ({reason}).")
+    return DataError(f"'{source}' is not a readable parquet file ({reason(error)}).")

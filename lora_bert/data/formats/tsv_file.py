@@ -10,72 +10,62 @@ quotes. Quotes are meant only if the whole file parses strictly with them.
 
 from __future__ import annotations
 
-import logging
-import re
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from lora_bert.data.formats import csv_file
-from lora_bert.data.formats.delimited import Record, is_blank, records, table_rows
-from lora_bert.data.formats.dialect import AFTER_SPACE, MEANT, SPOKEN, Dialect, sniff
-from lora_bert.data.header import holds_known_name
+from lora_bert.data.formats.delimited import open_table
+from lora_bert.data.formats.dialect import (
+    SPACES_LEFT_OUT,
+    SPOKEN,
+    Dialect,
+    holds_quote_after_space,
+    names_separator,
+    sniff,
+)
+from lora_bert.data.header import holds_usual_name
 from lora_bert.data.opening import open_text
-from lora_bert.data.rows import ReadOptions, Rows
-from lora_bert.errors import DataError
-
-logger = logging.getLogger(__name__)
-
-_LOOK_AHEAD = 1000
-_SPACED_QUOTE = re.compile(r'\t +"')
+from lora_bert.data.rows import HEAD_ROWS, OpenTable, ReadOptions
 
 
-def read(path: Path, source: str, codec: str, options: ReadOptions) -> Rows:
+def read(path: Path, source: str, codec: str, options: ReadOptions) -> OpenTable:
     """Open a tsv file; says so (log) where its quotes are taken as plain characters."""
-    if other := _other_separator(path, source, codec, options):
-        return csv_file.read_as(other, path, source, codec, options)
-    dialect = _quotes(path, source, codec)
-    return table_rows(_records(path, source, codec, dialect), options, source, dialect)
+    dialect = _other_separator(path, codec, options) or _quotes(path, codec)
+    return open_table(path, source, codec, options, dialect)
 
 
-def _quotes(path: Path, source: str, codec: str) -> Dialect:
-    """What the quotes of a file mean; says so (log) where that is not plain."""
+def _quotes(path: Path, codec: str) -> Dialect:
+    """What the quotes of a file mean."""
+    plain, after_space = (
+        Dialect("\t"),
+        Dialect("\t", skip_space=True, notes=(f": {SPACES_LEFT_OUT}",)),
+    )
     quotes, spaced = _has_quotes(path, codec)
-    after_space = Dialect("\t", skip_space=True)
-    if spaced and _parses(path, source, codec, after_space):
-        logger.info("'%s': %s.", source, MEANT)
-        return after_space
-    if quotes and _parses(path, source, codec, Dialect("\t")):
-        return Dialect("\t")
+    for dialect in (after_space,) * spaced + (plain,) * quotes:
+        if dialect.fits_file(path, codec, rows_in_cells=False):
+            return dialect
     if quotes or _starts_with_single_quote(path, codec):
-        found = sniff(path, source, codec, "\t", quiet=True)
-        if found.delimiter == "\t" and found != Dialect("\t"):
-            return sniff(path, source, codec, "\t")
-    if quotes:
-        logger.info("'%s': its quotes do not balance and are read as plain characters.", source)
-    return Dialect("\t", quote=None)
+        sniffed = sniff(path, codec, "\t")
+        if sniffed.delimiter == "\t" and sniffed != plain:
+            return sniffed
+    unbalanced = ": its quotes do not balance and are read as plain characters"
+    return Dialect("\t", quote=None, notes=(unbalanced,) * quotes)
 
 
-def _other_separator(path: Path, source: str, codec: str, options: ReadOptions) -> Dialect | None:
+def _other_separator(path: Path, codec: str, options: ReadOptions) -> Dialect | None:
     """The dialect of a file that has no tab in its first line but is a table all the same."""
     with open_text(path, codec, newline="") as stream:
         first = next((line for line in stream if line.strip()), "")
+    if names_separator(first):
+        return sniff(path, codec, "\t")
     if "\t" in first:
         return None
-    if first.startswith(("sep=", '"sep=')):
-        return sniff(path, source, codec, "\t")
-    commas = len(options.columns) > 1 or (options.header is not False and holds_known_name(first))
+    commas = len(options.columns) > 1 or (options.header is not False and holds_usual_name(first))
     if not commas and not any(mark in first for mark in SPOKEN if mark != ","):
         return None
-    dialect = sniff(path, source, codec, "\t", quiet=True)
+    dialect = sniff(path, codec, "\t")
     if dialect.delimiter == "\t" or (dialect.delimiter == "," and not commas):
         return None
-    return sniff(path, source, codec, "\t")
-
-
-def _records(path: Path, source: str, codec: str, dialect: Dialect) -> Iterator[Record]:
-    with open_text(path, codec, newline="") as stream:
-        yield from records(stream, source, dialect)
+    return dialect
 
 
 def _has_quotes(path: Path, codec: str) -> tuple[bool, bool]:
@@ -84,30 +74,11 @@ def _has_quotes(path: Path, codec: str) -> tuple[bool, bool]:
     The whole file is read only where its beginning has none.
     """
     with open_text(path, codec) as stream:
-        quoted = [line for line in islice(stream, _LOOK_AHEAD) if '"' in line]
-        spaced = any(AFTER_SPACE.match(line) or _SPACED_QUOTE.search(line) for line in quoted)
+        quoted = [line for line in islice(stream, HEAD_ROWS) if '"' in line]
+        spaced = any(holds_quote_after_space(line, "\t") for line in quoted)
         return bool(quoted) or any('"' in line for line in stream), spaced
 
 
 def _starts_with_single_quote(path: Path, codec: str) -> bool:
     with open_text(path, codec) as stream:
         return stream.readline().lstrip().startswith("'")
-
-
-def _parses(path: Path, source: str, codec: str, dialect: Dialect) -> bool:
-    """Whether every row has the first one's width and no quoted cell swallows another row.
-
-    Empty cells at the end may be more.
-    """
-    width = 0
-    try:
-        for _, cells in _records(path, source, codec, dialect):
-            width = width or len(cells)
-            spare = cells[width:]
-            if (len(cells) < width and not is_blank(cells, width)) or any(map(str.strip, spare)):
-                return False
-            if any("\t" in cell and ("\n" in cell or "\r" in cell) for cell in cells):
-                return False
-    except DataError:
-        return False
-    return True

@@ -16,25 +16,24 @@ from typing import Any, BinaryIO
 
 from lora_bert.data.header import column_names, titles
 from lora_bert.data.opening import WORKBOOKS, to_seek_in
-from lora_bert.data.rows import ReadOptions, Rows
+from lora_bert.data.rows import HEAD_ROWS, OpenTable, ReadOptions
 from lora_bert.errors import DataError, UnavailableError
-from lora_bert.wording import amount, listed
+from lora_bert.wording import amount, listed, reason
 
 logger = logging.getLogger(__name__)
 
 SUFFIXES = (*WORKBOOKS, ".xls")
 
-_LOOK_AHEAD = 1000
 _LARGEST = 2_000_000_000
 """Bytes of XML in a workbook: a million rows of texts of 500 characters hold less."""
 _MOST_CELLS = 20_000_000
-"""Of the rectangle that holds all cells, which is read as a whole."""
-_PLACE = re.compile(rb"""\br\s*=\s*["']([A-Z]*)([0-9]+)["']""")
+"""The most cells of the rectangle around all filled ones, which is read as a whole."""
+_CELL_NAME = re.compile(rb"""\br\s*=\s*["']([A-Z]*)([0-9]+)["']""")
 _CELL = re.compile(rb"<(?:\w+:)?c\b")
 _OVERLAP = 200
 
 
-def read(path: Path, source: str, options: ReadOptions) -> Rows:
+def read(path: Path, source: str, options: ReadOptions) -> OpenTable:
     """Open a workbook; numbers, dates and truth values come as Excel shows them.
 
     Raises:
@@ -80,7 +79,8 @@ def _check_size(where: Path | BinaryIO, source: str) -> None:
                 if columns * rows > _MOST_CELLS:
                     cells = f"has a cell in row {rows:,} and one in column {columns:,}"
                     raise _too_large(source, cells)
-    except (zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError, zlib.error) as error:
+    except (zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError, ValueError,
+            zlib.error) as error:  # fmt: skip
         raise _unreadable(source, error) from None
 
 
@@ -92,15 +92,15 @@ def _blocks(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[bytes]
 
 def _extent(block: bytes, columns: int, rows: int) -> tuple[int, int]:
     """The last column and row that a piece of a sheet names, if beyond those given."""
-    found = _PLACE.findall(block)
-    letters = max({one for one, _ in found}, key=lambda one: (len(one), one), default=b"")
+    cells = _CELL_NAME.findall(block)
+    letters = max({name for name, _ in cells}, key=lambda name: (len(name), name), default=b"")
     number = 0
     for letter in letters:
         number = number * 26 + letter - ord("A") + 1
     by_row = block.split(b"<row")
     # A cell that does not say where it is stands behind the one before; rows likewise.
     widest = max(len(_CELL.findall(row)) for row in by_row)
-    lowest = max((int(digits) for _, digits in found), default=0)
+    lowest = max((int(digits) for _, digits in cells), default=0)
     return max(columns, number, widest), max(rows + len(by_row) - 1, lowest)
 
 
@@ -133,20 +133,20 @@ def _is_table(cells: Sequence[Sequence[Any]]) -> bool:
     return next(wide, None) is not None and next(wide, None) is not None
 
 
-def _table(rows: Sequence[Sequence[str]], options: ReadOptions, source: str) -> Rows:
+def _table(rows: Sequence[Sequence[str]], options: ReadOptions, source: str) -> OpenTable:
     width = max(at + 1 for row in rows for at, cell in enumerate(row) if cell)
     first_column = min(at for row in rows for at, cell in enumerate(row) if cell)
     filled = [
         (number, [*row[first_column:width]]) for number, row in enumerate(rows, start=1) if any(row)
     ]
     if options.header is not False and not options.columns:
-        filled = filled[titles([cells for _, cells in filled[:_LOOK_AHEAD]], source) :]
-    others = [cells for _, cells in filled[1 : _LOOK_AHEAD + 1]]
+        filled = filled[titles([cells for _, cells in filled[:HEAD_ROWS]], source) :]
+    others = [cells for _, cells in filled[1 : HEAD_ROWS + 1]]
     columns, has_header = column_names(filled[0][1], others, options, source)
     body = filled[1:] if has_header else filled
     if not body:
         raise DataError(f"'{source}' holds a header and no rows.")
-    return Rows(columns, iter(body), unit="row")
+    return OpenTable(columns, iter(body), unit="row")
 
 
 def _shown(cell: Any) -> str:
@@ -170,8 +170,7 @@ def _too_large(source: str, what: str) -> DataError:
 
 
 def _unreadable(source: str, error: Exception) -> DataError:
-    reason = (str(error).splitlines() or [""])[0].rstrip(".")
     return DataError(
-        f"'{source}' is not a readable workbook ({reason}).",
+        f"'{source}' is not a readable workbook ({reason(error)}).",
         hint="If it is text by another name, give it that format's ending, such as .csv.",
     )
