@@ -43,6 +43,17 @@ class Workers:
 
 
 @contextmanager
+def computing_with(cores: int) -> Iterator[None]:
+    """In the block torch computes with so many cores on the caller's thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(cores)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
 def workers(
     most: int, *, device: torch.device, exactly: tuple[int, int] | None = None
 ) -> Iterator[Workers]:
@@ -57,10 +68,9 @@ def workers(
     keep_freed_memory()
     count = max(1, min(most, cores)) if device.type == "cpu" else 1
     made = Workers(*(exactly or (count, cores // count)))
-    # Here as in the threads: idle members of a larger team would wait busily, on their cores.
-    torch.set_num_threads(made.cores)
     try:
-        yield made
+        # Here as in the threads: idle members of a larger team would wait busily, on their cores.
+        with computing_with(made.cores):
+            yield made
     finally:
         made.close()
-        torch.set_num_threads(cores)

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-import torch
-
 from lora_bert.adapters.saving import versions
 from lora_bert.config import TrainConfig
 from lora_bert.errors import ConfigError
@@ -16,6 +14,7 @@ from lora_bert.options import flag
 from lora_bert.runtime.device import processor_of
 from lora_bert.runtime.distributed import processes
 from lora_bert.tokens.batching import LAYOUT
+from lora_bert.training.context import Context
 from lora_bert.training.tokenize_rows import Tokens
 
 # Where things are and how the run is looked after: none of it changes what is learned. Data and
@@ -32,33 +31,21 @@ def settings_of(config: TrainConfig) -> dict[str, Any]:
     return {key: value for key, value in asdict(config).items() if key not in _OUTSIDE}
 
 
-def identity_of(
-    config: TrainConfig,
-    *,
-    data: str,
-    backbone: str,
-    tokens: Mapping[str, Tokens],
-    device: torch.device,
-    workers: tuple[int, int],
-    trunk: str | None,
-) -> dict[str, Any]:
+def identity_of(context: Context, *, workers: tuple[int, int], trunk: str | None) -> dict[str, Any]:
     """Everything that decides the bits of an adapter, as plain JSON values.
 
     Args:
-        config: Resolved.
-        data: SHA-256 of the data files.
-        backbone: Its fingerprint.
-        tokens: The rows as the tokenizer has made them, by part.
-        device: Where the backbone is.
+        context: Of the training.
         workers: The threads that share a batch, in all processes together, and the cores of each:
             they decide the slices.
         trunk: The key of the trunk cache; None where the trunk runs for every batch.
     """
+    config, device = context.config, context.backbone.device
     return {
         "settings": settings_of(config),
-        "data": data,
-        "rows": _digest(tokens),
-        "backbone": backbone,
+        "data": context.splits.sha256,
+        "rows": _digest(context.tokens),
+        "backbone": context.fingerprint,
         "device": device.type,
         "dtype": config.dtype,
         "workers": list(workers),
@@ -69,17 +56,19 @@ def identity_of(
     }
 
 
-def check_settings(kept: Mapping[str, Any], config: TrainConfig) -> None:
+def check_settings(kept: Mapping[str, Any] | None, config: TrainConfig) -> None:
     """Check that the options are those of the run to continue.
 
     Args:
-        kept: The identity of the checkpoint.
+        kept: The identity of the checkpoint; None where there is none to go on from.
         config: Resolved.
 
     Raises:
         ConfigError: One of them is another; the first is named.
     """
     now = settings_of(config)
+    if kept is None:
+        return
     for key, value in kept["settings"].items():
         if _plain(now.get(key)) != value:
             raise ConfigError(
@@ -89,17 +78,21 @@ def check_settings(kept: Mapping[str, Any], config: TrainConfig) -> None:
             )
 
 
-def check_content(kept: Mapping[str, Any], found: Mapping[str, Any], config: TrainConfig) -> None:
+def check_content(
+    kept: Mapping[str, Any] | None, found: Mapping[str, Any], config: TrainConfig
+) -> None:
     """Check that everything else is that of the run to continue.
 
     Args:
-        kept: The identity of the checkpoint.
+        kept: The identity of the checkpoint; None where there is none to go on from.
         found: The identity of this run, or what is known of it yet.
         config: Names the output.
 
     Raises:
         ConfigError: Something is not; the first difference is named.
     """
+    if kept is None:
+        return
     names = {
         "device": "on another kind of device ({}, not {})",
         "dtype": "in another precision ({}, not {})",
@@ -110,7 +103,7 @@ def check_content(kept: Mapping[str, Any], found: Mapping[str, Any], config: Tra
     back = "Give back what it was begun with, or begin anew with --overwrite."
     for key, sentence in names.items():
         if key in found and kept[key] != found[key]:
-            was, now = (str(one[key])[:12] for one in (kept, found))
+            was, now = str(kept[key])[:12], str(found[key])[:12]
             raise ConfigError(
                 f"--resume: '{config.output}' was begun {sentence.format(was, now)}.", hint=back
             )

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from lora_bert.cache.compute import CHUNK_TOKENS
+from lora_bert.cache.memory_budget import memory_budget
 from lora_bert.cache.shared_rows import SharedStates, owners_of
 from lora_bert.cache.trunk_cache import trunk_cache
 from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
-from lora_bert.model.forward import branch, lora_updates, trunk
+from lora_bert.model.forward import branch_start, trunk
 from lora_bert.runtime.distributed import processes
-from lora_bert.runtime.threads import Workers
-from lora_bert.tokens.batching import Offsets, TokenBatch, by_length
+from lora_bert.tokens.batching import Offsets, TokenBatch
+from lora_bert.tokens.tokenized import TokenizedTexts
+from lora_bert.training.context import Context
 from lora_bert.training.gradients import Fetch, HiddenStates
 from lora_bert.training.tokenize_rows import Tokens
 
 PARTS = ("train", "validation")
-"""What is read again every epoch."""
+"""What is read again every epoch. Both lie in the cache, so that another split finds them there."""
 
 
 @dataclass(frozen=True)
@@ -30,40 +30,33 @@ class Trunk:
     """The trunk's output for the rows of a training.
 
     Attributes:
-        hidden: By part, for each of :data:`PARTS`; of the validation rows, this process's own.
+        train: For any training rows, at the adapter's depth.
+        validation: Of this process's validation rows, for the batches in which they are answered,
+            at :func:`~lora_bert.model.forward.branch_start`.
         owners: The rank of the process that has each validation row.
         fetch: Hands training rows over where processes keep them for each other, or None.
-        key: Of the cache that holds it; None where it is computed whenever it is asked for.
+        key: Of the cache that holds the training rows; None where the trunk runs for every slice.
     """
 
-    hidden: Mapping[str, HiddenStates]
+    train: HiddenStates
+    validation: HiddenStates
     owners: np.ndarray
     fetch: Fetch | None
     key: str | None
 
 
-def hidden_states(
-    backbone: Backbone,
-    depth: int,
-    tokens: Mapping[str, Tokens],
-    *,
-    place: str,
-    limit: float | None,
-    fingerprint: str,
-    name: str,
-) -> Trunk:
-    """Where the hidden states below layer ``depth`` come from.
+def trunk_states(context: Context, adapter: Adapter, *, place: str) -> Trunk:
+    """Where the hidden states below the layers of ``adapter`` come from.
 
     Args:
-        backbone: Computes them.
-        depth: The lowest layer that is adapted.
-        tokens: The rows, by part.
+        context: Of the training.
+        adapter: Has the depth.
         place: Where they are kept: ``--trunk-cache``.
-        limit: Gigabytes they may take; None: half of what is free.
-        fingerprint: Of the backbone.
-        name: Of the backbone.
     """
-    us, rows = processes(), [tokens[part] for part in PARTS]
+    backbone, limit = context.backbone, context.config.trunk_cache_limit
+    limit_bytes = None if limit is None else int(limit * 1e9)
+    us, rows = processes(), [context.tokens[part] for part in PARTS]
+    room = memory_budget(backbone.device, limit_bytes) // us.near
     longest = CHUNK_TOKENS[backbone.device.type]
     owners = owners_of([part.encodings for part in rows], us.count, longest)
     own = rows
@@ -73,16 +66,21 @@ def hidden_states(
     if len(np.unique(np.concatenate(owners))) < us.count:
         place = "off"  # so few rows that a process would keep none
     cache = trunk_cache(
-        backbone, fingerprint, [part.encodings for part in own], depth, place=place,
-        limit_bytes=None if limit is None else int(limit * 1e9), name=name, shared_by=us.near,
+        backbone, context.fingerprint, [part.encodings for part in own], adapter.depth,
+        place=place, limit_bytes=limit_bytes, name=context.files.name, shared_by=us.near,
     )  # fmt: skip
     everywhere = all(us.gather(cache is not None))
-    if cache is None or not everywhere:
-        sources = [computed(backbone, depth, part) for part in (rows[0], own[1])]
-        return Trunk(dict(zip(PARTS, sources, strict=True)), owners[1], None, None)
-    hidden = {part: states.hidden for part, states in zip(PARTS, cache.parts, strict=True)}
-    shared = SharedStates(us, cache.parts[0], owners[0], rows[0].lengths)
-    return Trunk(hidden, owners[1], shared.fetch if us.count > 1 else None, cache.key)
+    train: HiddenStates = computed(backbone, adapter.depth, rows[0])
+    fetch = None
+    if cache and everywhere:
+        if us.count > 1:
+            fetch = SharedStates(us, cache.parts[0], owners[0], rows[0].lengths).fetch
+        train, room = cache.parts[0].hidden, room - cache.size * (cache.place == "memory")
+    start = branch_start(backbone, adapter)
+    # Embeddings are found sooner than kept.
+    room = 0 if place == "off" or not start else room
+    validation = KeptBatches(backbone, own[1].encodings, start, room)
+    return Trunk(train, validation, owners[1], fetch, cache.key if cache and everywhere else None)
 
 
 def computed(backbone: Backbone, depth: int, tokens: Tokens) -> HiddenStates:
@@ -95,25 +93,30 @@ def computed(backbone: Backbone, depth: int, tokens: Tokens) -> HiddenStates:
     return hidden
 
 
-def validation_logits(
-    backbone: Backbone,
-    adapter: Adapter,
-    hidden: HiddenStates,
-    lengths: np.ndarray,
-    batch_size: int,
-    workers: Workers,
-) -> Tensor:
-    """Logits ``[rows, labels]`` of all rows of a part, on the CPU, float32; no dropout."""
-    with torch.no_grad():
-        updates = lora_updates(backbone, adapter)
+class KeptBatches:
+    """What the trunk makes of batches that come again and again, kept while there is room for it.
 
-    def answer(rows: np.ndarray) -> Tensor:
-        with torch.inference_mode():
-            return branch(backbone, *hidden(rows), adapter, updates=updates).cpu()
+    A row's last bits depend on the batch that it stands in. What is kept are therefore batches as
+    they are answered, and not rows.
 
-    if not len(lengths):
-        return torch.empty(0)
-    batches = by_length(lengths, batch_size)
-    outputs = torch.cat(list(workers.map(answer, batches)))
-    order = torch.from_numpy(np.concatenate(batches))
-    return torch.empty_like(outputs).index_copy_(0, order, outputs)
+    Args:
+        backbone: Runs the trunk.
+        texts: The rows.
+        depth: How many layers.
+        room: Bytes that may be kept.
+    """
+
+    def __init__(self, backbone: Backbone, texts: TokenizedTexts, depth: int, room: int) -> None:
+        self._backbone, self._texts, self._depth, self._room = backbone, texts, depth, room
+        self._kept: dict[bytes, tuple[Tensor, Offsets]] = {}
+
+    def __call__(self, rows: np.ndarray) -> tuple[Tensor, Offsets]:
+        """The hidden states of a batch, ``[tokens, hidden]``, and where its rows stand."""
+        if there := self._kept.get(rows.tobytes()):
+            return there
+        batch = TokenBatch.of(self._texts, rows)
+        hidden = trunk(self._backbone, batch, self._depth)
+        if hidden.nbytes <= self._room:
+            self._room -= hidden.nbytes
+            self._kept[rows.tobytes()] = hidden, batch.offsets
+        return hidden, batch.offsets

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lora_bert.inference.predictor import predict_logits
-from lora_bert.model.adapter import Adapter
-from lora_bert.model.backbone import Backbone
+from torch import Tensor
+
 from lora_bert.tasks.base import Task
-from lora_bert.tokens.tokenizer import TextTokenizer
 
 
 @dataclass(frozen=True)
@@ -22,19 +20,7 @@ class Watched:
     after: Any
 
 
-def watched(
-    texts: Sequence[str],
-    adapters: tuple[Adapter, Adapter],
-    backbone: Backbone,
-    tokenizer: TextTokenizer,
-    task: Task,
-) -> list[Watched]:
-    """What the two ``adapters``, a fresh one and the trained one, say of ``texts``."""
-    if not texts:
-        return []
-    encodings = tokenizer.encode(texts)
-    before, after = (
-        task.decode(task.values(found.numpy()))
-        for found in (predict_logits(backbone, one, encodings, len(texts)) for one in adapters)
-    )
-    return [Watched(*row) for row in zip(texts, before, after, strict=True)]
+def watched(texts: Sequence[str], task: Task, before: Tensor, after: Tensor) -> list[Watched]:
+    """What outputs of ``texts``, ``[texts, outputs]`` before a training and after it, say."""
+    both = (task.decode(task.values(outputs.numpy())) for outputs in (before, after))
+    return [Watched(*row) for row in zip(texts, *both, strict=True)]

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property, partial
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from lora_bert.inference.engines.engine import Crew, shares
 from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
-from lora_bert.model.forward import fused_updates, logits
+from lora_bert.model.forward import branch, branch_start, fused_updates, logits
 from lora_bert.model.layer import LoraUpdates
-from lora_bert.tokens.batching import TokenBatch
+from lora_bert.tokens.batching import Offsets, TokenBatch
 from lora_bert.tokens.tokenized import TokenizedTexts
 
 
@@ -25,12 +26,20 @@ class TorchEngine:
     Args:
         backbone: The shared backbone.
         adapter: The adapter that answers.
+        hidden: Row numbers -> what the trunk makes of these rows, in just such a batch, and where
+            they stand (:func:`~lora_bert.model.forward.branch_start` has its depth); None runs the
+            trunk.
     """
 
     name = "torch"
 
-    def __init__(self, backbone: Backbone, adapter: Adapter) -> None:
-        self._backbone, self._adapter = backbone, adapter
+    def __init__(
+        self,
+        backbone: Backbone,
+        adapter: Adapter,
+        hidden: Callable[[np.ndarray], tuple[Tensor, Offsets]] | None = None,
+    ) -> None:
+        self._backbone, self._adapter, self._hidden = backbone, adapter, hidden
         self.labels = adapter.head[f"{backbone.family.head.output}.weight"].shape[0]
 
     def __str__(self) -> str:
@@ -43,8 +52,14 @@ class TorchEngine:
 
     def logits(self, texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
         """The logits of one batch."""
-        batch = TokenBatch.of(texts, rows)
-        return logits(self._backbone, batch, self._adapter, self._updates).cpu().numpy()
+        backbone, adapter, updates = self._backbone, self._adapter, self._updates
+        if self._hidden is None:
+            return logits(backbone, TokenBatch.of(texts, rows), adapter, updates).cpu().numpy()
+        with torch.inference_mode():
+            hidden, offsets = self._hidden(rows)
+            start = branch_start(backbone, adapter)
+            outputs = branch(backbone, hidden, offsets, adapter, start=start, updates=updates)
+            return outputs.cpu().numpy()
 
     @contextmanager
     def crew(self) -> Iterator[Crew]:

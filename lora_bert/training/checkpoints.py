@@ -10,7 +10,8 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -35,6 +36,10 @@ _STATE, _TENSORS = CHECKPOINT, "state.safetensors"
 _LOCK, _WRITTEN = "lock", "written.json"
 
 
+State = Callable[[], tuple[Mapping[str, Any], Mapping[str, Tensor]]]
+"""Gives the schedule and the tensors of a :class:`Checkpoint`."""
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """A moment between two optimizer steps.
@@ -50,6 +55,60 @@ class Checkpoint:
     progress: Progress
     schedule: Mapping[str, Any]
     tensors: Mapping[str, Tensor]
+
+
+class Checkpoints:
+    """Saves a training's state when that is due.
+
+    Args:
+        place: Where checkpoints stand.
+        identity: Of the run.
+        minutes: Between two checkpoints; 0, without steps: none at all.
+        steps: Optimizer steps between two, in place of minutes.
+        kept: The moment of the newest checkpoint that is there.
+    """
+
+    def __init__(
+        self,
+        place: Path,
+        identity: Mapping[str, Any],
+        *,
+        minutes: float,
+        steps: int | None,
+        kept: tuple[int, int] | None = None,
+    ) -> None:
+        self.place, self.identity = place, identity
+        self.seconds, self.steps = 60 * minutes, steps
+        self.kept = kept
+        self._tried, self._since = kept[0] if kept else 0, time.monotonic()
+
+    def save_if_due(self, progress: Progress, state: State) -> None:
+        """Save if it is time to."""
+        if self.steps is not None:
+            due = progress.step - self._tried >= self.steps
+        else:
+            due = bool(self.seconds) and time.monotonic() - self._since >= self.seconds
+        if due:
+            self.save(progress, state)
+
+    def save(self, progress: Progress, state: State) -> bool:
+        """Save now, unless nothing is to be saved; whether a checkpoint of this step is there.
+
+        A disk that is full does not end a training: it is said, and tried again when due.
+        """
+        if not (self.seconds or self.steps):
+            return False
+        if progress.moment == self.kept:
+            return True
+        try:
+            save_checkpoint(self.place, Checkpoint(self.identity, progress, *state()))
+        except OutputError as error:
+            log.warning("There is no checkpoint of step %d: %s", progress.step, error)
+            return False
+        finally:
+            self._tried, self._since = progress.step, time.monotonic()
+        self.kept = progress.moment
+        return True
 
 
 def checkpoints_of(output: Path) -> Path:
