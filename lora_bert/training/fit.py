@@ -16,6 +16,7 @@ from lora_bert.runtime.distributed import processes
 from lora_bert.runtime.memory import reserve_for_blas
 from lora_bert.runtime.threads import computing_with, workers
 from lora_bert.tokens.batching import padding_share
+from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.training.checkpoints import Checkpoint, Checkpoints
 from lora_bert.training.context import Context
 from lora_bert.training.gradients import Gradients, shares_of
@@ -30,7 +31,7 @@ from lora_bert.training.learner import BranchLearner, fresh_adapter
 from lora_bert.training.tokenize_rows import Tokens
 from lora_bert.training.trackers import tracking
 from lora_bert.training.trainer import Fit, Trainer
-from lora_bert.training.trunk_states import trunk_states
+from lora_bert.training.trunk_states import Trunk, trunk_states
 from lora_bert.training.validation import validate
 from lora_bert.wording import counted
 
@@ -45,11 +46,10 @@ def fit(
     Args:
         context: What was prepared.
         place: Where checkpoints stand.
-        checkpoint: The checkpoint to go on from.
+        checkpoint: To go on from.
 
     Returns:
-        What it came to, the learner with the parameters that are kept, and what it said of the
-        texts to watch before its first step.
+        What it came to, the learner as it is kept, and what it said of the texts to watch at first.
 
     Raises:
         ConfigError: It is one of another run.
@@ -63,14 +63,9 @@ def fit(
     begun = checkpoint.identity if checkpoint else None
     keeps = "off" if begun and begun["trunk"] is None else config.trunk_cache
     trunk = trunk_states(context, adapter, place=keeps)
-    texts = {part: tokens.encodings for part, tokens in context.tokens.items()}
-    texts["watched"] = context.watched
     us, after = processes(), checkpoint.progress.step if checkpoint else 0
-    if us.count > 1:
-        texts["own"] = texts["validation"].take(np.flatnonzero(trunk.owners == us.rank))
-    cores, (parts, each) = torch.get_num_threads(), shares_of(config, rows, backbone.device)
-    if begun:
-        parts, each = begun["workers"]
+    parts, each = begun["workers"] if begun else shares_of(config, rows, backbone.device)
+    cores = torch.get_num_threads()
     with (
         workers(1, device=backbone.device, exactly=(-(-parts // us.count), each)) as threads,
         # Here as there: idle members of a larger team would wait busily, on the threads' cores.
@@ -79,11 +74,12 @@ def fit(
     ):
         gradients = Gradients(
             backbone, adapter, trunk.train, rows.lengths, rows.targets, task, threads,
-            seed=config.seed, checkpointing=config.gradient_checkpointing,
-            parts=parts, fetch=trunk.fetch,
+            seed=config.seed, checkpointing=config.gradient_checkpointing, parts=parts,
+            fetch=trunk.fetch,
         )  # fmt: skip
         scored = "own" if us.count > 1 else "validation"
-        learner = BranchLearner(gradients, texts, {scored: trunk.validation}, cores)
+        hidden = {scored: trunk.validation}
+        learner = BranchLearner(gradients, _texts(context, trunk), hidden, cores)
         before = learner.outputs("watched")
         trainer = Trainer(learner, rows, task, config, accelerator)
         _say_batches(rows, trainer.batches(1))
@@ -91,15 +87,30 @@ def fit(
         check_alike(us.gather(identity | {"step": after}))
         if checkpoint:
             _go_on(trainer, checkpoint, identity)
-        checkpoints = Checkpoints(
-            place, identity,
-            minutes=config.save_every if us.is_first else 0,
-            steps=config.save_every_steps if us.is_first else None,
-            kept=checkpoint.progress.moment if checkpoint else None,
-        )  # fmt: skip
         score = partial(validate, learner, task, targets, scored, trunk.owners)
-        fitted = trainer.fit(score, checkpoints)
+        fitted = trainer.fit(score, _checkpoints(context, place, identity, checkpoint))
     return fitted, learner, before
+
+
+def _texts(context: Context, trunk: Trunk) -> dict[str, TokenizedTexts]:
+    """What outputs are wanted of: the parts, the texts to watch, this process's validation rows."""
+    us, texts = processes(), {part: rows.encodings for part, rows in context.tokens.items()}
+    if us.count > 1:
+        texts["own"] = texts["validation"].take(np.flatnonzero(trunk.owners == us.rank))
+    return texts | {"watched": context.watched}
+
+
+def _checkpoints(
+    context: Context, place: Path, identity: Mapping[str, Any], newest: Checkpoint | None
+) -> Checkpoints:
+    """The checkpoints of the first process; the others save none."""
+    config, first = context.config, processes().is_first
+    return Checkpoints(
+        place, identity,
+        minutes=config.save_every if first else 0,
+        steps=config.save_every_steps if first else None,
+        kept=newest.progress.moment if newest else None,
+    )  # fmt: skip
 
 
 def _go_on(trainer: Trainer, checkpoint: Checkpoint, identity: Mapping[str, Any]) -> None:
