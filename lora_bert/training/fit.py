@@ -63,9 +63,9 @@ def fit(
     begun = checkpoint.identity if checkpoint else None
     keeps = "off" if begun and begun["trunk"] is None else config.trunk_cache
     trunk = trunk_states(context, adapter, place=keeps)
-    us, after = processes(), checkpoint.progress.step if checkpoint else 0
+    us, cores = processes(), torch.get_num_threads()
+    after = checkpoint.progress.step if checkpoint else 0
     parts, each = begun["workers"] if begun else shares_of(config, rows, backbone.device)
-    cores = torch.get_num_threads()
     with (
         workers(1, device=backbone.device, exactly=(-(-parts // us.count), each)) as threads,
         # Here as there: idle members of a larger team would wait busily, on the threads' cores.
@@ -85,8 +85,7 @@ def fit(
         _say_batches(rows, trainer.batches(1))
         identity = identity_of(context, workers=(parts, each), trunk=trunk.key)
         check_alike(us.gather(identity | {"step": after}))
-        if checkpoint:
-            _go_on(trainer, checkpoint, identity)
+        _go_on(trainer, checkpoint, identity)
         score = partial(validate, learner, task, targets, scored, trunk.owners)
         fitted = trainer.fit(score, _checkpoints(context, place, identity, checkpoint))
     return fitted, learner, before
@@ -113,7 +112,9 @@ def _checkpoints(
     )  # fmt: skip
 
 
-def _go_on(trainer: Trainer, checkpoint: Checkpoint, identity: Mapping[str, Any]) -> None:
+def _go_on(trainer: Trainer, checkpoint: Checkpoint | None, identity: Mapping[str, Any]) -> None:
+    if checkpoint is None:
+        return
     if changed := made_elsewhere(checkpoint.identity, identity):
         log.warning("It was begun elsewhere (%s): the last bits may differ.", changed)
     check_content(checkpoint.identity, identity, trainer.config)
