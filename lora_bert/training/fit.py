@@ -78,8 +78,9 @@ def fit(
             fetch=trunk.fetch,
         )  # fmt: skip
         scored = "own" if us.count > 1 else "validation"
-        hidden = {scored: trunk.validation}
-        learner = BranchLearner(gradients, _texts(context, trunk), hidden, cores)
+        learner = BranchLearner(
+            gradients, _texts(context, trunk), {scored: trunk.validation}, cores
+        )
         before = learner.outputs("watched")
         trainer = Trainer(learner, rows, task, config, accelerator)
         _say_batches(rows, trainer.batches(1))
