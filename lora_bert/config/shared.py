@@ -64,8 +64,7 @@ class TrainRows:
     clean: bool = data_option(False, "Turn punctuation into spaces; kept in the saved tokenizer.")
     max_length: int | None = data_option(
         None,
-        "Tokens kept of a text (default: 256, or fewer if the backbone has fewer positions); "
-        "padding is to the batch's longest.",
+        "Tokens kept of a text (default: 256, or fewer if the backbone has fewer positions).",
         minimum=3,
         metavar="N",
     )

@@ -62,7 +62,7 @@ class TrainConfig(LabelledFileOptions, TrainRows):
     batch_size: int = training_option(32, "Rows per batch.", minimum=1)
     batch_tokens: int | None = training_option(
         None,
-        "Tokens per batch, padding included, in place of --batch-size.",
+        "Tokens per batch, in place of --batch-size.",
         metavar="N",
         minimum=1,
     )
