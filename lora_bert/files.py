@@ -200,6 +200,12 @@ def short_name(name: str, most: int) -> str:
     return f"{written[: most - 9].decode('utf-8', 'ignore')}-{mark}"
 
 
+def beside(path: Path, suffix: str) -> Path:
+    """The path next to ``path`` that has its name and a suffix."""
+    place = path.resolve()
+    return place.with_name(f"{short_name(place.name, 200)}{suffix}")
+
+
 def _beside(path: Path) -> str:
     """What the name of a temporary neighbour begins with."""
     return f".{short_name(path.name, 200)}."

@@ -18,15 +18,10 @@ from lora_bert.tokens.tokenized import TokenizedTexts
 
 
 def owners_of(parts: Sequence[TokenizedTexts], count: int, chunk_tokens: int) -> list[np.ndarray]:
-    """The rank of the process that keeps each row, int64 ``[rows]`` for each part.
+    """The rank of the one of ``count`` processes that keeps each row, int64 ``[rows]`` for a part.
 
-    Texts that the trunk reads at once stay together, so that each process computes the same bits
-    as one that keeps all rows.
-
-    Args:
-        parts: The rows of a run.
-        count: Of processes.
-        chunk_tokens: How many tokens the trunk reads at once.
+    Texts that the trunk reads at once, in chunks of so many tokens, stay together, so that each
+    process computes the same bits as one that keeps all rows.
     """
     if count == 1:
         return [np.zeros(len(part), dtype=np.int64) for part in parts]

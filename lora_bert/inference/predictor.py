@@ -67,8 +67,7 @@ class Predictor:
 
     def __repr__(self) -> str:
         place = f"{str(self.places[0])!r}: " if self.places else ""
-        base = self.manifest.backbone_name
-        on = f" on {base}" if base else ""
+        on = f" on {base}" if (base := self.manifest.backbone_name) else ""
         return f"Predictor({place}{counted(len(self.labels), 'label')}{on}, {self.engine})"
 
     @property
@@ -112,7 +111,7 @@ class Predictor:
 
         Of a classifier they are probabilities: rows add up to 1.
         """
-        texts = listed_texts(texts)
+        texts = _listed(texts)
         if len(texts) <= TEXTS_AT_ONCE:
             encodings = self.tokenizer.encode(texts)
             return self.task.values(answer(self.engine, encodings, self.batch_size))
@@ -132,7 +131,10 @@ class Predictor:
             parts: Lists of texts; each is sorted by length for itself.
             total: Texts in all, if that is known.
         """
-        encoded = map(self.tokenizer.encode, map(listed_texts, _lists(parts)))
+        if isinstance(parts, str):
+            raise InputTypeError("Lists of texts are needed, and this is one text.")
+        _refuse(parts)
+        encoded = map(self.tokenizer.encode, map(_listed, parts))
         return map(self.task.values, answers(self.engine, encoded, self.batch_size, total))
 
 
@@ -209,12 +211,8 @@ def predict_logits(
     return torch.from_numpy(answer(TorchEngine(backbone, adapter, hidden), encodings, batch_size))
 
 
-def listed_texts(texts: Iterable[str]) -> Sequence[str]:
-    """Texts as a list; a list of texts is not copied.
-
-    Raises:
-        InputTypeError: It is one text, or something else than texts.
-    """
+def _listed(texts: Iterable[str]) -> Sequence[str]:
+    """Texts as a list; a list of texts is not copied."""
     if isinstance(texts, str):
         raise InputTypeError(
             "A list of texts is needed, and this is one text.", hint="For one text, pass [text]."
@@ -227,13 +225,6 @@ def listed_texts(texts: Iterable[str]) -> Sequence[str]:
                 f"A list of texts is needed; number {at} is of type {type(text).__name__}."
             )
     return found
-
-
-def _lists(parts: Iterable[Sequence[str]]) -> Iterable[Sequence[str]]:
-    if isinstance(parts, str):
-        raise InputTypeError("Lists of texts are needed, and this is one text.")
-    _refuse(parts)
-    return parts
 
 
 def _refuse(texts: object) -> None:

@@ -58,10 +58,8 @@ class Session:
         dtype: str = "auto",
         batch_size: int = 32,
     ) -> None:
-        config = build(
-            SessionConfig,
-            {"backbone": backbone, "device": device, "dtype": dtype, "batch_size": batch_size},
-        )
+        options = {"backbone": backbone, "device": device, "dtype": dtype, "batch_size": batch_size}
+        config = build(SessionConfig, options)
         where = pick_device(config.device)
         precision = pick_dtype(config.dtype, where)
         self._backbone = open_backbone(config.backbone, dtype=precision, device=where)
@@ -136,25 +134,16 @@ class Session:
         min_score: float | None = None,
         otherwise: str | None = None,
     ) -> list[Any]:
-        """One prediction per text, in order; see :meth:`Predictor.predict`.
-
-        Args:
-            texts: Any number of texts; longer ones are cut at the adapter's maximum length.
-            adapter: The name of the one that answers.
-            min_score: Where no label's probability reaches it, the answer is ``otherwise``.
-            otherwise: That answer (default: ``unknown``).
+        """:meth:`Predictor.predict` of the adapter of this name.
 
         Raises:
-            ConfigError: There is no adapter of this name; else as :meth:`Predictor.predict`.
+            ConfigError: There is none; else as :meth:`Predictor.predict`.
             InputTypeError: It is one text, or something else than texts.
         """
         return self.predictor(adapter).predict(texts, min_score=min_score, otherwise=otherwise)
 
     def values(self, texts: Sequence[str], *, adapter: str) -> np.ndarray:
-        """What predictions are made of, ``[texts, labels]``, float32.
-
-        Of a classifier they are probabilities: rows add up to 1.
-        """
+        """:meth:`Predictor.values` of the adapter of this name: ``[texts, labels]``, float32."""
         return self.predictor(adapter).values(texts)
 
     probabilities = values

@@ -91,25 +91,8 @@ class Processes:
         text = np.frombuffer(json.dumps(value).encode(), np.uint8).copy()
         sizes = self.add(torch.zeros(self.count, dtype=torch.int64).index_fill(
             0, torch.tensor(self.rank), len(text)))  # fmt: skip
-        parts = self.broadcast_parts(torch.from_numpy(text), sizes.tolist())
+        parts = self.exchange([torch.from_numpy(text)] * self.count, sizes.tolist())
         return [json.loads(part.numpy().tobytes()) for part in parts]
-
-    def broadcast_parts(self, mine: Tensor, sizes: Sequence[int]) -> list[Tensor]:
-        """Every process's tensor, which differ in their first size alone, by rank.
-
-        Args:
-            mine: This process's, on the CPU.
-            sizes: The first size of each process's.
-        """
-        if self.count == 1:
-            return [mine]
-        parts = [mine.new_empty((size, *mine.shape[1:])) for size in sizes]
-        parts[self.rank] = mine.contiguous()
-        with self._together():
-            for rank, part in enumerate(parts):
-                if len(part):
-                    dist.broadcast(part, rank)
-        return parts
 
     def exchange(self, given: Sequence[Tensor], sizes: Sequence[int]) -> list[Tensor]:
         """Give each process a tensor, and get one from each; they differ in their first size.
@@ -118,18 +101,15 @@ class Processes:
             given: What each process gets, on the CPU.
             sizes: The first size of what each process gives this one.
         """
-        if self.count == 1:
-            return list(given)
         # As bytes: gloo does not know every type.
-        width = given[0].shape[1:].numel() * given[0].dtype.itemsize
+        shape = given[0].shape[1:]
+        width = shape.numel() * given[0].dtype.itemsize
         sent = torch.cat([part.contiguous().view(torch.uint8).view(-1, width) for part in given])
         got = sent.new_empty((sum(sizes), width))
         with self._together():
             dist.all_to_all_single(got, sent, list(sizes), [len(part) for part in given])
-        shape = given[0].shape[1:]
-        return [
-            part.view(given[0].dtype).view(-1, *shape) for part in torch.split(got, list(sizes))
-        ]
+        parts = torch.split(got, list(sizes))
+        return [part.view(given[0].dtype).view(-1, *shape) for part in parts]
 
     def collect(self, values: np.ndarray, owners: np.ndarray) -> np.ndarray:
         """The values of all rows, of which each process has those of its own.
@@ -148,7 +128,7 @@ class Processes:
         shape = self.gather(values.shape[1:])[int(np.argmax(sizes))]
         found = np.empty((len(owners), *shape), values.dtype)
         mine = torch.from_numpy(values).reshape(-1, *shape)
-        for rank, part in enumerate(self.broadcast_parts(mine, sizes)):
+        for rank, part in enumerate(self.exchange([mine] * self.count, sizes)):
             found[owners == rank] = part.numpy()
         return found
 
@@ -264,9 +244,7 @@ def processes() -> Processes:
         os.environ["TQDM_DISABLE"] = "1"
     try:
         store, _, _ = next(rendezvous("env://", timeout=_PATIENCE))
-        dist.init_process_group(
-            "gloo", store=store, rank=rank, world_size=count, timeout=_PATIENCE
-        )  # fmt: skip
+        dist.init_process_group("gloo", store=store, rank=rank, world_size=count, timeout=_PATIENCE)
     except (RuntimeError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise PeerError(f"The {count} processes of this training did not meet: {reason}") from error
@@ -295,9 +273,8 @@ def _warn_of_fewer() -> None:
         launcher = "accelerate launch" if accelerate else "$WORLD_SIZE"
         log.warning(
             "%s asks for several processes, and this one was started alone: it trains alone. On "
-            "CPUs use torchrun --nproc-per-node N -m lora_bert train …",
-            launcher,
-        )
+            "CPUs use torchrun --nproc-per-node N -m lora_bert train …", launcher,
+        )  # fmt: skip
 
 
 def _share_cores(near: int) -> None:

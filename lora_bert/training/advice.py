@@ -12,7 +12,7 @@ from lora_bert.config import TrainConfig
 from lora_bert.evaluation.result import Evaluation
 from lora_bert.metrics.classification import Scores
 from lora_bert.tasks.base import Task
-from lora_bert.training.movement import SMALLEST_NORM
+from lora_bert.training.divergence import SMALLEST_NORM
 from lora_bert.training.trainer import Fit
 from lora_bert.wording import shortened
 
@@ -35,21 +35,15 @@ def advise(
 ) -> None:
     """Log what the epochs of a training call for, if they call for anything.
 
-    Args:
-        config: Resolved.
-        fitted: What it came to.
-        task: What it is for.
-        targets: Of every training row.
-        validation: The scores of the kept adapter; None where they were not finished.
+    ``targets`` are those of the training rows; ``validation`` has the scores of the kept adapter.
     """
     if not fitted.history or validation is None or (scores := validation.by_class) is None:
         return
     guess = task.chance_loss(targets)
     even = math.log(len(scores.per_class))
-    losses = [float(row["train_loss"]) for row in fitted.history]
-    seen = list(losses)
+    losses = seen = [float(row["train_loss"]) for row in fitted.history]
     if config.class_weights == "none":  # the validation's loss is never weighted
-        seen += [float(row["validation_loss"]) for row in fitted.history]
+        seen = losses + [float(row["validation_loss"]) for row in fitted.history]
     if min(seen) > _NO_LOWER * guess and not _beats_guessing(validation, scores):
         log.warning("%s", _nothing(config, losses, guess, even, stood_still=fitted.stood_still))
     elif answer := _only_answer(scores):
@@ -62,8 +56,7 @@ def advise(
             "The validation %s still %s steeply in the last epoch (%s → %s): more may pay, "
             "--epochs %d for example.",
             config.metric, "rose" if task.metric(config.metric).higher_is_better else "fell",
-            before, now,
-            2 * len(fitted.history),
+            before, now, 2 * len(fitted.history),
         )  # fmt: skip
 
 
@@ -145,9 +138,8 @@ def _standard_error(metric: str, validation: Evaluation) -> float:
     """Of the metric on the validation rows; of the loss, which has no interval, a fifteenth."""
     if metric == "log_loss":
         return validation.scores.figures[metric] / 15
-    low, high = (
-        validation.accuracy_interval if metric == "accuracy" else validation.macro_f1_interval
-    )
+    accuracy = metric == "accuracy"
+    low, high = validation.accuracy_interval if accuracy else validation.macro_f1_interval
     return (high - low) / (2 * 1.96)
 
 

@@ -21,10 +21,11 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from lora_bert._version import __version__
+from lora_bert.adapters.manifest import MANIFEST
 from lora_bert.adapters.peft_config import WEIGHTS
 from lora_bert.backbones.weights import read_safetensors, write_safetensors
 from lora_bert.errors import OutputError
-from lora_bert.files import CHECKPOINT, atomic_directory, sha256, short_name, write_json
+from lora_bert.files import CHECKPOINT, atomic_directory, beside, claim_output, sha256, write_json
 from lora_bert.json_files import json_text, read_object
 from lora_bert.training.progress import Progress
 
@@ -34,7 +35,6 @@ FORMAT = 1
 KEPT = 2
 _STATE, _TENSORS = CHECKPOINT, "state.safetensors"
 _LOCK, _WRITTEN = "lock", "written.json"
-
 
 State = Callable[[], tuple[Mapping[str, Any], Mapping[str, Tensor]]]
 """Gives the schedule and the tensors of a :class:`Checkpoint`."""
@@ -57,10 +57,11 @@ class Checkpoint:
     tensors: Mapping[str, Tensor]
 
 
+@dataclass
 class Checkpoints:
     """Saves a training's state when that is due.
 
-    Args:
+    Attributes:
         place: Where checkpoints stand.
         identity: Of the run.
         minutes: Between two checkpoints; 0, without steps: none at all.
@@ -68,26 +69,21 @@ class Checkpoints:
         kept: The moment of the newest checkpoint that is there.
     """
 
-    def __init__(
-        self,
-        place: Path,
-        identity: Mapping[str, Any],
-        *,
-        minutes: float,
-        steps: int | None,
-        kept: tuple[int, int] | None = None,
-    ) -> None:
-        self.place, self.identity = place, identity
-        self.seconds, self.steps = 60 * minutes, steps
-        self.kept = kept
-        self._tried, self._since = kept[0] if kept else 0, time.monotonic()
+    place: Path
+    identity: Mapping[str, Any]
+    minutes: float
+    steps: int | None
+    kept: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        self._tried, self._since = self.kept[0] if self.kept else 0, time.monotonic()
 
     def save_if_due(self, progress: Progress, state: State) -> None:
-        """Save if it is time to."""
+        """Save if it is time to do so."""
         if self.steps is not None:
             due = progress.step - self._tried >= self.steps
         else:
-            due = bool(self.seconds) and time.monotonic() - self._since >= self.seconds
+            due = bool(self.minutes) and time.monotonic() - self._since >= 60 * self.minutes
         if due:
             self.save(progress, state)
 
@@ -96,12 +92,12 @@ class Checkpoints:
 
         A disk that is full does not end a training: it is said, and tried again when due.
         """
-        if not (self.seconds or self.steps):
+        if not (self.minutes or self.steps):
             return False
         if progress.moment == self.kept:
             return True
         try:
-            save_checkpoint(self.place, Checkpoint(self.identity, progress, *state()))
+            _save(self.place, Checkpoint(self.identity, progress, *state()))
         except OutputError as error:
             log.warning("There is no checkpoint of step %d: %s", progress.step, error)
             return False
@@ -113,18 +109,12 @@ class Checkpoints:
 
 def checkpoints_of(output: Path) -> Path:
     """Where the checkpoints of a training into ``output`` stand."""
-    place = output.resolve()
-    return place.with_name(f"{short_name(place.name, 200)}.checkpoints")
+    return beside(output, ".checkpoints")
 
 
-def save_checkpoint(place: Path, checkpoint: Checkpoint) -> Path:
-    """Write a checkpoint into ``place``, then drop all but the last two.
-
-    Raises:
-        OutputError: It cannot be written; the earlier ones are still there.
-    """
-    path = place / _name(checkpoint.progress.step)
-    with atomic_directory(path, overwrite=True) as work:
+def _save(place: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint into ``place``, then drop all but the last two."""
+    with atomic_directory(place / _name(checkpoint.progress.step), overwrite=True) as work:
         write_safetensors(work / _TENSORS, checkpoint.tensors)
         content = {
             "identity": checkpoint.identity,
@@ -138,19 +128,13 @@ def save_checkpoint(place: Path, checkpoint: Checkpoint) -> Path:
             "state_sha256": _digest(content),
             **content,
         }
-        text = json_text(state) + "\n"
-        (work / _STATE).write_text(text, encoding="utf-8")
+        (work / _STATE).write_text(json_text(state) + "\n", encoding="utf-8")
     for old in _newest_first(place)[KEPT:]:
         shutil.rmtree(old, ignore_errors=True)
-    return path
 
 
-def newest_checkpoint(output: Path) -> Checkpoint | None:
-    """The newest whole checkpoint of a training into ``output``; None where there is none.
-
-    Raises:
-        OutputError: There are some, and none can be read.
-    """
+def _newest(output: Path) -> Checkpoint | None:
+    """The newest checkpoint that can be read; None where there is none at all."""
     paths = _newest_first(checkpoints_of(output))
     for path in paths:
         try:
@@ -165,21 +149,28 @@ def newest_checkpoint(output: Path) -> Checkpoint | None:
     return None
 
 
-def to_continue(output: Path, *, resume: bool, overwrite: bool) -> Checkpoint | None:
-    """The checkpoint that a training into ``output`` goes on from; None where it is to begin.
+def to_continue(output: Path, *, resume: bool, overwrite: bool) -> tuple[Checkpoint | None, bool]:
+    """The checkpoint that a training into ``output`` goes on from; whether it may replace that.
 
     Raises:
-        OutputError: There is one, and nobody said what is to become of it.
+        OutputError: There is a checkpoint, and nobody said what is to become of it; none can be
+            read; or the output is taken, or cannot be written.
     """
-    if overwrite and not resume:
-        return None
-    checkpoint = newest_checkpoint(output)
+    checkpoint = _newest(output) if resume or not overwrite else None
     if checkpoint is not None and not resume:
         raise OutputError(
             f"A training into '{output}' was stopped after step {checkpoint.progress.step}.",
             hint="Go on with --resume, or begin anew with --overwrite.",
         )
-    return checkpoint
+    if resume and checkpoint is None and not overwrite and (output / MANIFEST).is_file():
+        raise OutputError(
+            f"'{output}' holds an adapter, and there is no checkpoint to go on from.",
+            hint="Train anew with --overwrite.",
+        )
+    # What Ctrl-C has left in the output is of the same training.
+    replaces = overwrite or (checkpoint is not None and _is_its_own(output))
+    claim_output(output, overwrite=replaces)
+    return checkpoint, replaces
 
 
 def discard_checkpoints(output: Path, *, after: int = -1) -> None:
@@ -198,7 +189,7 @@ def note_written(output: Path) -> None:
         write_json(checkpoints_of(output) / _WRITTEN, {"sha256": sha256(output / WEIGHTS)})
 
 
-def is_its_own(output: Path) -> bool:
+def _is_its_own(output: Path) -> bool:
     """Whether what stands in ``output`` is what a stopped training has left there."""
     try:
         noted = json.loads((checkpoints_of(output) / _WRITTEN).read_text(encoding="utf-8"))

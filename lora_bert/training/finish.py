@@ -27,11 +27,8 @@ log = logging.getLogger(__name__)
 def finish(context: Context, fitted: Fit, learner: BranchLearner, before: Tensor) -> TrainResult:
     """Judge what a training came to, and write its adapter.
 
-    Args:
-        context: What was prepared.
-        fitted: What the training came to.
-        learner: With the parameters that are kept.
-        before: What it said of the texts to watch before its first step.
+    The learner has the parameters that are kept; ``before`` is what it said of the texts to watch
+    before its first step.
 
     Raises:
         DivergedError: An output of the kept adapter is not a number.

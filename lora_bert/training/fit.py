@@ -32,20 +32,17 @@ log = logging.getLogger(__name__)
 
 
 def fit(
-    context: Context, place: Path, checkpoint: Checkpoint | None = None
+    context: Context, place: Path, checkpoint: Checkpoint | None
 ) -> tuple[Fit, BranchLearner, Tensor]:
     """Train a fresh adapter, or go on with the one of a checkpoint.
 
-    Args:
-        context: What was prepared.
-        place: Where checkpoints stand.
-        checkpoint: To go on from.
+    Checkpoints stand in ``place``.
 
     Returns:
         What it came to, the learner as it is kept, and what it said of the texts to watch at first.
 
     Raises:
-        ConfigError: It is one of another run.
+        ConfigError: The checkpoint is one of another run.
         DivergedError, Terminated: As :meth:`lora_bert.training.trainer.Trainer.fit`.
     """
     reserve_for_blas()
@@ -79,9 +76,13 @@ def fit(
         _say_batches(rows, trainer.batches(1))
         identity = identity_of(context, workers=(parts, each), trunk=trunk.key)
         check_alike(us.gather(identity | {"step": after}))
-        _go_on(trainer, checkpoint, identity)
+        if checkpoint is not None:
+            _go_on(trainer, checkpoint, identity)
         score = partial(validate, learner, task, targets, scored, trunk.owners)
-        fitted = trainer.fit(score, _checkpoints(context, place, identity, checkpoint))
+        kept = checkpoint.progress.moment if checkpoint else None
+        # The other processes save none.
+        minutes, steps = (config.save_every, config.save_every_steps) if us.is_first else (0, None)
+        fitted = trainer.fit(score, Checkpoints(place, identity, minutes, steps, kept))
     return fitted, learner, before
 
 
@@ -93,22 +94,7 @@ def _texts(context: Context, trunk: Trunk) -> dict[str, TokenizedTexts]:
     return texts | {"watched": context.watched}
 
 
-def _checkpoints(
-    context: Context, place: Path, identity: Mapping[str, Any], newest: Checkpoint | None
-) -> Checkpoints:
-    """The checkpoints of the first process; the others save none."""
-    config, first = context.config, processes().is_first
-    return Checkpoints(
-        place, identity,
-        minutes=config.save_every if first else 0,
-        steps=config.save_every_steps if first else None,
-        kept=newest.progress.moment if newest else None,
-    )  # fmt: skip
-
-
-def _go_on(trainer: Trainer, checkpoint: Checkpoint | None, identity: Mapping[str, Any]) -> None:
-    if checkpoint is None:
-        return
+def _go_on(trainer: Trainer, checkpoint: Checkpoint, identity: Mapping[str, Any]) -> None:
     if changed := made_elsewhere(checkpoint.identity, identity):
         log.warning("It was begun elsewhere (%s): the last bits may differ.", changed)
     check_same(checkpoint.identity, identity, trainer.config)

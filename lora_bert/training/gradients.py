@@ -87,18 +87,17 @@ class Gradients:
             batches: Row numbers.
             weight: Divides the loss.
             step: Decides the dropout, together with the slice.
-            cuts: Cut batches into so many times as many slices as usual, to need less memory.
+            cuts: Into how many times as many slices as usual batches are cut, to need less memory.
 
         Returns:
             The summed loss.
         """
         # The factors are put together and rounded once for all slices; each slice's gradients are
         # those of the result, and only their sum goes the rest of the way.
-        changes = list(lora_updates(self.backbone, self.adapter, torch.float32).items())
-        exact = [part for _, change in changes for part in (change.lora_A, change.lora_B)]
+        changes = lora_updates(self.backbone, self.adapter, torch.float32)
+        exact = [part for change in changes.values() for part in (change.lora_A, change.lora_B)]
         leaves = [_leaf(part, self.backbone.dtype) for part in exact]
-        names = [name for name, _ in changes]
-        rounded = dict(zip(names, map(LoraUpdate, leaves[::2], leaves[1::2]), strict=True))
+        rounded = dict(zip(changes, map(LoraUpdate, leaves[::2], leaves[1::2]), strict=True))
         head = list(self.adapter.head.values())
 
         us = processes()

@@ -100,10 +100,7 @@ def check_same(
 
 
 def check_alike(identities: Sequence[Mapping[str, Any]]) -> None:
-    """Check that all processes of a training are about to do the same.
-
-    Args:
-        identities: Of each of them, and the step that it goes on from.
+    """Check that all processes of a training, by their identities, are about to do the same.
 
     Raises:
         ConfigError: One is not; its first difference from the first process is named.

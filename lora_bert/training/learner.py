@@ -39,10 +39,7 @@ class Learner(Protocol):
     def gradients(self, batches: Sequence[np.ndarray], weight: float, progress: Progress) -> float:
         """Set the gradients of the loss of one step's training rows, divided by ``weight``.
 
-        Args:
-            batches: Row numbers.
-            weight: Of all of these rows.
-            progress: The steps before this one. Where memory runs out, its ``cuts`` go up.
+        Batches are row numbers. Where memory runs out, the ``cuts`` of ``progress`` go up.
 
         Returns:
             The loss, summed over the rows.
@@ -58,26 +55,24 @@ class Learner(Protocol):
         """
 
 
+@dataclass(eq=False)
 class BranchLearner:
     """An adapter on the shared backbone.
 
-    Args:
-        gradients: Of a fresh adapter on the backbone's device, which is trained in place.
+    Attributes:
+        compute: The gradients of a fresh adapter on the backbone's device, trained in place.
         texts: Of each part that outputs are wanted of.
         hidden: What the trunk makes of batches of a part; of others it is computed.
         cores: With how many torch answers a batch that is alone: as many as a predictor has.
     """
 
-    def __init__(
-        self,
-        gradients: Gradients,
-        texts: Mapping[str, TokenizedTexts],
-        hidden: Mapping[str, HiddenStates],
-        cores: int,
-    ) -> None:
-        self.adapter, self.backbone = gradients.adapter, gradients.backbone
-        self._gradients, self._texts, self._hidden = gradients, texts, hidden
-        self._cores = cores
+    compute: Gradients
+    texts: Mapping[str, TokenizedTexts]
+    hidden: Mapping[str, HiddenStates]
+    cores: int
+
+    def __post_init__(self) -> None:
+        self.adapter, self.backbone = self.compute.adapter, self.compute.backbone
         self.parameters = self.adapter.named_tensors
         for tensor in self.parameters.values():
             tensor.requires_grad_()
@@ -87,7 +82,7 @@ class BranchLearner:
         number = progress.step + 1
         while True:
             try:
-                return self._gradients(batches, weight, number, progress.cuts)
+                return self.compute(batches, weight, number, progress.cuts)
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -107,10 +102,9 @@ class BranchLearner:
 
     def outputs(self, part: str) -> Tensor:
         """As :class:`Learner` says."""
-        with computing_with(self._cores):
-            return predict_logits(
-                self.backbone, self.adapter, self._texts[part], hidden=self._hidden.get(part)
-            )
+        texts, hidden = self.texts[part], self.hidden.get(part)
+        with computing_with(self.cores):
+            return predict_logits(self.backbone, self.adapter, texts, hidden=hidden)
 
 
 def fresh_adapter(config: TrainConfig, backbone: Backbone, outputs: int) -> Adapter:
@@ -119,15 +113,10 @@ def fresh_adapter(config: TrainConfig, backbone: Backbone, outputs: int) -> Adap
     if config.method == "head-only":
         return head_only(backbone, outputs, generator=generator).to(backbone.device)
     return new_adapter(
-        backbone,
-        outputs,
-        rank=config.rank,
-        alpha=float(config.alpha or 0),
-        dropout=config.dropout,
-        target_modules=config.target_modules,
-        layers=config.layers,
+        backbone, outputs, rank=config.rank, alpha=float(config.alpha or 0),
+        dropout=config.dropout, target_modules=config.target_modules, layers=config.layers,
         generator=generator,
-    ).to(backbone.device)
+    ).to(backbone.device)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -146,14 +135,10 @@ class Validation:
 def validate(
     learner: Learner, task: Task, targets: np.ndarray, part: str, owners: np.ndarray
 ) -> Validation:
-    """Score the validation rows.
+    """Score all validation rows, which have these ``targets``.
 
-    Args:
-        learner: Gives the outputs.
-        task: Scores them.
-        targets: Of all validation rows.
-        part: Of the learner's rows: this process's validation rows.
-        owners: The rank of the process that has each validation row.
+    ``part`` of the learner's rows is what this process has of them; ``owners`` has the rank of the
+    process that has each.
 
     Raises:
         DivergedError: An output is not a number.

@@ -47,8 +47,7 @@ def check(config: TrainConfig, encoder: EncoderConfig) -> None:
         )
     if config.method == "lora":
         target_names(encoder, config.target_modules, config.layers)
-        most = encoder.hidden_size
-        if config.rank > most:
+        if config.rank > (most := encoder.hidden_size):
             raise ConfigError(
                 f"--rank {config.rank}: the backbone's layers are {most} wide, so a change of them "
                 f"has no rank above {most}.",
@@ -56,8 +55,7 @@ def check(config: TrainConfig, encoder: EncoderConfig) -> None:
             )
     else:
         _refuse_lora_options(config)
-    longest = encoder.max_length
-    if config.max_length and config.max_length > longest:
+    if (config.max_length or 0) > (longest := encoder.max_length):
         raise ConfigError(
             f"--max-length {config.max_length}: the backbone has positions for {longest} tokens.",
             hint=f"Use --max-length {longest} or less.",

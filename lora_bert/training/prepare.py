@@ -31,13 +31,7 @@ from lora_bert.tokens.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_t
 from lora_bert.training.context import Context
 from lora_bert.training.identity import check_same, settings_of
 from lora_bert.training.option_checks import check
-from lora_bert.training.tokenize_rows import (
-    Tokens,
-    check_texts_left,
-    tokenise,
-    warn_of_rows,
-    warn_of_tokens,
-)
+from lora_bert.training.tokenize_rows import Tokens, check_texts_left, tokenise, warn_of_tokens
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +39,7 @@ log = logging.getLogger(__name__)
 def prepare(config: TrainConfig, begun: Mapping[str, Any] | None) -> Context:
     """Read everything that a training needs; what cannot work is found as early as it can be.
 
-    Args:
-        config: With output and precision.
-        begun: The identity of the training to go on with; None begins a new one.
+    ``config`` has its output and precision; ``begun`` is the identity of a training to go on with.
 
     Raises:
         ConfigError: An option makes no sense, or what was begun was something else.
@@ -136,5 +128,4 @@ def _tokens(
     }
     check_texts_left(tokens["train"], tokenizer, splits.train.source)
     warn_of_tokens(tokens["train"], tokenizer, backbone_name)
-    warn_of_rows(tokenizer, backbone_name)
     return tokens

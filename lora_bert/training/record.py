@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path, PurePath
+from typing import Any
 
 from lora_bert.adapters.manifest import Manifest
 from lora_bert.adapters.peft_format import LoraSettings
@@ -12,7 +13,6 @@ from lora_bert.adapters.saving import CURVE, save_adapter, versions
 from lora_bert.adapters.trained_on import kept_options
 from lora_bert.config import TrainConfig
 from lora_bert.data.given import Given
-from lora_bert.data.part_names import DATA_OPTIONS
 from lora_bert.evaluation.plots import curve_png
 from lora_bert.evaluation.result import Evaluation
 from lora_bert.model.adapter import Adapter
@@ -33,14 +33,6 @@ def record(
     """Write the adapter's directory."""
     config = context.config
     portable = _portable(config, context.files.name)
-    metrics = {
-        part: {
-            key: value
-            for key, value in evaluation.as_dict().items()
-            if key in (*evaluation.scores.figures, "rows", "interval")
-        }
-        for part, evaluation in evaluations.items()
-    }
     backbone = {
         "name": context.files.name,
         "revision": context.files.revision,
@@ -64,7 +56,7 @@ def record(
             "told": kept_options(portable),
             **({"from_python": True} if _is_given(config) else {}),
         },
-        metrics=metrics,
+        metrics={part: _figures(evaluation) for part, evaluation in evaluations.items()},
         versions=versions(),
         tokenizer={"fingerprint": context.tokenizer.fingerprint},
     )
@@ -76,6 +68,11 @@ def record(
         overwrite=config.overwrite,
         extra=lambda work: _draw(fitted, work / CURVE, context),
     )  # fmt: skip
+
+
+def _figures(evaluation: Evaluation) -> dict[str, Any]:
+    kept = (*evaluation.scores.figures, "rows", "interval")
+    return {key: value for key, value in evaluation.as_dict().items() if key in kept}
 
 
 def _lora_settings(context: Context) -> LoraSettings:
@@ -105,19 +102,14 @@ def _draw(fitted: Fit, path: Path, context: Context) -> None:
 
 def _is_given(config: TrainConfig) -> bool:
     """Whether rows came from Python: then only their name can be kept."""
-    values = [getattr(config, option) for option in DATA_OPTIONS]
-    places = [
-        place for value in values for place in (value if isinstance(value, tuple) else (value,))
-    ]
+    places = (config.data, *config.train, *config.validation, *config.test)
     return any(isinstance(place, Given) for place in places)
 
 
 def _portable(config: TrainConfig, backbone_name: str) -> TrainConfig:
     """The configuration without paths of this machine: relative ones stay, others lose theirs."""
-    files = {
-        key: tuple(map(_without_directories, getattr(config, key)))
-        for key in ("train", "validation", "test")
-    }
+    parts = ("train", "validation", "test")
+    files = {part: tuple(map(_without_directories, getattr(config, part))) for part in parts}
     data = None if config.data is None else _without_directories(config.data)
     return replace(config, backbone=backbone_name, data=data, **files, output=None)  # type: ignore[arg-type]
 

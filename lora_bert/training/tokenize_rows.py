@@ -60,18 +60,6 @@ def tokenise(examples: Examples, tokenizer: TextTokenizer, task: Task) -> Tokens
     return Tokens(encodings, task.targets(examples, encodings))
 
 
-def warn_of_rows(tokenizer: TextTokenizer, backbone_name: str) -> None:
-    """Say so when the tokenizer knows tokens that no text of the run holds, nor ever may."""
-    if beyond := tokenizer.beyond:
-        log.warning(
-            "The embeddings of '%s' have no row for %s (%s), which its tokenizer knows: texts that "
-            "hold such a token are refused.",
-            backbone_name,
-            counted(len(beyond), "token"),
-            listed(beyond, 3),
-        )
-
-
 def check_texts_left(tokens: Tokens, tokenizer: TextTokenizer, source: str) -> None:
     """Look for texts that are empty to the model: what cleaning or the normaliser leaves of "！！".
 
@@ -91,22 +79,22 @@ def check_texts_left(tokens: Tokens, tokenizer: TextTokenizer, source: str) -> N
 
 
 def warn_of_tokens(tokens: Tokens, tokenizer: TextTokenizer, backbone_name: str) -> None:
-    """Warn when too many tokens are unknown, and say how many rows are cut."""
-    cut = int(tokens.encodings.cut.sum())
-    if cut:
+    """Warn of rows that are cut, of too many unknown tokens, and of tokens without an embedding."""
+    if cut := int(tokens.encodings.cut.sum()):
         log.warning(
             "%.1f %% of the training texts are longer than %d tokens and cut there (--max-length).",
-            100 * cut / len(tokens),
-            tokenizer.max_length,
-        )
+            100 * cut / len(tokens), tokenizer.max_length,
+        )  # fmt: skip
     unknown = tokenizer.unknown_id
-    if unknown is None:
-        return
-    share = float((tokens.encodings.ids == unknown).mean())
+    share = 0.0 if unknown is None else float((tokens.encodings.ids == unknown).mean())
     if share > UNKNOWN_SHARE:
         log.warning(
             "%.1f %% of the tokens are unknown to the backbone '%s': it may not know the language "
-            "of these texts.",
-            100 * share,
-            backbone_name,
-        )
+            "of these texts.", 100 * share, backbone_name,
+        )  # fmt: skip
+    if beyond := tokenizer.beyond:
+        log.warning(
+            "The embeddings of '%s' have no row for %s (%s), which its tokenizer knows: texts that "
+            "hold such a token are refused.",
+            backbone_name, counted(len(beyond), "token"), listed(beyond, 3),
+        )  # fmt: skip

@@ -14,18 +14,12 @@ from accelerate import Accelerator
 from lora_bert.config import TrainConfig
 from lora_bert.config.training import TRACKERS
 from lora_bert.errors import ConfigError, UnavailableError, did_you_mean
-from lora_bert.files import short_name
+from lora_bert.files import beside
 from lora_bert.names import parse_names, write_names
 from lora_bert.runtime.distributed import processes
 
 _PROJECT = "lora-bert"
 _EXTRAS = ("tensorboard", "wandb", "mlflow", "trackio")
-
-
-def logs_of(output: Path) -> Path:
-    """Where trackers that write files do so, beside the adapter-to-be: ``OUTPUT.logs``."""
-    place = output.resolve()
-    return place.with_name(f"{short_name(place.name, 200)}.logs")
 
 
 def check_trackers(config: TrainConfig) -> list[str]:
@@ -55,11 +49,8 @@ def check_trackers(config: TrainConfig) -> list[str]:
 def tracking(config: TrainConfig, *, after: int = 0) -> Iterator[Accelerator]:
     """Yield Accelerate's face of this process, whose ``log`` reaches the trackers of ``--log-to``.
 
-    The first process alone logs. The configuration is logged as hyperparameters.
-
-    Args:
-        config: Resolved.
-        after: The optimizer step that the training goes on from; later ones are logged anew.
+    The first process alone logs; the configuration is logged as hyperparameters. ``after`` is the
+    optimizer step that the training goes on from; later ones are logged anew.
 
     Raises:
         UnavailableError: A tracker cannot begin: nobody is logged in, its server does not answer.
@@ -68,7 +59,7 @@ def tracking(config: TrainConfig, *, after: int = 0) -> Iterator[Accelerator]:
     # Tensors are where the backbone is; the accelerator need not place them, and waits on the CPU.
     accelerator = Accelerator(
         device_placement=False, cpu=processes().count > 1, log_with=names or None,
-        project_dir=str(logs_of(output)) if names else None,
+        project_dir=str(beside(output, ".logs")) if names else None,
     )  # fmt: skip
     settings: dict[str, dict[str, Any]] = {
         "tensorboard": {"purge_step": after + 1},

@@ -9,25 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
-from lora_bert.adapters.manifest import MANIFEST
 from lora_bert.config import TrainConfig
 from lora_bert.config.keywords import TrainOptions
 from lora_bert.config.kinds import RowsLike
 from lora_bert.data.given import with_given_rows
-from lora_bert.errors import DivergedError, OutputError
-from lora_bert.files import claim_output
+from lora_bert.errors import DivergedError
 from lora_bert.options import build
 from lora_bert.python_face import called_from_python
 from lora_bert.runtime.device import dtype_name
 from lora_bert.runtime.distributed import processes
 from lora_bert.runtime.signals import Terminated, stoppable
-from lora_bert.training.checkpoints import (
-    Checkpoint,
-    discard_checkpoints,
-    is_its_own,
-    to_continue,
-    training_into,
-)
+from lora_bert.training.checkpoints import discard_checkpoints, to_continue, training_into
 from lora_bert.training.finish import finish
 from lora_bert.training.fit import fit
 from lora_bert.training.option_checks import resolve
@@ -71,14 +63,17 @@ def run(config: TrainConfig) -> TrainResult:
     us = processes()
     config = resolve(config)
     output = Path(str(config.output))
+    asked = {"resume": config.resume, "overwrite": config.overwrite}
     with us.one_voice(), stoppable():
-        checkpoint = _to_continue(config, output)
-        config = replace(config, dtype=_dtype(config, checkpoint))
+        checkpoint, _ = to_continue(output, **asked)
+        # The precision of the frozen weights is decided once, by the first of several calls.
+        begun = checkpoint.identity["dtype"] if checkpoint and config.dtype == "auto" else None
+        config = replace(config, dtype=begun or dtype_name(config.dtype, config.device))
         context = prepare(config, checkpoint.identity if checkpoint else None)
         with training_into(output) if us.is_first else nullcontext(output) as place:
             # Another process may have gone on, or come to the end, before the lock was ours.
-            checkpoint = _to_continue(config, output)
-            context = replace(context, config=_may_replace(context.config, checkpoint))
+            checkpoint, replaces = to_continue(output, **asked)
+            context = replace(context, config=replace(context.config, overwrite=replaces))
             if config.resume and checkpoint is None:
                 log.info("'%s' left no checkpoint: beginning at the beginning.", output)
             if us.is_first:
@@ -97,29 +92,3 @@ def run(config: TrainConfig) -> TrainResult:
         seconds=time.perf_counter() - started,
         resumed_at=checkpoint.progress.step if checkpoint else 0,
     )
-
-
-def _to_continue(config: TrainConfig, output: Path) -> Checkpoint | None:
-    """The checkpoint to go on from; whether the output may be written is checked with it."""
-    checkpoint = to_continue(output, resume=config.resume, overwrite=config.overwrite)
-    at_an_end = config.resume and checkpoint is None and (output / MANIFEST).is_file()
-    if at_an_end and not config.overwrite:
-        raise OutputError(
-            f"'{output}' holds an adapter, and there is no checkpoint to go on from.",
-            hint="Train anew with --overwrite.",
-        )
-    claim_output(output, overwrite=_may_replace(config, checkpoint).overwrite)
-    return checkpoint
-
-
-def _may_replace(config: TrainConfig, checkpoint: Checkpoint | None) -> TrainConfig:
-    """What Ctrl-C has left in the output is of the same training: it may be replaced."""
-    own = checkpoint is not None and is_its_own(Path(str(config.output)))
-    return replace(config, overwrite=config.overwrite or own)
-
-
-def _dtype(config: TrainConfig, checkpoint: Checkpoint | None) -> str:
-    """The precision of the frozen weights: decided once, by the first of several calls."""
-    if checkpoint is not None and config.dtype == "auto":
-        return str(checkpoint.identity["dtype"])
-    return dtype_name(config.dtype, config.device)

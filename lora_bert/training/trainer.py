@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,8 @@ from lora_bert.runtime.signals import Terminated, uninterrupted
 from lora_bert.tasks.base import Task
 from lora_bert.tokens.batching import epoch_batches
 from lora_bert.training.checkpoints import Checkpoint, Checkpoints
-from lora_bert.training.divergence import diverged, worst_gradient
+from lora_bert.training.divergence import Movement, diverged, worst_gradient
 from lora_bert.training.learner import Learner, Validation
-from lora_bert.training.movement import Movement
 from lora_bert.training.progress import Progress
 from lora_bert.training.tokenize_rows import Tokens
 from lora_bert.wording import counted
@@ -73,8 +73,8 @@ class Trainer:
         learner: Fresh; trained in place.
         rows: The training rows.
         task: Has the weights of rows and the metrics.
-        config: Rates, batch size … with its ``epochs``.
-        accelerator: Logs to trackers; None: to none.
+        config: With its ``epochs``.
+        accelerator: Logs to trackers (default: to none).
 
     Attributes:
         progress: How far it has come.
@@ -111,9 +111,7 @@ class Trainer:
     def fit(self, validate: Callable[[], Validation], checkpoints: Checkpoints) -> Fit:
         """Train to the end; the learner has the parameters of its best epoch then.
 
-        Args:
-            validate: Scores the learner on the validation rows.
-            checkpoints: Saves them: when they are due, and when the training is stopped.
+        ``validate`` scores it after each epoch.
 
         Raises:
             DivergedError: The loss became infinite or NaN before any epoch was worth keeping.
@@ -176,15 +174,14 @@ class Trainer:
         self.schedule.step()
         self.optimizer.zero_grad()
         if self._movement:
-            self._movement.note(norm)
+            self._movement.largest_norm = max(self._movement.largest_norm, norm)
         self.progress.end_step(loss, weight, time.perf_counter() - started)
 
     def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """What a checkpoint holds beside the progress.
 
-        Returns:
-            The learning rate's schedule as plain numbers; the parameters, the best ones and the
-            optimizer's moments, by name.
+        That is the learning rate's schedule as plain numbers, and by name the parameters, the best
+        ones and the optimizer's moments.
         """
         parameters = self.learner.parameters
         tensors = {f"adapter.{name}": tensor for name, tensor in parameters.items()}
@@ -200,18 +197,16 @@ class Trainer:
         self.progress = copy.deepcopy(checkpoint.progress)
         parameters, tensors = self.learner.parameters, checkpoint.tensors
         fill(parameters, {name: tensors[f"adapter.{name}"] for name in parameters})
+        # Copied: these are maps of a file that is to be removed.
         if self.progress.best_epoch:
             self.best = {
                 name: tensors[f"best.{name}"].to(parameter.device, copy=True)
                 for name, parameter in parameters.items()
             }
-        moments: dict[int, dict[str, Tensor]] = {}
-        for at, name in enumerate(parameters):
-            kept = {key: f"optimizer.{key}.{name}" for key in ("step", "exp_avg", "exp_avg_sq")}
-            # Copied: these are maps of a file that is to be removed.
-            moments[at] = {
-                key: tensors[place].clone() for key, place in kept.items() if place in tensors
-            }
+        moments: dict[int, dict[str, Tensor]] = {at: {} for at in range(len(parameters))}
+        for (at, name), key in product(enumerate(parameters), ("step", "exp_avg", "exp_avg_sq")):
+            if (moment := tensors.get(f"optimizer.{key}.{name}")) is not None:
+                moments[at][key] = moment.clone()
         self.schedule.load_state_dict(dict(checkpoint.schedule))
         groups = self.optimizer.state_dict()["param_groups"]
         for group, rate in zip(groups, checkpoint.schedule["_last_lr"], strict=True):
@@ -250,11 +245,7 @@ class Trainer:
             self._stood_still = watched.warn(self.config, epoch=number, loss=progress.mean_loss)
 
     def _end_epoch(self, validation: Validation, seconds: float) -> None:
-        """Note what the validation came to in so many seconds; keep what is the best so far.
-
-        Raises:
-            DivergedError: A figure is not a number.
-        """
+        """Note what the validation came to in so many seconds; keep what is the best so far."""
         for name, value in validation.figures.items():
             if not math.isfinite(value):
                 raise diverged(f"the {name} of the validation rows is {value}")

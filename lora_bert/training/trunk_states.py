@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from torch import Tensor
@@ -19,9 +19,6 @@ from lora_bert.tokens.batching import Offsets, TokenBatch
 from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.training.context import Context
 from lora_bert.training.gradients import Fetch, HiddenStates
-
-PARTS = ("train", "validation")
-"""What is read again every epoch. Both lie in the cache, so that another split finds them there."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +44,12 @@ class Trunk:
 def trunk_states(context: Context, adapter: Adapter, *, place: str) -> Trunk:
     """Where the hidden states below the layers of ``adapter`` come from.
 
-    Args:
-        context: Of the training.
-        adapter: Has the depth.
-        place: Where they are kept: ``--trunk-cache``.
+    ``place``, as ``--trunk-cache`` has it, is where they are kept.
     """
     backbone, limit = context.backbone, context.config.trunk_cache_limit
     limit_bytes = None if limit is None else int(limit * 1e9)
-    us, rows = processes(), [context.tokens[part] for part in PARTS]
+    # Both are read again every epoch, and lie in the cache, where another split finds them.
+    us, rows = processes(), [context.tokens["train"], context.tokens["validation"]]
     room = memory_budget(backbone.device, limit_bytes) // us.near
     longest = CHUNK_TOKENS[backbone.device.type]
     owners = owners_of([part.encodings for part in rows], us.count, longest)
@@ -82,31 +77,32 @@ def trunk_states(context: Context, adapter: Adapter, *, place: str) -> Trunk:
     return Trunk(train, validation, owners[1], fetch, cache.key if cache and everywhere else None)
 
 
+@dataclass(eq=False)
 class TrunkBatches:
     """Hidden states of batches, kept from the first time on where there is room for them.
 
     A row's last bits depend on the batch that it stands in: what is kept are batches, and not rows.
 
-    Args:
+    Attributes:
         backbone: Runs the trunk.
         texts: The rows.
         depth: How many layers.
-        room: Bytes that may be kept.
+        room: Bytes that may be kept yet.
     """
 
-    def __init__(
-        self, backbone: Backbone, texts: TokenizedTexts, depth: int, room: int = 0
-    ) -> None:
-        self._backbone, self._texts, self._depth, self._room = backbone, texts, depth, room
-        self._kept: dict[bytes, tuple[Tensor, Offsets]] = {}
+    backbone: Backbone
+    texts: TokenizedTexts
+    depth: int
+    room: int = 0
+    _kept: dict[bytes, tuple[Tensor, Offsets]] = field(default_factory=dict)
 
     def __call__(self, rows: np.ndarray) -> tuple[Tensor, Offsets]:
         """The hidden states of a batch, ``[tokens, hidden]``, and where its rows stand."""
         if there := self._kept.get(rows.tobytes()):
             return there
-        batch = TokenBatch.of(self._texts, rows)
-        hidden = trunk(self._backbone, batch, self._depth)
-        if hidden.nbytes <= self._room:
-            self._room -= hidden.nbytes
+        batch = TokenBatch.of(self.texts, rows)
+        hidden = trunk(self.backbone, batch, self.depth)
+        if hidden.nbytes <= self.room:
+            self.room -= hidden.nbytes
             self._kept[rows.tobytes()] = hidden, batch.offsets
         return hidden, batch.offsets

@@ -18,20 +18,17 @@ _FITS: Mapping[Kind, tuple[str, ...]] = {
     "onnx": ("openvino", "onnx"),
 }
 _PACKAGES = {"openvino": ("openvino",), "onnx": ("onnxruntime",)}
-_PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 def check_fits(asked: str, kind: Kind, path: Path) -> None:
     """Check that an engine can run what a directory holds.
 
     Raises:
-        ConfigError: It cannot, or there is none of that name.
+        ConfigError: It cannot.
     """
     fitting = _FITS[kind]
     if asked in ("auto", *fitting):
         return
-    if asked not in ("torch", *_PACKAGES):
-        raise ConfigError(f"engine: '{asked}' is not one of auto, torch, {', '.join(_PACKAGES)}.")
     if "torch" in fitting:
         raise ConfigError(
             f"--engine {asked}: '{path}' is not exported for it.",
@@ -43,9 +40,7 @@ def check_fits(asked: str, kind: Kind, path: Path) -> None:
     )
 
 
-def open_engine(
-    found: Exported, *, asked: str = "auto", dtype: str = "auto", device: str = "auto"
-) -> Engine:
+def open_engine(found: Exported, *, asked: str, dtype: str, device: str = "auto") -> Engine:
     """Open an exported model.
 
     Args:
@@ -64,8 +59,6 @@ def open_engine(
             "--device cuda: exported models run on the CPU.",
             hint="On a GPU, use the adapter or the merged model.",
         )
-    if dtype not in _PRECISIONS:
-        raise ConfigError(f"dtype: '{dtype}' is not one of {', '.join(_PRECISIONS)}.")
     engine = _fastest(found) if asked == "auto" else asked
     require(engine, f"'{found.graph.parent}' runs with")
     count = len(found.manifest.labels)
@@ -82,12 +75,9 @@ def open_engine(
 
 
 def require(extra: str, who: str, packages: Sequence[str] = ()) -> None:
-    """Check that the packages of an extra are installed.
+    """Check that packages of an extra are installed, by default those that its engine needs.
 
-    Args:
-        extra: ``openvino`` or ``onnx``.
-        who: Begins the sentence, up to the packages' names.
-        packages: Which ones (default: what its engine needs).
+    ``who`` begins the sentence, up to the packages' names.
 
     Raises:
         UnavailableError: One is not.

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -86,33 +85,27 @@ def answers(
         batch_size: Rows computed at once.
         total: Texts in all, if that is known.
     """
-    waiting: deque[_Started] = deque()
+    waiting: deque[tuple[np.ndarray, list[Future[int]]]] = deque()
     compute, threads = engine.side_by_side(total)
     with track(total, "predicting") as bar, threads:
         for part in parts:
             waiting.append(_start(engine.labels, compute, threads, part, batch_size))
             if len(waiting) > 1:
-                yield waiting.popleft().finish(bar)
+                yield _finish(*waiting.popleft(), bar)
         while waiting:
-            yield waiting.popleft().finish(bar)
+            yield _finish(*waiting.popleft(), bar)
 
 
-@dataclass(frozen=True)
-class _Started:
-    """A part whose batches are being computed; each writes its own rows of ``found``."""
-
-    found: np.ndarray
-    batches: list[Future[int]]
-
-    def finish(self, bar: Any) -> np.ndarray:
-        for batch in self.batches:
-            bar.update(batch.result())
-        return self.found
+def _finish(logits: np.ndarray, batches: Sequence[Future[int]], bar: Any) -> np.ndarray:
+    for batch in batches:
+        bar.update(batch.result())
+    return logits
 
 
 def _start(
     labels: int, compute: Compute, threads: Workers, part: TokenizedTexts, batch_size: int
-) -> _Started:
+) -> tuple[np.ndarray, list[Future[int]]]:
+    """Have a part's batches computed, each of which writes its own rows of the logits."""
     found = np.empty((len(part), labels), dtype=np.float32)
 
     def fill(rows: np.ndarray) -> int:
@@ -124,4 +117,4 @@ def _start(
         for start in range(0, len(part), TEXTS_AT_ONCE)
         for rows in by_length(part.lengths[start : start + TEXTS_AT_ONCE], batch_size)
     ]
-    return _Started(found, [threads.submit(fill, rows) for rows in batches])
+    return found, [threads.submit(fill, rows) for rows in batches]

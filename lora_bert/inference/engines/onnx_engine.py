@@ -11,7 +11,7 @@ import numpy as np
 from lora_bert.backbones.noted_backbones import stamp_of
 from lora_bert.errors import AdapterError
 from lora_bert.inference.engines.engine import Compute, cores_allowed, shares
-from lora_bert.inference.engines.graph_inputs import IDS, MASK, feed
+from lora_bert.inference.engines.graph_inputs import check_classifier, damaged, feed
 from lora_bert.runtime.threads import Workers
 from lora_bert.tokens.tokenized import TokenizedTexts
 
@@ -37,11 +37,8 @@ class OnnxEngine:
     def __init__(self, graph: Path, labels: int) -> None:
         self._graph, self.labels = graph, labels
         self._stamp = stamp_of([graph])
-        inputs = {one.name for one in self._alone.get_inputs()}
-        outputs = self._alone.get_outputs()[0].shape[-1]
-        if not {IDS, MASK} <= inputs or (isinstance(outputs, int) and outputs != labels):
-            raise AdapterError(f"'{graph}' is not a text classifier with {labels} labels.")
-        self._inputs = inputs
+        self._inputs = {each.name for each in self._alone.get_inputs()}
+        check_classifier(graph, self._inputs, self._alone.get_outputs()[0].shape[-1], labels)
 
     def logits(self, texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
         """The logits of one batch, by all cores."""
@@ -76,10 +73,7 @@ class OnnxEngine:
                 self._graph, options, providers=["CPUExecutionProvider"]
             )
         except Exception as problem:  # its errors have no other class in common
-            raise AdapterError(
-                f"'{self._graph}' is damaged: ONNX Runtime cannot read it.",
-                hint="Copy the directory again, or export the model again.",
-            ) from problem
+            raise damaged(self._graph, "ONNX Runtime") from problem
 
     def _run(self, session: Any, texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
         found: np.ndarray = session.run(None, feed(texts.pad(rows), self._inputs))[0]

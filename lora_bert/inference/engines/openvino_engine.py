@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import sys
 import threading
+from contextlib import suppress
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lora_bert.errors import AdapterError
 from lora_bert.inference.engines.engine import Compute, cores_allowed
-from lora_bert.inference.engines.graph_inputs import IDS, MASK, feed
+from lora_bert.inference.engines.graph_inputs import check_classifier, damaged, feed
 from lora_bert.runtime.threads import Workers
 from lora_bert.tokens.tokenized import TokenizedTexts
 
 _SHORT = 256
 _STEP = 4
+_PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 
 
 def import_openvino() -> Any:
@@ -65,16 +66,12 @@ class OpenVinoEngine:
         self._lock = threading.Lock()
         try:
             self._model = read_graph(graph)
-            inputs = {one.any_name for one in self._model.inputs}
+            self._inputs = {each.any_name for each in self._model.inputs}
             outputs = self._model.outputs[0].partial_shape[1]
         except Exception as problem:  # its errors have no other class in common
-            raise AdapterError(
-                f"'{graph}' is damaged: OpenVINO cannot read it.",
-                hint="Copy the directory again, or export the model again.",
-            ) from problem
-        if not {IDS, MASK} <= inputs or (outputs.is_static and outputs.get_length() != labels):
-            raise AdapterError(f"'{graph}' is not a text classifier with {labels} labels.")
-        self._inputs = inputs
+            raise damaged(graph, "OpenVINO") from problem
+        fixed = outputs.get_length() if outputs.is_static else None
+        check_classifier(graph, self._inputs, fixed, labels)
 
     def logits(self, texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
         """The logits of one batch, as soon as possible."""
@@ -106,24 +103,15 @@ class OpenVinoEngine:
     def _together(self) -> Any:
         # Attention fused into one kernel is slower for short texts of all lengths than its parts,
         # by a fifth in all; from 512 tokens on it is faster. The key is none of the public ones.
-        return self._compiled(
-            "THROUGHPUT", {"SNIPPETS_MODE": "DISABLE"} if self._max_length <= _SHORT else {}
-        )
+        if self._max_length <= _SHORT:
+            with suppress(RuntimeError):  # another version, which does not know the key
+                return self._compiled("THROUGHPUT", SNIPPETS_MODE="DISABLE")
+        return self._compiled("THROUGHPUT")
 
-    def _compiled(self, mode: str, more: dict[str, str] | None = None) -> Any:
-        settings: dict[str, Any] = {
-            "PERFORMANCE_HINT": mode,
-            "INFERENCE_NUM_THREADS": cores_allowed(),
-        }
+    def _compiled(self, mode: str, **more: str) -> Any:
+        settings = {"PERFORMANCE_HINT": mode, "INFERENCE_NUM_THREADS": cores_allowed(), **more}
         if self._dtype != "auto":
-            settings["INFERENCE_PRECISION_HINT"] = {"float32": "f32", "bfloat16": "bf16"}[
-                self._dtype
-            ]
-        if more:
-            try:
-                return core().compile_model(self._model, "CPU", settings | more)
-            except RuntimeError:
-                pass  # another version, which does not know the key
+            settings["INFERENCE_PRECISION_HINT"] = _PRECISIONS[self._dtype]
         return core().compile_model(self._model, "CPU", settings)
 
 
