@@ -115,7 +115,8 @@ class Processes:
         """The values of all rows, of which each process has those of its own.
 
         Args:
-            values: Of this process's rows, in the order of their numbers, ``[own rows, …]``.
+            values: Of this process's rows, in the order of their numbers, ``[own rows, …]``; of the
+                same shape but for the rows in every process, also where it has none.
             owners: The rank that has each row, ``[rows]``: the same in every process.
 
         Returns:
@@ -123,14 +124,12 @@ class Processes:
         """
         if self.count == 1:
             return values
-        # Who has no rows does not know what shape the others' values have.
         sizes = np.bincount(owners, minlength=self.count).tolist()
-        shape = self.gather(values.shape[1:])[int(np.argmax(sizes))]
-        found = np.empty((len(owners), *shape), values.dtype)
-        mine = torch.from_numpy(values).reshape(-1, *shape)
-        for rank, part in enumerate(self.exchange([mine] * self.count, sizes)):
-            found[owners == rank] = part.numpy()
-        return found
+        everyones = np.empty((len(owners), *values.shape[1:]), values.dtype)
+        parts = self.exchange([torch.from_numpy(values)] * self.count, sizes)
+        for rank, part in enumerate(parts):
+            everyones[owners == rank] = part.numpy()
+        return everyones
 
     def raise_stop(self) -> None:
         """Where signals wait: raise what has reached any process, in all of them.

@@ -71,9 +71,8 @@ def prepare(config: TrainConfig, begun: Mapping[str, Any] | None) -> Context:
     dtype = pick_dtype(config.dtype, device)
     backbone = build_backbone(weights, encoder, dtype=dtype, device=device)
     return Context(
-        config, files, encoder, fingerprint, splits, task, tokenizer, tokens,
-        watched, backbone,
-    )  # fmt: skip
+        config, files, encoder, fingerprint, splits, task, tokenizer, tokens, watched, backbone
+    )
 
 
 def default_epochs(rows: int, outputs: int) -> int:

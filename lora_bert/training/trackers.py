@@ -18,7 +18,6 @@ from lora_bert.files import beside
 from lora_bert.names import parse_names, write_names
 from lora_bert.runtime.distributed import processes
 
-_PROJECT = "lora-bert"
 _EXTRAS = ("tensorboard", "wandb", "mlflow", "trackio")
 
 
@@ -69,7 +68,7 @@ def tracking(config: TrainConfig, *, after: int = 0) -> Iterator[Accelerator]:
     }
     try:
         if names:
-            accelerator.init_trackers(_PROJECT, _hyperparameters(config), settings)
+            accelerator.init_trackers("lora-bert", _hyperparameters(config), settings)
     except Exception as error:  # each package has errors of its own
         reason = " ".join(str(error).split())
         raise UnavailableError(f"--log-to {config.log_to}: {reason}") from error
