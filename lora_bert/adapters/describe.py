@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,24 +24,11 @@ from lora_bert.errors import AdapterError, missing
 from lora_bert.tasks.registry import problem_types
 
 
-@dataclass(frozen=True)
-class Description:
-    """What is known of a directory.
+def describe(path: str | Path) -> dict[str, Any]:
+    """What is known of a directory, or of the backbone of that name: JSON-ready values by name.
 
-    Attributes:
-        kind: ``adapter``, ``merged model``, ``exported model`` or ``backbone``.
-        facts: JSON-ready values by name.
-    """
-
-    kind: str
-    facts: dict[str, Any]
-
-
-def describe(path: str | Path) -> Description:
-    """Say what an adapter, merged or exported model, or backbone is.
-
-    Args:
-        path: Its directory, or the name of a backbone that is here.
+    The first one is its ``kind``: ``adapter``, ``merged model``, ``exported model`` or
+    ``backbone``.
 
     Raises:
         NotFoundError: Nothing of that name is here.
@@ -58,9 +43,11 @@ def describe(path: str | Path) -> Description:
     if not (place / CONFIG).is_file():
         place = transformer_in(place) or place
     if kind_of(place) == "adapter":
-        return Description("adapter", {"kind": "adapter", "path": str(path), **_adapter(place)})
+        return {"kind": "adapter", "path": str(path), **_adapter(place)}
     config = read_config(place)
-    kind = _standalone(place, config)
+    kind = "merged model" if is_classifier(config) else "backbone"
+    if kind_of(place) in EXPORTED:
+        kind = "exported model"
     facts = {"kind": kind, "path": str(path), "model_type": config.get("model_type")}
     if (place / MANIFEST).is_file():
         facts |= _described(read_manifest(place / MANIFEST))
@@ -71,14 +58,7 @@ def describe(path: str | Path) -> Description:
             facts["labels"] = list(labels_in(config, place))
         else:
             facts["labels"] = [str(name) for name in names.values()]
-    return Description(kind, facts | {"bytes": _size(place)})
-
-
-def _standalone(path: Path, config: Mapping[str, Any]) -> str:
-    """What kind of model it is that is not an adapter."""
-    if kind_of(path) in EXPORTED:
-        return "exported model"
-    return "merged model" if is_classifier(config) else "backbone"
+    return facts | {"bytes": _size(place)}
 
 
 def _adapter(path: Path) -> dict[str, Any]:

@@ -47,11 +47,6 @@ def read_exported(
 ) -> Exported:
     """Read the exported model at ``path``.
 
-    Args:
-        path: Its directory.
-        backbone: Refused: only adapters can be told one.
-        labels: Refused too.
-
     Raises:
         ConfigError: A backbone or labels are given.
         AdapterError, BackboneError: A file is missing or damaged.

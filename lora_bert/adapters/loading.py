@@ -68,25 +68,15 @@ class Loaded:
 
 
 def load_any(
-    path: Path,
-    *,
-    backbone: str | None = None,
-    labels: Sequence[str] = (),
-    allow_backbone_mismatch: bool = False,
-    offline: bool = False,
-    dtype: torch.dtype = torch.float32,
-    device: torch.device | str = "cpu",
-) -> Loaded:
-    """Load the adapter or merged model at ``path``.
+    path: Path, *, backbone: str | None = None, labels: Sequence[str] = (),
+    allow_backbone_mismatch: bool = False, offline: bool = False,
+    dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu",
+) -> Loaded:  # fmt: skip
+    """Load the adapter or merged model at ``path``, its frozen weights in that precision and place.
 
-    Args:
-        path: Its directory.
-        backbone: Where the adapter's backbone is, if it is not found by its name.
-        labels: The labels of an adapter that plain PEFT wrote, which does not keep them.
-        allow_backbone_mismatch: Take a backbone with another fingerprint, with a warning.
-        offline: Ask no hub, and note nothing for later.
-        dtype: Precision of the frozen weights.
-        device: Where they go.
+    ``backbone`` is where an adapter's is, if it is not found by its name; ``labels`` are those of
+    an adapter that plain PEFT wrote, which does not keep them. A backbone with another fingerprint
+    can be allowed, with a warning; ``offline`` asks no hub, and notes nothing for later.
 
     Raises:
         NotFoundError, UnavailableError: It, or its backbone, is not to be found.
@@ -116,12 +106,9 @@ def load_any(
 
 
 def load_adapter(path: Path, backbone: OpenBackbone, *, labels: Sequence[str] = ()) -> Loaded:
-    """Load the adapter at ``path`` onto a backbone that is open.
+    """Load the adapter at ``path`` onto the backbone that it was trained on, which is open.
 
-    Args:
-        path: Its directory.
-        backbone: What it was trained on.
-        labels: The labels of an adapter that plain PEFT wrote, which does not keep them.
+    ``labels`` are those of an adapter that plain PEFT wrote, which does not keep them.
 
     Raises:
         NotFoundError: No such directory.
@@ -151,11 +138,12 @@ def _on_backbone(
             path, counted(len(base.word_embeddings), "row"), files.name,
         )  # fmt: skip
     adapter = assemble(stored, base)
-    manifest = described or _guessed(stored, adapter, base, files, labels)
+    outputs = len(adapter.head[f"{base.config.layout.head.output}.weight"])
+    manifest = described or _guessed(stored, outputs, base, files, labels)
     manifest = replace(manifest, data=with_kept_options(manifest, path))
     if labels and described:
         raise labels_of_its_own(path)
-    _check_labels(path, manifest, adapter, base)
+    _check_labels(path, manifest, outputs)
     home = path if (path / "tokenizer.json").is_file() else files.path
     if described and home != path:
         raise AdapterError(f"'{path}' is not a whole adapter: it has no tokenizer.json.")
@@ -167,16 +155,24 @@ def _on_backbone(
 def _tokenizer(
     path: Path, home: Path, manifest: Manifest, base: Backbone, hint: str, *, belongs: bool
 ) -> TextTokenizer:
-    """The tokenizer in ``home`` of the classifier at ``path``; as :func:`_check_reach`."""
+    """The tokenizer in ``home`` of the classifier at ``path``.
+
+    The backbone must have a position for every length, and not be made for other tokens. Tokens
+    that were added to a vocabulary may lack a row: texts that hold one are refused. A whole
+    vocabulary that is larger is another one, unless it is known to belong there (``belongs``).
+    """
+    rows, positions = len(base.word_embeddings), base.config.max_length
     tokenizer = load_tokenizer(
-        home,
-        base.config,
-        max_length=manifest.max_length,
-        rows=len(base.word_embeddings),
-        error=AdapterError,
+        home, base.config, max_length=manifest.max_length, rows=rows, error=AdapterError
     )
     check_tokenizer(path, manifest)
-    _check_reach(path, tokenizer, base, hint, belongs=belongs)
+    pieces = tokenizer.core.get_vocab_size(with_added_tokens=False)
+    if (pieces > rows and not belongs) or tokenizer.max_length > positions:
+        raise AdapterError(
+            f"'{path}' makes {pieces:,} kinds of tokens, up to {tokenizer.max_length:,} of a text; "
+            f"the backbone knows {rows:,} and has {positions:,} positions.",
+            hint=hint,
+        )
     return tokenizer
 
 
@@ -199,15 +195,9 @@ def _mismatch(path: Path, manifest: Manifest | None, source: BackboneSource) -> 
 
 
 def _backbone_of(
-    stored: PeftAdapter,
-    manifest: Manifest | None,
-    *,
-    asked: str | None,
-    dtype: torch.dtype,
-    device: torch.device | str,
-    mismatch: bool,
-    offline: bool,
-) -> OpenBackbone:
+    stored: PeftAdapter, manifest: Manifest | None, *, asked: str | None, dtype: torch.dtype,
+    device: torch.device | str, mismatch: bool, offline: bool,
+) -> OpenBackbone:  # fmt: skip
     """The backbone of an adapter.
 
     Equal shapes are not enough: on other weights an adapter's answers mean nothing.
@@ -260,19 +250,14 @@ def _has_weights(place: Path) -> bool:
 
 
 def _guessed(
-    stored: PeftAdapter,
-    adapter: Adapter,
-    base: Backbone,
-    files: BackboneFiles,
-    labels: Sequence[str],
+    stored: PeftAdapter, outputs: int, base: Backbone, files: BackboneFiles, labels: Sequence[str]
 ) -> Manifest:
     """What can be known of an adapter that plain PEFT wrote: its labels are only counted."""
-    count = adapter.head[f"{base.config.layout.head.output}.weight"].shape[0]
     said = base.config.raw.get("problem_type")
-    problem = problem_type_of({"problem_type": said, "num_labels": count})
+    problem = problem_type_of({"problem_type": said, "num_labels": outputs})
     if problem not in problem_types():
         raise AdapterError(
-            f"'{stored.path}' has {counted(count, 'output')} of the problem_type '{problem}'; "
+            f"'{stored.path}' has {counted(outputs, 'output')} of the problem_type '{problem}'; "
             "lora-bert answers with one label a text.",
             hint="PEFT and transformers answer with it as it is meant.",
         )
@@ -281,39 +266,18 @@ def _guessed(
         "'%s' was not written by lora-bert: texts are cut at %d tokens.", stored.path, length
     )
     if not labels:
-        log.warning("Its labels are called LABEL_0 … LABEL_%d; name them with --labels.", count - 1)
-    named = tuple(labels) or tuple(f"LABEL_{index}" for index in range(count))
+        last = outputs - 1
+        log.warning("Its labels are called LABEL_0 … LABEL_%d; name them with --labels.", last)
+    named = tuple(labels) or tuple(f"LABEL_{index}" for index in range(outputs))
     backbone = {"name": files.name, "revision": files.revision}
     return Manifest(named, length, backbone, problem_type=problem)
 
 
-def _check_labels(path: Path, manifest: Manifest, adapter: Adapter, base: Backbone) -> None:
-    outputs = adapter.head[f"{base.config.layout.head.output}.weight"].shape[0]
+def _check_labels(path: Path, manifest: Manifest, outputs: int) -> None:
     if outputs != manifest.restored_task(path).head().outputs:
         raise AdapterError(
             f"'{path}': the head has {outputs} outputs, but {len(manifest.labels)} labels are "
             "named."
-        )
-
-
-def _check_reach(
-    path: Path, tokenizer: TextTokenizer, base: Backbone, hint: str, *, belongs: bool
-) -> None:
-    """Check that the backbone has a position for every length, and was not made for other tokens.
-
-    Tokens that were added to a vocabulary may lack a row: texts that hold one are refused. A whole
-    vocabulary that is larger is another one, unless it is known to belong there (``belongs``).
-    """
-    pieces, rows = (
-        tokenizer.core.get_vocab_size(with_added_tokens=False),
-        base.word_embeddings.shape[0],
-    )
-    positions = base.config.max_length
-    if (pieces > rows and not belongs) or tokenizer.max_length > positions:
-        raise AdapterError(
-            f"'{path}' makes {pieces:,} kinds of tokens, up to {tokenizer.max_length:,} of a text; "
-            f"the backbone knows {rows:,} and has {positions:,} positions.",
-            hint=hint,
         )
 
 
@@ -342,10 +306,10 @@ def _load_merged(path: Path, dtype: torch.dtype, device: torch.device | str) -> 
             hint="To train a text classifier on its encoder: lora-bert train --backbone …",
         )
     adapter = Adapter({}, base.pretrained_head, len(base.layers))
-    outputs = base.pretrained_head[f"{output}.weight"].shape[0]
+    outputs = len(base.pretrained_head[f"{output}.weight"])
     # Where nothing is said of the outputs, they are what the weights have.
     manifest = standalone_manifest(path, {"num_labels": outputs, **settings}, config.max_length)
-    _check_labels(path, manifest, adapter, base)
+    _check_labels(path, manifest, outputs)
     known = "fingerprint" in manifest.tokenizer
     tokenizer = _tokenizer(
         path, path, manifest, base, "Tokenizer and weights are not of one model.", belongs=known
