@@ -5,15 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lora_bert.adapters.directory import (
-    EXPORTED,
-    backbone_name,
-    is_classifier,
-    kind_of,
-    labels_in,
-    manifest_of,
-    problem_type_of,
-)
+from lora_bert.adapters import directory
 from lora_bert.adapters.manifest import MANIFEST, Manifest, read_manifest
 from lora_bert.adapters.peft_config import CONFIG, NO_MODULES, WEIGHTS, read_peft_config
 from lora_bert.backbones.config import read_config
@@ -42,20 +34,20 @@ def describe(path: str | Path) -> dict[str, Any]:
         place = backbone.path
     if not (place / CONFIG).is_file():
         place = transformer_in(place) or place
-    if kind_of(place) == "adapter":
+    if directory.kind_of(place) == "adapter":
         return {"kind": "adapter", "path": str(path), **_adapter(place)}
     config = read_config(place)
-    kind = "merged model" if is_classifier(config) else "backbone"
-    if kind_of(place) in EXPORTED:
+    kind = "merged model" if directory.is_classifier(config) else "backbone"
+    if directory.kind_of(place) in directory.EXPORTED:
         kind = "exported model"
     facts = {"kind": kind, "path": str(path), "model_type": config.get("model_type")}
     if (place / MANIFEST).is_file():
         facts |= _described(read_manifest(place / MANIFEST))
     elif kind != "backbone":
-        facts["problem_type"] = problem_type_of(config)
+        facts["problem_type"] = directory.problem_type_of(config)
         names = config.get("id2label")
         if facts["problem_type"] in problem_types() or not isinstance(names, dict):
-            facts["labels"] = list(labels_in(config, place))
+            facts["labels"] = list(directory.labels_in(config, place))
         else:
             facts["labels"] = [str(name) for name in names.values()]
     return facts | {"bytes": _size(place)}
@@ -63,8 +55,8 @@ def describe(path: str | Path) -> dict[str, Any]:
 
 def _adapter(path: Path) -> dict[str, Any]:
     config = read_peft_config(path)
-    manifest = manifest_of(path)
-    name = backbone_name(path, config, manifest)
+    manifest = directory.manifest_of(path)
+    name = directory.backbone_name(path, config, manifest)
     backbone = find_local(name)
     facts = _described(manifest) if manifest else {"written_by": "plain PEFT (no lora_bert.json)"}
     lora = {

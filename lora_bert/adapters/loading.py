@@ -10,18 +10,7 @@ from typing import Literal
 
 import torch
 
-from lora_bert.adapters.directory import (
-    EXPORTED,
-    backbone_name,
-    check_answerable,
-    check_stands_alone,
-    check_tokenizer,
-    kind_of,
-    labels_of_its_own,
-    manifest_of,
-    problem_type_of,
-    standalone_manifest,
-)
+from lora_bert.adapters import directory
 from lora_bert.adapters.manifest import Manifest
 from lora_bert.adapters.open_backbone import BackboneSource, OpenBackbone
 from lora_bert.adapters.peft_format import PeftAdapter, assemble, read_peft, with_own_words
@@ -82,17 +71,17 @@ def load_any(
         NotFoundError, UnavailableError: It, or its backbone, is not to be found.
         AdapterError, BackboneError: Incomplete, damaged, or made for another backbone.
     """
-    kind = kind_of(path)
-    if kind in EXPORTED:
+    kind = directory.kind_of(path)
+    if kind in directory.EXPORTED:
         raise ConfigError(
             f"'{path}' is exported for {kind}: this needs the adapter or merged model that it was "
             "made from."
         )
     check_inside(path, AdapterError)
     if kind == "merged":
-        check_stands_alone(path, backbone, labels)
+        directory.check_stands_alone(path, backbone, labels)
         return _load_merged(path, dtype, device)
-    stored, manifest = read_peft(path), manifest_of(path)
+    stored, manifest = read_peft(path), directory.manifest_of(path)
     opened = _backbone_of(
         stored, manifest, asked=backbone, dtype=dtype, device=device,
         mismatch=allow_backbone_mismatch, offline=offline,
@@ -116,10 +105,10 @@ def load_adapter(path: Path, backbone: OpenBackbone, *, labels: Sequence[str] = 
             has its own.
         AdapterError: Incomplete, damaged, or made for another backbone.
     """
-    if (kind := kind_of(path)) != "adapter":
+    if (kind := directory.kind_of(path)) != "adapter":
         what = "a merged model" if kind == "merged" else f"exported for {kind}"
         raise ConfigError(f"'{path}' is {what}, and has its backbone inside.")
-    stored, manifest = read_peft(path), manifest_of(path)
+    stored, manifest = read_peft(path), directory.manifest_of(path)
     if not _fits(manifest, backbone.source):
         raise AdapterError(_mismatch(path, manifest, backbone.source))
     return _on_backbone(stored, manifest, backbone, labels)
@@ -142,7 +131,7 @@ def _on_backbone(
     manifest = described or _guessed(stored, outputs, base, files, labels)
     manifest = replace(manifest, data=with_kept_options(manifest, path))
     if labels and described:
-        raise labels_of_its_own(path)
+        raise directory.labels_of_its_own(path)
     _check_labels(path, manifest, outputs)
     home = path if (path / "tokenizer.json").is_file() else files.path
     if described and home != path:
@@ -165,7 +154,7 @@ def _tokenizer(
     tokenizer = load_tokenizer(
         home, base.config, max_length=manifest.max_length, rows=rows, error=AdapterError
     )
-    check_tokenizer(path, manifest)
+    directory.check_tokenizer(path, manifest)
     pieces = tokenizer.core.get_vocab_size(with_added_tokens=False)
     if (pieces > rows and not belongs) or tokenizer.max_length > positions:
         raise AdapterError(
@@ -203,7 +192,7 @@ def _backbone_of(
     Equal shapes are not enough: on other weights an adapter's answers mean nothing.
     """
     path, needed = stored.path, _needed(manifest)
-    name = asked or backbone_name(path, stored.config, manifest)
+    name = asked or directory.backbone_name(path, stored.config, manifest)
     wrong: list[BackboneSource] = []
     for files in _places(path, name, stored, needed, asked=asked is not None, offline=offline):
         source = BackboneSource(files)
@@ -254,7 +243,7 @@ def _guessed(
 ) -> Manifest:
     """What can be known of an adapter that plain PEFT wrote: its labels are only counted."""
     said = base.config.raw.get("problem_type")
-    problem = problem_type_of({"problem_type": said, "num_labels": outputs})
+    problem = directory.problem_type_of({"problem_type": said, "num_labels": outputs})
     if problem not in problem_types():
         raise AdapterError(
             f"'{stored.path}' has {counted(outputs, 'output')} of the problem_type '{problem}'; "
@@ -290,7 +279,7 @@ def _lacking(base: Backbone) -> str:
 
 def _load_merged(path: Path, dtype: torch.dtype, device: torch.device | str) -> Loaded:
     settings = read_config(path)
-    check_answerable(settings, path)
+    directory.check_answerable(settings, path)
     files = BackboneFiles(path.name, path)
     base = BackboneSource(files).open(dtype, device).backbone
     config, output = base.config, base.config.layout.head.output
@@ -308,7 +297,9 @@ def _load_merged(path: Path, dtype: torch.dtype, device: torch.device | str) -> 
     adapter = Adapter({}, base.pretrained_head, len(base.layers))
     outputs = len(base.pretrained_head[f"{output}.weight"])
     # Where nothing is said of the outputs, they are what the weights have.
-    manifest = standalone_manifest(path, {"num_labels": outputs, **settings}, config.max_length)
+    manifest = directory.standalone_manifest(
+        path, {"num_labels": outputs, **settings}, config.max_length
+    )
     _check_labels(path, manifest, outputs)
     known = "fingerprint" in manifest.tokenizer
     tokenizer = _tokenizer(

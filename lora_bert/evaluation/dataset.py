@@ -33,12 +33,7 @@ _NAME_THEM = (
 
 
 class EvaluationRows:
-    """The rows an evaluation works with: those that are named, or those of the adapter's training.
-
-    Args:
-        config: The options of the command.
-        manifest: What the adapter says of itself.
-    """
+    """The rows an evaluation works with: named ones, or those of the adapter's training."""
 
     def __init__(self, config: EvaluateConfig, manifest: Manifest) -> None:
         self.config, self.manifest = config, manifest

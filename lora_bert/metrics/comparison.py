@@ -59,8 +59,8 @@ class Comparison:
         other: The other one's name.
         metric: What the verdict is about.
         figures: The metrics, that of the verdict first.
-        only_ours: Rows that only we have right; ``only_theirs`` that only it has right.
-        only_theirs: See ``only_ours``.
+        only_ours: Rows that only we have right.
+        only_theirs: Rows that only the other one has right.
         p_value: McNemar's exact test: how likely a split of those rows as uneven as this one would
             be if both were equally often right.
         settings: What differs between the two, by name: ours, theirs.
@@ -115,13 +115,9 @@ class Comparison:
                 f"{prefix}difference": figure.difference,
                 f"{prefix}interval": list(figure.interval),
             }
-        return found | {
-            "verdict": self.verdict,
-            "only_ours": self.only_ours,
-            "only_theirs": self.only_theirs,
-            "p_value": self.p_value,
-            "settings": {name: list(values) for name, values in self.settings.items()},
-        }
+        names = ("verdict", "only_ours", "only_theirs", "p_value")
+        found |= {name: getattr(self, name) for name in names}
+        return found | {"settings": {name: list(pair) for name, pair in self.settings.items()}}
 
     def __getitem__(self, metric: str) -> Figure:
         """The figure of a metric; KeyError for one that was not compared."""
@@ -165,14 +161,10 @@ def compare(
         means = float(losses[0].mean()), float(losses[1].mean())
         figures.append(Figure(LOG_LOSS, *means, paired_mean(losses[0] - losses[1], seed=seed)))
     figures.sort(key=lambda figure: figure.name != metric)
+    p_value = float(binomtest(only_ours, split).pvalue) if split else 1.0
+    verdict_about = figures[0].name
     return Comparison(
-        other=other,
-        metric=figures[0].name,
-        figures=tuple(figures),
-        only_ours=only_ours,
-        only_theirs=only_theirs,
-        p_value=float(binomtest(only_ours, split).pvalue) if split else 1.0,
-        settings=settings or {},
+        other, verdict_about, tuple(figures), only_ours, only_theirs, p_value, settings or {}
     )
 
 
