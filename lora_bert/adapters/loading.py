@@ -270,28 +270,23 @@ def _check_labels(path: Path, manifest: Manifest, outputs: int) -> None:
         )
 
 
-def _lacking(base: Backbone) -> str:
-    """The layer of the head that a classifier does not have, or ""."""
-    head = base.config.layout.head
-    parts = [part for part in (head.dense, head.norm) if part]
-    return next((part for part in parts if f"{part}.weight" not in base.pretrained_head), "")
-
-
 def _load_merged(path: Path, dtype: torch.dtype, device: torch.device | str) -> Loaded:
     settings = read_config(path)
     directory.check_answerable(settings, path)
     files = BackboneFiles(path.name, path)
     base = BackboneSource(files).open(dtype, device).backbone
-    config, output = base.config, base.config.layout.head.output
+    config, head = base.config, base.config.layout.head
+    output = head.output
     if f"{output}.weight" not in base.pretrained_head:
         raise AdapterError(
             f"'{path}' is a backbone, not a classifier: it has no '{output}'.",
             hint="Train an adapter on it: lora-bert train --backbone …",
         )
-    if lacking := _lacking(base):
+    parts = [part for part in (head.dense, head.norm) if part]
+    if lacking := [part for part in parts if f"{part}.weight" not in base.pretrained_head]:
         raise AdapterError(
-            f"'{path}' has no '{lacking}', which a {config.model_type} classifier of whole texts "
-            "needs beside its output layer: it is another kind of model, or not whole.",
+            f"'{path}' has no '{lacking[0]}', which a {config.model_type} classifier of whole "
+            "texts needs beside its output layer: it is another kind of model, or not whole.",
             hint="To train a text classifier on its encoder: lora-bert train --backbone …",
         )
     adapter = Adapter({}, base.pretrained_head, len(base.layers))

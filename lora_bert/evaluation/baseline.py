@@ -71,12 +71,8 @@ def tfidf_baseline(
     without spaces (Chinese, Japanese, Thai, …), word 1-2-grams elsewhere; sublinear term
     frequencies, no n-gram left out for being rare, C = 1: nothing is tuned on the test rows.
 
-    Args:
-        train: Labelled rows to fit on.
-        test: Labelled rows to score on.
-        answers: The labels that the judged classifier gives the test rows.
-        metric: What the verdict is about; the accuracy where it needs probabilities, which a
-            linear SVM does not have.
+    The verdict is about ``metric``, or the accuracy where that needs probabilities, which a linear
+    SVM does not have.
 
     Raises:
         DataError: The training rows hold fewer than two classes or no usable text, or there are no

@@ -37,6 +37,7 @@ class EvaluationRows:
 
     def __init__(self, config: EvaluateConfig, manifest: Manifest) -> None:
         self.config, self.manifest = config, manifest
+        self._classes = task_of(manifest.problem_type).classes
 
     def to_score(self) -> Examples:
         """The rows to score."""
@@ -115,10 +116,6 @@ class EvaluationRows:
             read=read_options(config, training_format(self.manifest)),
             limit=None if config.part == "auto" else base.limit,
         )
-
-    @cached_property
-    def _classes(self) -> bool:
-        return task_of(self.manifest.problem_type).classes
 
     @cached_property
     def training(self) -> TrainConfig | None:

@@ -182,10 +182,10 @@ def _values_of(
     other: Predictor, texts: Sequence[str], config: EvaluateConfig, labels: Sequence[str]
 ) -> np.ndarray:
     """The other classifier's values, its outputs in the order of our ``labels``."""
-    if set(other.labels) != set(labels):
+    if unlike := set(other.labels) ^ set(labels):
         raise ConfigError(
             f"--against '{config.against}' knows other labels than '{config.path}': "
-            f"{listed(sorted(set(other.labels) ^ set(labels)))}.",
+            f"{listed(sorted(unlike))}."
         )
     return other.values(texts)[:, [other.labels.index(label) for label in labels]]
 

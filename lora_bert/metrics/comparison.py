@@ -129,18 +129,11 @@ def compare(
     losses: tuple[Floats, Floats] | None = None,
     settings: Mapping[str, tuple[Any, Any]] | None = None, seed: int = 0,
 ) -> Comparison:  # fmt: skip
-    """Compare two lists of answers to the same rows.
+    """Compare our answers to rows with those of a classifier called ``other``.
 
-    Args:
-        other: What the other classifier is called.
-        ours: [rows], class indices; at least one row.
-        theirs: [rows].
-        true: [rows].
-        metric: What the verdict is about. Without ``losses`` a log loss cannot be compared, and
-            the verdict is about the accuracy.
-        losses: What each row adds to the log loss of each, [rows], where both have probabilities.
-        settings: What differs between the two.
-        seed: Of the draws.
+    Answers and truth are class indices, [rows], of at least one row; ``losses`` is what each row
+    adds to the log loss of each, [rows], where both have probabilities. Without them a log loss
+    cannot be compared, and a verdict that is to be about it is about the accuracy.
 
     References:
         Q. McNemar (1947). Note on the sampling error of the difference between correlated

@@ -35,12 +35,8 @@ def bootstrap(
     Where every row is right (or wrong) every resample is too, and the interval is a point: that
     says nothing about rows not seen.
 
-    Args:
-        true: [rows], class indices.
-        predicted: [rows], class indices.
-        statistic: ``"accuracy"`` or ``"macro_f1"``.
-        resamples: How many times the rows are drawn anew.
-        seed: Of the draws: the same rows give the same interval.
+    Truth and predictions are class indices, [rows]. With one seed the same rows give the same
+    interval.
 
     Raises:
         ValueError: There are no rows.
