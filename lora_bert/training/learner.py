@@ -118,15 +118,9 @@ def fresh_adapter(config: TrainConfig, backbone: Backbone, outputs: int) -> Adap
     if config.method == "head-only":
         return head_only(backbone, outputs, generator=generator).to(backbone.device)
     return new_adapter(
-        backbone,
-        outputs,
-        rank=config.rank,
-        alpha=float(config.alpha or 0),
-        dropout=config.dropout,
-        target_modules=config.target_modules,
-        layers=config.layers,
-        generator=generator,
-    ).to(backbone.device)
+        backbone, outputs, rank=config.rank, alpha=float(config.alpha or 0), dropout=config.dropout,
+        target_modules=config.target_modules, layers=config.layers, generator=generator,
+    ).to(backbone.device)  # fmt: skip
 
 
 @dataclass(frozen=True)

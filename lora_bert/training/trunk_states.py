@@ -17,9 +17,6 @@ from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.training.context import Context
 from lora_bert.training.gradients import HiddenStates
 
-PARTS = ("train", "validation")
-"""What is read again every epoch. Both lie in the cache, so that another split finds them there."""
-
 
 @dataclass(frozen=True)
 class Trunk:
@@ -48,22 +45,19 @@ def trunk_states(context: Context, adapter: Adapter, *, place: str) -> Trunk:
     backbone, limit = context.backbone, context.config.trunk_cache_limit
     limit_bytes = None if limit is None else int(limit * 1e9)
     room = memory_budget(backbone.device, limit_bytes)
+    # The validation rows lie in it too, so that another split of the same rows finds it.
+    texts = [context.tokens[part].encodings for part in ("train", "validation")]
     cache = trunk_cache(
-        backbone,
-        context.fingerprint,
-        [context.tokens[part].encodings for part in PARTS],
-        adapter.depth,
-        place=place,
-        limit_bytes=limit_bytes,
-        name=context.files.name,
-    )
-    train: HiddenStates = TrunkBatches(backbone, context.tokens["train"].encodings, adapter.depth)
+        backbone, context.fingerprint, texts, adapter.depth,
+        place=place, limit_bytes=limit_bytes, name=context.files.name,
+    )  # fmt: skip
+    train: HiddenStates = TrunkBatches(backbone, texts[0], adapter.depth)
     if cache:
         train, room = cache.parts[0].hidden, room - cache.size * (cache.place == "memory")
     start = branch_start(backbone, adapter)
     # Embeddings are found sooner than kept.
     room = 0 if place == "off" or not start else room
-    validation = TrunkBatches(backbone, context.tokens["validation"].encodings, start, room)
+    validation = TrunkBatches(backbone, texts[1], start, room)
     return Trunk(train, validation, cache.key if cache else None)
 
 
