@@ -44,15 +44,10 @@ def disk_budget(limit: int | None = None) -> int:
 
 
 def _free_memory() -> int:
-    """Bytes that this process can still have without swapping."""
+    """Bytes that this process can still have without swapping, within a container's limit."""
     available: int = psutil.virtual_memory().available
-    left = _container_memory()
-    return available if left is None else min(available, left)
-
-
-def _container_memory() -> int | None:
-    """What a container's limit leaves, None without one."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError):  # in no container, or in one without a limit
         limit = int((_CGROUP / "memory.max").read_text())
-        return max(0, limit - int((_CGROUP / "memory.current").read_text()))
-    return None
+        used = int((_CGROUP / "memory.current").read_text())
+        return min(available, max(0, limit - used))
+    return available
