@@ -25,7 +25,7 @@ def fingerprint(tensors: Mapping[str, Tensor], config: EncoderConfig) -> str:
 
     Args:
         tensors: As :func:`~lora_bert.backbones.weights.read_checkpoint` gives them.
-        config: The encoder's.
+        config: Of the encoder.
     """
     described = [config.model_type, config.fingerprinted]
     digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
@@ -41,10 +41,6 @@ def fingerprint(tensors: Mapping[str, Tensor], config: EncoderConfig) -> str:
 
 def read_identified(directory: Path, config: EncoderConfig) -> tuple[dict[str, Tensor], str]:
     """The tensors of a backbone and their fingerprint, computed only if a file has changed.
-
-    Args:
-        directory: Of the backbone.
-        config: The encoder's.
 
     Raises:
         BackboneError: As :func:`~lora_bert.backbones.weights.read_checkpoint`.

@@ -29,12 +29,7 @@ from tokenizers import (
 
 from lora_bert.backbones.config import EncoderConfig
 from lora_bert.errors import LoraBertError
-from lora_bert.tokens.sentencepiece_file import (
-    Algorithm,
-    Kind,
-    Piece,
-    SentencePieceModel,
-)
+from lora_bert.tokens.sentencepiece_file import Algorithm, Kind, Piece, SentencePieceModel
 
 _SPACE = "▁"
 _ASIDE = "\ufdd0"
@@ -143,10 +138,7 @@ def _other(directory: Path, what: str, error: type[LoraBertError]) -> LoraBertEr
 
 
 def convert(
-    model: SentencePieceModel,
-    layout: Layout,
-    written: Mapping[str, Any],
-    added: Mapping[str, int],
+    model: SentencePieceModel, layout: Layout, written: Mapping[str, Any], added: Mapping[str, int]
 ) -> tuple[Tokenizer, dict[str, Any]]:
     """The tokenizer of a SentencePiece model, and its special tokens as ``*_token``.
 
