@@ -152,10 +152,8 @@ def convert(
         UnusualModelError: A kind of model whose pieces would be other ones; the text says which.
     """
     _check_kind(model)
-    special = {
-        f"{name}_token": written.get(f"{name}_token") or text
-        for name, text in layout.special.items()
-    }
+    usual = {f"{name}_token": text for name, text in layout.special.items()}
+    special = {name: written.get(name) or text for name, text in usual.items()}
     names = {name: _text(token) for name, token in special.items()}
     core = Tokenizer(_vocabulary(model, layout, {*names.values(), *added}))
     core.normalizer = normalizers.Sequence([*_prepared(layout, written), *_normalised(model)])
@@ -183,17 +181,10 @@ def _add_special(core: Tokenizer, special: Mapping[str, Any], layout: Layout) ->
         token = special[f"{name}_token"]
         told = token if isinstance(token, dict) else {}
         strips = name == "mask" and layout.strips_before_mask
-        core.add_special_tokens(
-            [
-                AddedToken(
-                    _text(token),
-                    lstrip=bool(told.get("lstrip", strips)),
-                    rstrip=bool(told.get("rstrip", False)),
-                    normalized=False,
-                    special=True,
-                )
-            ]
-        )
+        left, right = bool(told.get("lstrip", strips)), bool(told.get("rstrip", False))
+        text = _text(token)
+        added = AddedToken(text, lstrip=left, rstrip=right, normalized=False, special=True)
+        core.add_special_tokens([added])
 
 
 def _check_kind(model: SentencePieceModel) -> None:
@@ -208,10 +199,8 @@ def _check_kind(model: SentencePieceModel) -> None:
 
 def _vocabulary(model: SentencePieceModel, layout: Layout, named: set[str]) -> models.Model:
     """Pieces in their places, those that no text may reach under names that none can have."""
-    front, kept = len(layout.front), model.pieces[layout.skipped :]
-    if layout.front and any(
-        piece.kind not in (Kind.UNKNOWN, Kind.CONTROL) for piece in model.pieces[: layout.skipped]
-    ):
+    skipped, kept = model.pieces[: layout.skipped], model.pieces[layout.skipped :]
+    if any(piece.kind not in (Kind.UNKNOWN, Kind.CONTROL) for piece in skipped):
         raise UnusualModelError("its first pieces are not the special ones")
     scores = _scores(model)
     entries = [(text, 0.0) for text in layout.front]
@@ -223,7 +212,7 @@ def _vocabulary(model: SentencePieceModel, layout: Layout, named: set[str]) -> m
         seen.add(text)
         entries.append((text, scores(piece)))
     entries += [(text, 0.0) for text in layout.back]
-    unknown = layout.front.index("<unk>") if front else model.unknown
+    unknown = layout.front.index("<unk>") if layout.front else model.unknown
     if model.algorithm == Algorithm.UNIGRAM:
         return models.Unigram(entries, unk_id=unknown, byte_fallback=model.falls_back)
     places = {text: at for at, (text, _) in enumerate(entries)}
