@@ -48,13 +48,10 @@ logger = logging.getLogger(__name__)
 
 
 def unpack(name: str) -> Path:
-    """The ``transformers`` directory of an embedded backbone, unpacked now if it is not yet.
+    """The ``transformers`` directory of one of :data:`EMBEDDED`, unpacked now if it is not yet.
 
     It lies in the user's cache and is made whole or not at all; processes that unpack at the same
     time do not disturb each other. A directory that lost a file is unpacked again.
-
-    Args:
-        name: One of :data:`EMBEDDED`.
 
     Raises:
         NotFoundError: No such backbone is embedded.

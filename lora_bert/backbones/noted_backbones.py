@@ -46,12 +46,9 @@ def stamp_of(files: Iterable[Path]) -> Stamp:
 
 
 def cached_fingerprint(path: Path, stamp: Stamp, compute: Callable[[], str]) -> str:
-    """The fingerprint of what was read at ``path``, computed only if a file has changed since.
+    """The fingerprint of what was read in a directory, computed only if a file has changed since.
 
-    Args:
-        path: A directory.
-        stamp: Of its files, from before they were read.
-        compute: Makes it of what was read.
+    The ``stamp`` of its files is from before they were read.
     """
     key = str(path.resolve())
     found = read_notes(_FOLDER, FINGERPRINTS).get(key)

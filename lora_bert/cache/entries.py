@@ -55,13 +55,9 @@ def find_entry(kind: str, key: str) -> Path | None:
 def new_entry(kind: str, key: str, size: int, facts: dict[str, Any]) -> Iterator[Path]:
     """Yield an empty directory that becomes the entry when the block succeeds.
 
-    Entries that were not used for the longest time go first where room is needed.
-
-    Args:
-        kind: One of :data:`KEPT`.
-        key: What the content depends on, hashed.
-        size: Bytes that will be written.
-        facts: What the record says: ``what`` in words, and more.
+    Entries of :data:`KEPT` that were not used for the longest time make room for its ``size``, in
+    bytes. The ``key`` is the hash of what the content depends on; the record says ``facts``:
+    ``what`` in words, and more.
 
     Raises:
         OutputError: It cannot be written; what was there before still is, less what made room.

@@ -46,9 +46,8 @@ class Entry:
 def entries(names: Sequence[str] = (), *, unused_days: float = 0.0) -> list[Entry]:
     """What is in the cache, by kind, the last used first.
 
-    Args:
-        names: Only these kinds and keys; a key may be shortened to its beginning.
-        unused_days: Only what was not used for so many days.
+    With ``names`` only these kinds and keys, which may be shortened to their beginnings; with
+    ``unused_days`` only what was not used for so many days.
 
     Raises:
         NotFoundError: One of the names is neither a kind nor the beginning of a key.

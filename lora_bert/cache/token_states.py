@@ -31,14 +31,9 @@ _AT_ONCE = 64
 
 @dataclass(frozen=True)
 class Lines:
-    """What the layers below ``depth`` make of texts, before it is computed.
+    """What the layers below ``depth`` make of texts in canonical order, before it is computed.
 
     Line 0 is zero and stands for filler; the texts' tokens follow one behind the other.
-
-    Attributes:
-        backbone: Computes them.
-        encodings: The texts, in canonical order.
-        depth: How many layers.
     """
 
     backbone: Backbone

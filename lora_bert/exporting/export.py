@@ -151,13 +151,10 @@ def _write_graph(work: Path, loaded: Loaded, kind: Kind, samples: Sequence[str] 
         else:
             model = read_graph(graph)
             if samples is not None:
-                model = quantise_openvino(model, _inputs(loaded, samples))
+                texts = loaded.tokenizer.encode(samples)
+                inputs = [feed(texts.pad([row]), ()) for row in range(len(texts))]
+                model = quantise_openvino(model, inputs)
             import_openvino().save_model(model, target, compress_to_fp16=False)
-
-
-def _inputs(loaded: Loaded, texts: Sequence[str]) -> list[dict[str, np.ndarray]]:
-    encodings = loaded.tokenizer.encode(texts)
-    return [feed(encodings.pad([row]), ()) for row in range(len(encodings))]
 
 
 def _compared(

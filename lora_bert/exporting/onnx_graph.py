@@ -26,13 +26,9 @@ _QUERY_KEY_VALUE = ("query", "key", "value")
 
 
 def classifier_graph(tensors: Mapping[str, np.ndarray], config: EncoderConfig) -> Any:
-    """The ONNX model of a sequence classifier.
+    """The ONNX model of a sequence classifier, made of its float32 state dict.
 
     It takes ``input_ids`` and ``attention_mask`` and gives ``logits``; token types are 0.
-
-    Args:
-        tensors: Its float32 state dict, named as ``transformers`` names it.
-        config: The encoder's.
 
     Raises:
         BackboneError: More weights than an ONNX file can hold, or a setting that is not supported.

@@ -45,12 +45,8 @@ class Places:
     ) -> str:
         """``scores [rows, heads, length, length]`` and what relative positions add to them.
 
-        Args:
-            scores: Of contents.
-            query: Scaled, ``[rows, heads, length, size]``; ``key`` likewise, not scaled.
-            key: See ``query``.
-            positions: What queries (``c2p``) and keys (``p2c``, scaled) meet,
-                ``[heads, distances, size]``.
+        The query is scaled, the key is not, ``[rows, heads, length, size]`` each; ``positions`` are
+        what queries (``c2p``) and keys (``p2c``, scaled) meet, ``[heads, distances, size]``.
         """
         op, shape = self.writer.op, self.writer.op("Shape", scores)
         for kind, met in positions.items():

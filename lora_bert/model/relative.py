@@ -98,9 +98,7 @@ def distances_of(backbone: Backbone, length: int) -> Distances:
 def deberta_buckets(apart: Tensor, span: tuple[int, int]) -> Tensor:
     """Query's place less key's -> the same, beyond some distance in logarithmic buckets.
 
-    Args:
-        apart: Distances.
-        span: Number of buckets a side, or -1 for none, and the farthest distance.
+    ``span`` is the number of buckets a side, or -1 for none, and the farthest distance.
     """
     buckets, farthest = span
     if buckets <= 0:

@@ -108,10 +108,7 @@ def _results(futures: deque[Future[Result]]) -> Iterator[Result]:
 def workers(most: int, *, device: torch.device, exactly: tuple[int, int] | None = None) -> Workers:
     """Threads for the cores that torch may use, at most ``most``; one where a GPU computes.
 
-    Args:
-        most: How many are worth having.
-        device: Where they compute.
-        exactly: How many there must be, and cores for each, whatever the machine has.
+    ``exactly`` says how many there must be, and cores for each, whatever the machine has.
     """
     import torch
 

@@ -108,14 +108,10 @@ def layout_of(
 ) -> Layout:
     """Which layout a backbone's pieces have: its class decides, else its ``model_type``.
 
-    Args:
-        directory: Of the backbone.
-        written: Its ``tokenizer_config.json``.
-        config: The encoder's.
-        error: Which error another layout is.
+    The class is in ``tokenizer_config.json``, which is ``written``, or in ``config``.
 
     Raises:
-        error: It is another one.
+        error: The layout is another one.
     """
     for said in (written.get("tokenizer_class"), config.tokenizer_class):
         name = str(said or "").removesuffix("Fast")
@@ -142,11 +138,8 @@ def convert(
 ) -> tuple[Tokenizer, dict[str, Any]]:
     """The tokenizer of a SentencePiece model, and its special tokens as ``*_token``.
 
-    Args:
-        model: Read from the file.
-        layout: How its pieces are numbered.
-        written: ``tokenizer_config.json``: special tokens, ``do_lower_case`` and the like.
-        added: Tokens that were added to the vocabulary later, with their ids.
+    ``written`` is ``tokenizer_config.json`` with special tokens, ``do_lower_case`` and the like;
+    ``added`` are tokens that were added to the vocabulary later, with their ids.
 
     Raises:
         UnusualModelError: A kind of model whose pieces would be other ones; the text says which.
