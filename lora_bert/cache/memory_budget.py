@@ -16,7 +16,7 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def memory_budget(device: torch.device, limit: int | None = None) -> int:
-    """Bytes that a cache may take in a device's memory: half of the free ones, or up to ``limit``."""
+    """Bytes a cache may take in a device's memory: half of what is free, or up to ``limit``."""
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else _free_memory()
     return free // 2 if limit is None else min(free, limit)
 
