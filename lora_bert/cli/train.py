@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+import click
+
 from lora_bert.cli.declare import Answer
 from lora_bert.cli.declare import command as declare
 from lora_bert.config import TrainConfig
@@ -30,10 +32,13 @@ def command(config: TrainConfig, as_json: bool) -> Answer:
     the same command with --resume goes on, after a crash too, to the same adapter bit for bit.
     """
     from lora_bert.evaluation.report import score_words
+    from lora_bert.runtime.distributed import processes
     from lora_bert.training.train import run
     from lora_bert.wording import counted, printable, shortened
 
     result = run(config)
+    if not processes().is_first:
+        click.get_current_context().exit(130 if result.interrupted else 0)
     lines = [
         f"adapter     {result.path} ({result.size / 1e6:.1f} MB, epoch {result.best_epoch})",
         f"trained     {result.trainable:,} of {result.total:,} parameters "
