@@ -124,9 +124,8 @@ def trunk_cache(
     if place == "off" or not depth or not any(map(len, parts)):
         return None
     texts = Canonical.of(parts)
-    making = _Making(
-        Lines(backbone, texts.encodings, depth), fingerprint, limit_bytes, name, shared_by
-    )
+    lines = Lines(backbone, texts.encodings, depth)
+    making = _Making(lines, fingerprint, limit_bytes, name, shared_by)
     made = making.found() or making.computed(place)
     if made is None:
         return None
@@ -136,7 +135,7 @@ def trunk_cache(
         CachedStates(data, starts[numbers], lengths[numbers], backbone.device)
         for numbers in texts.numbers
     )
-    return TrunkCache(tuple(rows), depth, kept, making.lines.size, making.key)
+    return TrunkCache(tuple(rows), depth, kept, lines.size, making.key)
 
 
 @dataclass(frozen=True)
