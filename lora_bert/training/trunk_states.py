@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from lora_bert.cache.compute import CHUNK_TOKENS
 from lora_bert.cache.memory_budget import memory_budget
 from lora_bert.cache.shared_rows import SharedStates, owners_of
+from lora_bert.cache.token_states import CHUNK_TOKENS
 from lora_bert.cache.trunk_cache import trunk_cache
 from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
