@@ -6,8 +6,7 @@ import dataclasses
 import shlex
 from typing import TYPE_CHECKING
 
-from lora_bert.cli.declare import Answer
-from lora_bert.cli.declare import command as declare
+from lora_bert.cli.declare import Answer, declare
 from lora_bert.cli.merge import in_bfloat16
 from lora_bert.config import ExportConfig
 

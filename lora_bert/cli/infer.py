@@ -11,18 +11,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from lora_bert.cli.console import visible
-from lora_bert.cli.declare import command as declare
+from lora_bert.cli.declare import declare
 from lora_bert.config import InferConfig
 from lora_bert.errors import ConfigError
 from lora_bert.json_files import json_text
-
-if TYPE_CHECKING:
-    pass
 
 log = logging.getLogger(__name__)
 

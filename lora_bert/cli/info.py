@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lora_bert.cli.console import visible
-from lora_bert.cli.declare import Answer
-from lora_bert.cli.declare import command as declare
+from lora_bert.cli.declare import Answer, declare
 from lora_bert.config import InfoConfig
 
 EXAMPLES = """\
