@@ -78,8 +78,7 @@ def command(config: InferConfig, as_json: bool) -> None:
 
 
 def _warn_of_files(texts: Sequence[str]) -> None:
-    from lora_bert.data.opening import PACKINGS
-    from lora_bert.data.tables import SUFFIXES
+    from lora_bert.data.opening import PACKINGS, SUFFIXES
 
     for text in texts:
         if Path(text).suffix.lower() in (*SUFFIXES, *PACKINGS) and _is_file(text):

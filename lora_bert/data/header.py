@@ -66,12 +66,14 @@ def _numbered(width: int) -> tuple[str, ...]:
     return tuple(f"column_{number}" for number in range(1, width + 1))
 
 
-def titles(rows: Sequence[Sequence[str]], source: str) -> int:
+def titles(rows: Sequence[Sequence[str]], options: ReadOptions, source: str) -> int:
     """How many lines with a title or remark stand before the header; says so (log).
 
     It is certain where each has a single cell, a line with a usual column name follows, and all
-    behind that one are as wide as it.
+    behind that one are as wide as it. None do where the options say what the first line is.
     """
+    if options.header is False or options.columns:
+        return 0
     for at, row in enumerate(rows[: _MOST_TITLES + 1]):
         filled = [cell.strip().strip("\ufeff").lower() for cell in row if cell.strip()]
         if len(filled) < 2 and not _USUAL.intersection(filled):

@@ -13,10 +13,9 @@ from lora_bert.data import named
 from lora_bert.data.formats import folder_file
 from lora_bert.data.formats.saved_file import is_saved
 from lora_bert.data.given import Given
-from lora_bert.data.opening import data_stem, data_suffix
+from lora_bert.data.opening import SUFFIXES, data_stem, data_suffix
 from lora_bert.data.part_names import JUDGED_FIRST, PARTS
 from lora_bert.data.shards import lacking, whole
-from lora_bert.data.tables import SUFFIXES
 from lora_bert.errors import DataError, NotFoundError, missing
 from lora_bert.wording import by_number, counted, listed, utf8_name
 

@@ -27,13 +27,11 @@ from lora_bert.data.formats import (
 )
 from lora_bert.data.given import Given
 from lora_bert.data.header import check_count
-from lora_bert.data.opening import PACKINGS, TEXT_FORMATS, data_suffix, packing
+from lora_bert.data.opening import PACKINGS, SHEETS, SUFFIXES, data_suffix, packing
 from lora_bert.data.rows import DEFAULT_READ, Files, OpenTable, ReadOptions, where
 from lora_bert.data.sniffing import kind_of, may_be_text, table_kind, true_suffix
 from lora_bert.errors import ConfigError, DataError, missing
 from lora_bert.wording import counted, listed, repeated
-
-__all__ = ["SUFFIXES", "ReadOptions", "Source", "Table", "iter_tables", "read_table"]
 
 logger = logging.getLogger(__name__)
 
@@ -49,8 +47,6 @@ _TEXT_FORMATS: dict[str, Callable[[Path, str, str, ReadOptions], OpenTable]] = {
 }
 _DELIMITED = ("csv", "tsv")
 _JSON = (".json", ".jsonl", ".ndjson")
-SUFFIXES = (*TEXT_FORMATS, ".parquet", *xlsx_file.SUFFIXES)
-"""The suffixes of the files that can be read."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +203,7 @@ def _open(path: Path, source: str, options: ReadOptions) -> OpenTable:
     _say_packing(path, source)
     if suffix == ".parquet":
         return _renamed(parquet_file.read(path, source), options, source)
-    if suffix in xlsx_file.SUFFIXES:
+    if suffix in SHEETS:
         return xlsx_file.read(path, source, options)
     codec = codec_of(path, source, options)
     kind = kind_of(path, codec, source, suffix)

@@ -27,11 +27,7 @@ Record = tuple[int, list[str]]
 
 
 def read_csv(path: Path, source: str, codec: str, options: ReadOptions) -> OpenTable:
-    """Open a csv file, or what is called so: other separators, other quotes.
-
-    Raises:
-        DataError: As :func:`open_table`.
-    """
+    """Open a csv file, or what is called so: other separators, other quotes."""
     return open_table(path, source, codec, options, sniff(path, codec, ","))
 
 
@@ -52,8 +48,7 @@ def open_table(
     head = list(islice(records, HEAD_ROWS + 1))
     if not head:
         raise DataError(f"'{source}' is empty.")
-    if options.header is not False and not options.columns:
-        head = head[titles([cells for _, cells in head], source) :]
+    head = head[titles([cells for _, cells in head], options, source) :]
     others = [cells for _, cells in head[1:]]
     common = _common_width(others, len(head[0][1]))
     first = _fitted(head[0][1], others, common, options, source)
@@ -72,8 +67,6 @@ def open_table(
 def _records(path: Path, source: str, codec: str, dialect: Dialect) -> Iterator[Record]:
     """The rows of a file, each with the line it starts on; blank lines are skipped."""
     with open_text(path, codec, newline="") as stream:
-        for _ in range(dialect.skip):
-            stream.readline()
         reader = dialect.reader(stream)
         while True:
             line = reader.line_num + dialect.skip + 1

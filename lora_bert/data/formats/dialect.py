@@ -61,10 +61,10 @@ class Dialect:
     notes: tuple[str, ...] = field(default=(), compare=False)
 
     def reader(self, lines: Iterable[str]) -> Any:
-        """The csv parser for it, strict; ``line_num`` counts its lines."""
+        """The csv parser for it, strict; ``line_num`` counts the lines that are not skipped."""
         csv.field_size_limit(_LONGEST_CELL)
         return csv.reader(
-            lines,
+            islice(lines, self.skip, None),
             delimiter=self.delimiter,
             strict=True,
             quoting=csv.QUOTE_NONE if self.quote is None else csv.QUOTE_MINIMAL,
@@ -74,20 +74,13 @@ class Dialect:
         )
 
     def fits_file(self, path: Path, codec: str, *, rows_in_cells: bool = True) -> bool:
-        """Whether every row of a file is well formed and of the first one's width.
+        """Whether every row of a file is well formed and as wide as the first, but for empty cells.
 
-        Empty cells at the end may be more.
-
-        Args:
-            path: The file.
-            codec: Its encoding.
-            rows_in_cells: Whether a quoted cell may hold separators and line breaks, as one does
-                that swallows other rows.
+        Without ``rows_in_cells`` no quoted cell may hold separators and line breaks, as those do
+        that swallow other rows.
         """
         width = 0
         with open_text(path, codec, newline="") as stream:
-            for _ in range(self.skip):
-                stream.readline()
             try:
                 for row in self.reader(stream):
                     if _is_blank(row):
@@ -106,19 +99,12 @@ class Dialect:
 
 
 def sniff(path: Path, codec: str, default: str) -> Dialect:
-    """The dialect of a file; its notes say what differs from ``default`` with double quotes.
-
-    Args:
-        path: The file.
-        codec: Its encoding.
-        default: The separator that its name promises.
-    """
+    """A file's dialect; its notes say what is other than ``default`` and double quotes."""
     head = _Head.of(path, codec)
     plain = Dialect(default)
     if head.lines and (match := _NAMED_SEPARATOR.fullmatch(head.lines[0])):
         note = f": its first line names the separator, '{match[1]}'"
         plain = Dialect(match[1], skip=1, notes=(note,))
-        head = replace(head, lines=head.lines[1:])
     elif head.lines:
         below_titles = replace(head, lines=head.lines[_title_lines(head.lines) :])
         separator = _separator(below_titles, default)
@@ -212,13 +198,12 @@ def _separator(head: _Head, default: str) -> str:
     if not marks or (default in first and head.fits(Dialect(default))):
         return default
     for mark in marks:
-        variants: list[dict[str, Any]] = [
-            {},
-            {"skip_space": True},
-            {"backslash": True},
-            {"quote": "'"},
-        ]
-        if any(head.fits(Dialect(mark, **changes)) for changes in variants):
+        plain = Dialect(mark)
+        variants = (
+            plain, replace(plain, skip_space=True), replace(plain, backslash=True),
+            replace(plain, quote="'"),
+        )  # fmt: skip
+        if any(map(head.fits, variants)):
             return mark
     if default in first:
         return default
@@ -259,7 +244,7 @@ def _unusual(head: _Head, plain: Dialect, path: Path, codec: str) -> Iterator[Di
         and _escapes_only(path, codec)
     ):
         yield from with_and_without_space("its quotes are escaped with backslashes", backslash=True)
-    if _in_single_quotes(head.lines, plain.delimiter, even=even):
+    if _in_single_quotes(head.lines[plain.skip :], plain.delimiter, even=even):
         yield from with_and_without_space("its cells stand in single quotes", quote="'")
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lora_bert.data.encoding import detect
-from lora_bert.data.opening import PACKINGS, TEXT_FORMATS, WORKBOOKS
+from lora_bert.data.opening import PACKINGS, SUFFIXES
 from lora_bert.data.rows import Files, OpenTable
 from lora_bert.errors import DataError
 from lora_bert.wording import by_number, counted, listed, utf8_name
@@ -23,13 +23,7 @@ UNLABELLED = ("unsup", "unsupervised", "unlabeled", "unlabelled")
 """Directories of texts that have no label."""
 
 _TEXTS = (".txt", ".text")
-_TABLES = (
-    *(ending for ending in TEXT_FORMATS if ending != ".txt"),
-    ".parquet",
-    *WORKBOOKS,
-    ".xls",
-    *PACKINGS,
-)
+_TABLES = tuple({*SUFFIXES, *PACKINGS} - {".txt"})
 _SAMPLE = 1 << 20
 """Bytes by which the encoding of files that are not UTF-8 is judged."""
 

@@ -6,7 +6,7 @@ A document is read whole: for files larger than memory there is JSON lines.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -35,7 +35,10 @@ def read(path: Path, source: str, codec: str, options: ReadOptions) -> OpenTable
     items = objects_of(_decoded(text, source), source)
     if items and all(isinstance(item, list) for item in items):
         return _without_names(items, options, source)
-    records = list(_records(items, source))
+    for number, item in enumerate(items, start=1):
+        if not isinstance(item, dict):
+            raise DataError(f"{position(source, number, 'record')}: not a JSON object.", hint=HINT)
+    records = list(label_studio.flat_rows(enumerate(items, start=1), source))
     columns = tuple(dict.fromkeys(name for _, members in records for name in members))
     rows = ((number, [cell(members.get(name)) for name in columns]) for number, members in records)
     return OpenTable(columns, rows, unit="record")
@@ -48,17 +51,6 @@ def _decoded(text: str, source: str) -> Any:
         raise not_json(source, error.lineno, text, error) from None
     except (ValueError, RecursionError) as error:
         raise DataError(f"'{source}': {error}.") from None
-
-
-def _records(items: Sequence[Any], source: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The objects, each with its number; tasks of Label Studio as flat rows."""
-    for number, item in enumerate(items, start=1):
-        if not isinstance(item, dict):
-            raise DataError(f"{position(source, number, 'record')}: not a JSON object.", hint=HINT)
-    records = enumerate(items, start=1)
-    if items and label_studio.is_task(items[0]):
-        return label_studio.flat_rows(records, source)
-    return records
 
 
 def _without_names(items: Sequence[list[Any]], options: ReadOptions, source: str) -> OpenTable:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,27 +20,11 @@ def read(path: Path, source: str, codec: str) -> OpenTable:
 
     The file is read twice, the first time for the keys, so that memory does not grow with it.
     """
-    columns: dict[str, None] = {}
-    tasks = next((label_studio.is_task(first) for _, first in _objects(path, source, codec)), False)
-    for _, members in _rows(path, source, codec, tasks, quiet=True):
-        columns.update(dict.fromkeys(members))
-    names = tuple(columns)
-    return OpenTable(names, _cells(_rows(path, source, codec, tasks), names))
-
-
-def _rows(
-    path: Path, source: str, codec: str, tasks: bool, *, quiet: bool = False
-) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The objects; tasks of Label Studio as flat rows."""
-    objects = _objects(path, source, codec)
-    return label_studio.flat_rows(objects, source, quiet=quiet) if tasks else objects
-
-
-def _cells(
-    objects: Iterator[tuple[int, dict[str, Any]]], columns: Sequence[str]
-) -> Iterator[tuple[int, list[str]]]:
-    for line, members in objects:
-        yield line, [cell(members.get(name)) for name in columns]
+    first = label_studio.flat_rows(_objects(path, source, codec), source, quiet=True)
+    columns = tuple(dict.fromkeys(name for _, members in first for name in members))
+    second = label_studio.flat_rows(_objects(path, source, codec), source)
+    rows = ((line, [cell(members.get(name)) for name in columns]) for line, members in second)
+    return OpenTable(columns, rows)
 
 
 def _objects(path: Path, source: str, codec: str) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,29 +20,28 @@ def read(path: Path, source: str) -> OpenTable:
     Raises:
         DataError: It is not parquet, or damaged.
     """
-    import pyarrow as pa
     from pyarrow import parquet
 
-    try:
+    with _sentences(source):
         file = parquet.ParquetFile(to_seek_in(path))
         schema = file.schema_arrow
         columns = tuple(schema.names)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise _damaged(source, error) from None
     names = declared_names(schema.metadata)
     return OpenTable(columns, numbered_rows(_batches(file, source), names, source), unit="row")
 
 
 def _batches(file: Any, source: str) -> Iterator[Any]:
+    with file, _sentences(source):
+        for batch in file.iter_batches(batch_size=BATCH_ROWS):
+            yield batch.schema.names, batch.columns
+
+
+@contextmanager
+def _sentences(source: str) -> Iterator[None]:
+    """Say in words what pyarrow raises."""
     import pyarrow as pa
 
-    with file:
-        try:
-            for batch in file.iter_batches(batch_size=BATCH_ROWS):
-                yield batch.schema.names, batch.columns
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            raise _damaged(source, error) from None
-
-
-def _damaged(source: str, error: Exception) -> DataError:
-    return DataError(f"'{source}' is not a readable parquet file ({reason(error)}).")
+    try:
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise DataError(f"'{source}' is not a readable parquet file ({reason(error)}).") from None
