@@ -7,7 +7,7 @@ import json
 import logging
 import shlex
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -70,7 +70,8 @@ def command(config: InferConfig, as_json: bool) -> None:
         click.echo(json_text([{"text": text, **task.document(each)} for text, each in answers]))
         return
     source = _typed() if asking else config.texts or _lines()
-    for texts in _chunks(source, 1 if asking else LINES_AT_ONCE):
+    walking = iter(source)
+    while texts := list(islice(walking, 1 if asking else LINES_AT_ONCE)):
         for text, answer in zip(texts, task.decode(predictor.values(texts)), strict=True):
             # One line a text, whatever stands in it.
             line = (*task.line(answer), text)
@@ -151,9 +152,3 @@ def _typed() -> Iterator[str]:
         if not line.strip():
             return
         yield line
-
-
-def _chunks(texts: Iterable[str], size: int) -> Iterator[list[str]]:
-    walking = iter(texts)
-    while chunk := list(islice(walking, size)):
-        yield chunk

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lora_bert.data.formats.arrow_file import rows_of
 from lora_bert.data.formats.json_values import cell
-from lora_bert.data.formats.saved_file import rows_of
 from lora_bert.data.part_names import DATA_OPTIONS, JUDGED_FIRST, PARTS
 from lora_bert.errors import DataError
 from lora_bert.wording import listed, position, repeated
@@ -160,12 +160,8 @@ def _of_frame(frame: Any, kind: str) -> Given:
 def _of_dataset(dataset: Any, kind: str) -> Given:
     if dataset.column_names is None or not hasattr(dataset, "__len__"):
         return _of_list(list(dataset), kind, "data")  # streamed: nothing is known beforehand
-    names = tuple(dataset.column_names)
-    cells: dict[str, list[str]] = {name: [] for name in names}
-    for _, row in rows_of(dataset, kind):
-        for name, value in zip(names, row, strict=True):
-            cells[name].append(value)
-    return _checked(Given(kind, names, cells))
+    rows = [row for _, row in rows_of(dataset, kind)]
+    return _table(kind, dataset.column_names, _turned(rows, len(dataset.column_names)))
 
 
 def _of_list(rows: list[Any], kind: str, option: str) -> Given:
@@ -178,7 +174,12 @@ def _of_list(rows: list[Any], kind: str, option: str) -> Given:
                 f"{option}: row {number:,} is neither a dict nor a (text, label) pair.",
                 hint='For example: [{"text": "…", "label": "…"}], or [("…", "…")].',
             )
-    return _table(kind, _PAIR, [[row[at] for row in rows] for at in range(len(_PAIR))])
+    return _table(kind, _PAIR, _turned(rows, len(_PAIR)))
+
+
+def _turned(rows: Sequence[Sequence[Any]], width: int) -> list[list[Any]]:
+    """The columns of rows that are ``width`` cells wide."""
+    return [[row[at] for row in rows] for at in range(width)]
 
 
 def _table(kind: str, names: Sequence[Any], columns: Sequence[Sequence[Any]]) -> Given:
@@ -188,7 +189,9 @@ def _table(kind: str, names: Sequence[Any], columns: Sequence[Sequence[Any]]) ->
         raise DataError(f"'{kind}' has columns of different lengths: {sizes}.")
     cells = {str(name): _cells(kind, str(name), column)
              for name, column in zip(names, columns, strict=True)}  # fmt: skip
-    return _checked(Given(kind, tuple(cells), cells))
+    if not any(cells.values()):
+        raise DataError(f"'{kind}' holds no rows.")
+    return Given(kind, tuple(cells), cells)
 
 
 def _cells(kind: str, name: str, column: Sequence[Any]) -> list[str]:
@@ -200,12 +203,6 @@ def _cells(kind: str, name: str, column: Sequence[Any]) -> list[str]:
         row = position(kind, len(cells) + 1, "row")
         raise DataError(f"{row}: column '{name}' holds bytes that are no UTF-8.") from None
     return cells
-
-
-def _checked(rows: Given) -> Given:
-    if not rows.rows:
-        raise DataError(f"'{rows}' holds no rows.")
-    return rows
 
 
 def as_cell(value: Any) -> str:

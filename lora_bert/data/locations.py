@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lora_bert.data import named
 from lora_bert.data.formats import folder_file
-from lora_bert.data.formats.saved_file import is_saved
+from lora_bert.data.formats.arrow_file import is_saved
 from lora_bert.data.given import Given
 from lora_bert.data.opening import SUFFIXES, data_stem, data_suffix
 from lora_bert.data.part_names import JUDGED_FIRST, PARTS
@@ -45,22 +45,15 @@ class Location:
     name: str
     parts: Mapping[str, tuple[Path | Given, ...]]
 
-    @classmethod
-    def of_training(cls, name: str, *files: Path | Given) -> Location:
-        """A data set that is not divided."""
-        return cls(name, {"train": files})
-
 
 def locate(data: str) -> Location:
     """Find a data set.
 
-    Args:
-        data: A known name (which goes before a file or directory of that name); a file or a pattern
-            such as ``data/train-*.parquet``, which are then all training rows, unless the pattern
-            also fits files called test or validation; or a directory that holds, itself or in its
-            ``data``, files or folders called train, validation (valid, val, dev) and test, also in
-            shards, or that ``datasets.save_to_disk`` wrote, or with a folder of texts for each
-            class.
+    ``data`` is a known name (which goes before a file or directory of that name); a file or a
+    pattern such as ``data/train-*.parquet``, which are then all training rows, unless the pattern
+    also fits files called test or validation; or a directory that holds, itself or in its ``data``,
+    files or folders called train, validation (valid, val, dev) and test, also in shards, or that
+    ``datasets.save_to_disk`` wrote, or with a folder of texts for each class.
 
     Raises:
         NotFoundError: There is none.
@@ -135,7 +128,7 @@ def _located(data: str, path: Path) -> Location:
     if data in named.NAMED:
         if path.exists():
             logger.info("'%s' is the data set of that name; './%s' is the one here.", data, data)
-        return Location.of_training(data, named.find(data))
+        return Location(data, {"train": (named.find(data),)})
     if _is_pattern(path):
         return _of_pattern(data)
     if not path.exists():
@@ -144,11 +137,11 @@ def _located(data: str, path: Path) -> Location:
         raise missing(path, "data file or directory")
     name = utf8_name(path.absolute().name)
     if not path.is_dir() or is_saved(path):
-        return Location.of_training(name, path)
+        return Location(name, {"train": (path,)})
     if parts := _parts_of(path):
         return Location(name, parts)
     if files := _undivided(path):
-        return Location.of_training(name, *files)
+        return Location(name, {"train": files})
     if folders := _folders_by_part(path):
         return Location(name, folders)
     if inside := _only_folder(path):
@@ -196,7 +189,7 @@ def _of_pattern(data: str) -> Location:
     if len(by_part) > 1 and sum(map(len, by_part.values())) == len(files):
         return Location(name, {part: _as_one(part, by_part[part], data) for part in by_part})
     _refuse_other_parts(data, files)
-    return Location.of_training(name, *files)
+    return Location(name, {"train": tuple(files)})
 
 
 def _refuse_other_parts(pattern: str, files: Sequence[Path]) -> None:
@@ -237,9 +230,7 @@ def _matches(pattern: str) -> list[Path]:
 def _parts_of(directory: Path, *, first_of: Sequence[str] = ()) -> dict[str, tuple[Path, ...]]:
     """The parts in a directory, or in the one directory within it that has some.
 
-    Args:
-        directory: Where to look.
-        first_of: Only the first of these that is there, in place of all.
+    With ``first_of`` only the first of these that is there.
     """
     entries = _visible(directory)
     if by_part := _by_part(entries):

@@ -15,14 +15,11 @@ from pathlib import Path
 
 from lora_bert.data.encoding import detect
 from lora_bert.data.formats import (
+    arrow_file,
     delimited,
     fasttext_file,
     folder_file,
     json_file,
-    jsonl_file,
-    parquet_file,
-    saved_file,
-    tsv_file,
     xlsx_file,
 )
 from lora_bert.data.given import Given
@@ -40,9 +37,9 @@ Source = str | Path | Sequence[str | Path]
 
 _TEXT_FORMATS: dict[str, Callable[[Path, str, str, ReadOptions], OpenTable]] = {
     "csv": delimited.read_csv,
-    "tsv": tsv_file.read,
+    "tsv": delimited.read_tsv,
     "json": json_file.read,
-    "jsonl": lambda path, source, codec, _: jsonl_file.read(path, source, codec),
+    "jsonl": lambda path, source, codec, _: json_file.read_lines(path, source, codec),
     "fasttext": lambda path, source, codec, _: fasttext_file.read(path, codec),
 }
 _DELIMITED = ("csv", "tsv")
@@ -81,17 +78,14 @@ def read_table(path: Source, options: ReadOptions = DEFAULT_READ) -> Table:
     """Read a whole file, or several as one; see :func:`iter_tables`."""
     pieces = iter_tables(path, options)
     table = next(pieces)
-    files = [table.files]
+    sources = {table.source}
     for piece in pieces:
+        sources.add(piece.source)
         table.lines.extend(piece.lines)
         for name, values in piece.values.items():
             table.values[name].extend(values)
-        if piece.files is not files[-1]:
-            files.append(piece.files)
-    if len(files) == 1:
-        return table
-    source = f"{table.source} (and {len(files) - 1:,} more)"
-    return replace(table, source=source, files=Files.joined([part for part in files if part]))
+    more = f" (and {len(sources) - 1:,} more)" if len(sources) > 1 else ""
+    return replace(table, source=f"{table.source}{more}")
 
 
 def iter_tables(
@@ -132,12 +126,14 @@ def iter_tables(
 def _of_all(paths: Sequence[str | Path], options: ReadOptions, rows: int) -> Iterator[Table]:
     """The pieces of several files, their positions running on from file to file."""
     columns: tuple[str, ...] = ()
+    files = Files()
     last = 0
     for path in paths:
-        start, files = last, None
+        start = last
         for piece in _pieces(path, options, rows):
             columns = columns or piece.columns
-            files = files or _behind(piece, start)
+            if last == start:
+                files.add(piece.files or Files([0], [piece.source], [piece.unit]), start)
             last = start + piece.lines[-1]
             yield replace(
                 piece,
@@ -146,12 +142,6 @@ def _of_all(paths: Sequence[str | Path], options: ReadOptions, rows: int) -> Ite
                 lines=[start + line for line in piece.lines],
                 files=files,
             )
-
-
-def _behind(piece: Table, position: int) -> Files:
-    """The file of a piece, or its files, behind others that end at ``position``."""
-    files = piece.files or Files((0,), (piece.source,), (piece.unit,))
-    return replace(files, starts=[position + start for start in files.starts])
 
 
 def _same_columns(piece: Table, columns: tuple[str, ...], first: str) -> dict[str, list[str]]:
@@ -186,8 +176,8 @@ def _pieces(path: str | Path, options: ReadOptions, rows: int) -> Iterator[Table
 def _open(path: Path, source: str, options: ReadOptions) -> OpenTable:
     if not path.exists():
         raise missing(path, "data file")
-    if saved_file.is_saved(path):
-        return _renamed(saved_file.read(path, source), options, source)
+    if arrow_file.is_saved(path):
+        return _renamed(arrow_file.read_saved(path, source), options, source)
     if folder_file.is_folder(path):
         return _renamed(folder_file.read(path, source, options.encoding), options, source)
     if path.is_dir():
@@ -202,7 +192,7 @@ def _open(path: Path, source: str, options: ReadOptions) -> OpenTable:
         raise _unknown(source, named)
     _say_packing(path, source)
     if suffix == ".parquet":
-        return _renamed(parquet_file.read(path, source), options, source)
+        return _renamed(arrow_file.read_parquet(path, source), options, source)
     if suffix in SHEETS:
         return xlsx_file.read(path, source, options)
     codec = codec_of(path, source, options)

@@ -1,4 +1,4 @@
-"""Lines of separated cells: csv files, and what tsv files have in common with them.
+"""Lines of separated cells: csv and tsv files.
 
 The standard library's parser is used because it streams, is strict when asked, and knows the line a
 row starts on.
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 
-from lora_bert.data.formats.dialect import SPOKEN, Dialect, sniff
+from lora_bert.data.formats.dialect import SPOKEN, Dialect, sniff, sniff_tsv
 from lora_bert.data.formats.markdown import without_rule
 from lora_bert.data.header import column_names, titles
 from lora_bert.data.opening import open_text
@@ -28,12 +28,15 @@ Record = tuple[int, list[str]]
 
 def read_csv(path: Path, source: str, codec: str, options: ReadOptions) -> OpenTable:
     """Open a csv file, or what is called so: other separators, other quotes."""
-    return open_table(path, source, codec, options, sniff(path, codec, ","))
+    return _open(path, source, codec, options, sniff(path, codec, ","))
 
 
-def open_table(
-    path: Path, source: str, codec: str, options: ReadOptions, dialect: Dialect
-) -> OpenTable:
+def read_tsv(path: Path, source: str, codec: str, options: ReadOptions) -> OpenTable:
+    """Open a tsv or txt file; says so (log) where its quotes are taken as plain characters."""
+    return _open(path, source, codec, options, sniff_tsv(path, codec, options))
+
+
+def _open(path: Path, source: str, codec: str, options: ReadOptions, dialect: Dialect) -> OpenTable:
     """Columns and rows of a file whose dialect is known; quotes are meant, if it has some.
 
     Raises:

@@ -16,7 +16,7 @@ from typing import Any
 
 from lora_bert.data.header import holds_usual_name
 from lora_bert.data.opening import open_bytes, open_text
-from lora_bert.data.rows import HEAD_ROWS
+from lora_bert.data.rows import HEAD_ROWS, ReadOptions
 
 SPOKEN = {
     ",": "commas",
@@ -32,7 +32,7 @@ _LONGEST_HEAD = 1 << 22
 _LONGEST_CELL = 1 << 24
 _NAMED_SEPARATOR = re.compile(r"""\ufeff?"?sep=([^\w\s"'\\]|\t)"?\s*""")
 _AFTER_SPACE = re.compile(r' +"')
-SPACES_LEFT_OUT = (
+_SPACES_LEFT_OUT = (
     "spaces behind its separators are left out, so that the quotes after them are meant"
 )
 _BACKSLASH_ELSEWHERE = re.compile(r'\\(?:\\|")|(\\)')
@@ -116,6 +116,17 @@ def sniff(path: Path, codec: str, default: str) -> Dialect:
     return plain
 
 
+def sniff_tsv(path: Path, codec: str, options: ReadOptions) -> Dialect:
+    """The dialect of a file that is called tsv or txt.
+
+    Without a tab in its first line it may be separated by something else, as csv files are. Commas
+    stand in every text: they are taken if that line holds a usual column name, or several columns
+    were named. Quotes are meant, as in what pandas writes, only if the whole file parses strictly
+    with them; what people collect has sentences with stray ones.
+    """
+    return _other_separator(path, codec, options) or _of_tabs(path, codec)
+
+
 def separator_of(path: Path, codec: str) -> str | None:
     """What separates the cells of a file whose name does not say it; None where that is no table.
 
@@ -127,16 +138,6 @@ def separator_of(path: Path, codec: str) -> str | None:
             if len(head.rows(dialect)[0]) > 1 and head.fits(dialect):
                 return mark
     return None
-
-
-def names_separator(line: str) -> bool:
-    """Whether a file's first line is Excel's ``sep=;``."""
-    return bool(_NAMED_SEPARATOR.fullmatch(line))
-
-
-def holds_quote_after_space(line: str, mark: str) -> bool:
-    """Whether a double quote stands behind spaces at the beginning of a cell."""
-    return any(_AFTER_SPACE.match(cell) for cell in line.split(mark))
 
 
 @dataclass(frozen=True)
@@ -233,10 +234,10 @@ def _unusual(head: _Head, plain: Dialect, path: Path, codec: str) -> Iterator[Di
 
     def with_and_without_space(note: str, **changes: Any) -> Iterator[Dialect]:
         yield changed(note, **changes)
-        yield changed(f"{note}; {SPACES_LEFT_OUT}", **changes, skip_space=True)
+        yield changed(f"{note}; {_SPACES_LEFT_OUT}", **changes, skip_space=True)
 
     if any(_AFTER_SPACE.match(cell) for row in head.rows(plain)[0] for cell in row):
-        yield changed(SPACES_LEFT_OUT, skip_space=True)
+        yield changed(_SPACES_LEFT_OUT, skip_space=True)
     even = head.fits(plain)
     if (
         _holds_text(path, codec, '\\"')
@@ -274,3 +275,52 @@ def _in_single_quotes(lines: Sequence[str], mark: str, *, even: bool) -> bool:
         return False
     starts = sum(line.lstrip().startswith("'") or f"{mark}'" in line for line in lines)
     return starts == len([line for line in lines if line.strip()]) or not even
+
+
+def _of_tabs(path: Path, codec: str) -> Dialect:
+    """What the quotes of a tsv file mean."""
+    plain = Dialect("\t")
+    after_space = Dialect("\t", skip_space=True, notes=(f": {_SPACES_LEFT_OUT}",))
+    quotes, spaced = _has_quotes(path, codec)
+    for dialect in (after_space,) * spaced + (plain,) * quotes:
+        if dialect.fits_file(path, codec, rows_in_cells=False):
+            return dialect
+    if quotes or _starts_with_single_quote(path, codec):
+        sniffed = sniff(path, codec, "\t")
+        if sniffed.delimiter == "\t" and sniffed != plain:
+            return sniffed
+    unbalanced = ": its quotes do not balance and are read as plain characters"
+    return Dialect("\t", quote=None, notes=(unbalanced,) * quotes)
+
+
+def _other_separator(path: Path, codec: str, options: ReadOptions) -> Dialect | None:
+    """The dialect of a file that has no tab in its first line but is a table all the same."""
+    with open_text(path, codec, newline="") as stream:
+        first = next((line for line in stream if line.strip()), "")
+    if _NAMED_SEPARATOR.fullmatch(first):
+        return sniff(path, codec, "\t")
+    if "\t" in first:
+        return None
+    commas = len(options.columns) > 1 or (options.header is not False and holds_usual_name(first))
+    if not commas and not any(mark in first for mark in SPOKEN if mark != ","):
+        return None
+    dialect = sniff(path, codec, "\t")
+    if dialect.delimiter == "\t" or (dialect.delimiter == "," and not commas):
+        return None
+    return dialect
+
+
+def _has_quotes(path: Path, codec: str) -> tuple[bool, bool]:
+    """Whether there are quotes, and whether at the file's beginning one stands behind spaces.
+
+    The whole file is read only where its beginning has none.
+    """
+    with open_text(path, codec) as stream:
+        quoted = [line for line in islice(stream, HEAD_ROWS) if '"' in line]
+        spaced = any(_AFTER_SPACE.match(cell) for line in quoted for cell in line.split("\t"))
+        return bool(quoted) or any('"' in line for line in stream), spaced
+
+
+def _starts_with_single_quote(path: Path, codec: str) -> bool:
+    with open_text(path, codec) as stream:
+        return stream.readline().lstrip().startswith("'")

@@ -64,7 +64,7 @@ def read(path: Path, source: str, encoding: str = "auto") -> OpenTable:
         for number, file in enumerate(files, start=1)
     )
     columns = ("file", "label", "text") if folders else ("file", "text")
-    positions = Files(range(len(files)), [str(file) for file in files], ("file",) * len(files))
+    positions = Files([*range(len(files))], [*map(str, files)], ["file"] * len(files))
     return OpenTable(columns, rows, unit="file", files=positions)
 
 
