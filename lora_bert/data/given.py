@@ -26,34 +26,26 @@ class Given(str):
     """A name whose rows are in memory: it goes wherever the name of a file goes.
 
     Attributes:
-        columns: The names of the columns.
-        cells: One string for each row, by column.
+        cells: Column -> one string for each row.
         parts: The same for each part, of rows that come divided; empty where they do not.
     """
 
-    columns: tuple[str, ...]
     cells: dict[str, list[str]]
     parts: dict[str, Given]
 
     def __new__(
         cls,
         name: str,
-        columns: Sequence[str] = (),
         cells: Mapping[str, list[str]] | None = None,
         parts: Mapping[str, Given] | None = None,
     ) -> Given:
         """A name with its rows, or with its parts."""
         made = super().__new__(cls, name)
-        made.columns, made.cells, made.parts = tuple(columns), dict(cells or {}), dict(parts or {})
+        made.cells, made.parts = dict(cells or {}), dict(parts or {})
         return made
 
     def __deepcopy__(self, _: Any) -> Given:
         return self
-
-    @property
-    def rows(self) -> int:
-        """The number of rows."""
-        return len(next(iter(self.cells.values()), ()))
 
     @property
     def to_judge(self) -> Given:
@@ -62,10 +54,10 @@ class Given(str):
 
     def update(self, digest: Any) -> None:
         """Feed what stands in the cells to a hash."""
-        for name in self.columns:
+        for name, values in self.cells.items():
             digest.update(_measured(name))
             inner = hashlib.sha256()
-            for value in self.cells[name]:
+            for value in values:
                 inner.update(_measured(value))
             digest.update(inner.digest())
 
@@ -131,7 +123,7 @@ def _divided(value: Mapping[Any, Any], kind: str) -> Given:
             raise _no_rows(f"data['{name}']", type(value_of_part).__name__)
         if part in parts:
             raise DataError(f"'{kind}' holds more than one part for {part}: {listed(value)}.")
-        parts[part] = Given(f"{kind}['{name}']", rows.columns, rows.cells)
+        parts[part] = Given(f"{kind}['{name}']", rows.cells)
     return Given(kind, parts=parts)
 
 
@@ -191,7 +183,7 @@ def _table(kind: str, names: Sequence[Any], columns: Sequence[Sequence[Any]]) ->
              for name, column in zip(names, columns, strict=True)}  # fmt: skip
     if not any(cells.values()):
         raise DataError(f"'{kind}' holds no rows.")
-    return Given(kind, tuple(cells), cells)
+    return Given(kind, cells)
 
 
 def _cells(kind: str, name: str, column: Sequence[Any]) -> list[str]:

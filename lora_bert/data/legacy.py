@@ -128,17 +128,14 @@ class Verdict:
     Attributes:
         sure: The one reading that is certain, or None.
         possible: All that can be, the most plausible first.
+        readings: Those that differ in their words, the first of equal ones.
         units: The bytes that were read, one piece for each word of a reading.
     """
 
     sure: Reading | None
     possible: tuple[Reading, ...]
+    readings: tuple[Reading, ...]
     units: tuple[bytes, ...]
-
-    @property
-    def readings(self) -> tuple[Reading, ...]:
-        """The readings that differ in their words, the first of equal ones."""
-        return _distinct(self.possible)
 
 
 def weigh(path: Path) -> Verdict:
@@ -189,7 +186,7 @@ def _verdict(units: Sequence[bytes], codecs: Iterable[str]) -> Verdict:
         sure.codec in _NEVER_SURE or any(_comes_near(rival, sure) for rival in readings[1:])
     ):
         sure = None
-    return Verdict(sure, tuple(possible), tuple(units))
+    return Verdict(sure, tuple(possible), readings, tuple(units))
 
 
 def _distinct(readings: Sequence[Reading]) -> tuple[Reading, ...]:

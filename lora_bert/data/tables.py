@@ -103,9 +103,8 @@ def iter_tables(
         rows: The most rows of a piece.
 
     Yields:
-        Tables of at least one row, all with the same columns. A byte order mark that a value starts
-        or ends with is not part of it. A piece is of one file; of several, each says which
-        (``files``).
+        Tables of at least one row and of one file, all with the same columns. A byte order mark
+        that a value starts or ends with is not part of it.
 
     Raises:
         NotFoundError: There is no such file.
@@ -163,7 +162,7 @@ def _pieces(path: str | Path, options: ReadOptions, rows: int) -> Iterator[Table
     try:
         if isinstance(path, Given):
             cells = enumerate(zip(*path.cells.values(), strict=True), start=1)
-            opened = _renamed(OpenTable(path.columns, cells, "row"), options, source)
+            opened = _renamed(OpenTable(tuple(path.cells), cells, "row"), options, source)
         else:
             opened = _open(Path(path), source, options)
         columns = _checked_columns(opened.columns, source)

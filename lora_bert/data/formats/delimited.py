@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 
@@ -62,8 +62,8 @@ def _open(path: Path, source: str, codec: str, options: ReadOptions, dialect: Di
     width = len(columns)
     widest = max(map(len, others), default=0)
     spare = max(0, widest - width) if has_header and width > 1 and not _beyond(others, width) else 0
-    widths = _Width(width, spare, common, dialect.delimiter)
-    rows = _of_width(chain(body, records), widths, source)
+    hint = partial(_width_hint, width, common, dialect.delimiter)
+    rows = _of_width(chain(body, records), width, width + spare, source, hint)
     return OpenTable(columns, _watched(rows, _short_values(others, width), source, dialect))
 
 
@@ -82,19 +82,6 @@ def _records(path: Path, source: str, codec: str, dialect: Dialect) -> Iterator[
                 raise _malformed(source, line, end, str(error)) from None
             if cells:
                 yield line, cells
-
-
-@dataclass(frozen=True)
-class _Width:
-    """How many cells rows have.
-
-    ``spare`` empty ones may follow; the first rows have ``common`` cells, 0 where they differ.
-    """
-
-    cells: int
-    spare: int
-    common: int
-    delimiter: str
 
 
 def _common_width(rows: Sequence[Sequence[str]], width: int) -> int:
@@ -148,35 +135,38 @@ def _is_blank(cells: Sequence[str], width: int) -> bool:
     return width > 1 and len(cells) == 1 and not cells[0].strip()
 
 
-def _of_width(records: Iterator[Record], wanted: _Width, source: str) -> Iterator[Record]:
-    width, wider = wanted.cells, wanted.cells + wanted.spare
+def _of_width(
+    records: Iterator[Record], width: int, widest: int, source: str, hint: Callable[[int], str]
+) -> Iterator[Record]:
+    """The rows of ``width`` cells; empty ones, up to the ``widest``, may follow."""
     for line, cells in records:
         if len(cells) == width:
             yield line, cells
-        elif width < len(cells) <= wider and not any(cell.strip() for cell in cells[width:]):
+        elif width < len(cells) <= widest and not any(cell.strip() for cell in cells[width:]):
             yield line, cells[:width]
         elif not _is_blank(cells, width):
             problem = "too few" if len(cells) < width else "too many"
             raise DataError(
                 f"'{source}', line {line:,}: {counted(len(cells), 'cell')} where there are "
                 f"{counted(width, 'column')}, {problem}.",
-                hint=_width_hint(len(cells), wanted),
+                hint=hint(len(cells)),
             )
 
 
-def _width_hint(cells: int, wanted: _Width) -> str:
-    spoken = SPOKEN.get(wanted.delimiter, f"'{wanted.delimiter}'")
-    if cells == wanted.common > wanted.cells:
+def _width_hint(width: int, common: int, delimiter: str, cells: int) -> str:
+    """What to do about a row of so many ``cells``; the first rows have ``common``, 0 if various."""
+    spoken = SPOKEN.get(delimiter, f"'{delimiter}'")
+    if cells == common > width:
         return (
             f"All rows have {counted(cells, 'cell')}. If the header lacks a name, name all columns "
             f"with --columns; if the texts hold {spoken}, put them in double quotes."
         )
-    if wanted.cells == 1:
+    if width == 1:
         return (
             f"The first line has one cell and no separator. If the texts hold {spoken}, put them "
             "in double quotes, or call the file .txt: then every line is one text."
         )
-    if cells > wanted.cells:
+    if cells > width:
         return (
             f"A cell that contains the separator ({spoken}) must stand in double quotes: put the "
             "text of this line in quotes."

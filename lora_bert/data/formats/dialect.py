@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lora_bert.data.header import holds_usual_name
-from lora_bert.data.opening import open_bytes, open_text
+from lora_bert.data.opening import open_text
 from lora_bert.data.rows import HEAD_ROWS, ReadOptions
 
 SPOKEN = {
@@ -250,17 +250,8 @@ def _unusual(head: _Head, plain: Dialect, path: Path, codec: str) -> Iterator[Di
 
 
 def _holds_text(path: Path, codec: str, text: str) -> bool:
-    sought = text.encode(codec)
-    if sought != text.encode("ascii"):  # UTF-16, whose marks and order are the reader's business
-        with open_text(path, codec, newline="") as lines:
-            return any(text in line for line in lines)
-    kept = b""
-    with open_bytes(path) as stream:
-        while block := stream.read(1 << 20):
-            if sought in kept + block:
-                return True
-            kept = block[1 - len(sought) :]
-    return False
+    with open_text(path, codec, newline="") as lines:
+        return any(text in line for line in lines)
 
 
 def _escapes_only(path: Path, codec: str) -> bool:

@@ -30,9 +30,9 @@ def _is_task(members: Mapping[str, Any]) -> bool:
 def flat_rows(objects: Iterable[Row], source: str, *, quiet: bool = False) -> Iterator[Row]:
     """Objects as rows: where the first is a task, each task's id, data and what was chosen for it.
 
-    What they chose stands under the name of the control (``from_name``). Cancelled annotations and
-    predictions do not count; one marked as ground truth counts alone; where several differ, the
-    answer of more than half of them counts, or none.
+    What annotators chose stands under the name of the control (``from_name``). Cancelled
+    annotations and predictions do not count; one marked as ground truth counts alone; where several
+    differ, the answer of more than half of them counts, or none.
     """
     undecided = 0
     are_tasks: bool | None = None
