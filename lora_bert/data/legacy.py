@@ -29,22 +29,28 @@ _ENCODINGS: tuple[tuple[tuple[tuple[str, ...], ...], dict[float, str]], ...] = (
     (_TRADITIONAL, {0: "cp950", 1: "big5hkscs"}),
     ((("ja",),), {0: "cp932 euc_jp"}),
     ((("ko", "zh-Hant"),), {0: "cp949"}),
-    (_WESTERN, {0: "latin-1 cp1252", 2: "iso8859-15", 4: "mac-roman cp850", 5: "cp437"}),
-    (_CENTRAL, {0: "iso8859-2 cp1250", 4: "cp852", 5: "mac-latin2"}),
-    (_CYRILLIC, {0: "cp1251 koi8-r", 1: "koi8-u", 2: "iso8859-5 cp866"}),
-    (_CYRILLIC, {4: "mac-cyrillic", 5: "cp855"}),
-    ((("el",),), {0: "iso8859-7 cp1253", 4: "mac-greek", 5: "cp737"}),
-    ((("tr",),), {0: "iso8859-9 cp1254", 5: "mac-turkish cp857"}),
-    ((("he",),), {0: "iso8859-8 cp1255", 5: "cp862"}),
+    (_WESTERN, {0: "latin-1 cp1252", 2: "iso8859-15"}),
+    (_CENTRAL, {0: "iso8859-2 cp1250"}),
+    (_CYRILLIC, {0: "cp1251 koi8-r", 1: "koi8-u", 2: "iso8859-5 cp866", 4: "mac-cyrillic"}),
+    ((("el",),), {0: "iso8859-7 cp1253"}),
+    ((("tr",),), {0: "iso8859-9 cp1254"}),
+    ((("he",),), {0: "iso8859-8 cp1255"}),
     ((("ar",),), {0: "iso8859-6"}),
     ((("ar",), ("fa",)), {0: "cp1256"}),
     ((("th",),), {0: "tis-620 cp874"}),
-    (_BALTIC, {1: "iso8859-13 cp1257", 5: "iso8859-4 cp775"}),
+    (_BALTIC, {1: "iso8859-13 cp1257"}),
+    (_WESTERN, {4: "mac-roman cp850", 5: "cp437"}),
+    (_CENTRAL, {4: "cp852", 5: "mac-latin2"}),
     ((("is",),), {5: "mac-iceland cp861"}),
+    ((("el",),), {4: "mac-greek", 5: "cp737"}),
+    ((("tr",),), {5: "mac-turkish cp857"}),
+    (_BALTIC, {5: "iso8859-4 cp775"}),
+    (_CYRILLIC, {5: "cp855"}),
+    ((("he",),), {5: "cp862"}),
     ((("da",), ("nb",)), {5: "cp865"}),
 )
 """The languages that encodings are weighed for, and the encodings by what it costs to be rare. Of
-two that say the same the first is named."""
+two that are as likely the first is named."""
 _READINGS = {
     codec: (languages, rare)
     for languages, by_cost in _ENCODINGS
