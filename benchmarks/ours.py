@@ -48,10 +48,11 @@ class Stepper:
         from lora_bert.runtime.threads import computing_with, workers
         from lora_bert.tasks.single_label import SingleLabel
         from lora_bert.tokens.tokenized import TokenizedTexts
-        from lora_bert.training.gradients import most_workers
+        from lora_bert.training.gradients import Gradients, most_workers
+        from lora_bert.training.learner import BranchLearner
         from lora_bert.training.tokenize_rows import Tokens
         from lora_bert.training.trainer import Trainer
-        from lora_bert.training.trunk_states import computed
+        from lora_bert.training.trunk_states import TrunkBatches
 
         device = pick_device(work.device)
         backbone = load_backbone(
@@ -76,18 +77,22 @@ class Stepper:
             TokenizedTexts.of(ids, backbone.config.pad_token_id),
             np.asarray(targets, dtype=np.int64),
         )
-        config = TrainConfig(batch_size=work.batch_size, learning_rate=work.learning_rate)
+        config = TrainConfig(batch_size=work.batch_size, learning_rate=work.learning_rate, epochs=1)
         # The threads live as long as the process, which measures this and nothing else.
         self._open = ExitStack()
         threads = self._open.enter_context(workers(most_workers(config, rows), device=device))
         self._open.enter_context(computing_with(threads.cores))
-        hidden = computed(backbone, adapter.depth, rows)
+        hidden = TrunkBatches(backbone, rows.encodings, adapter.depth)
         task = SingleLabel(tuple(map(str, range(max(targets) + 1))))
-        self._trainer = Trainer(backbone, adapter, rows, config, task, hidden, threads, epochs=1)
+        gradients = Gradients(
+            backbone, adapter, hidden, rows.lengths, rows.targets, task, threads, seed=config.seed
+        )
+        learner = BranchLearner(gradients, {}, {}, threads.cores)
+        self._trainer = Trainer(learner, rows, task, config)
 
     def step(self, rows: Sequence[int]) -> None:
         """One optimizer step over one batch, given by its row numbers."""
-        self._trainer.step([self._array(rows)], len(rows))
+        self._trainer.step([self._array(rows)])
 
 
 def file_to_file(

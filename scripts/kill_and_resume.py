@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
+import numpy as np
 
 WEIGHTS = "adapter_model.safetensors"
 LOG = "LORA_BERT_STEP_LOG"
@@ -168,12 +169,11 @@ def child(words: Sequence[str]) -> None:
     handle = os.open(os.environ[LOG], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     step = Trainer.step
 
-    def noted(self: Trainer, *given: object) -> float:
-        loss = step(self, *given)  # type: ignore[arg-type]
-        os.write(handle, f"{self.progress.step + 1}\n".encode())
-        return loss
+    def noted(self: Trainer, batches: Sequence[np.ndarray]) -> None:
+        step(self, batches)
+        os.write(handle, f"{self.progress.step}\n".encode())
 
-    Trainer.step = noted  # type: ignore[method-assign,assignment]
+    Trainer.step = noted  # type: ignore[method-assign]
     lora_bert(words)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,7 @@ from lora_bert.config.shared import Answering
 from lora_bert.data.columns import TEXT_NAMES
 from lora_bert.errors import InputTypeError
 from lora_bert.inference.engines.choice import check_fits, open_engine
-from lora_bert.inference.engines.engine import Engine, answer, answers
+from lora_bert.inference.engines.engine import TEXTS_AT_ONCE, Engine, answer, answers
 from lora_bert.names import parse_names
 from lora_bert.options import build
 from lora_bert.python_face import called_from_python
@@ -35,9 +35,7 @@ if TYPE_CHECKING:
     from lora_bert.adapters.loading import Loaded
     from lora_bert.model.adapter import Adapter
     from lora_bert.model.backbone import Backbone
-
-TEXTS_AT_ONCE = 8192
-"""Texts that are sorted by length together."""
+    from lora_bert.tokens.batching import Offsets
 
 
 @dataclass(frozen=True)
@@ -192,14 +190,23 @@ def open_predictor(path: StrPath, config: Answering | None = None) -> Predictor:
 
 
 def predict_logits(
-    backbone: Backbone, adapter: Adapter, encodings: TokenizedTexts, batch_size: int
+    backbone: Backbone,
+    adapter: Adapter,
+    encodings: TokenizedTexts,
+    batch_size: int = 32,
+    hidden: Callable[[np.ndarray], tuple[Tensor, Offsets]] | None = None,
 ) -> Tensor:
-    """Logits ``[texts, labels]`` on the CPU, float32, in the order of ``encodings``."""
+    """Logits ``[texts, labels]`` on the CPU, float32, in the order of ``encodings``.
+
+    A row's last bits depend on the batch that it stands in: they are those of a predictor with the
+    same ``batch_size``. ``hidden`` is what the trunk makes of rows, as in
+    :class:`~lora_bert.inference.engines.torch_engine.TorchEngine`.
+    """
     import torch
 
     from lora_bert.inference.engines.torch_engine import TorchEngine
 
-    return torch.from_numpy(answer(TorchEngine(backbone, adapter), encodings, batch_size))
+    return torch.from_numpy(answer(TorchEngine(backbone, adapter, hidden), encodings, batch_size))
 
 
 def listed_texts(texts: Iterable[str]) -> Sequence[str]:

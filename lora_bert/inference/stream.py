@@ -13,7 +13,8 @@ from lora_bert.data.rows import DEFAULT_READ, ReadOptions, TrainingFormat
 from lora_bert.data.tables import Table, iter_tables
 from lora_bert.errors import ConfigError, OutputError, TextError
 from lora_bert.files import atomic_file, claim_file
-from lora_bert.inference.predictor import TEXTS_AT_ONCE, Predictor
+from lora_bert.inference.engines.engine import TEXTS_AT_ONCE
+from lora_bert.inference.predictor import Predictor
 from lora_bert.inference.sinks import Sink, open_sink
 
 log = logging.getLogger(__name__)

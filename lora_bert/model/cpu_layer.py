@@ -25,7 +25,7 @@ aten = torch.ops.aten
 flash = aten._scaled_dot_product_flash_attention_for_cpu
 flash_backward = aten._scaled_dot_product_flash_attention_for_cpu_backward
 
-_SCORES = 2**18
+_SCORES = 2**19
 """Attention scores computed at once: with their gradients they fit a core's cache."""
 SLOTS = ("attention_input", "attention_output", "intermediate", "output")
 
@@ -42,7 +42,7 @@ class Shape:
         """Rows whose attention fits the core's cache together: their places, and their heads."""
         count, length = self.rows.count, self.rows.length
         fitting = max(1, _SCORES // (self.heads * length**2))
-        size = 1 << (fitting.bit_length() - 1)  # few shapes
+        size = fitting if fitting < 4 else fitting // 4 * 4  # few shapes
         cuts = [*range(0, count, size), count]
         return [
             (slice(begin * length, end * length), slice(begin * self.heads, end * self.heads))
@@ -100,7 +100,8 @@ class _LayerByHand(torch.autograd.Function):
         changes = _changes(tensors)
         stacks = [layer.stacks[slot] for slot in SLOTS]
         qkv, low_qkv = forward_product(hidden, stacks[0], changes[0])
-        mixed, sums = _attend(qkv, bias, shape)
+        padded = shape.rows.pad(qkv)
+        mixed, sums = _attend(padded, bias, shape)
         attended, low_attended = forward_product(mixed, stacks[1], changes[1], hidden)
         middle, *statistics = _normalise(attended, layer.norms["attention"])
 
@@ -110,7 +111,7 @@ class _LayerByHand(torch.autograd.Function):
         out, *more_statistics = _normalise(outer, layer.norms["output"])
 
         ctx.save_for_backward(
-            hidden, qkv, bias, mixed, sums, attended, *statistics, middle, inner, active, outer,
+            hidden, padded, bias, mixed, sums, attended, *statistics, middle, inner, active, outer,
             *more_statistics, low_qkv, low_attended, low_inner, low_outer, *tensors,
         )  # fmt: skip
         ctx.layer, ctx.shape = layer, shape
@@ -120,7 +121,7 @@ class _LayerByHand(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
         (
-            x, qkv, bias, mixed, sums, attended, mean, deviation, middle, inner, active, outer,
+            x, padded, bias, mixed, sums, attended, mean, deviation, middle, inner, active, outer,
             other_mean, other_deviation, low_qkv, low_attended, low_inner, low_outer, *tensors,
         ) = ctx.saved_tensors  # fmt: skip
         shape, norms = ctx.shape, ctx.layer.norms
@@ -136,7 +137,8 @@ class _LayerByHand(torch.autograd.Function):
         g_mixed, *of_attended = backward_product(
             g_attended, mixed, low_attended, stacks[1], changes[1]
         )
-        g_qkv = _attend_backward(g_mixed, mixed, sums, qkv, bias, shape)
+        backward = _fused_backward if g_mixed.dtype == torch.float32 else _backward_in_parts
+        g_qkv = backward(g_mixed, mixed, sums, padded, bias, shape)
         wanted = ctx.needs_input_grad[0]
         g_x, *of_qkv = backward_product(
             g_qkv, x, low_qkv, stacks[0], changes[0], g_attended, wanted=wanted
@@ -154,38 +156,31 @@ class _LayerByHand(torch.autograd.Function):
 
 
 def _attend(qkv: Tensor, bias: Tensor | None, shape: Shape) -> tuple[Tensor, Tensor]:
-    """Queries, keys and values ``[tokens, 3 · hidden]`` -> mixed values ``[tokens, hidden]``.
+    """Padded queries, keys and values, ``[rows · length, 3 · hidden]`` -> what they are mixed to.
 
-    And the logarithms of the softmax's sums, ``[rows, heads, length]``.
+    These are ``[tokens, hidden]``. And the logarithms of the softmax's sums, ``[rows, heads, …]``.
     """
-    mixed, sums = flash(*shape.by_head(shape.rows.pad(qkv), 3), attn_mask=bias)
-    flat = mixed.transpose(1, 2).flatten(2).flatten(0, 1)
-    return shape.rows.unpad(flat), sums
-
-
-def _attend_backward(
-    g: Tensor, mixed: Tensor, sums: Tensor, qkv: Tensor, bias: Tensor | None, shape: Shape
-) -> Tensor:
-    """The gradient of the mixed values -> that of queries, keys and values, ``[tokens, 3 · …]``."""
-    backward = _fused_backward if g.dtype == torch.float32 else _backward_in_parts
-    rows = shape.rows
-    padded = rows.pad_with_zeros(g), rows.pad(mixed), sums, rows.pad(qkv), bias, shape
-    g_qkv = rows.unpad(backward(*padded))
-    return rows.clear_filler(g_qkv)
+    mixed, sums = flash(*shape.by_head(qkv, 3), attn_mask=bias)
+    return shape.rows.unpad(mixed.transpose(1, 2).flatten(2).flatten(0, 1)), sums
 
 
 def _fused_backward(
     g: Tensor, mixed: Tensor, sums: Tensor, qkv: Tensor, bias: Tensor | None, shape: Shape
 ) -> Tensor:
-    """As :func:`_attend_backward` of padded rows, by torch's kernel."""
-    (gradient,), (output,) = shape.by_head(g), shape.by_head(mixed)
+    """The gradient of the mixed values -> that of queries, keys and values, by torch's kernel.
+
+    ``g`` and ``mixed`` are ``[tokens, hidden]``, ``qkv`` is padded, the result
+    ``[tokens, 3 · hidden]``.
+    """
+    rows = shape.rows
+    (gradient,), (output,) = shape.by_head(rows.pad_with_zeros(g)), shape.by_head(rows.pad(mixed))
     parts = flash_backward(
         gradient, *shape.by_head(qkv, 3), output, sums, 0.0, False, attn_mask=bias
     )
     g_qkv = torch.empty_like(qkv)
     for target, part in zip(shape.by_head(g_qkv, 3), parts, strict=True):
         target.copy_(part)
-    return g_qkv
+    return rows.clear_filler(rows.unpad(g_qkv))
 
 
 def _backward_in_parts(
@@ -197,28 +192,28 @@ def _backward_in_parts(
     weight times gradient equals that of output times gradient, which is far shorter. Both are of
     Dao et al. 2022, arXiv:2205.14135.
     """
-    rows = shape.rows
-    size = g.shape[1] // shape.heads
+    rows, heads, size = shape.rows, shape.heads, g.shape[1] // shape.heads
     scale = size**-0.5
     shifts = sums.neg().unsqueeze(-1).to(g.dtype)
     shifts = (shifts if bias is None else shifts + bias).flatten(0, 1)
-    dots = (g * mixed).view(rows.count, rows.length, shape.heads, size).sum(-1)
-    dots = dots.transpose(1, 2).reshape(-1, rows.length, 1)
+    dots = rows.pad_with_zeros((g * mixed).view(-1, heads, size).sum(-1))
+    dots = dots.view(rows.count, -1, heads).transpose(1, 2).reshape(-1, rows.length, 1)
+    g = rows.pad_with_zeros(g)
     g_qkv = torch.empty_like(qkv)
-    for places, heads in shape.groups():
+    for places, of_heads in shape.groups():
         query, key, value = parts = shape.split(qkv[places], 3)
-        weights = torch.baddbmm(shifts[heads], query, key.transpose(1, 2), alpha=scale).exp_()
+        weights = torch.baddbmm(shifts[of_heads], query, key.transpose(1, 2), alpha=scale).exp_()
         (g_mixed,) = shape.split(g[places])
         g_parts = torch.empty_like(parts)
         torch.bmm(weights.transpose(1, 2), g_mixed, out=g_parts[2])
         g_scores = torch.baddbmm(
-            dots[heads], g_mixed, value.transpose(1, 2), beta=-scale, alpha=scale
+            dots[of_heads], g_mixed, value.transpose(1, 2), beta=-scale, alpha=scale
         )
         g_scores *= weights
         torch.bmm(g_scores, key, out=g_parts[0])
         torch.bmm(g_scores.transpose(1, 2), query, out=g_parts[1])
         shape.join(g_parts, g_qkv[places])
-    return g_qkv
+    return rows.clear_filler(rows.unpad(g_qkv))
 
 
 def _normalise(x: Tensor, norm: Norm) -> tuple[Tensor, Tensor, Tensor]:

@@ -83,10 +83,17 @@ def logits(
 ) -> Tensor:
     """Token ids -> logits ``[rows, labels]``, float32, without gradients or dropout."""
     with torch.inference_mode():
-        # The last layer is the branch's, adapted or not: it knows what the head reads.
-        start = min(adapter.depth, len(backbone.layers) - 1)
+        start = branch_start(backbone, adapter)
         hidden = trunk(backbone, batch, start)
         return branch(backbone, hidden, batch.offsets, adapter, start=start, updates=updates)
+
+
+def branch_start(backbone: Backbone, adapter: Adapter) -> int:
+    """The lowest layer of the branch that answers.
+
+    The last layer is the branch's, adapted or not: it knows what the head reads.
+    """
+    return min(adapter.depth, len(backbone.layers) - 1)
 
 
 def lora_updates(

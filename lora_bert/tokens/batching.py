@@ -25,7 +25,7 @@ SLICE_TOKENS = 2048
 _POOL = 50
 """Batches that are sorted by length together: more are more alike in a batch, fewer mix better."""
 
-_NEAR, _EXCHANGES = 512, 6
+_NEAR, _EXCHANGES = 2048, 12
 """From how many of the next rows shorter ones are taken, and how many at most."""
 
 
@@ -132,8 +132,7 @@ def by_length(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
     while len(rows):
         ends = np.cumsum(lengths[rows[:batch_size]])
         tokens = int(ends[-1])
-        apart = min(256, _round(tokens))
-        wanted = tokens // apart * apart or tokens
+        wanted = _round(tokens)
         batch, rows = _taken(rows, int(np.searchsorted(ends, wanted)) + 1, lengths, wanted)
         batches.append(batch)
     return batches
@@ -221,16 +220,16 @@ def _cut(rows: np.ndarray, lengths: np.ndarray, size: int) -> list[np.ndarray]:
     """Sorted rows in batches of ``size``, with few different numbers of tokens."""
     batches = []
     while len(rows):
-        tokens = int(lengths[rows[:size]].sum())
-        apart = min(128, _round(tokens))
-        batch, rows = _taken(rows, size, lengths, tokens // apart * apart or tokens)
+        wanted = _round(int(lengths[rows[:size]].sum()))
+        batch, rows = _taken(rows, size, lengths, wanted)
         batches.append(batch)
     return batches
 
 
 def _round(tokens: int) -> int:
-    """What round numbers of about so many tokens are multiples of: a quarter to an eighth."""
-    return 1 << max(3, tokens.bit_length() - 3)
+    """The multiple below of a power of two that is an eighth to a quarter of it, at most 256."""
+    apart = 1 << max(3, min(8, tokens.bit_length() - 3))
+    return tokens // apart * apart or tokens
 
 
 def _taken(

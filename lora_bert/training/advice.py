@@ -12,8 +12,8 @@ from lora_bert.config import TrainConfig
 from lora_bert.evaluation.result import Evaluation
 from lora_bert.metrics.classification import Scores
 from lora_bert.tasks.base import Task
-from lora_bert.training.loop import Fit
 from lora_bert.training.movement import SMALLEST_NORM
+from lora_bert.training.trainer import Fit
 from lora_bert.wording import shortened
 
 log = logging.getLogger(__name__)

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-import torch
-
 from lora_bert.adapters.saving import versions
 from lora_bert.config import TrainConfig
 from lora_bert.errors import ConfigError
@@ -16,6 +14,7 @@ from lora_bert.options import flag
 from lora_bert.runtime.device import processor_of
 from lora_bert.runtime.threads import Workers
 from lora_bert.tokens.batching import LAYOUT
+from lora_bert.training.context import Context
 from lora_bert.training.tokenize_rows import Tokens
 
 # Where things are and how the run is looked after: none of it changes what is learned. Data and
@@ -32,32 +31,20 @@ def settings_of(config: TrainConfig) -> dict[str, Any]:
     return {key: value for key, value in asdict(config).items() if key not in _OUTSIDE}
 
 
-def identity_of(
-    config: TrainConfig,
-    *,
-    data: str,
-    backbone: str,
-    tokens: Mapping[str, Tokens],
-    device: torch.device,
-    workers: Workers,
-    trunk: str | None,
-) -> dict[str, Any]:
+def identity_of(context: Context, *, workers: Workers, trunk: str | None) -> dict[str, Any]:
     """Everything that decides the bits of an adapter, as plain JSON values.
 
     Args:
-        config: Resolved.
-        data: SHA-256 of the data files.
-        backbone: Its fingerprint.
-        tokens: The rows as the tokenizer has made them, by part.
-        device: Where the backbone is.
+        context: Of the training.
         workers: The threads that share a batch: they decide the order of sums.
         trunk: The key of the trunk cache; None where the trunk runs for every batch.
     """
+    config, device = context.config, context.backbone.device
     return {
         "settings": settings_of(config),
-        "data": data,
-        "rows": _digest(tokens),
-        "backbone": backbone,
+        "data": context.splits.sha256,
+        "rows": _digest(context.tokens),
+        "backbone": context.fingerprint,
         "device": device.type,
         "dtype": config.dtype,
         "workers": [workers.count, workers.cores],
@@ -67,38 +54,23 @@ def identity_of(
     }
 
 
-def check_settings(kept: Mapping[str, Any], config: TrainConfig) -> None:
-    """Check that the options are those of the run to continue.
+def check_same(
+    begun: Mapping[str, Any] | None, now: Mapping[str, Any], config: TrainConfig
+) -> None:
+    """Check that a run is the one to continue.
 
     Args:
-        kept: The identity of the checkpoint.
-        config: Resolved.
-
-    Raises:
-        ConfigError: One of them is another; the first is named.
-    """
-    now = settings_of(config)
-    for key, value in kept["settings"].items():
-        if _plain(now.get(key)) != value:
-            raise ConfigError(
-                f"--resume: '{config.output}' was begun with {flag(key)} {value}, not "
-                f"{now.get(key)}.",
-                hint="Give the options of the first call, or begin anew with --overwrite.",
-            )
-
-
-def check_content(kept: Mapping[str, Any], found: Mapping[str, Any], config: TrainConfig) -> None:
-    """Check that everything else is that of the run to continue.
-
-    Args:
-        kept: The identity of the checkpoint.
-        found: The identity of this run, or what is known of it yet.
+        begun: The identity of the checkpoint; None where there is none to go on from.
+        now: The identity of this run, or what is known of it yet.
         config: Names the output.
 
     Raises:
         ConfigError: Something is not; the first difference is named.
     """
+    if begun is None:
+        return
     names = {
+        "layout": "by a version of lora-bert that puts rows into other batches",
         "device": "on another kind of device ({}, not {})",
         "dtype": "in another precision ({}, not {})",
         "data": "with other data (their SHA-256 was {}…, now it is {}…)",
@@ -107,23 +79,29 @@ def check_content(kept: Mapping[str, Any], found: Mapping[str, Any], config: Tra
     }
     back = "Give back what it was begun with, or begin anew with --overwrite."
     for key, sentence in names.items():
-        if key in found and kept[key] != found[key]:
-            was, now = (str(one[key])[:12] for one in (kept, found))
-            raise ConfigError(
-                f"--resume: '{config.output}' was begun {sentence.format(was, now)}.", hint=back
-            )
-    if "trunk" in found and kept["trunk"] and not found["trunk"]:
+        if key in now and begun.get(key) != now[key]:
+            difference = sentence.format(str(begun.get(key))[:12], str(now[key])[:12])
+            raise ConfigError(f"--resume: '{config.output}' was begun {difference}.", hint=back)
+    if "trunk" in now and begun["trunk"] and not now["trunk"]:
         raise ConfigError(
             f"--resume: '{config.output}' was begun with a trunk cache, and now there is none.",
             hint="Make room for it, or see --trunk-cache and --trunk-cache-limit.",
         )
+    settings = now.get("settings", begun["settings"])
+    for key, value in begun["settings"].items():
+        if _plain(settings.get(key)) != value:
+            raise ConfigError(
+                f"--resume: '{config.output}' was begun with {flag(key)} {value}, not "
+                f"{settings.get(key)}.",
+                hint="Give the options of the first call, or begin anew with --overwrite.",
+            )
 
 
-def made_elsewhere(kept: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+def made_elsewhere(begun: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """Versions and processor where they differ, in words; "" where the bits will be the same."""
-    was, now = kept["made_by"], found["made_by"]
-    changed = [key for key in now if was.get(key) != now[key]]
-    return ", ".join(f"{key} {was.get(key, 'unknown')}, now {now[key]}" for key in changed)
+    before, here = begun["made_by"], now["made_by"]
+    changed = [key for key in here if before.get(key) != here[key]]
+    return ", ".join(f"{key} {before.get(key, 'unknown')}, now {here[key]}" for key in changed)
 
 
 def _plain(value: Any) -> Any:

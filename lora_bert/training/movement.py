@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
 
 from lora_bert.config import TrainConfig
-from lora_bert.model.adapter import Adapter
 
 log = logging.getLogger(__name__)
 
@@ -26,15 +25,16 @@ _SCALED = "Weights of the backbone are probably badly scaled: try another backbo
 class Movement:
     """Watches the gradients and the weights of one epoch.
 
-    A change that is smaller than float32 rounds the adapter's largest weight counts as none: some
-    weights begin at zero, and no rate is too small to move those by something.
+    A change that is smaller than float32 rounds the largest weight counts as none: some weights
+    begin at zero, and no rate is too small to move those by something.
 
     Args:
-        adapter: As it is before the epoch's first step.
+        parameters: By name, as they are before the epoch's first step.
     """
 
-    def __init__(self, adapter: Adapter) -> None:
-        self.adapter, self._before = adapter, adapter.copy()
+    def __init__(self, parameters: Mapping[str, Tensor]) -> None:
+        self._parameters = parameters
+        self._before = {name: tensor.detach().clone() for name, tensor in parameters.items()}
         self._largest_norm = 0.0
 
     def note(self, norm: float) -> None:
@@ -51,12 +51,12 @@ class Movement:
         """
         if loss < _LEARNT:
             return False
-        moved = _moved(self._before.tensors, self.adapter.tensors)
-        least = torch.finfo(torch.float32).eps * max(map(_largest, self.adapter.tensors))
+        moved = self._moved(self._before)
+        least = torch.finfo(torch.float32).eps * max(map(_largest, self._parameters.values()))
         if self._largest_norm == 0:
-            said = f"Epoch {epoch} learned nothing: every gradient was zero. {_SCALED}"
+            sentence = f"Epoch {epoch} learned nothing: every gradient was zero. {_SCALED}"
         elif moved <= least:
-            said = (
+            sentence = (
                 f"Epoch {epoch} learned nothing: no weight moved by more than {moved:.0e}. "
                 f"{_remedy(config)}"
             )
@@ -66,10 +66,10 @@ class Movement:
                 if deep
                 else (f"no gradient reached the layers. {_SCALED}")
             )
-            said = f"Epoch {epoch} moved the head alone: {why}"
+            sentence = f"Epoch {epoch} moved the head alone: {why}"
         else:
             return False
-        log.warning("%s", said)
+        log.warning("%s", sentence)
         return True
 
     def _moved_deep(self) -> float:
@@ -77,17 +77,11 @@ class Movement:
 
         The others are moved by weight decay alone.
         """
-        if not self.adapter.factors:
-            return math.inf
-        return _moved(_ups(self._before), _ups(self.adapter))
+        deep = [name for name in self._before if "lora_B" in name]
+        return self._moved(deep) if deep else math.inf
 
-
-def _ups(adapter: Adapter) -> list[Tensor]:
-    return [pair.lora_B for pair in adapter.factors.values()]
-
-
-def _moved(before: Iterable[Tensor], now: Iterable[Tensor]) -> float:
-    return max(_largest(one - other) for one, other in zip(now, before, strict=True))
+    def _moved(self, names: Iterable[str]) -> float:
+        return max(_largest(self._parameters[name] - self._before[name]) for name in names)
 
 
 def _largest(tensor: Tensor) -> float:

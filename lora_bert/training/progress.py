@@ -44,6 +44,18 @@ class Progress:
         """Steps done and epochs scored: what tells one checkpoint from another."""
         return self.step, len(self.history)
 
+    @property
+    def mean_loss(self) -> float:
+        """Of the epoch under way, so far."""
+        return self.epoch_loss / self.epoch_weight
+
+    def end_step(self, loss: float, weight: float, seconds: float) -> None:
+        """Note a step: the summed loss of its rows, their weight, and how long it took."""
+        self.step += 1
+        self.epoch_loss += loss
+        self.epoch_weight += weight
+        self.epoch_seconds += seconds
+
     def waited(self, metric: Metric) -> int:
         """Epochs since the last one with a better ``metric`` than all before it.
 
@@ -62,7 +74,7 @@ class Progress:
         Of epochs that are equal by the metric, as many are on few rows, the one with the lower
         validation loss is the better: it is surer of the same answers.
         """
-        row = {"epoch": self.epoch, "train_loss": self.epoch_loss / self.epoch_weight,
+        row = {"epoch": self.epoch, "train_loss": self.mean_loss,
                "seconds": self.epoch_seconds + seconds, **figures}  # fmt: skip
         sign = 1 if metric.higher_is_better else -1
         ranks = [

@@ -3,110 +3,89 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePath
 
 from lora_bert.adapters.manifest import Manifest
 from lora_bert.adapters.peft_format import LoraSettings
 from lora_bert.adapters.saving import CURVE, save_adapter, versions
 from lora_bert.adapters.trained_on import kept_options
-from lora_bert.backbones.config import EncoderConfig
-from lora_bert.backbones.resolve import BackboneFiles
 from lora_bert.config import TrainConfig
-from lora_bert.data.examples import Examples
 from lora_bert.data.given import Given
 from lora_bert.data.part_names import DATA_OPTIONS
-from lora_bert.data.sources import Splits
 from lora_bert.evaluation.plots import curve_png
 from lora_bert.evaluation.result import Evaluation
+from lora_bert.model.adapter import Adapter
 from lora_bert.model.target_modules import parse_layers, target_suffixes
 from lora_bert.names import parse_label_names
 from lora_bert.options import as_command, as_yaml
 from lora_bert.runtime.device import dtype_name
-from lora_bert.tasks.base import Task
-from lora_bert.tokens.tokenizer import TextTokenizer
-from lora_bert.training.loop import Fit
+from lora_bert.training.context import Context
+from lora_bert.training.trainer import Fit
 
 _OF_A_CALL = ("overwrite", "resume", "watch")
 """Options that say what to do with what is there already, or show; not what to learn."""
 
 
-@dataclass(frozen=True)
-class Run:
-    """What recording needs to know of a run."""
-
-    config: TrainConfig
-    files: BackboneFiles
-    encoder: EncoderConfig
-    fingerprint: str
-    splits: Splits
-    task: Task
-    tokenizer: TextTokenizer
-
-
-def parts_of(splits: Splits) -> dict[str, Examples]:
-    """The parts that are there, by name."""
-    parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
-    return {name: examples for name, examples in parts.items() if examples is not None}
-
-
-def record(this: Run, fitted: Fit, evaluations: Mapping[str, Evaluation], output: Path) -> None:
-    """Write the adapter's directory to ``output``."""
-    config = this.config
-    portable = _portable(config, this.files.name)
+def record(
+    context: Context, adapter: Adapter, fitted: Fit, evaluations: Mapping[str, Evaluation]
+) -> None:
+    """Write the adapter's directory."""
+    config = context.config
+    portable = _portable(config, context.files.name)
     metrics = {
         part: {
             key: value
-            for key, value in found.as_dict().items()
-            if key in (*found.scores.figures, "rows", "interval")
+            for key, value in evaluation.as_dict().items()
+            if key in (*evaluation.scores.figures, "rows", "interval")
         }
-        for part, found in evaluations.items()
+        for part, evaluation in evaluations.items()
     }
     backbone = {
-        "name": this.files.name,
-        "revision": this.files.revision,
-        "model_type": this.encoder.model_type,
-        "fingerprint": this.fingerprint,
+        "name": context.files.name,
+        "revision": context.files.revision,
+        "model_type": context.encoder.model_type,
+        "fingerprint": context.fingerprint,
     }
-    counts = {part: len(examples) for part, examples in parts_of(this.splits).items()}
+    counts = {part: len(rows) for part, rows in context.tokens.items()}
     manifest = Manifest(
-        labels=this.task.labels,
-        problem_type=this.task.problem_type,
-        settings=this.task.settings,
-        max_length=this.tokenizer.max_length,
+        labels=context.task.labels,
+        problem_type=context.task.problem_type,
+        settings=context.task.settings,
+        max_length=context.tokenizer.max_length,
         backbone=backbone,
         label_names=parse_label_names(config.label_names),
         clean=config.clean,
         data={
-            "name": this.splits.name,
-            "sha256": this.splits.sha256,
+            "name": context.splits.name,
+            "sha256": context.splits.sha256,
             "rows": counts,
-            "columns": dict(zip(("text", "label"), this.splits.columns, strict=True)),
+            "columns": dict(zip(("text", "label"), context.splits.columns, strict=True)),
             "told": kept_options(portable),
             **({"from_python": True} if _is_given(config) else {}),
         },
         metrics=metrics,
         versions=versions(),
-        tokenizer={"fingerprint": this.tokenizer.fingerprint},
+        tokenizer={"fingerprint": context.tokenizer.fingerprint},
     )
-    settings = _lora_settings(this) if config.method == "lora" else None
+    settings = _lora_settings(context) if config.method == "lora" else None
     save_adapter(
-        output, fitted.adapter, manifest, this.tokenizer, settings, this.encoder,
+        context.output, adapter, manifest, context.tokenizer, settings, context.encoder,
         run_yaml=as_yaml(portable, leave_out=("output", *_OF_A_CALL)),
         command=as_command("train", portable, leave_out=_unsaid(config)),
         overwrite=config.overwrite,
-        extra=lambda work: _draw(fitted, work / CURVE, this),
+        extra=lambda work: _draw(fitted, work / CURVE, context),
     )  # fmt: skip
 
 
-def _lora_settings(this: Run) -> LoraSettings:
-    config = this.config
-    top = parse_layers(config.layers, this.encoder)
+def _lora_settings(context: Context) -> LoraSettings:
+    config = context.config
+    top = parse_layers(config.layers, context.encoder)
     return LoraSettings(
         rank=config.rank,
         alpha=float(config.alpha or 0),
         dropout=config.dropout,
-        target_modules=target_suffixes(this.encoder, config.target_modules),
+        target_modules=target_suffixes(context.encoder, config.target_modules),
         layers=tuple(top) if top.start else None,
     )
 
@@ -119,16 +98,18 @@ def _unsaid(config: TrainConfig) -> tuple[str, ...]:
     return (*_OF_A_CALL, *usual)
 
 
-def _draw(fitted: Fit, path: Path, this: Run) -> None:
+def _draw(fitted: Fit, path: Path, context: Context) -> None:
     if fitted.history:
-        curve_png(fitted.history, path, metric=this.config.metric, metrics=this.task.metrics)
+        curve_png(fitted.history, path, metric=context.config.metric, metrics=context.task.metrics)
 
 
 def _is_given(config: TrainConfig) -> bool:
     """Whether rows came from Python: then only their name can be kept."""
-    told = [getattr(config, option) for option in DATA_OPTIONS]
-    every = [one for value in told for one in (value if isinstance(value, tuple) else (value,))]
-    return any(isinstance(one, Given) for one in every)
+    values = [getattr(config, option) for option in DATA_OPTIONS]
+    places = [
+        place for value in values for place in (value if isinstance(value, tuple) else (value,))
+    ]
+    return any(isinstance(place, Given) for place in places)
 
 
 def _portable(config: TrainConfig, backbone_name: str) -> TrainConfig:

@@ -10,8 +10,16 @@ from typing import Any
 from lora_bert.evaluation.display import html_table, html_text
 from lora_bert.evaluation.report import figure_text
 from lora_bert.evaluation.result import Evaluation
-from lora_bert.training.watch import Watched
 from lora_bert.wording import counted
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What is predicted of one text before the first step of a training, and after the last."""
+
+    text: str
+    before: Any
+    after: Any
 
 
 @dataclass(frozen=True, eq=False)

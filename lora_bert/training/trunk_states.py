@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 
+from lora_bert.cache.memory_budget import memory_budget
 from lora_bert.cache.trunk_cache import trunk_cache
 from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
-from lora_bert.model.forward import branch, lora_updates, trunk
-from lora_bert.runtime.threads import Workers
-from lora_bert.tokens.batching import Offsets, TokenBatch, by_length
+from lora_bert.model.forward import branch_start, trunk
+from lora_bert.tokens.batching import Offsets, TokenBatch
+from lora_bert.tokens.tokenized import TokenizedTexts
+from lora_bert.training.context import Context
 from lora_bert.training.gradients import HiddenStates
-from lora_bert.training.tokenize_rows import Tokens
 
 PARTS = ("train", "validation")
-"""What is read again every epoch."""
+"""What is read again every epoch. Both lie in the cache, so that another split finds them there."""
 
 
 @dataclass(frozen=True)
@@ -27,77 +26,72 @@ class Trunk:
     """The trunk's output for the rows of a training.
 
     Attributes:
-        hidden: By part, for each of :data:`PARTS`.
-        key: Of the cache that holds it; None where it is computed whenever it is asked for.
+        train: For any training rows, at the adapter's depth.
+        validation: For the batches in which its rows are answered, at
+            :func:`~lora_bert.model.forward.branch_start`.
+        key: Of the cache that holds the training rows; None where the trunk runs for every slice.
     """
 
-    hidden: dict[str, HiddenStates]
+    train: HiddenStates
+    validation: HiddenStates
     key: str | None
 
 
-def hidden_states(
-    backbone: Backbone,
-    depth: int,
-    tokens: Mapping[str, Tokens],
-    *,
-    place: str,
-    limit: float | None,
-    fingerprint: str,
-    name: str,
-) -> Trunk:
-    """Where the hidden states below layer ``depth`` come from.
+def trunk_states(context: Context, adapter: Adapter, *, place: str) -> Trunk:
+    """Where the hidden states below the layers of ``adapter`` come from.
 
     Args:
-        backbone: Computes them.
-        depth: The lowest layer that is adapted.
-        tokens: The rows, by part.
+        context: Of the training.
+        adapter: Has the depth.
         place: Where they are kept: ``--trunk-cache``.
-        limit: Gigabytes they may take; None: half of what is free.
-        fingerprint: Of the backbone.
-        name: Of the backbone.
     """
+    backbone, limit = context.backbone, context.config.trunk_cache_limit
+    limit_bytes = None if limit is None else int(limit * 1e9)
+    room = memory_budget(backbone.device, limit_bytes)
     cache = trunk_cache(
         backbone,
-        fingerprint,
-        [tokens[part].encodings for part in PARTS],
-        depth,
+        context.fingerprint,
+        [context.tokens[part].encodings for part in PARTS],
+        adapter.depth,
         place=place,
-        limit_bytes=None if limit is None else int(limit * 1e9),
-        name=name,
+        limit_bytes=limit_bytes,
+        name=context.files.name,
     )
-    if cache is None:
-        return Trunk({part: computed(backbone, depth, tokens[part]) for part in PARTS}, None)
-    parts = zip(PARTS, cache.parts, strict=True)
-    return Trunk({part: rows.hidden for part, rows in parts}, cache.key)
+    train: HiddenStates = TrunkBatches(backbone, context.tokens["train"].encodings, adapter.depth)
+    if cache:
+        train, room = cache.parts[0].hidden, room - cache.size * (cache.place == "memory")
+    start = branch_start(backbone, adapter)
+    # Embeddings are found sooner than kept.
+    room = 0 if place == "off" or not start else room
+    validation = TrunkBatches(backbone, context.tokens["validation"].encodings, start, room)
+    return Trunk(train, validation, cache.key if cache else None)
 
 
-def computed(backbone: Backbone, depth: int, tokens: Tokens) -> HiddenStates:
-    """Hidden states that are computed whenever they are asked for."""
+class TrunkBatches:
+    """Hidden states of batches, kept from the first time on where there is room for them.
 
-    def hidden(rows: np.ndarray) -> tuple[Tensor, Offsets]:
-        batch = TokenBatch.of(tokens.encodings, rows)
-        return trunk(backbone, batch, depth), batch.offsets
+    A row's last bits depend on the batch that it stands in: what is kept are batches, and not rows.
 
-    return hidden
+    Args:
+        backbone: Runs the trunk.
+        texts: The rows.
+        depth: How many layers.
+        room: Bytes that may be kept.
+    """
 
+    def __init__(
+        self, backbone: Backbone, texts: TokenizedTexts, depth: int, room: int = 0
+    ) -> None:
+        self._backbone, self._texts, self._depth, self._room = backbone, texts, depth, room
+        self._kept: dict[bytes, tuple[Tensor, Offsets]] = {}
 
-def validation_logits(
-    backbone: Backbone,
-    adapter: Adapter,
-    hidden: HiddenStates,
-    lengths: np.ndarray,
-    batch_size: int,
-    workers: Workers,
-) -> Tensor:
-    """Logits ``[rows, labels]`` of all rows of a part, on the CPU, float32; no dropout."""
-    with torch.no_grad():
-        updates = lora_updates(backbone, adapter)
-
-    def answer(rows: np.ndarray) -> Tensor:
-        with torch.inference_mode():
-            return branch(backbone, *hidden(rows), adapter, updates=updates).cpu()
-
-    batches = by_length(lengths, batch_size)
-    outputs = torch.cat(list(workers.map(answer, batches)))
-    order = torch.from_numpy(np.concatenate(batches))
-    return torch.empty_like(outputs).index_copy_(0, order, outputs)
+    def __call__(self, rows: np.ndarray) -> tuple[Tensor, Offsets]:
+        """The hidden states of a batch, ``[tokens, hidden]``, and where its rows stand."""
+        if there := self._kept.get(rows.tobytes()):
+            return there
+        batch = TokenBatch.of(self._texts, rows)
+        hidden = trunk(self._backbone, batch, self._depth)
+        if hidden.nbytes <= self._room:
+            self._room -= hidden.nbytes
+            self._kept[rows.tobytes()] = hidden, batch.offsets
+        return hidden, batch.offsets

@@ -126,13 +126,13 @@ def test_little_memory(
 SHORT_OF_MEMORY = """
 import resource
 from lora_bert.training.trainer import Trainer
-train_step = Trainer._train_step
+train_step = Trainer.step
 def limited(self, group):
     if self.progress.step == 0:
         pages = int(open("/proc/self/statm").read().split()[0])
         resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (300 << 20),) * 2)
     train_step(self, group)
-Trainer._train_step = limited
+Trainer.step = limited
 from lora_bert.cli import main
 main()
 """

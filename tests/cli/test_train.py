@@ -271,7 +271,7 @@ def test_ctrl_c_before_there_is_anything_to_keep(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lora_bert.training.train.load_splits", interrupted)
+    monkeypatch.setattr("lora_bert.training.prepare.load_splits", interrupted)
     words = ("--data", reviews, "--backbone", tiny_backbone, "--output", "out")
     outcome = cli("train", *words)
     assert outcome.code == 130
@@ -283,7 +283,7 @@ def test_a_bug_says_how_to_report_it(cli: Cli, train: Cli, monkeypatch: pytest.M
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setattr("lora_bert.training.fitting.fit", broken)
+    monkeypatch.setattr("lora_bert.training.trainer.Trainer.fit", broken)
     outcome = train("--output", "out")
     assert outcome.code == 70
     assert "error: Unexpected ZeroDivisionError: division by zero\n" in outcome.error

@@ -110,7 +110,7 @@ def test_resume_goes_on_with_optimizer_schedule_and_order(
     tiny_backbone, reviews, tmp_path, monkeypatch
 ):
     """transformers#24252, transformers#36201: a resumed run trains otherwise than a whole one."""
-    train_step = Trainer._train_step
+    train_step = Trainer.step
 
     def stopped(self, group):
         train_step(self, group)
@@ -122,7 +122,7 @@ def test_resume_goes_on_with_optimizer_schedule_and_order(
                                epochs=2, batch_size=8, dropout=0.1, **options)  # fmt: skip
 
     whole = train("whole")
-    monkeypatch.setattr(Trainer, "_train_step", stopped)
+    monkeypatch.setattr(Trainer, "step", stopped)
     assert train("out").interrupted
     monkeypatch.undo()
     assert train("out", resume=True).resumed_at == 8

@@ -165,7 +165,7 @@ def test_slices_are_round_numbers_of_tokens_and_few_of_them():
     batches = epoch_batches(lengths, seed=0, epoch=1, batch_size=32)
     parts = [part for batch in batches for part in slices(batch, lengths, 2)]
     halves = [part for batch in batches for part in np.array_split(batch, 2)]
-    assert padding_share(lengths, parts) < 0.01 < padding_share(lengths, halves)
+    assert padding_share(lengths, parts) < 0.015 < padding_share(lengths, halves)
     assert len({filled(int(lengths[part].sum())) for part in parts}) < 30
 
 

@@ -7,11 +7,10 @@ import pytest
 
 from lora_bert.config import TrainConfig
 from lora_bert.evaluation.result import judge
-from lora_bert.model.adapter import Adapter
 from lora_bert.tasks.single_label import SingleLabel
 from lora_bert.training.advice import advise
-from lora_bert.training.loop import Fit
 from lora_bert.training.progress import Progress
+from lora_bert.training.trainer import Fit
 
 TWO_TO_ONE = np.array([0, 0, 1] * 40)
 GUESS = 0.6365
@@ -39,7 +38,7 @@ def said(caplog, train, validation, *, scores=MIXED, metrics=None, targets=TWO_T
          "log_loss": metric}
         for loss, other, metric in zip(train, validation, metrics, strict=True)
     ]  # fmt: skip
-    fitted = Fit(Adapter({}, {}, 0), Progress(history=history, best_epoch=1))
+    fitted = Fit(Progress(history=history, best_epoch=1))
     config = TrainConfig(**{"epochs": len(history)} | options)
     counts = np.bincount(targets)
     weights = tuple(len(targets) / (len(counts) * counts))
@@ -179,7 +178,7 @@ def test_what_no_epochs_mend(caplog):
     assert "Raise --max-grad-norm: it was 1e-12." in said(caplog, *losses, max_grad_norm=1e-12)
     caplog.clear()
     history = [{"train_loss": 0.69, "validation_loss": 0.69, "accuracy": 0.5}]
-    fitted = Fit(Adapter({}, {}, 0), Progress(history=history, best_epoch=1), stood_still=True)
+    fitted = Fit(Progress(history=history, best_epoch=1), stood_still=True)
     advise(TrainConfig(epochs=1), fitted, SingleLabel(("a", "b")), TWO_TO_ONE, MIXED)
     assert "Nothing was learned" in caplog.text
     assert "Train longer" not in caplog.text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,10 +20,12 @@ from lora_bert.tokens.batching import TokenBatch, slice_count
 from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.training import gradients
 from lora_bert.training import trainer as trainer_module
-from lora_bert.training.loop import fit
+from lora_bert.training.checkpoints import Checkpoints
+from lora_bert.training.gradients import Gradients
+from lora_bert.training.learner import BranchLearner, Validation
 from lora_bert.training.tokenize_rows import Tokens
 from lora_bert.training.trainer import Trainer, linear_schedule
-from lora_bert.training.trunk_states import computed
+from lora_bert.training.trunk_states import TrunkBatches
 from tests.oracle import random_adapter, tiny_engine
 
 
@@ -50,20 +53,33 @@ def scripted(values, metric="accuracy"):
 
 
 def run(tokens=None, validate=None, *, adapter=None, backbone=None, epochs=3, threads=1, **options):
-    """A training on a tiny BERT; the fit, the adapter that moved, and its start."""
+    """A training on a tiny BERT; the fit, the adapter that is kept, and its start.
+
+    ``validate`` gives the figures of an adapter; without it the last epoch is the best.
+    """
     backbone = backbone or tiny_engine("bert")
     adapter = adapter or random_adapter(backbone, labels=2)
     start = adapter.copy()
     torch.manual_seed(0)
     options = {"batch_size": 8, "learning_rate": 3e-3, "seed": 1} | options
     with workers(threads, device=backbone.device) as made:
-        config, tokens = TrainConfig(**options), tokens or rows()
+        config, tokens = TrainConfig(**options, epochs=epochs), tokens or rows()
         counts = np.bincount(tokens.targets, minlength=2)
         weights = tuple(len(tokens) / (2 * np.maximum(counts, 1)))
         task = SingleLabel(("a", "b"), weights if config.class_weights == "balanced" else None)
-        hidden = computed(backbone, adapter.depth, tokens)
-        trainer = Trainer(backbone, adapter, tokens, config, task, hidden, made, epochs=epochs)
-        found = fit(trainer, validate or scripted([0.5] * epochs))
+        hidden = TrunkBatches(backbone, tokens.encodings, adapter.depth)
+        learner = BranchLearner(
+            Gradients(
+                backbone, adapter, hidden, tokens.lengths, tokens.targets, task, made,
+                seed=config.seed, checkpointing=config.gradient_checkpointing,
+            ),
+            {}, {}, 1,
+        )  # fmt: skip
+        figures = validate or scripted([0.5 + number / 100 for number in range(epochs)])
+        found = Trainer(learner, tokens, task, config).fit(
+            lambda: Validation(figures(adapter), np.zeros((1, 2))),
+            Checkpoints(Path("none"), {}, minutes=0, steps=None),
+        )
     return found, adapter, start
 
 
@@ -105,22 +121,22 @@ def test_everything_trained_moves():
 
 
 def test_same_seed_same_bits_other_seed_others():
-    one, other, third = (run(seed=seed)[0].adapter for seed in (1, 1, 2))
+    one, other, third = (run(seed=seed)[1] for seed in (1, 1, 2))
     assert same(one, other)
     assert not same(one, third)
 
 
 def test_slices_on_several_threads_give_the_same_gradients_and_the_same_bits_again():
-    one, other = (run(threads=1, dropout=0.1)[0].adapter for _ in range(2))
+    one, other = (run(threads=1, dropout=0.1)[1] for _ in range(2))
     assert same(one, other)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        halves, again = (run(threads=2)[0].adapter for _ in range(2))
+        halves, again = (run(threads=2)[1] for _ in range(2))
     finally:
         torch.set_num_threads(before)
     assert same(halves, again)
-    assert distance(run(threads=1)[0].adapter, halves) < 1e-3
+    assert distance(run(threads=1)[1], halves) < 1e-3
 
 
 def test_long_batches_are_computed_in_slices_and_nothing_else_changes(monkeypatch):
@@ -132,12 +148,12 @@ def test_long_batches_are_computed_in_slices_and_nothing_else_changes(monkeypatc
         return whole(self, part, *rest)
 
     monkeypatch.setattr(gradients.Gradients, "_loss", watched)
-    one = run(epochs=1)[0].adapter
+    one = run(epochs=1)[1]
     assert seen == [8] * 4
     seen.clear()
     most = {"most": 3 * 7}  # rows have seven tokens
     monkeypatch.setattr(gradients, "slice_count", partial(slice_count, **most))
-    assert distance(one, run(epochs=1)[0].adapter) < 1e-5
+    assert distance(one, run(epochs=1)[1]) < 1e-5
     assert [sorted(seen[at : at + 3]) for at in range(0, 12, 3)] == [[2, 3, 3]] * 4
 
 
@@ -180,12 +196,11 @@ def test_the_best_epoch_is_kept_not_the_last(metric, values, best):
         seen.append(adapter.copy())
         return script(adapter)
 
-    found, _, _ = run(validate=validate, metric=metric, epochs=4)
+    found, adapter, _ = run(validate=validate, metric=metric, epochs=4)
     assert found.best_epoch == best
-    assert same(found.adapter, seen[best - 1])
+    assert same(adapter, seen[best - 1])
     assert [row[metric] for row in found.history] == values
     assert [row["epoch"] for row in found.history] == [1, 2, 3, 4]
-    assert not any(tensor.requires_grad for tensor in found.adapter.tensors)
 
 
 def test_of_equal_epochs_the_surer_one_is_kept():
@@ -231,11 +246,18 @@ def test_early_stopping_waits_on_the_loss_where_that_is_the_metric(patience, ran
 
 
 def test_ctrl_c_keeps_the_best_so_far(caplog):
-    found, adapter, _ = run(validate=scripted([0.8, 0.6, KeyboardInterrupt()]), epochs=5)
+    seen, script = [], scripted([0.8, 0.6, KeyboardInterrupt()])
+
+    def validate(adapter):
+        seen.append(adapter.copy())
+        return script(adapter)
+
+    found, adapter, _ = run(validate=validate, epochs=5)
     assert found.stopped
     assert found.best_epoch == 1
     assert len(found.history) == 2
-    assert distance(found.adapter, adapter) > 0
+    assert same(adapter, seen[0])
+    assert not same(adapter, seen[-1])
     assert "keeping the adapter of epoch 1" in caplog.text
 
 
@@ -253,13 +275,13 @@ def test_ctrl_c_in_the_first_epoch_keeps_what_there_is(monkeypatch):
     assert found.stopped
     assert found.best_epoch == 0
     assert found.history == []
-    assert same(found.adapter, adapter.copy())
-    assert not same(found.adapter, start)
+    assert same(adapter, adapter.copy())
+    assert not same(adapter, start)
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("x: can't allocate memory: 5 B")])
 def test_memory_that_runs_out_halves_the_slices_and_nothing_else(error, monkeypatch, caplog):
-    whole, _, _ = run(epochs=2)
+    whole, expected, _ = run(epochs=2)
     inner, seen = gradients.Gradients._loss, []
 
     def little(self, part, *rest):
@@ -269,9 +291,9 @@ def test_memory_that_runs_out_halves_the_slices_and_nothing_else(error, monkeypa
         return inner(self, part, *rest)
 
     monkeypatch.setattr(gradients.Gradients, "_loss", little)
-    found, _, _ = run(epochs=2)
+    found, adapter, _ = run(epochs=2)
     assert max(seen) <= 3
-    assert distance(found.adapter, whole.adapter) < 1e-5
+    assert distance(adapter, expected) < 1e-5
     for row, other in zip(found.history, whole.history, strict=True):
         assert row["train_loss"] == pytest.approx(other["train_loss"], rel=1e-5)
     # Said as often as it was halved, at the first step; later ones remember.
@@ -281,7 +303,7 @@ def test_memory_that_runs_out_halves_the_slices_and_nothing_else(error, monkeypa
 
 
 def test_memory_that_runs_out_in_the_last_moment_adds_nothing_twice(monkeypatch):
-    whole, _, _ = run(epochs=1)
+    _, expected, _ = run(epochs=1)
     inner, calls = torch.autograd.backward, iter(range(99))
 
     def backward(*given):
@@ -290,7 +312,7 @@ def test_memory_that_runs_out_in_the_last_moment_adds_nothing_twice(monkeypatch)
             raise MemoryError
 
     monkeypatch.setattr(torch.autograd, "backward", backward)
-    assert distance(run(epochs=1)[0].adapter, whole.adapter) < 1e-5
+    assert distance(run(epochs=1)[1], expected) < 1e-5
 
 
 def test_memory_that_is_not_enough_for_one_row(monkeypatch):
@@ -324,11 +346,11 @@ def test_divergence_later_keeps_the_best(monkeypatch, caplog):
         return found * math.inf if next(calls) == 9 else found
 
     monkeypatch.setattr(SingleLabel, "loss", loss)
-    found, _, _ = run(validate=scripted([0.5, 0.8, 0.9]))
+    found, adapter, _ = run(validate=scripted([0.5, 0.8, 0.9]))
     assert found.best_epoch == 2
     assert found.stopped is None
     assert "The adapter of epoch 2 is kept" in caplog.text
-    assert all(tensor.isfinite().all() for tensor in found.adapter.tensors)
+    assert all(tensor.isfinite().all() for tensor in adapter.tensors)
 
 
 def test_a_validation_that_finds_no_numbers_is_divergence_too(caplog):
@@ -384,14 +406,14 @@ def test_a_gradient_that_is_not_finite_is_an_error(
 @pytest.mark.parametrize("options", [{}, {"gradient_accumulation": 2, "class_weights": "balanced"}])
 def test_a_gradient_that_is_not_finite_later_keeps_the_best(options, monkeypatch, caplog):
     steps = 4 if not options else 2
-    whole, _, _ = run(epochs=3, validate=scripted([0.5, 0.8, 0.7]), **options)
+    _, expected, _ = run(epochs=3, validate=scripted([0.5, 0.8, 0.7]), **options)
     spoilt(monkeypatch, math.inf, at=2 * steps + 1)
     found, adapter, _ = run(validate=scripted([0.5, 0.8]), **options)
     assert (found.best_epoch, found.stopped) == (2, None)
     assert f"'classifier.weight' is inf at step {2 * steps + 1} of {3 * steps}." in caplog.text
     assert "The adapter of epoch 2 is kept" in caplog.text
-    assert same(found.adapter, adapter)
-    assert same(found.adapter, whole.adapter)
+    assert same(adapter, adapter)
+    assert same(adapter, expected)
 
 
 def test_a_first_gradient_that_is_not_finite_is_not_blamed_on_the_rate(monkeypatch):
@@ -477,8 +499,8 @@ def test_other_ways_to_train_learn_too(options):
 
 
 def test_checkpointing_trains_to_the_same_adapter():
-    one, other = (run(gradient_checkpointing=flag, dropout=0.2)[0] for flag in (False, True))
-    assert distance(one.adapter, other.adapter) < 1e-5
+    one, other = (run(gradient_checkpointing=flag, dropout=0.2)[1] for flag in (False, True))
+    assert distance(one, other) < 1e-5
 
 
 def test_gradients_are_clipped(monkeypatch):

@@ -18,8 +18,8 @@ import lora_bert
 from lora_bert.errors import ConfigError, DivergedError, OutputError
 from lora_bert.runtime.signals import Terminated
 from lora_bert.tasks import single_label
-from lora_bert.training import checkpoint, fitting, gradients
-from lora_bert.training import train as run_module
+from lora_bert.training import checkpoints, finish, fit, gradients
+from lora_bert.training.learner import BranchLearner
 from lora_bert.training.trainer import Trainer
 from tests.tiny import write_backbone
 
@@ -45,7 +45,7 @@ def train(tiny_backbone, reviews, tmp_path):
 @pytest.fixture
 def stop_after(monkeypatch):
     """``stop_after(7)``: before step 7 is noted something happens, by default Killed."""
-    inner = Trainer._train_step
+    inner = Trainer.step
 
     def arrange(step, happens=Killed):
         def train_step(self, group):
@@ -56,10 +56,10 @@ def stop_after(monkeypatch):
                 else:
                     raise happens
 
-        monkeypatch.setattr(Trainer, "_train_step", train_step)
+        monkeypatch.setattr(Trainer, "step", train_step)
 
     yield arrange
-    monkeypatch.setattr(Trainer, "_train_step", inner)
+    monkeypatch.setattr(Trainer, "step", inner)
 
 
 def same(one, other):
@@ -106,7 +106,7 @@ def test_killed_again_and_again(train, stop_after):
 
 def test_killed_while_it_saves(train, monkeypatch, tmp_path):
     whole = train("whole")
-    inner, calls = checkpoint.write_safetensors, iter(range(99))
+    inner, calls = checkpoints.write_safetensors, iter(range(99))
 
     def half(path, tensors):
         if next(calls) == 2:
@@ -114,7 +114,7 @@ def test_killed_while_it_saves(train, monkeypatch, tmp_path):
             raise Killed
         inner(path, tensors)
 
-    monkeypatch.setattr(checkpoint, "write_safetensors", half)
+    monkeypatch.setattr(checkpoints, "write_safetensors", half)
     with pytest.raises(Killed):
         train()
     assert steps_in(tmp_path / "out.checkpoints") == [2, 4]
@@ -154,14 +154,14 @@ def test_sigterm_saves_and_ends(train, stop_after, tmp_path):
 
 def test_ctrl_c_while_the_validation_rows_are_scored(train, monkeypatch):
     whole = train("whole")
-    inner, calls = fitting.validation_logits, iter(range(99))
+    inner, calls = fit.validate, iter(range(99))
 
     def stop(*arguments):
         if next(calls) == 1:
             signal.raise_signal(signal.SIGINT)
         return inner(*arguments)
 
-    monkeypatch.setattr(fitting, "validation_logits", stop)
+    monkeypatch.setattr(fit, "validate", stop)
     assert train().interrupted
     monkeypatch.undo()
     found = train(resume=True)
@@ -171,7 +171,7 @@ def test_ctrl_c_while_the_validation_rows_are_scored(train, monkeypatch):
 
 def test_ctrl_c_before_the_first_step(train, monkeypatch):
     whole = train("whole")
-    monkeypatch.setattr(Trainer, "train_epoch", lambda *_: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(Trainer, "_rest_of_epoch", lambda *_: signal.raise_signal(signal.SIGINT))
     assert train().best_epoch == 0
     monkeypatch.undo()
     assert same(train(resume=True), whole)
@@ -180,7 +180,7 @@ def test_ctrl_c_before_the_first_step(train, monkeypatch):
 def test_killed_while_it_saves_the_same_step_again(train, monkeypatch, tmp_path):
     """After an epoch's scores the step is the same: the older one stays until the newer stands."""
     whole = train("whole")
-    inner = checkpoint.write_safetensors
+    inner = checkpoints.write_safetensors
     saved = []
 
     def half(path, tensors):
@@ -189,7 +189,7 @@ def test_killed_while_it_saves_the_same_step_again(train, monkeypatch, tmp_path)
             raise Killed
         inner(path, tensors)
 
-    monkeypatch.setattr(checkpoint, "write_safetensors", half)
+    monkeypatch.setattr(checkpoints, "write_safetensors", half)
     with pytest.raises(Killed):
         train()
     monkeypatch.undo()
@@ -223,7 +223,7 @@ def test_threads_are_those_of_the_first_call(train, stop_after, monkeypatch):
     def many(config, rows):
         return 3
 
-    monkeypatch.setattr(fitting, "most_workers", many)
+    monkeypatch.setattr(fit, "most_workers", many)
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
@@ -234,7 +234,7 @@ def test_threads_are_those_of_the_first_call(train, stop_after, monkeypatch):
     finally:
         torch.set_num_threads(before)
     stop_after(0)
-    monkeypatch.setattr(fitting, "most_workers", lambda config, rows: 1)
+    monkeypatch.setattr(fit, "most_workers", lambda config, rows: 1)
     assert same(train(resume=True), whole)
 
 
@@ -311,7 +311,7 @@ def test_other_versions_are_said(train, stop_after, tmp_path, caplog):
     state = json.loads(path.read_text())
     state["identity"]["made_by"]["torch"] = "2.0.0"
     told = {key: state[key] for key in ("identity", "progress", "schedule")}
-    state["state_sha256"] = checkpoint._digest(told)
+    state["state_sha256"] = checkpoints._digest(told)
     path.write_text(json.dumps(state))
     assert train(resume=True).resumed_at == 4
     assert "It was begun elsewhere (torch 2.0.0, now" in caplog.text
@@ -400,14 +400,14 @@ def test_a_worker_that_fails_takes_no_checkpoint_along(train, monkeypatch):
 
 def test_checkpoints_that_are_taken_away_meanwhile(train, monkeypatch, tmp_path):
     whole = train("whole")
-    inner, calls = fitting.validation_logits, iter(range(99))
+    inner, calls = fit.validate, iter(range(99))
 
     def gone(*arguments):
         if next(calls) == 1:
             shutil.rmtree(tmp_path / "out.checkpoints")
         return inner(*arguments)
 
-    monkeypatch.setattr(fitting, "validation_logits", gone)
+    monkeypatch.setattr(fit, "validate", gone)
     assert same(train(), whole)
     assert not (tmp_path / "out.checkpoints").exists()
 
@@ -442,19 +442,24 @@ def test_what_somebody_else_put_into_the_output_is_kept(train, stop_after, tmp_p
 
 
 def test_stopped_while_the_result_is_scored(train, monkeypatch):
-    whole = train("whole")
-    inner = run_module.predict_logits
+    """The validation rows were scored by then, and the test rows are not."""
+    options = {"test_fraction": 0.2, "save_every": 1.0, "save_every_steps": None}
+    whole = train("whole", **options)
+    inner = BranchLearner.outputs
 
-    def stop(*arguments):
-        signal.raise_signal(signal.SIGINT)
-        return inner(*arguments)
+    def stop(self, part):
+        if part == "test":
+            signal.raise_signal(signal.SIGINT)
+        return inner(self, part)
 
-    monkeypatch.setattr(run_module, "predict_logits", stop)
-    assert train(save_every=1.0, save_every_steps=None).interrupted
+    monkeypatch.setattr(BranchLearner, "outputs", stop)
+    stopped = train(**options)
+    assert stopped.interrupted
+    assert set(stopped.evaluations) == {"validation"}
     monkeypatch.undo()
-    found = train(save_every=1.0, save_every_steps=None, resume=True)
-    assert found.resumed_at == 18
-    assert set(found.evaluations) == {"validation"}
+    found = train(**options, resume=True)
+    assert found.resumed_at == whole.steps
+    assert set(found.evaluations) == {"validation", "test"}
     assert same(found, whole)
 
 
@@ -473,20 +478,20 @@ def test_checkpoints_of_a_later_step_that_were_passed_over_go(train, stop_after,
 def test_a_disk_that_is_full_for_a_while(train, monkeypatch, caplog):
     whole = train("whole")
     calls = iter(range(99))
-    inner = checkpoint.write_safetensors
+    inner = checkpoints.write_safetensors
 
     def full(path, tensors):
         if next(calls) < 3:
             raise OSError(28, "No space left on device")
         inner(path, tensors)
 
-    monkeypatch.setattr(checkpoint, "write_safetensors", full)
+    monkeypatch.setattr(checkpoints, "write_safetensors", full)
     assert same(train(), whole)
     assert caplog.text.count("There is no checkpoint of step") == 3
 
 
 def test_two_trainings_into_one_output(train, monkeypatch, tmp_path):
-    inner = fitting.validation_logits
+    inner = fit.validate
     second: list[BaseException] = []
 
     def another(*arguments):
@@ -503,7 +508,7 @@ def test_two_trainings_into_one_output(train, monkeypatch, tmp_path):
             thread.join()
         return inner(*arguments)
 
-    monkeypatch.setattr(fitting, "validation_logits", another)
+    monkeypatch.setattr(fit, "validate", another)
     assert train(save_every=0.0, save_every_steps=None).path == tmp_path / "out"
     assert "Another training is writing to" in str(second[0])
 
@@ -523,7 +528,7 @@ def test_without_checkpoints_none_is_written(train, stop_after, tmp_path):
 
 def test_minutes(train, monkeypatch, tmp_path, stop_after):
     now = iter(range(0, 10_000, 25))
-    monkeypatch.setattr("lora_bert.training.checkpointer.time.monotonic", lambda: float(next(now)))
+    monkeypatch.setattr("lora_bert.training.checkpoints.time.monotonic", lambda: float(next(now)))
     stop_after(9)
     with pytest.raises(Killed):
         train(save_every=1.0, save_every_steps=None)
@@ -570,17 +575,17 @@ def test_a_second_ctrl_c_while_the_adapter_is_written(train, stop_after, monkeyp
     """What stands in the output is noted as this training's own, so that it can go on."""
     whole = train("whole")
     stop_after(7, signal.SIGINT)
-    write = run_module.record
+    write = finish.record
 
     def impatient(*given):
         write(*given)
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(run_module, "record", impatient)
+    monkeypatch.setattr(finish, "record", impatient)
     with pytest.raises(KeyboardInterrupt):
         train()
     stop_after(0)
-    monkeypatch.setattr(run_module, "record", write)
+    monkeypatch.setattr(finish, "record", write)
     found = train(resume=True)
     assert found.resumed_at == 7
     assert same(found, whole)
@@ -588,20 +593,20 @@ def test_a_second_ctrl_c_while_the_adapter_is_written(train, stop_after, monkeyp
 
 def test_the_lock_of_the_next_training_is_left_alone(tmp_path, monkeypatch):
     """It may be there as soon as this one's is released."""
-    lock = checkpoint.checkpoints_of(tmp_path / "out") / "lock"
-    release = checkpoint.FileLock.release
+    lock = checkpoints.checkpoints_of(tmp_path / "out") / "lock"
+    release = checkpoints.FileLock.release
 
     def then_another(self, *given, **more):
         release(self, *given, **more)
         lock.write_text("another's")
 
     with monkeypatch.context() as patched:
-        patched.setattr(checkpoint.FileLock, "release", then_another)
-        with checkpoint.training_into(tmp_path / "out"):
+        patched.setattr(checkpoints.FileLock, "release", then_another)
+        with checkpoints.training_into(tmp_path / "out"):
             assert lock.exists()
     assert lock.read_text() == "another's"
     lock.unlink()
-    with checkpoint.training_into(tmp_path / "out"):
+    with checkpoints.training_into(tmp_path / "out"):
         pass
     assert list(tmp_path.iterdir()) == []
 
@@ -660,14 +665,30 @@ def test_early_stopping_counts_on_after_a_resume(patience, train, monkeypatch):
     options = {"early_stopping": patience, "epochs": 9}
     whole = train("whole", **options)
     assert (len(whole.history), whole.best_epoch) == (1 + patience, 1 + patience)
-    train_step, made = Trainer._train_step, iter(range(99))
+    train_step, made = Trainer.step, iter(range(99))
 
     def killed(self, group):
         train_step(self, group)
         if next(made) == 9:
             raise Killed
 
-    monkeypatch.setattr(Trainer, "_train_step", killed)
+    monkeypatch.setattr(Trainer, "step", killed)
     with pytest.raises(Killed):
         train(**options)
     assert len(train(**options, resume=True).history) == 1 + patience
+
+
+def test_a_checkpoint_of_other_batching_rules_is_refused(train, stop_after, tmp_path):
+    """One of an older version, for example: the same rows would come to other bits."""
+    stop_after(5)
+    with pytest.raises(Killed):
+        train()
+    stop_after(0)
+    for path in (tmp_path / "out.checkpoints").glob("step-*/lora_bert_checkpoint.json"):
+        state = json.loads(path.read_text())
+        del state["identity"]["layout"]
+        content = {key: state[key] for key in ("identity", "progress", "schedule")}
+        path.write_text(json.dumps({**state, "state_sha256": checkpoints._digest(content)}))
+    with pytest.raises(ConfigError, match="by a version of lora-bert that puts rows into other"):
+        train(resume=True)
+    assert steps_in(tmp_path / "out.checkpoints") == [2, 4]

@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 
 import lora_bert
 from lora_bert.errors import ConfigError, DataError, DivergedError, OutputError
-from lora_bert.training import fitting
-from lora_bert.training import train as run
+from lora_bert.training import fit
+from lora_bert.training.learner import BranchLearner
 from tests.tiny import FAMILIES, write_backbone
 
 LEARNS = {"epochs": 12, "batch_size": 8, "learning_rate": 0.003, "dtype": "float32"}
@@ -102,7 +102,7 @@ def test_a_test_part_is_scored_once_at_the_end(train):
 
 
 def test_ctrl_c_still_writes_an_adapter(train, monkeypatch):
-    inner = fitting.validation_logits
+    inner = fit.validate
     calls = iter(range(99))
 
     def stop_in_the_third_epoch(*arguments):
@@ -110,7 +110,7 @@ def test_ctrl_c_still_writes_an_adapter(train, monkeypatch):
             raise KeyboardInterrupt
         return inner(*arguments)
 
-    monkeypatch.setattr(fitting, "validation_logits", stop_in_the_third_epoch)
+    monkeypatch.setattr(fit, "validate", stop_in_the_third_epoch)
     result = train(epochs=9)
     assert result.interrupted
     assert len(result.history) == 2
@@ -305,7 +305,12 @@ def test_numbers_that_break_while_the_result_is_scored_leave_no_checkpoint(
     train, tmp_path, monkeypatch
 ):
     """From a checkpoint it would only end the same way."""
-    monkeypatch.setattr(run, "predict_logits", lambda *_: torch.full((12, 2), torch.nan))
+    inner = BranchLearner.outputs
+
+    def broken(self, part):
+        return inner(self, part) * (torch.nan if part == "test" else 1)
+
+    monkeypatch.setattr(BranchLearner, "outputs", broken)
     with pytest.raises(DivergedError):
-        train(output=tmp_path / "gone", save_every_steps=1)
+        train(output=tmp_path / "gone", save_every_steps=1, test_fraction=0.2)
     assert not list(tmp_path.glob("gone*"))

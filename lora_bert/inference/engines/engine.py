@@ -19,6 +19,9 @@ from lora_bert.tokens.tokenized import TokenizedTexts
 Compute = Callable[[TokenizedTexts, np.ndarray], np.ndarray]
 """Texts and the numbers of some of them -> their logits, float32 ``[rows, labels]``."""
 
+TEXTS_AT_ONCE = 8192
+"""Texts that are sorted by length together."""
+
 _MOST_THREADS = 8
 """More would wait for Python's interpreter, which lets only one of them run."""
 
@@ -79,7 +82,7 @@ def answers(
 
     Args:
         engine: Computes.
-        parts: Texts that are sorted by length together; one at a time is waiting.
+        parts: Of any size; one at a time is waiting.
         batch_size: Rows computed at once.
         total: Texts in all, if that is known.
     """
@@ -116,5 +119,9 @@ def _start(
         found[rows] = compute(part, rows)
         return len(rows)
 
-    batches = by_length(part.lengths, batch_size)
+    batches = [
+        start + rows
+        for start in range(0, len(part), TEXTS_AT_ONCE)
+        for rows in by_length(part.lengths[start : start + TEXTS_AT_ONCE], batch_size)
+    ]
     return _Started(found, [threads.submit(fill, rows) for rows in batches])

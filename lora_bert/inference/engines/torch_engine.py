@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from functools import cached_property, partial
 from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from lora_bert.inference.engines.engine import Compute, shares
 from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
-from lora_bert.model.forward import fused_updates, logits, lora_updates
+from lora_bert.model.forward import branch, branch_start, fused_updates, logits, lora_updates
 from lora_bert.model.layer import LoraUpdates
 from lora_bert.runtime.threads import Workers
-from lora_bert.tokens.batching import TokenBatch
+from lora_bert.tokens.batching import Offsets, TokenBatch
 from lora_bert.tokens.tokenized import TokenizedTexts
 
 _WORTH_FUSING = 512
@@ -33,12 +35,20 @@ class TorchEngine:
     Args:
         backbone: The shared backbone.
         adapter: The adapter that answers.
+        hidden: Row numbers -> what the trunk makes of these rows, in just such a batch, and where
+            they stand (:func:`~lora_bert.model.forward.branch_start` has its depth); None runs the
+            trunk.
     """
 
     name = "torch"
 
-    def __init__(self, backbone: Backbone, adapter: Adapter) -> None:
-        self._backbone, self._adapter = backbone, adapter
+    def __init__(
+        self,
+        backbone: Backbone,
+        adapter: Adapter,
+        hidden: Callable[[np.ndarray], tuple[Tensor, Offsets]] | None = None,
+    ) -> None:
+        self._backbone, self._adapter, self._hidden = backbone, adapter, hidden
         self.labels = adapter.head[f"{backbone.config.layout.head.output}.weight"].shape[0]
         self._copy: LoraUpdates | None = None
 
@@ -65,8 +75,14 @@ class TorchEngine:
         return compute, Workers(*shares())
 
     def _logits(self, updates: LoraUpdates, texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
-        batch = TokenBatch.of(texts, rows)
-        return logits(self._backbone, batch, self._adapter, updates).cpu().numpy()
+        backbone, adapter = self._backbone, self._adapter
+        if self._hidden is None:
+            return logits(backbone, TokenBatch.of(texts, rows), adapter, updates).cpu().numpy()
+        with torch.inference_mode():
+            hidden, offsets = self._hidden(rows)
+            start = branch_start(backbone, adapter)
+            outputs = branch(backbone, hidden, offsets, adapter, start=start, updates=updates)
+            return outputs.cpu().numpy()
 
     def _fused(self) -> LoraUpdates:
         """The updates with a copy of wide weights, which the adapter that had one has no more."""

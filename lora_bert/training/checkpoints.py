@@ -10,7 +10,8 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -35,6 +36,10 @@ _STATE, _TENSORS = CHECKPOINT, "state.safetensors"
 _LOCK, _WRITTEN = "lock", "written.json"
 
 
+State = Callable[[], tuple[Mapping[str, Any], Mapping[str, Tensor]]]
+"""Gives the schedule and the tensors of a :class:`Checkpoint`."""
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """A moment between two optimizer steps.
@@ -52,6 +57,60 @@ class Checkpoint:
     tensors: Mapping[str, Tensor]
 
 
+class Checkpoints:
+    """Saves a training's state when that is due.
+
+    Args:
+        place: Where checkpoints stand.
+        identity: Of the run.
+        minutes: Between two checkpoints; 0, without steps: none at all.
+        steps: Optimizer steps between two, in place of minutes.
+        kept: The moment of the newest checkpoint that is there.
+    """
+
+    def __init__(
+        self,
+        place: Path,
+        identity: Mapping[str, Any],
+        *,
+        minutes: float,
+        steps: int | None,
+        kept: tuple[int, int] | None = None,
+    ) -> None:
+        self.place, self.identity = place, identity
+        self.seconds, self.steps = 60 * minutes, steps
+        self.kept = kept
+        self._tried, self._since = kept[0] if kept else 0, time.monotonic()
+
+    def save_if_due(self, progress: Progress, state: State) -> None:
+        """Save if it is time to."""
+        if self.steps is not None:
+            due = progress.step - self._tried >= self.steps
+        else:
+            due = bool(self.seconds) and time.monotonic() - self._since >= self.seconds
+        if due:
+            self.save(progress, state)
+
+    def save(self, progress: Progress, state: State) -> bool:
+        """Save now, unless nothing is to be saved; whether a checkpoint of this step is there.
+
+        A disk that is full does not end a training: it is said, and tried again when due.
+        """
+        if not (self.seconds or self.steps):
+            return False
+        if progress.moment == self.kept:
+            return True
+        try:
+            save_checkpoint(self.place, Checkpoint(self.identity, progress, *state()))
+        except OutputError as error:
+            log.warning("There is no checkpoint of step %d: %s", progress.step, error)
+            return False
+        finally:
+            self._tried, self._since = progress.step, time.monotonic()
+        self.kept = progress.moment
+        return True
+
+
 def checkpoints_of(output: Path) -> Path:
     """Where the checkpoints of a training into ``output`` stand."""
     place = output.resolve()
@@ -67,7 +126,7 @@ def save_checkpoint(place: Path, checkpoint: Checkpoint) -> Path:
     path = place / _name(checkpoint.progress.step)
     with atomic_directory(path, overwrite=True) as work:
         write_safetensors(work / _TENSORS, checkpoint.tensors)
-        told = {
+        content = {
             "identity": checkpoint.identity,
             "progress": asdict(checkpoint.progress),
             "schedule": checkpoint.schedule,
@@ -76,8 +135,8 @@ def save_checkpoint(place: Path, checkpoint: Checkpoint) -> Path:
             "format": FORMAT,
             "lora-bert": __version__,
             "tensors_sha256": sha256(work / _TENSORS),
-            "state_sha256": _digest(told),
-            **told,
+            "state_sha256": _digest(content),
+            **content,
         }
         text = json_text(state) + "\n"
         (work / _STATE).write_text(text, encoding="utf-8")
@@ -92,15 +151,15 @@ def newest_checkpoint(output: Path) -> Checkpoint | None:
     Raises:
         OutputError: There are some, and none can be read.
     """
-    found = _newest_first(checkpoints_of(output))
-    for path in found:
+    paths = _newest_first(checkpoints_of(output))
+    for path in paths:
         try:
             return _read(path)
         except (OutputError, OSError) as error:
             log.warning("The checkpoint '%s' cannot be read: %s", path, error)
-    if found:
+    if paths:
         raise OutputError(
-            f"None of the checkpoints in '{found[0].parent}' can be read.",
+            f"None of the checkpoints in '{paths[0].parent}' can be read.",
             hint="Begin anew with --overwrite, which removes them.",
         )
     return None
@@ -114,13 +173,13 @@ def to_continue(output: Path, *, resume: bool, overwrite: bool) -> Checkpoint | 
     """
     if overwrite and not resume:
         return None
-    found = newest_checkpoint(output)
-    if found is not None and not resume:
+    checkpoint = newest_checkpoint(output)
+    if checkpoint is not None and not resume:
         raise OutputError(
-            f"A training into '{output}' was stopped after step {found.progress.step}.",
+            f"A training into '{output}' was stopped after step {checkpoint.progress.step}.",
             hint="Go on with --resume, or begin anew with --overwrite.",
         )
-    return found
+    return checkpoint
 
 
 def discard_checkpoints(output: Path, *, after: int = -1) -> None:
@@ -198,8 +257,8 @@ def _read(path: Path) -> Checkpoint:
     state = read_object(path / _STATE, OutputError)
     if state.get("format") != FORMAT:
         raise OutputError(f"Its format is {state.get('format')!r}; this version reads {FORMAT}.")
-    told = {key: state.get(key) for key in ("identity", "progress", "schedule")}
-    if state.get("state_sha256") != _digest(told):
+    content = {key: state.get(key) for key in ("identity", "progress", "schedule")}
+    if state.get("state_sha256") != _digest(content):
         raise OutputError(f"'{_STATE}' is not what was written.")
     if state.get("tensors_sha256") != sha256(path / _TENSORS):
         raise OutputError(f"'{_TENSORS}' is not what was written.")
@@ -208,9 +267,9 @@ def _read(path: Path) -> Checkpoint:
     return Checkpoint(state["identity"], progress, state["schedule"], tensors)
 
 
-def _digest(told: Mapping[str, Any]) -> str:
+def _digest(content: Mapping[str, Any]) -> str:
     """Of what a checkpoint says beside its tensors: what it vouches for need not be looked at."""
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _name(step: int) -> str:

@@ -1,0 +1,90 @@
+"""The last stage of a training: the kept adapter is judged, talked of and written."""
+
+from __future__ import annotations
+
+import logging
+
+from torch import Tensor
+
+from lora_bert.backbones.resolve import remember
+from lora_bert.data.noted_locations import note_data_location
+from lora_bert.data.part_names import DATA_OPTIONS
+from lora_bert.evaluation.result import Evaluation, judge
+from lora_bert.runtime.signals import uninterrupted
+from lora_bert.training.advice import advise
+from lora_bert.training.checkpoints import discard_checkpoints, note_written
+from lora_bert.training.context import Context
+from lora_bert.training.learner import BranchLearner, Learner, values_of
+from lora_bert.training.record import record
+from lora_bert.training.train_result import TrainResult, Watched
+from lora_bert.training.trainer import Fit
+from lora_bert.wording import counted
+
+log = logging.getLogger(__name__)
+
+
+def finish(context: Context, fitted: Fit, learner: BranchLearner, before: Tensor) -> TrainResult:
+    """Judge what a training came to, and write its adapter.
+
+    Args:
+        context: What was prepared.
+        fitted: What the training came to.
+        learner: With the parameters that are kept.
+        before: What it said of the texts to watch before its first step.
+
+    Raises:
+        DivergedError: An output of the kept adapter is not a number.
+        OutputError: The adapter cannot be written.
+    """
+    config, task, output = context.config, context.task, context.output
+    evaluations = _evaluate(context, learner, fitted)
+    advise(config, fitted, task, context.tokens["train"].targets, evaluations.get("validation"))
+    both = (before, learner.outputs("watched"))
+    answers = [task.decode(task.values(outputs.numpy())) for outputs in both]
+    adapter = learner.adapter.copy()
+    with uninterrupted():  # that it stands there, and that its checkpoints know of it, is one thing
+        record(context, adapter, fitted, evaluations)
+        if fitted.stopped is None:
+            discard_checkpoints(output)
+        else:
+            note_written(output)
+    remember(context.files)
+    places = {option: getattr(config, option) for option in DATA_OPTIONS}
+    note_data_location(context.splits.sha256, places)
+    return TrainResult(
+        path=output,
+        labels=task.labels,
+        evaluations=evaluations,
+        history=fitted.history,
+        best_epoch=fitted.best_epoch,
+        steps=fitted.progress.step,
+        trainable=adapter.parameter_count,
+        total=adapter.parameter_count + context.backbone.parameter_count,
+        size=sum(path.stat().st_size for path in output.rglob("*") if path.is_file()),
+        interrupted=fitted.stopped is not None,
+        resumable=fitted.stopped is not None and fitted.saved,
+        watched=[Watched(*row) for row in zip(config.watch, *answers, strict=True)],
+    )
+
+
+def _evaluate(context: Context, learner: Learner, fitted: Fit) -> dict[str, Evaluation]:
+    """What every part but the training rows says of the kept adapter.
+
+    The validation rows were answered when its epoch ended; they are answered again only where that
+    was before a resume.
+    """
+    task, evaluations = context.task, dict[str, Evaluation]()
+    try:
+        for part in [part for part in context.tokens if part != "train"]:
+            rows = context.tokens[part]
+            values = fitted.values if part == "validation" else None
+            if values is None:
+                if fitted.stopped:
+                    log.info("Scoring the adapter on %s (%s); another Ctrl-C skips that.",
+                             counted(len(rows), "row"), part)  # fmt: skip
+                values = values_of(task, learner.outputs(part))
+            evaluations[part] = judge(task, values, rows.targets, metric=context.config.metric)
+    except KeyboardInterrupt as stop:
+        fitted.stopped = stop
+        log.warning("Stopped while scoring: the adapter is kept, not all of its scores.")
+    return evaluations

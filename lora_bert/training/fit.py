@@ -1,0 +1,106 @@
+"""The second stage of a training: trunk, threads, learner and checkpoints, put together and run."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lora_bert.runtime.memory import reserve_for_blas
+from lora_bert.runtime.threads import computing_with, workers
+from lora_bert.tokens.batching import padding_share
+from lora_bert.training.checkpoints import Checkpoint, Checkpoints
+from lora_bert.training.context import Context
+from lora_bert.training.gradients import Gradients, most_workers
+from lora_bert.training.identity import check_same, identity_of, made_elsewhere
+from lora_bert.training.learner import BranchLearner, fresh_adapter, validate
+from lora_bert.training.tokenize_rows import Tokens
+from lora_bert.training.trainer import Fit, Trainer
+from lora_bert.training.trunk_states import trunk_states
+from lora_bert.wording import counted
+
+log = logging.getLogger(__name__)
+
+
+def fit(
+    context: Context, place: Path, checkpoint: Checkpoint | None = None
+) -> tuple[Fit, BranchLearner, Tensor]:
+    """Train a fresh adapter, or go on with the one of a checkpoint.
+
+    Args:
+        context: What was prepared.
+        place: Where checkpoints stand.
+        checkpoint: The checkpoint to go on from.
+
+    Returns:
+        What it came to, the learner with the parameters that are kept, and what it said of the
+        texts to watch before its first step.
+
+    Raises:
+        ConfigError: It is one of another run.
+        DivergedError, Terminated: As :meth:`lora_bert.training.trainer.Trainer.fit`.
+    """
+    reserve_for_blas()
+    config, backbone, task = context.config, context.backbone, context.task
+    rows, targets = context.tokens["train"], context.tokens["validation"].targets
+    adapter = fresh_adapter(config, backbone, task.head().outputs)
+    _say_size(context, adapter.parameter_count)
+    begun = checkpoint.identity if checkpoint else None
+    keeps = "off" if begun and begun["trunk"] is None else config.trunk_cache
+    trunk = trunk_states(context, adapter, place=keeps)
+    texts = {part: tokens.encodings for part, tokens in context.tokens.items()}
+    texts["watched"] = context.watched
+    cores, exactly = torch.get_num_threads(), tuple(begun["workers"]) if begun else None
+    with (
+        workers(most_workers(config, rows), device=backbone.device, exactly=exactly) as threads,
+        # Here as there: idle members of a larger team would wait busily, on the threads' cores.
+        computing_with(threads.cores),
+    ):
+        gradients = Gradients(
+            backbone, adapter, trunk.train, rows.lengths, rows.targets, task, threads,
+            seed=config.seed, checkpointing=config.gradient_checkpointing,
+        )  # fmt: skip
+        learner = BranchLearner(gradients, texts, {"validation": trunk.validation}, cores)
+        before = learner.outputs("watched")
+        trainer = Trainer(learner, rows, task, config)
+        _say_batches(rows, trainer.batches(1))
+        identity = identity_of(context, workers=threads, trunk=trunk.key)
+        if checkpoint:
+            _go_on(trainer, checkpoint, identity)
+        checkpoints = Checkpoints(
+            place, identity, minutes=config.save_every, steps=config.save_every_steps,
+            kept=checkpoint.progress.moment if checkpoint else None,
+        )  # fmt: skip
+        return trainer.fit(partial(validate, learner, task, targets), checkpoints), learner, before
+
+
+def _go_on(trainer: Trainer, checkpoint: Checkpoint, identity: Mapping[str, Any]) -> None:
+    if changed := made_elsewhere(checkpoint.identity, identity):
+        log.warning("It was begun elsewhere (%s): the last bits may differ.", changed)
+    check_same(checkpoint.identity, identity, trainer.config)
+    trainer.restore(checkpoint)
+    log.info("Going on after step %d of %d.", checkpoint.progress.step, trainer.steps)
+
+
+def _say_size(context: Context, trained: int) -> None:
+    log.info(
+        "Training %s of %s parameters on %s for %s (%s, %s).",
+        f"{trained:,}", f"{trained + context.backbone.parameter_count:,}",
+        counted(len(context.tokens["train"]), "row"),
+        counted(int(context.config.epochs or 0), "epoch"),
+        context.backbone.device, context.config.dtype,
+    )  # fmt: skip
+
+
+def _say_batches(rows: Tokens, batches: Sequence[np.ndarray]) -> None:
+    log.info(
+        "%s an epoch, %.1f tokens a text, %.1f %% filler.",
+        counted(len(batches), "batch", "batches"), float(rows.lengths.mean()),
+        100 * padding_share(rows.lengths, batches),
+    )  # fmt: skip

@@ -1,0 +1,168 @@
+"""What the trainer turns: parameters that learn, on a backbone that does not."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lora_bert.config import TrainConfig
+from lora_bert.errors import UnavailableError
+from lora_bert.inference.predictor import predict_logits
+from lora_bert.model.adapter import Adapter
+from lora_bert.model.backbone import Backbone
+from lora_bert.model.new_adapter import head_only, new_adapter
+from lora_bert.runtime.memory import is_out_of_memory
+from lora_bert.runtime.threads import computing_with
+from lora_bert.tasks.base import Task
+from lora_bert.tokens.tokenized import TokenizedTexts
+from lora_bert.training.divergence import diverged
+from lora_bert.training.gradients import Gradients, HiddenStates
+from lora_bert.training.progress import Progress
+
+log = logging.getLogger(__name__)
+
+
+class Learner(Protocol):
+    """Parameters, their gradients, and the outputs that they give."""
+
+    @property
+    def parameters(self) -> Mapping[str, Tensor]:
+        """What an optimizer moves, float32, by names that stay: a learner's whole state."""
+
+    def gradients(self, batches: Sequence[np.ndarray], weight: float, progress: Progress) -> float:
+        """Set the gradients of the loss of one step's training rows, divided by ``weight``.
+
+        Args:
+            batches: Row numbers.
+            weight: Of all of these rows.
+            progress: The steps before this one. Where memory runs out, its ``cuts`` go up.
+
+        Returns:
+            The loss, summed over the rows.
+
+        Raises:
+            UnavailableError: There is not enough memory for a single row.
+        """
+
+    def outputs(self, part: str) -> Tensor:
+        """What it says of the rows of a part, ``[rows, outputs]``, float32, on the CPU.
+
+        The bits are those of a predictor that answers the same rows in the same order.
+        """
+
+
+class BranchLearner:
+    """An adapter on the shared backbone.
+
+    Args:
+        gradients: Of a fresh adapter on the backbone's device, which is trained in place.
+        texts: Of each part that outputs are wanted of.
+        hidden: What the trunk makes of batches of a part; of others it is computed.
+        cores: With how many torch answers a batch that is alone: as many as a predictor has.
+    """
+
+    def __init__(
+        self,
+        gradients: Gradients,
+        texts: Mapping[str, TokenizedTexts],
+        hidden: Mapping[str, HiddenStates],
+        cores: int,
+    ) -> None:
+        self.adapter, self.backbone = gradients.adapter, gradients.backbone
+        self._gradients, self._texts, self._hidden = gradients, texts, hidden
+        self._cores = cores
+        self.parameters = self.adapter.named_tensors
+        for tensor in self.parameters.values():
+            tensor.requires_grad_()
+
+    def gradients(self, batches: Sequence[np.ndarray], weight: float, progress: Progress) -> float:
+        """As :class:`Learner` says; in smaller slices from the moment that memory runs out."""
+        number = progress.step + 1
+        while True:
+            try:
+                return self._gradients(batches, weight, number, progress.cuts)
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                progress.cuts *= 2
+                # What the attempt has added to the gradients must not be added again.
+                for tensor in self.parameters.values():
+                    tensor.grad = None
+                if progress.cuts > 2 * max(map(len, batches)):
+                    raise UnavailableError(
+                        "There is not enough memory for the gradient of a single text.",
+                        hint="Lower --max-length, or try --gradient-checkpointing.",
+                    ) from error
+            # The error holds what the step had allocated until here.
+            log.warning("Memory ran out at step %d: from now on slices are half as large.", number)
+            if self.backbone.device.type == "cuda":
+                torch.cuda.empty_cache()
+
+    def outputs(self, part: str) -> Tensor:
+        """As :class:`Learner` says."""
+        with computing_with(self._cores):
+            return predict_logits(
+                self.backbone, self.adapter, self._texts[part], hidden=self._hidden.get(part)
+            )
+
+
+def fresh_adapter(config: TrainConfig, backbone: Backbone, outputs: int) -> Adapter:
+    """The adapter before its first step, where the backbone is."""
+    generator = torch.Generator().manual_seed(config.seed)
+    if config.method == "head-only":
+        return head_only(backbone, outputs, generator=generator).to(backbone.device)
+    return new_adapter(
+        backbone,
+        outputs,
+        rank=config.rank,
+        alpha=float(config.alpha or 0),
+        dropout=config.dropout,
+        target_modules=config.target_modules,
+        layers=config.layers,
+        generator=generator,
+    ).to(backbone.device)
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What the validation rows say of one epoch.
+
+    Attributes:
+        figures: The task's metrics by name, and ``validation_loss``.
+        values: What the task makes of the outputs, a row each.
+    """
+
+    figures: dict[str, float]
+    values: np.ndarray
+
+
+def validate(learner: Learner, task: Task, targets: np.ndarray) -> Validation:
+    """Score the validation rows, which have these ``targets``.
+
+    Raises:
+        DivergedError: An output is not a number.
+    """
+    outputs = learner.outputs("validation")
+    values = values_of(task, outputs)
+    figures = task.score(values, targets).figures
+    loss = figures.get("log_loss")
+    if loss is None:
+        loss = float(task.loss(outputs, torch.from_numpy(targets))) / task.weight(targets)
+    return Validation({**figures, "validation_loss": loss}, values)
+
+
+def values_of(task: Task, outputs: Tensor) -> np.ndarray:
+    """What the task makes of outputs ``[rows, outputs]``.
+
+    Raises:
+        DivergedError: One of them is not a number.
+    """
+    if not outputs.isfinite().all():
+        raise diverged("what the adapter says of other rows is not a number")
+    return task.values(outputs.numpy())

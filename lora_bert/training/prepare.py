@@ -1,0 +1,140 @@
+"""The first stage of a training: what it reads, checked; what options leave open, decided."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from lora_bert.backbones.config import EncoderConfig
+from lora_bert.backbones.families.registry import read_encoder_config
+from lora_bert.backbones.fingerprint import read_identified
+from lora_bert.backbones.resolve import BackboneFiles, find_backbone
+from lora_bert.backbones.weights import embedded_tokens
+from lora_bert.config import TrainConfig
+from lora_bert.data.data_checks import warn_about, warn_of_imbalance
+from lora_bert.data.data_options import data_options
+from lora_bert.data.locations import inputs
+from lora_bert.data.sources import Splits, load_splits
+from lora_bert.files import spare_inputs
+from lora_bert.model.builder import build_backbone
+from lora_bert.model.target_modules import resolved_layers
+from lora_bert.names import parse_label_names
+from lora_bert.runtime.device import pick_device, pick_dtype
+from lora_bert.tasks.base import Task
+from lora_bert.tasks.registry import task_of
+from lora_bert.tokens.batching import LAYOUT
+from lora_bert.tokens.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
+from lora_bert.training.context import Context
+from lora_bert.training.identity import check_same, settings_of
+from lora_bert.training.option_checks import check
+from lora_bert.training.tokenize_rows import (
+    Tokens,
+    check_texts_left,
+    tokenise,
+    warn_of_rows,
+    warn_of_tokens,
+)
+
+log = logging.getLogger(__name__)
+
+
+def prepare(config: TrainConfig, begun: Mapping[str, Any] | None) -> Context:
+    """Read everything that a training needs; what cannot work is found as early as it can be.
+
+    Args:
+        config: With output and precision.
+        begun: The identity of the training to go on with; None begins a new one.
+
+    Raises:
+        ConfigError: An option makes no sense, or what was begun was something else.
+        DataError, NotFoundError: The data cannot be read or are not fit to train on.
+        BackboneError, UnavailableError: The backbone cannot be had.
+    """
+    device = pick_device(config.device)
+    here = {"layout": LAYOUT, "dtype": config.dtype, "device": device.type}
+    check_same(begun, here, config)
+    files = _files(config)
+    encoder = read_encoder_config(files.path)
+    config = _fitted_to(config, encoder)
+
+    splits, task = _rows(config)
+    epochs = default_epochs(len(splits.train), task.head().outputs)
+    config = replace(config, epochs=config.epochs or epochs)
+    check_same(begun, {"data": splits.sha256, "settings": settings_of(config)}, config)
+
+    tokenizer = load_tokenizer(
+        files.path, encoder, max_length=int(config.max_length or 0), clean=config.clean,
+        rows=embedded_tokens(files.path, encoder),
+    )  # fmt: skip
+    # What could not be answered afterwards is said before.
+    watched = tokenizer.encode(config.watch)
+    tokens = _tokens(splits, tokenizer, task, files.name)
+
+    weights, fingerprint = read_identified(files.path, encoder)
+    check_same(begun, {"backbone": fingerprint}, config)
+    dtype = pick_dtype(config.dtype, device)
+    backbone = build_backbone(weights, encoder, dtype=dtype, device=device)
+    return Context(
+        config, files, encoder, fingerprint, splits, task, tokenizer, tokens,
+        watched, backbone,
+    )  # fmt: skip
+
+
+def default_epochs(rows: int, outputs: int) -> int:
+    """3; more where that shows fewer than 4,000 rows, or 600 an output, in all; at most 20."""
+    return min(20, max(3, math.ceil(max(4000, 600 * outputs) / rows)))
+
+
+def _files(config: TrainConfig) -> BackboneFiles:
+    """The backbone's files; neither they nor the rows lie where the adapter is to be written."""
+    files = find_backbone(config.backbone, config.revision)
+    if config.revision and not files.from_hub:
+        log.warning("'%s' is not from the hub: --revision counts for nothing.", config.backbone)
+    read = (config.data, *config.train, *config.validation, *config.test)
+    spare_inputs(Path(str(config.output)), (files.path, *inputs(read)))
+    return files
+
+
+def _fitted_to(config: TrainConfig, encoder: EncoderConfig) -> TrainConfig:
+    """The configuration with the layers and the maximum length that the backbone has."""
+    if config.method == "lora":
+        config = replace(config, layers=resolved_layers(config.layers, encoder))
+    check(config, encoder)
+    longest = min(DEFAULT_MAX_LENGTH, encoder.max_length)
+    return replace(config, max_length=config.max_length or longest)
+
+
+def _rows(config: TrainConfig) -> tuple[Splits, Task]:
+    """The labelled rows, and the task that they make; what looks wrong with them is said."""
+    kind = task_of(config.task)
+    splits = load_splits(
+        config.data, train=config.train, validation=config.validation, test=config.test,
+        options=data_options(config, classes=kind.classes),
+    )  # fmt: skip
+    warn_about(splits, classes=kind.classes)
+    if kind.classes:
+        warn_of_imbalance(splits.train, metric=config.metric, weights=config.class_weights)
+    task = kind.of(splits.train, class_weights=config.class_weights)
+    # A name that no label got is a slip of the keyboard.
+    for raw, name in parse_label_names(config.label_names).items():
+        if name not in task.labels:
+            log.warning("No training row has the label '%s', which --label-names renames.", raw)
+    return splits, task
+
+
+def _tokens(
+    splits: Splits, tokenizer: TextTokenizer, task: Task, backbone_name: str
+) -> dict[str, Tokens]:
+    """The rows of each part as tokens and targets; what the tokenizer cannot do well is said."""
+    parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    tokens = {
+        part: tokenise(rows, tokenizer, task) for part, rows in parts.items() if rows is not None
+    }
+    check_texts_left(tokens["train"], tokenizer, splits.train.source)
+    warn_of_tokens(tokens["train"], tokenizer, backbone_name)
+    warn_of_rows(tokenizer, backbone_name)
+    return tokens
