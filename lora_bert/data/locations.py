@@ -15,7 +15,6 @@ from lora_bert.data.formats.arrow_file import is_saved
 from lora_bert.data.given import Given
 from lora_bert.data.opening import SUFFIXES, data_stem, data_suffix
 from lora_bert.data.part_names import JUDGED_FIRST, PARTS
-from lora_bert.data.shards import lacking, whole
 from lora_bert.errors import DataError, NotFoundError, missing
 from lora_bert.wording import by_number, counted, listed, utf8_name
 
@@ -24,6 +23,7 @@ logger = logging.getLogger(__name__)
 _PART_OF = {stem: part for part, stems in PARTS.items() for stem in stems}
 # train-00000-of-00002, also with the hash that the hub used to add; train_0, train.1
 _SHARD = re.compile(r"([a-z]+)[-_.]?(\d+)(?:-of-(\d+))?(?:-[0-9a-f]{8,})?")
+_TOTAL = re.compile(r"(\d+)-of-(\d+)")
 _NUMBERED = re.compile(r"(?:part|shard|data)?[-_.]?\d{2,}")
 _ABOUT = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json")
 """Files that describe a data set on the hub."""
@@ -219,7 +219,7 @@ def _matches(pattern: str) -> list[Path]:
     if len(files) > 1:
         shown = f"'{files[0]}' to '{files[-1]}'"
         logger.info("'%s' fits %s: %s.", pattern, counted(len(files), "file"), shown)
-    if absent := lacking(files):
+    if absent := _lacking(files):
         logger.warning(
             "'%s' does not fit all shards: by their names %s more should be there.",
             pattern, counted(absent, "shard"),
@@ -277,7 +277,42 @@ def _as_one(part: str, paths: Sequence[Path], data: str) -> tuple[Path, ...]:
         )
     if len(paths) == 1 and paths[0].is_dir() and not is_saved(paths[0]):
         return _files_in(paths[0])
-    return whole(paths, part)
+    return _whole(paths, part)
+
+
+def _whole(shards: Sequence[Path], part: str) -> tuple[Path, ...]:
+    """The shards in their order.
+
+    Raises:
+        DataError: Their names say that there are more, or tell of two sets of shards.
+    """
+    numbered = [path for path in shards if _TOTAL.search(data_stem(path.name))]
+    absent = _lacking(numbered)
+    if absent is None:
+        names = listed(path.name for path in numbered)
+        raise DataError(
+            f"The shards of {part} are of more than one set: {names}.",
+            hint="Keep those that belong together, or name them with a pattern.",
+        )
+    if absent:
+        raise DataError(
+            f"'{numbered[0].parent}' lacks {counted(absent, 'shard')} of {part}: it has "
+            f"{listed((path.name for path in numbered), 3)}.",
+            hint="Get the rest of them, or name those that are here with a pattern.",
+        )
+    if len(shards) > 1:
+        ends = f"'{shards[0].name}' to '{shards[-1].name}'"
+        logger.info("Reading %s for %s: %s.", counted(len(shards), "file"), part, ends)
+    return tuple(shards)
+
+
+def _lacking(shards: Iterable[Path]) -> int | None:
+    """How many shards are not here by the others' names; None where they are of several sets."""
+    names = [match for path in shards if (match := _TOTAL.search(data_stem(path.name)))]
+    numbers, totals = {int(name[1]) for name in names}, {int(name[2]) for name in names}
+    if len(totals) > 1 or len(numbers) < len(names):
+        return None
+    return sum(totals) - len(numbers)
 
 
 def _files_in(directory: Path) -> tuple[Path, ...]:
@@ -285,7 +320,7 @@ def _files_in(directory: Path) -> tuple[Path, ...]:
     if is_saved(directory) or folder_file.is_folder(directory):
         return (directory,)
     tables = _tables(directory)
-    return whole(tables, directory.name) if tables else ()
+    return _whole(tables, directory.name) if tables else ()
 
 
 def _tables(directory: Path) -> list[Path]:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import csv
 import logging
+import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 
 from lora_bert.data.formats.dialect import SPOKEN, Dialect, sniff, sniff_tsv
-from lora_bert.data.formats.markdown import without_rule
 from lora_bert.data.header import column_names, titles
 from lora_bert.data.opening import open_text
 from lora_bert.data.rows import HEAD_ROWS, OpenTable, ReadOptions
@@ -24,6 +24,7 @@ from lora_bert.wording import counted
 logger = logging.getLogger(__name__)
 
 Record = tuple[int, list[str]]
+_RULE = re.compile(r"\s*:?-{2,}:?\s*")
 
 
 def read_csv(path: Path, source: str, codec: str, options: ReadOptions) -> OpenTable:
@@ -47,7 +48,7 @@ def _open(path: Path, source: str, codec: str, options: ReadOptions, dialect: Di
         logger.info("'%s'%s.", source, note)
     records = _records(path, source, codec, dialect)
     if dialect.delimiter == "|":
-        records = without_rule(records, source)
+        records = _without_rule(records, source)
     head = list(islice(records, HEAD_ROWS + 1))
     if not head:
         raise DataError(f"'{source}' is empty.")
@@ -82,6 +83,28 @@ def _records(path: Path, source: str, codec: str, dialect: Dialect) -> Iterator[
                 raise _malformed(source, line, end, str(error)) from None
             if cells:
                 yield line, cells
+
+
+def _without_rule(records: Iterator[Record], source: str) -> Iterator[Record]:
+    """The same records; of a table of Markdown without rule, outer bars and spaces in cells.
+
+    Text databases print such tables too. Without a second line of dashes it is none.
+    """
+    head = list(islice(records, 2))
+    if len(head) < 2 or not _is_rule(head[1][1]):
+        return chain(head, records)
+    logger.info("'%s' is a table with a rule under its header, which is left out.", source)
+    names = head[0][1]
+    inner = slice(int(not names[0].strip()), len(names) - int(not names[-1].strip()))
+    return (
+        (line, [cell.strip() for cell in (cells[inner] if len(cells) == len(names) else cells)])
+        for line, cells in chain(head[:1], records)
+    )
+
+
+def _is_rule(cells: list[str]) -> bool:
+    filled = [cell for cell in cells if cell.strip()]
+    return len(filled) > 1 and all(_RULE.fullmatch(cell) for cell in filled)
 
 
 def _common_width(rows: Sequence[Sequence[str]], width: int) -> int:
