@@ -20,9 +20,11 @@ class LoraBertError(Exception):
 
     Attributes:
         exit_code: Of a command that ends with it.
+        said_elsewhere: Whether another process of the training has said it already.
     """
 
     exit_code = 1
+    said_elsewhere = False
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -86,6 +88,17 @@ class UnavailableError(LoraBertError):
     """The network, a device or an optional package is needed and not there."""
 
     exit_code = 69
+
+
+class PeerError(UnavailableError):
+    """Another process of the same training has ended or does not answer.
+
+    ``exit_code`` is that of the other's error, if it had one.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", exit_code: int = 69) -> None:
+        super().__init__(message, hint=hint)
+        self.exit_code = exit_code
 
 
 class OutputError(LoraBertError):

@@ -67,6 +67,7 @@ def trunk_cache(
     place: str = "auto",
     limit_bytes: int | None = None,
     name: str = "",
+    shared_by: int = 1,
 ) -> TrunkCache | None:
     """Run the layers below ``depth`` once over all rows of a run.
 
@@ -80,6 +81,7 @@ def trunk_cache(
             if that has no room. A file that is there is used whatever the place, but for ``off``.
         limit_bytes: What it may take, in place of half of what is free.
         name: What ``lora-bert cache`` calls the backbone.
+        shared_by: Processes of this machine that each keep as much, in the same room.
 
     Returns:
         None with ``off``, with depth 0, without rows, or where there is no room: the trunk then
@@ -91,7 +93,9 @@ def trunk_cache(
     if place == "off" or not depth or not any(map(len, parts)):
         return None
     texts = Canonical.of(parts)
-    making = _Making(Lines(backbone, texts.encodings, depth), fingerprint, limit_bytes, name)
+    making = _Making(
+        Lines(backbone, texts.encodings, depth), fingerprint, limit_bytes, name, shared_by
+    )
     made = making.found() or making.computed(place)
     if made is None:
         return None
@@ -112,6 +116,7 @@ class _Making:
     fingerprint: str
     limit: int | None
     name: str
+    shared_by: int
 
     def found(self) -> tuple[Tensor, str] | None:
         """The lines from an entry on disk."""
@@ -129,8 +134,8 @@ class _Making:
     def computed(self, place: str) -> tuple[Tensor, str] | None:
         """The lines, computed now, where there is room for them."""
         rooms = {
-            "memory": memory_budget(self.lines.backbone.device, self.limit),
-            "disk": disk_budget(self.limit),
+            "memory": memory_budget(self.lines.backbone.device, self.limit) // self.shared_by,
+            "disk": disk_budget(self.limit) // self.shared_by,
         }
         choices = self.choices if place == "auto" else [place]
         fitting = [choice for choice in choices if self.lines.size <= rooms[choice]]

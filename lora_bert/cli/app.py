@@ -125,6 +125,8 @@ def run(args: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except LoraBertError as error:
+        if error.said_elsewhere:
+            return error.exit_code
         return console.fail(str(error), error.hint, error.exit_code, error)
     except click.ClickException as error:
         if isinstance(error, click.exceptions.NoArgsIsHelpError):
@@ -133,8 +135,10 @@ def run(args: Sequence[str] | None = None) -> int:
         return console.fail(*_in_words(error), error.exit_code, error)
     except (click.Abort, KeyboardInterrupt) as stop:
         # Click makes an Abort of either.
-        terminated = isinstance(stop.__cause__ or stop, Terminated)
-        return console.fail("Stopped.", "", TERMINATED if terminated else INTERRUPTED, None)
+        cause = stop.__cause__ or stop
+        code = TERMINATED if isinstance(cause, Terminated) else INTERRUPTED
+        said = getattr(cause, "said_elsewhere", False)
+        return code if said else console.fail("Stopped.", "", code, None)
     except (_ReaderGoneError, BrokenPipeError):
         # The reader of our output (head, less) has seen enough; nothing is left to say to it.
         console.silence()

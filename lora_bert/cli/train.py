@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shlex
 
+import click
+
 from lora_bert.cli.declare import Answer, declare
 from lora_bert.config import TrainConfig
 
@@ -25,10 +27,13 @@ def command(config: TrainConfig, as_json: bool) -> Answer:
     the same command with --resume goes on, after a crash too, to the same adapter bit for bit.
     """
     from lora_bert.evaluation.report import score_words
+    from lora_bert.runtime.distributed import processes
     from lora_bert.training.train import run
     from lora_bert.wording import counted, printable, shortened
 
     result = run(config)
+    if not processes().is_first:
+        click.get_current_context().exit(130 if result.interrupted else 0)
     resumed_at = result.resumed_at
     steps = f", steps {resumed_at + 1:,} to {result.steps:,}" if resumed_at else ""
     lines = [

@@ -74,6 +74,7 @@ class TrainOptions(LabelledFileKeywords, total=False):
     trunk_cache_limit: float | None
     save_every: float
     save_every_steps: int | None
+    log_to: Names | None
     resume: bool
     output: StrPath | None
     overwrite: bool

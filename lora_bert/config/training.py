@@ -13,6 +13,11 @@ from lora_bert.config.shared import (
     training_option,
 )
 
+TRACKERS = (
+    "tensorboard", "wandb", "mlflow", "trackio", "comet_ml", "aim", "clearml", "dvclive", "swanlab",
+)  # fmt: skip
+"""What Accelerate can log to, each by the name of its package."""
+
 
 @dataclass(frozen=True)
 class TrainConfig(LabelledFileOptions, TrainRows):
@@ -122,6 +127,12 @@ class TrainConfig(LabelledFileOptions, TrainRows):
     )
     save_every_steps: int | None = run_option(
         None, "Optimizer steps between checkpoints, in place of minutes.", minimum=1, metavar="N"
+    )
+    log_to: str | None = run_option(
+        None,
+        "Trackers that every step and epoch is logged to: tensorboard, wandb, mlflow, trackio, …",
+        metavar="NAME,…",
+        form="list",
     )
     resume: bool = run_option(
         False,

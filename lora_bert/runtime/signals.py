@@ -42,7 +42,8 @@ def stoppable() -> Iterator[None]:
         yield
     finally:
         for number, was in ours.items():
-            signal.signal(number, was)
+            if signal.getsignal(number) is _arrive:  # it stays ignored: see ignore()
+                signal.signal(number, was)
 
 
 @contextmanager
@@ -60,6 +61,29 @@ def uninterrupted() -> Iterator[None]:
             urgent = signal.SIGTERM in _Waiting.arrived
             _Waiting.arrived.clear()
             _raise(signal.SIGTERM if urgent else signal.SIGINT)
+
+
+def waiting() -> frozenset[int]:
+    """The signals that have arrived inside :func:`uninterrupted`."""
+    return frozenset(_Waiting.arrived)
+
+
+def raise_waiting(number: int) -> None:
+    """Inside :func:`uninterrupted`, raise what ``number`` stands for now, not at the block's end.
+
+    Raises:
+        KeyboardInterrupt: For SIGINT; :class:`Terminated` for SIGTERM.
+    """
+    _Waiting.arrived.clear()
+    _raise(number)
+
+
+def ignore(*numbers: int) -> None:
+    """Let these signals do nothing from now on: the process ends by itself."""
+    _Waiting.arrived.clear()
+    if threading.current_thread() is threading.main_thread():
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _arrive(number: int, frame: FrameType | None) -> None:

@@ -83,6 +83,14 @@ class TokenizedTexts:
             pad_id=parts[0].pad_id,
         )
 
+    def take(self, rows: np.ndarray) -> TokenizedTexts:
+        """Some of the texts, in the order of ``rows``."""
+        lengths = self.lengths[rows]
+        starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+        index = np.arange(starts[-1]) + np.repeat(self.starts[rows] - starts[:-1], lengths)
+        types = None if self.types is None else self.types[index]
+        return TokenizedTexts(self.ids[index], starts, types, self.cut[rows], self.pad_id)
+
     def __len__(self) -> int:
         return len(self.starts) - 1
 

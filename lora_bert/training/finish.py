@@ -10,6 +10,7 @@ from lora_bert.backbones.resolve import remember
 from lora_bert.data.noted_locations import note_data_location
 from lora_bert.data.part_names import DATA_OPTIONS
 from lora_bert.evaluation.result import Evaluation, judge
+from lora_bert.runtime.distributed import processes
 from lora_bert.runtime.signals import uninterrupted
 from lora_bert.training.advice import advise
 from lora_bert.training.checkpoints import discard_checkpoints, note_written
@@ -36,6 +37,32 @@ def finish(context: Context, fitted: Fit, learner: BranchLearner, before: Tensor
         DivergedError: An output of the kept adapter is not a number.
         OutputError: The adapter cannot be written.
     """
+    evaluations: dict[str, Evaluation] = {}
+    answers: list[Watched] = []
+    with processes().first() as alone:
+        if alone:
+            evaluations, answers = _write(context, fitted, learner, before)
+    output, trainable = context.output, learner.adapter.parameter_count
+    return TrainResult(
+        path=output,
+        labels=context.task.labels,
+        evaluations=evaluations,
+        history=fitted.history,
+        best_epoch=fitted.best_epoch,
+        steps=fitted.progress.step,
+        trainable=trainable,
+        total=trainable + context.backbone.parameter_count,
+        size=sum(path.stat().st_size for path in output.rglob("*") if path.is_file()),
+        interrupted=fitted.stopped is not None,
+        resumable=fitted.stopped is not None and fitted.saved,
+        watched=answers,
+    )
+
+
+def _write(
+    context: Context, fitted: Fit, learner: BranchLearner, before: Tensor
+) -> tuple[dict[str, Evaluation], list[Watched]]:
+    """Judge and write; the scores, and what is said of the texts to watch."""
     config, task, output = context.config, context.task, context.output
     evaluations = _evaluate(context, learner, fitted)
     advise(config, fitted, task, context.tokens["train"].targets, evaluations.get("validation"))
@@ -51,20 +78,7 @@ def finish(context: Context, fitted: Fit, learner: BranchLearner, before: Tensor
     remember(context.files)
     places = {option: getattr(config, option) for option in DATA_OPTIONS}
     note_data_location(context.splits.sha256, places)
-    return TrainResult(
-        path=output,
-        labels=task.labels,
-        evaluations=evaluations,
-        history=fitted.history,
-        best_epoch=fitted.best_epoch,
-        steps=fitted.progress.step,
-        trainable=adapter.parameter_count,
-        total=adapter.parameter_count + context.backbone.parameter_count,
-        size=sum(path.stat().st_size for path in output.rglob("*") if path.is_file()),
-        interrupted=fitted.stopped is not None,
-        resumable=fitted.stopped is not None and fitted.saved,
-        watched=[Watched(*row) for row in zip(config.watch, *answers, strict=True)],
-    )
+    return evaluations, [Watched(*row) for row in zip(config.watch, *answers, strict=True)]
 
 
 def _evaluate(context: Context, learner: Learner, fitted: Fit) -> dict[str, Evaluation]:

@@ -12,17 +12,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lora_bert.runtime.distributed import processes
 from lora_bert.runtime.memory import reserve_for_blas
 from lora_bert.runtime.threads import computing_with, workers
 from lora_bert.tokens.batching import padding_share
+from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.training.checkpoints import Checkpoint, Checkpoints
 from lora_bert.training.context import Context
-from lora_bert.training.gradients import Gradients, most_workers
-from lora_bert.training.identity import check_same, identity_of, made_elsewhere
+from lora_bert.training.gradients import Gradients, shares_of
+from lora_bert.training.identity import check_alike, check_same, identity_of, made_elsewhere
 from lora_bert.training.learner import BranchLearner, fresh_adapter, validate
 from lora_bert.training.tokenize_rows import Tokens
+from lora_bert.training.trackers import tracking
 from lora_bert.training.trainer import Fit, Trainer
-from lora_bert.training.trunk_states import trunk_states
+from lora_bert.training.trunk_states import Trunk, trunk_states
 from lora_bert.wording import counted
 
 log = logging.getLogger(__name__)
@@ -36,11 +39,10 @@ def fit(
     Args:
         context: What was prepared.
         place: Where checkpoints stand.
-        checkpoint: The checkpoint to go on from.
+        checkpoint: To go on from.
 
     Returns:
-        What it came to, the learner with the parameters that are kept, and what it said of the
-        texts to watch before its first step.
+        What it came to, the learner as it is kept, and what it said of the texts to watch at first.
 
     Raises:
         ConfigError: It is one of another run.
@@ -54,33 +56,59 @@ def fit(
     begun = checkpoint.identity if checkpoint else None
     keeps = "off" if begun and begun["trunk"] is None else config.trunk_cache
     trunk = trunk_states(context, adapter, place=keeps)
-    texts = {part: tokens.encodings for part, tokens in context.tokens.items()}
-    texts["watched"] = context.watched
-    cores, exactly = torch.get_num_threads(), tuple(begun["workers"]) if begun else None
+    us, cores = processes(), torch.get_num_threads()
+    after = checkpoint.progress.step if checkpoint else 0
+    parts, each = begun["workers"] if begun else shares_of(config, rows, backbone.device)
     with (
-        workers(most_workers(config, rows), device=backbone.device, exactly=exactly) as threads,
+        workers(1, device=backbone.device, exactly=(-(-parts // us.count), each)) as threads,
         # Here as there: idle members of a larger team would wait busily, on the threads' cores.
         computing_with(threads.cores),
+        tracking(config, after=after) as accelerator,
     ):
         gradients = Gradients(
             backbone, adapter, trunk.train, rows.lengths, rows.targets, task, threads,
-            seed=config.seed, checkpointing=config.gradient_checkpointing,
+            seed=config.seed, checkpointing=config.gradient_checkpointing, parts=parts,
+            fetch=trunk.fetch,
         )  # fmt: skip
-        learner = BranchLearner(gradients, texts, {"validation": trunk.validation}, cores)
+        scored = "own" if us.count > 1 else "validation"
+        learner = BranchLearner(
+            gradients, _texts(context, trunk), {scored: trunk.validation}, cores
+        )
         before = learner.outputs("watched")
-        trainer = Trainer(learner, rows, task, config)
+        trainer = Trainer(learner, rows, task, config, accelerator)
         _say_batches(rows, trainer.batches(1))
-        identity = identity_of(context, workers=threads, trunk=trunk.key)
-        if checkpoint:
-            _go_on(trainer, checkpoint, identity)
-        checkpoints = Checkpoints(
-            place, identity, minutes=config.save_every, steps=config.save_every_steps,
-            kept=checkpoint.progress.moment if checkpoint else None,
-        )  # fmt: skip
-        return trainer.fit(partial(validate, learner, task, targets), checkpoints), learner, before
+        identity = identity_of(context, workers=(parts, each), trunk=trunk.key)
+        check_alike(us.gather(identity | {"step": after}))
+        _go_on(trainer, checkpoint, identity)
+        score = partial(validate, learner, task, targets, scored, trunk.owners)
+        fitted = trainer.fit(score, _checkpoints(context, place, identity, checkpoint))
+    return fitted, learner, before
 
 
-def _go_on(trainer: Trainer, checkpoint: Checkpoint, identity: Mapping[str, Any]) -> None:
+def _texts(context: Context, trunk: Trunk) -> dict[str, TokenizedTexts]:
+    """What outputs are wanted of: the parts, the texts to watch, this process's validation rows."""
+    us, texts = processes(), {part: rows.encodings for part, rows in context.tokens.items()}
+    if us.count > 1:
+        texts["own"] = texts["validation"].take(np.flatnonzero(trunk.owners == us.rank))
+    return texts | {"watched": context.watched}
+
+
+def _checkpoints(
+    context: Context, place: Path, identity: Mapping[str, Any], newest: Checkpoint | None
+) -> Checkpoints:
+    """The checkpoints of the first process; the others save none."""
+    config, first = context.config, processes().is_first
+    return Checkpoints(
+        place, identity,
+        minutes=config.save_every if first else 0,
+        steps=config.save_every_steps if first else None,
+        kept=newest.progress.moment if newest else None,
+    )  # fmt: skip
+
+
+def _go_on(trainer: Trainer, checkpoint: Checkpoint | None, identity: Mapping[str, Any]) -> None:
+    if checkpoint is None:
+        return
     if changed := made_elsewhere(checkpoint.identity, identity):
         log.warning("It was begun elsewhere (%s): the last bits may differ.", changed)
     check_same(checkpoint.identity, identity, trainer.config)

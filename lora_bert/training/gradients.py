@@ -1,4 +1,4 @@
-"""The gradient of one optimizer step: slices of its batches side by side, summed in order."""
+"""The gradient of one optimizer step: slices of its batches side by side, summed in float64."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from lora_bert.model.dropout import derived_seed
 from lora_bert.model.forward import branch, lora_updates
 from lora_bert.model.layer import LoraUpdates
 from lora_bert.model.lora import LoraUpdate
+from lora_bert.runtime.distributed import processes
+from lora_bert.runtime.memory import is_out_of_memory
 from lora_bert.runtime.threads import Workers
 from lora_bert.tasks.base import Task
 from lora_bert.tokens.batching import Offsets, slice_count, slices
@@ -23,6 +25,9 @@ from lora_bert.training.tokenize_rows import Tokens
 
 HiddenStates = Callable[[np.ndarray], tuple[Tensor, Offsets]]
 """Row numbers -> what the trunk makes of them, ``[tokens, hidden]``, and where the rows stand."""
+
+Fetch = Callable[[Sequence[np.ndarray]], HiddenStates]
+"""The rows that each process is to compute with, by rank -> those of this one's."""
 
 _TOKENS_A_WORKER = 256
 """Fewer tokens are not worth another thread."""
@@ -32,6 +37,14 @@ def most_workers(config: TrainConfig, rows: Tokens) -> int:
     """How many threads a batch is worth."""
     tokens = config.batch_tokens or config.batch_size * float(rows.lengths.mean())
     return max(1, min(config.batch_size, int(tokens / _TOKENS_A_WORKER)))
+
+
+def shares_of(config: TrainConfig, rows: Tokens, device: torch.device) -> tuple[int, int]:
+    """The threads that share a batch, in all processes together, and the cores that each has."""
+    us = processes()
+    threads = us.add_threads()
+    count = min(most_workers(config, rows), threads) if device.type == "cpu" else us.count
+    return count, max(1, threads // count)
 
 
 @dataclass(frozen=True)
@@ -45,9 +58,12 @@ class Gradients:
         lengths: Tokens of every row.
         targets: The target of every row.
         task: Has the loss.
-        workers: Who computes. How many they are decides the order of sums, hence the last bits.
+        workers: Who computes, in this process.
         seed: Of dropout.
         checkpointing: Recompute each layer instead of keeping its activations.
+        parts: Into how many slices a batch is cut at least; 0: one a worker. They decide the
+            dropout and the last bits, so they are one a worker of all processes together.
+        fetch: Hands over the trunk's output where processes keep it for each other, or None.
     """
 
     backbone: Backbone
@@ -59,6 +75,8 @@ class Gradients:
     workers: Workers
     seed: int
     checkpointing: bool = False
+    parts: int = 0
+    fetch: Fetch | None = None
 
     def __call__(
         self, batches: Sequence[np.ndarray], weight: float, step: int, cuts: int = 1
@@ -83,35 +101,69 @@ class Gradients:
         rounded = dict(zip(names, map(LoraUpdate, leaves[::2], leaves[1::2]), strict=True))
         head = list(self.adapter.head.values())
 
+        us = processes()
+        numbered = list(enumerate(rows for batch in batches for rows in self._slices(batch, cuts)))
+        shares = [numbered[rank :: us.count] for rank in range(us.count)]
+        hidden = self.fetch(list(map(_rows, shares))) if self.fetch else self.hidden
+
         def turn(piece: tuple[int, np.ndarray]) -> tuple[float, tuple[Tensor, ...]]:
             number, rows = piece
-            part = self._loss(rows, rounded, derived_seed(self.seed, step, number))
+            part = self._loss(rows, hidden, rounded, derived_seed(self.seed, step, number))
             return part.item(), torch.autograd.grad(part / weight, [*leaves, *head])
 
-        pieces = [piece for batch in batches for piece in self._slices(batch, cuts)]
-        summed, total = 0.0, [torch.zeros_like(part) for part in [*exact, *head]]
-        for found, gradients in self.workers.map(turn, enumerate(pieces)):
-            summed += found
-            torch._foreach_add_(total, gradients)
-        torch.autograd.backward(exact, total[: len(exact)])
-        for tensor, gradient in zip(head, total[len(exact) :], strict=True):
+        summed, sums = self._sum(turn, shares[us.rank], [*exact, *head])
+        torch.autograd.backward(exact, sums[: len(exact)])
+        for tensor, gradient in zip(head, sums[len(exact) :], strict=True):
             tensor.grad = gradient
         return summed
 
+    def _sum(
+        self,
+        turn: Callable[[tuple[int, np.ndarray]], tuple[float, tuple[Tensor, ...]]],
+        share: Sequence[tuple[int, np.ndarray]],
+        parameters: Sequence[Tensor],
+    ) -> tuple[float, list[Tensor]]:
+        """The loss and the gradients of all slices, of which this process computes a share.
+
+        In float64 the sum is the same in whatever order, and whoever computes which part of it.
+        """
+        us = processes()
+        total = [torch.zeros_like(part, dtype=torch.float64) for part in parameters]
+        summed, lacking = 0.0, 0
+        try:
+            for found, gradients in self.workers.map(turn, share):
+                summed += found
+                torch._foreach_add_(total, gradients)
+        except (MemoryError, RuntimeError) as error:
+            if us.count == 1 or not is_out_of_memory(error):
+                raise
+            lacking = 1  # the others are told, and try again with this one
+        status = us.add(torch.tensor([summed, lacking], dtype=torch.float64))
+        if status[1]:
+            raise MemoryError("Memory ran out in one of the processes.")
+        return float(status[0]), [part.float() for part in us.add_all(total)]
+
     def _slices(self, batch: np.ndarray, cuts: int) -> list[np.ndarray]:
         """A batch's rows in parts: one a worker, or a multiple of that where rows are long."""
-        count = self.workers.count
+        count = self.parts or self.workers.count
         if self.backbone.device.type == "cpu":
             count = slice_count(int(self.lengths[batch].sum()), count)
         return slices(batch, self.lengths, cuts * count)
 
-    def _loss(self, rows: np.ndarray, updates: LoraUpdates, seed: int) -> Tensor:
+    def _loss(
+        self, rows: np.ndarray, hidden: HiddenStates, updates: LoraUpdates, seed: int
+    ) -> Tensor:
         outputs = branch(
-            self.backbone, *self.hidden(rows), self.adapter,
+            self.backbone, *hidden(rows), self.adapter,
             updates=updates, seed=seed, checkpointing=self.checkpointing,
         )  # fmt: skip
         targets = torch.from_numpy(self.targets[rows]).to(outputs.device)
         return self.task.loss(outputs, targets)
+
+
+def _rows(share: Sequence[tuple[int, np.ndarray]]) -> np.ndarray:
+    """The row numbers of some slices."""
+    return np.concatenate([np.zeros(0, np.int64), *(rows for _, rows in share)])
 
 
 def _leaf(part: Tensor, dtype: torch.dtype) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,7 +12,7 @@ from lora_bert.config import TrainConfig
 from lora_bert.errors import ConfigError
 from lora_bert.options import flag
 from lora_bert.runtime.device import processor_of
-from lora_bert.runtime.threads import Workers
+from lora_bert.runtime.distributed import processes
 from lora_bert.tokens.batching import LAYOUT
 from lora_bert.training.context import Context
 from lora_bert.training.tokenize_rows import Tokens
@@ -22,7 +22,7 @@ from lora_bert.training.tokenize_rows import Tokens
 _OUTSIDE = (
     "data", "train", "validation", "test", "backbone", "revision", "watch", "device", "dtype",
     "trunk_cache", "trunk_cache_limit", "save_every", "save_every_steps", "resume", "output",
-    "overwrite",
+    "overwrite", "log_to",
 )  # fmt: skip
 
 
@@ -31,12 +31,13 @@ def settings_of(config: TrainConfig) -> dict[str, Any]:
     return {key: value for key, value in asdict(config).items() if key not in _OUTSIDE}
 
 
-def identity_of(context: Context, *, workers: Workers, trunk: str | None) -> dict[str, Any]:
+def identity_of(context: Context, *, workers: tuple[int, int], trunk: str | None) -> dict[str, Any]:
     """Everything that decides the bits of an adapter, as plain JSON values.
 
     Args:
         context: Of the training.
-        workers: The threads that share a batch: they decide the order of sums.
+        workers: The threads that share a batch, in all processes together, and the cores of each:
+            they decide the slices.
         trunk: The key of the trunk cache; None where the trunk runs for every batch.
     """
     config, device = context.config, context.backbone.device
@@ -47,7 +48,8 @@ def identity_of(context: Context, *, workers: Workers, trunk: str | None) -> dic
         "backbone": context.fingerprint,
         "device": device.type,
         "dtype": config.dtype,
-        "workers": [workers.count, workers.cores],
+        "workers": list(workers),
+        "processes": processes().count,
         "trunk": trunk,
         "layout": LAYOUT,
         "made_by": {**versions(), "processor": processor_of(device)},
@@ -97,9 +99,33 @@ def check_same(
             )
 
 
+def check_alike(identities: Sequence[Mapping[str, Any]]) -> None:
+    """Check that all processes of a training are about to do the same.
+
+    Args:
+        identities: Of each of them, and the step that it goes on from.
+
+    Raises:
+        ConfigError: One is not; its first difference from the first process is named.
+    """
+    first = identities[0]
+    for rank, other in enumerate(identities):
+        # Each keeps other rows.
+        unlike = [key for key in first if key != "trunk" and other[key] != first[key]]
+        if unlike:
+            raise ConfigError(
+                f"Process {rank} of {len(identities)} differs from the first in its {unlike[0]}: "
+                f"{str(other[unlike[0]])[:80]}, not {str(first[unlike[0]])[:80]}.",
+                hint="All of them need the same files, packages and kind of processor.",
+            )
+
+
 def made_elsewhere(begun: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """Versions and processor where they differ, in words; "" where the bits will be the same."""
-    before, here = begun["made_by"], now["made_by"]
+    before, here = (
+        {"processes": identity.get("processes", 1), **identity["made_by"]}
+        for identity in (begun, now)
+    )
     changed = [key for key in here if before.get(key) != here[key]]
     return ", ".join(f"{key} {before.get(key, 'unknown')}, now {here[key]}" for key in changed)
 

@@ -17,6 +17,7 @@ from lora_bert.inference.predictor import predict_logits
 from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
 from lora_bert.model.new_adapter import head_only, new_adapter
+from lora_bert.runtime.distributed import processes
 from lora_bert.runtime.memory import is_out_of_memory
 from lora_bert.runtime.threads import computing_with
 from lora_bert.tasks.base import Task
@@ -142,13 +143,22 @@ class Validation:
     values: np.ndarray
 
 
-def validate(learner: Learner, task: Task, targets: np.ndarray) -> Validation:
-    """Score the validation rows, which have these ``targets``.
+def validate(
+    learner: Learner, task: Task, targets: np.ndarray, part: str, owners: np.ndarray
+) -> Validation:
+    """Score the validation rows.
+
+    Args:
+        learner: Gives the outputs.
+        task: Scores them.
+        targets: Of all validation rows.
+        part: Of the learner's rows: this process's validation rows.
+        owners: The rank of the process that has each validation row.
 
     Raises:
         DivergedError: An output is not a number.
     """
-    outputs = learner.outputs("validation")
+    outputs = torch.from_numpy(processes().collect(learner.outputs(part).numpy(), owners))
     values = values_of(task, outputs)
     figures = task.score(values, targets).figures
     loss = figures.get("log_loss")

@@ -13,6 +13,7 @@ from lora_bert.errors import ConfigError
 from lora_bert.model.target_modules import target_names
 from lora_bert.options import flag
 from lora_bert.tasks.registry import task_of
+from lora_bert.training.trackers import check_trackers
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ def resolve(config: TrainConfig) -> TrainConfig:
 
 def check(config: TrainConfig, encoder: EncoderConfig) -> None:
     """Find what cannot work before the data are read."""
+    check_trackers(config)
     if config.rank < 1:
         raise ConfigError(
             f"--rank {config.rank}: LoRA matrices need a rank of at least 1.",

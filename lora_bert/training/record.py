@@ -23,7 +23,7 @@ from lora_bert.runtime.device import dtype_name
 from lora_bert.training.context import Context
 from lora_bert.training.trainer import Fit
 
-_OF_A_CALL = ("overwrite", "resume", "watch")
+_OF_A_CALL = ("overwrite", "resume", "watch", "log_to")
 """Options that say what to do with what is there already, or show; not what to learn."""
 
 

@@ -27,6 +27,10 @@ class Tokens:
     encodings: TokenizedTexts
     targets: np.ndarray
 
+    def take(self, rows: np.ndarray) -> Tokens:
+        """Some of the rows, in the order of ``rows``."""
+        return Tokens(self.encodings.take(rows), self.targets[rows])
+
     def __len__(self) -> int:
         return len(self.encodings)
 

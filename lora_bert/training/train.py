@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
@@ -18,6 +19,7 @@ from lora_bert.files import claim_output
 from lora_bert.options import build
 from lora_bert.python_face import called_from_python
 from lora_bert.runtime.device import dtype_name
+from lora_bert.runtime.distributed import processes
 from lora_bert.runtime.signals import Terminated, stoppable
 from lora_bert.training.checkpoints import (
     Checkpoint,
@@ -66,24 +68,27 @@ def train(data: RowsLike | None = None, **options: Unpack[TrainOptions]) -> Trai
 def run(config: TrainConfig) -> TrainResult:
     """As :func:`train`, of a checked configuration."""
     started = time.perf_counter()
+    us = processes()
     config = resolve(config)
     output = Path(str(config.output))
-    with stoppable():
+    with us.one_voice(), stoppable():
         checkpoint = _to_continue(config, output)
         config = replace(config, dtype=_dtype(config, checkpoint))
         context = prepare(config, checkpoint.identity if checkpoint else None)
-        with training_into(output) as place:
+        with training_into(output) if us.is_first else nullcontext(output) as place:
             # Another process may have gone on, or come to the end, before the lock was ours.
             checkpoint = _to_continue(config, output)
             context = replace(context, config=_may_replace(context.config, checkpoint))
             if config.resume and checkpoint is None:
                 log.info("'%s' left no checkpoint: beginning at the beginning.", output)
-            discard_checkpoints(output, after=checkpoint.progress.step if checkpoint else -1)
+            if us.is_first:
+                discard_checkpoints(output, after=checkpoint.progress.step if checkpoint else -1)
             try:
                 fitted, learner, before = fit(context, place, checkpoint)
                 result = finish(context, fitted, learner, before)
             except DivergedError:
-                discard_checkpoints(output)  # from them it would diverge again
+                if us.is_first:
+                    discard_checkpoints(output)  # from them it would diverge again
                 raise
     if isinstance(fitted.stopped, Terminated):
         raise fitted.stopped

@@ -7,6 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from lora_bert.config import TrainConfig
 from lora_bert.errors import DivergedError
+from lora_bert.runtime.distributed import processes
 from lora_bert.runtime.progress_bar import track
 from lora_bert.runtime.signals import Terminated, uninterrupted
 from lora_bert.tasks.base import Task
@@ -72,13 +74,21 @@ class Trainer:
         rows: The training rows.
         task: Has the weights of rows and the metrics.
         config: Rates, batch size … with its ``epochs``.
+        accelerator: Logs to trackers; None: to none.
 
     Attributes:
         progress: How far it has come.
         best: The parameters after the best epoch; None before the first one was scored.
     """
 
-    def __init__(self, learner: Learner, rows: Tokens, task: Task, config: TrainConfig) -> None:
+    def __init__(
+        self,
+        learner: Learner,
+        rows: Tokens,
+        task: Task,
+        config: TrainConfig,
+        accelerator: Accelerator | None = None,
+    ) -> None:
         self.learner, self.rows, self.task, self.config = learner, rows, task, config
         self.epochs, self.metric = int(config.epochs or 0), task.metric(config.metric)
         self.progress = Progress()
@@ -87,7 +97,7 @@ class Trainer:
         self._movement: Movement | None = None
         self._stood_still = False
         # Tensors are where the backbone is; the accelerator need not place them.
-        self.accelerator = Accelerator(device_placement=False)
+        self.accelerator = accelerator or Accelerator(device_placement=False)
         self._parameters = list(learner.parameters.values())
         optimizer = torch.optim.AdamW(
             self._parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
@@ -109,19 +119,22 @@ class Trainer:
             DivergedError: The loss became infinite or NaN before any epoch was worth keeping.
             Terminated: SIGTERM arrived; there is a checkpoint, if one could be saved.
         """
-        progress, stopped, saved = self.progress, None, False
+        progress, stopped, saved, us = self.progress, None, False, processes()
         try:
-            while not self._is_over():
-                for batches in self._rest_of_epoch():
-                    # A step is done or not done when somebody stops the training.
+            # Several processes must stop at the same step.
+            with uninterrupted() if us.count > 1 else nullcontext():
+                while not self._is_over():
+                    for batches in self._rest_of_epoch():
+                        # A step is done or not done when somebody stops the training.
+                        with uninterrupted():
+                            self.step(batches)
+                            checkpoints.save_if_due(progress, self.state)
+                        us.raise_stop()
+                    started = time.perf_counter()
+                    validation = validate()
                     with uninterrupted():
-                        self.step(batches)
+                        self._end_epoch(validation, time.perf_counter() - started)
                         checkpoints.save_if_due(progress, self.state)
-                started = time.perf_counter()
-                validation = validate()
-                with uninterrupted():
-                    self._end_epoch(validation, time.perf_counter() - started)
-                    checkpoints.save_if_due(progress, self.state)
             # Scoring the result can be stopped too.
             saved = checkpoints.save(progress, self.state)
         except DivergedError as error:
@@ -156,6 +169,9 @@ class Trainer:
             self.optimizer.zero_grad()
             self.learner.gradients(batches, weight, self.progress)
             raise diverged(worst_gradient(self.learner.parameters), number, self.steps)
+        rate = float(self.schedule.get_last_lr()[0])
+        figures = {"loss": loss / weight, "learning_rate": rate, "gradient_norm": norm}
+        self._log("train", figures, number)
         self.optimizer.step()
         self.schedule.step()
         self.optimizer.zero_grad()
@@ -202,6 +218,11 @@ class Trainer:
             group["lr"] = rate
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
 
+    def _log(self, part: str, figures: Mapping[str, float], step: int) -> None:
+        """Tell the trackers, if there are any."""
+        named = {f"{part}/{name.removeprefix('validation_')}": figures[name] for name in figures}
+        self.accelerator.log(named, step=step)
+
     def _is_over(self) -> bool:
         """Whether all epochs are done, or better ones are waited for no longer."""
         waited, patience = self.progress.waited(self.metric), self.config.early_stopping
@@ -243,6 +264,7 @@ class Trainer:
                 name: tensor.detach().clone() for name, tensor in self.learner.parameters.items()
             }
             self._best_values = validation.values
+        self._log("validation", validation.figures, self.progress.step)
         _say_epoch(self.progress.history[-1], self.epochs, self.task, better=better)
 
     def batches(self, epoch: int) -> list[np.ndarray]:

@@ -7,15 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+from lora_bert.cache.compute import CHUNK_TOKENS
 from lora_bert.cache.memory_budget import memory_budget
+from lora_bert.cache.shared_rows import SharedStates, owners_of
 from lora_bert.cache.trunk_cache import trunk_cache
 from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
 from lora_bert.model.forward import branch_start, trunk
+from lora_bert.runtime.distributed import processes
 from lora_bert.tokens.batching import Offsets, TokenBatch
 from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.training.context import Context
-from lora_bert.training.gradients import HiddenStates
+from lora_bert.training.gradients import Fetch, HiddenStates
 
 PARTS = ("train", "validation")
 """What is read again every epoch. Both lie in the cache, so that another split finds them there."""
@@ -27,13 +30,17 @@ class Trunk:
 
     Attributes:
         train: For any training rows, at the adapter's depth.
-        validation: For the batches in which its rows are answered, at
-            :func:`~lora_bert.model.forward.branch_start`.
+        validation: Of this process's validation rows, for the batches in which they are answered,
+            at :func:`~lora_bert.model.forward.branch_start`.
+        owners: The rank of the process that has each validation row.
+        fetch: Hands training rows over where processes keep them for each other, or None.
         key: Of the cache that holds the training rows; None where the trunk runs for every slice.
     """
 
     train: HiddenStates
     validation: HiddenStates
+    owners: np.ndarray
+    fetch: Fetch | None
     key: str | None
 
 
@@ -47,24 +54,32 @@ def trunk_states(context: Context, adapter: Adapter, *, place: str) -> Trunk:
     """
     backbone, limit = context.backbone, context.config.trunk_cache_limit
     limit_bytes = None if limit is None else int(limit * 1e9)
-    room = memory_budget(backbone.device, limit_bytes)
+    us, rows = processes(), [context.tokens[part] for part in PARTS]
+    room = memory_budget(backbone.device, limit_bytes) // us.near
+    longest = CHUNK_TOKENS[backbone.device.type]
+    owners = owners_of([part.encodings for part in rows], us.count, longest)
+    own = rows
+    if us.count > 1:
+        mine = [np.flatnonzero(ranks == us.rank) for ranks in owners]
+        own = [part.take(numbers) for part, numbers in zip(rows, mine, strict=True)]
+    if len(np.unique(np.concatenate(owners))) < us.count:
+        place = "off"  # so few rows that a process would keep none
     cache = trunk_cache(
-        backbone,
-        context.fingerprint,
-        [context.tokens[part].encodings for part in PARTS],
-        adapter.depth,
-        place=place,
-        limit_bytes=limit_bytes,
-        name=context.files.name,
-    )
-    train: HiddenStates = TrunkBatches(backbone, context.tokens["train"].encodings, adapter.depth)
-    if cache:
+        backbone, context.fingerprint, [part.encodings for part in own], adapter.depth,
+        place=place, limit_bytes=limit_bytes, name=context.files.name, shared_by=us.near,
+    )  # fmt: skip
+    everywhere = all(us.gather(cache is not None))
+    train: HiddenStates = TrunkBatches(backbone, rows[0].encodings, adapter.depth)
+    fetch = None
+    if cache and everywhere:
+        if us.count > 1:
+            fetch = SharedStates(us, cache.parts[0], owners[0], rows[0].lengths).fetch
         train, room = cache.parts[0].hidden, room - cache.size * (cache.place == "memory")
     start = branch_start(backbone, adapter)
     # Embeddings are found sooner than kept.
     room = 0 if place == "off" or not start else room
-    validation = TrunkBatches(backbone, context.tokens["validation"].encodings, start, room)
-    return Trunk(train, validation, cache.key if cache else None)
+    validation = TrunkBatches(backbone, own[1].encodings, start, room)
+    return Trunk(train, validation, owners[1], fetch, cache.key if cache and everywhere else None)
 
 
 class TrunkBatches:

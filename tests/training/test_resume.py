@@ -223,7 +223,7 @@ def test_threads_are_those_of_the_first_call(train, stop_after, monkeypatch):
     def many(config, rows):
         return 3
 
-    monkeypatch.setattr(fit, "most_workers", many)
+    monkeypatch.setattr(gradients, "most_workers", many)
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
@@ -234,7 +234,7 @@ def test_threads_are_those_of_the_first_call(train, stop_after, monkeypatch):
     finally:
         torch.set_num_threads(before)
     stop_after(0)
-    monkeypatch.setattr(fit, "most_workers", lambda config, rows: 1)
+    monkeypatch.setattr(gradients, "most_workers", lambda config, rows: 1)
     assert same(train(resume=True), whole)
 
 
