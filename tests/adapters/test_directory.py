@@ -13,7 +13,8 @@ from safetensors.torch import load_file
 
 import lora_bert
 from lora_bert.adapters.describe import describe
-from lora_bert.adapters.loading import kind_of, load_any
+from lora_bert.adapters.directory import kind_of
+from lora_bert.adapters.loading import load_any
 from lora_bert.errors import AdapterError, NotFoundError
 from tests.tiny import FAMILIES, write_backbone
 
