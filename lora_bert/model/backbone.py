@@ -8,8 +8,10 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from lora_bert.backbones.config import EncoderConfig
+from lora_bert.model.activation import Activation, activation
 from lora_bert.model.fused_linear import FusedLinear, Linear
 
 
@@ -20,6 +22,10 @@ class Norm:
     weight: Tensor
     bias: Tensor | None
     eps: float
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The normalised values of ``x [..., width]``."""
+        return F.layer_norm(x, x.shape[-1:], self.weight, self.bias, self.eps)
 
 
 @dataclass(frozen=True)
@@ -118,6 +124,11 @@ class Backbone:
     def hidden_size(self) -> int:
         """Width of the hidden states."""
         return self.config.hidden_size
+
+    @property
+    def activation(self) -> Activation:
+        """The activation of the layers' feed-forward parts."""
+        return activation(self.config.hidden_act)
 
     @property
     def heads(self) -> int:

@@ -74,14 +74,10 @@ def layer_by_hand(
     changes: Sequence[LoraUpdate | None],
     shape: Shape,
 ) -> Tensor:
-    """One layer that normalises after its sublayers: ``[tokens, hidden]`` -> the same.
+    """One layer that normalises after its sublayers: ``hidden [tokens, hidden]`` -> the same.
 
-    Args:
-        hidden: The layer's input.
-        bias: Added to the scores, ``[rows, 1, 1, length]``: very negative on padding; or None.
-        layer: The frozen weights.
-        changes: What the adapter changes in each of :data:`SLOTS`.
-        shape: The rows, number of heads and activation.
+    ``bias [rows, 1, 1, length]`` is added to the scores, very negative on padding; ``changes`` is
+    what the adapter changes in each of :data:`SLOTS`.
     """
     tensors = [part for change in changes for part in _parts(change)]
     return _LayerByHand.apply(hidden, bias, layer, shape, *tensors)  # type: ignore[no-any-return, no-untyped-call]
@@ -143,16 +139,8 @@ class _LayerByHand(torch.autograd.Function):
         g_x, *of_qkv = backward_product(
             g_qkv, x, low_qkv, stacks[0], changes[0], g_attended, wanted=wanted
         )
-        return (
-            g_x if wanted else None,
-            None,
-            None,
-            None,
-            *of_qkv,
-            *of_attended,
-            *of_inner,
-            *of_output,
-        )
+        of_changes = (*of_qkv, *of_attended, *of_inner, *of_output)
+        return g_x if wanted else None, None, None, None, *of_changes
 
 
 def _attend(qkv: Tensor, bias: Tensor | None, shape: Shape) -> tuple[Tensor, Tensor]:
@@ -174,9 +162,8 @@ def _fused_backward(
     """
     rows = shape.rows
     (gradient,), (output,) = shape.by_head(rows.pad_with_zeros(g)), shape.by_head(rows.pad(mixed))
-    parts = flash_backward(
-        gradient, *shape.by_head(qkv, 3), output, sums, 0.0, False, attn_mask=bias
-    )
+    inputs = shape.by_head(qkv, 3)
+    parts = flash_backward(gradient, *inputs, output, sums, 0.0, False, attn_mask=bias)
     g_qkv = torch.empty_like(qkv)
     for target, part in zip(shape.by_head(g_qkv, 3), parts, strict=True):
         target.copy_(part)
@@ -218,19 +205,17 @@ def _backward_in_parts(
 
 def _normalise(x: Tensor, norm: Norm) -> tuple[Tensor, Tensor, Tensor]:
     """The normalised rows, and the means and reciprocal deviations that the way back needs."""
-    found: tuple[Tensor, Tensor, Tensor] = aten.native_layer_norm(
-        x, x.shape[-1:], norm.weight, norm.bias, norm.eps
-    )
-    return found
+    shape = x.shape[-1:]
+    return aten.native_layer_norm(x, shape, norm.weight, norm.bias, norm.eps)  # type: ignore[no-any-return]
 
 
 def _normalise_backward(
     g: Tensor, x: Tensor, mean: Tensor, deviation: Tensor, norm: Norm
 ) -> Tensor:
-    found: Tensor = aten.native_layer_norm_backward(
-        g, x, x.shape[-1:], mean, deviation, norm.weight, norm.bias, [True, False, False]
+    wanted, shape = [True, False, False], x.shape[-1:]
+    return aten.native_layer_norm_backward(  # type: ignore[no-any-return]
+        g, x, shape, mean, deviation, norm.weight, norm.bias, wanted
     )[0]
-    return found
 
 
 def _parts(change: LoraUpdate | None) -> tuple[Tensor | None, Tensor | None]:

@@ -67,9 +67,8 @@ class LoraUpdate:
         # Processors multiply in pieces of 32: zeros up to there are faster than a remainder.
         missing = -(stack.weight.shape[1] + len(self.lora_A)) % 32
         lora_A, lora_B = F.pad(self.lora_A, (0, 0, 0, missing)), F.pad(self.lora_B, (0, missing))
-        return LoraUpdate(
-            lora_A, lora_B, PackedLinear(torch.cat([stack.weight, lora_B], dim=1), stack.bias)
-        )
+        fused = PackedLinear(torch.cat([stack.weight, lora_B], dim=1), stack.bias)
+        return LoraUpdate(lora_A, lora_B, fused)
 
     def part(self, begin: int, end: int) -> LoraUpdate:
         """What is changed of the outputs ``begin`` to ``end``."""
@@ -141,14 +140,9 @@ def forward_product(
     residual: Tensor | None = None,
     act: Activation | None = None,
 ) -> tuple[Tensor, Tensor | None]:
-    """``[rows, in]`` -> ``[rows, out]`` and the low-rank activations ``[rows, ranks]``.
+    """As :func:`adapted`, ``[rows, in]`` -> ``[rows, out]`` and the low-rank activations.
 
-    Args:
-        x: The input.
-        stack: The frozen layers.
-        change: What the adapter changes in them.
-        residual: ``[rows, out]``, added to the result.
-        act: Applied at the end.
+    The latter are ``[rows, ranks]``; None without a ``change``.
     """
     if change is None:
         return stack.forward(x, residual, act), None

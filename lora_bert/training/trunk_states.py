@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from lora_bert.cache.compute import CHUNK_TOKENS
 from lora_bert.cache.memory_budget import memory_budget
 from lora_bert.cache.shared_rows import SharedStates, owners_of
+from lora_bert.cache.token_states import CHUNK_TOKENS
 from lora_bert.cache.trunk_cache import trunk_cache
 from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
@@ -19,9 +19,6 @@ from lora_bert.tokens.batching import Offsets, TokenBatch
 from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.training.context import Context
 from lora_bert.training.gradients import Fetch, HiddenStates
-
-PARTS = ("train", "validation")
-"""What is read again every epoch. Both lie in the cache, so that another split finds them there."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,8 @@ def trunk_states(context: Context, adapter: Adapter, *, place: str) -> Trunk:
     """
     backbone, limit = context.backbone, context.config.trunk_cache_limit
     limit_bytes = None if limit is None else int(limit * 1e9)
-    us, rows = processes(), [context.tokens[part] for part in PARTS]
+    # The validation rows lie in the cache too, so that another split of the same rows finds it.
+    us, rows = processes(), [context.tokens[part] for part in ("train", "validation")]
     room = memory_budget(backbone.device, limit_bytes) // us.near
     longest = CHUNK_TOKENS[backbone.device.type]
     owners = owners_of([part.encodings for part in rows], us.count, longest)
