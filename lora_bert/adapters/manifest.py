@@ -17,24 +17,12 @@ MANIFEST = "lora_bert.json"
 SCHEMA = 1
 _TASK = "text-classification"
 
+_OBJECTS = (
+    "backbone", "label_names", "data", "metrics", "versions", "tokenizer", "exported", "settings",
+)  # fmt: skip
 _KINDS: Mapping[str, type] = {
-    "labels": list,
-    "max_length": int,
-    "clean": bool,
-    **dict.fromkeys(
-        (
-            "backbone",
-            "label_names",
-            "data",
-            "metrics",
-            "versions",
-            "tokenizer",
-            "exported",
-            "settings",
-        ),
-        dict,
-    ),
-}
+    "labels": list, "max_length": int, "clean": bool, **dict.fromkeys(_OBJECTS, dict)
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

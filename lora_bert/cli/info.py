@@ -29,7 +29,7 @@ def command(config: InfoConfig, as_json: bool) -> Answer:
     """Say what a directory holds: task, labels, backbone, sizes, scores, data, versions."""
     from lora_bert.adapters.describe import describe
 
-    facts = describe(config.path).facts
+    facts = describe(config.path)
     shown = {name: _shown(name, value) for name, value in facts.items()}
     if shown.get("metrics") and facts.get("exported", {}).get("precision") == "int8":
         shown["metrics"] += " (of the model in float, before it was quantised)"

@@ -58,10 +58,8 @@ class Session:
         dtype: str = "auto",
         batch_size: int = 32,
     ) -> None:
-        config = build(
-            SessionConfig,
-            {"backbone": backbone, "device": device, "dtype": dtype, "batch_size": batch_size},
-        )
+        values = {"backbone": backbone, "device": device, "dtype": dtype, "batch_size": batch_size}
+        config = build(SessionConfig, values)
         where = pick_device(config.device)
         precision = pick_dtype(config.dtype, where)
         self._backbone = open_backbone(config.backbone, dtype=precision, device=where)
@@ -136,13 +134,9 @@ class Session:
         min_score: float | None = None,
         otherwise: str | None = None,
     ) -> list[Any]:
-        """One prediction per text, in order; see :meth:`Predictor.predict`.
+        """One prediction per text, in order, by the adapter of that name.
 
-        Args:
-            texts: Any number of texts; longer ones are cut at the adapter's maximum length.
-            adapter: The name of the one that answers.
-            min_score: Where no label's probability reaches it, the answer is ``otherwise``.
-            otherwise: That answer (default: ``unknown``).
+        Texts, ``min_score`` and ``otherwise`` are those of :meth:`Predictor.predict`.
 
         Raises:
             ConfigError: There is no adapter of this name; else as :meth:`Predictor.predict`.
@@ -162,9 +156,8 @@ class Session:
 
     def _known(self, name: str) -> Predictor:
         if name not in self._predictors:
-            raise ConfigError(
-                f"The session has no adapter '{name}'.", hint=did_you_mean(name, self._predictors)
-            )
+            hint = did_you_mean(name, self._predictors)
+            raise ConfigError(f"The session has no adapter '{name}'.", hint=hint)
         return self._predictors[name]
 
     def _check_free(self, name: str) -> None:

@@ -135,9 +135,7 @@ class Task(Protocol):
     def of(cls, examples: Examples, *, class_weights: str = "none") -> Self:
         """The task of a training set.
 
-        Args:
-            examples: The training rows.
-            class_weights: ``none`` or ``balanced``.
+        ``class_weights`` are ``none`` or ``balanced``.
         """
 
     @classmethod
@@ -230,12 +228,8 @@ class Task(Protocol):
     ) -> Judgement:  # fmt: skip
         """The figures of answered rows, and whatever else can be said of them.
 
-        Args:
-            values: From :meth:`values`, a row each.
-            targets: From :meth:`targets`.
-            target_accuracy: The share of right answers to look a line for, 0…1; of classes only.
-            outside: Labels and values of rows that have none of the task's labels; likewise.
-            seed: Of the bootstrap's draws.
+        ``target_accuracy`` is the share of right answers to look a line for, 0…1; ``outside`` are
+        labels and values of rows that have none of the task's labels. Both are of classes only.
 
         Raises:
             DataError: There are no rows.
