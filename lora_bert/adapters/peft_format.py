@@ -152,8 +152,8 @@ def assemble(stored: PeftAdapter, backbone: Backbone) -> Adapter:
     depths = {
         linear.name: index
         for index, layer in reversed(list(enumerate(backbone.layers)))
-        for stack in layer.stacks.values()
-        for linear in stack.linears
+        for fused in layer.fused.values()
+        for linear in fused.linears
     }
     shapes = {name: tuple(linear.weight.shape) for name, linear in backbone.linears.items()}
     factors: dict[str, LoraFactors] = {}

@@ -128,10 +128,10 @@ class _Parts:
             del named["attention"]
         norms = {slot: self.norm(f"{base}.{path}") for slot, path in named.items()}
         inputs = [linears.pop(slot) for slot in _INPUTS if slot in linears]
-        stacks = {"attention_input": FusedLinear.of(inputs)}
-        stacks |= {slot: FusedLinear.of([linear]) for slot, linear in linears.items()}
+        fused = {"attention_input": FusedLinear.of(inputs)}
+        fused |= {slot: FusedLinear.of([linear]) for slot, linear in linears.items()}
         convolution = self.convolution() if layout.convolution and index == 0 else None
-        return Layer(stacks, norms, config.is_local(index), convolution)
+        return Layer(fused, norms, config.is_local(index), convolution)
 
     def convolution(self) -> Convolution:
         path = self.config.layout.convolution

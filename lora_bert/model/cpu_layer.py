@@ -71,15 +71,15 @@ def layer_by_hand(
     hidden: Tensor,
     bias: Tensor | None,
     layer: Layer,
-    changes: Sequence[LoraUpdate | None],
+    updates: Sequence[LoraUpdate | None],
     shape: Shape,
 ) -> Tensor:
     """One layer that normalises after its sublayers: ``hidden [tokens, hidden]`` -> the same.
 
-    ``bias [rows, 1, 1, length]`` is added to the scores, very negative on padding; ``changes`` is
+    ``bias [rows, 1, 1, length]`` is added to the scores, very negative on padding; ``updates`` is
     what the adapter changes in each of :data:`SLOTS`.
     """
-    tensors = [part for change in changes for part in _parts(change)]
+    tensors = [part for update in updates for part in _parts(update)]
     return _LayerByHand.apply(hidden, bias, layer, shape, *tensors)  # type: ignore[no-any-return, no-untyped-call]
 
 
@@ -93,17 +93,17 @@ class _LayerByHand(torch.autograd.Function):
         shape: Shape,
         *tensors: Tensor | None,
     ) -> Tensor:
-        changes = _changes(tensors)
-        stacks = [layer.stacks[slot] for slot in SLOTS]
-        qkv, low_qkv = forward_product(hidden, stacks[0], changes[0])
+        updates = _changes(tensors)
+        fused = [layer.fused[slot] for slot in SLOTS]
+        qkv, low_qkv = forward_product(hidden, fused[0], updates[0])
         padded = shape.rows.pad(qkv)
         mixed, sums = _attend(padded, bias, shape)
-        attended, low_attended = forward_product(mixed, stacks[1], changes[1], hidden)
+        attended, low_attended = forward_product(mixed, fused[1], updates[1], hidden)
         middle, *statistics = _normalise(attended, layer.norms["attention"])
 
-        inner, low_inner = forward_product(middle, stacks[2], changes[2])
+        inner, low_inner = forward_product(middle, fused[2], updates[2])
         active = shape.act(inner)
-        outer, low_outer = forward_product(active, stacks[3], changes[3], middle)
+        outer, low_outer = forward_product(active, fused[3], updates[3], middle)
         out, *more_statistics = _normalise(outer, layer.norms["output"])
 
         ctx.save_for_backward(
@@ -121,23 +121,23 @@ class _LayerByHand(torch.autograd.Function):
             other_mean, other_deviation, low_qkv, low_attended, low_inner, low_outer, *tensors,
         ) = ctx.saved_tensors  # fmt: skip
         shape, norms = ctx.shape, ctx.layer.norms
-        stacks, changes = [ctx.layer.stacks[slot] for slot in SLOTS], _changes(tensors)
+        fused, updates = [ctx.layer.fused[slot] for slot in SLOTS], _changes(tensors)
 
         g_outer = _normalise_backward(gradient, outer, other_mean, other_deviation, norms["output"])
-        g_active, *of_output = backward_product(g_outer, active, low_outer, stacks[3], changes[3])
+        g_active, *of_output = backward_product(g_outer, active, low_outer, fused[3], updates[3])
         g_inner = shape.act.derivative(g_active, inner)
         g_middle, *of_inner = backward_product(
-            g_inner, middle, low_inner, stacks[2], changes[2], g_outer
+            g_inner, middle, low_inner, fused[2], updates[2], g_outer
         )
         g_attended = _normalise_backward(g_middle, attended, mean, deviation, norms["attention"])
         g_mixed, *of_attended = backward_product(
-            g_attended, mixed, low_attended, stacks[1], changes[1]
+            g_attended, mixed, low_attended, fused[1], updates[1]
         )
         backward = _fused_backward if g_mixed.dtype == torch.float32 else _backward_in_parts
         g_qkv = backward(g_mixed, mixed, sums, padded, bias, shape)
         wanted = ctx.needs_input_grad[0]
         g_x, *of_qkv = backward_product(
-            g_qkv, x, low_qkv, stacks[0], changes[0], g_attended, wanted=wanted
+            g_qkv, x, low_qkv, fused[0], updates[0], g_attended, wanted=wanted
         )
         of_changes = (*of_qkv, *of_attended, *of_inner, *of_output)
         return g_x if wanted else None, None, None, None, *of_changes
@@ -218,8 +218,8 @@ def _normalise_backward(
     )[0]
 
 
-def _parts(change: LoraUpdate | None) -> tuple[Tensor | None, Tensor | None]:
-    return (change.lora_A, change.lora_B) if change else (None, None)
+def _parts(update: LoraUpdate | None) -> tuple[Tensor | None, Tensor | None]:
+    return (update.lora_A, update.lora_B) if update else (None, None)
 
 
 def _changes(tensors: Sequence[Tensor | None]) -> list[LoraUpdate | None]:

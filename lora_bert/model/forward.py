@@ -105,7 +105,7 @@ def lora_updates(
 
     In ``dtype`` (default: the backbone's, which :func:`branch` needs).
     """
-    linears = backbone.stacks(adapter.depth)
+    linears = backbone.fused(adapter.depth)
     updates = {name: lora_update(linear, adapter.factors) for name, linear in linears.items()}
     dtype = dtype or backbone.dtype
     return {name: update.to(dtype) for name, update in updates.items() if update}
@@ -117,6 +117,6 @@ def fused_updates(backbone: Backbone, adapter: Adapter) -> dict[str, LoraUpdate]
         updates = lora_updates(backbone, adapter)
         if backbone.device.type != "cpu":
             return updates
-        linears = backbone.stacks(adapter.depth).items()
+        linears = backbone.fused(adapter.depth).items()
         wide = {name: linear for name, linear in linears if linear.is_wide and name in updates}
         return updates | {name: updates[name].fused_with(linear) for name, linear in wide.items()}

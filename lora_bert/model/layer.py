@@ -70,7 +70,7 @@ def run_layer(
         convolved = _convolved(layer.convolution, hidden, whole, context.attention.rows)
         return convolved if first is None else convolved.index_select(0, first)
     if first is None and _by_hand(backbone, hidden, context):
-        updates = [context.updates.get(layer.stacks[slot].name) for slot in SLOTS]
+        updates = [context.updates.get(layer.fused[slot].name) for slot in SLOTS]
         shape = Shape(context.attention.rows, backbone.heads, backbone.activation)
         return layer_by_hand(hidden, context.attention.biases[0], layer, updates, shape)
     arrangement = _norm_before if backbone.config.arrangement == "pre" else _norm_after
@@ -80,7 +80,7 @@ def run_layer(
 def _norm_after(
     backbone: Backbone, layer: Layer, hidden: Tensor, context: ForwardContext, first: Tensor | None
 ) -> Tensor:
-    fused, norms = layer.stacks, layer.norms
+    fused, norms = layer.fused, layer.norms
     mixture = _attend(backbone, layer, hidden, context, first)
     hidden = hidden if first is None else hidden.index_select(0, first)
     attended = context.linear(mixture, fused["attention_output"], hidden)
@@ -92,7 +92,7 @@ def _norm_after(
 def _norm_before(
     backbone: Backbone, layer: Layer, hidden: Tensor, context: ForwardContext, first: Tensor | None
 ) -> Tensor:
-    fused, norms = layer.stacks, layer.norms
+    fused, norms = layer.fused, layer.norms
     normed = norms["attention"](hidden) if "attention" in norms else hidden
     mixture = _attend(backbone, layer, normed, context, first)
     hidden = hidden if first is None else hidden.index_select(0, first)
@@ -120,7 +120,7 @@ def _attend(
     attention, heads = context.attention, backbone.heads
     rows = attention.rows
     if first is None:
-        qkv = rows.pad(context.linear(x, layer.stacks["attention_input"]))
+        qkv = rows.pad(context.linear(x, layer.fused["attention_input"]))
         query, key, value = _by_head(qkv, rows.count, 3, heads)
     else:
         attention = attention.of_first_tokens()
@@ -145,7 +145,7 @@ def _of_positions(
     backbone: Backbone, layer: Layer, context: ForwardContext, embeddings: Tensor
 ) -> tuple[Tensor | None, Tensor | None]:
     """What queries and what keys meet of relative positions, ``[1, heads, distances, size]``."""
-    kinds, fused = backbone.config.relative_kinds, layer.stacks
+    kinds, fused = backbone.config.relative_kinds, layer.fused
     if "position_key" in fused or "position_query" in fused:
         key, query = (
             _by_head(context.linear(embeddings, fused[slot]), 1, 1, backbone.heads)[0]

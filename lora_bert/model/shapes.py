@@ -44,7 +44,7 @@ def check_shapes(backbone: Backbone) -> None:
     if backbone.projection is not None:
         _check_matrix("projection", backbone.projection.weight, (hidden, width))
     for index, layer in enumerate(backbone.layers):
-        where, inner = f"layer {index}'s", layer.stacks["output"].weight.shape[1]
+        where, inner = f"layer {index}'s", layer.fused["output"].weight.shape[1]
         shapes = {
             "attention_input": (3 * hidden, hidden),
             "attention_output": (hidden, hidden),
@@ -52,7 +52,7 @@ def check_shapes(backbone: Backbone) -> None:
             "output": (hidden, inner),
         }
         for slot, shape in shapes.items():
-            _check_matrix(f"{where} {slot.replace('_', ' ')}", layer.stacks[slot].weight, shape)
+            _check_matrix(f"{where} {slot.replace('_', ' ')}", layer.fused[slot].weight, shape)
         for name, norm in layer.norms.items():
             _check_norm(f"{where} norm '{name}'", norm, (hidden,))
     if backbone.final_norm is not None:

@@ -74,7 +74,7 @@ def trunk_states(context: Context, adapter: Adapter, *, place: str) -> Trunk:
             fetch = SharedStates(us, cache.parts[0], owners[0], rows[0].lengths).fetch
         train, room = cache.parts[0].hidden, room - cache.size * (cache.place == "memory")
     start = branch_start(backbone, adapter)
-    # Embeddings are found sooner than kept.
+    # Embeddings are computed sooner than kept ones are read.
     room = 0 if place == "off" or not start else room
     validation = TrunkBatches(backbone, own[1].encodings, start, room)
     return Trunk(train, validation, owners[1], fetch, cache.key if cache and everywhere else None)
