@@ -128,7 +128,8 @@ def _checked(written: dict[str, Any], path: Path) -> Manifest:
             raise AdapterError(
                 f"'{path}': {key} '{written[key]!s:.60}' is not supported; lora-bert {__version__} "
                 "answers with one label a text.",
-                hint="If a later version wrote it, update lora-bert.",
+                hint="If a later version wrote it, update lora-bert; "
+                "if it is a task of your own, import its module first.",
             )
     for key in ("backbone", "label_names", "versions", "tokenizer"):
         if not all(isinstance(value, str | None) for value in written.get(key, {}).values()):

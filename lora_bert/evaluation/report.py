@@ -294,10 +294,11 @@ def _titled(title: str, table: str, width: int) -> str:
 
 def _named_lines(lines: Sequence[tuple[str, str]], width: int) -> str:
     width = max(width, MINIMUM_WIDTH)
+    column = max(13, *(len(name) + 1 for name, _ in lines))
     return "\n".join(
         line
         for name, value in lines
-        for line in wrapped(value, width, first=f"{name:<13}", indent=" " * 13)
+        for line in wrapped(value, width, first=f"{name:<{column}}", indent=" " * column)
     )
 
 
