@@ -70,7 +70,7 @@ class Stepper:
         ).to(device)
         self.dtype = backbone.dtype
         self.hidden = backbone.hidden_size
-        self.inner = backbone.layers[0].stacks["output"].weight.shape[1]
+        self.inner = backbone.layers[0].fused["output"].weight.shape[1]
         self.layers = len(backbone.layers)
         self._array = np.asarray
         rows = Tokens(

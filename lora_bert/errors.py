@@ -110,8 +110,6 @@ class OutputError(LoraBertError):
 class DivergedError(LoraBertError):
     """The loss, its gradient or a figure of the validation became infinite or NaN."""
 
-    exit_code = 1
-
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """The entry of ``known`` that looks most like ``word``, or "" when none is close."""

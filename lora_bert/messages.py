@@ -13,8 +13,7 @@ _READERS = ("lora_bert.data.", "lora_bert.evaluation.dataset")
 class MessageHandler(logging.Handler):
     """Writes notes and warnings as sentences; what is said of a file, once.
 
-    Args:
-        write: Takes a sentence and whether it is a warning.
+    ``write`` takes a sentence and whether it is a warning.
     """
 
     def __init__(self, write: Callable[[str, bool], None]) -> None:

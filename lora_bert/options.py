@@ -10,13 +10,14 @@ import os
 import shlex
 import types
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from lora_bert.errors import ConfigError, did_you_mean, missing
 from lora_bert.names import write_label_names, write_names
+from lora_bert.wording import shortened
 
 ConfigT = TypeVar("ConfigT")
 
@@ -172,7 +173,7 @@ def _checked(name: str, value: Any, option: Option, kind: type, default: Any) ->
             value = float(value)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         wanted = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-        shown = _short(repr(value))
+        shown = shortened(repr(value), 80)
         raise ConfigError(f"{flag(name)}: {shown} is not {wanted[kind]}.")
     _check_range(name, value, option)
     return value
@@ -182,13 +183,18 @@ def _plain(value: Any, option: Option, name: str) -> Any:
     """A value as the command line or YAML would give it, whatever Python has it in."""
     if isinstance(value, (list, tuple)):
         parts = [_scalar(item) for item in value]
-        return _one_text(parts, name) if option.form == "list" else parts
+        if option.form != "list":
+            return parts
+        if not all(isinstance(part, str) for part in parts):
+            raise ConfigError(f"{flag(name)}: {shortened(repr(parts), 80)} is not a list of texts.")
+        return write_names(parts)
     if isinstance(value, Mapping) and option.form == "mapping":
         pairs = [(_word(old), _word(new)) for old, new in value.items()]
         if all(isinstance(part, str) for pair in pairs for part in pair):
             return write_label_names(dict(pairs))
+        shown = shortened(repr(value), 80)
         raise ConfigError(
-            f"{flag(name)}: {_short(repr(value))} does not give a new name to every label in it.",
+            f"{flag(name)}: {shown} does not give a new name to every label in it.",
             hint="Labels and names are texts or numbers, such as 0 and negative.",
         )
     return _scalar(value)
@@ -207,17 +213,6 @@ def _word(value: Any) -> Any:
     return str(value) if isinstance(value, numbers.Real) else value
 
 
-def _one_text(names: Sequence[Any], option: str) -> Any:
-    """Names as one text with commas between, quoted as in a csv file where that is needed.
-
-    Raises:
-        ConfigError: One of them is no text.
-    """
-    if not all(isinstance(name, str) for name in names):
-        raise ConfigError(f"{flag(option)}: {_short(repr(names))} is not a list of texts.")
-    return write_names(names)
-
-
 def _check_range(name: str, value: Any, option: Option) -> None:
     if option.choices and not option.open and value not in option.choices:
         raise ConfigError(
@@ -231,12 +226,6 @@ def _check_range(name: str, value: Any, option: Option) -> None:
         raise ConfigError(f"{flag(name)}: {_shown(value)} is too small ({_range(option)}).")
     if high is not None and (value > high or (option.exclusive and value == high)):
         raise ConfigError(f"{flag(name)}: {_shown(value)} is too large ({_range(option)}).")
-
-
-def _short(text: str, length: int = 80) -> str:
-    """``text`` on one line, cut to ``length`` characters."""
-    line = " ".join(text.split())
-    return line if len(line) <= length else line[: length - 1] + "…"
 
 
 def _shown(value: float) -> str:

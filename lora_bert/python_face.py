@@ -28,6 +28,7 @@ _FUNCTIONS = ("train", "evaluate", "merge", "export", "verify", "convert-backbon
 _QUOTED = re.compile(r"(?<!\w)'[^'\n]*'")
 _FLAG = re.compile(r"--(?P<no>no-)?(?P<name>[a-z][a-z0-9-]*[a-z0-9])")
 _VALUE = re.compile(r""" (?P<value>(?:'[^'\n]*'|"'")+|[^\s;)]*[^\s;).,:…])""")
+_NUMBER = re.compile(r"-?\d+(\.\d+)?(e-?\d+)?")
 _COMMAND = re.compile(rf"lora-bert ({'|'.join(_FUNCTIONS)}) (?P<rest>(?:'[^'\n]*'|[^\n,;])*)")
 
 
@@ -101,7 +102,7 @@ def _keyword(
         return f"{name}={not match['no']}", match.end()
     value = _VALUE.match(text, match.end())
     if value and _is_value(value["value"], option, kind):
-        number = kind in (int, float) and _is_number(value["value"])
+        number = kind in (int, float) and _NUMBER.fullmatch(value["value"])
         word = _unquoted(value["value"])
         return f"{name}={word if number else repr(word)}", value.end()
     needs_value = text[: match.start()].endswith("with ")
@@ -113,7 +114,7 @@ def _is_value(word: str, option: Option, kind: type) -> bool:
     if option.choices:
         return word in option.choices
     if kind in (int, float):
-        return _is_number(word)
+        return bool(_NUMBER.fullmatch(word))
     return word.startswith("'") or word.isupper() or bool(re.search(r"[=,/:._\\-]", word[1:]))
 
 
@@ -123,14 +124,6 @@ def _unquoted(word: str) -> str:
         return shlex.split(word)[0] if word.startswith("'") else word
     except ValueError:
         return word
-
-
-def _is_number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
 
 
 def _call(command: str, rest: str) -> str:

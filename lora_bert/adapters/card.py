@@ -23,21 +23,13 @@ _METRICS = {"accuracy": ("accuracy", "Accuracy"), "macro_f1": ("f1", "Macro-F1")
 
 
 def card(
-    manifest: Manifest,
-    kind: Literal["adapter", "merged"],
-    *,
-    command: str = "",
-    size: int = 0,
+    manifest: Manifest, kind: Literal["adapter", "merged"], *, command: str = "", size: int = 0,
     changes_layers: bool = True,
-) -> str:
+) -> str:  # fmt: skip
     """Markdown, which UTF-8 can hold, with the metadata header that model hubs read.
 
-    Args:
-        manifest: Labels, backbone, metrics, data.
-        kind: Which of the two to describe.
-        command: The command that trained it.
-        size: Trained parameters, for an adapter.
-        changes_layers: Whether an adapter has LoRA matrices beside its head.
+    Of an adapter it says what ``command`` trained it, how many parameters that were (``size``),
+    and whether it has LoRA matrices beside its head.
     """
     from huggingface_hub import ModelCard
 

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lora_bert.adapters.directory import (
-    EXPORTED,
-    backbone_name,
-    is_classifier,
-    kind_of,
-    labels_in,
-    manifest_of,
-    problem_type_of,
-)
+from lora_bert.adapters import directory
 from lora_bert.adapters.manifest import MANIFEST, Manifest, read_manifest
 from lora_bert.adapters.peft_config import CONFIG, NO_MODULES, WEIGHTS, read_peft_config
 from lora_bert.backbones.config import read_config
@@ -26,24 +16,11 @@ from lora_bert.errors import AdapterError, missing
 from lora_bert.tasks.registry import problem_types
 
 
-@dataclass(frozen=True)
-class Description:
-    """What is known of a directory.
+def describe(path: str | Path) -> dict[str, Any]:
+    """What is known of a directory, or of the backbone of that name: JSON-ready values by name.
 
-    Attributes:
-        kind: ``adapter``, ``merged model``, ``exported model`` or ``backbone``.
-        facts: JSON-ready values by name.
-    """
-
-    kind: str
-    facts: dict[str, Any]
-
-
-def describe(path: str | Path) -> Description:
-    """Say what an adapter, merged or exported model, or backbone is.
-
-    Args:
-        path: Its directory, or the name of a backbone that is here.
+    The first one is its ``kind``: ``adapter``, ``merged model``, ``exported model`` or
+    ``backbone``.
 
     Raises:
         NotFoundError: Nothing of that name is here.
@@ -57,34 +34,29 @@ def describe(path: str | Path) -> Description:
         place = backbone.path
     if not (place / CONFIG).is_file():
         place = transformer_in(place) or place
-    if kind_of(place) == "adapter":
-        return Description("adapter", {"kind": "adapter", "path": str(path), **_adapter(place)})
+    if directory.kind_of(place) == "adapter":
+        return {"kind": "adapter", "path": str(path), **_adapter(place)}
     config = read_config(place)
-    kind = _standalone(place, config)
+    kind = "merged model" if directory.is_classifier(config) else "backbone"
+    if directory.kind_of(place) in directory.EXPORTED:
+        kind = "exported model"
     facts = {"kind": kind, "path": str(path), "model_type": config.get("model_type")}
     if (place / MANIFEST).is_file():
         facts |= _described(read_manifest(place / MANIFEST))
     elif kind != "backbone":
-        facts["problem_type"] = problem_type_of(config)
+        facts["problem_type"] = directory.problem_type_of(config)
         names = config.get("id2label")
         if facts["problem_type"] in problem_types() or not isinstance(names, dict):
-            facts["labels"] = list(labels_in(config, place))
+            facts["labels"] = list(directory.labels_in(config, place))
         else:
             facts["labels"] = [str(name) for name in names.values()]
-    return Description(kind, facts | {"bytes": _size(place)})
-
-
-def _standalone(path: Path, config: Mapping[str, Any]) -> str:
-    """What kind of model it is that is not an adapter."""
-    if kind_of(path) in EXPORTED:
-        return "exported model"
-    return "merged model" if is_classifier(config) else "backbone"
+    return facts | {"bytes": _size(place)}
 
 
 def _adapter(path: Path) -> dict[str, Any]:
     config = read_peft_config(path)
-    manifest = manifest_of(path)
-    name = backbone_name(path, config, manifest)
+    manifest = directory.manifest_of(path)
+    name = directory.backbone_name(path, config, manifest)
     backbone = find_local(name)
     facts = _described(manifest) if manifest else {"written_by": "plain PEFT (no lora_bert.json)"}
     lora = {

@@ -119,12 +119,9 @@ def manifest_of(path: Path) -> Manifest | None:
 
 
 def backbone_name(path: Path, config: Mapping[str, Any], described: Manifest | None) -> str:
-    """The backbone an adapter was trained on, by name.
+    """The name of the backbone that the adapter at ``path`` was trained on.
 
-    Args:
-        path: The adapter's directory.
-        config: Its ``adapter_config.json``.
-        described: Its manifest, if there is one.
+    ``config`` is its ``adapter_config.json``, ``described`` its manifest, if there is one.
 
     Raises:
         AdapterError: It does not say.
@@ -132,19 +129,15 @@ def backbone_name(path: Path, config: Mapping[str, Any], described: Manifest | N
     name = described.backbone_name if described else config.get("base_model_name_or_path")
     if not name:
         raise AdapterError(
-            f"'{path}' does not say which backbone it belongs to.",
-            hint="Name it with --backbone.",
+            f"'{path}' does not say which backbone it belongs to.", hint="Name it with --backbone."
         )
     return str(name)
 
 
 def standalone_manifest(path: Path, config: Mapping[str, Any], positions: int) -> Manifest:
-    """What a merged or exported model says of itself; if nothing, what ``config.json`` says.
+    """What a merged or exported model says of itself; if nothing, what its ``config.json`` says.
 
-    Args:
-        path: Its directory.
-        config: Its ``config.json``.
-        positions: How many tokens the backbone has positions for.
+    ``positions`` is how many tokens the backbone has positions for.
 
     Raises:
         AdapterError: Neither names the labels, or one of the files is damaged.
@@ -235,8 +228,7 @@ def check_answerable(config: Mapping[str, Any], path: Path) -> None:
 
 def problem_type_of(config: Mapping[str, Any]) -> str:
     """What a classifier's outputs mean, by transformers' rules where it does not say."""
-    said = config.get("problem_type")
-    if said is not None:
+    if (said := config.get("problem_type")) is not None:
         return f"{said!s:.60}"
     labels = config.get("id2label")
     outputs = len(labels) if isinstance(labels, dict) else config.get("num_labels")

@@ -7,16 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lora_bert.adapters.directory import (
-    EXPORTED,
-    Kind,
-    check_answerable,
-    check_stands_alone,
-    check_tokenizer,
-    graph_files,
-    kind_of,
-    standalone_manifest,
-)
+from lora_bert.adapters import directory
 from lora_bert.adapters.manifest import Manifest
 from lora_bert.backbones.config import read_config
 from lora_bert.backbones.families.registry import encoder_config
@@ -37,7 +28,7 @@ class Exported:
     """
 
     graph: Path
-    kind: Kind
+    kind: directory.Kind
     tokenizer: TextTokenizer
     manifest: Manifest
 
@@ -47,20 +38,15 @@ def read_exported(
 ) -> Exported:
     """Read the exported model at ``path``.
 
-    Args:
-        path: Its directory.
-        backbone: Refused: only adapters can be told one.
-        labels: Refused too.
-
     Raises:
         ConfigError: A backbone or labels are given.
         AdapterError, BackboneError: A file is missing or damaged.
     """
-    check_stands_alone(path, backbone, labels)
+    directory.check_stands_alone(path, backbone, labels)
     check_inside(path, AdapterError)
-    kind = kind_of(path)
-    names = graph_files(path, kind)
-    if names != EXPORTED[kind]:
+    kind = directory.kind_of(path)
+    names = directory.graph_files(path, kind)
+    if names != directory.EXPORTED[kind]:
         log.info("'%s': its graph is '%s'.", path, names[0])
     for name in names:
         if not (path / name).is_file():
@@ -69,9 +55,9 @@ def read_exported(
                 hint="Copy the directory again, with all its files.",
             )
     config = read_config(path)
-    check_answerable(config, path)
+    directory.check_answerable(config, path)
     encoder = encoder_config(config)
-    manifest = standalone_manifest(path, config, encoder.max_length)
+    manifest = directory.standalone_manifest(path, config, encoder.max_length)
     if manifest.max_length > encoder.max_length:
         raise AdapterError(
             f"'{path}' keeps {manifest.max_length:,} tokens of a text, but has positions for "
@@ -83,5 +69,5 @@ def read_exported(
         path, encoder, max_length=manifest.max_length, error=AdapterError,
         rows=rows if type(rows) is int and rows > 0 else None,
     )  # fmt: skip
-    check_tokenizer(path, manifest)
+    directory.check_tokenizer(path, manifest)
     return Exported(path / names[0], kind, tokenizer, manifest)

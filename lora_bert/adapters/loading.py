@@ -10,18 +10,7 @@ from typing import Literal
 
 import torch
 
-from lora_bert.adapters.directory import (
-    EXPORTED,
-    backbone_name,
-    check_answerable,
-    check_stands_alone,
-    check_tokenizer,
-    kind_of,
-    labels_of_its_own,
-    manifest_of,
-    problem_type_of,
-    standalone_manifest,
-)
+from lora_bert.adapters import directory
 from lora_bert.adapters.manifest import Manifest
 from lora_bert.adapters.open_backbone import BackboneSource, OpenBackbone
 from lora_bert.adapters.peft_format import PeftAdapter, assemble, read_peft, with_own_words
@@ -68,41 +57,31 @@ class Loaded:
 
 
 def load_any(
-    path: Path,
-    *,
-    backbone: str | None = None,
-    labels: Sequence[str] = (),
-    allow_backbone_mismatch: bool = False,
-    offline: bool = False,
-    dtype: torch.dtype = torch.float32,
-    device: torch.device | str = "cpu",
-) -> Loaded:
-    """Load the adapter or merged model at ``path``.
+    path: Path, *, backbone: str | None = None, labels: Sequence[str] = (),
+    allow_backbone_mismatch: bool = False, offline: bool = False,
+    dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu",
+) -> Loaded:  # fmt: skip
+    """Load the adapter or merged model at ``path``, its frozen weights in that precision and place.
 
-    Args:
-        path: Its directory.
-        backbone: Where the adapter's backbone is, if it is not found by its name.
-        labels: The labels of an adapter that plain PEFT wrote, which does not keep them.
-        allow_backbone_mismatch: Take a backbone with another fingerprint, with a warning.
-        offline: Ask no hub, and note nothing for later.
-        dtype: Precision of the frozen weights.
-        device: Where they go.
+    ``backbone`` is where an adapter's is, if it is not found by its name; ``labels`` are those of
+    an adapter that plain PEFT wrote, which does not keep them. A backbone with another fingerprint
+    can be allowed, with a warning; ``offline`` asks no hub, and notes nothing for later.
 
     Raises:
         NotFoundError, UnavailableError: It, or its backbone, is not to be found.
         AdapterError, BackboneError: Incomplete, damaged, or made for another backbone.
     """
-    kind = kind_of(path)
-    if kind in EXPORTED:
+    kind = directory.kind_of(path)
+    if kind in directory.EXPORTED:
         raise ConfigError(
             f"'{path}' is exported for {kind}: this needs the adapter or merged model that it was "
             "made from."
         )
     check_inside(path, AdapterError)
     if kind == "merged":
-        check_stands_alone(path, backbone, labels)
+        directory.check_stands_alone(path, backbone, labels)
         return _load_merged(path, dtype, device)
-    stored, manifest = read_peft(path), manifest_of(path)
+    stored, manifest = read_peft(path), directory.manifest_of(path)
     opened = _backbone_of(
         stored, manifest, asked=backbone, dtype=dtype, device=device,
         mismatch=allow_backbone_mismatch, offline=offline,
@@ -116,12 +95,9 @@ def load_any(
 
 
 def load_adapter(path: Path, backbone: OpenBackbone, *, labels: Sequence[str] = ()) -> Loaded:
-    """Load the adapter at ``path`` onto a backbone that is open.
+    """Load the adapter at ``path`` onto the backbone that it was trained on, which is open.
 
-    Args:
-        path: Its directory.
-        backbone: What it was trained on.
-        labels: The labels of an adapter that plain PEFT wrote, which does not keep them.
+    ``labels`` are those of an adapter that plain PEFT wrote, which does not keep them.
 
     Raises:
         NotFoundError: No such directory.
@@ -129,10 +105,10 @@ def load_adapter(path: Path, backbone: OpenBackbone, *, labels: Sequence[str] = 
             has its own.
         AdapterError: Incomplete, damaged, or made for another backbone.
     """
-    if (kind := kind_of(path)) != "adapter":
+    if (kind := directory.kind_of(path)) != "adapter":
         what = "a merged model" if kind == "merged" else f"exported for {kind}"
         raise ConfigError(f"'{path}' is {what}, and has its backbone inside.")
-    stored, manifest = read_peft(path), manifest_of(path)
+    stored, manifest = read_peft(path), directory.manifest_of(path)
     if not _fits(manifest, backbone.source):
         raise AdapterError(_mismatch(path, manifest, backbone.source))
     return _on_backbone(stored, manifest, backbone, labels)
@@ -151,11 +127,12 @@ def _on_backbone(
             path, counted(len(base.word_embeddings), "row"), files.name,
         )  # fmt: skip
     adapter = assemble(stored, base)
-    manifest = described or _guessed(stored, adapter, base, files, labels)
+    outputs = len(adapter.head[f"{base.config.layout.head.output}.weight"])
+    manifest = described or _guessed(stored, outputs, base, files, labels)
     manifest = replace(manifest, data=with_kept_options(manifest, path))
     if labels and described:
-        raise labels_of_its_own(path)
-    _check_labels(path, manifest, adapter, base)
+        raise directory.labels_of_its_own(path)
+    _check_labels(path, manifest, outputs)
     home = path if (path / "tokenizer.json").is_file() else files.path
     if described and home != path:
         raise AdapterError(f"'{path}' is not a whole adapter: it has no tokenizer.json.")
@@ -167,16 +144,24 @@ def _on_backbone(
 def _tokenizer(
     path: Path, home: Path, manifest: Manifest, base: Backbone, hint: str, *, belongs: bool
 ) -> TextTokenizer:
-    """The tokenizer in ``home`` of the classifier at ``path``; as :func:`_check_reach`."""
+    """The tokenizer in ``home`` of the classifier at ``path``.
+
+    The backbone must have a position for every length, and not be made for other tokens. Tokens
+    that were added to a vocabulary may lack a row: texts that hold one are refused. A whole
+    vocabulary that is larger is another one, unless it is known to belong there (``belongs``).
+    """
+    rows, positions = len(base.word_embeddings), base.config.max_length
     tokenizer = load_tokenizer(
-        home,
-        base.config,
-        max_length=manifest.max_length,
-        rows=len(base.word_embeddings),
-        error=AdapterError,
+        home, base.config, max_length=manifest.max_length, rows=rows, error=AdapterError
     )
-    check_tokenizer(path, manifest)
-    _check_reach(path, tokenizer, base, hint, belongs=belongs)
+    directory.check_tokenizer(path, manifest)
+    pieces = tokenizer.core.get_vocab_size(with_added_tokens=False)
+    if (pieces > rows and not belongs) or tokenizer.max_length > positions:
+        raise AdapterError(
+            f"'{path}' makes {pieces:,} kinds of tokens, up to {tokenizer.max_length:,} of a text; "
+            f"the backbone knows {rows:,} and has {positions:,} positions.",
+            hint=hint,
+        )
     return tokenizer
 
 
@@ -199,21 +184,15 @@ def _mismatch(path: Path, manifest: Manifest | None, source: BackboneSource) -> 
 
 
 def _backbone_of(
-    stored: PeftAdapter,
-    manifest: Manifest | None,
-    *,
-    asked: str | None,
-    dtype: torch.dtype,
-    device: torch.device | str,
-    mismatch: bool,
-    offline: bool,
-) -> OpenBackbone:
+    stored: PeftAdapter, manifest: Manifest | None, *, asked: str | None, dtype: torch.dtype,
+    device: torch.device | str, mismatch: bool, offline: bool,
+) -> OpenBackbone:  # fmt: skip
     """The backbone of an adapter.
 
     Equal shapes are not enough: on other weights an adapter's answers mean nothing.
     """
     path, needed = stored.path, _needed(manifest)
-    name = asked or backbone_name(path, stored.config, manifest)
+    name = asked or directory.backbone_name(path, stored.config, manifest)
     wrong: list[BackboneSource] = []
     for files in _places(path, name, stored, needed, asked=asked is not None, offline=offline):
         source = BackboneSource(files)
@@ -260,19 +239,14 @@ def _has_weights(place: Path) -> bool:
 
 
 def _guessed(
-    stored: PeftAdapter,
-    adapter: Adapter,
-    base: Backbone,
-    files: BackboneFiles,
-    labels: Sequence[str],
+    stored: PeftAdapter, outputs: int, base: Backbone, files: BackboneFiles, labels: Sequence[str]
 ) -> Manifest:
     """What can be known of an adapter that plain PEFT wrote: its labels are only counted."""
-    count = adapter.head[f"{base.config.layout.head.output}.weight"].shape[0]
     said = base.config.raw.get("problem_type")
-    problem = problem_type_of({"problem_type": said, "num_labels": count})
+    problem = directory.problem_type_of({"problem_type": said, "num_labels": outputs})
     if problem not in problem_types():
         raise AdapterError(
-            f"'{stored.path}' has {counted(count, 'output')} of the problem_type '{problem}'; "
+            f"'{stored.path}' has {counted(outputs, 'output')} of the problem_type '{problem}'; "
             "lora-bert answers with one label a text.",
             hint="PEFT and transformers answer with it as it is meant.",
         )
@@ -281,14 +255,14 @@ def _guessed(
         "'%s' was not written by lora-bert: texts are cut at %d tokens.", stored.path, length
     )
     if not labels:
-        log.warning("Its labels are called LABEL_0 … LABEL_%d; name them with --labels.", count - 1)
-    named = tuple(labels) or tuple(f"LABEL_{index}" for index in range(count))
+        last = outputs - 1
+        log.warning("Its labels are called LABEL_0 … LABEL_%d; name them with --labels.", last)
+    named = tuple(labels) or tuple(f"LABEL_{index}" for index in range(outputs))
     backbone = {"name": files.name, "revision": files.revision}
     return Manifest(named, length, backbone, problem_type=problem)
 
 
-def _check_labels(path: Path, manifest: Manifest, adapter: Adapter, base: Backbone) -> None:
-    outputs = adapter.head[f"{base.config.layout.head.output}.weight"].shape[0]
+def _check_labels(path: Path, manifest: Manifest, outputs: int) -> None:
     if outputs != manifest.restored_task(path).head().outputs:
         raise AdapterError(
             f"'{path}': the head has {outputs} outputs, but {len(manifest.labels)} labels are "
@@ -296,56 +270,32 @@ def _check_labels(path: Path, manifest: Manifest, adapter: Adapter, base: Backbo
         )
 
 
-def _check_reach(
-    path: Path, tokenizer: TextTokenizer, base: Backbone, hint: str, *, belongs: bool
-) -> None:
-    """Check that the backbone has a position for every length, and was not made for other tokens.
-
-    Tokens that were added to a vocabulary may lack a row: texts that hold one are refused. A whole
-    vocabulary that is larger is another one, unless it is known to belong there (``belongs``).
-    """
-    pieces, rows = (
-        tokenizer.core.get_vocab_size(with_added_tokens=False),
-        base.word_embeddings.shape[0],
-    )
-    positions = base.config.max_length
-    if (pieces > rows and not belongs) or tokenizer.max_length > positions:
-        raise AdapterError(
-            f"'{path}' makes {pieces:,} kinds of tokens, up to {tokenizer.max_length:,} of a text; "
-            f"the backbone knows {rows:,} and has {positions:,} positions.",
-            hint=hint,
-        )
-
-
-def _lacking(base: Backbone) -> str:
-    """The layer of the head that a classifier does not have, or ""."""
-    head = base.config.layout.head
-    parts = [part for part in (head.dense, head.norm) if part]
-    return next((part for part in parts if f"{part}.weight" not in base.pretrained_head), "")
-
-
 def _load_merged(path: Path, dtype: torch.dtype, device: torch.device | str) -> Loaded:
     settings = read_config(path)
-    check_answerable(settings, path)
+    directory.check_answerable(settings, path)
     files = BackboneFiles(path.name, path)
     base = BackboneSource(files).open(dtype, device).backbone
-    config, output = base.config, base.config.layout.head.output
+    config, head = base.config, base.config.layout.head
+    output = head.output
     if f"{output}.weight" not in base.pretrained_head:
         raise AdapterError(
             f"'{path}' is a backbone, not a classifier: it has no '{output}'.",
             hint="Train an adapter on it: lora-bert train --backbone …",
         )
-    if lacking := _lacking(base):
+    parts = [part for part in (head.dense, head.norm) if part]
+    if lacking := [part for part in parts if f"{part}.weight" not in base.pretrained_head]:
         raise AdapterError(
-            f"'{path}' has no '{lacking}', which a {config.model_type} classifier of whole texts "
-            "needs beside its output layer: it is another kind of model, or not whole.",
+            f"'{path}' has no '{lacking[0]}', which a {config.model_type} classifier of whole "
+            "texts needs beside its output layer: it is another kind of model, or not whole.",
             hint="To train a text classifier on its encoder: lora-bert train --backbone …",
         )
     adapter = Adapter({}, base.pretrained_head, len(base.layers))
-    outputs = base.pretrained_head[f"{output}.weight"].shape[0]
+    outputs = len(base.pretrained_head[f"{output}.weight"])
     # Where nothing is said of the outputs, they are what the weights have.
-    manifest = standalone_manifest(path, {"num_labels": outputs, **settings}, config.max_length)
-    _check_labels(path, manifest, adapter, base)
+    manifest = directory.standalone_manifest(
+        path, {"num_labels": outputs, **settings}, config.max_length
+    )
+    _check_labels(path, manifest, outputs)
     known = "fingerprint" in manifest.tokenizer
     tokenizer = _tokenizer(
         path, path, manifest, base, "Tokenizer and weights are not of one model.", belongs=known

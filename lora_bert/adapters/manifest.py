@@ -17,24 +17,12 @@ MANIFEST = "lora_bert.json"
 SCHEMA = 1
 _TASK = "text-classification"
 
+_OBJECTS = (
+    "backbone", "label_names", "data", "metrics", "versions", "tokenizer", "exported", "settings",
+)  # fmt: skip
 _KINDS: Mapping[str, type] = {
-    "labels": list,
-    "max_length": int,
-    "clean": bool,
-    **dict.fromkeys(
-        (
-            "backbone",
-            "label_names",
-            "data",
-            "metrics",
-            "versions",
-            "tokenizer",
-            "exported",
-            "settings",
-        ),
-        dict,
-    ),
-}
+    "labels": list, "max_length": int, "clean": bool, **dict.fromkeys(_OBJECTS, dict)
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -140,7 +128,8 @@ def _checked(written: dict[str, Any], path: Path) -> Manifest:
             raise AdapterError(
                 f"'{path}': {key} '{written[key]!s:.60}' is not supported; lora-bert {__version__} "
                 "answers with one label a text.",
-                hint="If a later version wrote it, update lora-bert.",
+                hint="If a later version wrote it, update lora-bert; "
+                "if it is a task of your own, import its module first.",
             )
     for key in ("backbone", "label_names", "versions", "tokenizer"):
         if not all(isinstance(value, str | None) for value in written.get(key, {}).values()):

@@ -26,11 +26,7 @@ _LOCK = threading.Lock()
 
 @dataclass(frozen=True)
 class BackboneSource:
-    """The files of a backbone, or of a merged model, which are read when they are needed.
-
-    Attributes:
-        files: Where they are.
-    """
+    """The files of a backbone, or of a merged model, which are read when they are needed."""
 
     files: BackboneFiles
 
@@ -71,36 +67,23 @@ class BackboneSource:
 
 @dataclass(frozen=True)
 class OpenBackbone:
-    """A backbone in memory.
-
-    Attributes:
-        backbone: Its weights, which everything that is opened from the same files shares.
-        source: Where it was read.
-    """
+    """A backbone in memory, which everything that is opened from the same files shares."""
 
     backbone: Backbone
     source: BackboneSource
 
 
 def open_backbone(
-    name: str,
-    *,
-    revision: str | None = None,
-    dtype: torch.dtype = torch.float32,
-    device: torch.device | str = "cpu",
+    name: str, *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
 ) -> OpenBackbone:
-    """Open the backbone of that name, or at that path; the one in memory where it is open already.
+    """Open a backbone in that precision and place; the one in memory where it is open already.
 
-    Args:
-        name: ``e5-small-zh-en`` (embedded), a local directory, or a hub id.
-        revision: Commit, tag or branch on the hub.
-        dtype: Precision of the frozen weights.
-        device: Where they go.
+    ``name`` is ``e5-small-zh-en`` (embedded), a local directory, or a hub id.
 
     Raises:
         NotFoundError, UnavailableError: It is not to be found.
         BackboneError: Incomplete, damaged, or of an unknown family.
     """
-    source = BackboneSource(find_backbone(name, revision))
+    source = BackboneSource(find_backbone(name))
     _ = source.fingerprint  # of what is opened: the files may be others by the first adapter
     return source.open(dtype, device)

@@ -149,14 +149,10 @@ def _patterns(config: Mapping[str, Any], key: str, path: Path) -> Mapping[str, A
 
 
 def value_for(name: str, config: Mapping[str, Any], patterns: str, default: str) -> Any:
-    """The rank or alpha of one linear layer: of the first pattern that fits, else the adapter's.
+    """The rank or alpha of the linear layer ``name``: of the first pattern that fits its end.
 
-    Args:
-        name: The layer's name.
-        config: A checked ``adapter_config.json``.
-        patterns: The key of regular expressions over the end of a name: ``rank_pattern`` or
-            ``alpha_pattern``.
-        default: The key of the value for all other layers: ``r`` or ``lora_alpha``.
+    Where none does, it is the adapter's. ``patterns`` and ``default`` are the keys of the two:
+    ``rank_pattern`` and ``r``, or ``alpha_pattern`` and ``lora_alpha``.
     """
     for pattern, value in (config.get(patterns) or {}).items():
         if re.fullmatch(_at_the_end(pattern), name):

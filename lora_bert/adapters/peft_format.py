@@ -59,15 +59,9 @@ class PeftAdapter:
 
 
 def write_peft(
-    directory: Path,
-    adapter: Adapter,
-    settings: LoraSettings | None,
-    encoder: EncoderConfig,
-    *,
-    task_type: str,
-    backbone_name: str,
-    revision: str | None,
-) -> None:
+    directory: Path, adapter: Adapter, settings: LoraSettings | None, encoder: EncoderConfig,
+    *, task_type: str, backbone_name: str, revision: str | None,
+) -> None:  # fmt: skip
     """Write both files into ``directory``; without ``settings``, of an adapter that is a head."""
     if settings is None:
         settings = LoraSettings(rank=1, alpha=1.0, dropout=0.0, target_modules=())
@@ -158,8 +152,8 @@ def assemble(stored: PeftAdapter, backbone: Backbone) -> Adapter:
     depths = {
         linear.name: index
         for index, layer in reversed(list(enumerate(backbone.layers)))
-        for stack in layer.stacks.values()
-        for linear in stack.linears
+        for fused in layer.fused.values()
+        for linear in fused.linears
     }
     shapes = {name: tuple(linear.weight.shape) for name, linear in backbone.linears.items()}
     factors: dict[str, LoraFactors] = {}
@@ -222,9 +216,8 @@ def _factors(stored: PeftAdapter, name: str, shape: tuple[int, ...] | None) -> L
 def _is_deep(name: str, layout: Layout) -> bool:
     """Whether a tensor belongs to embeddings or layers, and not to the head."""
     inside = name.removeprefix(layout.prefix)
-    return inside.partition(".")[0] in {
-        path.partition(".")[0] for path in (layout.word_embeddings, layout.layer)
-    }
+    parts = (layout.word_embeddings, layout.layer)
+    return inside.partition(".")[0] in {path.partition(".")[0] for path in parts}
 
 
 def _check_head(stored: PeftAdapter, head: Mapping[str, Tensor], backbone: Backbone) -> None:

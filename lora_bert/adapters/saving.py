@@ -21,31 +21,15 @@ CURVE = "curve.png"
 
 
 def save_adapter(
-    path: Path,
-    adapter: Adapter,
-    manifest: Manifest,
-    tokenizer: TextTokenizer,
-    settings: LoraSettings | None,
-    encoder: EncoderConfig,
-    *,
-    run_yaml: str,
-    command: str,
-    overwrite: bool = False,
-    extra: Callable[[Path], None] = lambda directory: None,
-) -> None:
-    """Write everything an adapter is to ``path``.
+    path: Path, adapter: Adapter, manifest: Manifest, tokenizer: TextTokenizer,
+    settings: LoraSettings | None, encoder: EncoderConfig, *, run_yaml: str, command: str,
+    overwrite: bool = False, extra: Callable[[Path], None] = lambda directory: None,
+) -> None:  # fmt: skip
+    """Write everything an adapter is into the directory ``path``.
 
-    Args:
-        path: The directory to make.
-        adapter: Trained weights.
-        manifest: What goes into ``lora_bert.json``.
-        tokenizer: The backbone's, cleaning included.
-        settings: Rank, alpha, targets: for ``adapter_config.json``; None where no layer is adapted.
-        encoder: The backbone's.
-        run_yaml: The resolved configuration.
-        command: The command that repeats the run, for the card.
-        overwrite: Replace a directory that stands there.
-        extra: Writes further files (the curve) into the directory it is given.
+    ``settings`` is None where no layer is adapted; ``run_yaml`` is the resolved configuration, and
+    ``command``, which repeats the run, is for the card. ``extra`` writes further files (the curve)
+    into the directory it is given.
 
     Raises:
         OutputError: ``path`` cannot be written, or is taken.
@@ -63,10 +47,8 @@ def save_adapter(
         tokenizer.save(work)
         (work / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
         (work / RUN).write_text(run_yaml, encoding="utf-8")
-        text = card(
-            manifest, "adapter", command=command,
-            size=adapter.parameter_count, changes_layers=bool(adapter.factors),
-        )  # fmt: skip
+        size, changes_layers = adapter.parameter_count, bool(adapter.factors)
+        text = card(manifest, "adapter", command=command, size=size, changes_layers=changes_layers)
         (work / "README.md").write_text(text, encoding="utf-8")
         extra(work)
 

@@ -23,22 +23,14 @@ from lora_bert.options import build, read_yaml
 RUN = "run.yaml"
 
 _OF_TEXTS = ("clean", "max_length")
-_KEPT = (
-    *(
-        entry.name
-        for kind in (LabelledFileOptions, TrainRows)
-        for entry in fields(kind)
-        if entry.name not in _OF_TEXTS
-    ),
-    "metric",
-)
+_OF_ROWS = [entry.name for kind in (LabelledFileOptions, TrainRows) for entry in fields(kind)]
+_KEPT = (*(name for name in _OF_ROWS if name not in _OF_TEXTS), "metric")
 
 
 def kept_options(config: TrainConfig) -> dict[str, Any]:
     """What a training was told of its rows and how to judge them, as ``lora_bert.json`` keeps it.
 
-    Args:
-        config: Resolved, without paths of this machine.
+    ``config`` is resolved, without paths of this machine.
     """
     values = {name: getattr(config, name) for name in _KEPT}
     plain = {name: list(value) if isinstance(value, tuple) else value
@@ -49,9 +41,7 @@ def kept_options(config: TrainConfig) -> dict[str, Any]:
 def training_of(path: Path, manifest: Manifest) -> TrainConfig | None:
     """How the rows of an adapter's training were named, read and divided; None if it keeps nothing.
 
-    Args:
-        path: The directory of the adapter, or of the model that was made of it.
-        manifest: What it says of itself.
+    ``path`` is the directory of the adapter, or of the model that was made of it.
 
     Raises:
         AdapterError: Its data are named by a path of another machine, or ``lora_bert.json`` tells

@@ -43,15 +43,11 @@ class EncoderConfig:
     Attributes:
         model_type: The name of the family.
         architecture: The sequence classifier's class in ``transformers``.
-        layout: The names of the tensors.
-        head: The classification head.
         raw: ``config.json`` as it was read, for what writes it again.
         tokenizer_class: The tokenizer's class in ``transformers``, "" where it is not said.
         fingerprinted: The settings that change the answers but the shape of no weight, as
             ``config.json`` or the family's defaults say them.
-        hidden_size: Width of the hidden states.
-        num_hidden_layers: Number of transformer layers.
-        num_attention_heads: Number of attention heads, a divisor of ``hidden_size``.
+        num_attention_heads: A divisor of ``hidden_size``, the width of the hidden states.
         embedding_size: Width of the embeddings, before any projection to ``hidden_size``.
         max_position_embeddings: Number of positions, as ``config.json`` counts them.
         type_vocab_size: Number of token types; 0 where the family has none.

@@ -24,8 +24,7 @@ from lora_bert.config import ConvertConfig
 from lora_bert.config.keywords import ConvertOptions
 from lora_bert.config.kinds import StrPath
 from lora_bert.errors import BackboneError, ConfigError
-from lora_bert.files import atomic_directory, claim_output, spare_inputs
-from lora_bert.json_files import json_text
+from lora_bert.files import atomic_directory, claim_output, spare_inputs, write_json
 from lora_bert.options import build
 from lora_bert.python_face import called_from_python
 
@@ -113,12 +112,8 @@ def _unpickled(path: Path, work: Path) -> dict[str, Tensor]:
     """The tensors of one pickle, which this process does not open."""
     with tempfile.TemporaryDirectory(dir=work) as place:
         target = Path(place) / "weights.safetensors"
-        done = subprocess.run(
-            [sys.executable, "-I", str(_PROGRAM), str(path.resolve()), str(target.resolve())],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        command = [sys.executable, "-I", str(_PROGRAM), str(path.resolve()), str(target.resolve())]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             said = done.stderr.strip().splitlines()
             reason = said[-1] if said else f"reading it ended with exit code {done.returncode}"
@@ -138,8 +133,7 @@ def _write(work: Path, source: Path, encoder: EncoderConfig, tensors: dict[str, 
     write_safetensors(work / "model.safetensors", tensors)
     # What asks for code of its own is not needed by anyone who has the family.
     plain = {key: value for key, value in encoder.raw.items() if key != "auto_map"}
-    text = json_text(plain) + "\n"
-    (work / "config.json").write_text(text, encoding="utf-8")
+    write_json(work / "config.json", plain)
     for pattern in TOKENIZER_FILES:
         for path in source.glob(pattern):
             shutil.copyfile(path, work / path.name)

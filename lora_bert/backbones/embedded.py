@@ -48,13 +48,10 @@ logger = logging.getLogger(__name__)
 
 
 def unpack(name: str) -> Path:
-    """The ``transformers`` directory of an embedded backbone, unpacked now if it is not yet.
+    """The ``transformers`` directory of one of :data:`EMBEDDED`, unpacked now if it is not yet.
 
     It lies in the user's cache and is made whole or not at all; processes that unpack at the same
     time do not disturb each other. A directory that lost a file is unpacked again.
-
-    Args:
-        name: One of :data:`EMBEDDED`.
 
     Raises:
         NotFoundError: No such backbone is embedded.
@@ -62,9 +59,8 @@ def unpack(name: str) -> Path:
         OutputError: The cache cannot be written.
     """
     if name not in EMBEDDED:
-        known = ", ".join(EMBEDDED)
         raise NotFoundError(
-            f"No backbone '{name}' ships with lora-bert (there is: {known}).",
+            f"No backbone '{name}' ships with lora-bert (there is: {', '.join(EMBEDDED)}).",
             hint=did_you_mean(name, EMBEDDED),
         )
     source = _SHIPPED / name
@@ -72,7 +68,9 @@ def unpack(name: str) -> Path:
     target = cache_dir() / "backbones" / f"{name}-{sums[_WEIGHTS][:12]}"
     if _is_complete(target):
         return target
-    _verify(source, sums)
+    for shipped in (source / _WEIGHTS, *(source / copied for copied in _COPIED)):
+        if not shipped.is_file() or sha256(shipped) != sums[shipped.name]:
+            raise _damaged(shipped)
     logger.info("Unpacking the embedded backbone %s into '%s' (once).", name, target)
     try:
         with shared_directory(target, _is_complete) as work:
@@ -93,13 +91,6 @@ def _sums(source: Path) -> dict[str, str]:
     if not sums.keys() >= {_WEIGHTS, *_COPIED}:
         raise _damaged(source / _SUMS)
     return sums
-
-
-def _verify(source: Path, sums: dict[str, str]) -> None:
-    for name in (_WEIGHTS, *_COPIED):
-        path = source / name
-        if not path.is_file() or sha256(path) != sums[name]:
-            raise _damaged(path)
 
 
 def _damaged(path: Path) -> BackboneError:

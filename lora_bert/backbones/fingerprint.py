@@ -19,13 +19,10 @@ if TYPE_CHECKING:
 def fingerprint(tensors: Mapping[str, Tensor], config: EncoderConfig) -> str:
     """SHA-256, in hexadecimal, of an encoder's tensors and of the settings shapes do not show.
 
-    Names, shapes and values (as float32) count, in the order of the names; heads, poolers and
-    buffers do not. So shards, prefixes and exact re-storage in another dtype give the same
-    fingerprint, a rounded copy another one.
-
-    Args:
-        tensors: As :func:`~lora_bert.backbones.weights.read_checkpoint` gives them.
-        config: The encoder's.
+    Of tensors as :func:`~lora_bert.backbones.weights.read_checkpoint` gives them, names, shapes and
+    values (as float32) count, in the order of the names; heads, poolers and buffers do not. So
+    shards, prefixes and exact re-storage in another dtype give the same fingerprint, a rounded copy
+    another one.
     """
     described = [config.model_type, config.fingerprinted]
     digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
@@ -41,10 +38,6 @@ def fingerprint(tensors: Mapping[str, Tensor], config: EncoderConfig) -> str:
 
 def read_identified(directory: Path, config: EncoderConfig) -> tuple[dict[str, Tensor], str]:
     """The tensors of a backbone and their fingerprint, computed only if a file has changed.
-
-    Args:
-        directory: Of the backbone.
-        config: The encoder's.
 
     Raises:
         BackboneError: As :func:`~lora_bert.backbones.weights.read_checkpoint`.

@@ -28,8 +28,8 @@ class HeadLayout:
     """
 
     dense: str
-    output: str
-    modules: tuple[str, ...]
+    output: str = "classifier"
+    modules: tuple[str, ...] = ("pooler", "classifier")
     norm: str = ""
 
 
@@ -45,11 +45,6 @@ class Layout:
             ``intermediate`` and ``output``; ``position_key`` and ``position_query`` where relative
             positions have projections of their own.
         norms: ``attention`` and ``output`` -> path below the layer.
-        word_embeddings: Path of the word embeddings.
-        embedding_norm: Path of the embeddings' layer norm.
-        head: The classification head.
-        position_embeddings: Path of the learned positions.
-        token_type_embeddings: Path of the token types' embeddings.
         task_embeddings: Path of embeddings of which the first row is added to every token (ERNIE).
         projection: Path of a linear layer from the embeddings' width to the hidden one.
         relative: Path of a table of relative positions: of numbers a head, added to the scores

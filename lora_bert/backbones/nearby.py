@@ -17,11 +17,8 @@ from lora_bert.json_files import parse_json, read_object, read_text
 MODULES = "modules.json"
 """What sentence-transformers says of the parts of a model."""
 _CONFIG = "config.json"
-_ADAPTER, _ADAPTER_WEIGHTS, _OURS = (
-    "adapter_config.json",
-    "adapter_model.safetensors",
-    "lora_bert.json",
-)
+_ADAPTER, _ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+_OURS = "lora_bert.json"
 _WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")
 
 
@@ -31,8 +28,7 @@ def transformer_in(directory: Path) -> Path | None:
     Old versions of sentence-transformers keep the transformer in ``0_Transformer``, beside
     ``modules.json``, with nothing or another ``config.json`` above it.
     """
-    config = directory / _CONFIG
-    module = _module(directory)
+    config, module = directory / _CONFIG, _module(directory)
     if module is not None and not _describes_model(config):
         return module
     return directory if config.is_file() else None
@@ -56,11 +52,11 @@ def _module(directory: Path) -> Path | None:
     named = first.get("path") if isinstance(first, dict) else None
     if not isinstance(named, str) or PurePath(named).name != named or not named.isprintable():
         return None
-    home, place = directory.resolve(), directory / named
+    place = directory.resolve() / named
     with suppress(OSError):
         # A link could lead anywhere; what is meant lies inside.
-        if place.resolve() == home / named and (place / _CONFIG).is_file():
-            return home / named
+        if place.resolve() == place and (place / _CONFIG).is_file():
+            return place
     return None
 
 
@@ -133,13 +129,11 @@ def is_adapter(directory: Path) -> BackboneError:
     trained = f", trained on the backbone '{name:.100}'" if isinstance(name, str) and name else ""
     hint = "Name that backbone" if trained else "Name the backbone that it was trained on"
     # Of other kinds, and of pickles, merge makes nothing.
-    if kind == "LORA" and (directory / _ADAPTER_WEIGHTS).is_file():
-        hint += (
-            "; or, to build on the adapter, make one model of the two, which is a backbone: "
-            "lora-bert merge ADAPTER OUT"
-        )
-    else:
-        hint += "."
+    merge = (
+        "; or, to build on the adapter, make one model of the two, which is a backbone: "
+        "lora-bert merge ADAPTER OUT"
+    )
+    hint += merge if kind == "LORA" and (directory / _ADAPTER_WEIGHTS).is_file() else "."
     return BackboneError(f"'{directory}' is an adapter{trained}; it is no backbone.", hint=hint)
 
 

@@ -13,18 +13,19 @@ from typing import Any
 from lora_bert.notes import read_notes, write_note
 
 LOCATIONS, FINGERPRINTS = "known.json", "fingerprints.json"
+_FOLDER = "backbones"
 _VERSION = 1
 """Of what a fingerprint is made of."""
 
 
 def note_backbone_location(name: str, path: Path) -> None:
     """Note where the local backbone of that name is."""
-    _note(LOCATIONS, name, str(path))
+    write_note(_FOLDER, LOCATIONS, name, str(path))
 
 
 def noted_backbone_location(name: str) -> Path | None:
     """Where a local backbone of that name was seen."""
-    seen = _book(LOCATIONS).get(name)
+    seen = read_notes(_FOLDER, LOCATIONS).get(name)
     return Path(seen) if isinstance(seen, str) else None
 
 
@@ -45,33 +46,24 @@ def stamp_of(files: Iterable[Path]) -> Stamp:
 
 
 def cached_fingerprint(path: Path, stamp: Stamp, compute: Callable[[], str]) -> str:
-    """The fingerprint of what was read at ``path``, computed only if a file has changed since.
+    """The fingerprint of what was read in a directory, computed only if a file has changed since.
 
-    Args:
-        path: A directory.
-        stamp: Of its files, from before they were read.
-        compute: Makes it of what was read.
+    The ``stamp`` of its files is from before they were read.
     """
     key = str(path.resolve())
-    found = _book(FINGERPRINTS).get(key)
+    found = read_notes(_FOLDER, FINGERPRINTS).get(key)
     if isinstance(found, dict) and found.get("stamp") == stamp:
         return str(found.get("fingerprint"))
     fingerprint = compute()
-    _note(FINGERPRINTS, key, {"fingerprint": fingerprint, "stamp": stamp})
+    write_note(_FOLDER, FINGERPRINTS, key, {"fingerprint": fingerprint, "stamp": stamp})
     return fingerprint
 
 
 def noted_fingerprint(fingerprint: str) -> list[Path]:
     """Where something with this fingerprint was seen, the last one first."""
-    book = _book(FINGERPRINTS).items()
-    found = [Path(key) for key, entry in book
-             if isinstance(entry, dict) and entry.get("fingerprint") == fingerprint]  # fmt: skip
-    return [path for path in reversed(found) if path.exists()]
-
-
-def _book(name: str) -> dict[str, Any]:
-    return read_notes("backbones", name)
-
-
-def _note(name: str, key: str, value: Any) -> None:
-    write_note("backbones", name, key, value)
+    return [
+        Path(key)
+        for key, entry in reversed(read_notes(_FOLDER, FINGERPRINTS).items())
+        if isinstance(entry, dict) and entry.get("fingerprint") == fingerprint
+        if Path(key).exists()
+    ]

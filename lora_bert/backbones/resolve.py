@@ -11,6 +11,7 @@ import threading
 import urllib.request
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from urllib.error import HTTPError
 
@@ -19,22 +20,15 @@ from lora_bert.backbones.nearby import MODULES, is_file, name_of, no_backbone, t
 from lora_bert.backbones.noted_backbones import note_backbone_location, noted_backbone_location
 from lora_bert.config import BackboneConfig
 from lora_bert.config.kinds import StrPath
-from lora_bert.errors import (
-    BackboneError,
-    NotFoundError,
-    UnavailableError,
-    did_you_mean,
-    missing,
-)
+from lora_bert.errors import BackboneError, NotFoundError, UnavailableError, did_you_mean, missing
 from lora_bert.options import build
 from lora_bert.python_face import called_from_python
 
 log = logging.getLogger(__name__)
 
-TOKENIZER_FILES = (
-    "tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt",
-    "*.model",
-)  # fmt: skip
+TOKENIZER_FILES = tuple(
+    "tokenizer* special_tokens_map.json added_tokens.json vocab.* merges.txt *.model".split()
+)
 """Patterns of the files that a tokenizer is made of."""
 _WEIGHTS, _PICKLES = "model*.safetensors", "pytorch_model*.bin"
 _SECONDS_TO_ANSWER = 3.0
@@ -86,11 +80,8 @@ def find_backbone(
         if wrong := no_backbone(here.path):
             raise wrong
         if (given / MODULES).is_file() and given.resolve() != here.path:
-            log.info(
-                "'%s' is a model of sentence-transformers: its transformer, '%s', is the backbone.",
-                name,
-                here.path.name,
-            )
+            what = f"its transformer, '{here.path.name}', is the backbone"
+            log.info("'%s' is a model of sentence-transformers: %s.", name, what)
         return here
     with suppress(OSError):
         if given.is_dir() and (wrong := no_backbone(given)):
@@ -143,21 +134,18 @@ def find_local(name: str) -> BackboneFiles | None:
 
 def remember(backbone: BackboneFiles) -> None:
     """Note where a local backbone is, so that its adapters find it by name on this machine."""
-    if backbone.name in EMBEDDED or "/" in backbone.name or backbone.revision or backbone.from_hub:
-        return
-    note_backbone_location(backbone.name, backbone.path)
+    is_local = backbone.name not in EMBEDDED and "/" not in backbone.name
+    if is_local and not backbone.revision and not backbone.from_hub:
+        note_backbone_location(backbone.name, backbone.path)
 
 
 def _remembered(name: str) -> Path | None:
     """Where a local backbone of that name was seen, or stands in ``$LORA_BERT_BACKBONES``."""
-    places = [Path(base) / name for base in _search_path()]
+    search_path = os.environ.get("LORA_BERT_BACKBONES", "").split(os.pathsep)
+    places = [Path(base) / name for base in search_path if base]
     if seen := noted_backbone_location(name):
         places.append(seen)
     return next((home for place in places if (home := transformer_in(place))), None)
-
-
-def _search_path() -> list[str]:
-    return [part for part in os.environ.get("LORA_BERT_BACKBONES", "").split(os.pathsep) if part]
 
 
 def _from_hub(name: str, revision: str | None, weights: str, *, offline: bool = False) -> Path:
@@ -171,18 +159,10 @@ def _from_hub(name: str, revision: str | None, weights: str, *, offline: bool = 
         RevisionNotFoundError,
     )
 
-    def fetch(*, local: bool) -> Path:
-        return Path(
-            snapshot_download(
-                name,
-                revision=revision,
-                local_files_only=local,
-                allow_patterns=["config.json", *TOKENIZER_FILES, weights, f"{weights}.index.json"],
-            )
-        )
-
+    wanted = ["config.json", *TOKENIZER_FILES, weights, f"{weights}.index.json"]
+    fetch = partial(snapshot_download, name, revision=revision, allow_patterns=wanted)
     try:
-        path = fetch(local=True)
+        path = Path(fetch(local_files_only=True))
         if (path / "config.json").is_file() and any(path.glob(weights)):
             return path
     except (LocalEntryNotFoundError, FileNotFoundError):
@@ -198,7 +178,7 @@ def _from_hub(name: str, revision: str | None, weights: str, *, offline: bool = 
             hint=_instead_of(name) if weights == _WEIGHTS else "Give a local directory.",
         )
     try:
-        path = fetch(local=False)
+        path = Path(fetch())
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         at = f" at revision '{revision}'" if revision else ""
         raise NotFoundError(f"The hub has no backbone '{name}'{at}.") from error

@@ -90,15 +90,18 @@ def count_weights(path: Path, error: type[LoraBertError]) -> int:
     Raises:
         error: The file is truncated or not safetensors.
     """
+    return sum(math.prod(shape) for shape in _stored_shapes(path, error).values())
+
+
+def _stored_shapes(path: Path, error: type[LoraBertError]) -> dict[str, list[int]]:
     from safetensors import SafetensorError, safe_open
 
     check_fetched(path, error)
     try:
         with safe_open(path, framework="numpy") as tensors:
-            shapes = [tensors.get_slice(name).get_shape() for name in tensors.keys()]  # noqa: SIM118
+            return {name: tensors.get_slice(name).get_shape() for name in tensors.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as problem:
         raise _damaged(path, problem, error) from problem
-    return sum(math.prod(shape) for shape in shapes)
 
 
 def read_checkpoint(directory: Path, config: EncoderConfig) -> dict[str, Tensor]:
@@ -121,16 +124,9 @@ def embedded_tokens(directory: Path, config: EncoderConfig) -> int:
     Raises:
         BackboneError: The weights are missing, damaged, or not those of that family.
     """
-    from safetensors import SafetensorError, safe_open
-
     shapes: dict[str, list[int]] = {}
     for path in weight_files(directory):
-        check_fetched(path, BackboneError)
-        try:
-            with safe_open(path, framework="np") as stored:
-                shapes |= {name: stored.get_slice(name).get_shape() for name in stored.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError) as problem:
-            raise _damaged(path, problem, BackboneError) from problem
+        shapes |= _stored_shapes(path, BackboneError)
     shape = shapes[_anchor(shapes, config, directory)]
     return shape[0] if shape else 0
 
@@ -180,12 +176,13 @@ def _converted(directory: Path) -> str:
     with suppress(BackboneError):
         names = read_object(directory / "config.json", BackboneError).get("architectures")
     classifies = isinstance(names, list) and "ForSequenceClassification" in str(names[:1])
-    whole = (
-        "Have transformers write the whole classifier: AutoModelForSequenceClassification."
-        "from_pretrained(DIR).save_pretrained(OUT). For its encoder alone, to train on: "
-    )
     command = f"lora-bert convert-backbone {shlex.quote(str(directory))} OUT"
-    return f"{whole if classifies else 'Convert it once: '}{command}"
+    if not classifies:
+        return f"Convert it once: {command}"
+    return (
+        "Have transformers write the whole classifier: AutoModelForSequenceClassification."
+        f"from_pretrained(DIR).save_pretrained(OUT). For its encoder alone, to train on: {command}"
+    )
 
 
 def shards_of(directory: Path, index_name: str) -> list[Path]:

@@ -47,8 +47,7 @@ def _tokens(rows: TokenizedTexts, alike: np.ndarray, length: int) -> np.ndarray:
     ids: np.ndarray = rows.ids[at]
     if rows.types is None:
         return ids
-    both: np.ndarray = np.hstack([ids, rows.types[at].astype(ids.dtype)])
-    return both
+    return np.hstack([ids, rows.types[at].astype(ids.dtype)])
 
 
 def _distinct(tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 from lora_bert.errors import ConfigError
@@ -54,13 +55,9 @@ def find_entry(kind: str, key: str) -> Path | None:
 def new_entry(kind: str, key: str, size: int, facts: dict[str, Any]) -> Iterator[Path]:
     """Yield an empty directory that becomes the entry when the block succeeds.
 
-    Entries that were not used for the longest time go first where room is needed.
-
-    Args:
-        kind: One of :data:`KEPT`.
-        key: What the content depends on, hashed.
-        size: Bytes that will be written.
-        facts: What the record says: ``what`` in words, and more.
+    Entries of :data:`KEPT` that were not used for the longest time make room for its ``size``, in
+    bytes. The ``key`` is the hash of what the content depends on; the record says ``facts``:
+    ``what`` in words, and more.
 
     Raises:
         OutputError: It cannot be written; what was there before still is, less what made room.
@@ -113,20 +110,18 @@ def last_used(path: Path) -> float:
     """When an entry was last used, or a leftover last written to; seconds since 1970."""
     with suppress(OSError):
         return (path / RECORD).stat().st_mtime
-    times = [0.0]
-    for place in (path, *path.rglob("*")):
-        with suppress(OSError):  # gone meanwhile, or another user's
-            times.append(place.stat().st_mtime)
-    return max(times)
+    return max((seen.st_mtime for seen in _below(path)), default=0.0)
 
 
 def size_of(path: Path) -> int:
     """Bytes of the files in a directory, or of a file."""
-    total = 0
+    return sum(seen.st_size for seen in _below(path) if S_ISREG(seen.st_mode))
+
+
+def _below(path: Path) -> Iterator[os.stat_result]:
     for place in (path, *path.rglob("*")):
-        with suppress(OSError):
-            total += place.stat().st_size if place.is_file() else 0
-    return total
+        with suppress(OSError):  # gone meanwhile, or another user's
+            yield place.stat()
 
 
 def total_limit() -> int:

@@ -20,7 +20,6 @@ KINDS = ("backbones", FETCHED, LEFTOVER, "tokens", "trunk")
 
 _SHORTEST_KEY = 4
 _NOTES = (LOCATIONS, FINGERPRINTS)  # notes, not caches
-_DAY = 86400.0
 
 
 @dataclass(frozen=True)
@@ -47,9 +46,8 @@ class Entry:
 def entries(names: Sequence[str] = (), *, unused_days: float = 0.0) -> list[Entry]:
     """What is in the cache, by kind, the last used first.
 
-    Args:
-        names: Only these kinds and keys; a key may be shortened to its beginning.
-        unused_days: Only what was not used for so many days.
+    With ``names`` only these kinds and keys, which may be shortened to their beginnings; with
+    ``unused_days`` only what was not used for so many days.
 
     Raises:
         NotFoundError: One of the names is neither a kind nor the beginning of a key.
@@ -59,21 +57,14 @@ def entries(names: Sequence[str] = (), *, unused_days: float = 0.0) -> list[Entr
     if names:
         chosen = {entry.path for name in names for entry in _named(name, found)}
         found = [entry for entry in found if entry.path in chosen]
-    before = time.time() - unused_days * _DAY
+    before = time.time() - unused_days * 86400.0
     return [entry for entry in found if entry.used <= before or not unused_days]
 
 
 def clear(names: Sequence[str] = (), *, unused_days: float = 0.0) -> list[Entry]:
-    """Remove entries from the cache.
+    """Remove :func:`entries` from the cache, and say which.
 
     Without names, all but the kind :data:`FETCHED` and what may be written at this moment.
-
-    Args:
-        names: As in :func:`entries`.
-        unused_days: As in :func:`entries`.
-
-    Returns:
-        What was removed.
 
     Raises:
         NotFoundError, ConfigError: As :func:`entries`.
@@ -81,21 +72,16 @@ def clear(names: Sequence[str] = (), *, unused_days: float = 0.0) -> list[Entry]
     """
     gone = []
     for entry in entries(names, unused_days=unused_days):
-        if not names and (entry.kind == FETCHED or _is_under_way(entry)):
+        is_under_way = entry.kind == LEFTOVER and time.time() - entry.used < BROKEN_OFF
+        if not names and (entry.kind == FETCHED or is_under_way):
             continue
         try:
             discard(entry.path)
         except OSError as error:
-            raise OutputError(
-                f"Cannot remove '{entry.path}': {error.strerror or error}."
-            ) from error
+            problem = error.strerror or error
+            raise OutputError(f"Cannot remove '{entry.path}': {problem}.") from error
         gone.append(entry)
     return gone
-
-
-def _is_under_way(entry: Entry) -> bool:
-    """Whether a process may be writing it still."""
-    return entry.kind == LEFTOVER and time.time() - entry.used < BROKEN_OFF
 
 
 def _all() -> list[Entry]:

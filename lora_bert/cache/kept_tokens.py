@@ -23,7 +23,6 @@ log = logging.getLogger(__name__)
 WORTH_KEEPING = 4_000_000
 """Bytes of text (UTF-8) that are tokenised in about a second; fewer are not written."""
 
-_FORMAT = 1
 _KIND, _FILE = "tokens", "tokens.safetensors"
 
 
@@ -55,7 +54,7 @@ def tokenize_cached(tokenizer: TextTokenizer, texts: Sequence[str]) -> Tokenized
 def _key(tokenizer: TextTokenizer, texts: Sequence[str]) -> tuple[str, int]:
     """SHA-256 of everything that the tokens depend on, and the bytes of the texts."""
     settings = {
-        "format": _FORMAT,
+        "format": 1,
         "tokenizers": tokenizers.__version__,
         "tokenizer": tokenizer.shared.written,
         "max_length": tokenizer.max_length,

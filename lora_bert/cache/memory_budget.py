@@ -16,12 +16,7 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def memory_budget(device: torch.device, limit: int | None = None) -> int:
-    """Bytes that a cache may take in the memory of a device: half of what is free there.
-
-    Args:
-        device: Where the backbone is.
-        limit: At most so many bytes, in place of the half.
-    """
+    """Bytes a cache may take in a device's memory: half of what is free, or up to ``limit``."""
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else _free_memory()
     return free // 2 if limit is None else min(free, limit)
 
@@ -44,15 +39,10 @@ def disk_budget(limit: int | None = None) -> int:
 
 
 def _free_memory() -> int:
-    """Bytes that this process can still have without swapping."""
+    """Bytes that this process can still have without swapping, within a container's limit."""
     available: int = psutil.virtual_memory().available
-    left = _container_memory()
-    return available if left is None else min(available, left)
-
-
-def _container_memory() -> int | None:
-    """What a container's limit leaves, None without one."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError):  # in no container, or in one without a limit
         limit = int((_CGROUP / "memory.max").read_text())
-        return max(0, limit - int((_CGROUP / "memory.current").read_text()))
-    return None
+        used = int((_CGROUP / "memory.current").read_text())
+        return min(available, max(0, limit - used))
+    return available

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lora_bert.cache.cached_rows import CachedStates
 from lora_bert.cache.canonical import Canonical
+from lora_bert.cache.trunk_cache import CachedStates
 from lora_bert.runtime.distributed import Processes
 from lora_bert.tokens.batching import Offsets, chunks, taken
 from lora_bert.tokens.tokenized import TokenizedTexts
@@ -20,8 +20,8 @@ from lora_bert.tokens.tokenized import TokenizedTexts
 def owners_of(parts: Sequence[TokenizedTexts], count: int, chunk_tokens: int) -> list[np.ndarray]:
     """The rank of the one of ``count`` processes that keeps each row, int64 ``[rows]`` for a part.
 
-    Texts that the trunk reads at once, in chunks of so many tokens, stay together, so that each
-    process computes the same bits as one that keeps all rows.
+    Texts that the trunk reads at once, ``chunk_tokens`` of them, stay together, so that each of the
+    ``count`` processes computes the same bits as one that keeps all rows.
     """
     if count == 1:
         return [np.zeros(len(part), dtype=np.int64) for part in parts]
@@ -53,11 +53,8 @@ class SharedStates:
     def fetch(self, wanted: Sequence[np.ndarray]) -> Callable[[np.ndarray], tuple[Tensor, Offsets]]:
         """Hand over hidden states; every process calls this with the same rows.
 
-        Args:
-            wanted: The row numbers that each process is to compute with, by rank.
-
-        Returns:
-            :meth:`CachedStates.hidden` of ``wanted[rank]``, by row number; of no other row.
+        ``wanted`` are the row numbers that each process is to compute with, by rank. What comes
+        back is :meth:`CachedStates.hidden` of ``wanted[rank]``, by row number; of no other row.
         """
         rank, ranks = self.processes.rank, range(self.processes.count)
         given = [self._lines(rows[self.owners[rows] == rank]) for rows in wanted]

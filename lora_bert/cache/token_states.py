@@ -1,31 +1,39 @@
-"""Trunk outputs as lines, one a token: computed into memory or a file, mapped from a file."""
+"""Trunk outputs as lines, one a token: computed into memory or a file, mapped from a file.
+
+Each chunk of texts is computed on one core: how many cores there are does not change a bit.
+"""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lora_bert.cache.compute import hidden_states
 from lora_bert.model.backbone import Backbone
+from lora_bert.model.forward import trunk
+from lora_bert.runtime.progress_bar import track
+from lora_bert.runtime.threads import workers
+from lora_bert.tokens.batching import TokenBatch, chunks
 from lora_bert.tokens.tokenized import TokenizedTexts
+
+CHUNK_TOKENS = {"cpu": 1024, "cuda": 32768}
+"""Tokens that the trunk reads at once. On a CPU, fewer wait on overhead, more leave the cache."""
+
+_AT_ONCE = 64
+"""Chunks whose results may wait in memory; four a core where there are many cores."""
 
 
 @dataclass(frozen=True)
 class Lines:
-    """What the layers below ``depth`` make of texts, before it is computed.
+    """What the layers below ``depth`` make of texts in canonical order, before it is computed.
 
     Line 0 is zero and stands for filler; the texts' tokens follow one behind the other.
-
-    Attributes:
-        backbone: Computes them.
-        encodings: The texts, in canonical order.
-        depth: How many layers.
     """
 
     backbone: Backbone
@@ -78,4 +86,18 @@ class Lines:
             return torch.from_numpy(raw).view(self.backbone.dtype)
 
     def _compute(self, keep: Callable[[Tensor], object]) -> None:
-        hidden_states(self.backbone, self.encodings, self.depth, keep)
+        """Run the trunk; ``keep`` takes the next texts' lines until all have had their turn."""
+        planned = chunks(self.encodings.lengths, CHUNK_TOKENS[self.backbone.device.type])
+        with (
+            track(len(self.encodings), f"layers 1 to {self.depth}", unit="text") as bar,
+            workers(torch.get_num_threads(), device=self.backbone.device) as threads,
+        ):
+            while some := list(islice(planned, max(_AT_ONCE, 4 * threads.count))):
+                for rows, hidden in zip(some, threads.map(self._chunk, some), strict=True):
+                    keep(hidden)
+                    bar.update(len(rows))
+
+    def _chunk(self, rows: np.ndarray) -> Tensor:
+        """The hidden states of some texts' tokens, without filler."""
+        batch = TokenBatch.of(self.encodings, rows)
+        return trunk(self.backbone, batch, self.depth)[: batch.offsets.cu_seqlens[-1]]

@@ -13,20 +13,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from lora_bert._version import __version__
-from lora_bert.cache.cached_rows import CachedStates
 from lora_bert.cache.canonical import Canonical
-from lora_bert.cache.compute import CHUNK_TOKENS
 from lora_bert.cache.entries import entry_path, find_entry, new_entry, reject
 from lora_bert.cache.memory_budget import disk_budget, memory_budget
-from lora_bert.cache.token_states import Lines
+from lora_bert.cache.token_states import CHUNK_TOKENS, Lines
 from lora_bert.errors import OutputError
 from lora_bert.model.backbone import Backbone
 from lora_bert.runtime.device import processor_of
-from lora_bert.tokens.batching import LAYOUT
+from lora_bert.tokens.batching import LAYOUT, Offsets, taken
 from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.wording import amount
 
@@ -37,6 +36,38 @@ _KIND, _FILE = "trunk", "hidden.bin"
 _WHERE = {"memory": "in memory", "disk": "on disk"}
 _WORTH_A_FILE = 16_000_000
 """Bytes that a CPU core or two compute again in about a second."""
+
+
+@dataclass(frozen=True)
+class CachedStates:
+    """The hidden states of rows, by row number. Any number of threads may read.
+
+    Attributes:
+        data: One line a token, ``[lines, hidden]``; line 0 is zero, for filler.
+        starts: The line at which each row begins, int64 ``[rows]``.
+        lengths: Tokens of each row, int64 ``[rows]``.
+        device: Where the hidden states are wanted.
+    """
+
+    data: Tensor
+    starts: np.ndarray
+    lengths: np.ndarray
+    device: torch.device
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def hidden(self, rows: Sequence[int] | np.ndarray) -> tuple[Tensor, Offsets]:
+        """Hidden states ``[tokens, hidden]`` of some rows, at least one, and where the rows stand.
+
+        They are ready for ``branch``: in the backbone's dtype, zero on filler.
+        """
+        chosen = np.asarray(rows, dtype=np.int64)
+        offsets = Offsets.of(self.lengths[chosen])
+        index = np.zeros(offsets.tokens, dtype=np.int64)
+        index[: offsets.cu_seqlens[-1]] = taken(self.starts[chosen], offsets)
+        states = self.data.index_select(0, torch.from_numpy(index).to(self.data.device))
+        return states.to(self.device), offsets
 
 
 @dataclass(frozen=True)
@@ -93,9 +124,8 @@ def trunk_cache(
     if place == "off" or not depth or not any(map(len, parts)):
         return None
     texts = Canonical.of(parts)
-    making = _Making(
-        Lines(backbone, texts.encodings, depth), fingerprint, limit_bytes, name, shared_by
-    )
+    lines = Lines(backbone, texts.encodings, depth)
+    making = _Making(lines, fingerprint, limit_bytes, name, shared_by)
     made = making.found() or making.computed(place)
     if made is None:
         return None
@@ -105,7 +135,7 @@ def trunk_cache(
         CachedStates(data, starts[numbers], lengths[numbers], backbone.device)
         for numbers in texts.numbers
     )
-    return TrunkCache(tuple(rows), depth, kept, making.lines.size, making.key)
+    return TrunkCache(tuple(rows), depth, kept, lines.size, making.key)
 
 
 @dataclass(frozen=True)
@@ -141,12 +171,8 @@ class _Making:
         fitting = [choice for choice in choices if self.lines.size <= rooms[choice]]
         if not fitting:
             free = " and ".join(f"{amount(rooms[choice])} {_WHERE[choice]}" for choice in choices)
-            log.info(
-                "%s run for every batch: their output would take %s, and there is room for %s.",
-                self.what,
-                self.amount,
-                free,
-            )
+            lack = f"{self.amount}, and there is room for {free}"
+            log.info("%s run for every batch: their output would take %s.", self.what, lack)
         for choice in fitting:
             where = _WHERE[choice]
             log.info("%s run once: their output is kept %s (%s).", self.what, where, self.amount)
@@ -160,9 +186,8 @@ class _Making:
     def choices(self) -> list[str]:
         """Where to keep it, the best place first."""
         on_cpu = self.lines.backbone.device.type == "cpu"
-        if on_cpu and self.lines.size >= _WORTH_A_FILE:
-            return ["disk", "memory"]
-        return ["memory", "disk"]
+        large = self.lines.size >= _WORTH_A_FILE
+        return ["disk", "memory"] if on_cpu and large else ["memory", "disk"]
 
     @property
     def what(self) -> str:

@@ -6,8 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from lora_bert.cli.declare import Answer
-from lora_bert.cli.declare import command as declare
+from lora_bert.cli.declare import Answer, declare
 from lora_bert.config import CacheConfig
 from lora_bert.errors import ConfigError, did_you_mean
 from lora_bert.wording import amount, counted

@@ -40,7 +40,7 @@ def quiet() -> None:
 
 def fail(message: str, hint: str, code: int, error: BaseException | None) -> int:
     """Print an error and what to do about it; the exit code."""
-    if error is not None and _debugging():
+    if error is not None and os.environ.get("LORA_BERT_DEBUG"):
         traceback.print_exception(error)
     _say(f"error: {message}", "red")
     if hint:
@@ -66,10 +66,6 @@ def silence() -> None:
 def visible(text: str) -> str:
     """``text`` with control characters written as escapes, so that none reaches the terminal."""
     return text.translate(_CONTROLS)
-
-
-def _debugging() -> bool:
-    return bool(os.environ.get("LORA_BERT_DEBUG"))
 
 
 def _say(text: str, colour: str | None) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from lora_bert.cli.declare import Answer
-from lora_bert.cli.declare import command as declare
+from lora_bert.cli.declare import Answer, declare
 from lora_bert.config import ConvertConfig
 
 EXAMPLES = """\

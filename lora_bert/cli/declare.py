@@ -47,7 +47,7 @@ class Command(click.Command):
                 formatter.write_dl(sections[name])
 
 
-def command(
+def declare(
     name: str, config: type, *, examples: str, needs: str = "", usage: str = ""
 ) -> Callable[[Any], click.Command]:
     """Decorate ``function(config, as_json)`` into a click command.

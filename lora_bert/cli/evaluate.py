@@ -6,8 +6,7 @@ import shlex
 import shutil
 from pathlib import Path
 
-from lora_bert.cli.declare import Answer
-from lora_bert.cli.declare import command as declare
+from lora_bert.cli.declare import Answer, declare
 from lora_bert.config import EvaluateConfig
 
 EXAMPLES = """\

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-from typing import TYPE_CHECKING
 
-from lora_bert.cli.declare import Answer
-from lora_bert.cli.declare import command as declare
+from lora_bert.cli.declare import Answer, declare
 from lora_bert.cli.merge import in_bfloat16
 from lora_bert.config import ExportConfig
-
-if TYPE_CHECKING:
-    from lora_bert.exporting.export import ExportResult
 
 EXAMPLES = """\
   lora-bert export adapters/waimai out/
@@ -36,29 +31,22 @@ def command(config: ExportConfig, as_json: bool) -> Answer:
     from lora_bert.exporting.export import run
 
     result = run(config)
-    size = f"{result.size / 1e6:.1f} MB"
+    size, texts = f"{result.size / 1e6:.1f} MB", f"{result.texts:,} texts"
+    compared = f"largest difference in probability {result.difference:.1e} on {texts}"
+    if result.precision != "float32":
+        compared = (
+            f"with torch in float32 on {texts}: probabilities move by {result.median:.2g} in the "
+            f"median text and by {result.difference:.2g} in the worst"
+        )
     accuracy = ""
     if result.accuracy:
         before, after = result.accuracy
-        accuracy = (
-            f"accuracy    {before:.1%} by torch, {after:.1%} exported, on {result.texts:,} texts\n"
-        )
+        accuracy = f"accuracy    {before:.1%} by torch, {after:.1%} exported, on {texts}\n"
     return Answer(
         dataclasses.asdict(result) | {"path": str(result.path)},
         f"exported    {result.path} ({result.format}, {result.precision}, {size})\n"
-        f"compared    {_differences(result)}, same label on {result.agreement:.1%}\n"
+        f"compared    {compared}, same label on {result.agreement:.1%}\n"
         f"{in_bfloat16(result.moved)}"
         f"{accuracy}"
         f'next        lora-bert infer --model {shlex.quote(str(result.path))} "…"',
-    )
-
-
-def _differences(result: ExportResult) -> str:
-    """How far the probabilities are from torch's."""
-    texts = f"{result.texts:,} texts"
-    if result.precision == "float32":
-        return f"largest difference in probability {result.difference:.1e} on {texts}"
-    return (
-        f"with torch in float32 on {texts}: probabilities move by {result.median:.2g} in the "
-        f"median text and by {result.difference:.2g} in the worst"
     )

@@ -7,22 +7,19 @@ import json
 import logging
 import shlex
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from lora_bert.cli.console import visible
-from lora_bert.cli.declare import command as declare
+from lora_bert.cli.declare import declare
 from lora_bert.config import InferConfig
 from lora_bert.errors import ConfigError
 from lora_bert.json_files import json_text
-
-if TYPE_CHECKING:
-    pass
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +70,8 @@ def command(config: InferConfig, as_json: bool) -> None:
         click.echo(json_text([{"text": text, **task.document(each)} for text, each in answers]))
         return
     source = _typed() if asking else config.texts or _lines()
-    for texts in _chunks(source, 1 if asking else LINES_AT_ONCE):
+    walking = iter(source)
+    while texts := list(islice(walking, 1 if asking else LINES_AT_ONCE)):
         for text, answer in zip(texts, task.decode(predictor.values(texts)), strict=True):
             # One line a text, whatever stands in it.
             line = (*task.line(answer), text)
@@ -81,8 +79,7 @@ def command(config: InferConfig, as_json: bool) -> None:
 
 
 def _warn_of_files(texts: Sequence[str]) -> None:
-    from lora_bert.data.opening import PACKINGS
-    from lora_bert.data.tables import SUFFIXES
+    from lora_bert.data.opening import PACKINGS, SUFFIXES
 
     for text in texts:
         if Path(text).suffix.lower() in (*SUFFIXES, *PACKINGS) and _is_file(text):
@@ -155,9 +152,3 @@ def _typed() -> Iterator[str]:
         if not line.strip():
             return
         yield line
-
-
-def _chunks(texts: Iterable[str], size: int) -> Iterator[list[str]]:
-    walking = iter(texts)
-    while chunk := list(islice(walking, size)):
-        yield chunk

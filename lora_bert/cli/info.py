@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lora_bert.cli.console import visible
-from lora_bert.cli.declare import Answer
-from lora_bert.cli.declare import command as declare
+from lora_bert.cli.declare import Answer, declare
 from lora_bert.config import InfoConfig
 
 EXAMPLES = """\
@@ -30,9 +29,9 @@ def command(config: InfoConfig, as_json: bool) -> Answer:
     """Say what a directory holds: task, labels, backbone, sizes, scores, data, versions."""
     from lora_bert.adapters.describe import describe
 
-    facts = describe(config.path).facts
+    facts = describe(config.path)
     shown = {name: _shown(name, value) for name, value in facts.items()}
-    if shown.get("metrics") and _is_quantised(facts):
+    if shown.get("metrics") and facts.get("exported", {}).get("precision") == "int8":
         shown["metrics"] += " (of the model in float, before it was quantised)"
     lines = [
         f"{name.replace('_', ' '):<16} {visible(text)}" for name, text in shown.items() if text
@@ -75,10 +74,6 @@ def _shown(name: str, value: Any) -> str:
 
 def _macro_f1(scores: Mapping[str, Any]) -> str:
     return f", macro-F1 {value:.2%}" if isinstance(value := scores.get("macro_f1"), float) else ""
-
-
-def _is_quantised(facts: Mapping[str, Any]) -> bool:
-    return bool(facts.get("exported", {}).get("precision") == "int8")
 
 
 def _exported(facts: Mapping[str, Any]) -> str:

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
 
 import click
 
-from lora_bert.cli.declare import Answer
-from lora_bert.cli.declare import command as declare
+from lora_bert.cli.declare import Answer, declare
 from lora_bert.config import TrainConfig
-
-if TYPE_CHECKING:
-    from lora_bert.training.train_result import TrainResult
 
 EXAMPLES = """\
   lora-bert train
@@ -39,10 +34,12 @@ def command(config: TrainConfig, as_json: bool) -> Answer:
     result = run(config)
     if not processes().is_first:
         click.get_current_context().exit(130 if result.interrupted else 0)
+    resumed_at = result.resumed_at
+    steps = f", steps {resumed_at + 1:,} to {result.steps:,}" if resumed_at else ""
     lines = [
         f"adapter     {result.path} ({result.size / 1e6:.1f} MB, epoch {result.best_epoch})",
         f"trained     {result.trainable:,} of {result.total:,} parameters "
-        f"({result.trainable / result.total:.2%}) in {result.seconds:.0f} s{_steps(result)}",
+        f"({result.trainable / result.total:.2%}) in {result.seconds:.0f} s{steps}",
     ]
     for part, evaluation in result.evaluations.items():
         rows = counted(evaluation.scores.rows, "row")
@@ -59,10 +56,3 @@ def command(config: TrainConfig, as_json: bool) -> Answer:
         lines.append(f"next        lora-bert evaluate {path}")
         lines.append(f'            lora-bert infer --adapter {path} "…"')
     return Answer(result.as_dict(), "\n".join(lines), 130 if result.interrupted else 0)
-
-
-def _steps(result: TrainResult) -> str:
-    """The steps that a resumed training took."""
-    if not result.resumed_at:
-        return ""
-    return f", steps {result.resumed_at + 1:,} to {result.steps:,}"

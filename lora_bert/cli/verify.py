@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from lora_bert.cli.console import visible
-from lora_bert.cli.declare import Answer
-from lora_bert.cli.declare import command as declare
+from lora_bert.cli.declare import Answer, declare
 from lora_bert.config import VerifyConfig
 
 EXAMPLES = """\

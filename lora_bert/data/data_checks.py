@@ -20,16 +20,11 @@ _EVEN = 0.85
 
 
 def warn_about(splits: Splits, *, classes: bool = True) -> list[str]:
-    """Log a warning, with figures, for everything that is likely to spoil a result.
+    """Log a warning, with figures, for everything that is likely to spoil a result; the sentences.
 
-    Args:
-        splits: The parts.
-        classes: Whether the labels are classes; of others the texts alone are looked at.
-
-    Returns:
-        The sentences: classes with fewer than 5 training rows, texts that stand in training and in
-        validation or test, texts with more than one label, labels that differ only in how they are
-        spelt.
+    That is classes with fewer than 5 training rows, texts that stand in training and in validation
+    or test, texts with more than one label, labels that differ only in how they are spelt. Where
+    the labels are no ``classes``, the texts alone are looked at.
 
     Raises:
         DataError: The training rows have one class only.
@@ -59,15 +54,8 @@ def warn_of_imbalance(train: Examples, *, metric: str, weights: str) -> str:
 
     Measured is how many classes of equal size would be as hard to guess, exp(entropy of their
     shares): below 85 % of the classes there are, which for two classes is one row in 4.5, they
-    count as imbalanced. A few rows a class say too little.
-
-    Args:
-        train: The training rows.
-        metric: ``--metric``.
-        weights: ``--class-weights``.
-
-    Returns:
-        The sentence; "" where there is nothing to say or both options are there.
+    count as imbalanced. A few rows a class say too little. The sentence is "" where there is
+    nothing to say or both ``--metric`` and ``--class-weights`` are there.
     """
     wanted = ["--metric macro_f1"] if metric != "macro_f1" else []
     wanted += ["--class-weights balanced"] if weights != "balanced" else []

@@ -8,7 +8,7 @@ from itertools import combinations
 from pathlib import Path
 
 from lora_bert.data.formats import folder_file
-from lora_bert.data.formats.saved_file import is_saved
+from lora_bert.data.formats.arrow_file import is_saved
 from lora_bert.data.given import Given
 from lora_bert.data.locations import locate
 from lora_bert.wording import utf8_name

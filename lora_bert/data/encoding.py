@@ -11,17 +11,9 @@ import codecs
 import logging
 import unicodedata
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
-from lora_bert.data.legacy import (
-    READABLE,
-    Verdict,
-    sign_of_hong_kong,
-    spoken,
-    utf8_among,
-    weigh,
-)
+from lora_bert.data.legacy import READABLE, Verdict, sign_of_hong_kong, spoken, utf8_among, weigh
 from lora_bert.data.opening import open_bytes
 from lora_bert.errors import ConfigError, DataError
 from lora_bert.wording import shortened
@@ -37,13 +29,6 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "utf-16-be",
     codecs.BOM_UTF8: "utf-8",
 }
-_UNICODE = {
-    "utf-8": "UTF-8",
-    "utf-16-le": "UTF-16 LE",
-    "utf-16-be": "UTF-16 BE",
-    "utf-32-le": "UTF-32 LE",
-    "utf-32-be": "UTF-32 BE",
-}
 _FAMILIES = {"cp949": ("euc_kr", "cp949"), "cp950": ("cp950", "big5hkscs")}
 """Encodings and what extends them: the first that decodes the whole file is meant."""
 _ESCAPES = {b"\x1b$B": "iso2022_jp", b"\x1b$@": "iso2022_jp", b"\x1b$)C": "iso2022_kr"}
@@ -54,28 +39,17 @@ _TELLING = 6
 _CHANCE = 0.02
 """Share of lines of another encoding that may look like UTF-8."""
 _SHOWN = 3
-_HINT = "Name its encoding with --encoding, for example --encoding latin-1."
 
 
-@dataclass(frozen=True)
-class _Scan:
-    """One strict pass over a file.
-
-    ``offset`` is the first byte that cannot be decoded (None: all can), on ``line``.
-    """
-
-    offset: int | None
-    line: int
+Stop = tuple[int, int]
+"""The first byte that cannot be decoded, and its line."""
 
 
 def detect(path: Path, source: str, encoding: str = "auto", *, quiet: bool = False) -> str:
-    """The codec to read a text file with; says so (log) when it is not plain UTF-8.
+    """The codec to read a text file with.
 
-    Args:
-        path: The file; it is read once or twice, in blocks.
-        source: How to name it in messages.
-        encoding: ``"auto"``, or the encoding's name, which is then only checked.
-        quiet: Say nothing, to those who read a file again.
+    A note (log), unless ``quiet``, names what is not plain UTF-8. The file is read once or twice,
+    in blocks; an ``encoding`` that is given by its name is only checked.
 
     Raises:
         ConfigError: There is no encoding of that name.
@@ -87,9 +61,8 @@ def detect(path: Path, source: str, encoding: str = "auto", *, quiet: bool = Fal
         head = stream.read(_HEAD)
     marked = next((codec for mark, codec in _MARKS.items() if head.startswith(mark)), None)
     if codec := marked or _utf16_without_mark(head):
-        scan = _scan(path, codec)
-        if scan.offset is not None:
-            raise _undecodable(source, _UNICODE[codec], scan)
+        if stop := _stop(path, codec):
+            raise _undecodable(source, codec, stop)
     elif _is_text(head):
         codec = _utf8_or_older(path, source, head)
     else:
@@ -99,7 +72,7 @@ def detect(path: Path, source: str, encoding: str = "auto", *, quiet: bool = Fal
         )
     if not quiet and (marked or codec != "utf-8"):
         mark = " with a byte order mark" if marked else ""
-        logger.info("'%s' is read as %s%s.", source, _UNICODE.get(codec) or spoken(codec), mark)
+        logger.info("'%s' is read as %s%s.", source, spoken(codec), mark)
         if codec == "cp950" and (signs := sign_of_hong_kong(path)):
             logger.info(
                 "'%s': Windows and Hong Kong differ in a sign, which is read as '%s'; "
@@ -116,30 +89,30 @@ def _checked(path: Path, source: str, encoding: str) -> str:
         with suppress(UnicodeDecodeError):
             b"a".decode(encoding)  # refuses codecs that are not of text, such as base64
         codec = codecs.lookup(encoding).name
-        scan = _scan(path, codec)
+        stop = _stop(path, codec)
     except (LookupError, ValueError):
         raise ConfigError(
             f"There is no text encoding '{encoding}'.",
             hint="Examples: utf-8, gb18030, utf-16, latin-1, big5.",
         ) from None
-    if scan.offset is not None:
+    if stop:
         raise DataError(
-            f"'{source}' is not {encoding}: byte {scan.offset:,} on line {scan.line:,} "
-            "cannot be decoded.",
+            f"'{source}' is not {encoding}: byte {stop[0]:,} on line {stop[1]:,} cannot be "
+            "decoded.",
             hint="Leave --encoding out to have it detected.",
         )
     return codec
 
 
 def _utf8_or_older(path: Path, source: str, head: bytes) -> str:
-    utf8 = _scan(path, "utf-8")
-    if utf8.offset is None:
+    utf8 = _stop(path, "utf-8")
+    if utf8 is None:
         return _escaped(path, head) or "utf-8"
     _refuse_mixture(path, source)
     verdict = weigh(path)
     strays = utf8_among(verdict)
     if verdict.sure is None:
-        strays = tuple(unit for unit in verdict.units if _decodes(unit, "utf-8"))
+        strays = tuple(unit for unit in verdict.units if _is_utf8(unit))
     others = [unit for unit in verdict.units if unit not in strays]
     # A word or two that went through a wrong encoding before are no mixture.
     if min(len(strays), len(others)) > max(1, _CHANCE * len(verdict.units)):
@@ -147,23 +120,24 @@ def _utf8_or_older(path: Path, source: str, head: bytes) -> str:
     if verdict.sure is None:
         raise _uncertain(source, verdict, utf8)
     for codec in _FAMILIES.get(verdict.sure.codec, (verdict.sure.codec,)):
-        scan = _scan(path, codec)
-        if scan.offset is None:
+        stop = _stop(path, codec)
+        if stop is None:
             return codec
-    raise _undecodable(source, spoken(codec), scan)
+        error = _undecodable(source, codec, stop)
+    raise error
 
 
 def _escaped(path: Path, head: bytes) -> str | None:
     """ISO-2022, which is ASCII with escape sequences before its characters."""
     codec = next((name for escape, name in _ESCAPES.items() if escape in head), None)
-    return codec if codec and _scan(path, codec).offset is None else None
+    return codec if codec and _stop(path, codec) is None else None
 
 
-def _uncertain(source: str, verdict: Verdict, utf8: _Scan) -> DataError:
+def _uncertain(source: str, verdict: Verdict, utf8: Stop) -> DataError:
     """The sentence for bytes that are no words in any encoding, or words in several."""
     shown = [reading for reading in verdict.readings if reading.density <= READABLE][:_SHOWN]
-    if not shown or any(_decodes(unit, "utf-8") for unit in verdict.units):
-        return _undecodable(source, "UTF-8", utf8)
+    if not shown or any(_is_utf8(unit) for unit in verdict.units):
+        return _undecodable(source, "utf-8", utf8)
     if len(shown) == 1:
         shown = list(verdict.readings[:2])
     by_unit = zip(*(reading.words for reading in shown), strict=True)
@@ -173,7 +147,7 @@ def _uncertain(source: str, verdict: Verdict, utf8: _Scan) -> DataError:
         for word, reading in zip(words, shown, strict=False)
     )
     return DataError(
-        f"'{source}' is UTF-8 only up to byte {utf8.offset:,} on line {utf8.line:,}, and no other "
+        f"'{source}' is UTF-8 only up to byte {utf8[0]:,} on line {utf8[1]:,}, and no other "
         f"encoding is certain: a word of it is {examples}.",
         hint="Name the right one with --encoding: "
         f"{' or '.join(f'--encoding {reading.codec}' for reading in shown)}.",
@@ -193,7 +167,7 @@ def _refuse_mixture(path: Path, source: str) -> None:
         for number, line in enumerate(stream, start=1):
             if len(line) - len(line.translate(None, _HIGH)) < _TELLING:
                 continue
-            (utf8 if _decodes(line, "utf-8") else other).append(number)
+            (utf8 if _is_utf8(line) else other).append(number)
     if min(len(utf8), len(other)) > max(1, _CHANCE * (len(utf8) + len(other))):
         raise _mixed(source, utf8[0], other[0])
 
@@ -205,19 +179,19 @@ def _mixed(source: str, utf8: int, other: int) -> DataError:
     )
 
 
-def _decodes(line: bytes, codec: str) -> bool:
+def _is_utf8(line: bytes) -> bool:
     try:
-        line.decode(codec)
+        line.decode("utf-8")
     except UnicodeDecodeError:
         return False
     return True
 
 
-def _undecodable(source: str, spoken: str, scan: _Scan) -> DataError:
+def _undecodable(source: str, codec: str, stop: Stop) -> DataError:
     return DataError(
-        f"'{source}' cannot be decoded: it is {spoken} only up to byte {scan.offset:,} "
-        f"on line {scan.line:,}.",
-        hint=_HINT,
+        f"'{source}' cannot be decoded: it is {spoken(codec)} only up to byte {stop[0]:,} on line "
+        f"{stop[1]:,}.",
+        hint="Name its encoding with --encoding, for example --encoding latin-1.",
     )
 
 
@@ -256,7 +230,8 @@ def _is_text(head: bytes) -> bool:
     return controls <= max(2, len(head) / 100)
 
 
-def _scan(path: Path, codec: str) -> _Scan:
+def _stop(path: Path, codec: str) -> Stop | None:
+    """Where a file can no longer be decoded strictly; None where all of it can."""
     decoder = codecs.getincrementaldecoder(codec)()
     done = feeds = returns = 0
     with open_bytes(path) as stream:
@@ -269,9 +244,9 @@ def _scan(path: Path, codec: str) -> _Scan:
                 kept = len(error.object) - len(block)
                 good = error.object[: error.start].decode(codec, "ignore")
                 lines = max(feeds + good.count("\n"), returns + good.count("\r"))
-                return _Scan(done - kept + error.start, lines + 1)
+                return done - kept + error.start, lines + 1
             feeds += text.count("\n")
             returns += text.count("\r")
             done += len(block)
             if not block:
-                return _Scan(None, max(feeds, returns) + 1)
+                return None

@@ -25,12 +25,10 @@ class Examples:
     Attributes:
         texts: The texts as they stand in the file.
         labels: Their labels, as many; empty when the rows have none.
-        lines: Where they stand in ``source``, from 1; ``unit`` says what is counted.
-        source: How to name the file in messages.
+        lines: As in :class:`Table`, like ``source``, ``unit`` and ``files``.
         dropped_text: How many rows were left out because their text was empty.
         dropped_label: How many more because their label was.
         ids: What the file's own column of ids calls the rows; empty where it has none.
-        files: Where ``source`` is several files: which of them ``lines`` count in.
     """
 
     texts: tuple[str, ...]
@@ -77,13 +75,9 @@ def examples_from(
 ) -> Examples:
     """The examples in a table; rows with an empty text or label are dropped and counted.
 
-    Args:
-        table: What was read.
-        text_column: The column with the texts; ``None`` finds it by name.
-        label_column: The same for the labels; several columns of 0 and 1 as ``a,b,c``.
-        label_names: Names to put for labels; others stay what they are.
-        known_labels: What training took for one label, whatever it looks like.
-        need_labels: ``False`` takes the texts only, unless ``label_column`` is given.
+    The columns are found as :func:`find_columns` does; without ``need_labels`` only the texts are
+    taken, unless ``label_column`` is given. ``label_names`` replace labels, ``known_labels`` are
+    what training took for one label, whatever it looks like.
 
     Raises:
         DataError: A column is not there, or no row is left.

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lora_bert.data.formats.arrow_file import rows_of
 from lora_bert.data.formats.json_values import cell
-from lora_bert.data.formats.saved_file import rows_of
 from lora_bert.data.part_names import DATA_OPTIONS, JUDGED_FIRST, PARTS
 from lora_bert.errors import DataError
 from lora_bert.wording import listed, position, repeated
@@ -26,34 +26,26 @@ class Given(str):
     """A name whose rows are in memory: it goes wherever the name of a file goes.
 
     Attributes:
-        columns: The names of the columns.
-        cells: One string for each row, by column.
+        cells: Column -> one string for each row.
         parts: The same for each part, of rows that come divided; empty where they do not.
     """
 
-    columns: tuple[str, ...]
     cells: dict[str, list[str]]
     parts: dict[str, Given]
 
     def __new__(
         cls,
         name: str,
-        columns: Sequence[str] = (),
         cells: Mapping[str, list[str]] | None = None,
         parts: Mapping[str, Given] | None = None,
     ) -> Given:
         """A name with its rows, or with its parts."""
         made = super().__new__(cls, name)
-        made.columns, made.cells, made.parts = tuple(columns), dict(cells or {}), dict(parts or {})
+        made.cells, made.parts = dict(cells or {}), dict(parts or {})
         return made
 
     def __deepcopy__(self, _: Any) -> Given:
         return self
-
-    @property
-    def rows(self) -> int:
-        """The number of rows."""
-        return len(next(iter(self.cells.values()), ()))
 
     @property
     def to_judge(self) -> Given:
@@ -62,10 +54,10 @@ class Given(str):
 
     def update(self, digest: Any) -> None:
         """Feed what stands in the cells to a hash."""
-        for name in self.columns:
+        for name, values in self.cells.items():
             digest.update(_measured(name))
             inner = hashlib.sha256()
-            for value in self.cells[name]:
+            for value in values:
                 inner.update(_measured(value))
             digest.update(inner.digest())
 
@@ -131,7 +123,7 @@ def _divided(value: Mapping[Any, Any], kind: str) -> Given:
             raise _no_rows(f"data['{name}']", type(value_of_part).__name__)
         if part in parts:
             raise DataError(f"'{kind}' holds more than one part for {part}: {listed(value)}.")
-        parts[part] = Given(f"{kind}['{name}']", rows.columns, rows.cells)
+        parts[part] = Given(f"{kind}['{name}']", rows.cells)
     return Given(kind, parts=parts)
 
 
@@ -160,12 +152,8 @@ def _of_frame(frame: Any, kind: str) -> Given:
 def _of_dataset(dataset: Any, kind: str) -> Given:
     if dataset.column_names is None or not hasattr(dataset, "__len__"):
         return _of_list(list(dataset), kind, "data")  # streamed: nothing is known beforehand
-    names = tuple(dataset.column_names)
-    cells: dict[str, list[str]] = {name: [] for name in names}
-    for _, row in rows_of(dataset, kind):
-        for name, value in zip(names, row, strict=True):
-            cells[name].append(value)
-    return _checked(Given(kind, names, cells))
+    rows = [row for _, row in rows_of(dataset, kind)]
+    return _table(kind, dataset.column_names, _turned(rows, len(dataset.column_names)))
 
 
 def _of_list(rows: list[Any], kind: str, option: str) -> Given:
@@ -178,7 +166,12 @@ def _of_list(rows: list[Any], kind: str, option: str) -> Given:
                 f"{option}: row {number:,} is neither a dict nor a (text, label) pair.",
                 hint='For example: [{"text": "…", "label": "…"}], or [("…", "…")].',
             )
-    return _table(kind, _PAIR, [[row[at] for row in rows] for at in range(len(_PAIR))])
+    return _table(kind, _PAIR, _turned(rows, len(_PAIR)))
+
+
+def _turned(rows: Sequence[Sequence[Any]], width: int) -> list[list[Any]]:
+    """The columns of rows that are ``width`` cells wide."""
+    return [[row[at] for row in rows] for at in range(width)]
 
 
 def _table(kind: str, names: Sequence[Any], columns: Sequence[Sequence[Any]]) -> Given:
@@ -188,7 +181,9 @@ def _table(kind: str, names: Sequence[Any], columns: Sequence[Sequence[Any]]) ->
         raise DataError(f"'{kind}' has columns of different lengths: {sizes}.")
     cells = {str(name): _cells(kind, str(name), column)
              for name, column in zip(names, columns, strict=True)}  # fmt: skip
-    return _checked(Given(kind, tuple(cells), cells))
+    if not any(cells.values()):
+        raise DataError(f"'{kind}' holds no rows.")
+    return Given(kind, cells)
 
 
 def _cells(kind: str, name: str, column: Sequence[Any]) -> list[str]:
@@ -200,12 +195,6 @@ def _cells(kind: str, name: str, column: Sequence[Any]) -> list[str]:
         row = position(kind, len(cells) + 1, "row")
         raise DataError(f"{row}: column '{name}' holds bytes that are no UTF-8.") from None
     return cells
-
-
-def _checked(rows: Given) -> Given:
-    if not rows.rows:
-        raise DataError(f"'{rows}' holds no rows.")
-    return rows
 
 
 def as_cell(value: Any) -> str:

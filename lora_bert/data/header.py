@@ -22,7 +22,6 @@ _OTHER_NAMES = (
 ).split()
 _USUAL = frozenset((*TEXT_NAMES, *LABEL_NAMES, *_OTHER_NAMES))
 _SENTENCE = re.compile(r"[。！？，；…!?]|[.,;]\s|\.$")
-SEPARATORS = ("commas", "tabs", "semicolons", "|", "^", "~")
 _MOST_TITLES = 5
 _OFTEN = 0.05
 """Share of rows in which a cell of the first line comes again if it is a label."""
@@ -31,13 +30,9 @@ _OFTEN = 0.05
 def column_names(
     first: Sequence[str], others: Sequence[Sequence[str]], options: ReadOptions, source: str
 ) -> tuple[tuple[str, ...], bool]:
-    """The names of the columns, and whether ``first`` was the header.
+    """The names of the columns, and whether the ``first`` line was the header.
 
-    Args:
-        first: The cells of the first line.
-        others: The cells of some lines behind it, to compare with.
-        options: ``header`` decides when it is given; ``columns`` are names to use.
-        source: How to name the file in messages.
+    It is compared with some ``others`` behind it, unless the options decide.
 
     Raises:
         DataError: ``first`` looks like data though a header was expected, or ``columns`` are not
@@ -66,12 +61,14 @@ def _numbered(width: int) -> tuple[str, ...]:
     return tuple(f"column_{number}" for number in range(1, width + 1))
 
 
-def titles(rows: Sequence[Sequence[str]], source: str) -> int:
+def titles(rows: Sequence[Sequence[str]], options: ReadOptions, source: str) -> int:
     """How many lines with a title or remark stand before the header; says so (log).
 
     It is certain where each has a single cell, a line with a usual column name follows, and all
-    behind that one are as wide as it.
+    behind that one are as wide as it. None do where the options say what the first line is.
     """
+    if options.header is False or options.columns:
+        return 0
     for at, row in enumerate(rows[: _MOST_TITLES + 1]):
         filled = [cell.strip().strip("\ufeff").lower() for cell in row if cell.strip()]
         if len(filled) < 2 and not _USUAL.intersection(filled):
@@ -194,7 +191,7 @@ def _hint(rows: Sequence[Sequence[str]]) -> str:
     if width == 1:
         return (
             "If every line is a text: --no-header --columns text. To train, the file needs labels "
-            f"beside them, and no separator was found ({', '.join(SEPARATORS)})."
+            "beside them, and no separator was found (commas, tabs, semicolons, |, ^, ~)."
         )
     names = list(_numbered(width))
     names[text] = "text"

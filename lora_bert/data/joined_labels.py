@@ -34,11 +34,9 @@ def parts_of(cell: str, separator: str) -> tuple[str, ...]:
 
 
 def joined(cells: Sequence[str], standing: AbstractSet[str]) -> str:
-    """The separator that joins several labels in some ``cells`` for certain, or "".
+    """The separator that joins several labels in some distinct ``cells`` for certain, or "".
 
-    Args:
-        cells: The distinct cells of a label column.
-        standing: The labels that rows have alone, ``cells`` among them.
+    ``standing`` are the labels that rows have alone, ``cells`` among them.
     """
     for separator in (*_STRONG, *_WEAK):
         combined = _combined(cells, separator)

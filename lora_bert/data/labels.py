@@ -43,8 +43,7 @@ def read_labels(cells: Sequence[str], named: Collection[str], *, source: str, at
 
     Args:
         cells: The cells of the label column, without white space around them.
-        named: Labels that are known or will be renamed: such a cell is one label, whatever it looks
-            like.
+        named: Labels that are known or will be renamed: such a cell is one label.
         source: How to name the file in messages.
         at: Says where a row stands.
 
@@ -77,14 +76,7 @@ def read_labels(cells: Sequence[str], named: Collection[str], *, source: str, at
 
 
 def labels_of_columns(columns: Mapping[str, Sequence[str]], *, at: At) -> list[str]:
-    """The label of each row out of columns of 0 and 1: the name of the one that holds 1.
-
-    Args:
-        columns: The cells of each column.
-        at: Says where a row stands.
-
-    Returns:
-        The labels, "" where no column holds 1.
+    """The label of each row: of columns of 0 and 1, the name of the one that holds 1, else "".
 
     Raises:
         DataError: A row has several, or a cell is neither 0 nor 1.

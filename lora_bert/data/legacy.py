@@ -24,55 +24,39 @@ _BALTIC = (("lt",), ("lv",), ("et",))
 _CHINESE = (("zh", "zh-Hant", "ja", "yue"), ("zh-Hant", "zh", "ja", "yue"), ("ja", "zh"))
 _TRADITIONAL = (("zh-Hant", "ja", "yue"),)
 
-_READINGS: dict[str, tuple[tuple[tuple[str, ...], ...], float]] = {
-    "gb18030": (_CHINESE, 0),
-    "cp950": (_TRADITIONAL, 0),
-    "big5hkscs": (_TRADITIONAL, 1),
-    "cp932": ((("ja",),), 0),
-    "euc_jp": ((("ja",),), 0),
-    "cp949": ((("ko", "zh-Hant"),), 0),
-    "latin-1": (_WESTERN, 0),
-    "cp1252": (_WESTERN, 0),
-    "iso8859-15": (_WESTERN, 2),
-    "iso8859-2": (_CENTRAL, 0),
-    "cp1250": (_CENTRAL, 0),
-    "cp1251": (_CYRILLIC, 0),
-    "koi8-r": (_CYRILLIC, 0),
-    "koi8-u": (_CYRILLIC, 1),
-    "iso8859-5": (_CYRILLIC, 2),
-    "cp866": (_CYRILLIC, 2),
-    "mac-cyrillic": (_CYRILLIC, 4),
-    "iso8859-7": ((("el",),), 0),
-    "cp1253": ((("el",),), 0),
-    "iso8859-9": ((("tr",),), 0),
-    "cp1254": ((("tr",),), 0),
-    "iso8859-8": ((("he",),), 0),
-    "cp1255": ((("he",),), 0),
-    "iso8859-6": ((("ar",),), 0),
-    "cp1256": ((("ar",), ("fa",)), 0),
-    "tis-620": ((("th",),), 0),
-    "cp874": ((("th",),), 0),
-    "iso8859-13": (_BALTIC, 1),
-    "cp1257": (_BALTIC, 1),
-    "mac-roman": (_WESTERN, 4),
-    "cp850": (_WESTERN, 4),
-    "cp437": (_WESTERN, 5),
-    "cp852": (_CENTRAL, 4),
-    "mac-latin2": (_CENTRAL, 5),
-    "mac-iceland": ((("is",),), 5),
-    "mac-greek": ((("el",),), 4),
-    "mac-turkish": ((("tr",),), 5),
-    "iso8859-4": (_BALTIC, 5),
-    "cp737": ((("el",),), 5),
-    "cp775": (_BALTIC, 5),
-    "cp855": (_CYRILLIC, 5),
-    "cp857": ((("tr",),), 5),
-    "cp861": ((("is",),), 5),
-    "cp862": ((("he",),), 5),
-    "cp865": ((("da",), ("nb",)), 5),
+_ENCODINGS: tuple[tuple[tuple[tuple[str, ...], ...], dict[float, str]], ...] = (
+    (_CHINESE, {0: "gb18030"}),
+    (_TRADITIONAL, {0: "cp950", 1: "big5hkscs"}),
+    ((("ja",),), {0: "cp932 euc_jp"}),
+    ((("ko", "zh-Hant"),), {0: "cp949"}),
+    (_WESTERN, {0: "latin-1 cp1252", 2: "iso8859-15"}),
+    (_CENTRAL, {0: "iso8859-2 cp1250"}),
+    (_CYRILLIC, {0: "cp1251 koi8-r", 1: "koi8-u", 2: "iso8859-5 cp866", 4: "mac-cyrillic"}),
+    ((("el",),), {0: "iso8859-7 cp1253"}),
+    ((("tr",),), {0: "iso8859-9 cp1254"}),
+    ((("he",),), {0: "iso8859-8 cp1255"}),
+    ((("ar",),), {0: "iso8859-6"}),
+    ((("ar",), ("fa",)), {0: "cp1256"}),
+    ((("th",),), {0: "tis-620 cp874"}),
+    (_BALTIC, {1: "iso8859-13 cp1257"}),
+    (_WESTERN, {4: "mac-roman cp850", 5: "cp437"}),
+    (_CENTRAL, {4: "cp852", 5: "mac-latin2"}),
+    ((("is",),), {5: "mac-iceland cp861"}),
+    ((("el",),), {4: "mac-greek", 5: "cp737"}),
+    ((("tr",),), {5: "mac-turkish cp857"}),
+    (_BALTIC, {5: "iso8859-4 cp775"}),
+    (_CYRILLIC, {5: "cp855"}),
+    ((("he",),), {5: "cp862"}),
+    ((("da",), ("nb",)), {5: "cp865"}),
+)
+"""The languages that encodings are weighed for, and the encodings by what it costs to be rare. Of
+two that are as likely the first is named."""
+_READINGS = {
+    codec: (languages, rare)
+    for languages, by_cost in _ENCODINGS
+    for rare, codecs in by_cost.items()
+    for codec in codecs.split()
 }
-"""Codec -> the languages it is weighed for, and what it costs to be rare. Of two codecs that say
-the same the first is named."""
 
 _NEVER_SURE = frozenset(
     "cp437 cp850 cp852 cp775 cp857 cp861 cp865 mac-latin2 mac-iceland mac-turkish iso8859-4".split()
@@ -83,16 +67,14 @@ _BIG5 = ("cp950", "big5hkscs")
 """Big5 as Windows and as Hong Kong extended it; signs that differ are read as Windows does."""
 
 _NAMES = {
-    "gb18030": "GB18030",
     "cp950": "Big5",
     "big5hkscs": "Big5-HKSCS",
     "cp932": "Shift-JIS",
-    "euc_jp": "EUC-JP",
-    "iso2022_jp": "ISO-2022-JP",
-    "iso2022_kr": "ISO-2022-KR",
-    "cp949": "CP949",
-    "euc_kr": "EUC-KR",
     "latin-1": "latin-1 (ISO-8859-1)",
+    "utf-16-le": "UTF-16 LE",
+    "utf-16-be": "UTF-16 BE",
+    "utf-32-le": "UTF-32 LE",
+    "utf-32-be": "UTF-32 BE",
 }
 
 _UNIT = re.compile(rb"[^\x00-\x2f]*[\x80-\xff][^\x00-\x2f]*")
@@ -121,7 +103,7 @@ def spoken(codec: str) -> str:
     """How messages call an encoding."""
     if codec.startswith("cp125"):
         return f"Windows-{codec[2:]}"
-    return _NAMES.get(codec, codec.upper().replace("ISO8859", "ISO-8859"))
+    return _NAMES.get(codec, codec.upper().replace("_", "-").replace("ISO", "ISO-"))
 
 
 @dataclass(frozen=True)
@@ -152,17 +134,14 @@ class Verdict:
     Attributes:
         sure: The one reading that is certain, or None.
         possible: All that can be, the most plausible first.
+        readings: Those that differ in their words, the first of equal ones.
         units: The bytes that were read, one piece for each word of a reading.
     """
 
     sure: Reading | None
     possible: tuple[Reading, ...]
+    readings: tuple[Reading, ...]
     units: tuple[bytes, ...]
-
-    @property
-    def readings(self) -> tuple[Reading, ...]:
-        """The readings that differ in their words, the first of equal ones."""
-        return _distinct(self.possible)
 
 
 def weigh(path: Path) -> Verdict:
@@ -213,7 +192,7 @@ def _verdict(units: Sequence[bytes], codecs: Iterable[str]) -> Verdict:
         sure.codec in _NEVER_SURE or any(_comes_near(rival, sure) for rival in readings[1:])
     ):
         sure = None
-    return Verdict(sure, tuple(possible), tuple(units))
+    return Verdict(sure, tuple(possible), readings, tuple(units))
 
 
 def _distinct(readings: Sequence[Reading]) -> tuple[Reading, ...]:

@@ -11,12 +11,10 @@ from pathlib import Path
 
 from lora_bert.data import named
 from lora_bert.data.formats import folder_file
-from lora_bert.data.formats.saved_file import is_saved
+from lora_bert.data.formats.arrow_file import is_saved
 from lora_bert.data.given import Given
-from lora_bert.data.opening import data_stem, data_suffix
+from lora_bert.data.opening import SUFFIXES, data_stem, data_suffix
 from lora_bert.data.part_names import JUDGED_FIRST, PARTS
-from lora_bert.data.shards import lacking, whole
-from lora_bert.data.tables import SUFFIXES
 from lora_bert.errors import DataError, NotFoundError, missing
 from lora_bert.wording import by_number, counted, listed, utf8_name
 
@@ -25,6 +23,7 @@ logger = logging.getLogger(__name__)
 _PART_OF = {stem: part for part, stems in PARTS.items() for stem in stems}
 # train-00000-of-00002, also with the hash that the hub used to add; train_0, train.1
 _SHARD = re.compile(r"([a-z]+)[-_.]?(\d+)(?:-of-(\d+))?(?:-[0-9a-f]{8,})?")
+_TOTAL = re.compile(r"(\d+)-of-(\d+)")
 _NUMBERED = re.compile(r"(?:part|shard|data)?[-_.]?\d{2,}")
 _ABOUT = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json")
 """Files that describe a data set on the hub."""
@@ -46,22 +45,15 @@ class Location:
     name: str
     parts: Mapping[str, tuple[Path | Given, ...]]
 
-    @classmethod
-    def of_training(cls, name: str, *files: Path | Given) -> Location:
-        """A data set that is not divided."""
-        return cls(name, {"train": files})
-
 
 def locate(data: str) -> Location:
     """Find a data set.
 
-    Args:
-        data: A known name (which goes before a file or directory of that name); a file or a pattern
-            such as ``data/train-*.parquet``, which are then all training rows, unless the pattern
-            also fits files called test or validation; or a directory that holds, itself or in its
-            ``data``, files or folders called train, validation (valid, val, dev) and test, also in
-            shards, or that ``datasets.save_to_disk`` wrote, or with a folder of texts for each
-            class.
+    ``data`` is a known name (which goes before a file or directory of that name); a file or a
+    pattern such as ``data/train-*.parquet``, which are then all training rows, unless the pattern
+    also fits files called test or validation; or a directory that holds, itself or in its ``data``,
+    files or folders called train, validation (valid, val, dev) and test, also in shards, or that
+    ``datasets.save_to_disk`` wrote, or with a folder of texts for each class.
 
     Raises:
         NotFoundError: There is none.
@@ -136,7 +128,7 @@ def _located(data: str, path: Path) -> Location:
     if data in named.NAMED:
         if path.exists():
             logger.info("'%s' is the data set of that name; './%s' is the one here.", data, data)
-        return Location.of_training(data, named.find(data))
+        return Location(data, {"train": (named.find(data),)})
     if _is_pattern(path):
         return _of_pattern(data)
     if not path.exists():
@@ -145,11 +137,11 @@ def _located(data: str, path: Path) -> Location:
         raise missing(path, "data file or directory")
     name = utf8_name(path.absolute().name)
     if not path.is_dir() or is_saved(path):
-        return Location.of_training(name, path)
+        return Location(name, {"train": (path,)})
     if parts := _parts_of(path):
         return Location(name, parts)
     if files := _undivided(path):
-        return Location.of_training(name, *files)
+        return Location(name, {"train": files})
     if folders := _folders_by_part(path):
         return Location(name, folders)
     if inside := _only_folder(path):
@@ -197,7 +189,7 @@ def _of_pattern(data: str) -> Location:
     if len(by_part) > 1 and sum(map(len, by_part.values())) == len(files):
         return Location(name, {part: _as_one(part, by_part[part], data) for part in by_part})
     _refuse_other_parts(data, files)
-    return Location.of_training(name, *files)
+    return Location(name, {"train": tuple(files)})
 
 
 def _refuse_other_parts(pattern: str, files: Sequence[Path]) -> None:
@@ -227,7 +219,7 @@ def _matches(pattern: str) -> list[Path]:
     if len(files) > 1:
         shown = f"'{files[0]}' to '{files[-1]}'"
         logger.info("'%s' fits %s: %s.", pattern, counted(len(files), "file"), shown)
-    if absent := lacking(files):
+    if absent := _lacking(files):
         logger.warning(
             "'%s' does not fit all shards: by their names %s more should be there.",
             pattern, counted(absent, "shard"),
@@ -238,9 +230,7 @@ def _matches(pattern: str) -> list[Path]:
 def _parts_of(directory: Path, *, first_of: Sequence[str] = ()) -> dict[str, tuple[Path, ...]]:
     """The parts in a directory, or in the one directory within it that has some.
 
-    Args:
-        directory: Where to look.
-        first_of: Only the first of these that is there, in place of all.
+    With ``first_of`` only the first of these that is there.
     """
     entries = _visible(directory)
     if by_part := _by_part(entries):
@@ -287,7 +277,42 @@ def _as_one(part: str, paths: Sequence[Path], data: str) -> tuple[Path, ...]:
         )
     if len(paths) == 1 and paths[0].is_dir() and not is_saved(paths[0]):
         return _files_in(paths[0])
-    return whole(paths, part)
+    return _whole(paths, part)
+
+
+def _whole(shards: Sequence[Path], part: str) -> tuple[Path, ...]:
+    """The shards in their order.
+
+    Raises:
+        DataError: Their names say that there are more, or tell of two sets of shards.
+    """
+    numbered = [path for path in shards if _TOTAL.search(data_stem(path.name))]
+    absent = _lacking(numbered)
+    if absent is None:
+        names = listed(path.name for path in numbered)
+        raise DataError(
+            f"The shards of {part} are of more than one set: {names}.",
+            hint="Keep those that belong together, or name them with a pattern.",
+        )
+    if absent:
+        raise DataError(
+            f"'{numbered[0].parent}' lacks {counted(absent, 'shard')} of {part}: it has "
+            f"{listed((path.name for path in numbered), 3)}.",
+            hint="Get the rest of them, or name those that are here with a pattern.",
+        )
+    if len(shards) > 1:
+        ends = f"'{shards[0].name}' to '{shards[-1].name}'"
+        logger.info("Reading %s for %s: %s.", counted(len(shards), "file"), part, ends)
+    return tuple(shards)
+
+
+def _lacking(shards: Iterable[Path]) -> int | None:
+    """How many shards are not here by the others' names; None where they are of several sets."""
+    names = [match for path in shards if (match := _TOTAL.search(data_stem(path.name)))]
+    numbers, totals = {int(name[1]) for name in names}, {int(name[2]) for name in names}
+    if len(totals) > 1 or len(numbers) < len(names):
+        return None
+    return sum(totals) - len(numbers)
 
 
 def _files_in(directory: Path) -> tuple[Path, ...]:
@@ -295,7 +320,7 @@ def _files_in(directory: Path) -> tuple[Path, ...]:
     if is_saved(directory) or folder_file.is_folder(directory):
         return (directory,)
     tables = _tables(directory)
-    return whole(tables, directory.name) if tables else ()
+    return _whole(tables, directory.name) if tables else ()
 
 
 def _tables(directory: Path) -> list[Path]:

@@ -8,9 +8,9 @@ import logging
 import os
 import threading
 import urllib.request
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty, Queue
 from typing import Any
 
 from lora_bert.errors import DataError, NotFoundError, UnavailableError, did_you_mean
@@ -127,19 +127,15 @@ def _opened(url: str) -> Any:
 
     The request runs in a thread of its own because looking up a host name has no time-out.
     """
-    answers: Queue[Any] = Queue()
+    answer: Future[Any] = Future()
 
     def ask() -> None:
         try:
-            answers.put(urllib.request.urlopen(url, timeout=_ANSWER_SECONDS))
+            answer.set_result(urllib.request.urlopen(url, timeout=_ANSWER_SECONDS))
         except BaseException as error:  # noqa: BLE001 - raised again where it was asked for
-            answers.put(error)
+            answer.set_exception(error)
 
     threading.Thread(target=ask, daemon=True).start()
-    try:
-        answer = answers.get(timeout=_ANSWER_SECONDS)
-    except Empty:
-        raise TimeoutError(f"no answer in {_ANSWER_SECONDS:.0f} seconds") from None
-    if isinstance(answer, BaseException):
-        raise answer
-    return answer
+    if wait([answer], _ANSWER_SECONDS).not_done:
+        raise TimeoutError(f"no answer in {_ANSWER_SECONDS:.0f} seconds")
+    return answer.result()

@@ -18,12 +18,7 @@ _FOLDER, _NAME = "data", "known.json"
 
 
 def note_data_location(sha256: str, options: Mapping[str, Any]) -> None:
-    """Note which options led to data of this hash.
-
-    Args:
-        sha256: As :func:`lora_bert.data.digests.fingerprint` makes it.
-        options: Those of a training that name files, such as ``data``; None where one is not set.
-    """
+    """Note which options of a training, such as ``data``, led to data of this hash."""
     paths = {
         option: [value] if isinstance(value, str) else list(value)
         for option, value in options.items()

@@ -36,6 +36,10 @@ TEXT_FORMATS = {
     ".ndjson": "jsonl",
 }
 """The endings of text files that can be read, and the formats they stand for."""
+SHEETS = (*WORKBOOKS, ".xls")
+"""The endings of Excel's files."""
+SUFFIXES = (*TEXT_FORMATS, ".parquet", *SHEETS)
+"""The endings of all files that can be read."""
 
 _MAGIC = {
     b"\x1f\x8b\x08": "gzip",

@@ -28,12 +28,7 @@ _HIDDEN = ("-1", "-1.0", "-100", "?", "nan", "none", "null", "na", "n/a", "<na>"
 
 
 class Parts:
-    """The examples of each part of a data set; a part is read when it is asked for, and once.
-
-    Args:
-        location: Where the parts are.
-        options: How to read them.
-    """
+    """The examples of each part of a data set; a part is read when it is asked for, and once."""
 
     def __init__(self, location: Location, options: DataOptions) -> None:
         self._location, self._options = location, options

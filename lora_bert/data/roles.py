@@ -22,9 +22,6 @@ def guess(columns: Sequence[Sequence[str]]) -> tuple[int, int | None, bool]:
     """The column of texts, that of labels (None where there is no other), and whether that is sure.
 
     The longest and most varied cells are texts; short ones that come again and again are labels.
-
-    Args:
-        columns: The cells of each column, of some rows.
     """
     looks = [_Column.of(cells) for cells in columns]
     text = max(range(len(looks)), key=lambda at: (looks[at].letters, looks[at].variety))

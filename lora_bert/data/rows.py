@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePath
 
 from lora_bert.wording import position
@@ -70,18 +70,15 @@ class Files:
         units: What a position within each counts; "file" where a file is one row.
     """
 
-    starts: Sequence[int]
-    names: Sequence[str]
-    units: Sequence[str]
+    starts: list[int] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    units: list[str] = field(default_factory=list)
 
-    @classmethod
-    def joined(cls, parts: Sequence[Files]) -> Files:
-        """Files whose positions already run on, as one list of them."""
-        return cls(
-            [start for part in parts for start in part.starts],
-            [name for part in parts for name in part.names],
-            [unit for part in parts for unit in part.units],
-        )
+    def add(self, others: Files, last: int) -> None:
+        """Put others behind these, which end at the position ``last``."""
+        self.starts.extend(last + start for start in others.starts)
+        self.names.extend(others.names)
+        self.units.extend(others.units)
 
     def at(self, number: int) -> str:
         """Where a position is, as messages say it: ``"'b.csv', line 3"``."""

@@ -40,22 +40,13 @@ _CONTAINERS = {".parquet": "parquet", ".xlsx": "a workbook", ".xls": "a workbook
 _FASTTEXT_LINES = 20
 
 
-def kind_of(
-    path: Path, codec: str, source: str, suffix: str | None = None, *, quiet: bool = False
-) -> str:
+def kind_of(path: Path, codec: str, source: str, suffix: str, *, quiet: bool = False) -> str:
     """``csv``, ``tsv``, ``json``, ``jsonl`` or ``fasttext``: how a text file is to be read.
 
-    A note (log) says where that is not what the name's ending says.
-
-    Args:
-        path: The file.
-        codec: Its encoding.
-        source: How to name it in messages.
-        suffix: The ending that counts; by default that of ``path``. One that is not known counts as
-            ``.txt``.
-        quiet: Say nothing, to those who read a file again.
+    A note (log), unless ``quiet``, says where that is not what ``suffix`` says, the ending of its
+    name; one that is not known counts as ``.txt``.
     """
-    said = TEXT_FORMATS.get((path.suffix if suffix is None else suffix).lower())
+    said = TEXT_FORMATS.get(suffix)
     kind = _kind(path, codec, said or "tsv")
     if not quiet and said and kind != said and {kind, said} != {"json", "jsonl"}:
         logger.info("'%s' is read as what it holds, %s.", source, _SPOKEN[kind])
@@ -125,13 +116,13 @@ def _of_object(path: Path, codec: str, said: str, first: str, second: str) -> st
         if second:
             # A document may have its first object on one line, but then no other begins a line.
             return "jsonl" if said in ("json", "jsonl") or second.lstrip()[:1] == "{" else said
-        return "jsonl" if said == "jsonl" and not is_document(whole) else "json"
+        return "jsonl" if said == "jsonl" and not _is_document(whole) else "json"
     if said == "jsonl" and second.lstrip()[:1] == "{":
         return said
     return _document_or(path, codec, said, _OBJECT.match(first + second))
 
 
-def is_document(value: dict[str, object]) -> bool:
+def _is_document(value: dict[str, object]) -> bool:
     """Whether an object is a table of its own, as pandas writes it, rather than one row."""
     if isinstance(value.get("data"), list) and ("columns" in value or "schema" in value):
         return True

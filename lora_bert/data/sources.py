@@ -58,14 +58,12 @@ def load_splits(
     """Read a data set for training.
 
     Args:
-        data: A file, a directory or a name, as :func:`lora_bert.data.locations.locate` takes them;
-            ``None`` with no other file stands for ``takeaway-mini``.
-        train: A file of training rows, a pattern that files fit, or several of them, in place of
-            ``data``.
-        validation: The same of validation rows; without one, in ``data`` neither, they are split
-            off the training rows.
-        test: The same of test rows. Test or validation rows without labels are left out, with a
-            warning.
+        data: As :func:`lora_bert.data.locations.locate` takes it; ``None`` with no other file
+            stands for ``takeaway-mini``.
+        train: A file of training rows, a pattern, or several of them, in place of ``data``.
+        validation: The same of validation rows; without any they are split off the training rows.
+            Validation or test rows without labels are left out, with a warning.
+        test: The same of test rows.
         options: How to read and divide.
 
     Raises:

@@ -15,25 +15,20 @@ from pathlib import Path
 
 from lora_bert.data.encoding import detect
 from lora_bert.data.formats import (
+    arrow_file,
     delimited,
     fasttext_file,
     folder_file,
     json_file,
-    jsonl_file,
-    parquet_file,
-    saved_file,
-    tsv_file,
     xlsx_file,
 )
 from lora_bert.data.given import Given
 from lora_bert.data.header import check_count
-from lora_bert.data.opening import PACKINGS, TEXT_FORMATS, data_suffix, packing
+from lora_bert.data.opening import PACKINGS, SHEETS, SUFFIXES, data_suffix, packing
 from lora_bert.data.rows import DEFAULT_READ, Files, OpenTable, ReadOptions, where
 from lora_bert.data.sniffing import kind_of, may_be_text, table_kind, true_suffix
 from lora_bert.errors import ConfigError, DataError, missing
 from lora_bert.wording import counted, listed, repeated
-
-__all__ = ["SUFFIXES", "ReadOptions", "Source", "Table", "iter_tables", "read_table"]
 
 logger = logging.getLogger(__name__)
 
@@ -42,15 +37,13 @@ Source = str | Path | Sequence[str | Path]
 
 _TEXT_FORMATS: dict[str, Callable[[Path, str, str, ReadOptions], OpenTable]] = {
     "csv": delimited.read_csv,
-    "tsv": tsv_file.read,
+    "tsv": delimited.read_tsv,
     "json": json_file.read,
-    "jsonl": lambda path, source, codec, _: jsonl_file.read(path, source, codec),
+    "jsonl": lambda path, source, codec, _: json_file.read_lines(path, source, codec),
     "fasttext": lambda path, source, codec, _: fasttext_file.read(path, codec),
 }
 _DELIMITED = ("csv", "tsv")
 _JSON = (".json", ".jsonl", ".ndjson")
-SUFFIXES = (*TEXT_FORMATS, ".parquet", *xlsx_file.SUFFIXES)
-"""The suffixes of the files that can be read."""
 
 
 @dataclass(frozen=True)
@@ -85,17 +78,14 @@ def read_table(path: Source, options: ReadOptions = DEFAULT_READ) -> Table:
     """Read a whole file, or several as one; see :func:`iter_tables`."""
     pieces = iter_tables(path, options)
     table = next(pieces)
-    files = [table.files]
+    sources = {table.source}
     for piece in pieces:
+        sources.add(piece.source)
         table.lines.extend(piece.lines)
         for name, values in piece.values.items():
             table.values[name].extend(values)
-        if piece.files is not files[-1]:
-            files.append(piece.files)
-    if len(files) == 1:
-        return table
-    source = f"{table.source} (and {len(files) - 1:,} more)"
-    return replace(table, source=source, files=Files.joined([part for part in files if part]))
+    more = f" (and {len(sources) - 1:,} more)" if len(sources) > 1 else ""
+    return replace(table, source=f"{table.source}{more}")
 
 
 def iter_tables(
@@ -113,9 +103,8 @@ def iter_tables(
         rows: The most rows of a piece.
 
     Yields:
-        Tables of at least one row, all with the same columns. A byte order mark that a value starts
-        or ends with is not part of it. A piece is of one file; of several, each says which
-        (``files``).
+        Tables of at least one row and of one file, all with the same columns. A byte order mark
+        that a value starts or ends with is not part of it.
 
     Raises:
         NotFoundError: There is no such file.
@@ -136,12 +125,14 @@ def iter_tables(
 def _of_all(paths: Sequence[str | Path], options: ReadOptions, rows: int) -> Iterator[Table]:
     """The pieces of several files, their positions running on from file to file."""
     columns: tuple[str, ...] = ()
+    files = Files()
     last = 0
     for path in paths:
-        start, files = last, None
+        start = last
         for piece in _pieces(path, options, rows):
             columns = columns or piece.columns
-            files = files or _behind(piece, start)
+            if last == start:
+                files.add(piece.files or Files([0], [piece.source], [piece.unit]), start)
             last = start + piece.lines[-1]
             yield replace(
                 piece,
@@ -150,12 +141,6 @@ def _of_all(paths: Sequence[str | Path], options: ReadOptions, rows: int) -> Ite
                 lines=[start + line for line in piece.lines],
                 files=files,
             )
-
-
-def _behind(piece: Table, position: int) -> Files:
-    """The file of a piece, or its files, behind others that end at ``position``."""
-    files = piece.files or Files((0,), (piece.source,), (piece.unit,))
-    return replace(files, starts=[position + start for start in files.starts])
 
 
 def _same_columns(piece: Table, columns: tuple[str, ...], first: str) -> dict[str, list[str]]:
@@ -177,7 +162,7 @@ def _pieces(path: str | Path, options: ReadOptions, rows: int) -> Iterator[Table
     try:
         if isinstance(path, Given):
             cells = enumerate(zip(*path.cells.values(), strict=True), start=1)
-            opened = _renamed(OpenTable(path.columns, cells, "row"), options, source)
+            opened = _renamed(OpenTable(tuple(path.cells), cells, "row"), options, source)
         else:
             opened = _open(Path(path), source, options)
         columns = _checked_columns(opened.columns, source)
@@ -190,8 +175,8 @@ def _pieces(path: str | Path, options: ReadOptions, rows: int) -> Iterator[Table
 def _open(path: Path, source: str, options: ReadOptions) -> OpenTable:
     if not path.exists():
         raise missing(path, "data file")
-    if saved_file.is_saved(path):
-        return _renamed(saved_file.read(path, source), options, source)
+    if arrow_file.is_saved(path):
+        return _renamed(arrow_file.read_saved(path, source), options, source)
     if folder_file.is_folder(path):
         return _renamed(folder_file.read(path, source, options.encoding), options, source)
     if path.is_dir():
@@ -206,8 +191,8 @@ def _open(path: Path, source: str, options: ReadOptions) -> OpenTable:
         raise _unknown(source, named)
     _say_packing(path, source)
     if suffix == ".parquet":
-        return _renamed(parquet_file.read(path, source), options, source)
-    if suffix in xlsx_file.SUFFIXES:
+        return _renamed(arrow_file.read_parquet(path, source), options, source)
+    if suffix in SHEETS:
         return xlsx_file.read(path, source, options)
     codec = codec_of(path, source, options)
     kind = kind_of(path, codec, source, suffix)

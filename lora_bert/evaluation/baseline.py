@@ -57,14 +57,9 @@ class Baseline:
 
     def as_dict(self) -> dict[str, Any]:
         """Everything in it as plain JSON values; ``interval`` is that of its own accuracy."""
-        return {
-            "accuracy": self.accuracy,
-            "macro_f1": self.macro_f1,
-            "interval": list(self.interval),
-            "seconds": self.seconds,
-            "description": self.description,
-            "comparison": self.comparison.as_dict(),
-        }
+        names = ("accuracy", "macro_f1", "interval", "seconds", "description")
+        plain = {name: getattr(self, name) for name in names}
+        return plain | {"interval": list(self.interval), "comparison": self.comparison.as_dict()}
 
 
 def tfidf_baseline(
@@ -76,12 +71,8 @@ def tfidf_baseline(
     without spaces (Chinese, Japanese, Thai, …), word 1-2-grams elsewhere; sublinear term
     frequencies, no n-gram left out for being rare, C = 1: nothing is tuned on the test rows.
 
-    Args:
-        train: Labelled rows to fit on.
-        test: Labelled rows to score on.
-        answers: The labels that the judged classifier gives the test rows.
-        metric: What the verdict is about; the accuracy where it needs probabilities, which a
-            linear SVM does not have.
+    The verdict is about ``metric``, or the accuracy where that needs probabilities, which a linear
+    SVM does not have.
 
     Raises:
         DataError: The training rows hold fewer than two classes or no usable text, or there are no
@@ -128,11 +119,8 @@ def _fit_and_predict(
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.svm import LinearSVC
 
-    vectorizer = TfidfVectorizer(
-        analyzer="char" if chars else "word",
-        ngram_range=(1, 3) if chars else (1, 2),
-        sublinear_tf=True,
-    )
+    unit, lengths = ("char", (1, 3)) if chars else ("word", (1, 2))
+    vectorizer = TfidfVectorizer(analyzer=unit, ngram_range=lengths, sublinear_tf=True)
     try:
         features = vectorizer.fit_transform(train_texts)
     except ValueError as error:  # scikit-learn's "empty vocabulary"

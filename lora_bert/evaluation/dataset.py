@@ -33,15 +33,11 @@ _NAME_THEM = (
 
 
 class EvaluationRows:
-    """The rows an evaluation works with: those that are named, or those of the adapter's training.
-
-    Args:
-        config: The options of the command.
-        manifest: What the adapter says of itself.
-    """
+    """The rows an evaluation works with: named ones, or those of the adapter's training."""
 
     def __init__(self, config: EvaluateConfig, manifest: Manifest) -> None:
         self.config, self.manifest = config, manifest
+        self._classes = task_of(manifest.problem_type).classes
 
     def to_score(self) -> Examples:
         """The rows to score."""
@@ -120,10 +116,6 @@ class EvaluationRows:
             read=read_options(config, training_format(self.manifest)),
             limit=None if config.part == "auto" else base.limit,
         )
-
-    @cached_property
-    def _classes(self) -> bool:
-        return task_of(self.manifest.problem_type).classes
 
     @cached_property
     def training(self) -> TrainConfig | None:

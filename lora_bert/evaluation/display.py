@@ -8,8 +8,6 @@ from collections.abc import Sequence
 
 from lora_bert.wording import printable
 
-_ELLIPSIS = "…"
-
 
 def cells(text: str) -> int:
     """How many terminal cells a printable text takes: wide characters two, combining marks none."""
@@ -25,22 +23,18 @@ def fit(text: str, width: int) -> str:
     if cells(text) <= width:
         return text
     if width <= 1:
-        return _ELLIPSIS[:width]
+        return "…"[:width]
     tail = (width - 1) // 3
     end = _head(text[::-1], tail)[::-1]
     # A combining mark cut off from its letter would sit on the ellipsis.
     end = end.lstrip("".join(char for char in end if _char_cells(char) == 0))
-    return _head(text, width - 1 - tail) + _ELLIPSIS + end
+    return _head(text, width - 1 - tail) + "…" + end
 
 
 def wrapped(text: str, width: int, *, first: str = "", indent: str = "") -> list[str]:
     """Lines of at most ``width`` cells, broken at spaces; longer words are shortened.
 
-    Args:
-        text: What to wrap.
-        width: Of a line, ``first`` and ``indent`` included.
-        first: What the first line begins with.
-        indent: What the others do.
+    The first line begins with ``first``, the others with ``indent``; both count.
     """
     lines, line = [], first
     for word in (fit(part, width - cells(indent)) for part in text.split()):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar, Unpack
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -31,11 +31,10 @@ from lora_bert.json_files import json_text
 from lora_bert.options import build, flag
 from lora_bert.python_face import called_from_python
 from lora_bert.tasks.base import Task
+from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.wording import listed, shortened
 
 log = logging.getLogger(__name__)
-
-Result = TypeVar("Result")
 
 _OR_OUT_OF_SCOPE = "Rows that belong to no class are scored with --out-of-scope LABEL."
 
@@ -75,9 +74,9 @@ def run(config: EvaluateConfig) -> Evaluation:
     _spare(config, predictor, other)
     source = EvaluationRows(config, predictor.manifest)
     rows, outside = _by_scope(config, source.to_score(), predictor.labels)
-    tokens = _named_by_row(rows, predictor.tokenizer.encode)
+    tokens = _tokens_of(rows, predictor)
     targets = task.targets(rows, tokens, hint=_OR_OUT_OF_SCOPE)
-    values = predictor.values(rows.texts)
+    values = predictor.values_of(tokens)
     answers = task.answers(values)
     beside: dict[str, Any] = {}
     if training_texts := source.trained_on():
@@ -95,11 +94,10 @@ def run(config: EvaluateConfig) -> Evaluation:
         log.info("Training TF-IDF + linear SVM on %s rows.", f"{len(source.to_train):,}")
         beside["baseline"] = tfidf_baseline(source.to_train, rows, answers, metric=metric)
     if outside:
-        beside["outside"] = config.out_of_scope, _named_by_row(outside, predictor.values)
-    found = judge(
-        task, values, targets, metric=metric, target_accuracy=config.target_accuracy,
-        **beside,
-    )  # fmt: skip
+        values_outside = predictor.values_of(_tokens_of(outside, predictor))
+        beside["outside"] = config.out_of_scope, values_outside
+    accuracy = config.target_accuracy
+    found = judge(task, values, targets, metric=metric, target_accuracy=accuracy, **beside)
     if config.output:
         _write(Path(config.output), found, rows, config.overwrite)
     if config.report:
@@ -118,10 +116,10 @@ def _check_fits(config: EvaluateConfig, task: Task) -> None:
             )
 
 
-def _named_by_row(rows: Examples, compute: Callable[[Sequence[str]], Result]) -> Result:
-    """What ``compute`` makes of the texts; a text that it refuses is named with its row."""
+def _tokens_of(rows: Examples, predictor: Predictor) -> TokenizedTexts:
+    """The tokens of the texts; a text that the model cannot read is named with its row."""
     try:
-        return compute(rows.texts)
+        return predictor.tokenizer.encode(rows.texts)
     except TextError as error:
         raise error.at(rows.at(rows.texts.index(error.text))) from None
 
@@ -156,13 +154,13 @@ def _by_scope(
     if not config.out_of_scope:
         return rows, None
     strangers = [at for at, label in enumerate(rows.labels) if label in config.out_of_scope]
-    if len(strangers) == len(rows):
+    own = [at for at, label in enumerate(rows.labels) if label not in config.out_of_scope]
+    if not own:
         raise DataError(
             "--out-of-scope: every row is out of scope, and there is nothing to compare with.",
             hint="The data must hold rows of the adapter's own labels, too.",
         )
-    chosen = set(strangers)
-    return rows.take([at for at in range(len(rows)) if at not in chosen]), rows.take(strangers)
+    return rows.take(own), rows.take(strangers)
 
 
 def _claim(config: EvaluateConfig) -> None:
@@ -184,10 +182,10 @@ def _values_of(
     other: Predictor, texts: Sequence[str], config: EvaluateConfig, labels: Sequence[str]
 ) -> np.ndarray:
     """The other classifier's values, its outputs in the order of our ``labels``."""
-    if set(other.labels) != set(labels):
+    if unlike := set(other.labels) ^ set(labels):
         raise ConfigError(
             f"--against '{config.against}' knows other labels than '{config.path}': "
-            f"{listed(sorted(set(other.labels) ^ set(labels)))}.",
+            f"{listed(sorted(unlike))}."
         )
     return other.values(texts)[:, [other.labels.index(label) for label in labels]]
 

@@ -37,12 +37,8 @@ def overlap(
 ) -> Overlap:
     """Score rows whose text stands in the training rows apart from the others.
 
-    Letter case and the amount of white space make no other text.
-
-    Args:
-        texts: Of the scored rows.
-        training_texts: Of the training rows.
-        right: Whether each row is answered rightly, [rows]; None where that is no question.
+    Letter case and the amount of white space make no other text. ``right`` says whether each scored
+    row is answered rightly, [rows]; None where that is no question.
     """
     known = {_plain(text) for text in training_texts}
     plain = [_plain(text) for text in texts]

@@ -18,7 +18,6 @@ from lora_bert.files import atomic_file
 from lora_bert.metrics.classification import Scores
 from lora_bert.metrics.comparison import ACCURACY, Comparison
 from lora_bert.metrics.intervals import Interval
-from lora_bert.metrics.metric import Metric
 from lora_bert.wording import printable
 
 _SHOWN_ROWS = 25
@@ -34,14 +33,7 @@ _ENOUGH_ROWS = 20
 def write_report(
     path: Path, found: Evaluation, rows: Examples, *, title: str, overwrite: bool = True
 ) -> None:
-    """Write the report.
-
-    Args:
-        path: The HTML file.
-        found: The judgement.
-        rows: What was judged.
-        title: The heading.
-        overwrite: Replace it if it exists.
+    """Write the report on ``rows`` as an HTML file, its heading ``title``.
 
     Raises:
         OutputError: The file cannot be written.
@@ -55,15 +47,14 @@ def write_report(
 def report_page(found: Evaluation, rows: Examples, *, title: str) -> str:
     """The report as HTML, of the parts that the judgement has; texts and labels are escaped."""
     wrong, suspects = wrong_rows(found, rows), suspect_rows(found, rows)
+    figures = report.first(found.metric, found.shown)
     page: str = _template().render(
         title=title,
         made=f"lora-bert {__version__}, {date.today().isoformat()}",
         found=found,
         scores=found.scores,
         classes=found.by_class,
-        tiles=[
-            one for one in report.first(found.metric, found.shown) if one.name in found.intervals
-        ],
+        tiles=[one for one in figures if one.name in found.intervals],
         numbers=[one for one in found.shown if not one.share and one.name not in found.intervals],
         value=lambda figure: report.figure_text(found, figure, interval=False),
         comparisons=_comparisons(found),
@@ -124,15 +115,11 @@ class _Bar(NamedTuple):
     interval: Interval | None = None
 
 
-def _barred(found: Evaluation) -> Metric:
-    """The metric of the bars: a share that everything it is compared with has, too."""
-    shares = (one for one in found.shown if one.name in found.intervals and one.share)
-    return next((one for one in shares if one.name == found.metric), ACCURACY)
-
-
 def _bars(found: Evaluation) -> dict[str, Any]:
     """A bar for all rows and for everything they can be compared with; none without classes."""
-    barred = _barred(found)
+    # A share that everything it is compared with has, too.
+    shares = (one for one in found.shown if one.name in found.intervals and one.share)
+    barred = next((one for one in shares if one.name == found.metric), ACCURACY)
     if barred.name not in found.intervals:
         return {"bars": []}
     bars = [_Bar("all rows", getattr(found.scores, barred.name), found.intervals[barred.name])]
@@ -165,22 +152,16 @@ def _comparisons(found: Evaluation) -> list[tuple[Comparison, str]]:
     """What it is compared with, and what that is where the name does not say it."""
     both = [(found.against, "")] if found.against else []
     if baseline := found.baseline:
-        what = (
-            f"{baseline.description}, fitted in {baseline.seconds:.1f} s; nothing of it is tuned."
-        )
-        both.append((baseline.comparison, what))
+        fitted = f"{baseline.description}, fitted in {baseline.seconds:.1f} s"
+        both.append((baseline.comparison, f"{fitted}; nothing of it is tuned."))
     return both
 
 
 def _classes(scores: Scores) -> dict[str, Any]:
     """The tables of the classes and of the confusions: a matrix, or with many classes a list."""
     labels, many = scores.labels, len(scores.per_class) > _MATRIX_CLASSES
-    matrix = [
-        (label, list(zip(*line, strict=True)))
-        for label, *line in zip(
-            labels, scores.confusion.tolist(), scores.shares.tolist(), strict=True
-        )
-    ]
+    lines = zip(labels, scores.confusion.tolist(), scores.shares.tolist(), strict=True)
+    matrix = [(label, list(zip(*line, strict=True))) for label, *line in lines]
     return {
         "listed": scores.worst[:_SHOWN_CLASSES] if many else scores.per_class,
         "left_out": max(0, len(labels) - _SHOWN_CLASSES),

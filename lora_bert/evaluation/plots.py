@@ -49,11 +49,7 @@ def confusion_png(scores: Scores, path: Path) -> None:
 
     Up to 30 classes the cells hold their counts; up to 120 the axes hold the class names. Where no
     installed font can draw the names (Chinese ones on a bare machine) the classes are numbered from
-    1 in label order, and a warning says so.
-
-    Args:
-        scores: From :func:`~lora_bert.metrics.classification.score`.
-        path: The PNG file; replaced if it exists.
+    1 in label order, and a warning says so. A file that exists is replaced.
 
     Raises:
         OutputError: The file cannot be written.
@@ -67,16 +63,12 @@ def curve_png(
     history: Sequence[Record], path: Path, *, metric: str = "accuracy",
     metrics: Sequence[Metric] = METRICS,
 ) -> None:  # fmt: skip
-    """Draw loss and quality over the epochs, the best epoch marked.
+    """Draw loss and quality over the epochs, the best epoch by ``metric`` marked.
 
-    Args:
-        history: One record an epoch with ``epoch``, ``train_loss``, ``validation_loss`` and the
-            task's metrics; what is absent everywhere is not drawn. ``log_loss`` may be absent: the
-            validation loss stands for it.
-        path: The PNG file; replaced if it exists.
-        metric: What picked the best epoch: the name of one of ``metrics``.
-        metrics: The task's. Of them the shares are drawn, two at most, or the numbers where there
-            are none.
+    Of each epoch there is a record with ``epoch``, ``train_loss``, ``validation_loss`` and the
+    task's metrics; what is absent everywhere is not drawn. ``log_loss`` may be absent: the
+    validation loss stands for it. Of the task's metrics the shares are drawn, two at most, or the
+    numbers where there are none. A file that exists is replaced.
 
     Raises:
         OutputError: The file cannot be written.

@@ -15,15 +15,14 @@ from lora_bert.metrics.metric import Metric
 from lora_bert.metrics.out_of_scope import OutOfScope
 from lora_bert.metrics.threshold import Threshold
 from lora_bert.tasks.base import Judgement
-from lora_bert.wording import printable
+from lora_bert.wording import counted, printable
 
 MINIMUM_WIDTH = 60
 """Below this many columns the tables would say nothing; a smaller ``width`` counts as this."""
 
-_MATRIX_CLASSES = 20
-_LISTED_CLASSES = 20
-_WORST_CLASSES = 15
-_LISTED_CONFUSIONS = 15
+_ALL_CLASSES = 20
+"""Of more classes the tables show the worst, and the most frequent confusions."""
+_WORST = 15
 _GAP = "  "
 _CLASS_COLUMNS = ("class", "precision", "recall", "F1", "rows", "predicted")
 
@@ -55,9 +54,8 @@ def figure_text(judged: Judgement, metric: Metric, *, interval: bool = True) -> 
 
 def score_words(judged: Judgement, metric: str) -> str:
     """The first two figures and ``metric`` in one line, that first, and one interval."""
-    chosen = [
-        one for one in first(metric, judged.shown) if one in judged.shown[:2] or one.name == metric
-    ]
+    figures, usual = first(metric, judged.shown), judged.shown[:2]
+    chosen = [one for one in figures if one in usual or one.name == metric]
     known = next((one for one in chosen if one.name in judged.intervals), None)
     words = (f"{one.shown} {figure_text(judged, one, interval=one is known)}" for one in chosen)
     return ", ".join(words)
@@ -131,25 +129,23 @@ def target_words(target: Target) -> str:
 
 def scope_words(scope: OutOfScope) -> str:
     """How well the probability of the answer tells rows out of scope from the others."""
-    rows = "1 row" if scope.rows == 1 else f"{scope.rows:,} rows"
     low, high = scope.auroc_interval
     return (
-        f"{rows}, not in the figures above; AUROC {scope.auroc:.3f} (95 % interval {low:.3f}–"
-        f"{high:.3f}) by the probability of the answer; where 95 % of the rows in scope are "
-        f"answered, {percent(scope.fpr_at_95_tpr)} of those out of scope are too"
+        f"{counted(scope.rows, 'row')}, not in the figures above; AUROC {scope.auroc:.3f} (95 % "
+        f"interval {low:.3f}–{high:.3f}) by the probability of the answer; where 95 % of the rows "
+        f"in scope are answered, {percent(scope.fpr_at_95_tpr)} of those out of scope are too"
     )
 
 
 def against_part(against: Comparison, width: int) -> str:
     """Another classifier beside this one, and in what the two differ."""
     name = fit(against.other, max(width, MINIMUM_WIDTH) - 13)
-    lines = [("against", name), *_comparison_lines(against)]
+    lines = _named_lines([("against", name), *_comparison_lines(against)], width)
     told = sorted(against.settings.items())
+    if not told:
+        return lines
     settings = [(name, *map(setting_words, values)) for name, values in told]
-    if not settings:
-        return _named_lines(lines, width)
-    table = _table(("what differs", "this one", "the other"), settings, 3, width)
-    return f"{_named_lines(lines, width)}\n\n{table}"
+    return f"{lines}\n\n{_table(('what differs', 'this one', 'the other'), settings, 3, width)}"
 
 
 def baseline_part(baseline: Baseline, width: int) -> str:
@@ -231,9 +227,9 @@ def classes_html(scores: Scores) -> str:
 
 def _worst_classes(scores: Scores) -> tuple[Sequence[PerClass], str]:
     """All classes; of more than 20 those with the lowest F1, and what the table is then called."""
-    if len(scores.per_class) <= _LISTED_CLASSES:
+    if len(scores.per_class) <= _ALL_CLASSES:
         return scores.per_class, ""
-    worst = [entry for entry in scores.worst[:_WORST_CLASSES] if entry.rows + entry.predicted]
+    worst = [entry for entry in scores.worst[:_WORST] if entry.rows + entry.predicted]
     return worst, f"classes: the {len(worst)} with the lowest F1 of {len(scores.per_class):,}"
 
 
@@ -254,10 +250,9 @@ def confusion_table(scores: Scores, *, width: int = 80) -> str:
     Up to 20 classes as a matrix if ``width`` holds it (columns named by number where the names are
     too long), beyond that the most frequent confusions as a list.
     """
-    if len(scores.per_class) <= _MATRIX_CLASSES:
-        matrix = _matrix(scores, max(width, MINIMUM_WIDTH))
-        if matrix:
-            return f"confusion (line: true class, column: predicted class)\n{matrix}"
+    few = len(scores.per_class) <= _ALL_CLASSES
+    if few and (matrix := _matrix(scores, max(width, MINIMUM_WIDTH))):
+        return f"confusion (line: true class, column: predicted class)\n{matrix}"
     return _confusion_list(scores, width)
 
 
@@ -285,7 +280,7 @@ def _confusion_list(scores: Scores, width: int) -> str:
     rows = [
         (scores.labels[true], scores.labels[predicted], f"{count:,}",
          _share(count / scores.per_class[true].rows))
-        for true, predicted, count in pairs[:_LISTED_CONFUSIONS]
+        for true, predicted, count in pairs[:_WORST]
     ]  # fmt: skip
     wrong = sum(count for *_, count in pairs)
     title = f"confusions ({wrong:,} rows), {len(rows)} of {len(pairs):,} pairs"
@@ -299,10 +294,11 @@ def _titled(title: str, table: str, width: int) -> str:
 
 def _named_lines(lines: Sequence[tuple[str, str]], width: int) -> str:
     width = max(width, MINIMUM_WIDTH)
+    column = max(13, *(len(name) + 1 for name, _ in lines))
     return "\n".join(
         line
         for name, value in lines
-        for line in wrapped(value, width, first=f"{name:<13}", indent=" " * 13)
+        for line in wrapped(value, width, first=f"{name:<{column}}", indent=" " * column)
     )
 
 

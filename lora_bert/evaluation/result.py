@@ -88,24 +88,24 @@ class Evaluation(Judgement):
 
     def summary(self, width: int = 80) -> str:
         """The figures of the whole, a line each, and what they are compared with below."""
-        parts = [
-            report.figures_part(self, self.metric, self.overlap, width),
-            report.against_part(self.against, width) if self.against else "",
-            report.baseline_part(self.baseline, width) if self.baseline else "",
-        ]
-        return "\n\n".join(part for part in parts if part)
+        parts = [report.figures_part(self, self.metric, self.overlap, width)]
+        if self.against:
+            parts.append(report.against_part(self.against, width))
+        if self.baseline:
+            parts.append(report.baseline_part(self.baseline, width))
+        return "\n\n".join(parts)
 
     def text(self, width: int = 80) -> str:
         """Summary and tables for a terminal of ``width`` columns; the worst of many classes."""
-        parts = [
-            self.summary(width),
-            report.coverage_table(self.coverage, width=width) if self.coverage else "",
-            report.scope_table(self.out_of_scope, width=width) if self.out_of_scope else "",
-        ]
+        parts = [self.summary(width)]
+        if self.coverage:
+            parts.append(report.coverage_table(self.coverage, width=width))
+        if self.out_of_scope:
+            parts.append(report.scope_table(self.out_of_scope, width=width))
         if self.by_class:
             parts.append(report.classes_table(self.by_class, width=width))
             parts.append(report.confusion_table(self.by_class, width=width))
-        return "\n\n".join(part for part in parts if part)
+        return "\n\n".join(parts)
 
 
 def judge(
@@ -113,17 +113,9 @@ def judge(
     target_accuracy: float | None = None, outside: tuple[Sequence[str], np.ndarray] | None = None,
     seed: int = 0, **compared: Any,
 ) -> Evaluation:  # fmt: skip
-    """Score answers, and put intervals around the scores.
+    """What :meth:`~lora_bert.tasks.base.Task.judge` says, ``metric`` first, else the task's first.
 
-    Args:
-        task: What was asked.
-        values: What :meth:`~lora_bert.tasks.base.Task.values` makes of the outputs, a row each.
-        targets: The truth, as :meth:`~lora_bert.tasks.base.Task.targets` has it.
-        metric: Which figure stands first; None: the task's first one.
-        target_accuracy: The share of right answers to look a line for, 0…1.
-        outside: Labels and values of rows that have none of the task's labels.
-        seed: Of the bootstrap's draws.
-        **compared: ``overlap``, ``against``, ``baseline``: shown beside.
+    ``compared`` are ``overlap``, ``against`` and ``baseline``, which are shown beside.
 
     Raises:
         DataError: There are no rows.

@@ -43,10 +43,7 @@ def _row(rows: Examples, at: int, names: Sequence[str], *values: Any) -> dict[st
 def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Write rows as UTF-8 csv in the order they come, texts unchanged; replaces a file.
 
-    Args:
-        path: The csv file.
-        columns: Names of the columns.
-        rows: Their values; fractions are rounded to four decimals.
+    Fractions are rounded to four decimals.
 
     Raises:
         OutputError: The file cannot be written.

@@ -57,9 +57,7 @@ def differences(
 ) -> dict[str, tuple[Any, Any]]:
     """In what two classifiers differ: name -> ours, theirs. What only one of them says is left out.
 
-    Args:
-        ours: Its directory, and what it says of itself.
-        theirs: The other one's.
+    Of each the directory is given, and what it says of itself.
     """
     one, two = _facts(*ours), _facts(*theirs)
     both = [name for name in one if name in two]

@@ -14,7 +14,7 @@ import numpy as np
 
 from lora_bert.adapters.directory import EXPORTED, Kind
 from lora_bert.adapters.exported import read_exported
-from lora_bert.adapters.loading import Loaded, load_any
+from lora_bert.adapters.loading import Loaded
 from lora_bert.adapters.manifest import MANIFEST
 from lora_bert.adapters.merged import describe_merged, folded, standalone
 from lora_bert.config import ExportConfig
@@ -23,16 +23,14 @@ from lora_bert.config.kinds import StrPath
 from lora_bert.data.examples import Examples
 from lora_bert.data.given import with_given_rows
 from lora_bert.errors import AdapterError
-from lora_bert.exporting.merge import TOLERANCE
+from lora_bert.exporting.merge import TOLERANCE, load_with_samples
 from lora_bert.exporting.onnx_graph import classifier_graph
 from lora_bert.exporting.quantize import quantise_onnx, quantise_openvino
-from lora_bert.files import atomic_directory, claim_output, spare_inputs
+from lora_bert.files import atomic_directory, claim_output
 from lora_bert.inference.engines.choice import open_engine, require
 from lora_bert.inference.engines.graph_inputs import feed
 from lora_bert.inference.engines.openvino_engine import import_openvino, read_graph
 from lora_bert.inference.predictor import Predictor
-from lora_bert.inference.samples import answerable, samples
-from lora_bert.names import parse_names
 from lora_bert.options import build
 from lora_bert.python_face import called_from_python
 from lora_bert.runtime.device import dtype_name
@@ -96,8 +94,7 @@ def export(path: StrPath, output: StrPath, **options: Unpack[ExportOptions]) -> 
             1e-4 (in float32); nothing is written then.
         OutputError: ``output`` is taken, not writable, or what is exported.
     """
-    told = with_given_rows({"path": path, "output": output, **options})
-    return run(build(ExportConfig, told))
+    return run(build(ExportConfig, with_given_rows({"path": path, "output": output, **options})))
 
 
 def run(config: ExportConfig) -> ExportResult:
@@ -107,14 +104,7 @@ def run(config: ExportConfig) -> ExportResult:
     nncf = ["nncf"] if config.int8 and kind == "openvino" else []
     require(kind, f"--format {kind} needs", [*_NEEDS[kind], *nncf])
     claim_output(output, overwrite=config.overwrite)
-    loaded = load_any(
-        source, backbone=config.backbone, labels=parse_names(config.labels),
-        allow_backbone_mismatch=config.allow_backbone_mismatch,
-    )  # fmt: skip
-    spare_inputs(output, (source, loaded.files.path, config.data))
-    rows = samples(config, loaded.manifest)
-    if config.data is None:
-        rows = answerable(rows, loaded.tokenizer)
+    loaded, rows = load_with_samples(config, source, output)
     precision = "int8" if config.int8 else "float32"
     with atomic_directory(output, overwrite=config.overwrite) as work:
         _write_graph(work, loaded, kind, rows.texts if config.int8 else None)
@@ -161,13 +151,10 @@ def _write_graph(work: Path, loaded: Loaded, kind: Kind, samples: Sequence[str] 
         else:
             model = read_graph(graph)
             if samples is not None:
-                model = quantise_openvino(model, _inputs(loaded, samples))
+                texts = loaded.tokenizer.encode(samples)
+                inputs = [feed(texts.pad([row]), ()) for row in range(len(texts))]
+                model = quantise_openvino(model, inputs)
             import_openvino().save_model(model, target, compress_to_fp16=False)
-
-
-def _inputs(loaded: Loaded, texts: Sequence[str]) -> list[dict[str, np.ndarray]]:
-    encodings = loaded.tokenizer.encode(texts)
-    return [feed(encodings.pad([row]), ()) for row in range(len(encodings))]
 
 
 def _compared(
@@ -185,14 +172,13 @@ def _compared(
     after = replace(before, engine=engine, tokenizer=stored.tokenizer)
     task = before.task
     both = one, other = before.values(rows.texts), after.values(rows.texts)
-    accuracy = None
+    accuracy = moved = None
     if rows.labels and task.classes:
         targets = task.targets(rows, before.tokenizer.encode(rows.texts))
         of_torch, exported = (task.score(values, targets).figures["accuracy"] for values in both)
         accuracy = (of_torch, exported)
     same = [ours == theirs for ours, theirs in zip(*map(task.answers, both), strict=True)]
     apart = np.abs(one - other).max(axis=1)
-    moved = None
     if engine.name == "openvino" and not config.int8 and dtype_name("auto", "cpu") != "float32":
         usual = open_engine(stored, asked=config.format, dtype="auto")
         rounded = replace(after, engine=usual).values(rows.texts)

@@ -11,12 +11,13 @@ from typing import Unpack
 import numpy as np
 
 from lora_bert.adapters.directory import check_answerable, is_classifier, kind_of
-from lora_bert.adapters.loading import load_any
+from lora_bert.adapters.loading import Loaded, load_any
 from lora_bert.adapters.merged import write_merged
 from lora_bert.backbones.config import read_config
-from lora_bert.config import MergeConfig
+from lora_bert.config import ExportConfig, MergeConfig
 from lora_bert.config.keywords import MergeOptions
 from lora_bert.config.kinds import StrPath
+from lora_bert.data.examples import Examples
 from lora_bert.data.given import with_given_rows
 from lora_bert.errors import AdapterError, ConfigError
 from lora_bert.files import atomic_directory, claim_output, spare_inputs
@@ -73,8 +74,8 @@ def merge(adapter: StrPath, output: StrPath, **options: Unpack[MergeOptions]) ->
             within 1e-4; nothing is written then.
         OutputError: ``output`` is taken, not writable, or the adapter itself.
     """
-    told = with_given_rows({"adapter": adapter, "output": output, **options})
-    return run(build(MergeConfig, told))
+    given = with_given_rows({"adapter": adapter, "output": output, **options})
+    return run(build(MergeConfig, given))
 
 
 def run(config: MergeConfig) -> MergeResult:
@@ -91,14 +92,7 @@ def run(config: MergeConfig) -> MergeResult:
         )
     spare_inputs(output, (source,))
     claim_output(output, overwrite=config.overwrite)
-    before = load_any(
-        source, backbone=config.backbone, labels=parse_names(config.labels),
-        allow_backbone_mismatch=config.allow_backbone_mismatch,
-    )  # fmt: skip
-    spare_inputs(output, (before.files.path, config.data))
-    rows = samples(config, before.manifest)
-    if config.data is None:
-        rows = answerable(rows, before.tokenizer)
+    before, rows = load_with_samples(config, source, output)
     texts = rows.texts
     with atomic_directory(output, overwrite=config.overwrite) as work:
         write_merged(work, before)
@@ -110,7 +104,8 @@ def run(config: MergeConfig) -> MergeResult:
                 f"The merged model differs from base + adapter by {difference:.2g} in probability, "
                 f"more than {TOLERANCE:g}; it was not kept."
             )
-        moved = _moved(exact, work, texts)
+        rounds = dtype_name("auto", "auto") != "float32"
+        moved = _difference(exact, open_predictor(work), texts) if rounds else None
     return MergeResult(
         path=output,
         difference=difference,
@@ -120,11 +115,19 @@ def run(config: MergeConfig) -> MergeResult:
     )
 
 
-def _moved(exact: Predictor, path: Path, texts: Sequence[str]) -> float | None:
-    """How far the precision that ``infer`` would choose takes the probabilities from float32's."""
-    if dtype_name("auto", "auto") == "float32":
-        return None
-    return _difference(exact, open_predictor(path), texts)
+def load_with_samples(
+    config: MergeConfig | ExportConfig, source: Path, output: Path
+) -> tuple[Loaded, Examples]:
+    """What is to be written in another form, and the rows on which the two forms are compared."""
+    loaded = load_any(
+        source,
+        backbone=config.backbone,
+        labels=parse_names(config.labels),
+        allow_backbone_mismatch=config.allow_backbone_mismatch,
+    )
+    spare_inputs(output, (source, loaded.files.path, config.data))
+    rows = samples(config, loaded.manifest)
+    return loaded, answerable(rows, loaded.tokenizer) if config.data is None else rows
 
 
 def _difference(before: Predictor, after: Predictor, texts: Sequence[str]) -> float:

@@ -19,20 +19,16 @@ from lora_bert.backbones.layout import Layout
 from lora_bert.errors import BackboneError
 from lora_bert.exporting.onnx_positions import Places
 from lora_bert.exporting.onnx_writer import Writer
-from lora_bert.inference.engines.graph_inputs import IDS, LOGITS, MASK
+from lora_bert.inference.engines.graph_inputs import IDS, MASK
 
 _MOST_BYTES = 2**31 - 2**24  # protobuf's limit, less the graph itself
 _QUERY_KEY_VALUE = ("query", "key", "value")
 
 
 def classifier_graph(tensors: Mapping[str, np.ndarray], config: EncoderConfig) -> Any:
-    """The ONNX model of a sequence classifier.
+    """The ONNX model of a sequence classifier, made of its float32 state dict.
 
     It takes ``input_ids`` and ``attention_mask`` and gives ``logits``; token types are 0.
-
-    Args:
-        tensors: Its float32 state dict, named as ``transformers`` names it.
-        config: The encoder's.
 
     Raises:
         BackboneError: More weights than an ONNX file can hold, or a setting that is not supported.
@@ -44,10 +40,8 @@ def classifier_graph(tensors: Mapping[str, np.ndarray], config: EncoderConfig) -
         )
     writer = Writer()
     places = Places(writer, tensors, config)
-    parts = _apart(tensors, config)
-    logits = _Classifier(writer, parts, config, places).logits()
-    labels = len(tensors[f"{config.layout.head.output}.weight"])
-    return writer.model((IDS, MASK), ["rows", "length"], logits, LOGITS, labels)
+    logits = _Classifier(writer, _apart(tensors, config), config, places).logits()
+    return writer.model(logits, labels=len(tensors[f"{config.layout.head.output}.weight"]))
 
 
 def _apart(tensors: Mapping[str, np.ndarray], config: EncoderConfig) -> dict[str, np.ndarray]:
@@ -102,9 +96,8 @@ class _Classifier:
             hidden = op("Add", hidden, self._positions(constant(table + same, "positions")))
         elif same.any():
             hidden = op("Add", hidden, same)
-        norm, projection = (
-            layout.prefix + path for path in (layout.embedding_norm, layout.projection)
-        )
+        norm = layout.prefix + layout.embedding_norm
+        projection = layout.prefix + layout.projection
         if f"{projection}.weight" not in self.tensors:
             return self._norm(hidden, norm)
         if self.config.projects_first:
@@ -127,10 +120,8 @@ class _Classifier:
         op, module, below = self.writer.op, self.layout.module, hidden
         attended = self._linear(self._attended(index, hidden), module(index, "attention_output"))
         hidden = self._layer_norm(op("Add", attended, hidden), index, "attention")
-        inner = self._activated(
-            self._linear(hidden, module(index, "intermediate")), self.config.hidden_act
-        )
-        out = self._linear(inner, module(index, "output"))
+        inner = self._linear(hidden, module(index, "intermediate"))
+        out = self._linear(self._activated(inner, self.config.hidden_act), module(index, "output"))
         found = self._layer_norm(op("Add", out, hidden), index, "output")
         return self._convolved(below, found) if self.layout.convolution and not index else found
 
@@ -138,17 +129,10 @@ class _Classifier:
         """With a convolution of what is below the first layer; padding counts for nothing."""
         op, name = self.writer.op, self.layout.prefix + self.layout.convolution
         real = op("Unsqueeze", self.writer.cast(MASK, "FLOAT"), [2])
-        kernel = self.tensors[f"{name}.conv.weight"]
-        parts = [
-            self.writer.constant(self.tensors[one], one)
-            for kind in ("weight", "bias")
-            if (one := f"{name}.conv.{kind}") in self.tensors
-        ]
+        parts, kernel = self._stored(f"{name}.conv"), self.tensors[f"{name}.conv.weight"]
         turned = op("Transpose", op("Mul", below, real), perm=[0, 2, 1])
-        wide = op(
-            "Conv", turned, *parts, pads=[kernel.shape[-1] // 2] * 2,
-            group=self.config.conv_groups,
-        )  # fmt: skip
+        pads = [kernel.shape[-1] // 2] * 2
+        wide = op("Conv", turned, *parts, pads=pads, group=self.config.conv_groups)
         wide = op("Mul", op("Transpose", wide, perm=[0, 2, 1]), real)
         added = op("Add", hidden, self._activated(wide, self.config.conv_act))
         return self._norm(added, f"{name}.LayerNorm")
@@ -168,12 +152,9 @@ class _Classifier:
     def _attended(self, index: int, hidden: str) -> str:
         """Multi-head self-attention before its output projection."""
         op, config = self.writer.op, self.config
+        by_head = [0, 0, config.num_attention_heads, config.head_size]
         query, key, value = (
-            op(
-                "Transpose",
-                op("Reshape", part, [0, 0, config.num_attention_heads, config.head_size]),
-                perm=[0, 2, 1, 3],
-            )
+            op("Transpose", op("Reshape", part, by_head), perm=[0, 2, 1, 3])
             for part in self._projected(index, hidden)
         )
         local = config.is_local(index)
@@ -190,9 +171,8 @@ class _Classifier:
 
     def _of_positions(self, index: int) -> dict[str, np.ndarray]:
         """What queries (``c2p``) and keys (``p2c``) meet, ``[heads, distances, size]`` each."""
-        own = "position_key" in self.layout.linears or "position_query" in self.layout.linears
         slots = {"c2p": "position_key", "p2c": "position_query"}
-        if not own:
+        if self.layout.linears.keys().isdisjoint(slots.values()):
             slots = {"c2p": "key", "p2c": "query"}
         found = {}
         for kind in self.config.relative_kinds:
@@ -212,9 +192,7 @@ class _Classifier:
         else:
             names = [module(index, slot) for slot in _QUERY_KEY_VALUE]
         scales = (self._scale, 1.0, 1.0)
-        return [
-            self._linear(hidden, name, scale) for name, scale in zip(names, scales, strict=True)
-        ]
+        return [self._linear(hidden, *each) for each in zip(names, scales, strict=True)]
 
     # Head
 
@@ -226,8 +204,7 @@ class _Classifier:
             pooled = op("Div", total, op("ReduceSum", real, [1], keepdims=0))
         else:
             pooled = op("Gather", hidden, np.int64(0), axis=1)
-        inner = self._linear(pooled, head.dense)
-        inner = self._activated(inner, self.config.head.activation)
+        inner = self._activated(self._linear(pooled, head.dense), self.config.head.activation)
         if head.norm:
             inner = self._norm(inner, head.norm)
         return self._linear(inner, head.output)
@@ -247,10 +224,13 @@ class _Classifier:
         return self._norm(x, f"{layer}.{self.layout.norms[slot]}")
 
     def _norm(self, x: str, name: str) -> str:
-        names = [one for kind in ("weight", "bias") if (one := f"{name}.{kind}") in self.tensors]
-        parts = [self.writer.constant(self.tensors[one], one) for one in names]
-        eps = self.config.layer_norm_eps
+        parts, eps = self._stored(name), self.config.layer_norm_eps
         return self.writer.op("LayerNormalization", x, *parts, axis=-1, epsilon=eps)
+
+    def _stored(self, name: str) -> list[str]:
+        """A module's weight and, where it has one, its bias."""
+        names = [f"{name}.{kind}" for kind in ("weight", "bias")]
+        return [self.writer.constant(self.tensors[at], at) for at in names if at in self.tensors]
 
     def _activated(self, x: str, name: str) -> str:
         op = self.writer.op

@@ -31,12 +31,12 @@ class Places:
         """Rotary positions (Su et al. 2021, arXiv:2104.09864), ``[rows, heads, length, size]``."""
         op, writer = self.writer.op, self.writer
         cosines, sines = self._local_angles if local else self._angles
-        if self.config.rotary == "halves":
-            first, second = writer.halves(states)
-            across = op("Concat", op("Neg", second), first, axis=-1)
-        else:
-            first, second = writer.halves(op("Reshape", states, [0, 0, 0, -1, 2]))
-            across = op("Concat", op("Neg", second), first, axis=-1)
+        in_pairs = self.config.rotary == "pairs"
+        first, second = writer.halves(
+            op("Reshape", states, [0, 0, 0, -1, 2]) if in_pairs else states
+        )
+        across = op("Concat", op("Neg", second), first, axis=-1)
+        if in_pairs:
             across = op("Reshape", across, [0, 0, 0, self.config.head_size])
         return op("Add", op("Mul", states, cosines), op("Mul", across, sines))
 
@@ -45,12 +45,8 @@ class Places:
     ) -> str:
         """``scores [rows, heads, length, length]`` and what relative positions add to them.
 
-        Args:
-            scores: Of contents.
-            query: Scaled, ``[rows, heads, length, size]``; ``key`` likewise, not scaled.
-            key: See ``query``.
-            positions: What queries (``c2p``) and keys (``p2c``, scaled) meet,
-                ``[heads, distances, size]``.
+        The query is scaled, the key is not, ``[rows, heads, length, size]`` each; ``positions`` are
+        what queries (``c2p``) and keys (``p2c``, scaled) meet, ``[heads, distances, size]``.
         """
         op, shape = self.writer.op, self.writer.op("Shape", scores)
         for kind, met in positions.items():

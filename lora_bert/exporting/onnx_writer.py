@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from lora_bert.inference.engines.graph_inputs import IDS, LOGITS, MASK
+
 _OPSET, _IR = 20, 10  # what ONNX Runtime 1.17 and OpenVINO 2024 read
 
 
@@ -42,26 +44,14 @@ class Writer:
 
         return self.op("Cast", value, to=TensorProto.DataType.Value(kind))
 
-    def model(
-        self, inputs: Iterable[str], dimensions: list[str], result: str, output: str, labels: int
-    ) -> Any:
-        """The finished model.
-
-        Args:
-            inputs: Names of the inputs, int64.
-            dimensions: What their dimensions are called.
-            result: The value to give, float32.
-            output: What callers know it by.
-            labels: Its last dimension; the first is that of the inputs.
-        """
+    def model(self, logits: str, labels: int) -> Any:
+        """The finished model, which gives the value ``logits``, float32 ``[rows, labels]``."""
         from onnx import TensorProto, helper
 
-        self.nodes.append(helper.make_node("Identity", [result], [output], name=output))
-        taken = [
-            helper.make_tensor_value_info(name, TensorProto.INT64, dimensions) for name in inputs
-        ]
-        shape = [dimensions[0], labels]
-        given = helper.make_tensor_value_info(output, TensorProto.FLOAT, shape)
+        self.nodes.append(helper.make_node("Identity", [logits], [LOGITS], name=LOGITS))
+        value, shape = helper.make_tensor_value_info, ["rows", "length"]
+        taken = [value(name, TensorProto.INT64, shape) for name in (IDS, MASK)]
+        given = value(LOGITS, TensorProto.FLOAT, ["rows", labels])
         constants = list(self.constants.values())
         graph = helper.make_graph(self.nodes, "classifier", taken, [given], constants)
         opset = helper.make_opsetid("", _OPSET)

@@ -33,11 +33,9 @@ def quantise_onnx(source: Path, target: Path) -> None:
 
 
 def quantise_openvino(model: Any, samples: Sequence[dict[str, np.ndarray]]) -> Any:
-    """Weights and activations to int8, their ranges taken from ``samples`` (static quantisation).
+    """OpenVINO's model with weights and activations in int8 (static quantisation).
 
-    Args:
-        model: OpenVINO's model.
-        samples: Its inputs for some texts, one after another.
+    Their ranges are taken from ``samples``: the model's inputs for some texts, one after another.
     """
     import_openvino()  # and so without telemetry
     with _silence():

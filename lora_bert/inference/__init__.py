@@ -1,1 +1,1 @@
-"""Answering: batches, the predictor, streaming files, merging."""
+"""Answering: sessions, predictors and their engines, files in and out, verifying."""

@@ -113,11 +113,14 @@ class Predictor:
         """
         texts = _listed(texts)
         if len(texts) <= TEXTS_AT_ONCE:
-            encodings = self.tokenizer.encode(texts)
-            return self.task.values(answer(self.engine, encodings, self.batch_size))
+            return self.values_of(self.tokenizer.encode(texts))
         starts = range(0, len(texts), TEXTS_AT_ONCE)
         parts = (texts[start : start + TEXTS_AT_ONCE] for start in starts)
         return np.concatenate(list(self.stream(parts, len(texts))))
+
+    def values_of(self, tokens: TokenizedTexts) -> np.ndarray:
+        """The same of texts that the predictor's tokenizer has encoded."""
+        return self.task.values(answer(self.engine, tokens, self.batch_size))
 
     probabilities = values
     """The same by the name that a classifier's have."""

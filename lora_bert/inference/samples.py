@@ -68,11 +68,8 @@ def _known_labels(table: Table, manifest: Manifest, renamed: Mapping[str, str]) 
 def samples(config: MergeConfig | ExportConfig, manifest: Manifest) -> Examples:
     """At most 1,000 rows of a file, with their labels where it has some; else the texts that ship.
 
-    Of more they are drawn at random, the same ones each time.
-
-    Args:
-        config: Names the file, and tells how to read it.
-        manifest: Of the model: knows its columns and labels, and how its training was read.
+    Of more they are drawn at random, the same ones each time. The model's manifest knows its
+    columns and labels, and how its training was read.
 
     Raises:
         DataError, NotFoundError: The file cannot be read, or has no such column.

@@ -58,8 +58,8 @@ class Session:
         dtype: str = "auto",
         batch_size: int = 32,
     ) -> None:
-        options = {"backbone": backbone, "device": device, "dtype": dtype, "batch_size": batch_size}
-        config = build(SessionConfig, options)
+        values = {"backbone": backbone, "device": device, "dtype": dtype, "batch_size": batch_size}
+        config = build(SessionConfig, values)
         where = pick_device(config.device)
         precision = pick_dtype(config.dtype, where)
         self._backbone = open_backbone(config.backbone, dtype=precision, device=where)
@@ -134,7 +134,9 @@ class Session:
         min_score: float | None = None,
         otherwise: str | None = None,
     ) -> list[Any]:
-        """:meth:`Predictor.predict` of the adapter of this name.
+        """One prediction per text, in order, by the adapter of that name.
+
+        Texts, ``min_score`` and ``otherwise`` are those of :meth:`Predictor.predict`.
 
         Raises:
             ConfigError: There is none; else as :meth:`Predictor.predict`.
@@ -151,9 +153,8 @@ class Session:
 
     def _known(self, name: str) -> Predictor:
         if name not in self._predictors:
-            raise ConfigError(
-                f"The session has no adapter '{name}'.", hint=did_you_mean(name, self._predictors)
-            )
+            hint = did_you_mean(name, self._predictors)
+            raise ConfigError(f"The session has no adapter '{name}'.", hint=hint)
         return self._predictors[name]
 
     def _check_free(self, name: str) -> None:

@@ -40,16 +40,18 @@ def open_sink(
 ) -> Iterator[Sink]:
     """A sink for the rows of ``source``, which come in pieces of ``rows``, each of one file.
 
-    Args:
-        target: The file to write.
-        suffix: Its format.
-        source: The input's files, whose values keep their types where both formats have them.
-        options: How the input is read.
-        rows: Rows a piece.
+    ``suffix`` is the format to write. The input's values keep their types where both formats have
+    them.
     """
     if suffix == ".parquet":
-        with _parquet_sink(target, source, options, rows) as sink:
+        typed = all(path.is_file() and data_suffix(path) == suffix for path in source)
+        batches = iter_batches(source, rows=rows) if typed and not options.columns else None
+        sink = _Parquet(target, batches)
+        try:
             yield sink
+        finally:
+            if sink.writer is not None:
+                sink.writer.close()
         return
     with target.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
         if suffix == ".jsonl":
@@ -60,10 +62,6 @@ def open_sink(
             cells = Delimited(stream, "\t" if suffix == ".tsv" else ",")
             yield cells
             cells.warn()
-
-
-def _are_all(source: Sequence[Path], suffixes: Sequence[str]) -> bool:
-    return all(path.is_file() and data_suffix(path) in suffixes for path in source)
 
 
 @dataclass
@@ -119,25 +117,11 @@ class _JsonLines:
             objects = next(self.originals)
         else:
             kept = [piece.values[name] for name in piece.columns]
-            objects = [
-                dict(zip(piece.columns, row, strict=True)) for row in zip(*kept, strict=True)
-            ]
+            lines = zip(*kept, strict=True)
+            objects = [dict(zip(piece.columns, line, strict=True)) for line in lines]
         for found, more in zip(objects, zip(*added.values(), strict=True), strict=True):
             row = found | dict(zip(added, more, strict=True))
             self.stream.write(json.dumps(row, ensure_ascii=False) + "\n")
-
-
-@contextmanager
-def _parquet_sink(
-    target: Path, source: Sequence[Path], options: ReadOptions, rows: int
-) -> Iterator[_Parquet]:
-    typed = _are_all(source, (".parquet",)) and not options.columns
-    sink = _Parquet(target, iter_batches(source, rows=rows) if typed else None)
-    try:
-        yield sink
-    finally:
-        if sink.writer is not None:
-            sink.writer.close()
 
 
 @dataclass

@@ -61,22 +61,23 @@ def predict_file(
 
 
 def predict_into(
-    predictor: Predictor,
-    files: Sequence[Path],
-    sink: Sink,
-    *,
-    text_column: str | None = None,
-    options: ReadOptions = DEFAULT_READ,
-    min_score: float | None = None,
+    predictor: Predictor, files: Sequence[Path], sink: Sink, *, text_column: str | None = None,
+    options: ReadOptions = DEFAULT_READ, min_score: float | None = None,
     otherwise: str | None = None,
-) -> int:
+) -> int:  # fmt: skip
     """As :func:`predict_file`, of files that are known, into any sink."""
     waiting: deque[tuple[Table, str]] = deque()
-    known = predictor.manifest.column("text")
+    training = TrainingFormat(text_column=predictor.manifest.column("text"))
     task = predictor.task.answering(min_score, otherwise)
 
     def texts() -> Iterator[Sequence[str]]:
-        for piece, text in _pieces(files, text_column, known, options):
+        text = ""
+        for piece in iter_tables(files, options, rows=TEXTS_AT_ONCE):
+            if not text:
+                text, _ = find_columns(
+                    piece.columns, text=text_column, label=None, need_label=False,
+                    training=training, cells=piece.values, source=piece.source,
+                )  # fmt: skip
             waiting.append((piece, text))
             yield piece.values[text]
 
@@ -105,24 +106,6 @@ def check_target(files: Sequence[Path], target: Path, *, overwrite: bool) -> Non
     if target.exists() and any(file.exists() and target.samefile(file) for file in files):
         raise OutputError(f"Output '{target}' is the input.", hint="Name another file.")
     claim_file(target, overwrite=overwrite)
-
-
-def _pieces(
-    files: Sequence[Path], text_column: str | None, known: str | None, options: ReadOptions
-) -> Iterator[tuple[Table, str]]:
-    text = ""
-    for piece in iter_tables(files, options, rows=TEXTS_AT_ONCE):
-        if not text:
-            text, _ = find_columns(
-                piece.columns,
-                text=text_column,
-                label=None,
-                need_label=False,
-                training=TrainingFormat(text_column=known),
-                cells=piece.values,
-                source=piece.source,
-            )
-        yield piece, text
 
 
 def _free_names(taken: Sequence[str], names: Iterable[str]) -> list[str]:

@@ -9,14 +9,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from lora_bert.adapters.directory import (
-    check_answerable,
-    graph_files,
-    is_classifier,
-    kind_of,
-    manifest_of,
-    standalone_manifest,
-)
+from lora_bert.adapters import directory
 from lora_bert.adapters.loading import Loaded, load_any
 from lora_bert.adapters.manifest import MANIFEST
 from lora_bert.adapters.peft_config import CONFIG, WEIGHTS, read_peft_config
@@ -119,7 +112,7 @@ def run(config: VerifyConfig) -> Verification:
         place = found.path
     if not (place / CONFIG).is_file():
         place = transformer_in(place) or place
-    kind: str = kind_of(place)
+    kind: str = directory.kind_of(place)
     if kind == "merged" and not _classifies(place):
         kind = "backbone"
     steps = {"adapter": _adapter, "merged": _merged, "backbone": _backbone}.get(kind, _exported)
@@ -142,7 +135,7 @@ def _classifies(path: Path) -> bool:
     if (path / MANIFEST).exists():
         return True
     try:
-        return is_classifier(read_config(path))
+        return directory.is_classifier(read_config(path))
     except LoraBertError:
         return False
 
@@ -155,7 +148,7 @@ def _adapter(path: Path, config: VerifyConfig) -> Steps:
         settings = read_peft_config(path)
         if (path / RUN).is_file():
             read_yaml(path / RUN, TrainConfig)
-        manifest = manifest_of(path)
+        manifest = directory.manifest_of(path)
         if manifest is None:
             return f"plain PEFT's, rank {settings.get('r')}: labels and fingerprints are not kept"
         return f"{counted(len(manifest.labels), 'label')}, rank {settings.get('r')}"
@@ -191,8 +184,8 @@ def _merged(path: Path, config: VerifyConfig) -> Steps:
 
     def description() -> str:
         settings = read_config(path)
-        check_answerable(settings, path)
-        told = standalone_manifest(path, settings, encoder_config(settings).max_length)
+        directory.check_answerable(settings, path)
+        told = directory.standalone_manifest(path, settings, encoder_config(settings).max_length)
         return counted(len(told.labels), "label")
 
     yield "description", description
@@ -202,7 +195,7 @@ def _merged(path: Path, config: VerifyConfig) -> Steps:
 
 
 def _exported(path: Path, _config: VerifyConfig) -> Steps:
-    yield "files", lambda: _files(path, graph_files(path, kind_of(path)))
+    yield "files", lambda: _files(path, directory.graph_files(path, directory.kind_of(path)))
     opened: list[Predictor] = []
 
     def graph() -> str:

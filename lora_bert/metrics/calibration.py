@@ -56,22 +56,19 @@ class Calibration:
     @property
     def verdict(self) -> str:
         """Whether the answers are too sure or too shy, in words."""
-        rows = sum(one.rows for one in self.bins)
-        points = f"{100 * abs(self.overconfidence):.1f} points"
         if self.error <= self.chance_limit:
-            return f"as exact as {rows:,} rows can tell"
+            return f"as exact as {sum(one.rows for one in self.bins):,} rows can tell"
         if abs(self.overconfidence) < self.error / 2:
             return "too sure of some answers, too shy of others"
-        return f"too {'sure' if self.overconfidence > 0 else 'shy'} by {points} on average"
+        too, points = "sure" if self.overconfidence > 0 else "shy", 100 * abs(self.overconfidence)
+        return f"too {too} by {points:.1f} points on average"
 
 
 def calibration(probabilities: Floats, true: Indices, *, seed: int = 0) -> Calibration:
     """The calibration of the answers, the likeliest class of each row.
 
-    Args:
-        probabilities: [rows, classes], each row summing to 1; at least one row.
-        true: [rows], the index of each row's true class.
-        seed: Of the draws for ``by_chance``.
+    Given are the probabilities, [rows, classes], of at least one row, and each row's true class,
+    [rows]; ``seed`` is that of the draws for ``by_chance``.
 
     References:
         M. P. Naeini, G. Cooper, M. Hauskrecht (2015). Obtaining well calibrated probabilities using

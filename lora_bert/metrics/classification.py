@@ -152,12 +152,9 @@ def right_rows_predicted(
 
 
 def macro_f1(right: NDArray[Any], rows: NDArray[Any], predicted: NDArray[Any]) -> Floats:
-    """Mean F1 over the last axis (the classes), absent classes left out.
+    """Mean F1 over the last axis, absent classes left out.
 
-    Args:
-        right: [..., classes], rows predicted right.
-        rows: [..., classes], rows of the class.
-        predicted: [..., classes], rows predicted as the class.
+    Of each class, [..., classes], the rows predicted right, of it, and predicted as it are given.
     """
     total = rows + predicted
     present = np.count_nonzero(total, axis=-1)

@@ -59,8 +59,8 @@ class Comparison:
         other: The other one's name.
         metric: What the verdict is about.
         figures: The metrics, that of the verdict first.
-        only_ours: Rows that only we have right; ``only_theirs`` that only it has right.
-        only_theirs: See ``only_ours``.
+        only_ours: Rows that only we have right.
+        only_theirs: Rows that only the other one has right.
         p_value: McNemar's exact test: how likely a split of those rows as uneven as this one would
             be if both were equally often right.
         settings: What differs between the two, by name: ours, theirs.
@@ -115,13 +115,9 @@ class Comparison:
                 f"{prefix}difference": figure.difference,
                 f"{prefix}interval": list(figure.interval),
             }
-        return found | {
-            "verdict": self.verdict,
-            "only_ours": self.only_ours,
-            "only_theirs": self.only_theirs,
-            "p_value": self.p_value,
-            "settings": {name: list(values) for name, values in self.settings.items()},
-        }
+        names = ("verdict", "only_ours", "only_theirs", "p_value")
+        found |= {name: getattr(self, name) for name in names}
+        return found | {"settings": {name: list(pair) for name, pair in self.settings.items()}}
 
     def __getitem__(self, metric: str) -> Figure:
         """The figure of a metric; KeyError for one that was not compared."""
@@ -133,18 +129,11 @@ def compare(
     losses: tuple[Floats, Floats] | None = None,
     settings: Mapping[str, tuple[Any, Any]] | None = None, seed: int = 0,
 ) -> Comparison:  # fmt: skip
-    """Compare two lists of answers to the same rows.
+    """Compare our answers to rows with those of a classifier called ``other``.
 
-    Args:
-        other: What the other classifier is called.
-        ours: [rows], class indices; at least one row.
-        theirs: [rows].
-        true: [rows].
-        metric: What the verdict is about. Without ``losses`` a log loss cannot be compared, and
-            the verdict is about the accuracy.
-        losses: What each row adds to the log loss of each, [rows], where both have probabilities.
-        settings: What differs between the two.
-        seed: Of the draws.
+    Answers and truth are class indices, [rows], of at least one row; ``losses`` is what each row
+    adds to the log loss of each, [rows], where both have probabilities. Without them a log loss
+    cannot be compared, and a verdict that is to be about it is about the accuracy.
 
     References:
         Q. McNemar (1947). Note on the sampling error of the difference between correlated
@@ -165,14 +154,10 @@ def compare(
         means = float(losses[0].mean()), float(losses[1].mean())
         figures.append(Figure(LOG_LOSS, *means, paired_mean(losses[0] - losses[1], seed=seed)))
     figures.sort(key=lambda figure: figure.name != metric)
+    p_value = float(binomtest(only_ours, split).pvalue) if split else 1.0
+    verdict_about = figures[0].name
     return Comparison(
-        other=other,
-        metric=figures[0].name,
-        figures=tuple(figures),
-        only_ours=only_ours,
-        only_theirs=only_theirs,
-        p_value=float(binomtest(only_ours, split).pvalue) if split else 1.0,
-        settings=settings or {},
+        other, verdict_about, tuple(figures), only_ours, only_theirs, p_value, settings or {}
     )
 
 

@@ -70,11 +70,7 @@ def coverage(probabilities: Floats, true: Indices) -> tuple[Covered, ...]:
 def reach(probabilities: Floats, true: Indices, accuracy: float, *, seed: int = 0) -> Target:
     """Where to draw the line so that the share ``accuracy`` of the answered rows is right.
 
-    Args:
-        probabilities: [rows, classes]; at least one row.
-        true: [rows], the index of each row's true class.
-        accuracy: 0…1.
-        seed: Of how the rows are halved.
+    The rows are those of :func:`coverage`; ``seed`` is that of how they are halved.
     """
     shuffled = np.random.default_rng(seed).permutation(len(true))
     halves = [_sorted(probabilities[half], true[half]) for half in np.array_split(shuffled, 2)]
@@ -98,9 +94,7 @@ def _elsewhere(chosen: Sequence[float], others: Sequence[tuple[Floats, Indices]]
 def threshold_for(scores: Floats, share: float) -> float:
     """The ``min_score`` at which that share of the rows, or more where some are equal, is answered.
 
-    Args:
-        scores: [rows], the probabilities of the answers; at least one.
-        share: More than 0, up to 1.
+    ``scores`` are the probabilities of the answers, [rows], at least one; the share is more than 0.
     """
     falling = np.sort(scores.astype(np.float64))[::-1]
     return _between(falling, _with_ties(falling, math.ceil(share * len(falling))))
@@ -129,8 +123,8 @@ def _lowest(falling: Floats, right: Indices, accuracy: float) -> Covered | None:
 
 
 def _line(falling: Floats, right: Indices, rows: int) -> Covered:
-    share, accuracy = rows / len(falling), float(right[:rows].mean())
-    return Covered(_between(falling, rows), rows, share, accuracy)
+    accuracy = float(right[:rows].mean())
+    return Covered(_between(falling, rows), rows, rows / len(falling), accuracy)
 
 
 def _between(falling: Floats, rows: int) -> float:

@@ -23,19 +23,20 @@ class Interval(NamedTuple):
 
 
 def bootstrap(
-    true: Indices, predicted: Indices, statistic: Statistic, *, resamples: int = 2000, seed: int = 0
+    true: Indices,
+    predicted: Indices,
+    statistic: Statistic,
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
 ) -> Interval:
     """95 % interval of a statistic over rows drawn anew with replacement.
 
     Where every row is right (or wrong) every resample is too, and the interval is a point: that
     says nothing about rows not seen.
 
-    Args:
-        true: [rows], class indices.
-        predicted: [rows], class indices.
-        statistic: ``"accuracy"`` or ``"macro_f1"``.
-        resamples: How many times the rows are drawn anew.
-        seed: Of the draws: the same rows give the same interval.
+    Truth and predictions are class indices, [rows]. With one seed the same rows give the same
+    interval.
 
     Raises:
         ValueError: There are no rows.
@@ -52,7 +53,11 @@ def bootstrap(
 
 
 def bootstrap_confusion(
-    confusion: NDArray[np.int64], statistic: Statistic, *, resamples: int = 2000, seed: int = 0
+    confusion: NDArray[np.int64],
+    statistic: Statistic,
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
 ) -> Interval:
     """The same from a confusion matrix [true class, predicted class] with at least one row.
 
@@ -68,45 +73,33 @@ def bootstrap_confusion(
         raise ValueError(f"no bootstrap of {statistic!r}: there are accuracy and macro_f1")
     true, predicted = np.nonzero(confusion)
     figure = _macro_f1_of(true, predicted, len(confusion))
-    drawn = _redrawn(confusion[true, predicted], len(confusion), resamples, rng)
+    drawn = _redrawn(confusion[true, predicted], len(confusion), rng, resamples)
     return _ends(np.concatenate([figure(counts) for counts in drawn]))
 
 
-def paired_macro_f1(
-    true: Indices, ours: Indices, theirs: Indices, *, resamples: int = 2000, seed: int = 0
-) -> Interval:
+def paired_macro_f1(true: Indices, ours: Indices, theirs: Indices, *, seed: int = 0) -> Interval:
     """95 % interval of our macro-F1 less theirs, each drawn row judging both classifiers.
 
-    Args:
-        true: [rows], class indices; at least one row.
-        ours: [rows], what one classifier answers.
-        theirs: [rows], what the other one does.
-        resamples: How many times the rows are drawn anew.
-        seed: Of the draws.
+    All three are class indices, [rows], of at least one row: the truth and the two's answers.
     """
     classes = int(max(true.max(), ours.max(), theirs.max())) + 1
     triples = (np.asarray(true, np.int64) * classes + ours) * classes + theirs
     cells, counts = np.unique(triples, return_counts=True)
     of_true, of_ours, of_theirs = cells // classes**2, cells // classes % classes, cells % classes
     we, they = (_macro_f1_of(of_true, answers, classes) for answers in (of_ours, of_theirs))
-    drawn = _redrawn(counts, classes, resamples, np.random.default_rng(seed))
+    drawn = _redrawn(counts, classes, np.random.default_rng(seed))
     return _ends(np.concatenate([we(counts) - they(counts) for counts in drawn]))
 
 
-def paired_mean(differences: Floats, *, resamples: int = 2000, seed: int = 0) -> Interval:
-    """95 % interval of the mean of the rows' differences, for instance of their losses.
+def paired_mean(differences: Floats, *, seed: int = 0) -> Interval:
+    """95 % interval of the mean of ``differences``, [rows], for instance of their losses.
 
     Beyond a few thousand rows those with nearly the same difference are drawn as one cell.
-
-    Args:
-        differences: [rows], at least one.
-        resamples: How many times the rows are drawn anew.
-        seed: Of the draws.
     """
     cells = np.array_split(np.sort(differences), min(len(differences), _CELLS_OF_A_MEAN))
     sizes = np.array([len(cell) for cell in cells])
     means = np.array([cell.mean() for cell in cells])
-    drawn = _redrawn(sizes, 1, resamples, np.random.default_rng(seed))
+    drawn = _redrawn(sizes, 1, np.random.default_rng(seed))
     return _ends(np.concatenate([counts @ means for counts in drawn]) / len(differences))
 
 
@@ -115,7 +108,7 @@ def _ends(values: Floats) -> Interval:
 
 
 def _redrawn(
-    counts: NDArray[np.int64], classes: int, resamples: int, rng: np.random.Generator
+    counts: NDArray[np.int64], classes: int, rng: np.random.Generator, resamples: int = 2000
 ) -> Iterator[NDArray[np.float64]]:
     """The rows of all cells drawn anew: counts [some of the resamples, cells], batch by batch."""
     rows = int(counts.sum())

@@ -59,14 +59,11 @@ def out_of_scope(
     labels: Iterable[str], outside: Floats, probabilities: Floats, true: Indices, *,
     also_at: Iterable[float] = (),
 ) -> OutOfScope:  # fmt: skip
-    """Score the separation of rows out of scope from those in scope.
+    """Score the separation of rows out of scope, ``outside``, from those in scope.
 
-    Args:
-        labels: Of the rows out of scope.
-        outside: [rows, classes], the probabilities of the rows out of scope; at least one.
-        probabilities: [rows, classes], those of the rows in scope; at least one.
-        true: [rows], the index of each in-scope row's true class.
-        also_at: More probabilities to show a line for.
+    Of both, at least one, the probabilities are given, [rows, classes]; of those in scope also the
+    true class, [rows]; ``labels`` are those out of scope. ``also_at`` are more probabilities to
+    show a line for.
 
     References:
         D. Hendrycks, K. Gimpel (2017). A baseline for detecting misclassified and

@@ -42,9 +42,7 @@ class Mistake(NamedTuple):
 def mistakes(probabilities: Floats, true: Indices) -> list[Mistake]:
     """Rows answered wrongly, the most confident first: those are where wrong labels show.
 
-    Args:
-        probabilities: [rows, classes].
-        true: [rows], the given labels.
+    Given are the probabilities, [rows, classes], and the labels' indices, [rows].
     """
     answers, scores = probabilities.argmax(axis=1), probabilities.max(axis=1)
     wrong = np.flatnonzero(answers != true)
@@ -56,14 +54,8 @@ def suspects(probabilities: Floats, true: Indices) -> list[Suspect]:
     """Rows labelled with a class that is unlikely while another one is as likely as for its own.
 
     A class is as likely as for its own where its probability reaches the mean that it has over the
-    rows labelled with it. The rows should be ones that the classifier was not trained on.
-
-    Args:
-        probabilities: [rows, classes].
-        true: [rows], the given labels.
-
-    Returns:
-        The doubted rows, the most doubtful first.
+    rows labelled with it. The rows should be ones that the classifier was not trained on; the most
+    doubtful come first. Given is what :func:`mistakes` takes.
 
     References:
         C. Northcutt, L. Jiang, I. Chuang (2021). Confident learning: estimating uncertainty in

@@ -33,11 +33,8 @@ def best_threshold(
 ) -> Threshold | None:
     """The best threshold of two classes; None with more, or with rows of one class only.
 
-    Args:
-        labels: The class names.
-        probabilities: [rows, 2].
-        true: [rows], the index of each row's true class.
-        seed: Of how the rows are halved.
+    Given are the probabilities, [rows, 2], and each row's true class, [rows]; ``seed`` is that of
+    how the rows are halved.
     """
     if len(labels) != 2 or len(np.unique(true)) < 2:
         return None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -36,12 +36,10 @@ class Adapter:
     @property
     def named_tensors(self) -> dict[str, Tensor]:
         """Every tensor that training changes, by a name of its own."""
-        pairs = {
-            f"{name}.{part}": tensor
-            for name, pair in self.factors.items()
-            for part, tensor in (("lora_A", pair.lora_A), ("lora_B", pair.lora_B))
-        }
-        return pairs | dict(self.head)
+        named: dict[str, Tensor] = {}
+        for name, pair in self.factors.items():
+            named |= {f"{name}.lora_A": pair.lora_A, f"{name}.lora_B": pair.lora_B}
+        return named | dict(self.head)
 
     @property
     def tensors(self) -> list[Tensor]:
@@ -55,20 +53,17 @@ class Adapter:
 
     def to(self, device: torch.device) -> Adapter:
         """The same adapter on another device."""
-        factors = {
-            name: LoraFactors(pair.lora_A.to(device), pair.lora_B.to(device), pair.scaling)
-            for name, pair in self.factors.items()
-        }
-        head = {name: tensor.to(device) for name, tensor in self.head.items()}
-        return Adapter(factors, head, self.depth, self.dropout)
+        return self._with_each(lambda tensor: tensor.to(device))
 
     def copy(self) -> Adapter:
         """A detached copy, not changed by further training."""
+        return self._with_each(lambda tensor: tensor.detach().clone())
+
+    def _with_each(self, change: Callable[[Tensor], Tensor]) -> Adapter:
+        """The same adapter, each of its tensors changed."""
         factors = {
-            name: LoraFactors(
-                pair.lora_A.detach().clone(), pair.lora_B.detach().clone(), pair.scaling
-            )
+            name: replace(pair, lora_A=change(pair.lora_A), lora_B=change(pair.lora_B))
             for name, pair in self.factors.items()
         }
-        head = {name: tensor.detach().clone() for name, tensor in self.head.items()}
-        return Adapter(factors, head, self.depth, self.dropout)
+        head = {name: change(tensor) for name, tensor in self.head.items()}
+        return replace(self, factors=factors, head=head)

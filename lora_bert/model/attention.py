@@ -166,8 +166,7 @@ def weigh(scores: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
 
 def rotation(backbone: Backbone, length: int, *, local: bool) -> Rotation:
     """Rotary positions (Su et al. 2021, arXiv:2104.09864) of ``length`` tokens."""
-    size = backbone.hidden_size // backbone.heads
-    base = backbone.config.rotary_base(local=local)
+    size, base = backbone.config.head_size, backbone.config.rotary_base(local=local)
     steps = torch.arange(0, size, 2, dtype=torch.float32, device=backbone.device)
     angles = torch.arange(length, device=backbone.device)[:, None] / base ** (steps / size)
     if backbone.config.rotary == "halves":

@@ -8,8 +8,10 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from lora_bert.backbones.config import EncoderConfig
+from lora_bert.model.activation import Activation, activation
 from lora_bert.model.fused_linear import FusedLinear, Linear
 
 
@@ -20,6 +22,10 @@ class Norm:
     weight: Tensor
     bias: Tensor | None
     eps: float
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The normalised values of ``x [..., width]``."""
+        return F.layer_norm(x, x.shape[-1:], self.weight, self.bias, self.eps)
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,7 @@ class Layer:
     """One transformer layer: its linears and its norms (absent ones are the identity).
 
     Attributes:
-        stacks: ``attention_input`` (query, key and value together), ``attention_output``,
+        fused: ``attention_input`` (query, key and value together), ``attention_output``,
             ``intermediate``, ``output``; ``position_key`` and ``position_query`` where relative
             positions have projections of their own.
         norms: ``attention`` and ``output``.
@@ -54,7 +60,7 @@ class Layer:
         convolution: Beside the layer, or None.
     """
 
-    stacks: Mapping[str, FusedLinear]
+    fused: Mapping[str, FusedLinear]
     norms: Mapping[str, Norm]
     local: bool = False
     convolution: Convolution | None = None
@@ -62,13 +68,13 @@ class Layer:
     @cached_property
     def query(self) -> FusedLinear:
         """Of ``attention_input``, the queries alone."""
-        whole = self.stacks["attention_input"]
+        whole = self.fused["attention_input"]
         return whole.part(0, len(whole.weight) // 3)
 
     @cached_property
     def key_value(self) -> FusedLinear:
         """Of ``attention_input``, keys and values."""
-        whole = self.stacks["attention_input"]
+        whole = self.fused["attention_input"]
         return whole.part(len(whole.weight) // 3, len(whole.weight))
 
 
@@ -120,19 +126,24 @@ class Backbone:
         return self.config.hidden_size
 
     @property
+    def activation(self) -> Activation:
+        """The activation of the layers' feed-forward parts."""
+        return activation(self.config.hidden_act)
+
+    @property
     def heads(self) -> int:
         """Number of attention heads."""
         return self.config.num_attention_heads
 
-    def stacks(self, depth: int = 0) -> dict[str, FusedLinear]:
+    def fused(self, depth: int = 0) -> dict[str, FusedLinear]:
         """Everything an adapter can change from layer ``depth`` up, by name."""
         layers = self.layers[depth:]
-        return {stack.name: stack for layer in layers for stack in layer.stacks.values()}
+        return {linear.name: linear for layer in layers for linear in layer.fused.values()}
 
     @property
     def linears(self) -> dict[str, Linear]:
         """Every linear layer an adapter can change, by name."""
-        return {linear.name: linear for stack in self.stacks().values() for linear in stack.linears}
+        return {linear.name: linear for fused in self.fused().values() for linear in fused.linears}
 
     @property
     def parameter_count(self) -> int:
@@ -140,13 +151,13 @@ class Backbone:
         norms = [self.embedding_norm, self.relative_norm, self.final_norm]
         tensors = [self.word_embeddings, self.relative]
         tensors += [self.position_embeddings, self.token_type_embeddings]
-        stacks = [self.projection] if self.projection else []
+        fused = [self.projection] if self.projection else []
         for layer in {id(layer): layer for layer in self.layers}.values():
             norms += layer.norms.values()
-            stacks += layer.stacks.values()
+            fused += layer.fused.values()
             if layer.convolution:
                 norms.append(layer.convolution.norm)
                 tensors += [layer.convolution.weight, layer.convolution.bias]
-        for part in (*norms, *stacks):
+        for part in (*norms, *fused):
             tensors += [part.weight, part.bias] if part else []
         return sum(tensor.numel() for tensor in tensors if tensor is not None)

@@ -122,30 +122,23 @@ class _Parts:
     def layer(self, index: int, base: str) -> Layer:
         config, layout = self.config, self.config.layout
         linears = {slot: self.linear(f"{base}.{path}") for slot, path in layout.linears.items()}
-        # ModernBERT's first layer has no norm before its attention: the embeddings end in one.
-        skips = {"attention"} if config.arrangement == "pre" and index == 0 else set()
-        norms = {
-            slot: self.norm(f"{base}.{path}")
-            for slot, path in layout.norms.items()
-            if slot not in skips
-        }
+        named = dict(layout.norms)
+        if config.arrangement == "pre" and index == 0:
+            # ModernBERT's first layer has no norm before its attention: the embeddings end in one.
+            del named["attention"]
+        norms = {slot: self.norm(f"{base}.{path}") for slot, path in named.items()}
         inputs = [linears.pop(slot) for slot in _INPUTS if slot in linears]
-        stacks = {"attention_input": FusedLinear.of(inputs)}
-        stacks |= {slot: FusedLinear.of([linear]) for slot, linear in linears.items()}
+        fused = {"attention_input": FusedLinear.of(inputs)}
+        fused |= {slot: FusedLinear.of([linear]) for slot, linear in linears.items()}
         convolution = self.convolution() if layout.convolution and index == 0 else None
-        return Layer(stacks, norms, config.is_local(index), convolution)
+        return Layer(fused, norms, config.is_local(index), convolution)
 
     def convolution(self) -> Convolution:
         path = self.config.layout.convolution
-        bias = self.maybe(f"{path}.conv.bias")
-        weight = self.weight(f"{path}.conv")
-        return Convolution(
-            weight=weight,
-            bias=weight.new_zeros(len(weight)) if bias is None else bias,
-            groups=self.config.conv_groups,
-            act=self.config.conv_act,
-            norm=self.norm(f"{path}.LayerNorm"),
-        )
+        weight, bias = self.weight(f"{path}.conv"), self.maybe(f"{path}.conv.bias")
+        bias = weight.new_zeros(len(weight)) if bias is None else bias
+        norm, config = self.norm(f"{path}.LayerNorm"), self.config
+        return Convolution(weight, bias, config.conv_groups, config.conv_act, norm)
 
     def head(self) -> dict[str, Tensor]:
         head = self.config.layout.head

@@ -71,19 +71,15 @@ def layer_by_hand(
     hidden: Tensor,
     bias: Tensor | None,
     layer: Layer,
-    changes: Sequence[LoraUpdate | None],
+    updates: Sequence[LoraUpdate | None],
     shape: Shape,
 ) -> Tensor:
-    """One layer that normalises after its sublayers: ``[tokens, hidden]`` -> the same.
+    """One layer that normalises after its sublayers: ``hidden [tokens, hidden]`` -> the same.
 
-    Args:
-        hidden: The layer's input.
-        bias: Added to the scores, ``[rows, 1, 1, length]``: very negative on padding; or None.
-        layer: The frozen weights.
-        changes: What the adapter changes in each of :data:`SLOTS`.
-        shape: The rows, number of heads and activation.
+    ``bias [rows, 1, 1, length]`` is added to the scores, very negative on padding; ``updates`` is
+    what the adapter changes in each of :data:`SLOTS`.
     """
-    tensors = [part for change in changes for part in _parts(change)]
+    tensors = [part for update in updates for part in _parts(update)]
     return _LayerByHand.apply(hidden, bias, layer, shape, *tensors)  # type: ignore[no-any-return, no-untyped-call]
 
 
@@ -97,17 +93,17 @@ class _LayerByHand(torch.autograd.Function):
         shape: Shape,
         *tensors: Tensor | None,
     ) -> Tensor:
-        changes = _changes(tensors)
-        stacks = [layer.stacks[slot] for slot in SLOTS]
-        qkv, low_qkv = forward_product(hidden, stacks[0], changes[0])
+        updates = _changes(tensors)
+        fused = [layer.fused[slot] for slot in SLOTS]
+        qkv, low_qkv = forward_product(hidden, fused[0], updates[0])
         padded = shape.rows.pad(qkv)
         mixed, sums = _attend(padded, bias, shape)
-        attended, low_attended = forward_product(mixed, stacks[1], changes[1], hidden)
+        attended, low_attended = forward_product(mixed, fused[1], updates[1], hidden)
         middle, *statistics = _normalise(attended, layer.norms["attention"])
 
-        inner, low_inner = forward_product(middle, stacks[2], changes[2])
+        inner, low_inner = forward_product(middle, fused[2], updates[2])
         active = shape.act(inner)
-        outer, low_outer = forward_product(active, stacks[3], changes[3], middle)
+        outer, low_outer = forward_product(active, fused[3], updates[3], middle)
         out, *more_statistics = _normalise(outer, layer.norms["output"])
 
         ctx.save_for_backward(
@@ -125,34 +121,26 @@ class _LayerByHand(torch.autograd.Function):
             other_mean, other_deviation, low_qkv, low_attended, low_inner, low_outer, *tensors,
         ) = ctx.saved_tensors  # fmt: skip
         shape, norms = ctx.shape, ctx.layer.norms
-        stacks, changes = [ctx.layer.stacks[slot] for slot in SLOTS], _changes(tensors)
+        fused, updates = [ctx.layer.fused[slot] for slot in SLOTS], _changes(tensors)
 
         g_outer = _normalise_backward(gradient, outer, other_mean, other_deviation, norms["output"])
-        g_active, *of_output = backward_product(g_outer, active, low_outer, stacks[3], changes[3])
+        g_active, *of_output = backward_product(g_outer, active, low_outer, fused[3], updates[3])
         g_inner = shape.act.derivative(g_active, inner)
         g_middle, *of_inner = backward_product(
-            g_inner, middle, low_inner, stacks[2], changes[2], g_outer
+            g_inner, middle, low_inner, fused[2], updates[2], g_outer
         )
         g_attended = _normalise_backward(g_middle, attended, mean, deviation, norms["attention"])
         g_mixed, *of_attended = backward_product(
-            g_attended, mixed, low_attended, stacks[1], changes[1]
+            g_attended, mixed, low_attended, fused[1], updates[1]
         )
         backward = _fused_backward if g_mixed.dtype == torch.float32 else _backward_in_parts
         g_qkv = backward(g_mixed, mixed, sums, padded, bias, shape)
         wanted = ctx.needs_input_grad[0]
         g_x, *of_qkv = backward_product(
-            g_qkv, x, low_qkv, stacks[0], changes[0], g_attended, wanted=wanted
+            g_qkv, x, low_qkv, fused[0], updates[0], g_attended, wanted=wanted
         )
-        return (
-            g_x if wanted else None,
-            None,
-            None,
-            None,
-            *of_qkv,
-            *of_attended,
-            *of_inner,
-            *of_output,
-        )
+        of_changes = (*of_qkv, *of_attended, *of_inner, *of_output)
+        return g_x if wanted else None, None, None, None, *of_changes
 
 
 def _attend(qkv: Tensor, bias: Tensor | None, shape: Shape) -> tuple[Tensor, Tensor]:
@@ -174,9 +162,8 @@ def _fused_backward(
     """
     rows = shape.rows
     (gradient,), (output,) = shape.by_head(rows.pad_with_zeros(g)), shape.by_head(rows.pad(mixed))
-    parts = flash_backward(
-        gradient, *shape.by_head(qkv, 3), output, sums, 0.0, False, attn_mask=bias
-    )
+    inputs = shape.by_head(qkv, 3)
+    parts = flash_backward(gradient, *inputs, output, sums, 0.0, False, attn_mask=bias)
     g_qkv = torch.empty_like(qkv)
     for target, part in zip(shape.by_head(g_qkv, 3), parts, strict=True):
         target.copy_(part)
@@ -218,23 +205,21 @@ def _backward_in_parts(
 
 def _normalise(x: Tensor, norm: Norm) -> tuple[Tensor, Tensor, Tensor]:
     """The normalised rows, and the means and reciprocal deviations that the way back needs."""
-    found: tuple[Tensor, Tensor, Tensor] = aten.native_layer_norm(
-        x, x.shape[-1:], norm.weight, norm.bias, norm.eps
-    )
-    return found
+    shape = x.shape[-1:]
+    return aten.native_layer_norm(x, shape, norm.weight, norm.bias, norm.eps)  # type: ignore[no-any-return]
 
 
 def _normalise_backward(
     g: Tensor, x: Tensor, mean: Tensor, deviation: Tensor, norm: Norm
 ) -> Tensor:
-    found: Tensor = aten.native_layer_norm_backward(
-        g, x, x.shape[-1:], mean, deviation, norm.weight, norm.bias, [True, False, False]
+    wanted, shape = [True, False, False], x.shape[-1:]
+    return aten.native_layer_norm_backward(  # type: ignore[no-any-return]
+        g, x, shape, mean, deviation, norm.weight, norm.bias, wanted
     )[0]
-    return found
 
 
-def _parts(change: LoraUpdate | None) -> tuple[Tensor | None, Tensor | None]:
-    return (change.lora_A, change.lora_B) if change else (None, None)
+def _parts(update: LoraUpdate | None) -> tuple[Tensor | None, Tensor | None]:
+    return (update.lora_A, update.lora_B) if update else (None, None)
 
 
 def _changes(tensors: Sequence[Tensor | None]) -> list[LoraUpdate | None]:

@@ -8,7 +8,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lora_bert.model.backbone import Backbone
-from lora_bert.model.layer import normalise
 from lora_bert.model.lora import adapted
 from lora_bert.tokens.batching import TokenBatch
 
@@ -26,10 +25,10 @@ def embed(backbone: Backbone, batch: TokenBatch) -> Tensor:
         given = batch.token_type_ids
         hidden = hidden + (types[0] if given is None else looked_up(given, types))
     if backbone.projection is None:
-        return normalise(hidden, backbone.embedding_norm)
+        return backbone.embedding_norm(hidden)
     if backbone.config.projects_first:
-        return normalise(adapted(hidden, backbone.projection, None), backbone.embedding_norm)
-    return adapted(normalise(hidden, backbone.embedding_norm), backbone.projection, None)
+        return backbone.embedding_norm(adapted(hidden, backbone.projection, None))
+    return adapted(backbone.embedding_norm(hidden), backbone.projection, None)
 
 
 def _positions(backbone: Backbone, batch: TokenBatch) -> np.ndarray:

@@ -13,10 +13,11 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from lora_bert.model.adapter import Adapter
+from lora_bert.model.attention import attention_context
 from lora_bert.model.backbone import Backbone
 from lora_bert.model.embeddings import embed
-from lora_bert.model.heads import classify, mean_of_rows, reads_first_token
-from lora_bert.model.layer import LoraUpdates, forward_context, normalise, run_layer
+from lora_bert.model.heads import classify, mean_of_rows
+from lora_bert.model.layer import ForwardContext, LoraUpdates, run_layer
 from lora_bert.model.lora import LoraUpdate, lora_update
 from lora_bert.tokens.batching import Offsets, TokenBatch
 
@@ -25,7 +26,7 @@ def trunk(backbone: Backbone, batch: TokenBatch, depth: int) -> Tensor:
     """Hidden states below layer ``depth``, ``[tokens, hidden]``; no gradients."""
     with torch.no_grad():
         hidden = embed(backbone, batch)
-        context = forward_context(backbone, batch.offsets, {})
+        context = ForwardContext(attention_context(backbone, batch.offsets))
         for layer in backbone.layers[:depth]:
             hidden = run_layer(backbone, layer, hidden, context)
     return hidden
@@ -59,9 +60,10 @@ def branch(
     if updates is None:
         updates = lora_updates(backbone, adapter)
     rate = 0.0 if seed is None else adapter.dropout
-    context = forward_context(backbone, offsets, updates, rate, seed or 0)
+    attention = attention_context(backbone, offsets)
+    context = ForwardContext(attention, updates, rate, seed or 0)
     layers = backbone.layers[adapter.depth if start is None else start :]
-    reads_first = reads_first_token(backbone)
+    reads_first = backbone.config.head.pooling == "cls"
     for number, layer in enumerate(layers, start=1):
         # Where the head reads one token, the last layer computes no other.
         inputs = (backbone, layer, hidden, context, reads_first and number == len(layers))
@@ -73,7 +75,7 @@ def branch(
     if reads_first and not layers:
         hidden = hidden.index_select(0, context.attention.rows.first)
     if backbone.final_norm is not None:
-        hidden = normalise(hidden, backbone.final_norm)
+        hidden = backbone.final_norm(hidden)
     pooled = hidden[: offsets.rows].float() if reads_first else mean_of_rows(hidden, offsets)
     return classify(backbone, pooled, adapter.head, seed)
 
@@ -101,12 +103,9 @@ def lora_updates(
 ) -> dict[str, LoraUpdate]:
     """What an adapter changes in each fused linear, differentiable in its factors.
 
-    Args:
-        backbone: The backbone.
-        adapter: The adapter.
-        dtype: Of the result (default: the backbone's, which :func:`branch` needs).
+    In ``dtype`` (default: the backbone's, which :func:`branch` needs).
     """
-    linears = backbone.stacks(adapter.depth)
+    linears = backbone.fused(adapter.depth)
     updates = {name: lora_update(linear, adapter.factors) for name, linear in linears.items()}
     dtype = dtype or backbone.dtype
     return {name: update.to(dtype) for name, update in updates.items() if update}
@@ -118,6 +117,6 @@ def fused_updates(backbone: Backbone, adapter: Adapter) -> dict[str, LoraUpdate]
         updates = lora_updates(backbone, adapter)
         if backbone.device.type != "cpu":
             return updates
-        linears = backbone.stacks(adapter.depth).items()
+        linears = backbone.fused(adapter.depth).items()
         wide = {name: linear for name, linear in linears if linear.is_wide and name in updates}
         return updates | {name: updates[name].fused_with(linear) for name, linear in wide.items()}

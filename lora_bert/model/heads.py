@@ -12,13 +12,7 @@ from torch.nn import functional as F
 from lora_bert.model.activation import activation
 from lora_bert.model.backbone import Backbone, Norm
 from lora_bert.model.dropout import derived_seed, dropout
-from lora_bert.model.layer import normalise
 from lora_bert.tokens.batching import Offsets
-
-
-def reads_first_token(backbone: Backbone) -> bool:
-    """Whether the first token stands for the text; otherwise the mean of all does."""
-    return backbone.config.head.pooling == "cls"
 
 
 def mean_of_rows(hidden: Tensor, offsets: Offsets) -> Tensor:
@@ -32,13 +26,9 @@ def mean_of_rows(hidden: Tensor, offsets: Offsets) -> Tensor:
 def classify(
     backbone: Backbone, pooled: Tensor, head: Mapping[str, Tensor], seed: int | None
 ) -> Tensor:
-    """Vectors ``[rows, hidden]`` -> outputs ``[rows, outputs]``, float32.
+    """What stands for each text, ``[rows, hidden]`` -> outputs ``[rows, outputs]``, both float32.
 
-    Args:
-        backbone: Its configuration says how the head is built.
-        pooled: What stands for each text, float32.
-        head: The head's tensors.
-        seed: Of the head's dropout; None: no dropout.
+    The backbone's configuration says how the head is built; without ``seed`` there is no dropout.
     """
     config, names = backbone.config.head, backbone.config.layout.head
     if seed is not None:
@@ -47,7 +37,7 @@ def classify(
     x = act(F.linear(pooled, head[f"{names.dense}.weight"], head.get(f"{names.dense}.bias")))
     if names.norm:
         eps = backbone.config.layer_norm_eps
-        x = normalise(x, Norm(head[f"{names.norm}.weight"], head.get(f"{names.norm}.bias"), eps))
+        x = Norm(head[f"{names.norm}.weight"], head.get(f"{names.norm}.bias"), eps)(x)
     if seed is not None:
         x = dropout(x, config.dropout, derived_seed(seed, names.output))
     return F.linear(x, head[f"{names.output}.weight"], head.get(f"{names.output}.bias"))

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from lora_bert.model.activation import Activation, activation
-from lora_bert.model.attention import (
-    AttentionContext,
-    Rows,
-    attention_context,
-    mix,
-    rotate,
-    weigh,
-)
-from lora_bert.model.backbone import Backbone, Convolution, Layer, Norm
+from lora_bert.model.attention import AttentionContext, Rows, mix, rotate, weigh
+from lora_bert.model.backbone import Backbone, Convolution, Layer
 from lora_bert.model.cpu_layer import SLOTS, Shape, layer_by_hand
 from lora_bert.model.dropout import derived_seed
 from lora_bert.model.fused_linear import FusedLinear
 from lora_bert.model.lora import LoraUpdate, adapted
-from lora_bert.tokens.batching import Offsets
 
 LoraUpdates = Mapping[str, LoraUpdate]
 """What an adapter changes, by the name of the fused linear."""
@@ -34,16 +26,16 @@ class ForwardContext:
     """What the layers of one forward pass share.
 
     Attributes:
+        attention: Which tokens see which, and where they stand.
         updates: What the adapter changes, by the name of the fused linear.
         rate: Dropout on the LoRA path; 0 outside training.
         seed: What decides which elements it drops.
-        attention: Which tokens see which, and where they stand.
     """
 
-    updates: LoraUpdates
-    rate: float
-    seed: int
     attention: AttentionContext
+    updates: LoraUpdates = field(default_factory=dict)
+    rate: float = 0.0
+    seed: int = 0
 
     def linear(
         self,
@@ -58,18 +50,6 @@ class ForwardContext:
         if update is not None and fused.begin is not None:
             update = update.part(fused.begin, fused.begin + len(fused.weight))
         return adapted(x, fused, update, residual, act, rate=self.rate, seed=seed)
-
-
-def normalise(x: Tensor, norm: Norm) -> Tensor:
-    """Layer norm over the last dimension."""
-    return F.layer_norm(x, x.shape[-1:], norm.weight, norm.bias, norm.eps)
-
-
-def forward_context(
-    backbone: Backbone, offsets: Offsets, updates: LoraUpdates, rate: float = 0.0, seed: int = 0
-) -> ForwardContext:
-    """Prepare once what depends on where the tokens stand alone."""
-    return ForwardContext(updates, rate, seed, attention_context(backbone, offsets))
 
 
 def run_layer(
@@ -90,7 +70,9 @@ def run_layer(
         convolved = _convolved(layer.convolution, hidden, whole, context.attention.rows)
         return convolved if first is None else convolved.index_select(0, first)
     if first is None and _by_hand(backbone, hidden, context):
-        return _layer_by_hand(backbone, layer, hidden, context)
+        updates = [context.updates.get(layer.fused[slot].name) for slot in SLOTS]
+        shape = Shape(context.attention.rows, backbone.heads, backbone.activation)
+        return layer_by_hand(hidden, context.attention.biases[0], layer, updates, shape)
     arrangement = _norm_before if backbone.config.arrangement == "pre" else _norm_after
     return arrangement(backbone, layer, hidden, context, first)
 
@@ -98,26 +80,26 @@ def run_layer(
 def _norm_after(
     backbone: Backbone, layer: Layer, hidden: Tensor, context: ForwardContext, first: Tensor | None
 ) -> Tensor:
-    fused, norms = layer.stacks, layer.norms
+    fused, norms = layer.fused, layer.norms
     mixture = _attend(backbone, layer, hidden, context, first)
     hidden = hidden if first is None else hidden.index_select(0, first)
     attended = context.linear(mixture, fused["attention_output"], hidden)
-    hidden = normalise(attended, norms["attention"])
-    inner = context.linear(hidden, fused["intermediate"], act=_activation(backbone))
-    return normalise(context.linear(inner, fused["output"], hidden), norms["output"])
+    hidden = norms["attention"](attended)
+    inner = context.linear(hidden, fused["intermediate"], act=backbone.activation)
+    return norms["output"](context.linear(inner, fused["output"], hidden))
 
 
 def _norm_before(
     backbone: Backbone, layer: Layer, hidden: Tensor, context: ForwardContext, first: Tensor | None
 ) -> Tensor:
-    fused, norms, act = layer.stacks, layer.norms, _activation(backbone)
-    normed = normalise(hidden, norms["attention"]) if "attention" in norms else hidden
+    fused, norms = layer.fused, layer.norms
+    normed = norms["attention"](hidden) if "attention" in norms else hidden
     mixture = _attend(backbone, layer, normed, context, first)
     hidden = hidden if first is None else hidden.index_select(0, first)
     hidden = context.linear(mixture, fused["attention_output"], hidden)
-    both = context.linear(normalise(hidden, norms["output"]), fused["intermediate"])
+    both = context.linear(norms["output"](hidden), fused["intermediate"])
     value, gate = both.chunk(2, dim=-1)
-    return context.linear(act(value) * gate, fused["output"], hidden)
+    return context.linear(backbone.activation(value) * gate, fused["output"], hidden)
 
 
 def _convolved(part: Convolution, below: Tensor, hidden: Tensor, rows: Rows) -> Tensor:
@@ -128,7 +110,7 @@ def _convolved(part: Convolution, below: Tensor, hidden: Tensor, rows: Rows) -> 
     padding = part.weight.shape[-1] // 2
     wide = F.conv1d(wide.mT, part.weight, part.bias, padding=padding, groups=part.groups).mT
     wide = wide if real is None else wide * real
-    return normalise(hidden + activation(part.act)(rows.unpad(wide.flatten(0, 1))), part.norm)
+    return part.norm(hidden + activation(part.act)(rows.unpad(wide.flatten(0, 1))))
 
 
 def _attend(
@@ -138,7 +120,7 @@ def _attend(
     attention, heads = context.attention, backbone.heads
     rows = attention.rows
     if first is None:
-        qkv = rows.pad(context.linear(x, layer.stacks["attention_input"]))
+        qkv = rows.pad(context.linear(x, layer.fused["attention_input"]))
         query, key, value = _by_head(qkv, rows.count, 3, heads)
     else:
         attention = attention.of_first_tokens()
@@ -163,7 +145,7 @@ def _of_positions(
     backbone: Backbone, layer: Layer, context: ForwardContext, embeddings: Tensor
 ) -> tuple[Tensor | None, Tensor | None]:
     """What queries and what keys meet of relative positions, ``[1, heads, distances, size]``."""
-    kinds, fused = backbone.config.relative_kinds, layer.stacks
+    kinds, fused = backbone.config.relative_kinds, layer.fused
     if "position_key" in fused or "position_query" in fused:
         key, query = (
             _by_head(context.linear(embeddings, fused[slot]), 1, 1, backbone.heads)[0]
@@ -189,17 +171,5 @@ def _by_hand(backbone: Backbone, hidden: Tensor, context: ForwardContext) -> boo
         and hidden.device.type == "cpu"
         and not context.rate
         and backbone.config.has_plain_layers
-        and _activation(backbone).derivative is not None
+        and backbone.activation.derivative is not None
     )
-
-
-def _layer_by_hand(
-    backbone: Backbone, layer: Layer, hidden: Tensor, context: ForwardContext
-) -> Tensor:
-    updates = [context.updates.get(layer.stacks[slot].name) for slot in SLOTS]
-    shape = Shape(context.attention.rows, backbone.heads, _activation(backbone))
-    return layer_by_hand(hidden, context.attention.biases[0], layer, updates, shape)
-
-
-def _activation(backbone: Backbone) -> Activation:
-    return activation(backbone.config.hidden_act)

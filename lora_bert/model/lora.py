@@ -62,14 +62,13 @@ class LoraUpdate:
     lora_B: Tensor
     fused: PackedLinear | None = None
 
-    def fused_with(self, stack: FusedLinear) -> LoraUpdate:
-        """The same with the product that has the weights of ``stack`` in it."""
+    def fused_with(self, linears: FusedLinear) -> LoraUpdate:
+        """The same with the product that has the weights of ``linears`` in it."""
         # Processors multiply in pieces of 32: zeros up to there are faster than a remainder.
-        missing = -(stack.weight.shape[1] + len(self.lora_A)) % 32
+        missing = -(linears.weight.shape[1] + len(self.lora_A)) % 32
         lora_A, lora_B = F.pad(self.lora_A, (0, 0, 0, missing)), F.pad(self.lora_B, (0, missing))
-        return LoraUpdate(
-            lora_A, lora_B, PackedLinear(torch.cat([stack.weight, lora_B], dim=1), stack.bias)
-        )
+        fused = PackedLinear(torch.cat([linears.weight, lora_B], dim=1), linears.bias)
+        return LoraUpdate(lora_A, lora_B, fused)
 
     def part(self, begin: int, end: int) -> LoraUpdate:
         """What is changed of the outputs ``begin`` to ``end``."""
@@ -80,16 +79,16 @@ class LoraUpdate:
         return LoraUpdate(self.lora_A.to(dtype), self.lora_B.to(dtype))
 
 
-def lora_update(stack: FusedLinear, factors: Mapping[str, LoraFactors]) -> LoraUpdate | None:
+def lora_update(fused: FusedLinear, factors: Mapping[str, LoraFactors]) -> LoraUpdate | None:
     """The change of a stack, float32, differentiable in the factors; None where there is none."""
-    pairs = [factors.get(linear.name) for linear in stack.linears]
+    pairs = [factors.get(linear.name) for linear in fused.linears]
     if not any(pairs):
         return None
     blocks = [
         linear.weight.new_zeros(len(linear.weight), 0, dtype=torch.float32)
         if pair is None
         else pair.lora_B * pair.scaling
-        for linear, pair in zip(stack.linears, pairs, strict=True)
+        for linear, pair in zip(fused.linears, pairs, strict=True)
     ]
     lora_A = torch.cat([pair.lora_A for pair in pairs if pair])
     return LoraUpdate(lora_A, torch.block_diag(*blocks))  # type: ignore[no-untyped-call]
@@ -97,8 +96,8 @@ def lora_update(stack: FusedLinear, factors: Mapping[str, LoraFactors]) -> LoraU
 
 def adapted(
     x: Tensor,
-    stack: FusedLinear,
-    change: LoraUpdate | None,
+    fused: FusedLinear,
+    update: LoraUpdate | None,
     residual: Tensor | None = None,
     act: Activation | None = None,
     *,
@@ -109,8 +108,8 @@ def adapted(
 
     Args:
         x: ``[…, in]``.
-        stack: The frozen layers.
-        change: What the adapter changes in them, None for nothing.
+        fused: The frozen layers.
+        update: What the adapter changes in them, None for nothing.
         residual: ``[…, out]``, added to the result.
         act: Applied at the end.
         rate: Dropout of the LoRA path's input.
@@ -121,41 +120,36 @@ def adapted(
     """
     if x.device.type == "cpu" and not rate and not torch.is_grad_enabled():
         below = None if residual is None else residual.reshape(-1, residual.shape[-1])
-        y, _ = forward_product(x.reshape(-1, x.shape[-1]), stack, change, below, act)
+        y, _ = forward_product(x.reshape(-1, x.shape[-1]), fused, update, below, act)
         return y.view(*x.shape[:-1], -1)
     if x.device.type == "cpu" and not rate:
-        parts = (change.lora_A, change.lora_B) if change else (None, None)
-        y = _Adapted.apply(x, stack, *parts)  # type: ignore[no-untyped-call]
+        parts = (update.lora_A, update.lora_B) if update else (None, None)
+        y = _Adapted.apply(x, fused, *parts)  # type: ignore[no-untyped-call]
     else:
-        y = F.linear(x, stack.weight, stack.bias)
-        if change is not None:
-            y = y + F.linear(F.linear(dropout(x, rate, seed), change.lora_A), change.lora_B)
+        y = F.linear(x, fused.weight, fused.bias)
+        if update is not None:
+            y = y + F.linear(F.linear(dropout(x, rate, seed), update.lora_A), update.lora_B)
     y = y if residual is None else residual + y
     return y if act is None else act(y)
 
 
 def forward_product(
     x: Tensor,
-    stack: FusedLinear,
-    change: LoraUpdate | None,
+    fused: FusedLinear,
+    update: LoraUpdate | None,
     residual: Tensor | None = None,
     act: Activation | None = None,
 ) -> tuple[Tensor, Tensor | None]:
-    """``[rows, in]`` -> ``[rows, out]`` and the low-rank activations ``[rows, ranks]``.
+    """As :func:`adapted`, ``[rows, in]`` -> ``[rows, out]`` and the low-rank activations.
 
-    Args:
-        x: The input.
-        stack: The frozen layers.
-        change: What the adapter changes in them.
-        residual: ``[rows, out]``, added to the result.
-        act: Applied at the end.
+    The latter are ``[rows, ranks]``; None without an ``update``.
     """
-    if change is None:
-        return stack.forward(x, residual, act), None
-    low = x @ change.lora_A.t()
-    if change.fused is not None:
-        return change.fused(torch.cat([x, low], dim=1), residual, act), low
-    y = stack.forward(x, residual).addmm_(low, change.lora_B.t())
+    if update is None:
+        return fused.forward(x, residual, act), None
+    low = x @ update.lora_A.t()
+    if update.fused is not None:
+        return update.fused(torch.cat([x, low], dim=1), residual, act), low
+    y = fused.forward(x, residual).addmm_(low, update.lora_B.t())
     return y if act is None else act(y), low
 
 
@@ -163,8 +157,8 @@ def backward_product(
     g: Tensor,
     x: Tensor,
     low: Tensor | None,
-    stack: FusedLinear,
-    change: LoraUpdate | None,
+    fused: FusedLinear,
+    update: LoraUpdate | None,
     residual: Tensor | None = None,
     *,
     wanted: bool = True,
@@ -174,12 +168,12 @@ def backward_product(
     The weights are frozen: nothing is computed for them, and both paths share one gradient of
     ``x``, summed inside the products together with ``residual``, which comes another way.
     """
-    towards_x = stack.backward(g, residual) if wanted else g.new_empty(0)
-    if change is None or low is None:
+    towards_x = fused.backward(g, residual) if wanted else g.new_empty(0)
+    if update is None or low is None:
         return towards_x, None, None
-    narrow = g @ change.lora_B
+    narrow = g @ update.lora_B
     if wanted:
-        towards_x.addmm_(narrow, change.lora_A)
+        towards_x.addmm_(narrow, update.lora_A)
     # Short times long and then turned round: faster than long times short.
     return towards_x, narrow.t() @ x, (low.t() @ g).t()
 
@@ -189,22 +183,22 @@ class _Adapted(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, stack: FusedLinear, lora_A: Tensor | None, lora_B: Tensor | None
+        ctx: Any, x: Tensor, fused: FusedLinear, lora_A: Tensor | None, lora_B: Tensor | None
     ) -> Tensor:
-        change = None if lora_A is None or lora_B is None else LoraUpdate(lora_A, lora_B)
+        update = None if lora_A is None or lora_B is None else LoraUpdate(lora_A, lora_B)
         rows = x.reshape(-1, x.shape[-1])
-        y, low = forward_product(rows, stack, change)
+        y, low = forward_product(rows, fused, update)
         ctx.save_for_backward(rows, low, lora_A, lora_B)
-        ctx.stack = stack
+        ctx.fused = fused
         return y.view(*x.shape[:-1], -1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
         rows, low, lora_A, lora_B = ctx.saved_tensors
-        change = None if lora_A is None else LoraUpdate(lora_A, lora_B)
+        update = None if lora_A is None else LoraUpdate(lora_A, lora_B)
         g = gradient.reshape(len(rows), -1)
         wanted = ctx.needs_input_grad[0]
-        towards_x, *towards = backward_product(g, rows, low, ctx.stack, change, wanted=wanted)
+        towards_x, *towards = backward_product(g, rows, low, ctx.fused, update, wanted=wanted)
         shaped = towards_x.view(*gradient.shape[:-1], -1) if wanted else None
         return shaped, None, *towards

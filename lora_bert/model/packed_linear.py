@@ -63,8 +63,8 @@ def _can_pack() -> bool:
 
 
 def _pack(weight: Tensor) -> Tensor:
-    packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), _PACKED_FOR)
-    return packed
+    reorder = torch.ops.mkldnn._reorder_linear_weight
+    return reorder(weight.contiguous(), _PACKED_FOR)  # type: ignore[no-any-return]
 
 
 def _multiply(
@@ -75,9 +75,6 @@ def _multiply(
     fused: tuple[str, str] = ("none", ""),
 ) -> Tensor:
     multiply = torch.ops.mkldnn._linear_pointwise
-    y: Tensor
     if residual is None:
-        y = multiply(x, packed, bias, fused[0], [], fused[1])
-    else:
-        y = multiply.binary(x, residual, packed, bias, "add")
-    return y
+        return multiply(x, packed, bias, fused[0], [], fused[1])  # type: ignore[no-any-return]
+    return multiply.binary(x, residual, packed, bias, "add")  # type: ignore[no-any-return]

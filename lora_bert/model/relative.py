@@ -82,18 +82,14 @@ def distances_of(backbone: Backbone, length: int) -> Distances:
     table = backbone.relative
     assert table is not None
     config, span = backbone.config, len(table) // 2
-    spans = config.relative_span
-    apart = deberta_buckets(_apart(length, table.device), spans)
+    apart = deberta_buckets(_apart(length, table.device), config.relative_span)
     # Short texts need but a few rows of the table.
     reach = int(apart.max()) if length > 1 else 0
     first, last = max(0, span - reach), min(2 * span - 1, span + reach)
     embeddings = table[first : last + 1]
-    if (norm := backbone.relative_norm) is not None:
-        embeddings = F.layer_norm(
-            embeddings, embeddings.shape[-1:], norm.weight, norm.bias, norm.eps
-        )
-    size = backbone.hidden_size // backbone.heads
-    scale = (size * (1 + len(config.relative_kinds))) ** -0.5
+    if backbone.relative_norm is not None:
+        embeddings = backbone.relative_norm(embeddings)
+    scale = (config.head_size * (1 + len(config.relative_kinds))) ** -0.5
     of_key = (apart + span).clamp(0, 2 * span - 1) - first
     of_query = (span - apart).clamp(0, 2 * span - 1) - first
     return Distances(embeddings, of_key[None, None], of_query[None, None], scale)
@@ -102,9 +98,7 @@ def distances_of(backbone: Backbone, length: int) -> Distances:
 def deberta_buckets(apart: Tensor, span: tuple[int, int]) -> Tensor:
     """Query's place less key's -> the same, beyond some distance in logarithmic buckets.
 
-    Args:
-        apart: Distances.
-        span: Number of buckets a side, or -1 for none, and the farthest distance.
+    ``span`` is the number of buckets a side, or -1 for none, and the farthest distance.
     """
     buckets, farthest = span
     if buckets <= 0:

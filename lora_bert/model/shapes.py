@@ -12,11 +12,7 @@ from lora_bert.model.fused_linear import Linear
 
 
 def check_linear(linear: Linear) -> None:
-    """Check that a linear layer is a matrix and a vector as long as it is high.
-
-    Raises:
-        BackboneError: It is not.
-    """
+    """Raise :class:`BackboneError` unless it is a matrix and a vector as long as that is high."""
     weight, bias = linear.weight, linear.bias
     if weight.ndim != 2 or 0 in weight.shape:
         raise _unfit(linear.name, weight, "a matrix")
@@ -48,16 +44,15 @@ def check_shapes(backbone: Backbone) -> None:
     if backbone.projection is not None:
         _check_matrix("projection", backbone.projection.weight, (hidden, width))
     for index, layer in enumerate(backbone.layers):
-        stacks, where = layer.stacks, f"layer {index}'s"
-        _check_matrix(f"{where} attention input", stacks["attention_input"].weight,
-                      (3 * hidden, hidden))  # fmt: skip
-        _check_matrix(f"{where} attention output", stacks["attention_output"].weight,
-                      (hidden, hidden))  # fmt: skip
-        inner = stacks["output"].weight.shape[1]
-        gated = config.arrangement == "pre"
-        _check_matrix(f"{where} intermediate", stacks["intermediate"].weight,
-                      ((2 if gated else 1) * inner, hidden))  # fmt: skip
-        _check_matrix(f"{where} output", stacks["output"].weight, (hidden, inner))
+        where, inner = f"layer {index}'s", layer.fused["output"].weight.shape[1]
+        shapes = {
+            "attention_input": (3 * hidden, hidden),
+            "attention_output": (hidden, hidden),
+            "intermediate": (2 * inner if config.arrangement == "pre" else inner, hidden),
+            "output": (hidden, inner),
+        }
+        for slot, shape in shapes.items():
+            _check_matrix(f"{where} {slot.replace('_', ' ')}", layer.fused[slot].weight, shape)
         for name, norm in layer.norms.items():
             _check_norm(f"{where} norm '{name}'", norm, (hidden,))
     if backbone.final_norm is not None:

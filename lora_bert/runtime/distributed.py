@@ -102,14 +102,13 @@ class Processes:
             sizes: The first size of what each process gives this one.
         """
         # As bytes: gloo does not know every type.
-        shape = given[0].shape[1:]
-        width = shape.numel() * given[0].dtype.itemsize
+        shape, dtype = given[0].shape[1:], given[0].dtype
+        width = shape.numel() * dtype.itemsize
         sent = torch.cat([part.contiguous().view(torch.uint8).view(-1, width) for part in given])
         got = sent.new_empty((sum(sizes), width))
         with self._together():
             dist.all_to_all_single(got, sent, list(sizes), [len(part) for part in given])
-        parts = torch.split(got, list(sizes))
-        return [part.view(given[0].dtype).view(-1, *shape) for part in parts]
+        return [part.view(dtype).view(-1, *shape) for part in torch.split(got, list(sizes))]
 
     def collect(self, values: np.ndarray, owners: np.ndarray) -> np.ndarray:
         """The values of all rows, of which each process has those of its own.
@@ -138,10 +137,8 @@ class Processes:
             KeyboardInterrupt: Ctrl-C, or SIGTERM as :class:`lora_bert.runtime.signals.Terminated`.
         """
         if self.count > 1:
-            wanted = signals.waiting()
-            count = self.add(
-                torch.tensor([signal.SIGINT in wanted, signal.SIGTERM in wanted]).int()
-            )
+            arrived = [number in signals.waiting() for number in (signal.SIGINT, signal.SIGTERM)]
+            count = self.add(torch.tensor(arrived).int())
             if count.any():
                 # A launcher sends it again to those that the terminal has sent it to.
                 signals.ignore(signal.SIGINT)

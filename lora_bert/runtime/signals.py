@@ -34,8 +34,8 @@ def stoppable() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    found = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    ours = {number: was for number, was in found.items() if was in _DEFAULT}
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    ours = {number: was for number in numbers if (was := signal.getsignal(number)) in _DEFAULT}
     for number in ours:
         signal.signal(number, _arrive)
     try:

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lora_bert.runtime.memory import keep_freed_memory
@@ -44,12 +43,7 @@ class Workers:
     def __enter__(self) -> Workers:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def submit(self, function: Callable[..., Result], *args: Any) -> Future[Result]:
@@ -114,10 +108,7 @@ def _results(futures: deque[Future[Result]]) -> Iterator[Result]:
 def workers(most: int, *, device: torch.device, exactly: tuple[int, int] | None = None) -> Workers:
     """Threads for the cores that torch may use, at most ``most``; one where a GPU computes.
 
-    Args:
-        most: How many are worth having.
-        device: Where they compute.
-        exactly: How many there must be, and cores for each, whatever the machine has.
+    ``exactly`` says how many there must be, and cores for each, whatever the machine has.
     """
     import torch
 

@@ -1,1 +1,1 @@
-"""What a task is: label codec, head, loss, decoding."""
+"""What is asked of a text: targets, head, loss, answers, figures; one file a task."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from lora_bert.errors import ConfigError, did_you_mean
 from lora_bert.metrics.metric import Metric
@@ -32,15 +32,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class HeadSpec:
-    """What the head of a task reads and how much it gives.
+    """The head of a task, which reads the vector that stands for the text.
 
     Attributes:
         outputs: Width of the last layer.
-        reads: ``text``: the vector that stands for the whole text; ``tokens``: each token's.
     """
 
     outputs: int
-    reads: Literal["text", "tokens"] = "text"
 
 
 class Scores(Protocol):
@@ -97,7 +95,6 @@ class Task(Protocol):
     Attributes:
         problem_type: As ``config.json`` and the manifest call it; the key in the registry.
         peft_task_type: As ``adapter_config.json`` calls it: ``SEQ_CLS``, ``TOKEN_CLS`` …
-        inputs: Texts a row: 1, or 2 for pairs.
         metrics: Figures that can pick the best epoch; the first one does unless another is asked
             for.
         classes: Whether a label is one of a few classes, each of which needs rows to learn from:
@@ -109,7 +106,6 @@ class Task(Protocol):
 
     problem_type: ClassVar[str]
     peft_task_type: ClassVar[str] = "SEQ_CLS"
-    inputs: ClassVar[Literal[1, 2]] = 1
     metrics: ClassVar[tuple[Metric, ...]]
     classes: ClassVar[bool] = False
     values_are: ClassVar[str] = "numbers"
@@ -135,9 +131,7 @@ class Task(Protocol):
     def of(cls, examples: Examples, *, class_weights: str = "none") -> Self:
         """The task of a training set.
 
-        Args:
-            examples: The training rows.
-            class_weights: ``none`` or ``balanced``.
+        ``class_weights`` are ``none`` or ``balanced``.
         """
 
     @classmethod
@@ -156,7 +150,7 @@ class Task(Protocol):
 
     @abstractmethod
     def head(self) -> HeadSpec:
-        """What the head reads and how many outputs it has."""
+        """How many outputs the head has."""
 
     @abstractmethod
     def targets(self, examples: Examples, tokens: TokenizedTexts, *, hint: str = "") -> np.ndarray:
@@ -230,12 +224,8 @@ class Task(Protocol):
     ) -> Judgement:  # fmt: skip
         """The figures of answered rows, and whatever else can be said of them.
 
-        Args:
-            values: From :meth:`values`, a row each.
-            targets: From :meth:`targets`.
-            target_accuracy: The share of right answers to look a line for, 0…1; of classes only.
-            outside: Labels and values of rows that have none of the task's labels; likewise.
-            seed: Of the bootstrap's draws.
+        ``target_accuracy`` is the share of right answers to look a line for, 0…1; ``outside`` are
+        labels and values of rows that have none of the task's labels. Both are of classes only.
 
         Raises:
             DataError: There are no rows.

@@ -187,10 +187,7 @@ def epoch_batches(
 def slices(batch: np.ndarray, lengths: np.ndarray, count: int) -> list[np.ndarray]:
     """A batch's rows in ``count`` parts of about as many tokens, with little filler; none is empty.
 
-    Args:
-        batch: Row numbers.
-        lengths: Tokens of every row there is.
-        count: How many parts; of fewer rows, as many as there are rows.
+    ``lengths`` are the tokens of every row there is. Of fewer rows there are as many parts as rows.
     """
     rest, parts = batch, []
     for left in range(min(count, len(batch)), 1, -1):

@@ -29,12 +29,7 @@ from tokenizers import (
 
 from lora_bert.backbones.config import EncoderConfig
 from lora_bert.errors import LoraBertError
-from lora_bert.tokens.sentencepiece_file import (
-    Algorithm,
-    Kind,
-    Piece,
-    SentencePieceModel,
-)
+from lora_bert.tokens.sentencepiece_file import Algorithm, Kind, Piece, SentencePieceModel
 
 _SPACE = "▁"
 _ASIDE = "\ufdd0"
@@ -113,14 +108,10 @@ def layout_of(
 ) -> Layout:
     """Which layout a backbone's pieces have: its class decides, else its ``model_type``.
 
-    Args:
-        directory: Of the backbone.
-        written: Its ``tokenizer_config.json``.
-        config: The encoder's.
-        error: Which error another layout is.
+    The class is in ``tokenizer_config.json``, which is ``written``, or in ``config``.
 
     Raises:
-        error: It is another one.
+        error: The layout is another one.
     """
     for said in (written.get("tokenizer_class"), config.tokenizer_class):
         name = str(said or "").removesuffix("Fast")
@@ -143,27 +134,19 @@ def _other(directory: Path, what: str, error: type[LoraBertError]) -> LoraBertEr
 
 
 def convert(
-    model: SentencePieceModel,
-    layout: Layout,
-    written: Mapping[str, Any],
-    added: Mapping[str, int],
+    model: SentencePieceModel, layout: Layout, written: Mapping[str, Any], added: Mapping[str, int]
 ) -> tuple[Tokenizer, dict[str, Any]]:
     """The tokenizer of a SentencePiece model, and its special tokens as ``*_token``.
 
-    Args:
-        model: Read from the file.
-        layout: How its pieces are numbered.
-        written: ``tokenizer_config.json``: special tokens, ``do_lower_case`` and the like.
-        added: Tokens that were added to the vocabulary later, with their ids.
+    ``written`` is ``tokenizer_config.json`` with special tokens, ``do_lower_case`` and the like;
+    ``added`` are tokens that were added to the vocabulary later, with their ids.
 
     Raises:
         UnusualModelError: A kind of model whose pieces would be other ones; the text says which.
     """
     _check_kind(model)
-    special = {
-        f"{name}_token": written.get(f"{name}_token") or text
-        for name, text in layout.special.items()
-    }
+    usual = {f"{name}_token": text for name, text in layout.special.items()}
+    special = {name: written.get(name) or text for name, text in usual.items()}
     names = {name: _text(token) for name, token in special.items()}
     core = Tokenizer(_vocabulary(model, layout, {*names.values(), *added}))
     core.normalizer = normalizers.Sequence([*_prepared(layout, written), *_normalised(model)])
@@ -191,17 +174,10 @@ def _add_special(core: Tokenizer, special: Mapping[str, Any], layout: Layout) ->
         token = special[f"{name}_token"]
         told = token if isinstance(token, dict) else {}
         strips = name == "mask" and layout.strips_before_mask
-        core.add_special_tokens(
-            [
-                AddedToken(
-                    _text(token),
-                    lstrip=bool(told.get("lstrip", strips)),
-                    rstrip=bool(told.get("rstrip", False)),
-                    normalized=False,
-                    special=True,
-                )
-            ]
-        )
+        left, right = bool(told.get("lstrip", strips)), bool(told.get("rstrip", False))
+        text = _text(token)
+        added = AddedToken(text, lstrip=left, rstrip=right, normalized=False, special=True)
+        core.add_special_tokens([added])
 
 
 def _check_kind(model: SentencePieceModel) -> None:
@@ -216,10 +192,8 @@ def _check_kind(model: SentencePieceModel) -> None:
 
 def _vocabulary(model: SentencePieceModel, layout: Layout, named: set[str]) -> models.Model:
     """Pieces in their places, those that no text may reach under names that none can have."""
-    front, kept = len(layout.front), model.pieces[layout.skipped :]
-    if layout.front and any(
-        piece.kind not in (Kind.UNKNOWN, Kind.CONTROL) for piece in model.pieces[: layout.skipped]
-    ):
+    skipped, kept = model.pieces[: layout.skipped], model.pieces[layout.skipped :]
+    if any(piece.kind not in (Kind.UNKNOWN, Kind.CONTROL) for piece in skipped):
         raise UnusualModelError("its first pieces are not the special ones")
     scores = _scores(model)
     entries = [(text, 0.0) for text in layout.front]
@@ -231,7 +205,7 @@ def _vocabulary(model: SentencePieceModel, layout: Layout, named: set[str]) -> m
         seen.add(text)
         entries.append((text, scores(piece)))
     entries += [(text, 0.0) for text in layout.back]
-    unknown = layout.front.index("<unk>") if front else model.unknown
+    unknown = layout.front.index("<unk>") if layout.front else model.unknown
     if model.algorithm == Algorithm.UNIGRAM:
         return models.Unigram(entries, unk_id=unknown, byte_fallback=model.falls_back)
     places = {text: at for at, (text, _) in enumerate(entries)}

@@ -104,12 +104,7 @@ class TokenizedTexts:
         return self.ids[self.starts[number] : self.starts[number + 1]].tolist()  # type: ignore[no-any-return]
 
     def pad(self, rows: Sequence[int] | np.ndarray, length: int | None = None) -> PaddedTokens:
-        """Some texts in one batch.
-
-        Args:
-            rows: Which ones; at least one.
-            length: Pad to this many tokens; None: to the longest of them.
-        """
+        """Some texts, at least one, padded to ``length`` tokens (default: those of the longest)."""
         chosen = np.asarray(rows, dtype=np.int64)
         sizes = self.lengths[chosen]
         mask = np.arange(sizes.max() if length is None else length) < sizes[:, None]

@@ -23,7 +23,8 @@ from tokenizers import Tokenizer
 
 from lora_bert.backbones.config import EncoderConfig
 from lora_bert.errors import BackboneError, LoraBertError, TextError
-from lora_bert.json_files import json_text, read_object, read_text
+from lora_bert.files import write_json
+from lora_bert.json_files import read_object, read_text
 from lora_bert.tokens.sentencepiece_file import read_sentencepiece
 from lora_bert.tokens.sentencepiece_layouts import UnusualModelError, convert, layout_of
 from lora_bert.tokens.shared_tokenizer import SharedTokenizer, prepared, shared_tokenizer
@@ -146,18 +147,15 @@ class TextTokenizer:
     def save(self, directory: Path) -> None:
         """Write ``tokenizer.json`` and ``tokenizer_config.json``."""
         (directory / "tokenizer.json").write_text(self.shared.written, encoding="utf-8")
-        inputs = ["input_ids", "token_type_ids", "attention_mask"]
-        if not self.takes_types:
-            inputs.remove("token_type_ids")
+        types = ["token_type_ids"] if self.takes_types else []
         written = {
             **self.special,
             "clean_up_tokenization_spaces": False,
-            "model_input_names": inputs,
+            "model_input_names": ["input_ids", *types, "attention_mask"],
             "model_max_length": self.max_length,
             "tokenizer_class": "PreTrainedTokenizerFast",
         }
-        text = json_text(written) + "\n"
-        (directory / "tokenizer_config.json").write_text(text, encoding="utf-8")
+        write_json(directory / "tokenizer_config.json", written)
 
 
 def load_tokenizer(
@@ -284,9 +282,8 @@ def _added(
     directory: Path, written: Mapping[str, Any], error: type[LoraBertError]
 ) -> dict[str, int]:
     """Tokens that were added to a vocabulary, with their ids, from either place they are kept."""
-    path = directory / "added_tokens.json"
+    path, kept = directory / "added_tokens.json", written.get("added_tokens_decoder")
     found = read_object(path, error) if path.is_file() else {}
-    kept = written.get("added_tokens_decoder")
     for number, token in (kept if isinstance(kept, dict) else {}).items():
         if str(number).isdecimal() and (text := _content(token)):
             found[text] = int(number)
@@ -326,9 +323,8 @@ def _by_transformers(
         with _silent():
             from transformers import AutoTokenizer
 
-            slow = AutoTokenizer.from_pretrained(
-                str(directory), local_files_only=True, trust_remote_code=False
-            )
+            offline = {"local_files_only": True, "trust_remote_code": False}
+            slow = AutoTokenizer.from_pretrained(str(directory), **offline)
     except (OSError, ValueError, ImportError) as problem:
         reason = (str(problem).strip().splitlines() or [""])[0].rstrip(".")
         raise error(

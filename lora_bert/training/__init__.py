@@ -1,1 +1,1 @@
-"""The run, the loop, its checkpoints."""
+"""Training: prepare, fit, finish; the loop and its checkpoints."""

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from lora_bert.config import TrainConfig
-from lora_bert.errors import DivergedError
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +21,8 @@ _SMALL_RATE = 1e-5
 """A learning rate above this moves weights wherever gradients come through."""
 _SCALED = "Weights of the backbone are probably badly scaled: try another backbone."
 _NAMES = {"lora_A": "lora_A.weight", "lora_B": "lora_B.weight"}
+
+LOWER = "Lower --learning-rate."
 
 
 class Movement:
@@ -93,19 +94,18 @@ def _remedy(config: TrainConfig) -> str:
     return _SCALED
 
 
-def diverged(what: str, step: int = 0, steps: int = 0) -> DivergedError:
-    """The error that says ``what`` is wrong, at a step where it was found at one."""
-    at, hint = f" at step {step} of {steps}" if step else "", "Lower --learning-rate."
+def advice(step: int) -> str:
+    """What to do about a loss or a gradient that is not finite at a step, counted from 1."""
     if step == 1:
-        hint = (
+        return (
             "No step was made before it, so it is not the --learning-rate: weights of the backbone "
             "are not finite or badly scaled. Try another backbone."
         )
-    return DivergedError(f"Training diverged: {what}{at}.", hint=hint)
+    return LOWER
 
 
-def worst_gradient(parameters: Mapping[str, Tensor]) -> str:
-    """The first gradient that is not finite, else the largest; in words."""
+def worst_gradient(parameters: Mapping[str, Tensor]) -> tuple[str, str]:
+    """The first tensor whose gradient is not finite, else that with the largest; what it is."""
     gradients = {name: part.grad for name, part in parameters.items() if part.grad is not None}
     broken = (name for name, gradient in gradients.items() if not gradient.isfinite().all())
     if name := next(broken, ""):
@@ -114,5 +114,4 @@ def worst_gradient(parameters: Mapping[str, Tensor]) -> str:
         name = max(gradients, key=lambda name: float(gradients[name].abs().max()))
         what = "too large for float32"
     stem, _, part = name.rpartition(".")
-    in_file = f"{stem}.{_NAMES[part]}" if part in _NAMES else name
-    return f"the gradient of '{in_file}' is {what}"
+    return f"{stem}.{_NAMES[part]}" if part in _NAMES else name, what

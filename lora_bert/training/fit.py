@@ -50,11 +50,10 @@ def fit(
     rows, targets = context.tokens["train"], context.tokens["validation"].targets
     adapter = fresh_adapter(config, backbone, task.head().outputs)
     _say_size(context, adapter.parameter_count)
-    begun = checkpoint.identity if checkpoint else None
+    begun, after = (checkpoint.identity, checkpoint.progress.step) if checkpoint else (None, 0)
     keeps = "off" if begun and begun["trunk"] is None else config.trunk_cache
     trunk = trunk_states(context, adapter, place=keeps)
     us, cores = processes(), torch.get_num_threads()
-    after = checkpoint.progress.step if checkpoint else 0
     parts, each = begun["workers"] if begun else shares_of(config, rows, backbone.device)
     with (
         workers(1, device=backbone.device, exactly=(-(-parts // us.count), each)) as threads,
@@ -68,9 +67,8 @@ def fit(
             fetch=trunk.fetch,
         )  # fmt: skip
         scored = "own" if us.count > 1 else "validation"
-        learner = BranchLearner(
-            gradients, _texts(context, trunk), {scored: trunk.validation}, cores
-        )
+        hidden = {scored: trunk.validation}
+        learner = BranchLearner(gradients, _texts(context, trunk), hidden, cores)
         before = learner.outputs("watched")
         trainer = Trainer(learner, rows, task, config, accelerator)
         _say_batches(rows, trainer.batches(1))
@@ -82,8 +80,8 @@ def fit(
         kept = checkpoint.progress.moment if checkpoint else None
         # The other processes save none.
         minutes, steps = (config.save_every, config.save_every_steps) if us.is_first else (0, None)
-        fitted = trainer.fit(score, Checkpoints(place, identity, minutes, steps, kept))
-    return fitted, learner, before
+        checkpoints = Checkpoints(place, identity, minutes, steps, kept)
+        return trainer.fit(score, checkpoints), learner, before
 
 
 def _texts(context: Context, trunk: Trunk) -> dict[str, TokenizedTexts]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lora_bert.config import TrainConfig
-from lora_bert.errors import UnavailableError
+from lora_bert.errors import DivergedError, UnavailableError
 from lora_bert.inference.predictor import predict_logits
 from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
@@ -22,7 +22,7 @@ from lora_bert.runtime.memory import is_out_of_memory
 from lora_bert.runtime.threads import computing_with
 from lora_bert.tasks.base import Task
 from lora_bert.tokens.tokenized import TokenizedTexts
-from lora_bert.training.divergence import diverged
+from lora_bert.training.divergence import LOWER
 from lora_bert.training.gradients import Gradients, HiddenStates
 from lora_bert.training.progress import Progress
 
@@ -113,9 +113,8 @@ def fresh_adapter(config: TrainConfig, backbone: Backbone, outputs: int) -> Adap
     if config.method == "head-only":
         return head_only(backbone, outputs, generator=generator).to(backbone.device)
     return new_adapter(
-        backbone, outputs, rank=config.rank, alpha=float(config.alpha or 0),
-        dropout=config.dropout, target_modules=config.target_modules, layers=config.layers,
-        generator=generator,
+        backbone, outputs, rank=config.rank, alpha=float(config.alpha or 0), dropout=config.dropout,
+        target_modules=config.target_modules, layers=config.layers, generator=generator,
     ).to(backbone.device)  # fmt: skip
 
 
@@ -159,5 +158,7 @@ def values_of(task: Task, outputs: Tensor) -> np.ndarray:
         DivergedError: One of them is not a number.
     """
     if not outputs.isfinite().all():
-        raise diverged("what the adapter says of other rows is not a number")
+        raise DivergedError(
+            "Training diverged: what the adapter says of other rows is not a number.", hint=LOWER
+        )
     return task.values(outputs.numpy())

@@ -25,7 +25,7 @@ from lora_bert.runtime.signals import Terminated, uninterrupted
 from lora_bert.tasks.base import Task
 from lora_bert.tokens.batching import epoch_batches
 from lora_bert.training.checkpoints import Checkpoint, Checkpoints
-from lora_bert.training.divergence import Movement, diverged, worst_gradient
+from lora_bert.training.divergence import LOWER, Movement, advice, worst_gradient
 from lora_bert.training.learner import Learner, Validation
 from lora_bert.training.progress import Progress
 from lora_bert.training.tokenize_rows import Tokens
@@ -158,7 +158,10 @@ class Trainer:
         weight = self.task.weight(self.rows.targets[np.concatenate(batches)])
         loss = self.learner.gradients(batches, weight, self.progress)
         if not math.isfinite(loss):
-            raise diverged(f"the loss is {loss}", number, self.steps)
+            raise DivergedError(
+                f"Training diverged: the loss is {loss} at step {number} of {self.steps}.",
+                hint=advice(number),
+            )
         if number == 1:
             self._check_start(loss / weight)
         norm = self._clip()
@@ -166,7 +169,12 @@ class Trainer:
             # Once more, because clipping has spoilt all gradients.
             self.optimizer.zero_grad()
             self.learner.gradients(batches, weight, self.progress)
-            raise diverged(worst_gradient(self.learner.parameters), number, self.steps)
+            name, what = worst_gradient(self.learner.parameters)
+            raise DivergedError(
+                f"Training diverged: the gradient of '{name}' is {what} at step {number} of "
+                f"{self.steps}.",
+                hint=advice(number),
+            )
         rate = float(self.schedule.get_last_lr()[0])
         figures = {"loss": loss / weight, "learning_rate": rate, "gradient_norm": norm}
         self._log("train", figures, number)
@@ -248,7 +256,9 @@ class Trainer:
         """Note what the validation came to in so many seconds; keep what is the best so far."""
         for name, value in validation.figures.items():
             if not math.isfinite(value):
-                raise diverged(f"the {name} of the validation rows is {value}")
+                raise DivergedError(
+                    f"Training diverged: the {name} of the validation rows is {value}.", hint=LOWER
+                )
         better = self.progress.end_epoch(validation.figures, seconds, self.metric)
         if better:
             self.best = {

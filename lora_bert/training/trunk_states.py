@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from torch import Tensor
 
-from lora_bert.cache.compute import CHUNK_TOKENS
 from lora_bert.cache.memory_budget import memory_budget
 from lora_bert.cache.shared_rows import SharedStates, owners_of
+from lora_bert.cache.token_states import CHUNK_TOKENS
 from lora_bert.cache.trunk_cache import trunk_cache
 from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
@@ -48,8 +48,8 @@ def trunk_states(context: Context, adapter: Adapter, *, place: str) -> Trunk:
     """
     backbone, limit = context.backbone, context.config.trunk_cache_limit
     limit_bytes = None if limit is None else int(limit * 1e9)
-    # Both are read again every epoch, and lie in the cache, where another split finds them.
-    us, rows = processes(), [context.tokens["train"], context.tokens["validation"]]
+    # The validation rows lie in the cache too, so that another split of the same rows finds it.
+    us, rows = processes(), [context.tokens[part] for part in ("train", "validation")]
     room = memory_budget(backbone.device, limit_bytes) // us.near
     longest = CHUNK_TOKENS[backbone.device.type]
     owners = owners_of([part.encodings for part in rows], us.count, longest)
@@ -71,7 +71,7 @@ def trunk_states(context: Context, adapter: Adapter, *, place: str) -> Trunk:
             fetch = SharedStates(us, cache.parts[0], owners[0], rows[0].lengths).fetch
         train, room = cache.parts[0].hidden, room - cache.size * (cache.place == "memory")
     start = branch_start(backbone, adapter)
-    # Embeddings are found sooner than kept.
+    # Embeddings are computed sooner than kept ones are read.
     room = 0 if place == "off" or not start else room
     validation = TrunkBatches(backbone, own[1].encodings, start, room)
     return Trunk(train, validation, owners[1], fetch, cache.key if cache and everywhere else None)

@@ -13,7 +13,8 @@ from safetensors.torch import load_file
 
 import lora_bert
 from lora_bert.adapters.describe import describe
-from lora_bert.adapters.loading import kind_of, load_any
+from lora_bert.adapters.directory import kind_of
+from lora_bert.adapters.loading import load_any
 from lora_bert.errors import AdapterError, NotFoundError
 from tests.tiny import FAMILIES, write_backbone
 
@@ -132,17 +133,17 @@ def test_what_the_manifest_says(adapter, tiny_backbone, reviews):
 
 def test_describe(adapter, merged, tiny_backbone):
     found = describe(adapter)
-    assert found.kind == "adapter"
-    assert found.facts["labels"] == ["negative", "positive"]
-    assert found.facts["backbone_here"] == str(tiny_backbone)
-    assert found.facts["rank"] == 8
-    assert found.facts["parameters"] == sum(
+    assert found["kind"] == "adapter"
+    assert found["labels"] == ["negative", "positive"]
+    assert found["backbone_here"] == str(tiny_backbone)
+    assert found["rank"] == 8
+    assert found["parameters"] == sum(
         tensor.numel() for tensor in load_file(adapter / "adapter_model.safetensors").values()
     )
-    assert describe(merged).kind == "merged model"
-    assert describe(merged).facts["labels"] == ["negative", "positive"]
-    assert describe(tiny_backbone).kind == "backbone"
-    json.dumps([describe(path).facts for path in (adapter, merged, tiny_backbone)])
+    assert describe(merged)["kind"] == "merged model"
+    assert describe(merged)["labels"] == ["negative", "positive"]
+    assert describe(tiny_backbone)["kind"] == "backbone"
+    json.dumps([describe(path) for path in (adapter, merged, tiny_backbone)])
 
 
 @pytest.mark.parametrize(

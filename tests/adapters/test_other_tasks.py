@@ -73,14 +73,14 @@ def test_other_problems_are_refused_by_every_command(options, says, somebodys, r
     assert (found.kind, found.exit_code) == ("merged", 65)
     assert "lora-bert answers with one label a text" in found.checks[1].said
     expected = options.get("problem_type", "regression")
-    assert describe(place).facts["problem_type"] == expected
+    assert describe(place)["problem_type"] == expected
 
 
 @pytest.mark.parametrize("said", [None, "single_label_classification"])
 def test_one_label_a_text_is_answered(said, somebodys):
     place = somebodys(problem_type=said)
     assert lora_bert.load(place).predict(["good"])
-    assert describe(place).facts["problem_type"] == "single_label_classification"
+    assert describe(place)["problem_type"] == "single_label_classification"
     assert lora_bert.verify(place).passed
 
 
@@ -89,11 +89,11 @@ def test_labels_that_nobody_named(somebodys, reviews, tmp_path):
     place = somebodys(labels=2)
     assert "id2label" not in json.loads((place / "config.json").read_text())
     assert lora_bert.load(place).labels == ("LABEL_0", "LABEL_1")
-    assert describe(place).facts["labels"] == ["LABEL_0", "LABEL_1"]
+    assert describe(place)["labels"] == ["LABEL_0", "LABEL_1"]
     assert lora_bert.verify(place).passed
     assert lora_bert.load(place).predict(["good"])[0].label in ("LABEL_0", "LABEL_1")
     change(place / "config.json", problem_type="regression")
-    assert describe(place).facts["problem_type"] == "regression"
+    assert describe(place)["problem_type"] == "regression"
 
 
 def test_outputs_of_which_nothing_is_said(somebodys):

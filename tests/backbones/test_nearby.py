@@ -66,7 +66,7 @@ def test_old_sentence_transformers(
     assert lora_bert.load(tmp_path / "a").predict(["good"])
     assert lora_bert.verify(place).kind == "backbone"
     assert lora_bert.verify(place).passed
-    assert describe(place).kind == "backbone"
+    assert describe(place)["kind"] == "backbone"
     # The folder itself, and the name where it is searched for.
     assert find_backbone(str(place / folder)).name == "my-sbert"
     monkeypatch.setenv("LORA_BERT_CACHE", str(tmp_path / "another"))

@@ -36,7 +36,7 @@ def forbidden(monkeypatch):
     def refuse(*_):
         raise AssertionError("computed again")
 
-    return lambda: monkeypatch.setattr("lora_bert.cache.token_states.hidden_states", refuse)
+    return lambda: monkeypatch.setattr("lora_bert.cache.token_states.trunk", refuse)
 
 
 def cached(place="disk", *, backbone=None, rows=None, fingerprint="b", depth=2, **options):
@@ -242,22 +242,21 @@ def test_clearing_does_not_disturb_who_reads(cache):
 
 WRITES = """
 import sys, time
-from lora_bert.cache import compute
 from lora_bert.cache import token_states as lines
 from tests.cache.test_token_states import cached
 
-compute.CHUNK_TOKENS["cpu"] = 64
+lines.CHUNK_TOKENS["cpu"] = 64
 
-inner = lines.hidden_states
+inner = lines.Lines._compute
 
-def slow(backbone, encodings, depth, keep):
+def slow(self, keep):
     def kept(hidden):
         keep(hidden)
         print("wrote", flush=True)
         time.sleep(0.2)
-    inner(backbone, encodings, depth, kept)
+    inner(self, kept)
 
-lines.hidden_states = slow
+lines.Lines._compute = slow
 cached("disk")
 """
 

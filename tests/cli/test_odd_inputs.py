@@ -249,7 +249,7 @@ def test_a_narrow_terminal(
 def test_the_place_of_the_output_goes_meanwhile(
     train: Cli, reviews: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lora_bert.training import train as run
+    from lora_bert.training import finish as run
 
     Path("place").mkdir()
     before = run._evaluate

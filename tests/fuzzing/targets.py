@@ -133,7 +133,7 @@ class Targets:
         look = chance.choice((
             lambda: read_manifest(self.work / "lora_bert.json").to_json(),
             lambda: manifest_of(self.work),
-            lambda: json.dumps(describe(self.work).facts),
+            lambda: json.dumps(describe(self.work)),
         ))  # fmt: skip
         self._with(self.work, "lora_bert.json", content, look)
 

@@ -130,5 +130,6 @@ def test_cleaning_travels_with_the_adapter(tiny_backbone, reviews, tmp_path):
     for path in (tmp_path / "a", tmp_path / "m"):
         predictor = lora_bert.load(path)
         one, other = predictor.probabilities(["！！good,,bad。", "good bad"])
-        np.testing.assert_array_equal(one, other)
+        # Rows of a batch stand at different places of its products, which may round otherwise.
+        np.testing.assert_allclose(one, other, atol=1e-6)
         assert predictor.manifest.clean

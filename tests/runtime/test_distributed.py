@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 PASSED = """\
 import json, sys, time
 import numpy as np, torch
-from lora_bert.cache.cached_rows import CachedStates
+from lora_bert.cache.trunk_cache import CachedStates
 from lora_bert.cache.shared_rows import SharedStates
 from lora_bert.runtime.distributed import processes
 from pathlib import Path

@@ -172,7 +172,7 @@ def test_the_command_line_infers_and_evaluates(trained, tmp_path):
     shown = call(cli, ["evaluate", str(result.path), "--data", str(data), "--output", str(out),
                         "--report", str(page)])  # fmt: skip
     assert shown.stdout.startswith("mean absolute error")
-    assert "stand in the training rows too" in shown.stdout
+    assert "stand in the training rows too" in " ".join(shown.stdout.split())
     assert [file.name for file in out.iterdir()] == ["evaluation.json"]
     assert "mean absolute error" in page.read_text("utf-8")
     assert "classes" not in page.read_text("utf-8").partition("<body>")[2]

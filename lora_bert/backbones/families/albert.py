@@ -37,9 +37,7 @@ ALBERT = replace(
         },
         norms={"attention": "attention.LayerNorm", "output": "full_layer_layer_norm"},
         projection="encoder.embedding_hidden_mapping_in",
-        head=HeadLayout(
-            dense="albert.pooler", output="classifier", modules=("pooler", "classifier")
-        ),
+        head=HeadLayout(dense="albert.pooler"),
     ),
     head=HeadRules(dropout=("classifier_dropout_prob",)),
     defaults={

@@ -24,9 +24,7 @@ BERT = Family(
         position_embeddings="embeddings.position_embeddings",
         token_type_embeddings="embeddings.token_type_embeddings",
         embedding_norm="embeddings.LayerNorm",
-        head=HeadLayout(
-            dense="bert.pooler.dense", output="classifier", modules=("pooler", "classifier")
-        ),
+        head=HeadLayout(dense="bert.pooler.dense"),
     ),
     defaults={
         "layer_norm_eps": 1e-12,

@@ -31,6 +31,7 @@ def _specialise(config: EncoderConfig, values: ConfigValues) -> EncoderConfig:
         if kind not in kinds or need("share_att_key"):
             del linears[slot]
     has_norm, farthest = "layer_norm" in need("norm_rel_ebd"), need("max_relative_positions")
+    farthest = farthest if farthest >= 1 else config.max_position_embeddings
     positions, types = layout.position_embeddings, layout.token_type_embeddings
     return replace(
         config,
@@ -45,10 +46,7 @@ def _specialise(config: EncoderConfig, values: ConfigValues) -> EncoderConfig:
         ),
         projects_first=True,
         relative_kinds=kinds,
-        relative_span=(
-            need("position_buckets"),
-            farthest if farthest >= 1 else config.max_position_embeddings,
-        ),
+        relative_span=(need("position_buckets"), farthest),
         conv_groups=need("conv_groups"),
         conv_act=need("conv_act"),
         fingerprinted={**config.fingerprinted, **({"relative_kinds": kinds} if kinds else {})},
@@ -76,9 +74,7 @@ DEBERTA_V2 = replace(
         relative="encoder.rel_embeddings",
         relative_norm="encoder.LayerNorm",
         convolution="encoder.conv",
-        head=HeadLayout(
-            dense="pooler.dense", output="classifier", modules=("pooler", "classifier")
-        ),
+        head=HeadLayout(dense="pooler.dense"),
     ),
     head=HeadRules(
         activation="gelu",

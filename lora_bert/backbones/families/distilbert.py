@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from lora_bert.backbones.config_values import RATE
-from lora_bert.backbones.families.family import Family, HeadRules
-from lora_bert.backbones.layout import HeadLayout, Layout
+from dataclasses import replace
 
-DISTILBERT = Family(
+from lora_bert.backbones.config_values import RATE
+from lora_bert.backbones.families.bert import BERT
+from lora_bert.backbones.families.family import HeadRules
+from lora_bert.backbones.layout import HeadLayout
+
+DISTILBERT = replace(
+    BERT,
     model_type="distilbert",
     architecture="DistilBertForSequenceClassification",
-    layout=Layout(
+    layout=replace(
+        BERT.layout,
         prefix="distilbert.",
         layer="transformer.layer.{}",
         linears={
@@ -21,12 +26,8 @@ DISTILBERT = Family(
             "output": "ffn.lin2",
         },
         norms={"attention": "sa_layer_norm", "output": "output_layer_norm"},
-        word_embeddings="embeddings.word_embeddings",
-        position_embeddings="embeddings.position_embeddings",
-        embedding_norm="embeddings.LayerNorm",
-        head=HeadLayout(
-            dense="pre_classifier", output="classifier", modules=("pre_classifier", "classifier")
-        ),
+        token_type_embeddings="",
+        head=HeadLayout(dense="pre_classifier", modules=("pre_classifier", "classifier")),
     ),
     head=HeadRules(activation="relu", dropout=("seq_classif_dropout",)),
     keys={
@@ -37,16 +38,13 @@ DISTILBERT = Family(
         "hidden_act": "activation",
     },
     defaults={
+        **BERT.defaults,
         "n_layers": 6,
         "n_heads": 12,
         "dim": 768,
         "hidden_dim": 3072,
         "activation": "gelu",
-        "layer_norm_eps": 1e-12,
         "seq_classif_dropout": 0.2,
-        "pad_token_id": 0,
-        "initializer_range": 0.02,
-        "max_position_embeddings": 512,
     },
     kinds={"seq_classif_dropout": RATE, "dropout": RATE},
     telling=("n_layers", "dim"),

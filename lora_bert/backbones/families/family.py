@@ -10,9 +10,7 @@ from lora_bert.backbones.config import EncoderConfig, HeadConfig
 from lora_bert.backbones.config_values import COMMON, ConfigValues, Kind
 from lora_bert.backbones.layout import Layout
 
-_FINGERPRINTED = (
-    "num_attention_heads", "hidden_act", "layer_norm_eps", "max_position_embeddings",
-)  # fmt: skip
+_FINGERPRINTED = ("num_attention_heads", "hidden_act", "layer_norm_eps", "max_position_embeddings")
 
 
 @dataclass(frozen=True)
@@ -53,10 +51,7 @@ class Family:
     """How ``transformers`` names the tensors and the settings of one ``model_type``.
 
     Attributes:
-        model_type: As ``config.json`` says it.
         architecture: The sequence classifier's class.
-        layout: The names of the tensors.
-        head: How ``config.json`` describes the classification head.
         defaults: What ``transformers`` assumes for keys that ``config.json`` leaves out.
         keys: Our names of settings -> the keys of ``config.json``, where they differ.
         kinds: Of settings that other families do not have.

@@ -70,17 +70,10 @@ MODERNBERT = Family(
         word_embeddings="embeddings.tok_embeddings",
         embedding_norm="embeddings.norm",
         final_norm="final_norm",
-        head=HeadLayout(
-            dense="head.dense",
-            norm="head.norm",
-            output="classifier",
-            modules=("head", "classifier"),
-        ),
+        head=HeadLayout(dense="head.dense", norm="head.norm", modules=("head", "classifier")),
     ),
     head=HeadRules(
-        activation="gelu",
-        activation_key="classifier_activation",
-        dropout=("classifier_dropout",),
+        activation="gelu", activation_key="classifier_activation", dropout=("classifier_dropout",)
     ),
     keys={"layer_norm_eps": "norm_eps", "hidden_act": "hidden_activation"},
     defaults={

@@ -61,8 +61,7 @@ def read_encoder_config(directory: Path) -> EncoderConfig:
 
     Raises:
         NotFoundError: No such directory.
-        BackboneError: As :func:`~lora_bert.backbones.config.read_config` and
-            :func:`encoder_config`.
+        BackboneError: There is no ``config.json``, it cannot be read, or describes no encoder.
     """
     return encoder_config(read_config(directory))
 

@@ -8,18 +8,15 @@ from lora_bert.backbones.families.bert import BERT
 from lora_bert.backbones.families.family import HeadRules
 from lora_bert.backbones.layout import HeadLayout
 
-SPLIT_HEAD = HeadLayout(
-    dense="classifier.dense", output="classifier.out_proj", modules=("classifier",)
-)
+SPLIT_HEAD = HeadLayout("classifier.dense", "classifier.out_proj", modules=("classifier",))
 """A head that stands outside the encoder as a whole."""
-_DROPOUT = HeadRules().dropout
 
 ROBERTA = replace(
     BERT,
     model_type="roberta",
     architecture="RobertaForSequenceClassification",
     layout=replace(BERT.layout, prefix="roberta.", head=SPLIT_HEAD),
-    head=HeadRules(input_dropout=_DROPOUT),
+    head=HeadRules(input_dropout=HeadRules.dropout),
     position_offset=True,
     defaults={**BERT.defaults, "pad_token_id": 1},
 )

@@ -1,1 +1,1 @@
-"""The file formats, one module each; every one gives :class:`lora_bert.data.rows.OpenTable`."""
+"""The file formats; every reader gives an :class:`lora_bert.data.rows.OpenTable`."""

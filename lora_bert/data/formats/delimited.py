@@ -1,4 +1,4 @@
-"""Lines of separated cells: csv files, and what tsv files have in common with them.
+"""Lines of separated cells: csv and tsv files.
 
 The standard library's parser is used because it streams, is strict when asked, and knows the line a
 row starts on.
@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 
-from lora_bert.data.formats.dialect import SPOKEN, Dialect, sniff
-from lora_bert.data.formats.markdown import without_rule
+from lora_bert.data.formats.dialect import SPOKEN, Dialect, sniff, sniff_tsv
 from lora_bert.data.header import column_names, titles
 from lora_bert.data.opening import open_text
 from lora_bert.data.rows import HEAD_ROWS, OpenTable, ReadOptions
@@ -24,20 +24,20 @@ from lora_bert.wording import counted
 logger = logging.getLogger(__name__)
 
 Record = tuple[int, list[str]]
+_RULE = re.compile(r"\s*:?-{2,}:?\s*")
 
 
 def read_csv(path: Path, source: str, codec: str, options: ReadOptions) -> OpenTable:
-    """Open a csv file, or what is called so: other separators, other quotes.
-
-    Raises:
-        DataError: As :func:`open_table`.
-    """
-    return open_table(path, source, codec, options, sniff(path, codec, ","))
+    """Open a csv file, or what is called so: other separators, other quotes."""
+    return _open(path, source, codec, options, sniff(path, codec, ","))
 
 
-def open_table(
-    path: Path, source: str, codec: str, options: ReadOptions, dialect: Dialect
-) -> OpenTable:
+def read_tsv(path: Path, source: str, codec: str, options: ReadOptions) -> OpenTable:
+    """Open a tsv or txt file; says so (log) where its quotes are taken as plain characters."""
+    return _open(path, source, codec, options, sniff_tsv(path, codec, options))
+
+
+def _open(path: Path, source: str, codec: str, options: ReadOptions, dialect: Dialect) -> OpenTable:
     """Columns and rows of a file whose dialect is known; quotes are meant, if it has some.
 
     Raises:
@@ -48,12 +48,11 @@ def open_table(
         logger.info("'%s'%s.", source, note)
     records = _records(path, source, codec, dialect)
     if dialect.delimiter == "|":
-        records = without_rule(records, source)
+        records = _without_rule(records, source)
     head = list(islice(records, HEAD_ROWS + 1))
     if not head:
         raise DataError(f"'{source}' is empty.")
-    if options.header is not False and not options.columns:
-        head = head[titles([cells for _, cells in head], source) :]
+    head = head[titles([cells for _, cells in head], options, source) :]
     others = [cells for _, cells in head[1:]]
     common = _common_width(others, len(head[0][1]))
     first = _fitted(head[0][1], others, common, options, source)
@@ -64,16 +63,14 @@ def open_table(
     width = len(columns)
     widest = max(map(len, others), default=0)
     spare = max(0, widest - width) if has_header and width > 1 and not _beyond(others, width) else 0
-    widths = _Width(width, spare, common, dialect.delimiter)
-    rows = _of_width(chain(body, records), widths, source)
+    hint = partial(_width_hint, width, common, dialect.delimiter)
+    rows = _of_width(chain(body, records), width, width + spare, source, hint)
     return OpenTable(columns, _watched(rows, _short_values(others, width), source, dialect))
 
 
 def _records(path: Path, source: str, codec: str, dialect: Dialect) -> Iterator[Record]:
     """The rows of a file, each with the line it starts on; blank lines are skipped."""
     with open_text(path, codec, newline="") as stream:
-        for _ in range(dialect.skip):
-            stream.readline()
         reader = dialect.reader(stream)
         while True:
             line = reader.line_num + dialect.skip + 1
@@ -88,17 +85,26 @@ def _records(path: Path, source: str, codec: str, dialect: Dialect) -> Iterator[
                 yield line, cells
 
 
-@dataclass(frozen=True)
-class _Width:
-    """How many cells rows have.
+def _without_rule(records: Iterator[Record], source: str) -> Iterator[Record]:
+    """The same records; of a table of Markdown without rule, outer bars and spaces in cells.
 
-    ``spare`` empty ones may follow; the first rows have ``common`` cells, 0 where they differ.
+    Text databases print such tables too. Without a second line of dashes it is none.
     """
+    head = list(islice(records, 2))
+    if len(head) < 2 or not _is_rule(head[1][1]):
+        return chain(head, records)
+    logger.info("'%s' is a table with a rule under its header, which is left out.", source)
+    names = head[0][1]
+    inner = slice(int(not names[0].strip()), len(names) - int(not names[-1].strip()))
+    return (
+        (line, [cell.strip() for cell in (cells[inner] if len(cells) == len(names) else cells)])
+        for line, cells in chain(head[:1], records)
+    )
 
-    cells: int
-    spare: int
-    common: int
-    delimiter: str
+
+def _is_rule(cells: list[str]) -> bool:
+    filled = [cell for cell in cells if cell.strip()]
+    return len(filled) > 1 and all(_RULE.fullmatch(cell) for cell in filled)
 
 
 def _common_width(rows: Sequence[Sequence[str]], width: int) -> int:
@@ -152,35 +158,38 @@ def _is_blank(cells: Sequence[str], width: int) -> bool:
     return width > 1 and len(cells) == 1 and not cells[0].strip()
 
 
-def _of_width(records: Iterator[Record], wanted: _Width, source: str) -> Iterator[Record]:
-    width, wider = wanted.cells, wanted.cells + wanted.spare
+def _of_width(
+    records: Iterator[Record], width: int, widest: int, source: str, hint: Callable[[int], str]
+) -> Iterator[Record]:
+    """The rows of ``width`` cells; empty ones, up to the ``widest``, may follow."""
     for line, cells in records:
         if len(cells) == width:
             yield line, cells
-        elif width < len(cells) <= wider and not any(cell.strip() for cell in cells[width:]):
+        elif width < len(cells) <= widest and not any(cell.strip() for cell in cells[width:]):
             yield line, cells[:width]
         elif not _is_blank(cells, width):
             problem = "too few" if len(cells) < width else "too many"
             raise DataError(
                 f"'{source}', line {line:,}: {counted(len(cells), 'cell')} where there are "
                 f"{counted(width, 'column')}, {problem}.",
-                hint=_width_hint(len(cells), wanted),
+                hint=hint(len(cells)),
             )
 
 
-def _width_hint(cells: int, wanted: _Width) -> str:
-    spoken = SPOKEN.get(wanted.delimiter, f"'{wanted.delimiter}'")
-    if cells == wanted.common > wanted.cells:
+def _width_hint(width: int, common: int, delimiter: str, cells: int) -> str:
+    """What to do about a row of so many ``cells``; the first rows have ``common``, 0 if various."""
+    spoken = SPOKEN.get(delimiter, f"'{delimiter}'")
+    if cells == common > width:
         return (
             f"All rows have {counted(cells, 'cell')}. If the header lacks a name, name all columns "
             f"with --columns; if the texts hold {spoken}, put them in double quotes."
         )
-    if wanted.cells == 1:
+    if width == 1:
         return (
             f"The first line has one cell and no separator. If the texts hold {spoken}, put them "
             "in double quotes, or call the file .txt: then every line is one text."
         )
-    if cells > wanted.cells:
+    if cells > width:
         return (
             f"A cell that contains the separator ({spoken}) must stand in double quotes: put the "
             "text of this line in quotes."

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from lora_bert.data.header import holds_usual_name
-from lora_bert.data.opening import open_bytes, open_text
-from lora_bert.data.rows import HEAD_ROWS
+from lora_bert.data.opening import open_text
+from lora_bert.data.rows import HEAD_ROWS, ReadOptions
 
 SPOKEN = {
     ",": "commas",
@@ -32,7 +32,7 @@ _LONGEST_HEAD = 1 << 22
 _LONGEST_CELL = 1 << 24
 _NAMED_SEPARATOR = re.compile(r"""\ufeff?"?sep=([^\w\s"'\\]|\t)"?\s*""")
 _AFTER_SPACE = re.compile(r' +"')
-SPACES_LEFT_OUT = (
+_SPACES_LEFT_OUT = (
     "spaces behind its separators are left out, so that the quotes after them are meant"
 )
 _BACKSLASH_ELSEWHERE = re.compile(r'\\(?:\\|")|(\\)')
@@ -61,10 +61,10 @@ class Dialect:
     notes: tuple[str, ...] = field(default=(), compare=False)
 
     def reader(self, lines: Iterable[str]) -> Any:
-        """The csv parser for it, strict; ``line_num`` counts its lines."""
+        """The csv parser for it, strict; ``line_num`` counts the lines that are not skipped."""
         csv.field_size_limit(_LONGEST_CELL)
         return csv.reader(
-            lines,
+            islice(lines, self.skip, None),
             delimiter=self.delimiter,
             strict=True,
             quoting=csv.QUOTE_NONE if self.quote is None else csv.QUOTE_MINIMAL,
@@ -74,20 +74,13 @@ class Dialect:
         )
 
     def fits_file(self, path: Path, codec: str, *, rows_in_cells: bool = True) -> bool:
-        """Whether every row of a file is well formed and of the first one's width.
+        """Whether every row of a file is well formed and as wide as the first, but for empty cells.
 
-        Empty cells at the end may be more.
-
-        Args:
-            path: The file.
-            codec: Its encoding.
-            rows_in_cells: Whether a quoted cell may hold separators and line breaks, as one does
-                that swallows other rows.
+        Without ``rows_in_cells`` no quoted cell may hold separators and line breaks, as those do
+        that swallow other rows.
         """
         width = 0
         with open_text(path, codec, newline="") as stream:
-            for _ in range(self.skip):
-                stream.readline()
             try:
                 for row in self.reader(stream):
                     if _is_blank(row):
@@ -106,19 +99,12 @@ class Dialect:
 
 
 def sniff(path: Path, codec: str, default: str) -> Dialect:
-    """The dialect of a file; its notes say what differs from ``default`` with double quotes.
-
-    Args:
-        path: The file.
-        codec: Its encoding.
-        default: The separator that its name promises.
-    """
+    """A file's dialect; its notes say what is other than ``default`` and double quotes."""
     head = _Head.of(path, codec)
     plain = Dialect(default)
     if head.lines and (match := _NAMED_SEPARATOR.fullmatch(head.lines[0])):
         note = f": its first line names the separator, '{match[1]}'"
         plain = Dialect(match[1], skip=1, notes=(note,))
-        head = replace(head, lines=head.lines[1:])
     elif head.lines:
         below_titles = replace(head, lines=head.lines[_title_lines(head.lines) :])
         separator = _separator(below_titles, default)
@@ -128,6 +114,17 @@ def sniff(path: Path, codec: str, default: str) -> Dialect:
         if head.fits(dialect) and dialect.fits_file(path, codec):
             return dialect
     return plain
+
+
+def sniff_tsv(path: Path, codec: str, options: ReadOptions) -> Dialect:
+    """The dialect of a file that is called tsv or txt.
+
+    Without a tab in its first line it may be separated by something else, as csv files are. Commas
+    stand in every text: they are taken if that line holds a usual column name, or several columns
+    were named. Quotes are meant, as in what pandas writes, only if the whole file parses strictly
+    with them; what people collect has sentences with stray ones.
+    """
+    return _other_separator(path, codec, options) or _of_tabs(path, codec)
 
 
 def separator_of(path: Path, codec: str) -> str | None:
@@ -141,16 +138,6 @@ def separator_of(path: Path, codec: str) -> str | None:
             if len(head.rows(dialect)[0]) > 1 and head.fits(dialect):
                 return mark
     return None
-
-
-def names_separator(line: str) -> bool:
-    """Whether a file's first line is Excel's ``sep=;``."""
-    return bool(_NAMED_SEPARATOR.fullmatch(line))
-
-
-def holds_quote_after_space(line: str, mark: str) -> bool:
-    """Whether a double quote stands behind spaces at the beginning of a cell."""
-    return any(_AFTER_SPACE.match(cell) for cell in line.split(mark))
 
 
 @dataclass(frozen=True)
@@ -212,13 +199,12 @@ def _separator(head: _Head, default: str) -> str:
     if not marks or (default in first and head.fits(Dialect(default))):
         return default
     for mark in marks:
-        variants: list[dict[str, Any]] = [
-            {},
-            {"skip_space": True},
-            {"backslash": True},
-            {"quote": "'"},
-        ]
-        if any(head.fits(Dialect(mark, **changes)) for changes in variants):
+        plain = Dialect(mark)
+        variants = (
+            plain, replace(plain, skip_space=True), replace(plain, backslash=True),
+            replace(plain, quote="'"),
+        )  # fmt: skip
+        if any(map(head.fits, variants)):
             return mark
     if default in first:
         return default
@@ -248,10 +234,10 @@ def _unusual(head: _Head, plain: Dialect, path: Path, codec: str) -> Iterator[Di
 
     def with_and_without_space(note: str, **changes: Any) -> Iterator[Dialect]:
         yield changed(note, **changes)
-        yield changed(f"{note}; {SPACES_LEFT_OUT}", **changes, skip_space=True)
+        yield changed(f"{note}; {_SPACES_LEFT_OUT}", **changes, skip_space=True)
 
     if any(_AFTER_SPACE.match(cell) for row in head.rows(plain)[0] for cell in row):
-        yield changed(SPACES_LEFT_OUT, skip_space=True)
+        yield changed(_SPACES_LEFT_OUT, skip_space=True)
     even = head.fits(plain)
     if (
         _holds_text(path, codec, '\\"')
@@ -259,22 +245,13 @@ def _unusual(head: _Head, plain: Dialect, path: Path, codec: str) -> Iterator[Di
         and _escapes_only(path, codec)
     ):
         yield from with_and_without_space("its quotes are escaped with backslashes", backslash=True)
-    if _in_single_quotes(head.lines, plain.delimiter, even=even):
+    if _in_single_quotes(head.lines[plain.skip :], plain.delimiter, even=even):
         yield from with_and_without_space("its cells stand in single quotes", quote="'")
 
 
 def _holds_text(path: Path, codec: str, text: str) -> bool:
-    sought = text.encode(codec)
-    if sought != text.encode("ascii"):  # UTF-16, whose marks and order are the reader's business
-        with open_text(path, codec, newline="") as lines:
-            return any(text in line for line in lines)
-    kept = b""
-    with open_bytes(path) as stream:
-        while block := stream.read(1 << 20):
-            if sought in kept + block:
-                return True
-            kept = block[1 - len(sought) :]
-    return False
+    with open_text(path, codec, newline="") as lines:
+        return any(text in line for line in lines)
 
 
 def _escapes_only(path: Path, codec: str) -> bool:
@@ -289,3 +266,52 @@ def _in_single_quotes(lines: Sequence[str], mark: str, *, even: bool) -> bool:
         return False
     starts = sum(line.lstrip().startswith("'") or f"{mark}'" in line for line in lines)
     return starts == len([line for line in lines if line.strip()]) or not even
+
+
+def _of_tabs(path: Path, codec: str) -> Dialect:
+    """What the quotes of a tsv file mean."""
+    plain = Dialect("\t")
+    after_space = Dialect("\t", skip_space=True, notes=(f": {_SPACES_LEFT_OUT}",))
+    quotes, spaced = _has_quotes(path, codec)
+    for dialect in (after_space,) * spaced + (plain,) * quotes:
+        if dialect.fits_file(path, codec, rows_in_cells=False):
+            return dialect
+    if quotes or _starts_with_single_quote(path, codec):
+        sniffed = sniff(path, codec, "\t")
+        if sniffed.delimiter == "\t" and sniffed != plain:
+            return sniffed
+    unbalanced = ": its quotes do not balance and are read as plain characters"
+    return Dialect("\t", quote=None, notes=(unbalanced,) * quotes)
+
+
+def _other_separator(path: Path, codec: str, options: ReadOptions) -> Dialect | None:
+    """The dialect of a file that has no tab in its first line but is a table all the same."""
+    with open_text(path, codec, newline="") as stream:
+        first = next((line for line in stream if line.strip()), "")
+    if _NAMED_SEPARATOR.fullmatch(first):
+        return sniff(path, codec, "\t")
+    if "\t" in first:
+        return None
+    commas = len(options.columns) > 1 or (options.header is not False and holds_usual_name(first))
+    if not commas and not any(mark in first for mark in SPOKEN if mark != ","):
+        return None
+    dialect = sniff(path, codec, "\t")
+    if dialect.delimiter == "\t" or (dialect.delimiter == "," and not commas):
+        return None
+    return dialect
+
+
+def _has_quotes(path: Path, codec: str) -> tuple[bool, bool]:
+    """Whether there are quotes, and whether at the file's beginning one stands behind spaces.
+
+    The whole file is read only where its beginning has none.
+    """
+    with open_text(path, codec) as stream:
+        quoted = [line for line in islice(stream, HEAD_ROWS) if '"' in line]
+        spaced = any(_AFTER_SPACE.match(cell) for line in quoted for cell in line.split("\t"))
+        return bool(quoted) or any('"' in line for line in stream), spaced
+
+
+def _starts_with_single_quote(path: Path, codec: str) -> bool:
+    with open_text(path, codec) as stream:
+        return stream.readline().lstrip().startswith("'")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lora_bert.data.encoding import detect
-from lora_bert.data.opening import PACKINGS, TEXT_FORMATS, WORKBOOKS
+from lora_bert.data.opening import PACKINGS, SUFFIXES
 from lora_bert.data.rows import Files, OpenTable
 from lora_bert.errors import DataError
 from lora_bert.wording import by_number, counted, listed, utf8_name
@@ -23,13 +23,7 @@ UNLABELLED = ("unsup", "unsupervised", "unlabeled", "unlabelled")
 """Directories of texts that have no label."""
 
 _TEXTS = (".txt", ".text")
-_TABLES = (
-    *(ending for ending in TEXT_FORMATS if ending != ".txt"),
-    ".parquet",
-    *WORKBOOKS,
-    ".xls",
-    *PACKINGS,
-)
+_TABLES = tuple({*SUFFIXES, *PACKINGS} - {".txt"})
 _SAMPLE = 1 << 20
 """Bytes by which the encoding of files that are not UTF-8 is judged."""
 
@@ -70,7 +64,7 @@ def read(path: Path, source: str, encoding: str = "auto") -> OpenTable:
         for number, file in enumerate(files, start=1)
     )
     columns = ("file", "label", "text") if folders else ("file", "text")
-    positions = Files(range(len(files)), [str(file) for file in files], ("file",) * len(files))
+    positions = Files([*range(len(files))], [*map(str, files)], ["file"] * len(files))
     return OpenTable(columns, rows, unit="file", files=positions)
 
 

@@ -6,16 +6,11 @@ import json
 import re
 from typing import Any
 
+from lora_bert.data.literals import Number
 from lora_bert.errors import DataError
 
 _BEHIND = re.compile(r"[\s,]*(?=[{\[])")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-class _Spelling(str):
-    """A number, kept as it is written."""
-
-    __slots__ = ()
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -28,9 +23,9 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 DECODER = json.JSONDecoder(
-    parse_int=_Spelling,
-    parse_float=_Spelling,
-    parse_constant=_Spelling,
+    parse_int=Number,
+    parse_float=Number,
+    parse_constant=Number,
     object_pairs_hook=_members,
 )
 """Decodes JSON; numbers become strings, a key given twice is a ValueError."""
@@ -101,7 +96,7 @@ def cell(value: Any) -> str:
 
 
 def _written(value: Any) -> str:
-    if isinstance(value, _Spelling):
+    if isinstance(value, Number):
         return value
     if isinstance(value, list):
         return "[" + ", ".join(map(_written, value)) + "]"

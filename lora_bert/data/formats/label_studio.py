@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from lora_bert.data.formats.json_values import cell
@@ -20,23 +20,25 @@ _ANNOTATIONS = ("annotations", "completions")
 Row = tuple[int, dict[str, Any]]
 
 
-def is_task(members: Mapping[str, Any]) -> bool:
+def _is_task(members: Mapping[str, Any]) -> bool:
     """Whether an object is a task, annotated or still to be."""
     return isinstance(members.get("data"), dict) and any(
         isinstance(members.get(name), list) for name in (*_ANNOTATIONS, "predictions")
     )
 
 
-def flat_rows(tasks: Iterator[Row], source: str, *, quiet: bool = False) -> Iterator[Row]:
-    """Each task as one row: its id, its data and what its annotators chose.
+def flat_rows(objects: Iterable[Row], source: str, *, quiet: bool = False) -> Iterator[Row]:
+    """Objects as rows: where the first is a task, each task's id, data and what was chosen for it.
 
-    What they chose stands under the name of the control (``from_name``). Cancelled annotations and
-    predictions do not count; one marked as ground truth counts alone; where several differ, the
-    answer of more than half of them counts, or none.
+    What annotators chose stands under the name of the control (``from_name``). Cancelled
+    annotations and predictions do not count; one marked as ground truth counts alone; where several
+    differ, the answer of more than half of them counts, or none.
     """
     undecided = 0
-    for position, task in tasks:
-        if not is_task(task):
+    are_tasks: bool | None = None
+    for position, task in objects:
+        are_tasks = _is_task(task) if are_tasks is None else are_tasks
+        if not are_tasks or not _is_task(task):
             yield position, task
             continue
         chosen, clear = _chosen(task)

@@ -15,14 +15,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from lora_bert.data.header import column_names, titles
-from lora_bert.data.opening import WORKBOOKS, to_seek_in
+from lora_bert.data.opening import to_seek_in
 from lora_bert.data.rows import HEAD_ROWS, OpenTable, ReadOptions
 from lora_bert.errors import DataError, UnavailableError
 from lora_bert.wording import amount, listed, reason
 
 logger = logging.getLogger(__name__)
-
-SUFFIXES = (*WORKBOOKS, ".xls")
 
 _LARGEST = 2_000_000_000
 """Bytes of XML in a workbook: a million rows of texts of 500 characters hold less."""
@@ -139,8 +137,7 @@ def _table(rows: Sequence[Sequence[str]], options: ReadOptions, source: str) -> 
     filled = [
         (number, [*row[first_column:width]]) for number, row in enumerate(rows, start=1) if any(row)
     ]
-    if options.header is not False and not options.columns:
-        filled = filled[titles([cells for _, cells in filled[:HEAD_ROWS]], source) :]
+    filled = filled[titles([cells for _, cells in filled[:HEAD_ROWS]], options, source) :]
     others = [cells for _, cells in filled[1 : HEAD_ROWS + 1]]
     columns, has_header = column_names(filled[0][1], others, options, source)
     body = filled[1:] if has_header else filled

@@ -1,19 +1,86 @@
-"""Arrow columns as strings: what parquet files and saved datasets have in common."""
+"""Parquet files, and directories that ``datasets.Dataset.save_to_disk`` wrote; rows are counted."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from lora_bert.data.opening import to_seek_in
+from lora_bert.data.rows import OpenTable
 from lora_bert.errors import DataError
-from lora_bert.wording import counted
+from lora_bert.wording import counted, reason
 
-BATCH_ROWS = 2_000
+_BATCH_ROWS = 2_000
 """Rows that are made strings at once."""
 
 
-def class_names(features: Any) -> dict[str, list[str]]:
+def read_parquet(path: Path, source: str) -> OpenTable:
+    """Open a parquet file; labels that it declares by name come as names.
+
+    Raises:
+        DataError: It is not parquet, or damaged.
+    """
+    from pyarrow import parquet
+
+    with _sentences(source):
+        file = parquet.ParquetFile(to_seek_in(path))
+        schema = file.schema_arrow
+        columns = tuple(schema.names)
+    names = _declared_names(schema.metadata)
+    return OpenTable(columns, _numbered_rows(_batches(file, source), names, source), unit="row")
+
+
+def _batches(file: Any, source: str) -> Iterator[Any]:
+    with file, _sentences(source):
+        for batch in file.iter_batches(batch_size=_BATCH_ROWS):
+            yield batch.schema.names, batch.columns
+
+
+@contextmanager
+def _sentences(source: str) -> Iterator[None]:
+    """Say in words what pyarrow raises."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise DataError(f"'{source}' is not a readable parquet file ({reason(error)}).") from None
+
+
+def is_saved(path: Path) -> bool:
+    """Whether ``path`` is a saved dataset of one split."""
+    return (path / "state.json").is_file()
+
+
+def read_saved(path: Path, source: str) -> OpenTable:
+    """Open a saved dataset; label ids come as their names.
+
+    Raises:
+        DataError: It is damaged.
+    """
+    import datasets
+
+    try:
+        dataset = datasets.load_from_disk(str(path))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"'{source}' is not a readable saved dataset ({reason(error)}).") from None
+    return OpenTable(tuple(dataset.column_names), rows_of(dataset, source), unit="row")
+
+
+def rows_of(dataset: Any, source: str) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """The rows of a ``datasets.Dataset``, numbered from 1; label ids come as their names."""
+    columns = dataset.column_names
+    batches = (
+        (columns, [table.column(name).combine_chunks() for name in columns])
+        for table in dataset.with_format("arrow").iter(batch_size=_BATCH_ROWS)
+    )
+    return _numbered_rows(batches, _class_names(dataset.features.to_dict()), source)
+
+
+def _class_names(features: Any) -> dict[str, list[str]]:
     """The label names that a description of features (of Hugging Face datasets) declares.
 
     Those of a list's items count as the column's.
@@ -36,7 +103,7 @@ def _names_of(feature: Any) -> list[str]:
     return names if well_formed else []
 
 
-def declared_names(metadata: Mapping[bytes, bytes] | None) -> dict[str, list[str]]:
+def _declared_names(metadata: Mapping[bytes, bytes] | None) -> dict[str, list[str]]:
     """The label names that the metadata of an Arrow schema declares."""
     written = (metadata or {}).get(b"huggingface")
     if not written:
@@ -46,20 +113,17 @@ def declared_names(metadata: Mapping[bytes, bytes] | None) -> dict[str, list[str
     except (ValueError, RecursionError):
         return {}  # whoever wrote it, it is no description
     info = description.get("info") if isinstance(description, dict) else None
-    return class_names(info.get("features") if isinstance(info, dict) else None)
+    return _class_names(info.get("features") if isinstance(info, dict) else None)
 
 
-def numbered_rows(
+def _numbered_rows(
     batches: Iterable[tuple[Sequence[str], Sequence[Any]]],
     label_names: Mapping[str, Sequence[str]],
     source: str,
 ) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """The rows of batches of Arrow arrays as strings, numbered from 1.
+    """The rows of batches (names of columns, Arrow arrays) as strings, numbered from 1.
 
-    Args:
-        batches: The names of the columns and their arrays.
-        label_names: The names of labels for columns that hold their numbers.
-        source: How to name the file in messages.
+    ``label_names`` are the names of labels for columns that hold their numbers.
     """
     row = 0
     for names, arrays in batches:
