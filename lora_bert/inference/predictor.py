@@ -130,9 +130,7 @@ class Predictor:
     ) -> Iterator[np.ndarray]:
         """:meth:`values` of each part, in order; the next is read while one is computed.
 
-        Args:
-            parts: Lists of texts; each is sorted by length for itself.
-            total: Texts in all, if that is known.
+        Parts are lists of texts; ``total`` is the number of texts in all, if that is known.
         """
         if isinstance(parts, str):
             raise InputTypeError("Lists of texts are needed, and this is one text.")

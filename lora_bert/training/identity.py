@@ -36,8 +36,7 @@ def identity_of(context: Context, *, workers: tuple[int, int], trunk: str | None
 
     Args:
         context: Of the training.
-        workers: The threads that share a batch, in all processes together, and the cores of each:
-            they decide the slices.
+        workers: As :func:`lora_bert.training.gradients.shares_of` has them: they decide the slices.
         trunk: The key of the trunk cache; None where the trunk runs for every batch.
     """
     config, device = context.config, context.backbone.device
@@ -59,12 +58,9 @@ def identity_of(context: Context, *, workers: tuple[int, int], trunk: str | None
 def check_same(
     begun: Mapping[str, Any] | None, now: Mapping[str, Any], config: TrainConfig
 ) -> None:
-    """Check that a run is the one to continue.
+    """Check that a run, of whose identity ``now`` is what is known yet, is the one to continue.
 
-    Args:
-        begun: The identity of the checkpoint; None where there is none to go on from.
-        now: The identity of this run, or what is known of it yet.
-        config: Names the output.
+    ``begun`` is the identity of the checkpoint; None where there is none to go on from.
 
     Raises:
         ConfigError: Something is not; the first difference is named.
