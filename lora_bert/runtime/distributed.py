@@ -104,7 +104,7 @@ class Processes:
         # As bytes: gloo does not know every type.
         shape, dtype = given[0].shape[1:], given[0].dtype
         width = shape.numel() * dtype.itemsize
-        sent = torch.cat([part.contiguous().view(torch.uint8).view(-1, width) for part in given])
+        sent = torch.cat(list(given)).view(torch.uint8).view(-1, width)
         got = sent.new_empty((sum(sizes), width))
         with self._together():
             dist.all_to_all_single(got, sent, list(sizes), [len(part) for part in given])
