@@ -40,6 +40,9 @@ told = {
     "integers": us.add(torch.tensor([us.rank + 1])).tolist(),
     "gathered": us.gather({"rank": us.rank, "text": "é" * us.rank}),
     "collected": us.collect(np.stack([own, own + 0.5], 1), owners).tolist(),
+    "nothing": [
+        part.tolist() for part in us.exchange([torch.empty_strided((0, 2), (0, 0))] * 2, [0, 0])
+    ],
     "none_of_the_first": us.collect(np.ones((3, 2))[: 3 * us.rank], np.ones(3, int)).tolist(),
     "fetched": {
         int(row): fetched(np.array([row]))[0][: lengths[row], 0].tolist()
@@ -95,6 +98,7 @@ def test_tensors_json_and_rows_pass(script: Path, tmp_path: Path) -> None:
     assert (first["sum"], first["integers"]) == ([2, 1], [3])
     assert first["gathered"] == [{"rank": 0, "text": ""}, {"rank": 1, "text": "é"}]
     assert first["collected"] == [[row, row + 0.5] for row in range(7)]
+    assert first["nothing"] == second["nothing"] == [[], []]
     assert first["none_of_the_first"] == [[1, 1]] * 3
     assert first["fetched"] == {"6": [7] * 4, "0": [1] * 3, "1": [2]}
     assert second["fetched"] == {"4": [5] * 5, "2": [3] * 2}
