@@ -74,10 +74,8 @@ def fit(
         _say_batches(rows, trainer.batches(1))
         identity = identity_of(context, workers=(parts, each), trunk=trunk.key)
         check_alike(us.gather(identity | {"step": after}))
-        if checkpoint is not None:
-            _go_on(trainer, checkpoint, identity)
+        kept = _go_on(trainer, checkpoint, identity) if checkpoint else None
         score = partial(validate, learner, task, targets, scored, trunk.owners)
-        kept = checkpoint.progress.moment if checkpoint else None
         # The other processes save none.
         minutes, steps = (config.save_every, config.save_every_steps) if us.is_first else (0, None)
         checkpoints = Checkpoints(place, identity, minutes, steps, kept)
@@ -92,12 +90,16 @@ def _texts(context: Context, trunk: Trunk) -> dict[str, TokenizedTexts]:
     return texts | {"watched": context.watched}
 
 
-def _go_on(trainer: Trainer, checkpoint: Checkpoint, identity: Mapping[str, Any]) -> None:
+def _go_on(
+    trainer: Trainer, checkpoint: Checkpoint, identity: Mapping[str, Any]
+) -> tuple[int, int]:
+    """Restore the trainer; the moment of the checkpoint."""
     if changed := made_elsewhere(checkpoint.identity, identity):
         log.warning("It was begun elsewhere (%s): the last bits may differ.", changed)
     check_same(checkpoint.identity, identity, trainer.config)
     trainer.restore(checkpoint)
     log.info("Going on after step %d of %d.", checkpoint.progress.step, trainer.steps)
+    return checkpoint.progress.moment
 
 
 def _say_size(context: Context, trained: int) -> None:
