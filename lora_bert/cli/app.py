@@ -160,7 +160,10 @@ def run(args: Sequence[str] | None = None) -> int:
 
 def _unexpected(error: Exception) -> int:
     """Report an error that nothing else handles, too little memory or a bug; its exit code."""
-    if not is_out_of_memory(error):
+    cause: BaseException | None = error
+    while cause and not is_out_of_memory(cause):
+        cause = cause.__cause__ or cause.__context__  # what memory ran out of may say otherwise
+    if cause is None:
         return console.bug(error)
     hint = "Lower --batch-size, or free some."
     return console.fail("There is not enough memory.", hint, UnavailableError.exit_code, error)

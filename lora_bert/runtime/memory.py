@@ -9,6 +9,7 @@ from functools import cache
 _LACKING = (
     "can't allocate memory", "cannot allocate memory", "out of memory", "not enough memory",
     "bad_alloc", "bad allocation", "failed to map segment", "could not create a primitive",
+    "can't start new thread",
 )  # fmt: skip
 _TRIM, _PAD, _MAP = -1, -2, -3  # glibc's M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD
 
