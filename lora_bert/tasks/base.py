@@ -173,6 +173,10 @@ class Task(Protocol):
     def chance_loss(self, targets: np.ndarray) -> float:
         """The mean loss of answers that know nothing of a text but how frequent its answer is."""
 
+    def fresh_loss(self, targets: np.ndarray) -> float:
+        """The mean loss that a fresh head has, about."""
+        return self.chance_loss(targets)
+
     @abstractmethod
     def values(self, outputs: np.ndarray) -> np.ndarray:
         """Outputs ``[rows, outputs]`` -> what is shown of them, float32: probabilities, numbers."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -149,6 +150,10 @@ class SingleLabel(Task):
         counts = np.bincount(targets, minlength=len(self.labels)) * self._weights
         shares = counts[counts > 0] / counts.sum()
         return abs(float(-(shares * np.log(shares)).sum()))
+
+    def fresh_loss(self, targets: np.ndarray) -> float:
+        """That of even odds, in nats."""
+        return math.log(len(self.labels))
 
     @property
     def _weights(self) -> np.ndarray:

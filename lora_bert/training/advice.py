@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from lora_bert.config import TrainConfig
 from lora_bert.evaluation.result import Evaluation
 from lora_bert.metrics.classification import Scores
+from lora_bert.metrics.metric import Metric
 from lora_bert.tasks.base import Task
 from lora_bert.training.divergence import SMALLEST_NORM
 from lora_bert.training.trainer import Fit
@@ -40,7 +40,8 @@ def advise(
     if not fitted.history or validation is None or (scores := validation.by_class) is None:
         return
     guess = task.chance_loss(targets)
-    even = math.log(len(scores.per_class))
+    even = task.fresh_loss(targets)
+    metric = task.metric(config.metric)
     losses = seen = [float(row["train_loss"]) for row in fitted.history]
     if config.class_weights == "none":  # the validation's loss is never weighted
         seen = losses + [float(row["validation_loss"]) for row in fitted.history]
@@ -50,12 +51,12 @@ def advise(
         log.warning(
             "Every validation row is predicted '%s': %s.", shortened(answer), _remedies(config)
         )
-    elif fitted.stopped is None and still_rising(fitted.history, config, validation):
-        before, now = (_said(row, config.metric) for row in fitted.history[-2:])
+    elif fitted.stopped is None and still_rising(fitted.history, config.epochs, metric, validation):
+        before, now = (_said(row[metric.name], metric) for row in fitted.history[-2:])
         log.info(
             "The validation %s still %s steeply in the last epoch (%s → %s): more may pay, "
             "--epochs %d for example.",
-            config.metric, "rose" if task.metric(config.metric).higher_is_better else "fell",
+            metric.name, "rose" if metric.higher_is_better else "fell",
             before, now, 2 * len(fitted.history),
         )  # fmt: skip
 
@@ -117,32 +118,30 @@ def _remedies(config: TrainConfig) -> str:
 
 
 def still_rising(
-    history: Sequence[dict[str, float]], config: TrainConfig, validation: Evaluation
+    history: Sequence[dict[str, float]], epochs: int | None, metric: Metric, validation: Evaluation
 ) -> bool:
     """Whether the metric rose in the last of all epochs by more than chance explains.
 
     It must have become the best so far, and have risen by at least half as much as in the epoch
     before: where the learning rate runs out or the rows are learned, it flattens.
     """
-    if len(history) < 2 or len(history) != config.epochs:
+    if len(history) < 2 or len(history) != epochs:
         return False
-    sign = -1 if config.metric == "log_loss" else 1
-    values = [sign * row[config.metric] for row in history]
+    sign = 1 if metric.higher_is_better else -1
+    values = [sign * row[metric.name] for row in history]
     rises = np.diff(values)
     if values[-1] <= max(values[:-1]) or (len(rises) > 1 and rises[-1] < rises[-2] / 2):
         return False
-    return bool(rises[-1] > _STEEP * _standard_error(config.metric, validation))
+    return bool(rises[-1] > _STEEP * _standard_error(metric.name, validation))
 
 
 def _standard_error(metric: str, validation: Evaluation) -> float:
-    """Of the metric on the validation rows; of the loss, which has no interval, a fifteenth."""
-    if metric == "log_loss":
+    """Of the metric on the validation rows; of one that has no interval, a fifteenth."""
+    if metric not in validation.intervals:
         return validation.scores.figures[metric] / 15
-    accuracy = metric == "accuracy"
-    low, high = validation.accuracy_interval if accuracy else validation.macro_f1_interval
+    low, high = validation.intervals[metric]
     return (high - low) / (2 * 1.96)
 
 
-def _said(row: dict[str, float], metric: str) -> str:
-    value = row[metric]
-    return f"{value:.3f}" if metric == "log_loss" else f"{100 * value:.1f} %"
+def _said(value: float, metric: Metric) -> str:
+    return f"{100 * value:.1f} %" if metric.share else f"{value:.3f}"

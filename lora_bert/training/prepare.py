@@ -19,6 +19,7 @@ from lora_bert.data.data_checks import warn_about, warn_of_imbalance
 from lora_bert.data.data_options import data_options
 from lora_bert.data.locations import inputs
 from lora_bert.data.sources import Splits, load_splits
+from lora_bert.errors import ConfigError
 from lora_bert.files import spare_inputs
 from lora_bert.model.builder import build_backbone
 from lora_bert.model.target_modules import resolved_layers
@@ -110,6 +111,8 @@ def _rows(config: TrainConfig) -> tuple[Splits, Task]:
     if kind.classes:
         warn_of_imbalance(splits.train, metric=config.metric, weights=config.class_weights)
     task = kind.of(splits.train, class_weights=config.class_weights)
+    if not getattr(task, "labels", ()):  # of a task from elsewhere; after the training it is late
+        raise ConfigError(f"The task '{config.task}' has no labels, which name its outputs.")
     # A name that no label got is a slip of the keyboard.
     for raw, name in parse_label_names(config.label_names).items():
         if name not in task.labels:

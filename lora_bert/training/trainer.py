@@ -291,10 +291,8 @@ class Trainer:
         return float(torch.nn.utils.get_total_norm(gradients))
 
     def _check_start(self, loss: float) -> None:
-        """Say so when the loss of a fresh learner is far from that of even odds."""
-        guess = self.task.chance_loss(self.rows.targets)
-        if self.task.classes:
-            guess = math.log(self.task.head().outputs)
+        """Say so when the loss of a fresh learner is far from what it should be."""
+        guess = self.task.fresh_loss(self.rows.targets)
         if loss > _FAR * guess:
             log.warning(
                 "The loss begins at %.3g, where guessing has %.3g: weights of the backbone are "

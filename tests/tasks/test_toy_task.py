@@ -238,3 +238,12 @@ def test_a_task_that_nobody_registered(trained):
     with pytest.raises(ConfigError, match="The problem type 'starz' is not supported") as caught:
         lora_bert.train(trained[0], task="starz")
     assert caught.value.hint == "Did you mean 'stars'?"
+
+
+def test_a_task_without_labels_is_refused_before_the_training(
+    trained, tiny_backbone, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(Stars, "of", classmethod(lambda cls, *_, **__: cls([], 3.0)))
+    with pytest.raises(ConfigError, match="has no labels, which name its outputs"):
+        lora_bert.train(trained[0], task="stars", backbone=tiny_backbone, output=tmp_path / "a")
+    assert not (tmp_path / "a").exists()
