@@ -21,7 +21,7 @@ _ACTIONS = ("list", "clear")
 _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"))
 
 
-@declare("cache", CacheConfig, examples=EXAMPLES)
+@declare("cache", CacheConfig, EXAMPLES)
 def command(config: CacheConfig, as_json: bool) -> Answer:
     """List or clear what is kept on disk to save time: trunk outputs, tokens, unpacked backbones.
 

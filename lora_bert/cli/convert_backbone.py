@@ -15,9 +15,9 @@ EXAMPLES = """\
 @declare(
     "convert-backbone",
     ConvertConfig,
-    examples=EXAMPLES,
-    needs="convert-backbone needs a backbone and a directory for the result.",
-    usage="lora-bert convert-backbone PATH OUT",
+    EXAMPLES,
+    needs="a backbone and a directory for the result",
+    usage="PATH OUT",
 )
 def command(config: ConvertConfig, as_json: bool) -> Answer:
     """Write the backbone PATH, whose weights are a pickle (pytorch_model.bin), to OUT.

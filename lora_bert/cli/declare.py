@@ -48,13 +48,13 @@ class Command(click.Command):
 
 
 def declare(
-    name: str, config: type, *, examples: str, needs: str = "", usage: str = ""
+    name: str, config: type, examples: str, *, needs: str = "", usage: str = ""
 ) -> Callable[[Any], click.Command]:
     """Decorate ``function(config, as_json)`` into a click command.
 
     The function gives its :class:`Answer`, or None where it has printed that itself. Its docstring
     is the help text; ``examples`` stand below it. Without its first arguments the command ends with
-    the sentence ``needs``, and ``usage`` as the hint.
+    the error that it ``needs`` them, and ``usage`` is the hint.
     """
 
     def decorate(function: Callable[..., Answer | None]) -> click.Command:
@@ -70,7 +70,7 @@ def declare(
             values |= {key: value for key, value in given.items() if _was_given(context, key)}
             built: Any = build(config, values)
             if not all(getattr(built, key) for key in needed):
-                raise ConfigError(needs, hint=usage)
+                raise ConfigError(f"{name} needs {needs}.", hint=f"lora-bert {name} {usage}")
             if answer := function(built, as_json):
                 click.echo(json_text(answer.document) if as_json else answer.text)
                 context.exit(answer.exit_code)

@@ -19,11 +19,7 @@ EXAMPLES = """\
 
 
 @declare(
-    "evaluate",
-    EvaluateConfig,
-    examples=EXAMPLES,
-    needs="evaluate needs an adapter or a merged model.",
-    usage="lora-bert evaluate ADAPTER",
+    "evaluate", EvaluateConfig, EXAMPLES, needs="an adapter or a merged model", usage="ADAPTER"
 )
 def command(config: EvaluateConfig, as_json: bool) -> Answer:
     """Score an adapter or merged model on labelled rows it has not seen.

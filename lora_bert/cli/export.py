@@ -18,9 +18,9 @@ EXAMPLES = """\
 @declare(
     "export",
     ExportConfig,
-    examples=EXAMPLES,
-    needs="export needs an adapter or merged model and a directory for the result.",
-    usage="lora-bert export ADAPTER OUT",
+    EXAMPLES,
+    needs="an adapter or merged model and a directory for the result",
+    usage="ADAPTER OUT",
 )
 def command(config: ExportConfig, as_json: bool) -> Answer:
     """Write an adapter or merged model as OUT, a graph for a faster engine than torch.

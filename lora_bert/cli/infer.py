@@ -35,7 +35,7 @@ LINES_AT_ONCE = 256
 _BLANKS = str.maketrans("\t\r\n", "   ")
 
 
-@declare("infer", InferConfig, examples=EXAMPLES)
+@declare("infer", InferConfig, EXAMPLES)
 def command(config: InferConfig, as_json: bool) -> None:
     """Classify texts given as arguments, as lines of standard input, or as rows of a file.
 

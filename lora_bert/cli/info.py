@@ -18,13 +18,7 @@ EXAMPLES = """\
 _DIGEST = re.compile("[0-9a-f]{64}")
 
 
-@declare(
-    "info",
-    InfoConfig,
-    examples=EXAMPLES,
-    needs="info needs a directory.",
-    usage="lora-bert info adapters/waimai",
-)
+@declare("info", InfoConfig, EXAMPLES, needs="a directory", usage="adapters/waimai")
 def command(config: InfoConfig, as_json: bool) -> Answer:
     """Say what a directory holds: task, labels, backbone, sizes, scores, data, versions."""
     from lora_bert.adapters.describe import describe

@@ -17,9 +17,9 @@ EXAMPLES = """\
 @declare(
     "merge",
     MergeConfig,
-    examples=EXAMPLES,
-    needs="merge needs an adapter and a directory for the result.",
-    usage="lora-bert merge ADAPTER OUT",
+    EXAMPLES,
+    needs="an adapter and a directory for the result",
+    usage="ADAPTER OUT",
 )
 def command(config: MergeConfig, as_json: bool) -> Answer:
     """Fold ADAPTER into its backbone and write OUT, a standalone transformers model.

@@ -18,7 +18,7 @@ EXAMPLES = """\
   lora-bert train --config adapters/waimai/run.yaml --output runs/again"""
 
 
-@declare("train", TrainConfig, examples=EXAMPLES)
+@declare("train", TrainConfig, EXAMPLES)
 def command(config: TrainConfig, as_json: bool) -> Answer:
     """Train a LoRA adapter and a classification head on a frozen backbone.
 

@@ -14,13 +14,7 @@ EXAMPLES = """\
 _MARKS = {True: "ok", False: "FAILED", None: "-"}
 
 
-@declare(
-    "verify",
-    VerifyConfig,
-    examples=EXAMPLES,
-    needs="verify needs a directory.",
-    usage="lora-bert verify adapters/waimai",
-)
+@declare("verify", VerifyConfig, EXAMPLES, needs="a directory", usage="adapters/waimai")
 def command(config: VerifyConfig, as_json: bool) -> Answer:
     """Check that an adapter, a merged or exported model, or a backbone is whole and safe to open.
 
