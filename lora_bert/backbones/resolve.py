@@ -7,7 +7,6 @@ import logging
 import os
 import re
 import ssl
-import threading
 import urllib.request
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from lora_bert.backbones.noted_backbones import note_backbone_location, noted_ba
 from lora_bert.config import BackboneConfig
 from lora_bert.config.kinds import StrPath
 from lora_bert.errors import BackboneError, NotFoundError, UnavailableError, did_you_mean, missing
+from lora_bert.network import answer_of
 from lora_bert.options import build
 from lora_bert.python_face import called_from_python
 
@@ -198,22 +198,11 @@ def _instead_of(name: str) -> str:
 
 def _reachable(endpoint: str) -> bool:
     """Whether the hub answers within seconds; its own client would try for a minute."""
-    answered = threading.Event()
-
-    def ask() -> None:
-        try:
-            request = urllib.request.Request(endpoint, method="HEAD")
-            urllib.request.urlopen(request, timeout=_SECONDS_TO_ANSWER).close()
-        except (OSError, ValueError, http.client.HTTPException) as error:
-            # A refusal is an answer; so is a certificate that only the hub's client may know.
-            if not isinstance(error, HTTPError) and not isinstance(
-                getattr(error, "reason", None), ssl.SSLCertVerificationError
-            ):
-                return
-        answered.set()
-
-    # A thread, because a name server that never answers ignores the connection's time-out.
-    attempt = threading.Thread(target=ask, daemon=True)
-    attempt.start()
-    attempt.join(_SECONDS_TO_ANSWER)
-    return answered.is_set()
+    try:
+        answer_of(urllib.request.Request(endpoint, method="HEAD"), _SECONDS_TO_ANSWER).close()
+    except HTTPError:
+        return True  # a refusal is an answer
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        # So is a certificate that only the hub's client may know.
+        return isinstance(getattr(error, "reason", None), ssl.SSLCertVerificationError)
+    return True
