@@ -45,8 +45,7 @@ def called_from_python(config: type, typed: type | None = None) -> Callable[[Fun
     """
 
     def decorate(function: FunctionT) -> FunctionT:
-        declared = options_of(config)
-        options = {name: (option, kind) for name, (_, option, kind) in declared.items()}
+        options = options_of(config)
 
         @functools.wraps(function)
         def called(*args: Any, **given: Any) -> Any:
@@ -65,8 +64,8 @@ def called_from_python(config: type, typed: type | None = None) -> Callable[[Fun
     return decorate
 
 
-Options = dict[str, tuple[Option, type]]
-"""Name -> an option and its type: what a function takes."""
+Options = dict[str, Option]
+"""What a function takes, by name."""
 
 
 def in_python(text: str, options: Options) -> str:
@@ -86,7 +85,7 @@ def in_python(text: str, options: Options) -> str:
         behind = text[match.start() - 1] if match.start() else " "
         if behind.isalnum() or behind == "-":
             continue
-        written, end = _keyword(name, match, text, *options[name])
+        written, end = _keyword(name, match, text, options[name])
         between = text[at : match.start()]
         follows = between == " " and bool(parts)
         parts += [", " if follows else between, written]
@@ -94,26 +93,24 @@ def in_python(text: str, options: Options) -> str:
     return "".join([*parts, text[at:]])
 
 
-def _keyword(
-    name: str, match: re.Match[str], text: str, option: Option, kind: type
-) -> tuple[str, int]:
+def _keyword(name: str, match: re.Match[str], text: str, option: Option) -> tuple[str, int]:
     """An option as a keyword, and where the text goes on behind it."""
-    if kind is bool:
+    if option.kind is bool:
         return f"{name}={not match['no']}", match.end()
     value = _VALUE.match(text, match.end())
-    if value and _is_value(value["value"], option, kind):
-        number = kind in (int, float) and _NUMBER.fullmatch(value["value"])
+    if value and _is_value(value["value"], option):
+        number = option.kind in (int, float) and _NUMBER.fullmatch(value["value"])
         word = _unquoted(value["value"])
         return f"{name}={word if number else repr(word)}", value.end()
     needs_value = text[: match.start()].endswith("with ")
     return f"{name}=…" if needs_value else name, match.end()
 
 
-def _is_value(word: str, option: Option, kind: type) -> bool:
+def _is_value(word: str, option: Option) -> bool:
     """Whether the word behind an option is its value, and not how the sentence goes on."""
     if option.choices:
         return word in option.choices
-    if kind in (int, float):
+    if option.kind in (int, float):
         return bool(_NUMBER.fullmatch(word))
     return word.startswith("'") or word.isupper() or bool(re.search(r"[=,/:._\\-]", word[1:]))
 
@@ -160,10 +157,10 @@ def _signature(function: Callable[..., Any], config: type, typed: type | None) -
     hints = inspect.get_annotations(typed) if typed else {}
     more = [
         inspect.Parameter(
-            name, inspect.Parameter.KEYWORD_ONLY, default=entry.default,
+            name, inspect.Parameter.KEYWORD_ONLY, default=option.default,
             annotation=getattr(hints[name], "__forward_arg__", hints[name]),
         )
-        for name, (entry, _, _) in options_of(config).items()
+        for name, option in options_of(config).items()
         if name in hints and name not in taken
     ]  # fmt: skip
     return signature.replace(parameters=[*own, *more])
@@ -174,7 +171,7 @@ def _described(typed: type, options: Options) -> str:
     lines = ["Options:"]
     hints = inspect.get_annotations(typed)
     for name in filter(hints.__contains__, options):
-        described = in_python(f"{name}: {options[name][0].help}", options)
+        described = in_python(f"{name}: {options[name].help}", options)
         lines += textwrap.wrap(described, 88, initial_indent="    ", subsequent_indent=" " * 8)
     return "\n".join(lines)
 

@@ -58,9 +58,9 @@ def declare(
     """
 
     def decorate(function: Callable[..., Answer | None]) -> click.Command:
-        options = {key: value for key, value in options_of(config).items() if not value[1].hidden}
-        needed = [key for key, (entry, option, _) in options.items()
-                  if option.positional and entry.default == ""]  # fmt: skip
+        options = {key: value for key, value in options_of(config).items() if not value.hidden}
+        needed = [key for key, option in options.items()
+                  if option.positional and option.default == ""]  # fmt: skip
 
         @functools.wraps(function)
         def called(**given: Any) -> None:
@@ -78,31 +78,30 @@ def declare(
         made = Command(
             name,
             callback=called,
-            params=[*(_parameter(key, option, kind, entry.default)
-                      for key, (entry, option, kind) in options.items()), *_general()],
+            params=[*(_parameter(key, option) for key, option in options.items()), *_general()],
             help=f"{inspect.getdoc(function)}\n\n\b\nExamples:\n{examples}",
             no_args_is_help=False,
             context_settings={"help_option_names": ["-h", "--help"]},
-        )  # fmt: skip
-        made.groups = {key: option.group for key, (_, option, _) in options.items()}
+        )
+        made.groups = {key: option.group for key, option in options.items()}
         return made
 
     return decorate
 
 
-def _parameter(key: str, option: Option, kind: type, default: Any) -> click.Parameter:
+def _parameter(key: str, option: Option) -> click.Parameter:
+    many, default = option.kind is tuple, option.default
     if option.positional:
-        many = kind is tuple
         return click.Argument(
             [key], required=False, nargs=-1 if many else 1, metavar=option.metavar
         )
-    shown = "" if default in (None, False, "", ()) else f" [default: {_plain(default)}]"
-    text = option.help + shown
-    if kind is bool:
+    shown = f"{default:g}" if isinstance(default, float) else str(default)
+    text = option.help if default in (None, False, "", ()) else f"{option.help} [default: {shown}]"
+    if option.kind is bool:
         # Every switch can be turned off again: a --config file may have turned it on.
         return click.Option([f"{flag(key)}/--no-{flag(key)[2:]}", key], help=text, default=None)
-    many = kind is tuple
-    chosen: Any = click.Choice(option.choices) if option.choices else _KINDS[str if many else kind]
+    kind = _KINDS[str if many else option.kind]
+    chosen: Any = click.Choice(option.choices) if option.choices else kind
     return click.Option(
         [flag(key), key], type=chosen, help=text, metavar=option.metavar, multiple=many
     )
@@ -136,7 +135,3 @@ def _was_given(context: click.Context, key: str) -> bool:
     if source in (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP, None):
         return False
     return context.params.get(key) not in (None, ())
-
-
-def _plain(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
