@@ -61,10 +61,7 @@ class TrainConfig(LabelledFileOptions, TrainRows):
     )
     batch_size: int = training_option(32, "Rows per batch.", minimum=1)
     batch_tokens: int | None = training_option(
-        None,
-        "Tokens per batch, in place of --batch-size.",
-        metavar="N",
-        minimum=1,
+        None, "Tokens per batch, in place of --batch-size.", metavar="N", minimum=1
     )
     gradient_accumulation: int = training_option(1, "Batches per optimizer step.", minimum=1)
     max_grad_norm: float = training_option(

@@ -109,11 +109,7 @@ def examples_from(
 
 
 def _labels(
-    table: Table,
-    column: str,
-    rows: Sequence[int],
-    names: Mapping[str, str],
-    known: Collection[str],
+    table: Table, column: str, rows: Sequence[int], names: Mapping[str, str], known: Collection[str]
 ) -> list[str]:
     """The label of each of ``rows``, "" where one has none."""
 
@@ -147,11 +143,8 @@ def _ids(table: Table, kept: Sequence[int], taken: Sequence[str]) -> tuple[str, 
 
 def _say_dropped(examples: Examples) -> None:
     dropped = {"text": examples.dropped_text, "label": examples.dropped_label}
-    reasons = " and ".join(
-        f"{counted(number, 'row')} with an empty {what}"
-        for what, number in dropped.items()
-        if number
-    )
+    reasons = " and ".join(f"{counted(number, 'row')} with an empty {what}"
+                           for what, number in dropped.items() if number)  # fmt: skip
     if not len(examples):
         raise DataError(f"'{examples.source}' has nothing left: {reasons}.")
     if reasons:

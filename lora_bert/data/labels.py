@@ -170,7 +170,8 @@ def _labels(value: Any, cell: str, at: Callable[[str], str]) -> Labels:
             "labelling (named entities) does.",
             hint=_ONE_LABEL,
         )
-    if len(value) > 1 and any(_is_fraction(item) for item in value):
+    numbers = [float(item) for item in value if isinstance(item, Number)]
+    if len(value) > 1 and not all(number.is_integer() for number in numbers):
         raise _numbers(cell, at)
     if any(isinstance(item, (list, dict)) for item in value):
         if len(value) == 1:
@@ -228,10 +229,6 @@ def _is_spans(value: Sequence[Any]) -> bool:
         and sum(isinstance(part, Number) for part in item) == 2
         for item in value
     )
-
-
-def _is_fraction(value: Any) -> bool:
-    return isinstance(value, Number) and not float(value).is_integer()
 
 
 def _numbers(cell: str, at: Callable[[str], str]) -> DataError:

@@ -28,7 +28,9 @@ def note_data_location(sha256: str, options: Mapping[str, Any]) -> None:
     if any(isinstance(path, Given) for path in every) or all(path in named.NAMED for path in every):
         return  # no file holds the rows, or their names are enough
     write_note(_FOLDER, _NAME, sha256, {
-        option: [_absolute(path) for path in several] for option, several in paths.items()
+        option: [path if path in named.NAMED else os.path.abspath(path)  # noqa: PTH100 - keeps links
+                 for path in several]
+        for option, several in paths.items()
     })  # fmt: skip
 
 
@@ -42,7 +44,3 @@ def noted_data_location(sha256: str) -> dict[str, list[str]]:
         for paths in options.values()
     )
     return options if well_formed else {}
-
-
-def _absolute(path: str) -> str:
-    return path if path in named.NAMED else os.path.abspath(path)  # noqa: PTH100 - keeps links

@@ -28,7 +28,9 @@ def spelling_warnings(labels: Sequence[str]) -> list[str]:
         return []
     names: dict[str, str] = {}
     for group in several:
-        best = max(group, key=lambda label: (_is_plain(label), sizes[label], label))
+        plain = [label for label in group
+                 if label.isprintable() and unicodedata.is_normalized("NFKC", label)]  # fmt: skip
+        best = max(plain or group, key=lambda label: (sizes[label], label))
         names |= {label: best for label in group if label != best}
     shown = "; ".join(
         ", ".join(f"'{visible(label, 40)}' ({sizes[label]:,})" for label in group)
@@ -54,7 +56,3 @@ def _key(label: str) -> str:
             char for char in label if unicodedata.category(char) != "Cf" and char not in _VARIANTS
         )
     return " ".join(label.casefold().split())
-
-
-def _is_plain(label: str) -> bool:
-    return label.isprintable() and unicodedata.is_normalized("NFKC", label)
