@@ -85,7 +85,7 @@ def run(config: ConvertConfig) -> Conversion:
     encoder = read_encoder_config(source)
     pickles = _pickles(source)
     with atomic_directory(output, overwrite=config.overwrite) as work:
-        stored = {name: part for one in pickles for name, part in _unpickled(one, work).items()}
+        stored = {name: part for path in pickles for name, part in _unpickled(path, work).items()}
         named = canonical(stored, encoder, source)
         kept = {name: tensor for name, tensor in named.items() if _belongs(name, encoder.layout)}
         _write(work, source, encoder, kept)
@@ -119,8 +119,8 @@ def _unpickled(path: Path, work: Path) -> dict[str, Tensor]:
             reason = said[-1] if said else f"reading it ended with exit code {done.returncode}"
             raise BackboneError(f"'{path}' was not converted: {reason}.")
         # Copied, because the file they are mapped from goes.
-        found = read_safetensors(target, BackboneError)
-        return {name: tensor.clone() for name, tensor in found.items()}
+        tensors = read_safetensors(target, BackboneError)
+        return {name: tensor.clone() for name, tensor in tensors.items()}
 
 
 def _belongs(name: str, layout: Layout) -> bool:

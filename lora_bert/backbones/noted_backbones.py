@@ -1,7 +1,7 @@
-"""What this machine knows of backbones: where local ones were seen, and their fingerprints.
+"""What this machine knows of backbones: the fingerprints of those that were read.
 
-Two files of notes in the cache directory. Losing a line of them costs time, or the question where
-a backbone is; what they say is looked at again before it counts.
+A file of notes in the cache directory, beside that of the places of local backbones. Losing a line
+costs time; what it says is looked at again before it counts.
 """
 
 from __future__ import annotations
@@ -12,21 +12,9 @@ from typing import Any
 
 from lora_bert.notes import read_notes, write_note
 
-LOCATIONS, FINGERPRINTS = "known.json", "fingerprints.json"
-_FOLDER = "backbones"
+NOTES, LOCATIONS, FINGERPRINTS = "backbones", "known.json", "fingerprints.json"
 _VERSION = 1
 """Of what a fingerprint is made of."""
-
-
-def note_backbone_location(name: str, path: Path) -> None:
-    """Note where the local backbone of that name is."""
-    write_note(_FOLDER, LOCATIONS, name, str(path))
-
-
-def noted_backbone_location(name: str) -> Path | None:
-    """Where a local backbone of that name was seen."""
-    seen = read_notes(_FOLDER, LOCATIONS).get(name)
-    return Path(seen) if isinstance(seen, str) else None
 
 
 Stamp = list[list[Any]]
@@ -38,11 +26,9 @@ def stamp_of(files: Iterable[Path]) -> Stamp:
 
     On POSIX the last of them, ctime, cannot be set back.
     """
-    found: Stamp = [[_VERSION]]
-    for path in files:
-        seen = path.stat()
-        found.append([path.name, seen.st_size, seen.st_mtime_ns, seen.st_ino, seen.st_ctime_ns])
-    return found
+    stats = [(path.name, path.stat()) for path in files]
+    return [[_VERSION], *([name, stat.st_size, stat.st_mtime_ns, stat.st_ino, stat.st_ctime_ns]
+                          for name, stat in stats)]  # fmt: skip
 
 
 def cached_fingerprint(path: Path, stamp: Stamp, compute: Callable[[], str]) -> str:
@@ -51,11 +37,11 @@ def cached_fingerprint(path: Path, stamp: Stamp, compute: Callable[[], str]) -> 
     The ``stamp`` of its files is from before they were read.
     """
     key = str(path.resolve())
-    found = read_notes(_FOLDER, FINGERPRINTS).get(key)
-    if isinstance(found, dict) and found.get("stamp") == stamp:
-        return str(found.get("fingerprint"))
+    noted = read_notes(NOTES, FINGERPRINTS).get(key)
+    if isinstance(noted, dict) and noted.get("stamp") == stamp:
+        return str(noted.get("fingerprint"))
     fingerprint = compute()
-    write_note(_FOLDER, FINGERPRINTS, key, {"fingerprint": fingerprint, "stamp": stamp})
+    write_note(NOTES, FINGERPRINTS, key, {"fingerprint": fingerprint, "stamp": stamp})
     return fingerprint
 
 
@@ -63,7 +49,7 @@ def noted_fingerprint(fingerprint: str) -> list[Path]:
     """Where something with this fingerprint was seen, the last one first."""
     return [
         Path(key)
-        for key, entry in reversed(read_notes(_FOLDER, FINGERPRINTS).items())
+        for key, entry in reversed(read_notes(NOTES, FINGERPRINTS).items())
         if isinstance(entry, dict) and entry.get("fingerprint") == fingerprint
         if Path(key).exists()
     ]

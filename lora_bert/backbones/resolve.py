@@ -16,11 +16,12 @@ from urllib.error import HTTPError
 
 from lora_bert.backbones.embedded import EMBEDDED, unpack
 from lora_bert.backbones.nearby import MODULES, is_file, name_of, no_backbone, transformer_in
-from lora_bert.backbones.noted_backbones import note_backbone_location, noted_backbone_location
+from lora_bert.backbones.noted_backbones import LOCATIONS, NOTES
 from lora_bert.config import BackboneConfig
 from lora_bert.config.kinds import StrPath
 from lora_bert.errors import BackboneError, NotFoundError, UnavailableError, did_you_mean, missing
 from lora_bert.network import answer_of
+from lora_bert.notes import read_notes, write_note
 from lora_bert.options import build
 from lora_bert.python_face import called_from_python
 
@@ -136,15 +137,15 @@ def remember(backbone: BackboneFiles) -> None:
     """Note where a local backbone is, so that its adapters find it by name on this machine."""
     is_local = backbone.name not in EMBEDDED and "/" not in backbone.name
     if is_local and not backbone.revision and not backbone.from_hub:
-        note_backbone_location(backbone.name, backbone.path)
+        write_note(NOTES, LOCATIONS, backbone.name, str(backbone.path))
 
 
 def _remembered(name: str) -> Path | None:
     """Where a local backbone of that name was seen, or stands in ``$LORA_BERT_BACKBONES``."""
     search_path = os.environ.get("LORA_BERT_BACKBONES", "").split(os.pathsep)
     places = [Path(base) / name for base in search_path if base]
-    if seen := noted_backbone_location(name):
-        places.append(seen)
+    if isinstance(seen := read_notes(NOTES, LOCATIONS).get(name), str):
+        places.append(Path(seen))
     return next((home for place in places if (home := transformer_in(place))), None)
 
 
