@@ -14,7 +14,7 @@ import shlex
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar, cast
 
 from lora_bert.errors import LoraBertError
@@ -24,9 +24,10 @@ from lora_bert.options import Option, options_of
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 _FUNCTIONS = ("train", "evaluate", "merge", "export", "verify", "convert-backbone")
-# A quotation holds data. The apostrophe of "adapter's" opens none.
-_QUOTED = re.compile(r"(?<!\w)'[^'\n]*'")
-_FLAG = re.compile(r"--(?P<no>no-)?(?P<name>[a-z][a-z0-9-]*[a-z0-9])")
+# A quotation, which has no name, holds data. The apostrophe of "adapter's" opens none.
+_FLAG = re.compile(
+    r"(?<!\w)'[^'\n]*'|(?<![^\W_])(?<!-)--(?P<no>no-)?(?P<name>[a-z][a-z0-9-]*[a-z0-9])"
+)
 _VALUE = re.compile(r""" (?P<value>(?:'[^'\n]*'|"'")+|[^\s;)]*[^\s;).,:…])""")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?(e-?\d+)?")
 _COMMAND = re.compile(rf"lora-bert ({'|'.join(_FUNCTIONS)}) (?P<rest>(?:'[^'\n]*'|[^\n,;])*)")
@@ -74,16 +75,11 @@ def in_python(text: str, options: Options) -> str:
         before, behind = text[: command.start()], text[command.end() :]
         call = _call(command[1], command["rest"])
         return in_python(before, options) + call + (in_python(behind, options) or ".")
-    quoted = [match.span() for match in _QUOTED.finditer(text)]
     parts: list[str] = []
     at = 0
     for match in _FLAG.finditer(text):
-        name = match["name"].replace("-", "_")
-        inside = any(start <= match.start() < end for start, end in quoted)
-        if match.start() < at or inside or name not in options:
-            continue
-        behind = text[match.start() - 1] if match.start() else " "
-        if behind.isalnum() or behind == "-":
+        name = (match["name"] or "").replace("-", "_")
+        if match.start() < at or name not in options:
             continue
         written, end = _keyword(name, match, text, options[name])
         between = text[at : match.start()]
@@ -99,9 +95,12 @@ def _keyword(name: str, match: re.Match[str], text: str, option: Option) -> tupl
         return f"{name}={not match['no']}", match.end()
     value = _VALUE.match(text, match.end())
     if value and _is_value(value["value"], option):
-        number = option.kind in (int, float) and _NUMBER.fullmatch(value["value"])
-        word = _unquoted(value["value"])
-        return f"{name}={word if number else repr(word)}", value.end()
+        word = value["value"]
+        if option.kind in (int, float) and _NUMBER.fullmatch(word):
+            return f"{name}={word}", value.end()
+        with suppress(ValueError):  # an apostrophe that opens no quotation
+            word = shlex.split(word)[0] if word.startswith("'") else word
+        return f"{name}={word!r}", value.end()
     needs_value = text[: match.start()].endswith("with ")
     return f"{name}=…" if needs_value else name, match.end()
 
@@ -113,14 +112,6 @@ def _is_value(word: str, option: Option) -> bool:
     if option.kind in (int, float):
         return bool(_NUMBER.fullmatch(word))
     return word.startswith("'") or word.isupper() or bool(re.search(r"[=,/:._\\-]", word[1:]))
-
-
-def _unquoted(word: str) -> str:
-    """A word as the shell takes it."""
-    try:
-        return shlex.split(word)[0] if word.startswith("'") else word
-    except ValueError:
-        return word
 
 
 def _call(command: str, rest: str) -> str:

@@ -9,6 +9,8 @@ from lora_bert.config.shared import (
     LabelledFileOptions,
     TrainRows,
     adapter_option,
+    device_option,
+    dtype_option,
     run_option,
     training_option,
 )
@@ -100,12 +102,8 @@ class TrainConfig(LabelledFileOptions, TrainRows):
         "Text whose prediction is shown before training and after; may be repeated.",
         metavar="TEXT",
     )
-    device: str = run_option("auto", "Where to compute.", choices=("auto", "cpu", "cuda"))
-    dtype: str = run_option(
-        "auto",
-        "Precision of the frozen weights (auto: bfloat16 where it is fast).",
-        choices=("auto", "float32", "bfloat16"),
-    )
+    device: str = device_option()
+    dtype: str = dtype_option()
     trunk_cache: str = run_option(
         "auto",
         "Where the output of the layers below the adapted ones is kept, so that they run once "

@@ -17,14 +17,11 @@ HEAD_ROWS = 1000
 class TrainingFormat:
     """How the files of an adapter's training were read, for other files that look like them.
 
-    The options of a command go before it.
+    The options of a command go before it; what is not said here is as in :class:`ReadOptions`.
 
     Attributes:
-        header: As in :class:`ReadOptions`.
-        columns: Likewise.
-        encoding: Likewise; counts for files that are not UTF-8.
-        text_column: What the text column was called.
-        label_column: What the label column was called.
+        encoding: Counts for files that are not UTF-8.
+        text_column: What the text column was called; ``label_column`` likewise.
         labels: The labels as the files had them: each is one label, whatever it looks like.
     """
 
