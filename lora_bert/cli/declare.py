@@ -48,13 +48,13 @@ class Command(click.Command):
 
 
 def declare(
-    name: str, config: type, examples: str, *, needs: str = "", usage: str = ""
+    name: str, config: type, *, needs: str = "", usage: str = ""
 ) -> Callable[[Any], click.Command]:
     """Decorate ``function(config, as_json)`` into a click command.
 
     The function gives its :class:`Answer`, or None where it has printed that itself. Its docstring
-    is the help text; ``examples`` stand below it. Without its first arguments the command ends with
-    the error that it ``needs`` them, and ``usage`` is the hint.
+    is the help text. Without its first arguments the command ends with the error that it ``needs``
+    them, and ``usage`` is the hint.
     """
 
     def decorate(function: Callable[..., Answer | None]) -> click.Command:
@@ -79,7 +79,7 @@ def declare(
             name,
             callback=called,
             params=[*(_parameter(key, option) for key, option in options.items()), *_general()],
-            help=f"{inspect.getdoc(function)}\n\n\b\nExamples:\n{examples}",
+            help=inspect.cleandoc(str(function.__doc__)).replace("\nExamples:", "\n\b\nExamples:"),
             no_args_is_help=False,
             context_settings={"help_option_names": ["-h", "--help"]},
         )
