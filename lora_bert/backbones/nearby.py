@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 
 from lora_bert.backbones.inside import is_inside
 from lora_bert.errors import BackboneError
-from lora_bert.json_files import parse_json, read_object, read_text
+from lora_bert.json_files import read_json, read_object
 
 MODULES = "modules.json"
 """What sentence-transformers says of the parts of a model."""
@@ -47,7 +47,7 @@ def _module(directory: Path) -> Path | None:
     with suppress(BackboneError, OSError):
         if not is_inside(path, directory):
             return None
-        modules = parse_json(read_text(path, BackboneError), path, BackboneError)
+        modules = read_json(path, BackboneError)
     first = modules[0] if isinstance(modules, list) and modules else None
     named = first.get("path") if isinstance(first, dict) else None
     if not isinstance(named, str) or PurePath(named).name != named or not named.isprintable():

@@ -151,14 +151,7 @@ def _remembered(name: str) -> Path | None:
 
 def _from_hub(name: str, revision: str | None, weights: str, *, offline: bool = False) -> Path:
     """The snapshot of a hub's model in the hub's own cache, with the files ``weights`` matches."""
-    from huggingface_hub import constants, snapshot_download
-    from huggingface_hub.errors import (
-        HfHubHTTPError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
+    from huggingface_hub import constants, errors, snapshot_download
 
     wanted = ["config.json", *TOKENIZER_FILES, weights, f"{weights}.index.json"]
     fetch = partial(snapshot_download, name, revision=revision, allow_patterns=wanted)
@@ -166,9 +159,9 @@ def _from_hub(name: str, revision: str | None, weights: str, *, offline: bool = 
         path = Path(fetch(local_files_only=True))
         if (path / "config.json").is_file() and any(path.glob(weights)):
             return path
-    except (LocalEntryNotFoundError, FileNotFoundError):
+    except (errors.LocalEntryNotFoundError, FileNotFoundError):
         pass
-    except HFValidationError as error:
+    except errors.HFValidationError as error:
         raise NotFoundError(
             f"'{name}' is neither a backbone directory nor a name that the hub could have."
         ) from error
@@ -180,10 +173,10 @@ def _from_hub(name: str, revision: str | None, weights: str, *, offline: bool = 
         )
     try:
         path = Path(fetch())
-    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:
         at = f" at revision '{revision}'" if revision else ""
         raise NotFoundError(f"The hub has no backbone '{name}'{at}.") from error
-    except (HfHubHTTPError, OSError) as error:
+    except (errors.HfHubHTTPError, OSError) as error:
         raise UnavailableError(f"Downloading backbone '{name}' failed: {error}.") from error
     if not (path / "config.json").is_file():
         raise BackboneError(f"'{name}' on the hub is not a transformers model: no config.json.")

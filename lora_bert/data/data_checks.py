@@ -36,13 +36,13 @@ def warn_about(splits: Splits, *, classes: bool = True) -> list[str]:
             "nothing to tell apart."
         )
     others = {"validation": splits.validation, "test": splits.test}
-    there = {part: examples for part, examples in others.items() if examples}
-    shared = [text for part, rows in there.items() for text in _shared_texts(train, rows, part)]
+    judged = {part: examples for part, examples in others.items() if examples}
+    shared = [text for part, rows in judged.items() for text in _shared_texts(train, rows, part)]
     sentences = [
         *(spelling_warnings(train.labels) if classes else ()),
         *(_small_classes(train) if classes else ()),
         *shared,
-        *(_contradictions([train, *there.values()]) if classes else ()),
+        *(_contradictions([train, *judged.values()]) if classes else ()),
     ]
     for sentence in sentences:
         logger.warning("%s", sentence)
@@ -107,10 +107,10 @@ def _contradictions(parts: list[Examples]) -> list[str]:
     texts = set()
     for part in parts:
         for row, (text, label) in enumerate(zip(part.texts, part.labels, strict=True)):
-            known, where, there = first.setdefault(text.strip(), (label, part, row))
+            known, known_part, known_row = first.setdefault(text.strip(), (label, part, row))
             if known != label:
                 texts.add(text.strip())
-                example = example or f"{where.at(there)} and {part.at(row)}"
+                example = example or f"{known_part.at(known_row)} and {part.at(row)}"
     if not texts:
         return []
     carry = "carries" if len(texts) == 1 else "carry"

@@ -13,7 +13,15 @@ import unicodedata
 from contextlib import suppress
 from pathlib import Path
 
-from lora_bert.data.legacy import READABLE, Verdict, sign_of_hong_kong, spoken, utf8_among, weigh
+from lora_bert.data.legacy import (
+    READABLE,
+    Verdict,
+    decoded,
+    sign_of_hong_kong,
+    spoken,
+    utf8_among,
+    weigh,
+)
 from lora_bert.data.opening import open_bytes
 from lora_bert.errors import ConfigError, DataError
 from lora_bert.wording import shortened
@@ -112,7 +120,7 @@ def _utf8_or_older(path: Path, source: str, head: bytes) -> str:
     verdict = weigh(path)
     strays = utf8_among(verdict)
     if verdict.sure is None:
-        strays = tuple(unit for unit in verdict.units if _is_utf8(unit))
+        strays = tuple(unit for unit in verdict.units if decoded(unit) is not None)
     others = [unit for unit in verdict.units if unit not in strays]
     # A word or two that went through a wrong encoding before are no mixture.
     if min(len(strays), len(others)) > max(1, _CHANCE * len(verdict.units)):
@@ -136,7 +144,7 @@ def _escaped(path: Path, head: bytes) -> str | None:
 def _uncertain(source: str, verdict: Verdict, utf8: Stop) -> DataError:
     """The sentence for bytes that are no words in any encoding, or words in several."""
     shown = [reading for reading in verdict.readings if reading.density <= READABLE][:_SHOWN]
-    if not shown or any(_is_utf8(unit) for unit in verdict.units):
+    if not shown or any(decoded(unit) is not None for unit in verdict.units):
         return _undecodable(source, "utf-8", utf8)
     if len(shown) == 1:
         shown = list(verdict.readings[:2])
@@ -167,7 +175,7 @@ def _refuse_mixture(path: Path, source: str) -> None:
         for number, line in enumerate(stream, start=1):
             if len(line) - len(line.translate(None, _HIGH)) < _TELLING:
                 continue
-            (utf8 if _is_utf8(line) else other).append(number)
+            (other if decoded(line) is None else utf8).append(number)
     if min(len(utf8), len(other)) > max(1, _CHANCE * (len(utf8) + len(other))):
         raise _mixed(source, utf8[0], other[0])
 
@@ -177,14 +185,6 @@ def _mixed(source: str, utf8: int, other: int) -> DataError:
         f"'{source}' mixes encodings: line {utf8:,} is UTF-8, line {other:,} is not.",
         hint="Save it in one encoding, UTF-8 for example.",
     )
-
-
-def _is_utf8(line: bytes) -> bool:
-    try:
-        line.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _undecodable(source: str, codec: str, stop: Stop) -> DataError:
@@ -198,24 +198,16 @@ def _undecodable(source: str, codec: str, stop: Stop) -> DataError:
 def _utf16_without_mark(head: bytes) -> str | None:
     """UTF-16 of either byte order, where the pattern of NULs speaks for it."""
     nuls = head.count(0)
-    if not nuls or (_decoded(head, "utf-8") is not None and nuls < len(head) / 5):
+    if not nuls or (decoded(head, final=False) is not None and nuls < len(head) / 5):
         return None
     best, codec = max((_separators(head, name), name) for name in ("utf-16-le", "utf-16-be"))
-    return codec if best and _is_plausible(_decoded(head, codec) or "") else None
+    return codec if best and _is_plausible(decoded(head, codec, final=False) or "") else None
 
 
 def _separators(head: bytes, codec: str) -> int:
     """How many line ends, tabs and commas ``head`` has in ``codec``: the wrong order has none."""
-    text = _decoded(head, codec) or ""
+    text = decoded(head, codec, final=False) or ""
     return sum(text.count(mark) for mark in "\n\r\t,")
-
-
-def _decoded(head: bytes, codec: str) -> str | None:
-    """``head`` in ``codec``, which may end within a character; None where it does not decode."""
-    try:
-        return codecs.getincrementaldecoder(codec)().decode(head)
-    except UnicodeDecodeError:
-        return None
 
 
 def _is_plausible(text: str) -> bool:

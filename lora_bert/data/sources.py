@@ -27,9 +27,7 @@ class Splits:
     """The parts of a data set to train on.
 
     Attributes:
-        train: Rows to learn from.
-        validation: Rows to choose by.
-        test: Rows to judge by; None where there are none.
+        test: The test rows; None where there are none.
         name: The data set's name without directories.
         sha256: Over the bytes of all files read, in the order train, validation, test.
         columns: Names of the training rows' text column and label column.

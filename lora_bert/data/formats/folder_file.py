@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lora_bert.data.encoding import detect
+from lora_bert.data.legacy import decoded
 from lora_bert.data.opening import PACKINGS, SUFFIXES
 from lora_bert.data.rows import Files, OpenTable
 from lora_bert.errors import DataError
@@ -107,12 +108,7 @@ def _detected(files: list[Path]) -> str:
 
 def _utf8(content: bytes) -> str | None:
     """The text, or None where it is none or in another encoding (UTF-16 is full of NULs)."""
-    if b"\0" in content:
-        return None
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError:
-        return None
+    return None if b"\0" in content else decoded(content)
 
 
 def _labelled(path: Path) -> list[Path]:
