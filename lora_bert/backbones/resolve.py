@@ -15,8 +15,8 @@ from pathlib import Path
 from urllib.error import HTTPError
 
 from lora_bert.backbones.embedded import EMBEDDED, unpack
+from lora_bert.backbones.fingerprint import LOCATIONS, NOTES
 from lora_bert.backbones.nearby import MODULES, is_file, name_of, no_backbone, transformer_in
-from lora_bert.backbones.noted_backbones import LOCATIONS, NOTES
 from lora_bert.config import BackboneConfig
 from lora_bert.config.kinds import StrPath
 from lora_bert.errors import BackboneError, NotFoundError, UnavailableError, did_you_mean, missing
