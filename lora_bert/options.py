@@ -10,7 +10,7 @@ import os
 import shlex
 import types
 import typing
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -80,15 +80,11 @@ def build(kind: type[ConfigT], values: Mapping[str, Any]) -> ConfigT:
         ConfigError: An unknown key, a value of the wrong type, outside its range or choices.
     """
     known = options_of(kind)
-    _refuse_unknown(values, known, "Unknown option")
-    return kind(**{name: _checked(name, value, known[name]) for name, value in values.items()})
-
-
-def _refuse_unknown(names: Iterable[str], known: Collection[str], what: str) -> None:
-    for name in names:
+    for name in values:
         if name not in known:
             hint = did_you_mean(name, known) or f"Known: {', '.join(known)}."
-            raise ConfigError(f"{what} '{name}'.", hint=hint)
+            raise ConfigError(f"Unknown option '{name}'.", hint=hint)
+    return kind(**{name: _checked(name, value, known[name]) for name, value in values.items()})
 
 
 def read_yaml(path: str | Path, kind: type) -> dict[str, Any]:
@@ -116,7 +112,11 @@ def read_yaml(path: str | Path, kind: type) -> dict[str, Any]:
         raise ConfigError(f"'{path}' must hold 'key: value' lines.")
     values = {str(key).replace("-", "_"): value for key, value in written.items()}
     _refuse_repetition(path, yaml.compose(path.read_text(encoding="utf-8"), yaml.SafeLoader))
-    _refuse_unknown(values, options_of(kind), f"'{path}': unknown key")
+    known = options_of(kind)
+    for name in values:
+        if name not in known:
+            hint = did_you_mean(name, known) or f"Known: {', '.join(known)}."
+            raise ConfigError(f"'{path}': unknown key '{name}'.", hint=hint)
     return values
 
 

@@ -166,10 +166,16 @@ def _from_hub(name: str, revision: str | None, weights: str, *, offline: bool = 
             f"'{name}' is neither a backbone directory nor a name that the hub could have."
         ) from error
     if offline or constants.HF_HUB_OFFLINE or not _reachable(constants.ENDPOINT):
+        hint = "Give a local directory."
+        if weights == _WEIGHTS:
+            instead = (
+                f"Give a local directory with --backbone, or use the embedded '{EMBEDDED[0]}'."
+            )
+            hint = f"{did_you_mean(name, EMBEDDED)} {instead}".strip()
         raise UnavailableError(
             f"Backbone '{name}' is neither a directory nor in the hub's cache, and the hub cannot "
             "be reached.",
-            hint=_instead_of(name) if weights == _WEIGHTS else "Give a local directory.",
+            hint=hint,
         )
     try:
         path = Path(fetch())
@@ -181,13 +187,6 @@ def _from_hub(name: str, revision: str | None, weights: str, *, offline: bool = 
     if not (path / "config.json").is_file():
         raise BackboneError(f"'{name}' on the hub is not a transformers model: no config.json.")
     return path
-
-
-def _instead_of(name: str) -> str:
-    """What to give where the hub cannot be asked for a backbone."""
-    guess = did_you_mean(name, EMBEDDED)
-    wanted = f"Give a local directory with --backbone, or use the embedded '{EMBEDDED[0]}'."
-    return f"{guess} {wanted}".strip()
 
 
 def _reachable(endpoint: str) -> bool:

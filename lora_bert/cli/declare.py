@@ -108,12 +108,10 @@ def _parameter(key: str, option: Option) -> click.Parameter:
 
 
 def _general() -> list[click.Parameter]:
-    def set_debug(_: click.Context, __: click.Parameter, value: bool) -> None:
-        if value:
+    def apply(_: click.Context, parameter: click.Parameter, is_on: bool) -> None:
+        if is_on and parameter.name == "debug":
             os.environ["LORA_BERT_DEBUG"] = "1"
-
-    def set_quiet(_: click.Context, __: click.Parameter, value: bool) -> None:
-        if value:
+        elif is_on:
             console.quiet()
 
     def switch(*names: str, help: str, **more: Any) -> click.Option:
@@ -123,9 +121,9 @@ def _general() -> list[click.Parameter]:
     return [
         click.Option(["--config"], metavar="FILE", multiple=True, help=config),
         switch("--json", "as_json", help="Print the result as one JSON document."),
-        switch("--quiet", "-q", expose_value=False, callback=set_quiet,
+        switch("--quiet", "-q", expose_value=False, callback=apply,
                help="No notes and no progress, only warnings and errors."),
-        switch("--debug", expose_value=False, is_eager=True, callback=set_debug,
+        switch("--debug", expose_value=False, is_eager=True, callback=apply,
                help="Show the traceback of an error."),
     ]  # fmt: skip
 

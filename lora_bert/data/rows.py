@@ -63,7 +63,6 @@ class Files:
 
     Attributes:
         starts: For each file the last position of the file before it, rising from 0.
-        names: Their names.
         units: What a position within each counts; "file" where a file is one row.
     """
 

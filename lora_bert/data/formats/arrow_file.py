@@ -105,11 +105,8 @@ def _names_of(feature: Any) -> list[str]:
 
 def _declared_names(metadata: Mapping[bytes, bytes] | None) -> dict[str, list[str]]:
     """The label names that the metadata of an Arrow schema declares."""
-    written = (metadata or {}).get(b"huggingface")
-    if not written:
-        return {}
     try:
-        description = json.loads(written)
+        description = json.loads((metadata or {}).get(b"huggingface") or b"{}")
     except (ValueError, RecursionError):
         return {}  # whoever wrote it, it is no description
     info = description.get("info") if isinstance(description, dict) else None

@@ -183,9 +183,7 @@ def _split(document: Members, source: str) -> list[Any] | None:
         return None
     if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
         return None
-    if document.keys() - {"columns", "index", "data"}:
-        return None
-    if any(len(row) != len(names) for row in rows):
+    if document.keys() - {"columns", "index", "data"} or {*map(len, rows)} - {len(names)}:
         return None
     if twice := repeated(names):
         raise DataError(f"'{source}' has more than one column of the same name: {listed(twice)}.")
