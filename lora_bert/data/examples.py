@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from lora_bert.data.columns import find_columns, id_column, label_columns
 from lora_bert.data.labels import labels_of_columns, read_labels
-from lora_bert.data.rows import Files, where
+from lora_bert.data.rows import Files, Positioned
 from lora_bert.data.tables import Table
 from lora_bert.errors import DataError
 from lora_bert.wording import counted, listed
@@ -19,7 +19,7 @@ _NO_NAMES: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
-class Examples:
+class Examples(Positioned):
     """Rows of one set.
 
     Attributes:
@@ -43,10 +43,6 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.texts)
-
-    def at(self, row: int) -> str:
-        """Where a row stands, as messages say it: ``"'a.csv', line 3"``."""
-        return where(self.source, self.lines[row], self.unit, self.files)
 
     def mark(self, row: int) -> int | str:
         """Where a row stands, for a table: its line; of several files ``"b.csv:3"``."""

@@ -92,9 +92,18 @@ class Files:
         return self.names[file], number - self.starts[file], self.units[file]
 
 
-def where(source: str, number: int, unit: str, files: Files | None) -> str:
-    """Where a position is, as messages say it: in ``source``, or in the file of several."""
-    return position(source, number, unit) if files is None else files.at(number)
+class Positioned:
+    """Rows that know their ``lines``, which ``unit`` counts: in ``source``, or in several files."""
+
+    lines: Sequence[int]
+    source: str
+    unit: str
+    files: Files | None
+
+    def at(self, row: int) -> str:
+        """Where a row stands, as messages say it: ``"'a.csv', line 3"``."""
+        line = self.lines[row]
+        return self.files.at(line) if self.files else position(self.source, line, self.unit)
 
 
 @dataclass(frozen=True)

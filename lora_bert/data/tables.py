@@ -25,7 +25,7 @@ from lora_bert.data.formats import (
 from lora_bert.data.given import Given
 from lora_bert.data.header import check_count
 from lora_bert.data.opening import PACKINGS, SHEETS, SUFFIXES, data_suffix, packing
-from lora_bert.data.rows import DEFAULT_READ, Files, OpenTable, ReadOptions, where
+from lora_bert.data.rows import DEFAULT_READ, Files, OpenTable, Positioned, ReadOptions
 from lora_bert.data.sniffing import kind_of, may_be_text, table_kind, true_suffix
 from lora_bert.errors import ConfigError, DataError, missing
 from lora_bert.wording import counted, listed, repeated
@@ -47,7 +47,7 @@ _JSON = (".json", ".jsonl", ".ndjson")
 
 
 @dataclass(frozen=True)
-class Table:
+class Table(Positioned):
     """Columns of strings, all of one length.
 
     Attributes:
@@ -68,10 +68,6 @@ class Table:
 
     def __len__(self) -> int:
         return len(self.lines)
-
-    def at(self, row: int) -> str:
-        """Where a row stands, as messages say it: ``"'a.csv', line 3"``."""
-        return where(self.source, self.lines[row], self.unit, self.files)
 
 
 def read_table(path: Source, options: ReadOptions = DEFAULT_READ) -> Table:
