@@ -117,8 +117,8 @@ def _unpickled(path: Path, work: Path) -> dict[str, Tensor]:
         command = [sys.executable, "-I", str(_PROGRAM), str(path.resolve()), str(target.resolve())]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            said = done.stderr.strip().splitlines()
-            reason = said[-1] if said else f"reading it ended with exit code {done.returncode}"
+            lines = done.stderr.strip().splitlines()
+            reason = lines[-1] if lines else f"reading it ended with exit code {done.returncode}"
             raise BackboneError(f"'{path}' was not converted: {reason}.")
         # Copied, because the file they are mapped from goes.
         tensors = read_safetensors(target, BackboneError)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _LONGEST_NAME = 255
 _INDEX = "model.safetensors.index.json"
 _REAL = ("torch.float16", "torch.bfloat16", "torch.float32", "torch.float64")
-_OLD_NORM_NAMES = ((".gamma", ".weight"), (".beta", ".bias"))
+_OLD_NORM_NAMES = {"gamma": "weight", "beta": "bias"}
 
 
 def read_safetensors(path: Path, error: type[LoraBertError]) -> dict[str, Tensor]:
@@ -223,10 +223,8 @@ def canonical(
     prefix = _anchor(tensors, config, directory).removesuffix(f"{layout.word_embeddings}.weight")
     renamed = {}
     for stored, tensor in tensors.items():
-        name = stored
-        for old, new in _OLD_NORM_NAMES:
-            if stored.endswith(old):
-                name = stored.removesuffix(old) + new
+        module, dot, kind = stored.rpartition(".")
+        name = f"{module}{dot}{_OLD_NORM_NAMES.get(kind, kind)}"
         inside = name.startswith(prefix) and not name.startswith("classifier.")
         renamed[layout.prefix + name.removeprefix(prefix) if inside else name] = tensor
     return renamed

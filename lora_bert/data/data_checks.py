@@ -146,12 +146,12 @@ def spelling_warnings(labels: Sequence[str]) -> list[str]:
     more = len(several) - _NAMED
     shown += f"; and {counted(more, 'more group')}" if more > 0 else ""
     pairs = dict(list(names.items())[:_JOINED])
-    some = f" (the first {_JOINED} of {len(names):,})" if len(names) > _JOINED else ""
+    part = f" (the first {_JOINED} of {len(names):,})" if len(names) > _JOINED else ""
     option = shlex.quote(write_label_names(pairs))
     total = sum(map(len, several))
     return [
         f"{total:,} labels differ from another one only in case, width or invisible characters: "
-        f"{shown}. To join them{some}: --label-names {option}"
+        f"{shown}. To join them{part}: --label-names {option}"
     ]
 
 

@@ -111,7 +111,6 @@ class OpenTable:
     """An open file: its column names and its rows, read as they are asked for.
 
     Attributes:
-        columns: The names in the file's order.
         rows: Pairs of a position (from 1) and one string for each column.
         unit: What the positions count: lines, or rows or records where a file has no lines.
         renamed: Whether ``columns`` are already those that :class:`ReadOptions` name.

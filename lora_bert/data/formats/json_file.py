@@ -229,8 +229,7 @@ def _with_index(rows: list[Any], index: Sequence[Any]) -> list[Any]:
     """The rows with a column ``index``, where that says more than their number."""
     if len(index) != len(rows) or any("index" in row for row in rows):
         return rows
-    if [str(name) for name in index] == [str(number) for number in range(len(rows))]:
-        return rows
-    if any(isinstance(name, list | dict) for name in index):
+    numbers = [str(number) for number in range(len(rows))]
+    if [*map(str, index)] == numbers or any(isinstance(name, list | dict) for name in index):
         return rows
     return [{"index": name, **row} for name, row in zip(index, rows, strict=True)]
