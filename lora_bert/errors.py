@@ -50,11 +50,7 @@ class DataError(LoraBertError):
 
 
 class TextError(DataError):
-    """A text cannot be answered; :meth:`at` adds where it stands, for those who know.
-
-    Attributes:
-        text: The text.
-    """
+    """A text cannot be answered; :meth:`at` adds where it stands, for those who know."""
 
     def __init__(self, message: str, *, text: str, hint: str = "") -> None:
         super().__init__(message, hint=hint)

@@ -72,7 +72,7 @@ def claim_output(path: Path, *, overwrite: bool = False) -> None:
             )
         # Directories above it are made only with it: a run that fails leaves none behind.
         place = next(parent for parent in final.parents if parent.exists())
-        with tempfile.TemporaryDirectory(dir=place, prefix=_beside(final)):
+        with _temporary_directory(place / final.name):
             pass
 
 
@@ -122,16 +122,13 @@ def atomic_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     with _sentences(path):
         path = path.resolve()
         path.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(dir=path.parent, prefix=_beside(path)))
-        try:
+        with _temporary_directory(path) as work:
             yield work
             _open_up(work)
             for entry in (*work.rglob("*"), work):
                 _to_disk(entry)
             _swap(work, path, overwrite=overwrite)
             _to_disk(path.parent)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
 
 
 @contextmanager
@@ -144,14 +141,11 @@ def shared_directory(path: Path, is_complete: Callable[[Path], bool]) -> Iterato
     """
     with _sentences(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(dir=path.parent, prefix=_beside(path)))
-        try:
+        with _temporary_directory(path) as work:
             yield work
             _open_up(work)
             if not is_complete(path):
                 _settle(work, path, is_complete)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
 
 
 @contextmanager
@@ -270,14 +264,24 @@ def _swap(work: Path, path: Path, *, overwrite: bool) -> None:
 
 def _settle(work: Path, path: Path, is_complete: Callable[[Path], bool]) -> None:
     """Put ``work`` at ``path`` in place of an incomplete one; losing the race for it is success."""
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f"{_beside(path)}old.") as old:
+    with _temporary_directory(path) as old:
         with suppress(FileNotFoundError):
-            path.rename(Path(old) / "was")
+            path.rename(old / "was")
         try:
             work.rename(path)
         except OSError:
             if not is_complete(path):
                 raise
+
+
+@contextmanager
+def _temporary_directory(path: Path) -> Iterator[Path]:
+    """An empty directory beside ``path``, which goes, unless it was renamed."""
+    work = Path(tempfile.mkdtemp(dir=path.parent, prefix=_beside(path)))
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 @contextmanager

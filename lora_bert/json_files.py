@@ -27,10 +27,25 @@ def read_object(path: Path, error: type[LoraBertError]) -> dict[str, Any]:
     Raises:
         error: It is missing, not readable, too large, nested too deeply, not JSON, or no object.
     """
-    written = parse_json(read_text(path, error), path, error)
+    written = read_json(path, error)
     if not isinstance(written, dict):
         raise error(f"'{path}' does not hold a JSON object.")
     return written
+
+
+def read_json(path: Path, error: type[LoraBertError]) -> Any:
+    """What a JSON file says.
+
+    Raises:
+        error: As :func:`read_object`, but for what it holds.
+    """
+    text = read_text(path, error)
+    try:
+        return json.loads(text)
+    except ValueError as problem:
+        raise error(f"'{path}' is not valid JSON: {problem}.") from problem
+    except RecursionError:
+        raise error(f"'{path}' is nested too deeply.") from None
 
 
 def read_text(path: Path, error: type[LoraBertError]) -> str:
@@ -49,20 +64,6 @@ def read_text(path: Path, error: type[LoraBertError]) -> str:
         raise error(f"'{path}' cannot be read: {problem.strerror or problem}.") from problem
     except UnicodeDecodeError as problem:
         raise error(f"'{path}' is not valid JSON: {problem}.") from problem
-
-
-def parse_json(text: str, path: Path, error: type[LoraBertError]) -> Any:
-    """What a file's text says.
-
-    Raises:
-        error: It is not JSON, or nested too deeply.
-    """
-    try:
-        return json.loads(text)
-    except ValueError as problem:
-        raise error(f"'{path}' is not valid JSON: {problem}.") from problem
-    except RecursionError:
-        raise error(f"'{path}' is nested too deeply.") from None
 
 
 def check_fetched(path: Path, error: type[LoraBertError]) -> None:

@@ -10,8 +10,6 @@ from collections.abc import Iterable, Mapping
 from lora_bert.errors import ConfigError
 
 _QUOTED = re.compile(r'\s*"((?:[^"]|"")*)"\s*')
-_BARE_OLD = re.compile(r"[^=,]*")
-_BARE_NEW = re.compile(r"[^,]*")
 _ESCAPE = re.compile(r"\\(?:\\|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}))")
 
 
@@ -47,17 +45,15 @@ def parse_label_names(text: str | None) -> dict[str, str]:
     """
     text, at, names = text or "", 0, {}
     while at < len(text):
-        comma = text.find(",", at)
-        if not text[at : comma if comma >= 0 else len(text)].strip():
-            at = comma + 1 or len(text)
+        start, end = at, _end(text, at, ",")
+        if not text[at:end].strip():
+            at = end + 1
             continue
-        start = at
-        old, at = _side(text, at, _BARE_OLD, "=")
+        old, at = _side(text, at, "=,")
         equals = text[at : at + 1] == "="
-        new, at = _side(text, at + 1, _BARE_NEW, ",") if equals else ("", at)
+        new, at = _side(text, at + 1, ",") if equals else ("", at)
         if not equals or not old or not new:
-            end = text.find(",", at)
-            part = text[start : end if end >= 0 else len(text)].strip()
+            part = text[start : _end(text, at, ",")].strip()
             raise ConfigError(
                 f"--label-names: '{part}' is not of the form OLD=NEW.",
                 hint="For example: --label-names 0=negative,1=positive",
@@ -72,14 +68,19 @@ def write_label_names(names: Mapping[str, str]) -> str:
     return ",".join(f"{_written(old)}={_written(new)}" for old, new in names.items())
 
 
-def _side(text: str, at: int, bare: re.Pattern[str], stop: str) -> tuple[str, int]:
-    """One side of a pair, and where the next character to read is."""
+def _side(text: str, at: int, ends: str) -> tuple[str, int]:
+    """One side of a pair, which ``ends`` with such a character, and where that is."""
     quoted = _QUOTED.match(text, at)
-    if quoted and text[quoted.end() : quoted.end() + 1] in ("", stop):
+    if quoted and text[quoted.end() : quoted.end() + 1] in ("", ends[0]):
         inside = quoted.group(1).replace('""', '"')
         return _ESCAPE.sub(_character, inside), quoted.end()
-    unquoted = bare.match(text, at)
-    return (unquoted.group().strip(), unquoted.end()) if unquoted else ("", at)
+    end = _end(text, at, ends)
+    return text[at:end].strip(), end
+
+
+def _end(text: str, at: int, marks: str) -> int:
+    """Where one of these characters stands next, or where ``text`` ends."""
+    return min((stop for mark in marks if (stop := text.find(mark, at)) >= 0), default=len(text))
 
 
 def _character(escape: re.Match[str]) -> str:

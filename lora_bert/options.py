@@ -28,6 +28,7 @@ class Option:
 
     Attributes:
         help: One line.
+        kind: Its Python type, where it may be None beside it.
         choices: The values allowed, if they can be listed.
         metavar: What stands for the value in ``--help``.
         minimum: Smallest value allowed; ``exclusive`` shuts it out itself.
@@ -40,6 +41,8 @@ class Option:
     """
 
     help: str
+    default: Any = None
+    kind: type = str
     choices: tuple[str, ...] = ()
     metavar: str | None = None
     minimum: float | None = None
@@ -54,18 +57,19 @@ class Option:
 
 def option(default: Any, help: str, **more: Any) -> Any:
     """A dataclass field with an :class:`Option`."""
-    return dataclasses.field(default=default, metadata={"option": Option(help, **more)})
+    return dataclasses.field(default=default, metadata={"option": Option(help, default, **more)})
 
 
-def options_of(kind: type) -> dict[str, tuple[dataclasses.Field[Any], Option, type]]:
-    """Every option of a config class: name -> (field, option, its Python type), None stripped."""
+def options_of(kind: type) -> dict[str, Option]:
+    """Every option of a config class by its name."""
     hints = typing.get_type_hints(kind)
     options = {}
     for entry in dataclasses.fields(kind):
         hint = hints[entry.name]
         if isinstance(hint, types.UnionType):
             hint = next(part for part in typing.get_args(hint) if part is not type(None))
-        options[entry.name] = (entry, entry.metadata["option"], typing.get_origin(hint) or hint)
+        plain = typing.get_origin(hint) or hint
+        options[entry.name] = dataclasses.replace(entry.metadata["option"], kind=plain)
     return options
 
 
@@ -78,15 +82,9 @@ def build(kind: type[ConfigT], values: Mapping[str, Any]) -> ConfigT:
     known = options_of(kind)
     for name in values:
         if name not in known:
-            raise ConfigError(
-                f"Unknown option '{name}'.",
-                hint=did_you_mean(name, known) or f"Known: {', '.join(known)}.",
-            )
-    checked = {
-        name: _checked(name, value, known[name][1], known[name][2], known[name][0].default)
-        for name, value in values.items()
-    }
-    return kind(**checked)
+            hint = did_you_mean(name, known) or f"Known: {', '.join(known)}."
+            raise ConfigError(f"Unknown option '{name}'.", hint=hint)
+    return kind(**{name: _checked(name, value, known[name]) for name, value in values.items()})
 
 
 def read_yaml(path: str | Path, kind: type) -> dict[str, Any]:
@@ -158,9 +156,10 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _checked(name: str, value: Any, option: Option, kind: type, default: Any) -> Any:
-    if value is None and (default is None or not option.positional):
-        return default
+def _checked(name: str, value: Any, option: Option) -> Any:
+    kind = option.kind
+    if value is None and (option.default is None or not option.positional):
+        return option.default
     value = _plain(value, option, name)
     if kind is tuple:
         value = (value,) if isinstance(value, str) and not option.positional else value
@@ -246,8 +245,8 @@ def as_yaml(config: Any, *, leave_out: Iterable[str] = ()) -> str:
 
     values = dataclasses.asdict(config)
     # A tuple is a list there; an empty one says no more than nothing does.
-    unsaid = {name for name, (entry, option, _) in options_of(type(config)).items()
-              if option.hidden and values[name] == entry.default}  # fmt: skip
+    unsaid = {name for name, option in options_of(type(config)).items()
+              if option.hidden and values[name] == option.default}  # fmt: skip
     kept = {name: value if value != () else None
             for name, value in values.items() if name not in unsaid.union(leave_out)}  # fmt: skip
     return yaml.safe_dump(kept, sort_keys=False, allow_unicode=True)
@@ -256,13 +255,13 @@ def as_yaml(config: Any, *, leave_out: Iterable[str] = ()) -> str:
 def as_command(name: str, config: Any, *, leave_out: Iterable[str] = ()) -> str:
     """The command line that gives this configuration: only what differs from the defaults."""
     words = ["lora-bert", name]
-    for key, (entry, option, kind) in options_of(type(config)).items():
+    for key, option in options_of(type(config)).items():
         value = getattr(config, key)
-        if key in set(leave_out) or value == entry.default or option.hidden:
+        if key in set(leave_out) or value == option.default or option.hidden:
             continue
-        if kind is bool:
+        if option.kind is bool:
             words.append(flag(key) if value else f"--no-{flag(key)[2:]}")
         else:
-            for item in value if kind is tuple else (value,):
+            for item in value if option.kind is tuple else (value,):
                 words += [flag(key), shlex.quote(f"{item}")]
     return " ".join(words)

@@ -14,7 +14,7 @@ import shlex
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar, cast
 
 from lora_bert.errors import LoraBertError
@@ -24,9 +24,10 @@ from lora_bert.options import Option, options_of
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 _FUNCTIONS = ("train", "evaluate", "merge", "export", "verify", "convert-backbone")
-# A quotation holds data. The apostrophe of "adapter's" opens none.
-_QUOTED = re.compile(r"(?<!\w)'[^'\n]*'")
-_FLAG = re.compile(r"--(?P<no>no-)?(?P<name>[a-z][a-z0-9-]*[a-z0-9])")
+# A quotation, which has no name, holds data. The apostrophe of "adapter's" opens none.
+_FLAG = re.compile(
+    r"(?<!\w)'[^'\n]*'|(?<![^\W_])(?<!-)--(?P<no>no-)?(?P<name>[a-z][a-z0-9-]*[a-z0-9])"
+)
 _VALUE = re.compile(r""" (?P<value>(?:'[^'\n]*'|"'")+|[^\s;)]*[^\s;).,:…])""")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?(e-?\d+)?")
 _COMMAND = re.compile(rf"lora-bert ({'|'.join(_FUNCTIONS)}) (?P<rest>(?:'[^'\n]*'|[^\n,;])*)")
@@ -45,8 +46,7 @@ def called_from_python(config: type, typed: type | None = None) -> Callable[[Fun
     """
 
     def decorate(function: FunctionT) -> FunctionT:
-        declared = options_of(config)
-        options = {name: (option, kind) for name, (_, option, kind) in declared.items()}
+        options = options_of(config)
 
         @functools.wraps(function)
         def called(*args: Any, **given: Any) -> Any:
@@ -65,8 +65,8 @@ def called_from_python(config: type, typed: type | None = None) -> Callable[[Fun
     return decorate
 
 
-Options = dict[str, tuple[Option, type]]
-"""Name -> an option and its type: what a function takes."""
+Options = dict[str, Option]
+"""What a function takes, by name."""
 
 
 def in_python(text: str, options: Options) -> str:
@@ -75,18 +75,13 @@ def in_python(text: str, options: Options) -> str:
         before, behind = text[: command.start()], text[command.end() :]
         call = _call(command[1], command["rest"])
         return in_python(before, options) + call + (in_python(behind, options) or ".")
-    quoted = [match.span() for match in _QUOTED.finditer(text)]
     parts: list[str] = []
     at = 0
     for match in _FLAG.finditer(text):
-        name = match["name"].replace("-", "_")
-        inside = any(start <= match.start() < end for start, end in quoted)
-        if match.start() < at or inside or name not in options:
+        name = (match["name"] or "").replace("-", "_")
+        if match.start() < at or name not in options:
             continue
-        behind = text[match.start() - 1] if match.start() else " "
-        if behind.isalnum() or behind == "-":
-            continue
-        written, end = _keyword(name, match, text, *options[name])
+        written, end = _keyword(name, match, text, options[name])
         between = text[at : match.start()]
         follows = between == " " and bool(parts)
         parts += [", " if follows else between, written]
@@ -94,36 +89,29 @@ def in_python(text: str, options: Options) -> str:
     return "".join([*parts, text[at:]])
 
 
-def _keyword(
-    name: str, match: re.Match[str], text: str, option: Option, kind: type
-) -> tuple[str, int]:
+def _keyword(name: str, match: re.Match[str], text: str, option: Option) -> tuple[str, int]:
     """An option as a keyword, and where the text goes on behind it."""
-    if kind is bool:
+    if option.kind is bool:
         return f"{name}={not match['no']}", match.end()
     value = _VALUE.match(text, match.end())
-    if value and _is_value(value["value"], option, kind):
-        number = kind in (int, float) and _NUMBER.fullmatch(value["value"])
-        word = _unquoted(value["value"])
-        return f"{name}={word if number else repr(word)}", value.end()
+    if value and _is_value(value["value"], option):
+        word = value["value"]
+        if option.kind in (int, float) and _NUMBER.fullmatch(word):
+            return f"{name}={word}", value.end()
+        with suppress(ValueError):  # an apostrophe that opens no quotation
+            word = shlex.split(word)[0] if word.startswith("'") else word
+        return f"{name}={word!r}", value.end()
     needs_value = text[: match.start()].endswith("with ")
     return f"{name}=…" if needs_value else name, match.end()
 
 
-def _is_value(word: str, option: Option, kind: type) -> bool:
+def _is_value(word: str, option: Option) -> bool:
     """Whether the word behind an option is its value, and not how the sentence goes on."""
     if option.choices:
         return word in option.choices
-    if kind in (int, float):
+    if option.kind in (int, float):
         return bool(_NUMBER.fullmatch(word))
     return word.startswith("'") or word.isupper() or bool(re.search(r"[=,/:._\\-]", word[1:]))
-
-
-def _unquoted(word: str) -> str:
-    """A word as the shell takes it."""
-    try:
-        return shlex.split(word)[0] if word.startswith("'") else word
-    except ValueError:
-        return word
 
 
 def _call(command: str, rest: str) -> str:
@@ -160,10 +148,10 @@ def _signature(function: Callable[..., Any], config: type, typed: type | None) -
     hints = inspect.get_annotations(typed) if typed else {}
     more = [
         inspect.Parameter(
-            name, inspect.Parameter.KEYWORD_ONLY, default=entry.default,
+            name, inspect.Parameter.KEYWORD_ONLY, default=option.default,
             annotation=getattr(hints[name], "__forward_arg__", hints[name]),
         )
-        for name, (entry, _, _) in options_of(config).items()
+        for name, option in options_of(config).items()
         if name in hints and name not in taken
     ]  # fmt: skip
     return signature.replace(parameters=[*own, *more])
@@ -174,7 +162,7 @@ def _described(typed: type, options: Options) -> str:
     lines = ["Options:"]
     hints = inspect.get_annotations(typed)
     for name in filter(hints.__contains__, options):
-        described = in_python(f"{name}: {options[name][0].help}", options)
+        described = in_python(f"{name}: {options[name].help}", options)
         lines += textwrap.wrap(described, 88, initial_indent="    ", subsequent_indent=" " * 8)
     return "\n".join(lines)
 

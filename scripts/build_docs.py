@@ -145,7 +145,7 @@ def options_page() -> str:
     for name, kind in COMMANDS.items():
         parts.append(f"## `lora-bert {name}`\n")
         parts.append("| option | default | meaning |\n| --- | --- | --- |")
-        for key, (entry, option, _) in options_of(kind).items():
+        for key, option in options_of(kind).items():
             if option.hidden:
                 continue
             shown = option.metavar or key.upper() if option.positional else flag(key)
@@ -153,7 +153,7 @@ def options_page() -> str:
             values = values or "|".join(option.choices)
             term = f"`{shown} {values}`" if values else f"`{shown}`"
             term = term.replace("|", "\\|")
-            default = "" if entry.default in (None, "", (), False) else f"`{entry.default}`"
+            default = "" if option.default in (None, "", (), False) else f"`{option.default}`"
             if key == "header":  # the one switch that is neither on nor off by default
                 term = f"`{flag(key)}/--no-{key}`"
             parts.append(f"| {term} | {default} | {option.help} |")
@@ -218,13 +218,14 @@ def keywords_module() -> str:
 def _fields(kind: type, left_out: Iterable[str]) -> list[str]:
     """The options of a config class as fields of a TypedDict."""
     return [
-        f"    {key}: {_type(key, option, type_)}{' | None' if entry.default is None else ''}"
-        for key, (entry, option, type_) in options_of(kind).items()
+        f"    {key}: {_type(key, option)}{' | None' if option.default is None else ''}"
+        for key, option in options_of(kind).items()
         if key not in left_out
     ]
 
 
-def _type(key: str, option: Option, kind: type) -> str:
+def _type(key: str, option: Option) -> str:
+    kind = option.kind
     if key in DATA_OPTIONS:
         return "RowsLike"
     if option.choices:

@@ -33,10 +33,6 @@ FUNCTIONS = {
 each = pytest.mark.parametrize("function", FUNCTIONS, ids=lambda one: one.__name__)
 
 
-def words_of(kind: type) -> dict[str, object]:
-    return {name: (option, type_) for name, (_, option, type_) in options_of(kind).items()}
-
-
 @each
 def test_an_editor_sees_every_keyword(function):
     kind, typed = FUNCTIONS[function]
@@ -45,9 +41,9 @@ def test_an_editor_sees_every_keyword(function):
     assert set(typing.get_type_hints(typed)) | own == set(options_of(kind))
     shown = inspect.signature(function).parameters
     assert set(shown) == set(options_of(kind))
-    for name, (entry, _, _) in options_of(kind).items():
+    for name, option in options_of(kind).items():
         if name not in own:
-            assert shown[name].default == entry.default
+            assert shown[name].default == option.default
 
 
 @each
@@ -111,8 +107,8 @@ def test_the_issue_s_own_slip():
     ],
 )  # fmt: skip
 def test_options_are_named_as_python_has_them(said, meant):
-    assert in_python(said, words_of(config.TrainConfig) | words_of(config.EvaluateConfig) if
-                     "baseline" in said else words_of(config.TrainConfig)) == meant  # fmt: skip
+    assert in_python(said, options_of(config.TrainConfig) | options_of(config.EvaluateConfig) if
+                     "baseline" in said else options_of(config.TrainConfig)) == meant  # fmt: skip
 
 
 def test_an_error_speaks_python_to_python_and_flags_to_the_shell(tmp_path, capsys):

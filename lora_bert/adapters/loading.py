@@ -16,8 +16,8 @@ from lora_bert.adapters.open_backbone import BackboneSource, OpenBackbone
 from lora_bert.adapters.peft_format import PeftAdapter, assemble, read_peft, with_own_words
 from lora_bert.adapters.trained_on import with_kept_options
 from lora_bert.backbones.config import read_config
+from lora_bert.backbones.fingerprint import noted_fingerprint
 from lora_bert.backbones.inside import check_inside
-from lora_bert.backbones.noted_backbones import noted_fingerprint
 from lora_bert.backbones.resolve import BackboneFiles, find_backbone, find_local, remember
 from lora_bert.backbones.weights import weight_files
 from lora_bert.errors import (

@@ -12,8 +12,7 @@ from torch import Tensor
 
 from lora_bert.backbones.config import EncoderConfig
 from lora_bert.backbones.families.registry import read_encoder_config
-from lora_bert.backbones.fingerprint import fingerprint
-from lora_bert.backbones.noted_backbones import Stamp, cached_fingerprint, stamp_of
+from lora_bert.backbones.fingerprint import Stamp, cached_fingerprint, fingerprint, stamp_of
 from lora_bert.backbones.resolve import BackboneFiles, find_backbone
 from lora_bert.backbones.weights import read_checkpoint, weight_files
 from lora_bert.model.backbone import Backbone

@@ -41,7 +41,6 @@ class EncoderConfig:
     The family makes it: :func:`lora_bert.backbones.families.registry.encoder_config`.
 
     Attributes:
-        model_type: The name of the family.
         architecture: The sequence classifier's class in ``transformers``.
         raw: ``config.json`` as it was read, for what writes it again.
         tokenizer_class: The tokenizer's class in ``transformers``, "" where it is not said.
@@ -51,9 +50,7 @@ class EncoderConfig:
         embedding_size: Width of the embeddings, before any projection to ``hidden_size``.
         max_position_embeddings: Number of positions, as ``config.json`` counts them.
         type_vocab_size: Number of token types; 0 where the family has none.
-        pad_token_id: The id of padding.
         layer_norm_eps: What all norms add to the variance.
-        hidden_act: Name of the layers' activation.
         initializer_range: Standard deviation of a new head's weights.
         arrangement: ``post``: a norm after each sublayer; ``pre``: before it, with a gated
             feed-forward part.
@@ -70,7 +67,6 @@ class EncoderConfig:
             ``p2c``: keys.
         relative_span: Number of buckets a side of such positions, or -1, and the farthest distance.
         conv_groups: Groups of the convolution beside the first layer.
-        conv_act: Name of that convolution's activation.
     """
 
     model_type: str

@@ -60,7 +60,6 @@ class ConfigValues:
     """A ``config.json``, as its family reads it.
 
     Attributes:
-        raw: The object in the file.
         keys: Our names of settings -> the keys of the file, where they differ.
         defaults: What ``transformers`` assumes for keys that the file leaves out.
     """

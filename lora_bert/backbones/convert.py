@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Unpack
 from lora_bert.backbones.config import EncoderConfig
 from lora_bert.backbones.families.registry import read_encoder_config
 from lora_bert.backbones.fingerprint import fingerprint
-from lora_bert.backbones.layout import Layout
 from lora_bert.backbones.resolve import TOKENIZER_FILES, find_pickled
 from lora_bert.backbones.weights import canonical, read_safetensors, shards_of, write_safetensors
 from lora_bert.config import ConvertConfig
@@ -85,9 +84,12 @@ def run(config: ConvertConfig) -> Conversion:
     encoder = read_encoder_config(source)
     pickles = _pickles(source)
     with atomic_directory(output, overwrite=config.overwrite) as work:
-        stored = {name: part for one in pickles for name, part in _unpickled(one, work).items()}
+        stored = {name: part for path in pickles for name, part in _unpickled(path, work).items()}
         named = canonical(stored, encoder, source)
-        kept = {name: tensor for name, tensor in named.items() if _belongs(name, encoder.layout)}
+        # The encoder and its pooler, not what it was pretrained for.
+        ours = (encoder.layout.prefix, f"{encoder.layout.head.dense}.")
+        kept = {name: tensor for name, tensor in named.items()
+                if name.startswith(ours) and not name.endswith("position_ids")}  # fmt: skip
         _write(work, source, encoder, kept)
     return Conversion(
         path=output,
@@ -115,18 +117,12 @@ def _unpickled(path: Path, work: Path) -> dict[str, Tensor]:
         command = [sys.executable, "-I", str(_PROGRAM), str(path.resolve()), str(target.resolve())]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            said = done.stderr.strip().splitlines()
-            reason = said[-1] if said else f"reading it ended with exit code {done.returncode}"
+            lines = done.stderr.strip().splitlines()
+            reason = lines[-1] if lines else f"reading it ended with exit code {done.returncode}"
             raise BackboneError(f"'{path}' was not converted: {reason}.")
         # Copied, because the file they are mapped from goes.
-        found = read_safetensors(target, BackboneError)
-        return {name: tensor.clone() for name, tensor in found.items()}
-
-
-def _belongs(name: str, layout: Layout) -> bool:
-    """Whether a tensor is the encoder's or its pooler's, not that of what it was pretrained for."""
-    head = f"{layout.head.dense}."
-    return name.startswith((layout.prefix, head)) and not name.endswith("position_ids")
+        tensors = read_safetensors(target, BackboneError)
+        return {name: tensor.clone() for name, tensor in tensors.items()}
 
 
 def _write(work: Path, source: Path, encoder: EncoderConfig, tensors: dict[str, Tensor]) -> None:

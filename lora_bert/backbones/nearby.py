@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 
 from lora_bert.backbones.inside import is_inside
 from lora_bert.errors import BackboneError
-from lora_bert.json_files import parse_json, read_object, read_text
+from lora_bert.json_files import read_json, read_object
 
 MODULES = "modules.json"
 """What sentence-transformers says of the parts of a model."""
@@ -43,12 +43,12 @@ def name_of(directory: Path) -> str:
 def _module(directory: Path) -> Path | None:
     """The folder of sentence-transformers' first module, if that is a transformer in a folder."""
     path = directory / MODULES
-    found: object = None
+    modules: object = None
     with suppress(BackboneError, OSError):
         if not is_inside(path, directory):
             return None
-        found = parse_json(read_text(path, BackboneError), path, BackboneError)
-    first = found[0] if isinstance(found, list) and found else None
+        modules = read_json(path, BackboneError)
+    first = modules[0] if isinstance(modules, list) and modules else None
     named = first.get("path") if isinstance(first, dict) else None
     if not isinstance(named, str) or PurePath(named).name != named or not named.isprintable():
         return None
@@ -69,13 +69,8 @@ def _describes_model(config: Path) -> bool:
 
 def below(directory: Path, names: Iterable[str]) -> list[Path]:
     """The folders below a directory, or in a hub's ``snapshots``, that hold such a file."""
-    found = {
-        entry.parent
-        for name in names
-        for pattern in (f"*/{name}", f"snapshots/*/{name}")
-        for entry in directory.glob(pattern)
-    }
-    return sorted(found)
+    patterns = [f"{folder}/{name}" for name in names for folder in ("*", "snapshots/*")]
+    return sorted({file.parent for pattern in patterns for file in directory.glob(pattern)})
 
 
 def in_words(folders: Sequence[Path]) -> str:
@@ -120,8 +115,8 @@ def is_adapter(directory: Path) -> BackboneError:
     kind: object = "LORA"
     with suppress(BackboneError):
         if (directory / _OURS).is_file():
-            told = read_object(directory / _OURS, BackboneError).get("backbone")
-            name = told.get("name") if isinstance(told, dict) else None
+            backbone = read_object(directory / _OURS, BackboneError).get("backbone")
+            name = backbone.get("name") if isinstance(backbone, dict) else None
         else:
             config = read_object(directory / _ADAPTER, BackboneError)
             kind = config.get("peft_type")

@@ -7,7 +7,6 @@ import logging
 import os
 import re
 import ssl
-import threading
 import urllib.request
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,11 +15,13 @@ from pathlib import Path
 from urllib.error import HTTPError
 
 from lora_bert.backbones.embedded import EMBEDDED, unpack
+from lora_bert.backbones.fingerprint import LOCATIONS, NOTES
 from lora_bert.backbones.nearby import MODULES, is_file, name_of, no_backbone, transformer_in
-from lora_bert.backbones.noted_backbones import note_backbone_location, noted_backbone_location
 from lora_bert.config import BackboneConfig
 from lora_bert.config.kinds import StrPath
 from lora_bert.errors import BackboneError, NotFoundError, UnavailableError, did_you_mean, missing
+from lora_bert.network import answer_of
+from lora_bert.notes import read_notes, write_note
 from lora_bert.options import build
 from lora_bert.python_face import called_from_python
 
@@ -136,28 +137,21 @@ def remember(backbone: BackboneFiles) -> None:
     """Note where a local backbone is, so that its adapters find it by name on this machine."""
     is_local = backbone.name not in EMBEDDED and "/" not in backbone.name
     if is_local and not backbone.revision and not backbone.from_hub:
-        note_backbone_location(backbone.name, backbone.path)
+        write_note(NOTES, LOCATIONS, backbone.name, str(backbone.path))
 
 
 def _remembered(name: str) -> Path | None:
     """Where a local backbone of that name was seen, or stands in ``$LORA_BERT_BACKBONES``."""
     search_path = os.environ.get("LORA_BERT_BACKBONES", "").split(os.pathsep)
     places = [Path(base) / name for base in search_path if base]
-    if seen := noted_backbone_location(name):
-        places.append(seen)
+    if isinstance(seen := read_notes(NOTES, LOCATIONS).get(name), str):
+        places.append(Path(seen))
     return next((home for place in places if (home := transformer_in(place))), None)
 
 
 def _from_hub(name: str, revision: str | None, weights: str, *, offline: bool = False) -> Path:
     """The snapshot of a hub's model in the hub's own cache, with the files ``weights`` matches."""
-    from huggingface_hub import constants, snapshot_download
-    from huggingface_hub.errors import (
-        HfHubHTTPError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
+    from huggingface_hub import constants, errors, snapshot_download
 
     wanted = ["config.json", *TOKENIZER_FILES, weights, f"{weights}.index.json"]
     fetch = partial(snapshot_download, name, revision=revision, allow_patterns=wanted)
@@ -165,55 +159,43 @@ def _from_hub(name: str, revision: str | None, weights: str, *, offline: bool = 
         path = Path(fetch(local_files_only=True))
         if (path / "config.json").is_file() and any(path.glob(weights)):
             return path
-    except (LocalEntryNotFoundError, FileNotFoundError):
+    except (errors.LocalEntryNotFoundError, FileNotFoundError):
         pass
-    except HFValidationError as error:
+    except errors.HFValidationError as error:
         raise NotFoundError(
             f"'{name}' is neither a backbone directory nor a name that the hub could have."
         ) from error
     if offline or constants.HF_HUB_OFFLINE or not _reachable(constants.ENDPOINT):
+        hint = "Give a local directory."
+        if weights == _WEIGHTS:
+            instead = (
+                f"Give a local directory with --backbone, or use the embedded '{EMBEDDED[0]}'."
+            )
+            hint = f"{did_you_mean(name, EMBEDDED)} {instead}".strip()
         raise UnavailableError(
             f"Backbone '{name}' is neither a directory nor in the hub's cache, and the hub cannot "
             "be reached.",
-            hint=_instead_of(name) if weights == _WEIGHTS else "Give a local directory.",
+            hint=hint,
         )
     try:
         path = Path(fetch())
-    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:
         at = f" at revision '{revision}'" if revision else ""
         raise NotFoundError(f"The hub has no backbone '{name}'{at}.") from error
-    except (HfHubHTTPError, OSError) as error:
+    except (errors.HfHubHTTPError, OSError) as error:
         raise UnavailableError(f"Downloading backbone '{name}' failed: {error}.") from error
     if not (path / "config.json").is_file():
         raise BackboneError(f"'{name}' on the hub is not a transformers model: no config.json.")
     return path
 
 
-def _instead_of(name: str) -> str:
-    """What to give where the hub cannot be asked for a backbone."""
-    guess = did_you_mean(name, EMBEDDED)
-    wanted = f"Give a local directory with --backbone, or use the embedded '{EMBEDDED[0]}'."
-    return f"{guess} {wanted}".strip()
-
-
 def _reachable(endpoint: str) -> bool:
     """Whether the hub answers within seconds; its own client would try for a minute."""
-    answered = threading.Event()
-
-    def ask() -> None:
-        try:
-            request = urllib.request.Request(endpoint, method="HEAD")
-            urllib.request.urlopen(request, timeout=_SECONDS_TO_ANSWER).close()
-        except (OSError, ValueError, http.client.HTTPException) as error:
-            # A refusal is an answer; so is a certificate that only the hub's client may know.
-            if not isinstance(error, HTTPError) and not isinstance(
-                getattr(error, "reason", None), ssl.SSLCertVerificationError
-            ):
-                return
-        answered.set()
-
-    # A thread, because a name server that never answers ignores the connection's time-out.
-    attempt = threading.Thread(target=ask, daemon=True)
-    attempt.start()
-    attempt.join(_SECONDS_TO_ANSWER)
-    return answered.is_set()
+    try:
+        answer_of(urllib.request.Request(endpoint, method="HEAD"), _SECONDS_TO_ANSWER).close()
+    except HTTPError:
+        return True  # a refusal is an answer
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        # So is a certificate that only the hub's client may know.
+        return isinstance(getattr(error, "reason", None), ssl.SSLCertVerificationError)
+    return True

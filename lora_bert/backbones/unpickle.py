@@ -18,18 +18,18 @@ def main() -> None:
     """Convert, or say on the last line of stderr why not and exit with 1."""
     source, target = sys.argv[1:]
     try:
-        found = torch.load(source, map_location="cpu", weights_only=True)
+        stored = torch.load(source, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         sys.exit(f"it asks for more than weights ({_reason(error)})")
     except (RuntimeError, EOFError, OSError, ValueError, LookupError) as error:
         sys.exit(f"it is damaged or not written by torch ({_reason(error)})")
-    if isinstance(found, dict) and isinstance(found.get("state_dict"), dict):
-        found = found["state_dict"]
-    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
+    if isinstance(stored, dict) and isinstance(stored.get("state_dict"), dict):
+        stored = stored["state_dict"]
+    if not isinstance(stored, dict) or not all(isinstance(name, str) for name in stored):
         sys.exit("it does not hold weights by name")
     tensors = {
         name: value.detach().clone().contiguous()
-        for name, value in found.items()
+        for name, value in stored.items()
         if isinstance(value, torch.Tensor) and value.layout == torch.strided
     }
     try:

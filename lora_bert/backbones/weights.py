@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 import os
 import shlex
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _LONGEST_NAME = 255
 _INDEX = "model.safetensors.index.json"
 _REAL = ("torch.float16", "torch.bfloat16", "torch.float32", "torch.float64")
-_OLD_NORM_NAMES = ((".gamma", ".weight"), (".beta", ".bias"))
+_OLD_NORM_NAMES = {"gamma": "weight", "beta": "bias"}
 
 
 def read_safetensors(path: Path, error: type[LoraBertError]) -> dict[str, Tensor]:
@@ -37,14 +37,25 @@ def read_safetensors(path: Path, error: type[LoraBertError]) -> dict[str, Tensor
     Raises:
         error: The file is truncated or not safetensors.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
+
+    with _readable(path, error):
+        return load_file(path)
+
+
+@contextmanager
+def _readable(path: Path, error: type[LoraBertError]) -> Iterator[None]:
+    """Turn what safetensors says of a file that it cannot read into an ``error``."""
+    from safetensors import SafetensorError
 
     check_fetched(path, error)
     try:
-        return load_file(path)
+        yield
     except (SafetensorError, OSError) as problem:
-        raise _damaged(path, problem, error) from problem
+        raise error(
+            f"'{path}' is damaged or not a safetensors file: {problem}.",
+            hint="Copy or download it again.",
+        ) from problem
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -58,10 +69,10 @@ def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
     plain, storages = {}, set()
     for name, tensor in tensors.items():
-        found = tensor.detach().cpu().contiguous()
+        plain[name] = tensor.detach().cpu().contiguous()
         # What shares its memory (tied weights) is written once for each of its names.
-        shared = found.untyped_storage().data_ptr() in storages
-        plain[name] = found.clone() if shared else found
+        if plain[name].untyped_storage().data_ptr() in storages:
+            plain[name] = plain[name].clone()
         storages.add(plain[name].untyped_storage().data_ptr())
     try:
         save_file(plain, path, metadata={"format": "pt"})
@@ -94,14 +105,10 @@ def count_weights(path: Path, error: type[LoraBertError]) -> int:
 
 
 def _stored_shapes(path: Path, error: type[LoraBertError]) -> dict[str, list[int]]:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
-    check_fetched(path, error)
-    try:
-        with safe_open(path, framework="numpy") as tensors:
-            return {name: tensors.get_slice(name).get_shape() for name in tensors.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as problem:
-        raise _damaged(path, problem, error) from problem
+    with _readable(path, error), safe_open(path, framework="numpy") as tensors:
+        return {name: tensors.get_slice(name).get_shape() for name in tensors.keys()}  # noqa: SIM118
 
 
 def read_checkpoint(directory: Path, config: EncoderConfig) -> dict[str, Tensor]:
@@ -112,9 +119,9 @@ def read_checkpoint(directory: Path, config: EncoderConfig) -> dict[str, Tensor]
     """
     tensors: dict[str, Tensor] = {}
     for path in weight_files(directory):
-        found = read_safetensors(path, BackboneError)
-        check_finite(found, path, BackboneError)
-        tensors |= found
+        shard = read_safetensors(path, BackboneError)
+        check_finite(shard, path, BackboneError)
+        tensors |= shard
     return canonical(tensors, config, directory)
 
 
@@ -134,20 +141,13 @@ def embedded_tokens(directory: Path, config: EncoderConfig) -> int:
 def _anchor(names: Iterable[str], config: EncoderConfig, directory: Path) -> str:
     """What the word embeddings are called among these names."""
     anchor = f"{config.layout.word_embeddings}.weight"
-    found = [name for name in names if name == anchor or name.endswith(f".{anchor}")]
-    if len(found) != 1:
+    matches = [name for name in names if name == anchor or name.endswith(f".{anchor}")]
+    if len(matches) != 1:
         raise BackboneError(
             f"The weights in '{directory}' are not those of a '{config.model_type}' encoder: "
             f"'{anchor}' is not among them."
         )
-    return found[0]
-
-
-def _damaged(path: Path, problem: Exception, error: type[LoraBertError]) -> LoraBertError:
-    return error(
-        f"'{path}' is damaged or not a safetensors file: {problem}.",
-        hint="Copy or download it again.",
-    )
+    return matches[0]
 
 
 def weight_files(directory: Path) -> list[Path]:
@@ -194,14 +194,6 @@ def shards_of(directory: Path, index_name: str) -> list[Path]:
     index = directory / index_name
     if not index.is_file():
         raise BackboneError(f"'{directory}' has no {index_name.removesuffix('.index.json')}.")
-    files = [directory / shard for shard in _shards(index)]
-    absent = [path.name for path in files if not path.is_file()]
-    if absent:
-        raise BackboneError(f"'{directory}' lacks {', '.join(absent)}, which its index names.")
-    return files
-
-
-def _shards(index: Path) -> list[str]:
     places = read_object(index, BackboneError).get("weight_map")
     names = list(places.values()) if isinstance(places, dict) else []
     if not names or not all(isinstance(name, str) for name in names):
@@ -213,7 +205,10 @@ def _shards(index: Path) -> list[str]:
         plain = PurePath(name).name == name != ".." and "\\" not in name
         if not (plain and name.isprintable()) or len(os.fsencode(name)) > _LONGEST_NAME:
             raise BackboneError(f"'{index}' names '{name}', which is not a file beside it.")
-    return sorted(set(names))
+    files = [directory / name for name in sorted(set(names))]
+    if absent := [path.name for path in files if not path.is_file()]:
+        raise BackboneError(f"'{directory}' lacks {', '.join(absent)}, which its index names.")
+    return files
 
 
 def canonical(
@@ -228,10 +223,8 @@ def canonical(
     prefix = _anchor(tensors, config, directory).removesuffix(f"{layout.word_embeddings}.weight")
     renamed = {}
     for stored, tensor in tensors.items():
-        name = stored
-        for old, new in _OLD_NORM_NAMES:
-            if stored.endswith(old):
-                name = stored.removesuffix(old) + new
+        module, dot, kind = stored.rpartition(".")
+        name = f"{module}{dot}{_OLD_NORM_NAMES.get(kind, kind)}"
         inside = name.startswith(prefix) and not name.startswith("classifier.")
         renamed[layout.prefix + name.removeprefix(prefix) if inside else name] = tensor
     return renamed

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lora_bert.backbones.noted_backbones import FINGERPRINTS, LOCATIONS
+from lora_bert.backbones.fingerprint import FINGERPRINTS, LOCATIONS
 from lora_bert.cache.entries import BROKEN_OFF, discard, last_used, read_record, size_of
 from lora_bert.errors import ConfigError, NotFoundError, OutputError, did_you_mean
 from lora_bert.files import cache_dir

@@ -11,22 +11,22 @@ from lora_bert.config import CacheConfig
 from lora_bert.errors import ConfigError, did_you_mean
 from lora_bert.wording import amount, counted
 
-EXAMPLES = """\
-  lora-bert cache
-  lora-bert cache clear
-  lora-bert cache clear trunk --older-than 7
-  lora-bert cache clear 3f2a91c0"""
-
 _ACTIONS = ("list", "clear")
 _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"))
 
 
-@declare("cache", CacheConfig, examples=EXAMPLES)
+@declare("cache", CacheConfig)
 def command(config: CacheConfig, as_json: bool) -> Answer:
     """List or clear what is kept on disk to save time: trunk outputs, tokens, unpacked backbones.
 
     All of it is made again when it is needed. Downloaded data sets are cleared only by name
     (lora-bert cache clear data).
+
+    Examples:
+      lora-bert cache
+      lora-bert cache clear
+      lora-bert cache clear trunk --older-than 7
+      lora-bert cache clear 3f2a91c0
     """
     from lora_bert.cache.entries import total_limit
     from lora_bert.cache.housekeeping import clear, entries

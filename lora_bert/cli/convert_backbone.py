@@ -7,23 +7,22 @@ import shlex
 from lora_bert.cli.declare import Answer, declare
 from lora_bert.config import ConvertConfig
 
-EXAMPLES = """\
-  lora-bert convert-backbone models/rbt3 models/rbt3-safe
-  lora-bert convert-backbone hfl/rbt3 models/rbt3 --revision main"""
-
 
 @declare(
     "convert-backbone",
     ConvertConfig,
-    examples=EXAMPLES,
-    needs="convert-backbone needs a backbone and a directory for the result.",
-    usage="lora-bert convert-backbone PATH OUT",
+    needs="a backbone and a directory for the result",
+    usage="PATH OUT",
 )
 def command(config: ConvertConfig, as_json: bool) -> Answer:
     """Write the backbone PATH, whose weights are a pickle (pytorch_model.bin), to OUT.
 
     Opening a pickle can run code. It is opened once, for weights alone and in a process of its own;
     OUT holds safetensors, which everything else reads.
+
+    Examples:
+      lora-bert convert-backbone models/rbt3 models/rbt3-safe
+      lora-bert convert-backbone hfl/rbt3 models/rbt3 --revision main
     """
     from lora_bert.backbones.convert import run
 

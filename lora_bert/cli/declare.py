@@ -48,19 +48,19 @@ class Command(click.Command):
 
 
 def declare(
-    name: str, config: type, *, examples: str, needs: str = "", usage: str = ""
+    name: str, config: type, *, needs: str = "", usage: str = ""
 ) -> Callable[[Any], click.Command]:
     """Decorate ``function(config, as_json)`` into a click command.
 
     The function gives its :class:`Answer`, or None where it has printed that itself. Its docstring
-    is the help text; ``examples`` stand below it. Without its first arguments the command ends with
-    the sentence ``needs``, and ``usage`` as the hint.
+    is the help text. Without its first arguments the command ends with the error that it ``needs``
+    them, and ``usage`` is the hint.
     """
 
     def decorate(function: Callable[..., Answer | None]) -> click.Command:
-        options = {key: value for key, value in options_of(config).items() if not value[1].hidden}
-        needed = [key for key, (entry, option, _) in options.items()
-                  if option.positional and entry.default == ""]  # fmt: skip
+        options = {key: value for key, value in options_of(config).items() if not value.hidden}
+        needed = [key for key, option in options.items()
+                  if option.positional and option.default == ""]  # fmt: skip
 
         @functools.wraps(function)
         def called(**given: Any) -> None:
@@ -70,7 +70,7 @@ def declare(
             values |= {key: value for key, value in given.items() if _was_given(context, key)}
             built: Any = build(config, values)
             if not all(getattr(built, key) for key in needed):
-                raise ConfigError(needs, hint=usage)
+                raise ConfigError(f"{name} needs {needs}.", hint=f"lora-bert {name} {usage}")
             if answer := function(built, as_json):
                 click.echo(json_text(answer.document) if as_json else answer.text)
                 context.exit(answer.exit_code)
@@ -78,43 +78,40 @@ def declare(
         made = Command(
             name,
             callback=called,
-            params=[*(_parameter(key, option, kind, entry.default)
-                      for key, (entry, option, kind) in options.items()), *_general()],
-            help=f"{inspect.getdoc(function)}\n\n\b\nExamples:\n{examples}",
+            params=[*(_parameter(key, option) for key, option in options.items()), *_general()],
+            help=inspect.cleandoc(str(function.__doc__)).replace("\nExamples:", "\n\b\nExamples:"),
             no_args_is_help=False,
             context_settings={"help_option_names": ["-h", "--help"]},
-        )  # fmt: skip
-        made.groups = {key: option.group for key, (_, option, _) in options.items()}
+        )
+        made.groups = {key: option.group for key, option in options.items()}
         return made
 
     return decorate
 
 
-def _parameter(key: str, option: Option, kind: type, default: Any) -> click.Parameter:
+def _parameter(key: str, option: Option) -> click.Parameter:
+    many, default = option.kind is tuple, option.default
     if option.positional:
-        many = kind is tuple
         return click.Argument(
             [key], required=False, nargs=-1 if many else 1, metavar=option.metavar
         )
-    shown = "" if default in (None, False, "", ()) else f" [default: {_plain(default)}]"
-    text = option.help + shown
-    if kind is bool:
+    shown = f"{default:g}" if isinstance(default, float) else str(default)
+    text = option.help if default in (None, False, "", ()) else f"{option.help} [default: {shown}]"
+    if option.kind is bool:
         # Every switch can be turned off again: a --config file may have turned it on.
         return click.Option([f"{flag(key)}/--no-{flag(key)[2:]}", key], help=text, default=None)
-    many = kind is tuple
-    chosen: Any = click.Choice(option.choices) if option.choices else _KINDS[str if many else kind]
+    kind = _KINDS[str if many else option.kind]
+    chosen: Any = click.Choice(option.choices) if option.choices else kind
     return click.Option(
         [flag(key), key], type=chosen, help=text, metavar=option.metavar, multiple=many
     )
 
 
 def _general() -> list[click.Parameter]:
-    def set_debug(_: click.Context, __: click.Parameter, value: bool) -> None:
-        if value:
+    def apply(_: click.Context, parameter: click.Parameter, is_on: bool) -> None:
+        if is_on and parameter.name == "debug":
             os.environ["LORA_BERT_DEBUG"] = "1"
-
-    def set_quiet(_: click.Context, __: click.Parameter, value: bool) -> None:
-        if value:
+        elif is_on:
             console.quiet()
 
     def switch(*names: str, help: str, **more: Any) -> click.Option:
@@ -124,9 +121,9 @@ def _general() -> list[click.Parameter]:
     return [
         click.Option(["--config"], metavar="FILE", multiple=True, help=config),
         switch("--json", "as_json", help="Print the result as one JSON document."),
-        switch("--quiet", "-q", expose_value=False, callback=set_quiet,
+        switch("--quiet", "-q", expose_value=False, callback=apply,
                help="No notes and no progress, only warnings and errors."),
-        switch("--debug", expose_value=False, is_eager=True, callback=set_debug,
+        switch("--debug", expose_value=False, is_eager=True, callback=apply,
                help="Show the traceback of an error."),
     ]  # fmt: skip
 
@@ -136,7 +133,3 @@ def _was_given(context: click.Context, key: str) -> bool:
     if source in (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP, None):
         return False
     return context.params.get(key) not in (None, ())
-
-
-def _plain(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

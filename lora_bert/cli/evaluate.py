@@ -9,28 +9,22 @@ from pathlib import Path
 from lora_bert.cli.declare import Answer, declare
 from lora_bert.config import EvaluateConfig
 
-EXAMPLES = """\
-  lora-bert evaluate runs/reviews
-  lora-bert evaluate runs/reviews --data test.csv --output report/
-  lora-bert evaluate adapters/waimai --baseline --report waimai.html
-  lora-bert evaluate runs/new --against runs/old
-  lora-bert evaluate runs/intents --data test.csv --target-accuracy 0.95 --out-of-scope oos
-  lora-bert evaluate out/ --data waimai --label-names 0=negative,1=positive --json"""
 
-
-@declare(
-    "evaluate",
-    EvaluateConfig,
-    examples=EXAMPLES,
-    needs="evaluate needs an adapter or a merged model.",
-    usage="lora-bert evaluate ADAPTER",
-)
+@declare("evaluate", EvaluateConfig, needs="an adapter or a merged model", usage="ADAPTER")
 def command(config: EvaluateConfig, as_json: bool) -> Answer:
     """Score an adapter or merged model on labelled rows it has not seen.
 
     Prints accuracy and macro-F1 with 95 % bootstrap intervals, log loss, how many answers are right
     where only the surest are given, a table of the classes and the confusions; --baseline says what
     TF-IDF + linear SVM makes of the same rows, --against what another model does.
+
+    Examples:
+      lora-bert evaluate runs/reviews
+      lora-bert evaluate runs/reviews --data test.csv --output report/
+      lora-bert evaluate adapters/waimai --baseline --report waimai.html
+      lora-bert evaluate runs/new --against runs/old
+      lora-bert evaluate runs/intents --data test.csv --target-accuracy 0.95 --out-of-scope oos
+      lora-bert evaluate out/ --data waimai --label-names 0=negative,1=positive --json
     """
     from lora_bert.adapters.directory import kind_of
     from lora_bert.evaluation.evaluate import run

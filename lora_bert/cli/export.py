@@ -9,24 +9,23 @@ from lora_bert.cli.declare import Answer, declare
 from lora_bert.cli.merge import in_bfloat16
 from lora_bert.config import ExportConfig
 
-EXAMPLES = """\
-  lora-bert export adapters/waimai out/
-  lora-bert export merged/ out/ --format onnx
-  lora-bert export adapters/waimai out/ --int8 --data reviews.csv"""
-
 
 @declare(
     "export",
     ExportConfig,
-    examples=EXAMPLES,
-    needs="export needs an adapter or merged model and a directory for the result.",
-    usage="lora-bert export ADAPTER OUT",
+    needs="an adapter or merged model and a directory for the result",
+    usage="ADAPTER OUT",
 )
 def command(config: ExportConfig, as_json: bool) -> Answer:
     """Write an adapter or merged model as OUT, a graph for a faster engine than torch.
 
     Before it counts, OUT is compared with torch in float32: no probability may differ by more than
     0.0001. With --int8 the difference, and with labelled --data the accuracy, is only told.
+
+    Examples:
+      lora-bert export adapters/waimai out/
+      lora-bert export merged/ out/ --format onnx
+      lora-bert export adapters/waimai out/ --int8 --data reviews.csv
     """
     from lora_bert.exporting.export import run
 

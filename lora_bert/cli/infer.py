@@ -23,24 +23,24 @@ from lora_bert.json_files import json_text
 
 log = logging.getLogger(__name__)
 
-EXAMPLES = """\
-  lora-bert infer --adapter adapters/waimai "很快，好吃" "等了两个小时"
-  lora-bert infer --model out/ < lines.txt
-  lora-bert infer --adapter runs/reviews --input new.csv --output scored.csv
-  lora-bert infer --adapter runs/reviews --json "好吃"
-  lora-bert infer --adapter runs/intents --min-score 0.6 --otherwise human "…"
-  lora-bert infer --adapter runs/reviews          (asks for texts on a terminal)"""
-
 LINES_AT_ONCE = 256
 _BLANKS = str.maketrans("\t\r\n", "   ")
 
 
-@declare("infer", InferConfig, examples=EXAMPLES)
+@declare("infer", InferConfig)
 def command(config: InferConfig, as_json: bool) -> None:
     """Classify texts given as arguments, as lines of standard input, or as rows of a file.
 
     Texts and lines are answered with label, probability and text, separated by tabs. A file's rows
     keep their columns and get prediction, score and prob_LABEL.
+
+    Examples:
+      lora-bert infer --adapter adapters/waimai "很快，好吃" "等了两个小时"
+      lora-bert infer --model out/ < lines.txt
+      lora-bert infer --adapter runs/reviews --input new.csv --output scored.csv
+      lora-bert infer --adapter runs/reviews --json "好吃"
+      lora-bert infer --adapter runs/intents --min-score 0.6 --otherwise human "…"
+      lora-bert infer --adapter runs/reviews          (asks for texts on a terminal)
     """
     path = _path(config)
     if config.input and config.texts:

@@ -10,23 +10,18 @@ from lora_bert.cli.console import visible
 from lora_bert.cli.declare import Answer, declare
 from lora_bert.config import InfoConfig
 
-EXAMPLES = """\
-  lora-bert info adapters/waimai
-  lora-bert info out/ --json
-  lora-bert info e5-small-zh-en"""
-
 _DIGEST = re.compile("[0-9a-f]{64}")
 
 
-@declare(
-    "info",
-    InfoConfig,
-    examples=EXAMPLES,
-    needs="info needs a directory.",
-    usage="lora-bert info adapters/waimai",
-)
+@declare("info", InfoConfig, needs="a directory", usage="adapters/waimai")
 def command(config: InfoConfig, as_json: bool) -> Answer:
-    """Say what a directory holds: task, labels, backbone, sizes, scores, data, versions."""
+    """Say what a directory holds: task, labels, backbone, sizes, scores, data, versions.
+
+    Examples:
+      lora-bert info adapters/waimai
+      lora-bert info out/ --json
+      lora-bert info e5-small-zh-en
+    """
     from lora_bert.adapters.describe import describe
 
     facts = describe(config.path)

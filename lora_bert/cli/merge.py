@@ -8,24 +8,20 @@ import shlex
 from lora_bert.cli.declare import Answer, declare
 from lora_bert.config import MergeConfig
 
-EXAMPLES = """\
-  lora-bert merge adapters/waimai out/
-  lora-bert merge runs/reviews out/ --backbone models/bert-base-chinese
-  lora-bert merge runs/reviews out/ --data reviews.csv"""
-
 
 @declare(
-    "merge",
-    MergeConfig,
-    examples=EXAMPLES,
-    needs="merge needs an adapter and a directory for the result.",
-    usage="lora-bert merge ADAPTER OUT",
+    "merge", MergeConfig, needs="an adapter and a directory for the result", usage="ADAPTER OUT"
 )
 def command(config: MergeConfig, as_json: bool) -> Answer:
     """Fold ADAPTER into its backbone and write OUT, a standalone transformers model.
 
     Before it counts, OUT is compared with base + adapter in float32: no probability may differ by
     more than 0.0001.
+
+    Examples:
+      lora-bert merge adapters/waimai out/
+      lora-bert merge runs/reviews out/ --backbone models/bert-base-chinese
+      lora-bert merge runs/reviews out/ --data reviews.csv
     """
     from lora_bert.exporting.merge import run
 

@@ -9,22 +9,22 @@ import click
 from lora_bert.cli.declare import Answer, declare
 from lora_bert.config import TrainConfig
 
-EXAMPLES = """\
-  lora-bert train
-  lora-bert train --data reviews.csv --output runs/reviews
-  lora-bert train --data reviews.csv --text-column body --label-column stars
-  lora-bert train --train train.csv --validation dev.csv --test test.csv --epochs 5
-  lora-bert train --data waimai --backbone bert-base-chinese --rank 16
-  lora-bert train --config adapters/waimai/run.yaml --output runs/again"""
 
-
-@declare("train", TrainConfig, examples=EXAMPLES)
+@declare("train", TrainConfig)
 def command(config: TrainConfig, as_json: bool) -> Answer:
     """Train a LoRA adapter and a classification head on a frozen backbone.
 
     Keeps the epoch that is best on the validation rows, and writes the adapter with everything
     that predicting the same tomorrow needs. Ctrl-C keeps the best adapter so far (exit code 130);
     the same command with --resume goes on, after a crash too, to the same adapter bit for bit.
+
+    Examples:
+      lora-bert train
+      lora-bert train --data reviews.csv --output runs/reviews
+      lora-bert train --data reviews.csv --text-column body --label-column stars
+      lora-bert train --train train.csv --validation dev.csv --test test.csv --epochs 5
+      lora-bert train --data waimai --backbone bert-base-chinese --rank 16
+      lora-bert train --config adapters/waimai/run.yaml --output runs/again
     """
     from lora_bert.evaluation.report import score_words
     from lora_bert.runtime.distributed import processes

@@ -11,6 +11,11 @@ data_option = partial(option, group="Data")
 adapter_option = partial(option, group="Adapter")
 training_option = partial(option, group="Training")
 run_option = partial(option, group="Run")
+device_option = partial(run_option, "auto", "Where to compute.", choices=("auto", "cpu", "cuda"))
+dtype_option = partial(
+    run_option, "auto", "Precision of the frozen weights (auto: bfloat16 where it is fast).",
+    choices=("auto", "float32", "bfloat16"),
+)  # fmt: skip
 
 LARGEST_SEED = 2**32 - 1  # numpy's and scikit-learn's
 
@@ -184,12 +189,8 @@ class Opening:
 class Computing:
     """Where and how precisely to compute, and how much at once."""
 
-    device: str = run_option("auto", "Where to compute.", choices=("auto", "cpu", "cuda"))
-    dtype: str = run_option(
-        "auto",
-        "Precision of the frozen weights (auto: bfloat16 where it is fast).",
-        choices=("auto", "float32", "bfloat16"),
-    )
+    device: str = device_option()
+    dtype: str = dtype_option()
     batch_size: int = run_option(32, "Rows computed at once.", minimum=1)
 
 

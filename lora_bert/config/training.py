@@ -9,6 +9,8 @@ from lora_bert.config.shared import (
     LabelledFileOptions,
     TrainRows,
     adapter_option,
+    device_option,
+    dtype_option,
     run_option,
     training_option,
 )
@@ -61,10 +63,7 @@ class TrainConfig(LabelledFileOptions, TrainRows):
     )
     batch_size: int = training_option(32, "Rows per batch.", minimum=1)
     batch_tokens: int | None = training_option(
-        None,
-        "Tokens per batch, in place of --batch-size.",
-        metavar="N",
-        minimum=1,
+        None, "Tokens per batch, in place of --batch-size.", metavar="N", minimum=1
     )
     gradient_accumulation: int = training_option(1, "Batches per optimizer step.", minimum=1)
     max_grad_norm: float = training_option(
@@ -103,12 +102,8 @@ class TrainConfig(LabelledFileOptions, TrainRows):
         "Text whose prediction is shown before training and after; may be repeated.",
         metavar="TEXT",
     )
-    device: str = run_option("auto", "Where to compute.", choices=("auto", "cpu", "cuda"))
-    dtype: str = run_option(
-        "auto",
-        "Precision of the frozen weights (auto: bfloat16 where it is fast).",
-        choices=("auto", "float32", "bfloat16"),
-    )
+    device: str = device_option()
+    dtype: str = dtype_option()
     trunk_cache: str = run_option(
         "auto",
         "Where the output of the layers below the adapted ones is kept, so that they run once "

@@ -156,16 +156,14 @@ def _names(role: str, trained: str | None) -> list[str]:
 
 def _of_label_studio(columns: Sequence[str], cells: Cells) -> str | None:
     """The column that Label Studio calls after its control: the one of choices, or the only one."""
-    chosen = [name for name in columns if _holds_choices(cells.get(name, ()))]
+    chosen = [
+        name for name in columns
+        if any(cell.startswith("{") and "choices" in (literal(cell) or ())
+               for cell in cells.get(name, ())[:HEAD_ROWS])
+    ]  # fmt: skip
     if not chosen and not _ONLY_LABEL_STUDIO.isdisjoint(columns):
         chosen = [name for name in columns if name not in _LABEL_STUDIO]
     return chosen[0] if len(chosen) == 1 else None
-
-
-def _holds_choices(column: Sequence[str]) -> bool:
-    return any(
-        cell.startswith("{") and "choices" in (literal(cell) or ()) for cell in column[:HEAD_ROWS]
-    )
 
 
 def _left_over(

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import logging
 import math
+import shlex
+import unicodedata
 from collections import Counter
+from collections.abc import Sequence
 
 from lora_bert.data.examples import Examples
 from lora_bert.data.sources import Splits
-from lora_bert.data.spellings import spelling_warnings
 from lora_bert.errors import DataError
-from lora_bert.wording import counted, shortened
+from lora_bert.names import write_label_names
+from lora_bert.wording import counted, shortened, visible
 
 logger = logging.getLogger(__name__)
 
 _FEW = 5
 _NAMED = 5
 _EVEN = 0.85
+_VARIANTS = "\ufe0e\ufe0f"
+"""Characters that choose between two looks of the character before them."""
+_JOINED = 100
+"""The most labels to rename in one option."""
 
 
 def warn_about(splits: Splits, *, classes: bool = True) -> list[str]:
@@ -36,13 +43,13 @@ def warn_about(splits: Splits, *, classes: bool = True) -> list[str]:
             "nothing to tell apart."
         )
     others = {"validation": splits.validation, "test": splits.test}
-    there = {part: examples for part, examples in others.items() if examples}
-    shared = [text for part, rows in there.items() for text in _shared_texts(train, rows, part)]
+    judged = {part: examples for part, examples in others.items() if examples}
+    shared = [text for part, rows in judged.items() for text in _shared_texts(train, rows, part)]
     sentences = [
         *(spelling_warnings(train.labels) if classes else ()),
         *(_small_classes(train) if classes else ()),
         *shared,
-        *(_contradictions([train, *there.values()]) if classes else ()),
+        *(_contradictions([train, *judged.values()]) if classes else ()),
     ]
     for sentence in sentences:
         logger.warning("%s", sentence)
@@ -107,11 +114,52 @@ def _contradictions(parts: list[Examples]) -> list[str]:
     texts = set()
     for part in parts:
         for row, (text, label) in enumerate(zip(part.texts, part.labels, strict=True)):
-            known, where, there = first.setdefault(text.strip(), (label, part, row))
+            known, known_part, known_row = first.setdefault(text.strip(), (label, part, row))
             if known != label:
                 texts.add(text.strip())
-                example = example or f"{where.at(there)} and {part.at(row)}"
+                example = example or f"{known_part.at(known_row)} and {part.at(row)}"
     if not texts:
         return []
     carry = "carries" if len(texts) == 1 else "carry"
     return [f"{counted(len(texts), 'text')} {carry} more than one label, for example {example}."]
+
+
+def spelling_warnings(labels: Sequence[str]) -> list[str]:
+    """What to say of labels that one meant to be one: the groups and the option that joins them."""
+    sizes = Counter(labels)
+    groups: dict[str, list[str]] = {}
+    for label in sizes:
+        groups.setdefault(_look(label), []).append(label)
+    several = [group for group in groups.values() if len(group) > 1]
+    if not several:
+        return []
+    names: dict[str, str] = {}
+    for group in several:
+        plain = [label for label in group
+                 if label.isprintable() and unicodedata.is_normalized("NFKC", label)]  # fmt: skip
+        best = max(plain or group, key=lambda label: (sizes[label], label))
+        names |= {label: best for label in group if label != best}
+    shown = "; ".join(
+        ", ".join(f"'{visible(label, 40)}' ({sizes[label]:,})" for label in group)
+        for group in several[:_NAMED]
+    )
+    more = len(several) - _NAMED
+    shown += f"; and {counted(more, 'more group')}" if more > 0 else ""
+    pairs = dict(list(names.items())[:_JOINED])
+    part = f" (the first {_JOINED} of {len(names):,})" if len(names) > _JOINED else ""
+    option = shlex.quote(write_label_names(pairs))
+    total = sum(map(len, several))
+    return [
+        f"{total:,} labels differ from another one only in case, width or invisible characters: "
+        f"{shown}. To join them{part}: --label-names {option}"
+    ]
+
+
+def _look(label: str) -> str:
+    """A key that is the same for labels which look alike."""
+    if not label.isascii():
+        label = unicodedata.normalize("NFKC", label)
+        label = "".join(
+            char for char in label if unicodedata.category(char) != "Cf" and char not in _VARIANTS
+        )
+    return " ".join(label.casefold().split())

@@ -14,18 +14,11 @@ from lora_bert.names import parse_label_names, parse_names
 
 @dataclass(frozen=True)
 class DataOptions:
-    """How to read and divide data.
+    """How to read and divide data, as the options of the same names say it.
 
     Attributes:
-        text_column: The column with the texts; ``None`` finds it by name.
-        label_column: The same for the labels; several columns of 0 and 1 as ``a,b,c``.
         label_names: Names to put for the labels in the file.
         read: How to read the files, and what an adapter's training called the columns.
-        validation_fraction: The share of the training rows to validate with where no file is given.
-        test_fraction: The share of the rows to hold out before that, where no test file is given.
-        split: How those are drawn, see :func:`lora_bert.data.splits.split`.
-        split_seed: The seed of that draw, and of ``limit``'s.
-        limit: The most rows to use of each file; ``None`` for all.
         classes: Whether a label is one of a few classes, each of which must have training rows.
     """
 

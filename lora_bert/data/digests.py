@@ -1,17 +1,27 @@
-"""What data are known by, wherever they lie: the hash of their content."""
+"""What data are known by, wherever they lie: the hash of their content.
+
+Adapters keep no path of a machine; where this one has seen data is noted in its cache directory,
+and checked before it counts.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from itertools import combinations
+import os
+from collections.abc import Iterable, Mapping
+from itertools import chain, combinations
 from pathlib import Path
+from typing import Any
 
+from lora_bert.data import named
 from lora_bert.data.formats import folder_file
 from lora_bert.data.formats.arrow_file import is_saved
 from lora_bert.data.given import Given
 from lora_bert.data.locations import locate
+from lora_bert.notes import read_notes, write_note
 from lora_bert.wording import utf8_name
+
+_FOLDER, _NAME = "data", "known.json"
 
 
 def fingerprint(paths: Iterable[Path | Given]) -> str:
@@ -49,3 +59,32 @@ def whole_fingerprints(data: str) -> set[str]:
                     for path in parts[part])
         for left in kept
     }  # fmt: skip
+
+
+def note_data_location(sha256: str, options: Mapping[str, Any]) -> None:
+    """Note which options of a training, such as ``data``, led to data of this hash."""
+    paths = {
+        option: [value] if isinstance(value, str) else list(value)
+        for option, value in options.items()
+        if value
+    }
+    every = list(chain.from_iterable(paths.values()))
+    if any(isinstance(path, Given) for path in every) or all(path in named.NAMED for path in every):
+        return  # no file holds the rows, or their names are enough
+    write_note(_FOLDER, _NAME, sha256, {
+        option: [path if path in named.NAMED else os.path.abspath(path)  # noqa: PTH100 - keeps links
+                 for path in several]
+        for option, several in paths.items()
+    })  # fmt: skip
+
+
+def noted_data_location(sha256: str) -> dict[str, list[str]]:
+    """The options that last led to data of this hash; none where they were never read."""
+    options = read_notes(_FOLDER, _NAME).get(sha256)
+    if not isinstance(options, dict):
+        return {}
+    well_formed = all(
+        isinstance(paths, list) and all(isinstance(path, str) for path in paths)
+        for paths in options.values()
+    )
+    return options if well_formed else {}

@@ -13,7 +13,7 @@ import unicodedata
 from contextlib import suppress
 from pathlib import Path
 
-from lora_bert.data.legacy import READABLE, Verdict, sign_of_hong_kong, spoken, utf8_among, weigh
+from lora_bert.data import legacy
 from lora_bert.data.opening import open_bytes
 from lora_bert.errors import ConfigError, DataError
 from lora_bert.wording import shortened
@@ -72,8 +72,8 @@ def detect(path: Path, source: str, encoding: str = "auto", *, quiet: bool = Fal
         )
     if not quiet and (marked or codec != "utf-8"):
         mark = " with a byte order mark" if marked else ""
-        logger.info("'%s' is read as %s%s.", source, spoken(codec), mark)
-        if codec == "cp950" and (signs := sign_of_hong_kong(path)):
+        logger.info("'%s' is read as %s%s.", source, legacy.spoken(codec), mark)
+        if codec == "cp950" and (signs := legacy.sign_of_hong_kong(path)):
             logger.info(
                 "'%s': Windows and Hong Kong differ in a sign, which is read as '%s'; "
                 "--encoding big5hkscs reads '%s'.",
@@ -109,10 +109,10 @@ def _utf8_or_older(path: Path, source: str, head: bytes) -> str:
     if utf8 is None:
         return _escaped(path, head) or "utf-8"
     _refuse_mixture(path, source)
-    verdict = weigh(path)
-    strays = utf8_among(verdict)
+    verdict = legacy.weigh(path)
+    strays = legacy.utf8_among(verdict)
     if verdict.sure is None:
-        strays = tuple(unit for unit in verdict.units if _is_utf8(unit))
+        strays = tuple(unit for unit in verdict.units if legacy.decoded(unit) is not None)
     others = [unit for unit in verdict.units if unit not in strays]
     # A word or two that went through a wrong encoding before are no mixture.
     if min(len(strays), len(others)) > max(1, _CHANCE * len(verdict.units)):
@@ -133,17 +133,17 @@ def _escaped(path: Path, head: bytes) -> str | None:
     return codec if codec and _stop(path, codec) is None else None
 
 
-def _uncertain(source: str, verdict: Verdict, utf8: Stop) -> DataError:
+def _uncertain(source: str, verdict: legacy.Verdict, utf8: Stop) -> DataError:
     """The sentence for bytes that are no words in any encoding, or words in several."""
-    shown = [reading for reading in verdict.readings if reading.density <= READABLE][:_SHOWN]
-    if not shown or any(_is_utf8(unit) for unit in verdict.units):
+    shown = [reading for reading in verdict.readings if reading.density <= legacy.READABLE][:_SHOWN]
+    if not shown or any(legacy.decoded(unit) is not None for unit in verdict.units):
         return _undecodable(source, "utf-8", utf8)
     if len(shown) == 1:
         shown = list(verdict.readings[:2])
     by_unit = zip(*(reading.words for reading in shown), strict=True)
     words = next((words for words in by_unit if len(set(words)) > 1), [shown[0].words[0]])
     examples = ", ".join(
-        f"'{shortened(word, 40)}' in {spoken(reading.codec)}"
+        f"'{shortened(word, 40)}' in {legacy.spoken(reading.codec)}"
         for word, reading in zip(words, shown, strict=False)
     )
     return DataError(
@@ -167,7 +167,7 @@ def _refuse_mixture(path: Path, source: str) -> None:
         for number, line in enumerate(stream, start=1):
             if len(line) - len(line.translate(None, _HIGH)) < _TELLING:
                 continue
-            (utf8 if _is_utf8(line) else other).append(number)
+            (other if legacy.decoded(line) is None else utf8).append(number)
     if min(len(utf8), len(other)) > max(1, _CHANCE * (len(utf8) + len(other))):
         raise _mixed(source, utf8[0], other[0])
 
@@ -179,18 +179,10 @@ def _mixed(source: str, utf8: int, other: int) -> DataError:
     )
 
 
-def _is_utf8(line: bytes) -> bool:
-    try:
-        line.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
 def _undecodable(source: str, codec: str, stop: Stop) -> DataError:
     return DataError(
-        f"'{source}' cannot be decoded: it is {spoken(codec)} only up to byte {stop[0]:,} on line "
-        f"{stop[1]:,}.",
+        f"'{source}' cannot be decoded: it is {legacy.spoken(codec)} only up to byte "
+        f"{stop[0]:,} on line {stop[1]:,}.",
         hint="Name its encoding with --encoding, for example --encoding latin-1.",
     )
 
@@ -198,24 +190,16 @@ def _undecodable(source: str, codec: str, stop: Stop) -> DataError:
 def _utf16_without_mark(head: bytes) -> str | None:
     """UTF-16 of either byte order, where the pattern of NULs speaks for it."""
     nuls = head.count(0)
-    if not nuls or (_decoded(head, "utf-8") is not None and nuls < len(head) / 5):
+    if not nuls or (legacy.decoded(head, final=False) is not None and nuls < len(head) / 5):
         return None
     best, codec = max((_separators(head, name), name) for name in ("utf-16-le", "utf-16-be"))
-    return codec if best and _is_plausible(_decoded(head, codec) or "") else None
+    return codec if best and _is_plausible(legacy.decoded(head, codec, final=False) or "") else None
 
 
 def _separators(head: bytes, codec: str) -> int:
     """How many line ends, tabs and commas ``head`` has in ``codec``: the wrong order has none."""
-    text = _decoded(head, codec) or ""
+    text = legacy.decoded(head, codec, final=False) or ""
     return sum(text.count(mark) for mark in "\n\r\t,")
-
-
-def _decoded(head: bytes, codec: str) -> str | None:
-    """``head`` in ``codec``, which may end within a character; None where it does not decode."""
-    try:
-        return codecs.getincrementaldecoder(codec)().decode(head)
-    except UnicodeDecodeError:
-        return None
 
 
 def _is_plausible(text: str) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from lora_bert.data.columns import find_columns, id_column, label_columns
 from lora_bert.data.labels import labels_of_columns, read_labels
-from lora_bert.data.rows import Files, where
+from lora_bert.data.rows import Files, Positioned
 from lora_bert.data.tables import Table
 from lora_bert.errors import DataError
 from lora_bert.wording import counted, listed
@@ -19,7 +19,7 @@ _NO_NAMES: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
-class Examples:
+class Examples(Positioned):
     """Rows of one set.
 
     Attributes:
@@ -43,10 +43,6 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.texts)
-
-    def at(self, row: int) -> str:
-        """Where a row stands, as messages say it: ``"'a.csv', line 3"``."""
-        return where(self.source, self.lines[row], self.unit, self.files)
 
     def mark(self, row: int) -> int | str:
         """Where a row stands, for a table: its line; of several files ``"b.csv:3"``."""
@@ -109,11 +105,7 @@ def examples_from(
 
 
 def _labels(
-    table: Table,
-    column: str,
-    rows: Sequence[int],
-    names: Mapping[str, str],
-    known: Collection[str],
+    table: Table, column: str, rows: Sequence[int], names: Mapping[str, str], known: Collection[str]
 ) -> list[str]:
     """The label of each of ``rows``, "" where one has none."""
 
@@ -147,11 +139,8 @@ def _ids(table: Table, kept: Sequence[int], taken: Sequence[str]) -> tuple[str, 
 
 def _say_dropped(examples: Examples) -> None:
     dropped = {"text": examples.dropped_text, "label": examples.dropped_label}
-    reasons = " and ".join(
-        f"{counted(number, 'row')} with an empty {what}"
-        for what, number in dropped.items()
-        if number
-    )
+    reasons = " and ".join(f"{counted(number, 'row')} with an empty {what}"
+                           for what, number in dropped.items() if number)  # fmt: skip
     if not len(examples):
         raise DataError(f"'{examples.source}' has nothing left: {reasons}.")
     if reasons:

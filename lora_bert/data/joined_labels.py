@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 
 _STRONG = (",", ";", "|", "#", "\n", "\t", "、", "，", "；")
@@ -87,9 +87,8 @@ def _mostly_stand(combined: Iterable[Sequence[str]], standing: AbstractSet[str])
     return 2 * sum(part in standing for part in parts) >= len(parts)
 
 
-def _are_decimals(cells: Iterable[str], standing: AbstractSet[str]) -> bool:
+def _are_decimals(cells: Collection[str], standing: AbstractSet[str]) -> bool:
     """Whether all are numbers with a decimal comma, ``1,5``, rather than pairs of classes."""
-    cells = list(cells)
     pairs = [cell.split(",") for cell in cells if _DECIMAL.fullmatch(cell)]
     if len(pairs) < len(cells):
         return False
@@ -100,9 +99,8 @@ def _are_decimals(cells: Iterable[str], standing: AbstractSet[str]) -> bool:
     return scale and all(second in _USUAL_FRACTIONS for _, second in pairs)
 
 
-def _may_be_decimals(cells: Iterable[str], standing: AbstractSet[str]) -> bool:
+def _may_be_decimals(cells: Collection[str], standing: AbstractSet[str]) -> bool:
     """Whether decimal commas are likely: pairs of classes come in the order of their numbers."""
-    cells = list(cells)
     if _are_decimals(cells, standing):
         return True
     if not all(map(_ONE_DECIMAL.fullmatch, cells)):

@@ -31,7 +31,6 @@ _TAGS = ("B-", "I-", "E-", "S-", "L-", "U-")
 _INTERVAL = re.compile(r"[\[(]\s*-?[\d.]+\s*,\s*-?[\d.]+\s*[\])]")
 _LABEL_KEYS = frozenset(("label", "class", "category"))
 _ABOUT_LABEL = frozenset("score confidence probability prob id user annotator created_at".split())
-_ONE_LABEL = "lora-bert trains one label a text."
 
 
 def read_labels(cells: Sequence[str], named: Collection[str], *, source: str, at: At) -> list[str]:
@@ -139,11 +138,9 @@ def _are_intervals(values: Mapping[str, Any], distinct: Sequence[str]) -> bool:
 def _vectors(values: Mapping[str, Any]) -> dict[str, Labels]:
     """The positions of the ones, where all cells are vectors of 0 and 1 of one length."""
     filled = [value for value in values.values() if value]
-    if not all(isinstance(value, list) for value in filled):
+    if not all(isinstance(value, list) for value in filled) or len({*map(len, filled)}) != 1:
         return {}
-    if len({len(value) for value in filled}) != 1 or len(filled[0]) < 2:
-        return {}
-    if not all(_bit(item) is not None for value in filled for item in value):
+    if len(filled[0]) < 2 or any(_bit(item) is None for value in filled for item in value):
         return {}
     return {
         cell: tuple(str(index) for index, item in enumerate(value) if _bit(item))
@@ -168,9 +165,10 @@ def _labels(value: Any, cell: str, at: Callable[[str], str]) -> Labels:
         raise DataError(
             f"{at(cell)}: the label '{shortened(cell, 40)}' marks parts of the text, as sequence "
             "labelling (named entities) does.",
-            hint=_ONE_LABEL,
+            hint="lora-bert trains one label a text.",
         )
-    if len(value) > 1 and any(_is_fraction(item) for item in value):
+    numbers = [float(item) for item in value if isinstance(item, Number)]
+    if len(value) > 1 and not all(number.is_integer() for number in numbers):
         raise _numbers(cell, at)
     if any(isinstance(item, (list, dict)) for item in value):
         if len(value) == 1:
@@ -228,10 +226,6 @@ def _is_spans(value: Sequence[Any]) -> bool:
         and sum(isinstance(part, Number) for part in item) == 2
         for item in value
     )
-
-
-def _is_fraction(value: Any) -> bool:
-    return isinstance(value, Number) and not float(value).is_integer()
 
 
 def _numbers(cell: str, at: Callable[[str], str]) -> DataError:

@@ -235,12 +235,17 @@ def _reading(codec: str, units: Sequence[bytes]) -> Reading | None:
     return Reading(codec, words, cost + rare + _BROKEN * lost, density, likely, languages)
 
 
-def _decoded(unit: bytes, codec: str) -> str:
+def decoded(content: bytes, codec: str = "utf-8", *, final: bool = True) -> str | None:
+    """Bytes in ``codec``, which end within a character unless ``final``; None if they are not."""
     try:
-        # Where a piece was cut, its last character may be a half of itself.
-        return getincrementaldecoder(codec)().decode(unit, final=len(unit) < _LONGEST)
+        return getincrementaldecoder(codec)().decode(content, final)
     except UnicodeDecodeError:
-        return ""
+        return None
+
+
+def _decoded(unit: bytes, codec: str) -> str:
+    # Where a piece was cut, its last character may be a half of itself.
+    return decoded(unit, codec, final=len(unit) < _LONGEST) or ""
 
 
 def _pieces(path: Path) -> Iterator[bytes]:
@@ -263,11 +268,11 @@ def _of_big5(path: Path, verdict: Verdict) -> Verdict:
     differing = _collected((unit for unit in _pieces(path) if _letters_differ(unit)), _SECOND)
     if not differing:
         return replace(verdict, sure=by_codec.get("cp950", verdict.sure))
-    there = _verdict(differing, _BIG5)
-    costs = [reading.cost for reading in there.readings]
+    of_letters = _verdict(differing, _BIG5)
+    costs = [reading.cost for reading in of_letters.readings]
     if not costs or (len(costs) > 1 and costs[1] - costs[0] < _MARGIN):
-        return replace(there, sure=None)
-    best = there.readings[0]
+        return replace(of_letters, sure=None)
+    best = of_letters.readings[0]
     return replace(verdict, sure=by_codec.get(best.codec, best))
 
 

@@ -48,7 +48,7 @@ def _value(text: str, at: int, depth: int) -> tuple[Any, int]:
     if text[at] in "[({":
         if depth == _DEEPEST:
             raise ValueError
-        return (_object if text[at] == "{" else _list)(text, at, depth)
+        return _collection(text, at, depth)
     if match := _STRING.match(text, at):
         return _string(match.group()), match.end()
     if match := _NUMBER.match(text, at):
@@ -66,42 +66,32 @@ def _string(token: str) -> str:
     return str(ast.literal_eval(token.replace("\r", "\\r").replace("\n", "\\n")))
 
 
-def _list(text: str, at: int, depth: int) -> tuple[list[Any], int]:
-    """The list that starts at ``at``: commas or, as numpy prints it, white space part its items."""
-    closing = "]" if text[at] == "[" else ")"
+def _collection(text: str, at: int, depth: int) -> tuple[Any, int]:
+    """The list or object that starts at ``at``, and where it ends.
+
+    Commas or, as numpy prints it, white space part the items of a list. Values in braces without
+    keys are what Python prints for a set.
+    """
+    closing = {"[": "]", "(": ")", "{": "}"}[text[at]]
+    is_object = closing == "}"
     items: list[Any] = []
+    members: dict[str, Any] = {}
     at = _skip(text, at + 1)
     while text[at] != closing:
         item, end = _value(text, at, depth + 1)
-        items.append(item)
         at = _skip(text, end)
-        if text[at] == ",":
-            at = _skip(text, at + 1)
-        elif text[at] != closing and at == end:
-            raise ValueError  # two items with nothing between them
-    return items, at + 1
-
-
-def _object(text: str, at: int, depth: int) -> tuple[Any, int]:
-    """The object that starts at ``at``; values without keys are what Python prints for a set."""
-    members: dict[str, Any] = {}
-    items: list[Any] = []
-    at = _skip(text, at + 1)
-    while text[at] != "}":
-        name, end = _value(text, at, depth + 1)
-        at = _skip(text, end)
-        if text[at] == ":" and isinstance(name, str):
-            members[name], end = _value(text, _skip(text, at + 1), depth + 1)
+        if is_object and text[at] == ":" and isinstance(item, str):
+            members[item], end = _value(text, _skip(text, at + 1), depth + 1)
             at = _skip(text, end)
         else:
-            items.append(name)
+            items.append(item)
         if text[at] == ",":
             at = _skip(text, at + 1)
-        elif text[at] != "}":
-            raise ValueError
+        elif text[at] != closing and (is_object or at == end):
+            raise ValueError  # two items with nothing between them
     if items and members:
         raise ValueError
-    return items or members, at + 1
+    return items or (members if is_object else []), at + 1
 
 
 def _skip(text: str, at: int) -> int:

@@ -6,15 +6,12 @@ import hashlib
 import http.client
 import logging
 import os
-import threading
-import urllib.request
-from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lora_bert.errors import DataError, NotFoundError, UnavailableError, did_you_mean
 from lora_bert.files import atomic_file, cache_dir, sha256
+from lora_bert.network import answer_of
 from lora_bert.wording import listed
 
 logger = logging.getLogger(__name__)
@@ -104,7 +101,7 @@ def _cached(name: str, published: Published) -> Path:
         logger.warning("'%s' is not the published '%s'; fetching it again.", path, name)
     logger.info("Downloading '%s' (%s MB) from %s", name, published.size, published.url)
     try:
-        with _opened(published.url) as answer:
+        with answer_of(published.url, _ANSWER_SECONDS) as answer:
             body = answer.read()
     except (OSError, http.client.HTTPException) as error:
         raise UnavailableError(
@@ -120,22 +117,3 @@ def _cached(name: str, published: Published) -> Path:
     with atomic_file(path) as work:
         work.write_bytes(body)
     return path
-
-
-def _opened(url: str) -> Any:
-    """The answer to a request, or an OSError within seconds.
-
-    The request runs in a thread of its own because looking up a host name has no time-out.
-    """
-    answer: Future[Any] = Future()
-
-    def ask() -> None:
-        try:
-            answer.set_result(urllib.request.urlopen(url, timeout=_ANSWER_SECONDS))
-        except BaseException as error:  # noqa: BLE001 - raised again where it was asked for
-            answer.set_exception(error)
-
-    threading.Thread(target=ask, daemon=True).start()
-    if wait([answer], _ANSWER_SECONDS).not_done:
-        raise TimeoutError(f"no answer in {_ANSWER_SECONDS:.0f} seconds")
-    return answer.result()

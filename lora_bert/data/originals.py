@@ -57,25 +57,17 @@ def _parsed(line: str, number: int, path: Path) -> Any:
 
 def iter_batches(paths: Sequence[Path], *, rows: int) -> Iterator[Any]:
     """The rows of parquet files as pyarrow tables, at most ``rows`` of one of them at a time."""
-    for path in paths:
-        yield from _batches(path, rows)
-
-
-def _batches(path: Path, rows: int) -> Iterator[Any]:
     import pyarrow as pa
     from pyarrow import parquet
 
-    waiting: list[Any] = []
-    count = 0
-    with parquet.ParquetFile(to_seek_in(path)) as file:
-        for batch in file.iter_batches(batch_size=rows):
-            waiting.append(batch)
-            count += batch.num_rows
-            # Row groups end where they like; pieces must not.
-            while count >= rows:
-                table = pa.Table.from_batches(waiting)
-                yield table.slice(0, rows)
-                waiting = table.slice(rows).to_batches()
-                count -= rows
-    if count:
-        yield pa.Table.from_batches(waiting)
+    for path in paths:
+        with parquet.ParquetFile(to_seek_in(path)) as file:
+            waiting = file.schema_arrow.empty_table()
+            for batch in file.iter_batches(batch_size=rows):
+                # Row groups end where they like; pieces must not.
+                waiting = pa.concat_tables([waiting, pa.Table.from_batches([batch])])
+                while len(waiting) >= rows:
+                    yield waiting.slice(0, rows)
+                    waiting = waiting.slice(rows)
+        if len(waiting):
+            yield waiting

@@ -69,8 +69,8 @@ def _ideographic(text: str, languages: tuple[str, ...]) -> float:
     tables = [costs()[language] for language in languages]
     for char in text:
         if not char.isascii():
-            here = [(at, table[char]) for at, table in enumerate(tables) if char in table]
-            total += min(cost + _MIXED * (at > 0) for at, cost in here) if here else _rare(char)
+            known = [(at, table[char]) for at, table in enumerate(tables) if char in table]
+            total += min(cost + _MIXED * (at > 0) for at, cost in known) if known else _rare(char)
             total += before.isascii() and before.isalpha() and char.isalpha()
         elif char.isalpha() and not before.isascii():
             total += _ASCII

@@ -17,14 +17,11 @@ HEAD_ROWS = 1000
 class TrainingFormat:
     """How the files of an adapter's training were read, for other files that look like them.
 
-    The options of a command go before it.
+    The options of a command go before it; what is not said here is as in :class:`ReadOptions`.
 
     Attributes:
-        header: As in :class:`ReadOptions`.
-        columns: Likewise.
-        encoding: Likewise; counts for files that are not UTF-8.
-        text_column: What the text column was called.
-        label_column: What the label column was called.
+        encoding: Counts for files that are not UTF-8.
+        text_column: What the text column was called; ``label_column`` likewise.
         labels: The labels as the files had them: each is one label, whatever it looks like.
     """
 
@@ -66,7 +63,6 @@ class Files:
 
     Attributes:
         starts: For each file the last position of the file before it, rising from 0.
-        names: Their names.
         units: What a position within each counts; "file" where a file is one row.
     """
 
@@ -96,9 +92,18 @@ class Files:
         return self.names[file], number - self.starts[file], self.units[file]
 
 
-def where(source: str, number: int, unit: str, files: Files | None) -> str:
-    """Where a position is, as messages say it: in ``source``, or in the file of several."""
-    return position(source, number, unit) if files is None else files.at(number)
+class Positioned:
+    """Rows that know their ``lines``, which ``unit`` counts: in ``source``, or in several files."""
+
+    lines: Sequence[int]
+    source: str
+    unit: str
+    files: Files | None
+
+    def at(self, row: int) -> str:
+        """Where a row stands, as messages say it: ``"'a.csv', line 3"``."""
+        line = self.lines[row]
+        return self.files.at(line) if self.files else position(self.source, line, self.unit)
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,6 @@ class OpenTable:
     """An open file: its column names and its rows, read as they are asked for.
 
     Attributes:
-        columns: The names in the file's order.
         rows: Pairs of a position (from 1) and one string for each column.
         unit: What the positions count: lines, or rows or records where a file has no lines.
         renamed: Whether ``columns`` are already those that :class:`ReadOptions` name.

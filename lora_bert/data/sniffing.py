@@ -46,9 +46,9 @@ def kind_of(path: Path, codec: str, source: str, suffix: str, *, quiet: bool = F
     A note (log), unless ``quiet``, says where that is not what ``suffix`` says, the ending of its
     name; one that is not known counts as ``.txt``.
     """
-    said = TEXT_FORMATS.get(suffix)
-    kind = _kind(path, codec, said or "tsv")
-    if not quiet and said and kind != said and {kind, said} != {"json", "jsonl"}:
+    named = TEXT_FORMATS.get(suffix)
+    kind = _kind(path, codec, named or "tsv")
+    if not quiet and named and kind != named and {kind, named} != {"json", "jsonl"}:
         logger.info("'%s' is read as what it holds, %s.", source, _SPOKEN[kind])
     return kind
 
@@ -95,31 +95,31 @@ def table_kind(path: Path, codec: str, source: str) -> str | None:
     return "tsv" if separator == "\t" else "csv"
 
 
-def _kind(path: Path, codec: str, said: str) -> str:
+def _kind(path: Path, codec: str, named: str) -> str:
     with open_text(path, codec) as stream:
         filled = (line for line in stream if line.strip())
         first = next(filled, "")
         start = first.lstrip()[:1]
         if start == "{":
-            return _of_object(path, codec, said, first, next(filled, ""))
+            return _of_object(path, codec, named, first, next(filled, ""))
         if start == "[":
-            return _of_array(path, codec, said, first)
-        if said in ("json", "jsonl"):
-            return _of_cells(first, said)
-        return "fasttext" if _is_fasttext(first, filled, said) else said
+            return _of_array(path, codec, named, first)
+        if named in ("json", "jsonl"):
+            return _of_cells(first, named)
+        return "fasttext" if _is_fasttext(first, filled, named) else named
 
 
-def _of_object(path: Path, codec: str, said: str, first: str, second: str) -> str:
+def _of_object(path: Path, codec: str, named: str, first: str, second: str) -> str:
     """Which of the formats a file is of that begins with a brace."""
     whole = _parsed(first)
     if isinstance(whole, dict):
         if second:
             # A document may have its first object on one line, but then no other begins a line.
-            return "jsonl" if said in ("json", "jsonl") or second.lstrip()[:1] == "{" else said
-        return "jsonl" if said == "jsonl" and not _is_document(whole) else "json"
-    if said == "jsonl" and second.lstrip()[:1] == "{":
-        return said
-    return _document_or(path, codec, said, _OBJECT.match(first + second))
+            return "jsonl" if named in ("json", "jsonl") or second.lstrip()[:1] == "{" else named
+        return "jsonl" if named == "jsonl" and not _is_document(whole) else "json"
+    if named == "jsonl" and second.lstrip()[:1] == "{":
+        return named
+    return _document_or(path, codec, named, _OBJECT.match(first + second))
 
 
 def _is_document(value: dict[str, object]) -> bool:
@@ -130,50 +130,50 @@ def _is_document(value: dict[str, object]) -> bool:
     return bool(members) and all(isinstance(member, dict) and member for member in members)
 
 
-def _of_array(path: Path, codec: str, said: str, first: str) -> str:
+def _of_array(path: Path, codec: str, named: str, first: str) -> str:
     """Which of the formats a file is of that begins with a bracket."""
-    if said == "jsonl" and (row := _parsed(first)) is not None and not _ARRAY.match(first):
+    if named == "jsonl" and (row := _parsed(first)) is not None and not _ARRAY.match(first):
         cells = row if isinstance(row, list) else []
         nested = any(isinstance(cell, list | dict) for cell in cells)
-        return "json" if len(cells) > 1 and not nested else said
-    if said == "json":
-        return said
+        return "json" if len(cells) > 1 and not nested else named
+    if named == "json":
+        return named
     with open_text(path, codec) as stream:
         head = stream.read(1 << 12)
-    return _document_or(path, codec, said, _ARRAY.match(head))
+    return _document_or(path, codec, named, _ARRAY.match(head))
 
 
-def _document_or(path: Path, codec: str, said: str, begins: object) -> str:
+def _document_or(path: Path, codec: str, named: str, begins: object) -> str:
     """``json`` where a file begins so and is one document, or one that is broken further on."""
-    if not begins or said == "json":
-        return said
+    if not begins or named == "json":
+        return named
     with open_text(path, codec) as stream:
         text = stream.read().strip()
     try:
         json.loads(text)
     except json.JSONDecodeError as error:
         # Cells that look so end, and something stands behind them; a document goes on, or is cut.
-        if said == "jsonl" and error.msg == "Extra data":
+        if named == "jsonl" and error.msg == "Extra data":
             return "json"  # objects over several lines, or several on one
         cut = error.pos >= len(text) or error.msg.startswith("Unterminated")
-        return "json" if cut or (error.lineno > 1 and error.msg != "Extra data") else said
+        return "json" if cut or (error.lineno > 1 and error.msg != "Extra data") else named
     except (ValueError, RecursionError):
-        return said
+        return named
     return "json"
 
 
-def _of_cells(first: str, said: str) -> str:
+def _of_cells(first: str, named: str) -> str:
     """A file that is called JSON and does not begin as JSON does: csv, if it looks so."""
     if not first or _parsed(first) is not None or _JSON_SIGNS.search(first):
-        return said
-    return "tsv" if "\t" in first else "csv" if "," in first else said
+        return named
+    return "tsv" if "\t" in first else "csv" if "," in first else named
 
 
-def _is_fasttext(first: str, others: Iterator[str], said: str) -> bool:
+def _is_fasttext(first: str, others: Iterator[str], named: str) -> bool:
     if "__label__" not in first:
         return False
     lines = [first, *islice(others, _FASTTEXT_LINES)]
-    if said == "csv":
+    if named == "csv":
         return all(_LABEL_FIRST.match(line.strip()) for line in lines)
     return first.count("\t") < 2 and all(_LABELLED.match(line.strip()) for line in lines)
 

@@ -27,9 +27,7 @@ class Splits:
     """The parts of a data set to train on.
 
     Attributes:
-        train: Rows to learn from.
-        validation: Rows to choose by.
-        test: Rows to judge by; None where there are none.
+        test: The test rows; None where there are none.
         name: The data set's name without directories.
         sha256: Over the bytes of all files read, in the order train, validation, test.
         columns: Names of the training rows' text column and label column.
@@ -231,20 +229,20 @@ def _limited(examples: Examples, options: DataOptions) -> Examples:
     return chosen
 
 
-def _to_divide(there: Collection[str], options: DataOptions) -> list[str]:
+def _to_divide(present: Collection[str], options: DataOptions) -> list[str]:
     """The parts that come from dividing the training rows: those, and the ones not there."""
     wanted = ["test"] * (options.test_fraction > 0) + ["validation"]
-    parts = [part for part in wanted if part not in there]
+    parts = [part for part in wanted if part not in present]
     return ["train", *parts] if parts else []
 
 
 def _divided(
-    examples: Examples, there: Collection[str], options: DataOptions
+    examples: Examples, present: Collection[str], options: DataOptions
 ) -> dict[str, Examples]:
     """Training rows and what is split off them: test rows first, then validation rows."""
     fractions = {"test": options.test_fraction, "validation": options.validation_fraction}
     parts = {"train": examples}
-    for part in _to_divide(there, options)[1:]:
+    for part in _to_divide(present, options)[1:]:
         rows = parts["train"]
         parts["train"], parts[part] = split(
             rows, fraction=fractions[part], how=options.split, seed=options.split_seed

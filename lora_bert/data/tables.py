@@ -25,7 +25,7 @@ from lora_bert.data.formats import (
 from lora_bert.data.given import Given
 from lora_bert.data.header import check_count
 from lora_bert.data.opening import PACKINGS, SHEETS, SUFFIXES, data_suffix, packing
-from lora_bert.data.rows import DEFAULT_READ, Files, OpenTable, ReadOptions, where
+from lora_bert.data.rows import DEFAULT_READ, Files, OpenTable, Positioned, ReadOptions
 from lora_bert.data.sniffing import kind_of, may_be_text, table_kind, true_suffix
 from lora_bert.errors import ConfigError, DataError, missing
 from lora_bert.wording import counted, listed, repeated
@@ -36,18 +36,18 @@ Source = str | Path | Sequence[str | Path]
 """A file, a saved dataset, a folder of texts; or several that are read as one."""
 
 _TEXT_FORMATS: dict[str, Callable[[Path, str, str, ReadOptions], OpenTable]] = {
-    "csv": delimited.read_csv,
-    "tsv": delimited.read_tsv,
     "json": json_file.read,
     "jsonl": lambda path, source, codec, _: json_file.read_lines(path, source, codec),
-    "fasttext": lambda path, source, codec, _: fasttext_file.read(path, codec),
+    "fasttext": lambda path, source, codec, options: _renamed(
+        fasttext_file.read(path, codec), replace(options, header=None), source
+    ),
 }
 _DELIMITED = ("csv", "tsv")
 _JSON = (".json", ".jsonl", ".ndjson")
 
 
 @dataclass(frozen=True)
-class Table:
+class Table(Positioned):
     """Columns of strings, all of one length.
 
     Attributes:
@@ -68,10 +68,6 @@ class Table:
 
     def __len__(self) -> int:
         return len(self.lines)
-
-    def at(self, row: int) -> str:
-        """Where a row stands, as messages say it: ``"'a.csv', line 3"``."""
-        return where(self.source, self.lines[row], self.unit, self.files)
 
 
 def read_table(path: Source, options: ReadOptions = DEFAULT_READ) -> Table:
@@ -162,9 +158,10 @@ def _pieces(path: str | Path, options: ReadOptions, rows: int) -> Iterator[Table
     try:
         if isinstance(path, Given):
             cells = enumerate(zip(*path.cells.values(), strict=True), start=1)
-            opened = _renamed(OpenTable(tuple(path.cells), cells, "row"), options, source)
+            opened = OpenTable(tuple(path.cells), cells, "row")
         else:
             opened = _open(Path(path), source, options)
+        opened = _renamed(opened, options, source)
         columns = _checked_columns(opened.columns, source)
         while piece := list(islice(opened.rows, rows)):
             yield _table(columns, piece, source, opened)
@@ -176,9 +173,9 @@ def _open(path: Path, source: str, options: ReadOptions) -> OpenTable:
     if not path.exists():
         raise missing(path, "data file")
     if arrow_file.is_saved(path):
-        return _renamed(arrow_file.read_saved(path, source), options, source)
+        return arrow_file.read_saved(path, source)
     if folder_file.is_folder(path):
-        return _renamed(folder_file.read(path, source, options.encoding), options, source)
+        return folder_file.read(path, source, options.encoding)
     if path.is_dir():
         raise DataError(f"'{source}' is a directory; a data file is needed.")
     if not path.is_file():
@@ -191,7 +188,7 @@ def _open(path: Path, source: str, options: ReadOptions) -> OpenTable:
         raise _unknown(source, named)
     _say_packing(path, source)
     if suffix == ".parquet":
-        return _renamed(arrow_file.read_parquet(path, source), options, source)
+        return arrow_file.read_parquet(path, source)
     if suffix in SHEETS:
         return xlsx_file.read(path, source, options)
     codec = codec_of(path, source, options)
@@ -200,10 +197,9 @@ def _open(path: Path, source: str, options: ReadOptions) -> OpenTable:
         kind = table_kind(path, codec, source) or ""
         if not kind:
             raise _unknown(source, named)
-    opened = _TEXT_FORMATS[kind](path, source, codec, options)
-    if kind in _DELIMITED or opened.renamed:
-        return opened
-    return _renamed(opened, options, source, no_header=kind == "fasttext")
+    if kind in _DELIMITED:
+        return delimited.read(path, source, codec, options, kind)
+    return _TEXT_FORMATS[kind](path, source, codec, options)
 
 
 def _unknown(source: str, suffix: str) -> DataError:
@@ -245,16 +241,15 @@ def codec_of(path: Path, source: str, options: ReadOptions, *, quiet: bool = Fal
     return detect(path, source, quiet=quiet)
 
 
-def _renamed(
-    opened: OpenTable, options: ReadOptions, source: str, *, no_header: bool = False
-) -> OpenTable:
+def _renamed(opened: OpenTable, options: ReadOptions, source: str) -> OpenTable:
     """Apply the options to a format that names its columns itself."""
-    if options.header is False and not no_header:
-        raise ConfigError(f"--no-header is for csv and tsv files, and '{source}' is none.")
-    if not options.columns:
+    if opened.renamed:
         return opened
-    check_count(options.columns, len(opened.columns), source)
-    return replace(opened, columns=options.columns)
+    if options.header is False:
+        raise ConfigError(f"--no-header is for csv and tsv files, and '{source}' is none.")
+    if options.columns:
+        check_count(options.columns, len(opened.columns), source)
+    return replace(opened, columns=options.columns or opened.columns, renamed=True)
 
 
 def _checked_columns(columns: Sequence[str], source: str) -> tuple[str, ...]:

@@ -14,10 +14,9 @@ from lora_bert.adapters.trained_on import training_format, training_of
 from lora_bert.config import EvaluateConfig, TrainConfig
 from lora_bert.data import named
 from lora_bert.data.data_options import DataOptions, data_options, read_options
-from lora_bert.data.digests import whole_fingerprints
+from lora_bert.data.digests import note_data_location, noted_data_location, whole_fingerprints
 from lora_bert.data.examples import Examples
 from lora_bert.data.given import Given
-from lora_bert.data.noted_locations import note_data_location, noted_data_location
 from lora_bert.data.part_names import DATA_OPTIONS
 from lora_bert.data.sources import Splits, load_rows, load_splits
 from lora_bert.data.splits import sample

@@ -35,8 +35,8 @@ def training_settings(path: str | Path) -> Mapping[str, Any]:
         log.info("How '%s' was trained is not known: %s", path, error)
         return {}
     return {
-        name: written.get(name, entry.default)
-        for name, (entry, _, _) in options_of(TrainConfig).items()
+        name: written.get(name, option.default)
+        for name, option in options_of(TrainConfig).items()
         if name not in _NO_MATTER
     }
 

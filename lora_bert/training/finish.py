@@ -7,7 +7,7 @@ import logging
 from torch import Tensor
 
 from lora_bert.backbones.resolve import remember
-from lora_bert.data.noted_locations import note_data_location
+from lora_bert.data.digests import note_data_location
 from lora_bert.data.part_names import DATA_OPTIONS
 from lora_bert.evaluation.result import Evaluation, judge
 from lora_bert.runtime.distributed import processes

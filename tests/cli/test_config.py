@@ -38,7 +38,7 @@ def test_every_option_is_a_key(name: str, here: Path, monkeypatch: pytest.Monkey
 
     place, config = TAKES_EFFECT[name]
     options = options_of(config).items()
-    values = {key: other_value(kind, option) for key, (_, option, kind) in options}
+    values = {key: other_value(option.kind, option) for key, option in options}
     if name == "infer":
         # What excludes one another goes one by one.
         values = {k: v for k, v in values.items() if k not in ("model", "input", "output")}
@@ -101,7 +101,7 @@ def test_run_yaml_holds_every_option_resolved(adapter: Path) -> None:
     left_out = ("output", "overwrite", "resume", "watch", "log_to")
     assert list(saved) == [
         key
-        for key, (_, option, _) in options_of(TrainConfig).items()
+        for key, option in options_of(TrainConfig).items()
         if key not in left_out and not option.hidden
     ]
     assert (saved["alpha"], saved["max_length"], saved["dtype"]) != (None, None, "auto")

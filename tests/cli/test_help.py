@@ -72,7 +72,7 @@ def test_help_shows_examples_and_every_option(
     examples = text.split("Examples:")[1].split("\n\n")[0].strip().splitlines()
     assert examples
     assert all(line.strip().startswith(f"lora-bert {name}") for line in examples)
-    for key, (_, option, _) in options_of(CONFIGS[name]).items():
+    for key, option in options_of(CONFIGS[name]).items():
         if option.positional:
             assert option.metavar in text.splitlines()[0]
         else:

@@ -7,7 +7,7 @@ from time import perf_counter
 
 import pytest
 
-from lora_bert.data.spellings import spelling_warnings
+from lora_bert.data.data_checks import spelling_warnings
 from lora_bert.names import parse_label_names
 
 

@@ -42,10 +42,6 @@ class HeadRules:
         )
 
 
-def _as_it_is(config: EncoderConfig, values: ConfigValues) -> EncoderConfig:
-    return config
-
-
 @dataclass(frozen=True)
 class Family:
     """How ``transformers`` names the tensors and the settings of one ``model_type``.
@@ -72,7 +68,7 @@ class Family:
     fingerprinted: tuple[str, ...] = ()
     telling: tuple[str, ...] = ()
     position_offset: bool = False
-    specialise: Callable[[EncoderConfig, ConfigValues], EncoderConfig] = _as_it_is
+    specialise: Callable[[EncoderConfig, ConfigValues], EncoderConfig] | None = None
 
     def read(self, raw: Mapping[str, Any]) -> EncoderConfig:
         """The encoder that a ``config.json`` of the family describes.
@@ -107,4 +103,4 @@ class Family:
             initializer_range=float(need("initializer_range")),
             position_offset=self.position_offset,
         )
-        return self.specialise(config, values)
+        return self.specialise(config, values) if self.specialise else config

@@ -105,11 +105,8 @@ def _names_of(feature: Any) -> list[str]:
 
 def _declared_names(metadata: Mapping[bytes, bytes] | None) -> dict[str, list[str]]:
     """The label names that the metadata of an Arrow schema declares."""
-    written = (metadata or {}).get(b"huggingface")
-    if not written:
-        return {}
     try:
-        description = json.loads(written)
+        description = json.loads((metadata or {}).get(b"huggingface") or b"{}")
     except (ValueError, RecursionError):
         return {}  # whoever wrote it, it is no description
     info = description.get("info") if isinstance(description, dict) else None
@@ -125,15 +122,12 @@ def _numbered_rows(
 
     ``label_names`` are the names of labels for columns that hold their numbers.
     """
-    row = 0
-    for names, arrays in batches:
-        columns = [
-            _strings(array, label_names.get(name), name, source)
-            for name, array in zip(names, arrays, strict=True)
-        ]
-        for cells in zip(*columns, strict=True):
-            row += 1
-            yield row, cells
+    columns = (
+        [_strings(array, label_names.get(name), name, source)
+         for name, array in zip(names, arrays, strict=True)]
+        for names, arrays in batches
+    )  # fmt: skip
+    return enumerate((cells for piece in columns for cells in zip(*piece, strict=True)), start=1)
 
 
 def _strings(array: Any, names: Sequence[str] | None, column: str, source: str) -> list[str]:

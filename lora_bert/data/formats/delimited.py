@@ -27,23 +27,15 @@ Record = tuple[int, list[str]]
 _RULE = re.compile(r"\s*:?-{2,}:?\s*")
 
 
-def read_csv(path: Path, source: str, codec: str, options: ReadOptions) -> OpenTable:
-    """Open a csv file, or what is called so: other separators, other quotes."""
-    return _open(path, source, codec, options, sniff(path, codec, ","))
-
-
-def read_tsv(path: Path, source: str, codec: str, options: ReadOptions) -> OpenTable:
-    """Open a tsv or txt file; says so (log) where its quotes are taken as plain characters."""
-    return _open(path, source, codec, options, sniff_tsv(path, codec, options))
-
-
-def _open(path: Path, source: str, codec: str, options: ReadOptions, dialect: Dialect) -> OpenTable:
-    """Columns and rows of a file whose dialect is known; quotes are meant, if it has some.
+def read(path: Path, source: str, codec: str, options: ReadOptions, kind: str) -> OpenTable:
+    """Open a file of a ``kind``, csv or tsv; says (log) what is unusual about its separators.
 
     Raises:
         DataError: The file is empty or has no header; while rows are read: a row of another width,
             a quote that is never closed, or closed in the middle of a cell.
     """
+    is_csv = kind == "csv"
+    dialect = sniff(path, codec, ",") if is_csv else sniff_tsv(path, codec, options)
     for note in dialect.notes:
         logger.info("'%s'%s.", source, note)
     records = _records(path, source, codec, dialect)
@@ -65,7 +57,8 @@ def _open(path: Path, source: str, codec: str, options: ReadOptions, dialect: Di
     spare = max(0, widest - width) if has_header and width > 1 and not _beyond(others, width) else 0
     hint = partial(_width_hint, width, common, dialect.delimiter)
     rows = _of_width(chain(body, records), width, width + spare, source, hint)
-    return OpenTable(columns, _watched(rows, _short_values(others, width), source, dialect))
+    rows = _watched(rows, _short_values(others, width), source, dialect)
+    return OpenTable(columns, rows, renamed=True)
 
 
 def _records(path: Path, source: str, codec: str, dialect: Dialect) -> Iterator[Record]:

@@ -239,19 +239,12 @@ def _unusual(head: _Head, plain: Dialect, path: Path, codec: str) -> Iterator[Di
     if any(_AFTER_SPACE.match(cell) for row in head.rows(plain)[0] for cell in row):
         yield changed(_SPACES_LEFT_OUT, skip_space=True)
     even = head.fits(plain)
-    if (
-        _holds_text(path, codec, '\\"')
-        and not (even and plain.fits_file(path, codec))
-        and _escapes_only(path, codec)
-    ):
+    with open_text(path, codec, newline="") as lines:
+        escaped = any('\\"' in line for line in lines)
+    if escaped and not (even and plain.fits_file(path, codec)) and _escapes_only(path, codec):
         yield from with_and_without_space("its quotes are escaped with backslashes", backslash=True)
     if _in_single_quotes(head.lines[plain.skip :], plain.delimiter, even=even):
         yield from with_and_without_space("its cells stand in single quotes", quote="'")
-
-
-def _holds_text(path: Path, codec: str, text: str) -> bool:
-    with open_text(path, codec, newline="") as lines:
-        return any(text in line for line in lines)
 
 
 def _escapes_only(path: Path, codec: str) -> bool:

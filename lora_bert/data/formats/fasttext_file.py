@@ -29,9 +29,5 @@ def _rows(path: Path, codec: str, label_first: bool) -> Iterator[tuple[int, tupl
                 continue
             labels = _LABEL.findall(content)
             text = _LABEL.sub("", content).strip()
-            label = labels[0] if len(labels) == 1 else _listed(labels)
+            label = json.dumps(labels, ensure_ascii=False) if len(labels) > 1 else "".join(labels)
             yield line, (label, text) if label_first else (text, label)
-
-
-def _listed(labels: list[str]) -> str:
-    return json.dumps(labels, ensure_ascii=False) if labels else ""

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lora_bert.data.encoding import detect
+from lora_bert.data.legacy import decoded
 from lora_bert.data.opening import PACKINGS, SUFFIXES
 from lora_bert.data.rows import Files, OpenTable
 from lora_bert.errors import DataError
@@ -30,7 +31,9 @@ _SAMPLE = 1 << 20
 
 def is_folder(path: Path, *, least: int = 0) -> bool:
     """Whether ``path`` holds directories of text files, ``least`` of them, or only text files."""
-    if not path.is_dir() or any(_is_table(entry) for entry in _entries(path)):
+    if not path.is_dir():
+        return False
+    if any(entry.name.lower().endswith(_TABLES) and entry.is_file() for entry in _entries(path)):
         return False
     labelled = len(_labelled(path))
     return labelled >= least if labelled else not least and _has_text(path)
@@ -58,64 +61,54 @@ def read(path: Path, source: str, encoding: str = "auto") -> OpenTable:
     if not files:
         raise DataError(f"'{source}' holds no texts with a label.")
     _say_left_out(path, source, folders)
-    decode = _Decoder(files, encoding)
-    rows = (
-        (number, _cells(path, file, decode(file), labelled=bool(folders)))
-        for number, file in enumerate(files, start=1)
-    )
+    codec = "" if encoding == "auto" else detect(files[0], str(files[0]), encoding)
+    rows = _rows(path, files, codec, labelled=bool(folders))
     columns = ("file", "label", "text") if folders else ("file", "text")
     positions = Files([*range(len(files))], [*map(str, files)], ["file"] * len(files))
     return OpenTable(columns, rows, unit="file", files=positions)
 
 
-class _Decoder:
-    """Reads files as UTF-8; those that are not, in one encoding that is detected for all."""
-
-    def __init__(self, files: list[Path], encoding: str) -> None:
-        self._files, self._encoding = files, encoding
-        self._codec = "" if encoding == "auto" else detect(files[0], str(files[0]), encoding)
-
-    def __call__(self, file: Path) -> str:
+def _rows(
+    path: Path, files: list[Path], codec: str, *, labelled: bool
+) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """The rows; without ``codec`` files are UTF-8, or else in one that is detected for all."""
+    is_auto = not codec
+    for number, file in enumerate(files, start=1):
         content = file.read_bytes()
-        if self._encoding == "auto" and (text := _utf8(content)) is not None:
-            return text
-        self._codec = self._codec or self._detected()
-        try:
-            return content.decode(self._codec)
-        except UnicodeDecodeError as error:
-            raise DataError(
-                f"'{file}' is not {self._codec}: byte {error.start:,} cannot be decoded.",
-                hint="Name the encoding of the files with --encoding.",
-            ) from None
+        text = _utf8(content) if is_auto else None
+        if text is None:
+            codec = codec or _detected(files)
+            try:
+                text = content.decode(codec)
+            except UnicodeDecodeError as error:
+                raise DataError(
+                    f"'{file}' is not {codec}: byte {error.start:,} cannot be decoded.",
+                    hint="Name the encoding of the files with --encoding.",
+                ) from None
+        name = utf8_name(file.relative_to(path).as_posix())
+        label = (utf8_name(file.parent.name),) if labelled else ()
+        yield number, (name, *label, text)
 
-    def _detected(self) -> str:
-        first = ""
-        with tempfile.TemporaryDirectory() as folder:
-            sample = Path(folder, "sample.txt")
-            with sample.open("wb") as stream:
-                for file in self._files:
-                    content = file.read_bytes()
-                    if _utf8(content) is None:
-                        first = first or str(file)
-                        stream.write(content)
-                    if stream.tell() > _SAMPLE:
-                        break
-            return detect(sample, first)
+
+def _detected(files: list[Path]) -> str:
+    """The encoding of those of the files that are not UTF-8."""
+    first = ""
+    with tempfile.TemporaryDirectory() as folder:
+        sample = Path(folder, "sample.txt")
+        with sample.open("wb") as stream:
+            for file in files:
+                content = file.read_bytes()
+                if _utf8(content) is None:
+                    first = first or str(file)
+                    stream.write(content)
+                if stream.tell() > _SAMPLE:
+                    break
+        return detect(sample, first)
 
 
 def _utf8(content: bytes) -> str | None:
     """The text, or None where it is none or in another encoding (UTF-16 is full of NULs)."""
-    if b"\0" in content:
-        return None
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError:
-        return None
-
-
-def _cells(path: Path, file: Path, text: str, *, labelled: bool) -> tuple[str, ...]:
-    name = utf8_name(file.relative_to(path).as_posix())
-    return (name, utf8_name(file.parent.name), text) if labelled else (name, text)
+    return None if b"\0" in content else decoded(content)
 
 
 def _labelled(path: Path) -> list[Path]:
@@ -157,10 +150,6 @@ def _is_text(entry: os.DirEntry[str]) -> bool:
     # The 20 newsgroups' files are called by numbers alone.
     suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122 - many, and Path is slow
     return (suffix in _TEXTS or entry.name.isdigit()) and entry.is_file()
-
-
-def _is_table(entry: os.DirEntry[str]) -> bool:
-    return entry.name.lower().endswith(_TABLES) and entry.is_file()
 
 
 def _key(path: Path) -> list[str | int]:

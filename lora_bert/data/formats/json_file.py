@@ -183,9 +183,7 @@ def _split(document: Members, source: str) -> list[Any] | None:
         return None
     if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
         return None
-    if document.keys() - {"columns", "index", "data"}:
-        return None
-    if any(len(row) != len(names) for row in rows):
+    if document.keys() - {"columns", "index", "data"} or {*map(len, rows)} - {len(names)}:
         return None
     if twice := repeated(names):
         raise DataError(f"'{source}' has more than one column of the same name: {listed(twice)}.")
@@ -231,8 +229,7 @@ def _with_index(rows: list[Any], index: Sequence[Any]) -> list[Any]:
     """The rows with a column ``index``, where that says more than their number."""
     if len(index) != len(rows) or any("index" in row for row in rows):
         return rows
-    if [str(name) for name in index] == [str(number) for number in range(len(rows))]:
-        return rows
-    if any(isinstance(name, list | dict) for name in index):
+    numbers = [str(number) for number in range(len(rows))]
+    if [*map(str, index)] == numbers or any(isinstance(name, list | dict) for name in index):
         return rows
     return [{"index": name, **row} for name, row in zip(index, rows, strict=True)]

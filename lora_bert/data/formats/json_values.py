@@ -23,10 +23,7 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 DECODER = json.JSONDecoder(
-    parse_int=Number,
-    parse_float=Number,
-    parse_constant=Number,
-    object_pairs_hook=_members,
+    parse_int=Number, parse_float=Number, parse_constant=Number, object_pairs_hook=_members
 )
 """Decodes JSON; numbers become strings, a key given twice is a ValueError."""
 

@@ -143,7 +143,7 @@ def _table(rows: Sequence[Sequence[str]], options: ReadOptions, source: str) -> 
     body = filled[1:] if has_header else filled
     if not body:
         raise DataError(f"'{source}' holds a header and no rows.")
-    return OpenTable(columns, iter(body), unit="row")
+    return OpenTable(columns, iter(body), unit="row", renamed=True)
 
 
 def _shown(cell: Any) -> str:

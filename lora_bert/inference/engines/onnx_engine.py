@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lora_bert.backbones.noted_backbones import stamp_of
+from lora_bert.backbones.fingerprint import stamp_of
 from lora_bert.errors import AdapterError
 from lora_bert.inference.engines.engine import Compute, cores_allowed, shares
 from lora_bert.inference.engines.graph_inputs import check_classifier, damaged, feed
