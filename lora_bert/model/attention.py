@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
@@ -25,7 +26,8 @@ class AttentionContext:
     """Which tokens see which, and where they stand.
 
     Attributes:
-        heads: The batch in blocks, head by head.
+        places: The batch in blocks.
+        head_count: Attention heads.
         biases: Added to the scores, ``[blocks or 1, heads or 1, length or 1, length]``: very
             negative where a query does not see a key; None for nothing. One for layers that attend
             to every token, one for those that attend within a window.
@@ -33,15 +35,16 @@ class AttentionContext:
         distances: What relative positions add to the scores of DeBERTa; None elsewhere.
     """
 
-    heads: Heads
+    places: Places
+    head_count: int
     biases: tuple[Tensor | None, Tensor | None]
     rotations: tuple[Rotation, Rotation] | None = None
     distances: Distances | None = None
 
-    @property
-    def places(self) -> Places:
-        """The batch in blocks."""
-        return self.heads.places
+    @cached_property
+    def heads(self) -> Heads:
+        """The places, head by head."""
+        return Heads.of(self.places, self.head_count)
 
     def of_first_tokens(self) -> AttentionContext:
         """The same where first tokens, as many for every block, are the only queries."""
@@ -63,25 +66,26 @@ def attention_context(backbone: Backbone, offsets: Offsets) -> AttentionContext:
     config, device = backbone.config, backbone.device
     # Where positions are no more than differences of places, a row may begin anywhere in a block.
     together = device.type == "cpu" and config.has_plain_layers
-    heads = Heads(Places.of(offsets, device, together=together), backbone.heads)
-    length, visible = heads.places.length, heads.places.seen()
+    places = Places.of(offsets, device, together=together)
+    context = partial(AttentionContext, places, backbone.heads)
+    length, visible = places.length, places.seen()
     seen = None if visible is None else _bias(visible, backbone.dtype)
     if config.relative_kinds:
-        return AttentionContext(heads, (seen, None), distances=distances_of(backbone, length))
+        return context((seen, None), distances=distances_of(backbone, length))
     if backbone.relative is not None:
         by_distance = biases_by_distance(backbone.relative, length)
-        return AttentionContext(heads, (by_distance if seen is None else by_distance + seen, None))
+        return context((by_distance if seen is None else by_distance + seen, None))
     if not config.rotary:
-        return AttentionContext(heads, (seen, None))
+        return context((seen, None))
     whole = rotation(backbone, length, local=False)
     if config.arrangement == "post":
-        return AttentionContext(heads, (seen, None), (whole, whole))
+        return context((seen, None), (whole, whole))
     window = config.local_window
     at = torch.arange(length, device=device)
     near = ((at[:, None] - at[None, :]).abs() <= window)[None, None]
     near = near if visible is None else near & visible
     local = _bias(near, backbone.dtype)
-    return AttentionContext(heads, (seen, local), (whole, rotation(backbone, length, local=True)))
+    return context((seen, local), (whole, rotation(backbone, length, local=True)))
 
 
 def mix(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:

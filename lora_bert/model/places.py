@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -120,15 +120,46 @@ class Places:
 
 @dataclass(frozen=True)
 class Heads:
-    """The same head by head: a token is as many pieces as there are heads.
+    """The same head by head: a token is as many pieces as there are heads, in up to three parts.
 
     Attributes:
         places: Where the tokens stand in blocks.
         count: Of heads.
+        tokens: For one part and for three, which piece of all tokens each place of each head holds.
+        pieces: Likewise, where each piece of the tokens stands.
+        empty: The empty places of each head; None where there are none.
     """
 
     places: Places
     count: int
+    tokens: Mapping[int, Tensor]
+    pieces: Mapping[int, Tensor]
+    empty: Tensor | None
+
+    @classmethod
+    def of(cls, places: Places, count: int) -> Heads:
+        """Those of blocks on the CPU."""
+        length, heads = places.length, torch.arange(count)
+
+        def standing(at: Tensor) -> Tensor:
+            return ((at // length)[:, None] * count + heads) * length + (at % length)[:, None]
+
+        token_of = torch.arange(places.size) if places.token_of is None else places.token_of
+        place_of = torch.arange(places.size) if places.place_of is None else places.place_of
+        tokens = {
+            parts: token_of.view(1, -1, 1, length) * (parts * count)
+            + torch.arange(parts * count).view(parts, 1, count, 1)
+            for parts in (1, 3)
+        }
+        first = standing(place_of)
+        three = torch.stack([first + part * places.size * count for part in range(3)], dim=1)
+        return cls(
+            places=places,
+            count=count,
+            tokens={parts: index.flatten() for parts, index in tokens.items()},
+            pieces={1: first.flatten(), 3: three.flatten()},
+            empty=None if places.empty is None else standing(places.empty).flatten(),
+        )
 
     def views(self, x: Tensor, parts: int = 1) -> tuple[Tensor, ...]:
         """``[blocks · length, parts · hidden]`` -> views ``[blocks, heads, length, head size]``."""
@@ -138,56 +169,18 @@ class Heads:
     def split(self, x: Tensor, parts: int) -> Tensor:
         """``[tokens, parts · hidden]`` -> ``[parts, blocks · heads, length, head size]``."""
         pieces = x.view(-1, x.shape[1] // parts // self.count)
-        index = self._tokens_of_three if parts == 3 else self._tokens_of_one
-        return pieces.index_select(0, index).view(parts, -1, self.places.length, pieces.shape[1])
+        split = pieces.index_select(0, self.tokens[parts])
+        return split.view(parts, -1, self.places.length, pieces.shape[1])
 
     def join(self, x: Tensor) -> Tensor:
         """The way back, ``[tokens, parts · hidden]``; filler holds finite values."""
         parts, _, _, size = x.shape
-        index = self._places_of_three if parts == 3 else self._places_of_one
-        return x.view(-1, size).index_select(0, index).view(-1, parts * self.count * size)
+        return (
+            x.view(-1, size).index_select(0, self.pieces[parts]).view(-1, parts * self.count * size)
+        )
 
     def clear_empty(self, x: Tensor) -> Tensor:
         """``x [blocks · heads, length, head size]`` with zeros at empty places, in place."""
-        if self._empty is not None:
-            x.view(-1, x.shape[-1]).index_fill_(0, self._empty, 0)
+        if self.empty is not None:
+            x.view(-1, x.shape[-1]).index_fill_(0, self.empty, 0)
         return x
-
-    @cached_property
-    def _tokens_of_one(self) -> Tensor:
-        return self._tokens(1)
-
-    @cached_property
-    def _tokens_of_three(self) -> Tensor:
-        return self._tokens(3)
-
-    @cached_property
-    def _places_of_one(self) -> Tensor:
-        return self._pieces(self._place_of).flatten()
-
-    @cached_property
-    def _places_of_three(self) -> Tensor:
-        pieces, size = self._pieces(self._place_of), self.places.size * self.count
-        return torch.stack([pieces, pieces + size, pieces + 2 * size], dim=1).flatten()
-
-    @cached_property
-    def _empty(self) -> Tensor | None:
-        return None if self.places.empty is None else self._pieces(self.places.empty).flatten()
-
-    @property
-    def _place_of(self) -> Tensor:
-        places = self.places
-        return torch.arange(places.size) if places.place_of is None else places.place_of
-
-    def _tokens(self, parts: int) -> Tensor:
-        """Which piece each place holds, by part, block and head."""
-        places = self.places
-        token_of = torch.arange(places.size) if places.token_of is None else places.token_of
-        share = torch.arange(parts * self.count).view(parts, 1, self.count, 1)
-        return (token_of.view(1, -1, 1, places.length) * (parts * self.count) + share).flatten()
-
-    def _pieces(self, places: Tensor) -> Tensor:
-        """``[places]`` -> where their pieces stand by block and head, ``[places, heads]``."""
-        block, place = places // self.places.length, places % self.places.length
-        head = torch.arange(self.count) + (block * self.count)[:, None]
-        return head * self.places.length + place[:, None]
