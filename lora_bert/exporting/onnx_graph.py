@@ -90,7 +90,7 @@ class _Classifier:
         # What every token has in common: the first type, the first task.
         same_paths = (layout.token_type_embeddings, layout.task_embeddings)
         parts = [f"{layout.prefix}{path}.weight" for path in same_paths if path]
-        same = sum((self.tensors[one][0] for one in parts), np.zeros(1, np.float32))
+        same = sum((self.tensors[name][0] for name in parts), np.zeros(1, np.float32))
         if layout.position_embeddings:
             table = self.tensors[f"{layout.prefix}{layout.position_embeddings}.weight"]
             hidden = op("Add", hidden, self._positions(constant(table + same, "positions")))
@@ -107,7 +107,7 @@ class _Classifier:
     def _positions(self, table: str) -> str:
         op = self.writer.op
         if not self.config.position_offset:
-            return op("Slice", table, [0], self.places.length, [0])
+            return op("Slice", table, [0], self.places.length(), [0])
         padding = self.config.pad_token_id
         real = self.writer.cast(op("Not", op("Equal", IDS, padding)), "INT64")
         counted = op("Mul", op("CumSum", real, 1), real)

@@ -16,7 +16,7 @@ from lora_bert.metrics.calibration import calibration
 from lora_bert.metrics.classification import FIGURES, METRICS, Scores, losses, score
 from lora_bert.metrics.comparison import Comparison, compare
 from lora_bert.metrics.coverage import coverage, reach
-from lora_bert.metrics.intervals import bootstrap_confusion
+from lora_bert.metrics.intervals import bootstrap
 from lora_bert.metrics.metric import Metric
 from lora_bert.metrics.out_of_scope import out_of_scope
 from lora_bert.metrics.suspects import mistakes, suspects
@@ -248,7 +248,7 @@ class SingleLabel(Task):
         outside: tuple[Sequence[str], np.ndarray] | None = None, seed: int = 0,
     ) -> Judgement:  # fmt: skip
         """Scores with intervals, class by class; what the probabilities are worth; odd rows."""
-        scores = self.score(values, targets)
+        scores, answers = self.score(values, targets), values.argmax(axis=1)
         target = reach(values, targets, target_accuracy, seed=seed) if target_accuracy else None
         also_at = [target.reached.min_score] if target and target.reached else []
         scope = out_of_scope(*outside, values, targets, also_at=also_at) if outside else None
@@ -256,8 +256,8 @@ class SingleLabel(Task):
             scores=scores,
             shown=FIGURES,
             intervals={
-                "accuracy": bootstrap_confusion(scores.confusion, "accuracy", seed=seed),
-                "macro_f1": bootstrap_confusion(scores.confusion, "macro_f1", seed=seed),
+                "accuracy": bootstrap(targets, answers, "accuracy", seed=seed),
+                "macro_f1": bootstrap(targets, answers, "macro_f1", seed=seed),
             },
             by_class=scores,
             calibration=calibration(values, targets, seed=seed),
