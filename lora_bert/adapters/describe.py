@@ -13,7 +13,7 @@ from lora_bert.backbones.nearby import transformer_in
 from lora_bert.backbones.resolve import find_local
 from lora_bert.backbones.weights import count_weights
 from lora_bert.errors import AdapterError, missing
-from lora_bert.tasks.registry import problem_types
+from lora_bert.tasks.problem_types import problem_types
 
 
 def describe(path: str | Path) -> dict[str, Any]:

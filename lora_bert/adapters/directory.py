@@ -13,7 +13,7 @@ from lora_bert.backbones.nearby import above, below, in_words, transformer_in
 from lora_bert.errors import AdapterError, ConfigError, LoraBertError, missing
 from lora_bert.files import sha256
 from lora_bert.json_files import read_object
-from lora_bert.tasks.registry import USUAL, problem_types
+from lora_bert.tasks.problem_types import ANSWERS, USUAL, described, problem_types
 from lora_bert.wording import listed
 
 Kind = Literal["adapter", "merged", "openvino", "onnx"]
@@ -174,10 +174,6 @@ def check_tokenizer(path: Path, manifest: Manifest) -> None:
 
 
 _WHOLE_CLASS = "ForSequenceClassification"
-_ANSWERED_LATER: Mapping[str, str] = {
-    "multi_label_classification": "a multi-label classifier, which gives each label a yes or a no",
-    "regression": "a regression model, which gives a number",
-}
 _OTHER_TASKS: Mapping[str, str] = {
     "TokenClassification": "a token classifier, which labels each word",
     "QuestionAnswering": "a model that finds answers within a text",
@@ -217,10 +213,8 @@ def check_answerable(config: Mapping[str, Any], path: Path) -> None:
         )
     problem = problem_type_of(config)
     if problem not in problem_types():
-        what = _ANSWERED_LATER.get(problem, "made for a problem that is not known here")
         raise AdapterError(
-            f"'{path}' is {what} (problem_type '{problem}'); lora-bert answers with one label a "
-            "text.",
+            f"'{path}' is {described(problem)} (problem_type '{problem}'); {ANSWERS}.",
             hint="transformers answers with it as it is meant. To train a classifier of one label "
             "a text on its encoder: lora-bert train --backbone …",
         )

@@ -14,7 +14,7 @@ from lora_bert.adapters.trained_on import RUN
 from lora_bert.backbones.config import EncoderConfig
 from lora_bert.files import atomic_directory
 from lora_bert.model.adapter import Adapter
-from lora_bert.tasks.registry import task_of
+from lora_bert.tasks.problem_types import task_of
 from lora_bert.tokens.tokenizer import TextTokenizer
 
 CURVE = "curve.png"

@@ -77,11 +77,9 @@ def run(config: EvaluateConfig) -> Evaluation:
     tokens = _tokens_of(rows, predictor)
     targets = task.targets(rows, tokens, hint=_OR_OUT_OF_SCOPE)
     values = predictor.values_of(tokens)
-    answers = task.answers(values)
     beside: dict[str, Any] = {}
     if training_texts := source.trained_on():
-        right = np.array([ours == own for ours, own in zip(answers, rows.labels, strict=True)])
-        beside["overlap"] = overlap(rows.texts, training_texts, right if task.classes else None)
+        beside["overlap"] = overlap(rows.texts, training_texts, task.right(values, targets))
     if other:
         _warn_of_rows_seen(config, other, rows.texts)
         theirs = _values_of(other, rows.texts, config, predictor.labels)
@@ -92,6 +90,7 @@ def run(config: EvaluateConfig) -> Evaluation:
         )
     if config.baseline:
         log.info("Training TF-IDF + linear SVM on %s rows.", f"{len(source.to_train):,}")
+        answers = task.answers(values)
         beside["baseline"] = tfidf_baseline(source.to_train, rows, answers, metric=metric)
     if outside:
         values_outside = predictor.values_of(_tokens_of(outside, predictor))

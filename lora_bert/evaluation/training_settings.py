@@ -13,7 +13,7 @@ from lora_bert.adapters.trained_on import RUN
 from lora_bert.config import TrainConfig
 from lora_bert.errors import ConfigError
 from lora_bert.options import options_of, read_yaml
-from lora_bert.tasks.registry import task_of
+from lora_bert.tasks.problem_types import task_of
 
 log = logging.getLogger(__name__)
 

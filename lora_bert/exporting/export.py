@@ -175,8 +175,9 @@ def _compared(
     accuracy = moved = None
     if rows.labels and task.classes:
         targets = task.targets(rows, before.tokenizer.encode(rows.texts))
-        of_torch, exported = (task.score(values, targets).figures["accuracy"] for values in both)
-        accuracy = (of_torch, exported)
+        of_torch, exported = (task.right(values, targets) for values in both)
+        if of_torch is not None and exported is not None:
+            accuracy = float(of_torch.mean()), float(exported.mean())
     same = [ours == theirs for ours, theirs in zip(*map(task.answers, both), strict=True)]
     apart = np.abs(one - other).max(axis=1)
     if engine.name == "openvino" and not config.int8 and dtype_name("auto", "cpu") != "float32":

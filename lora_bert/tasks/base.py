@@ -173,6 +173,12 @@ class Task(Protocol):
     def chance_loss(self, targets: np.ndarray) -> float:
         """The mean loss of answers that know nothing of a text but how frequent its answer is."""
 
+    def validation_loss(self, outputs: Tensor, targets: np.ndarray) -> float:
+        """The mean loss of ``outputs [rows, outputs]`` to rows that nothing is learned from."""
+        import torch
+
+        return float(self.loss(outputs, torch.from_numpy(targets))) / self.weight(targets)
+
     def fresh_loss(self, targets: np.ndarray) -> float:
         """The mean loss that a fresh head has, about."""
         return self.chance_loss(targets)
@@ -212,6 +218,10 @@ class Task(Protocol):
     def document(self, prediction: Any) -> dict[str, Any]:
         """A prediction as it stands behind its text in JSON."""
         return {"prediction": prediction}
+
+    def right(self, values: np.ndarray, targets: np.ndarray) -> np.ndarray | None:
+        """Whether each row is answered rightly, bool ``[rows]``; None where that is no question."""
+        return None
 
     @abstractmethod
     def score(self, values: np.ndarray, targets: np.ndarray) -> Scores:

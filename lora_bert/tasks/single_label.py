@@ -22,7 +22,7 @@ from lora_bert.metrics.out_of_scope import out_of_scope
 from lora_bert.metrics.suspects import mistakes, suspects
 from lora_bert.metrics.threshold import best_threshold
 from lora_bert.tasks.base import HeadSpec, Judgement, Task
-from lora_bert.tasks.registry import USUAL
+from lora_bert.tasks.problem_types import USUAL
 from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.wording import shortened
 
@@ -151,6 +151,10 @@ class SingleLabel(Task):
         shares = counts[counts > 0] / counts.sum()
         return abs(float(-(shares * np.log(shares)).sum()))
 
+    def validation_loss(self, outputs: Tensor, targets: np.ndarray) -> float:
+        """The log loss: weighed or not, the classes count as often as they occur."""
+        return self.score(self.values(outputs.numpy()), targets).log_loss
+
     def fresh_loss(self, targets: np.ndarray) -> float:
         """That of even odds, in nats."""
         return math.log(len(self.labels))
@@ -238,6 +242,11 @@ class SingleLabel(Task):
         scores = dict(prediction.scores)
         known = {"prediction": prediction.label, "score": prediction.score, "scores": scores}
         return known | ({"best": prediction.best} if self.refusal else {})
+
+    def right(self, values: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Whether the likeliest label is the row's."""
+        right: np.ndarray = values.argmax(axis=1) == targets
+        return right
 
     def score(self, values: np.ndarray, targets: np.ndarray) -> Scores:
         """Accuracy, F1, log loss and what they are made of."""

@@ -21,7 +21,8 @@ from lora_bert.training.checkpoints import Checkpoint, Checkpoints
 from lora_bert.training.context import Context
 from lora_bert.training.gradients import Gradients, shares_of
 from lora_bert.training.identity import check_alike, check_same, identity_of, made_elsewhere
-from lora_bert.training.learner import BranchLearner, fresh_adapter, validate
+from lora_bert.training.learner import BranchLearner, validate
+from lora_bert.training.methods import fresh_adapter
 from lora_bert.training.tokenize_rows import Tokens
 from lora_bert.training.trackers import tracking
 from lora_bert.training.trainer import Fit, Trainer

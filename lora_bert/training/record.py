@@ -8,7 +8,6 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from lora_bert.adapters.manifest import Manifest
-from lora_bert.adapters.peft_format import LoraSettings
 from lora_bert.adapters.saving import CURVE, save_adapter, versions
 from lora_bert.adapters.trained_on import kept_options
 from lora_bert.config import TrainConfig
@@ -16,11 +15,11 @@ from lora_bert.data.given import Given
 from lora_bert.evaluation.plots import curve_png
 from lora_bert.evaluation.result import Evaluation
 from lora_bert.model.adapter import Adapter
-from lora_bert.model.target_modules import parse_layers, target_suffixes
 from lora_bert.names import parse_label_names
 from lora_bert.options import as_command, as_yaml
 from lora_bert.runtime.device import dtype_name
 from lora_bert.training.context import Context
+from lora_bert.training.methods import lora_settings
 from lora_bert.training.trainer import Fit
 
 _OF_A_CALL = ("overwrite", "resume", "watch", "log_to")
@@ -60,7 +59,7 @@ def record(
         versions=versions(),
         tokenizer={"fingerprint": context.tokenizer.fingerprint},
     )
-    settings = _lora_settings(context) if config.method == "lora" else None
+    settings = lora_settings(config, context.encoder)
     save_adapter(
         context.output, adapter, manifest, context.tokenizer, settings, context.encoder,
         run_yaml=as_yaml(portable, leave_out=("output", *_OF_A_CALL)),
@@ -73,18 +72,6 @@ def record(
 def _figures(evaluation: Evaluation) -> dict[str, Any]:
     kept = (*evaluation.scores.figures, "rows", "interval")
     return {key: value for key, value in evaluation.as_dict().items() if key in kept}
-
-
-def _lora_settings(context: Context) -> LoraSettings:
-    config = context.config
-    top = parse_layers(config.layers, context.encoder)
-    return LoraSettings(
-        rank=config.rank,
-        alpha=float(config.alpha or 0),
-        dropout=config.dropout,
-        target_modules=target_suffixes(context.encoder, config.target_modules),
-        layers=tuple(top) if top.start else None,
-    )
 
 
 def _unsaid(config: TrainConfig) -> tuple[str, ...]:

@@ -22,8 +22,7 @@ from lora_bert.runtime.signals import Terminated, stoppable
 from lora_bert.training.checkpoints import discard_checkpoints, to_continue, training_into
 from lora_bert.training.finish import finish
 from lora_bert.training.fit import fit
-from lora_bert.training.option_checks import resolve
-from lora_bert.training.prepare import prepare
+from lora_bert.training.prepare import prepare, resolve
 from lora_bert.training.train_result import TrainResult
 
 log = logging.getLogger(__name__)
