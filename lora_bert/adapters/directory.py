@@ -13,7 +13,7 @@ from lora_bert.backbones.nearby import above, below, in_words, transformer_in
 from lora_bert.errors import AdapterError, ConfigError, LoraBertError, missing
 from lora_bert.files import sha256
 from lora_bert.json_files import read_object
-from lora_bert.tasks.problem_types import ANSWERS, USUAL, described, problem_types
+from lora_bert.tasks.problem_types import USUAL, described, problem_types
 from lora_bert.wording import listed
 
 Kind = Literal["adapter", "merged", "openvino", "onnx"]
@@ -214,7 +214,8 @@ def check_answerable(config: Mapping[str, Any], path: Path) -> None:
     problem = problem_type_of(config)
     if problem not in problem_types():
         raise AdapterError(
-            f"'{path}' is {described(problem)} (problem_type '{problem}'); {ANSWERS}.",
+            f"'{path}' is {described(problem)} (problem_type '{problem}'); lora-bert answers with "
+            "one label a text.",
             hint="transformers answers with it as it is meant. To train a classifier of one label "
             "a text on its encoder: lora-bert train --backbone …",
         )

@@ -29,7 +29,7 @@ from lora_bert.errors import (
 )
 from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
-from lora_bert.tasks.problem_types import ANSWERS, problem_types
+from lora_bert.tasks.problem_types import problem_types
 from lora_bert.tokens.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
 from lora_bert.wording import counted
 
@@ -247,7 +247,7 @@ def _guessed(
     if problem not in problem_types():
         raise AdapterError(
             f"'{stored.path}' has {counted(outputs, 'output')} of the problem_type '{problem}'; "
-            f"{ANSWERS}.",
+            "lora-bert answers with one label a text.",
             hint="PEFT and transformers answer with it as it is meant.",
         )
     length = min(DEFAULT_MAX_LENGTH, base.config.max_length)

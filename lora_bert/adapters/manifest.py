@@ -11,7 +11,7 @@ from lora_bert._version import __version__
 from lora_bert.errors import AdapterError
 from lora_bert.json_files import json_text, read_object
 from lora_bert.tasks.base import Task
-from lora_bert.tasks.problem_types import ANSWERS, USUAL, problem_types, task_of
+from lora_bert.tasks.problem_types import USUAL, problem_types, task_of
 
 MANIFEST = "lora_bert.json"
 SCHEMA = 1
@@ -126,8 +126,8 @@ def _checked(written: dict[str, Any], path: Path) -> Manifest:
     for key, ours in (("task", [_TASK]), ("problem_type", problem_types()), ("inputs", [1])):
         if key in written and written[key] not in ours:
             raise AdapterError(
-                f"'{path}': {key} '{written[key]!s:.60}' is not supported; "
-                f"{ANSWERS.replace('lora-bert', f'lora-bert {__version__}')}.",
+                f"'{path}': {key} '{written[key]!s:.60}' is not supported; lora-bert {__version__} "
+                "answers with one label a text.",
                 hint="If a later version wrote it, update lora-bert; "
                 "if it is a task of your own, import its module first.",
             )

@@ -11,9 +11,6 @@ from lora_bert.tasks.base import Task
 USUAL = "single_label_classification"
 """The task of a model that does not say which is its."""
 
-ANSWERS = "lora-bert answers with one label a text"
-"""What all tasks together can do, for sentences about models that need another."""
-
 _OURS = {USUAL: ("lora_bert.tasks.single_label", "SingleLabel")}
 """Imported when they are asked for: a name alone costs no numpy."""
 _REGISTERED: dict[str, type[Task]] = {}
