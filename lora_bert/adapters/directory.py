@@ -10,6 +10,7 @@ from typing import Any, Literal
 from lora_bert.adapters.manifest import MANIFEST, Manifest, read_manifest
 from lora_bert.adapters.peft_config import CONFIG, WEIGHTS
 from lora_bert.backbones.nearby import above, below, in_words, transformer_in
+from lora_bert.backbones.resolve import find_local
 from lora_bert.errors import AdapterError, ConfigError, LoraBertError, missing
 from lora_bert.files import sha256
 from lora_bert.json_files import read_object
@@ -23,6 +24,21 @@ EXPORTED: Mapping[Kind, tuple[str, ...]] = {
     "onnx": ("model.onnx",),
 }
 """The files of each exported format, as they are written here; the first one is opened."""
+
+
+def located(path: str | Path, what: str) -> Path:
+    """The directory of that name, or of the backbone of that name; ``what`` is looked for.
+
+    Raises:
+        NotFoundError: Neither is here.
+    """
+    place = Path(path)
+    if not place.is_dir():
+        backbone = find_local(str(path))
+        if backbone is None:
+            raise missing(path, what)
+        place = backbone.path
+    return place if (place / CONFIG).is_file() else transformer_in(place) or place
 
 
 def kind_of(path: Path) -> Kind:

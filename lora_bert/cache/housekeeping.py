@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lora_bert.backbones.noted_backbones import FINGERPRINTS, LOCATIONS
-from lora_bert.cache.entries import BROKEN_OFF, discard, last_used, read_record, size_of
+from lora_bert.cache.entries import BROKEN_OFF, discard, last_used, read_record
 from lora_bert.errors import ConfigError, NotFoundError, OutputError, did_you_mean
-from lora_bert.files import cache_dir
+from lora_bert.files import cache_dir, size_of
 
 LEFTOVER = "leftover"
 """The kind of what a process left behind that was stopped while it wrote."""

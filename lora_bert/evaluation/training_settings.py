@@ -46,8 +46,8 @@ def trained_for(path: str | Path, manifest: Manifest) -> str:
 
     Models that are made of an adapter have it in what they say of themselves.
     """
-    told = manifest.data.get("told")
-    places = (training_settings(path), told if isinstance(told, dict) else {})
+    kept = manifest.data.get("told")
+    places = (training_settings(path), kept if isinstance(kept, dict) else {})
     known = [metric.name for metric in task_of(manifest.problem_type).metrics]
     return next((place["metric"] for place in places if place.get("metric") in known), known[0])
 
@@ -59,9 +59,9 @@ def differences(
 
     Of each the directory is given, and what it says of itself.
     """
-    one, two = _facts(*ours), _facts(*theirs)
-    both = [name for name in one if name in two]
-    return {name: (one[name], two[name]) for name in both if one[name] != two[name]}
+    we, they = _facts(*ours), _facts(*theirs)
+    both = [name for name in we if name in they]
+    return {name: (we[name], they[name]) for name in both if we[name] != they[name]}
 
 
 def _facts(path: str, manifest: Manifest) -> dict[str, Any]:
@@ -75,5 +75,5 @@ def _facts(path: str, manifest: Manifest) -> dict[str, Any]:
         "max_length": manifest.max_length,
         "training rows": rows.get("train") if isinstance(rows, dict) else None,
     }
-    told = {name: value for name, value in known.items() if value is not None}
-    return {**training_settings(path), **told}
+    said = {name: value for name, value in known.items() if value is not None}
+    return {**training_settings(path), **said}

@@ -46,16 +46,16 @@ def classifier_graph(tensors: Mapping[str, np.ndarray], config: EncoderConfig) -
 
 def _apart(tensors: Mapping[str, np.ndarray], config: EncoderConfig) -> dict[str, np.ndarray]:
     """The same tensors with query, key and value apart where a family keeps them in one."""
-    found = dict(tensors)
+    apart = dict(tensors)
     if "query_key_value" in config.layout.linears:
         for index in range(config.num_hidden_layers):
             whole = config.layout.module(index, "query_key_value")
             for kind in ("weight", "bias"):
-                if f"{whole}.{kind}" in found:
-                    parts = np.split(found.pop(f"{whole}.{kind}"), 3)
+                if f"{whole}.{kind}" in apart:
+                    parts = np.split(apart.pop(f"{whole}.{kind}"), 3)
                     for slot, part in zip(_QUERY_KEY_VALUE, parts, strict=True):
-                        found[f"{whole}.{slot}.{kind}"] = part
-    return found
+                        apart[f"{whole}.{slot}.{kind}"] = part
+    return apart
 
 
 @dataclass(frozen=True)
@@ -122,8 +122,8 @@ class _Classifier:
         hidden = self._layer_norm(op("Add", attended, hidden), index, "attention")
         inner = self._linear(hidden, module(index, "intermediate"))
         out = self._linear(self._activated(inner, self.config.hidden_act), module(index, "output"))
-        found = self._layer_norm(op("Add", out, hidden), index, "output")
-        return self._convolved(below, found) if self.layout.convolution and not index else found
+        above = self._layer_norm(op("Add", out, hidden), index, "output")
+        return self._convolved(below, above) if self.layout.convolution and not index else above
 
     def _convolved(self, below: str, hidden: str) -> str:
         """With a convolution of what is below the first layer; padding counts for nothing."""
@@ -174,14 +174,14 @@ class _Classifier:
         slots = {"c2p": "position_key", "p2c": "position_query"}
         if self.layout.linears.keys().isdisjoint(slots.values()):
             slots = {"c2p": "key", "p2c": "query"}
-        found = {}
+        met = {}
         for kind in self.config.relative_kinds:
             name = self.layout.module(index, slots[kind])
             x = self.places.distances @ self.tensors[f"{name}.weight"].T
             x = x + self.tensors.get(f"{name}.bias", np.float32(0))
             parts = x.reshape(len(x), self.config.num_attention_heads, -1).transpose(1, 0, 2)
-            found[kind] = parts * np.float32(self._scale if kind == "p2c" else 1)
-        return found
+            met[kind] = parts * np.float32(self._scale if kind == "p2c" else 1)
+        return met
 
     def _projected(self, index: int, hidden: str) -> list[str]:
         """Query, scaled, key and value, ``[rows, length, hidden]`` each."""

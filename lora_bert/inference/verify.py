@@ -19,13 +19,11 @@ from lora_bert.backbones.config import read_config
 from lora_bert.backbones.families.registry import encoder_config, read_encoder_config
 from lora_bert.backbones.fingerprint import read_identified
 from lora_bert.backbones.inside import check_inside
-from lora_bert.backbones.nearby import transformer_in
-from lora_bert.backbones.resolve import find_local
 from lora_bert.backbones.weights import embedded_tokens, weight_files
 from lora_bert.config import TrainConfig, VerifyConfig
 from lora_bert.config.keywords import VerifyOptions
 from lora_bert.config.kinds import StrPath
-from lora_bert.errors import AdapterError, BackboneError, LoraBertError, missing
+from lora_bert.errors import AdapterError, BackboneError, LoraBertError
 from lora_bert.inference.predictor import Predictor, open_predictor
 from lora_bert.inference.samples import answerable, probes
 from lora_bert.names import parse_names
@@ -73,7 +71,7 @@ class Verification:
     exit_code: int
 
     def __repr__(self) -> str:
-        failed = next((one for one in self.checks if one.passed is False), None)
+        failed = next((check for check in self.checks if check.passed is False), None)
         said = f"{failed.name}: {failed.said}" if failed else "nothing is wrong"
         return f"Verification({str(self.path)!r}: {self.kind}, {said})"
 
@@ -104,14 +102,7 @@ def verify(path: StrPath, **options: Unpack[VerifyOptions]) -> Verification:
 
 def run(config: VerifyConfig) -> Verification:
     """As :func:`verify`, of a checked configuration."""
-    place = Path(config.path)
-    if not place.is_dir():
-        backbone = find_local(config.path)
-        if backbone is None:
-            raise missing(place, "adapter, model or backbone")
-        place = backbone.path
-    if not (place / CONFIG).is_file():
-        place = transformer_in(place) or place
+    place = directory.located(config.path, "adapter, model or backbone")
     kind: str = directory.kind_of(place)
     if kind == "merged" and not _classifies(place):
         kind = "backbone"

@@ -245,9 +245,9 @@ def processes() -> Processes:
         reason = str(error).partition("\n")[0]
         raise PeerError(f"The {count} processes of this training did not meet: {reason}") from error
     atexit.register(dist.destroy_process_group)  # its threads would abort the interpreter's end
-    us = Processes(rank, count, near, store)
-    log.info("%d processes train together, %d threads in all.", count, us.add_threads())
-    return us
+    group = Processes(rank, count, near, store)
+    log.info("%d processes train together, %d threads in all.", count, group.add_threads())
+    return group
 
 
 def _tell_launcher(error: LoraBertError) -> None:

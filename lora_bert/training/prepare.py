@@ -91,9 +91,7 @@ def prepare(config: TrainConfig, begun: Mapping[str, Any] | None) -> Context:
     check_same(begun, {"backbone": fingerprint}, config)
     dtype = pick_dtype(config.dtype, device)
     backbone = build_backbone(weights, encoder, dtype=dtype, device=device)
-    return Context(
-        config, files, encoder, fingerprint, splits, task, tokenizer, tokens, watched, backbone
-    )
+    return Context(config, files, fingerprint, splits, task, tokenizer, tokens, watched, backbone)
 
 
 def default_epochs(rows: int, outputs: int) -> int:

@@ -30,12 +30,12 @@ def record(
     context: Context, adapter: Adapter, fitted: Fit, evaluations: Mapping[str, Evaluation]
 ) -> None:
     """Write the adapter's directory."""
-    config = context.config
+    config, encoder = context.config, context.backbone.config
     portable = _portable(config, context.files.name)
     backbone = {
         "name": context.files.name,
         "revision": context.files.revision,
-        "model_type": context.encoder.model_type,
+        "model_type": encoder.model_type,
         "fingerprint": context.fingerprint,
     }
     counts = {part: len(rows) for part, rows in context.tokens.items()}
@@ -59,13 +59,19 @@ def record(
         versions=versions(),
         tokenizer={"fingerprint": context.tokenizer.fingerprint},
     )
-    settings = lora_settings(config, context.encoder)
+    settings = lora_settings(config, encoder)
+
+    def draw(work: Path) -> None:
+        if history := fitted.history:
+            best = fitted.best_epoch
+            curve_png(history, work / CURVE, best_epoch=best, metrics=context.task.metrics)
+
     save_adapter(
-        context.output, adapter, manifest, context.tokenizer, settings, context.encoder,
+        context.output, adapter, manifest, context.tokenizer, settings, encoder,
         run_yaml=as_yaml(portable, leave_out=("output", *_OF_A_CALL)),
         command=as_command("train", portable, leave_out=_unsaid(config)),
         overwrite=config.overwrite,
-        extra=lambda work: _draw(fitted, work / CURVE, context),
+        extra=draw,
     )  # fmt: skip
 
 
@@ -80,11 +86,6 @@ def _unsaid(config: TrainConfig) -> tuple[str, ...]:
     if config.dtype == dtype_name("auto", config.device):
         usual.append("dtype")
     return (*_OF_A_CALL, *usual)
-
-
-def _draw(fitted: Fit, path: Path, context: Context) -> None:
-    if fitted.history:
-        curve_png(fitted.history, path, metric=context.config.metric, metrics=context.task.metrics)
 
 
 def _is_given(config: TrainConfig) -> bool:

@@ -59,29 +59,29 @@ def train(data: RowsLike | None = None, **options: Unpack[TrainOptions]) -> Trai
 def run(config: TrainConfig) -> TrainResult:
     """As :func:`train`, of a checked configuration."""
     started = time.perf_counter()
-    us = processes()
+    group = processes()
     config = resolve(config)
     output = Path(str(config.output))
     asked = {"resume": config.resume, "overwrite": config.overwrite}
-    with us.one_voice(), stoppable():
+    with group.one_voice(), stoppable():
         checkpoint, _ = to_continue(output, **asked)
         # The precision of the frozen weights is decided once, by the first of several calls.
         begun = checkpoint.identity["dtype"] if checkpoint and config.dtype == "auto" else None
         config = replace(config, dtype=begun or dtype_name(config.dtype, config.device))
         context = prepare(config, checkpoint.identity if checkpoint else None)
-        with training_into(output) if us.is_first else nullcontext(output) as place:
+        with training_into(output) if group.is_first else nullcontext(output) as place:
             # Another process may have gone on, or come to the end, before the lock was ours.
             checkpoint, replaces = to_continue(output, **asked)
             context = replace(context, config=replace(context.config, overwrite=replaces))
             if config.resume and checkpoint is None:
                 log.info("'%s' left no checkpoint: beginning at the beginning.", output)
-            if us.is_first:
+            if group.is_first:
                 discard_checkpoints(output, after=checkpoint.progress.step if checkpoint else -1)
             try:
                 fitted, learner, before = fit(context, place, checkpoint)
                 result = finish(context, fitted, learner, before)
             except DivergedError:
-                if us.is_first:
+                if group.is_first:
                     discard_checkpoints(output)  # from them it would diverge again
                 raise
     if isinstance(fitted.stopped, Terminated):

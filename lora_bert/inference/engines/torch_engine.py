@@ -49,7 +49,7 @@ class TorchEngine:
         hidden: Callable[[np.ndarray], tuple[Tensor, Offsets]] | None = None,
     ) -> None:
         self._backbone, self._adapter, self._hidden = backbone, adapter, hidden
-        self.labels = adapter.head[f"{backbone.config.layout.head.output}.weight"].shape[0]
+        self.outputs = adapter.head[f"{backbone.config.layout.head.output}.weight"].shape[0]
         self._copy: LoraUpdates | None = None
 
     def __str__(self) -> str:
