@@ -172,12 +172,9 @@ def standalone_manifest(path: Path, config: Mapping[str, Any], positions: int) -
 
 
 def check_tokenizer(path: Path, manifest: Manifest) -> None:
-    """Refuse a tokenizer that is not the one that was saved with an adapter or model.
+    """Raise AdapterError for a tokenizer that is not the one saved with an adapter or model.
 
     Other tokens mean other texts to it, silently.
-
-    Raises:
-        AdapterError: Its fingerprint is another than ``lora_bert.json`` says.
     """
     needed, file = manifest.tokenizer.get("fingerprint"), path / "tokenizer.json"
     fingerprint = sha256(file) if file.is_file() else "none"
@@ -212,12 +209,9 @@ def is_classifier(config: Mapping[str, Any]) -> bool:
 
 
 def check_answerable(config: Mapping[str, Any], path: Path) -> None:
-    """Refuse a model that stands alone and does something else than giving a text one label.
+    """Raise AdapterError for a model that stands alone and is made for something else than a task.
 
     Its answers would look like probabilities, and be none.
-
-    Raises:
-        AdapterError: It is such a model; the text says what it does.
     """
     name = _architecture(config)
     kind = name.partition("For")[2] or ("LMHeadModel" if name.endswith("LMHeadModel") else "")
@@ -268,22 +262,18 @@ def labels_in(config: Mapping[str, Any], path: Path) -> tuple[str, ...]:
     if not isinstance(names, dict) or len(names) < 2:
         raise AdapterError(f"'{path / 'config.json'}' names no labels (id2label).")
     try:
-        found = {int(key): str(name) for key, name in names.items()}
+        labels = {int(key): str(name) for key, name in names.items()}
     except ValueError:
-        found = {}
-    if sorted(found) != list(range(len(names))):
+        labels = {}
+    if sorted(labels) != list(range(len(names))):
         raise AdapterError(
             f"'{path / 'config.json'}' does not number its labels from 0 (id2label)."
         )
-    return tuple(found[index] for index in range(len(found)))
+    return tuple(labels[index] for index in range(len(labels)))
 
 
 def check_stands_alone(path: Path, backbone: str | None, labels: Sequence[str]) -> None:
-    """Refuse what only an adapter can be told.
-
-    Raises:
-        ConfigError: A backbone, or labels.
-    """
+    """Raise ConfigError for a backbone or labels, which only an adapter can be given."""
     if backbone is not None:
         raise ConfigError(f"'{path}' has its backbone inside.", hint="--backbone is for adapters.")
     if labels:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from lora_bert._version import __version__
-from lora_bert.cache.canonical import Canonical
+from lora_bert.cache.canonical import canonical
 from lora_bert.cache.entries import entry_path, find_entry, new_entry, reject
 from lora_bert.cache.memory_budget import disk_budget, memory_budget
 from lora_bert.cache.token_states import CHUNK_TOKENS, TokenStates
@@ -76,14 +76,12 @@ class TrunkCache:
 
     Attributes:
         parts: The rows of each part, in the order the parts were given.
-        depth: How many layers they went through.
         place: ``memory`` or ``disk``.
         size: Bytes.
         key: Of everything that its bits depend on.
     """
 
     parts: tuple[CachedStates, ...]
-    depth: int
     place: str
     size: int
     key: str
@@ -123,19 +121,19 @@ def trunk_cache(
     """
     if place == "off" or not depth or not any(map(len, parts)):
         return None
-    texts = Canonical.of(parts)
-    states = TokenStates(backbone, texts.encodings, depth)
+    texts, numbers_of = canonical(parts)
+    states = TokenStates(backbone, texts, depth)
     making = _Making(states, fingerprint, limit_bytes, name, shared_by)
     made = making.found() or making.computed(place)
     if made is None:
         return None
     data, kept = made
-    starts, lengths = 1 + texts.encodings.starts[:-1], texts.encodings.lengths
+    starts, lengths = 1 + texts.starts[:-1], texts.lengths
     rows = (
         CachedStates(data, starts[numbers], lengths[numbers], backbone.device)
-        for numbers in texts.numbers
+        for numbers in numbers_of
     )
-    return TrunkCache(tuple(rows), depth, kept, states.size, making.key)
+    return TrunkCache(tuple(rows), kept, states.size, making.key)
 
 
 @dataclass(frozen=True)

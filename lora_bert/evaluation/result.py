@@ -118,8 +118,7 @@ def judge(
     ``compared`` are ``overlap``, ``against`` and ``baseline``, which are shown beside.
 
     Raises:
-        DataError: There are no rows.
-        AdapterError: A value is not a finite number.
+        DataError, AdapterError: As that says.
     """
     judged = task.judge(
         values, targets, target_accuracy=target_accuracy, outside=outside, seed=seed

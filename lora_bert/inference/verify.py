@@ -41,12 +41,9 @@ PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib")
 
 @dataclass(frozen=True)
 class Check:
-    """One of the things that were looked at.
+    """One of the things to look at: what was found, or what is wrong and how to mend it.
 
-    Attributes:
-        name: What.
-        passed: None where it was not looked at, because one before it failed.
-        said: What was found, or what is wrong and how to mend it.
+    ``passed`` is None where it was not looked at, because one before it failed.
     """
 
     name: str

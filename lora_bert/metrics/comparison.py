@@ -18,13 +18,9 @@ _DRAWS = 10_000
 
 
 class Figure(NamedTuple):
-    """One metric of both classifiers.
+    """A metric of the classifier that is judged, ``ours``, and of the other one, ``theirs``.
 
-    Attributes:
-        metric: Which one.
-        ours: Of the classifier that is judged.
-        theirs: Of the other one.
-        interval: 95 % bootstrap interval of ``ours - theirs``, the rows drawn in pairs.
+    ``interval`` is the 95 % bootstrap interval of ``ours - theirs``, the rows drawn in pairs.
     """
 
     metric: Metric

@@ -279,9 +279,9 @@ class SingleLabel(Task):
         )
 
     def compare(
-        self, other: str, ours: np.ndarray, theirs: np.ndarray, targets: np.ndarray, **told: Any
+        self, other: str, ours: np.ndarray, theirs: np.ndarray, targets: np.ndarray, **options: Any
     ) -> Comparison:
         """Accuracy, macro-F1 and log loss of both."""
         both = losses(ours, targets), losses(theirs, targets)
         answers = ours.argmax(axis=1), theirs.argmax(axis=1)
-        return compare(other, *answers, targets, losses=both, **told)
+        return compare(other, *answers, targets, losses=both, **options)

@@ -77,9 +77,10 @@ def fit(
         check_alike(group.gather(identity | {"step": after}))
         kept = _go_on(trainer, checkpoint, identity) if checkpoint else None
         score = partial(validate, learner, task, targets, scored, trunk.owners)
-        # The other processes save none.
-        due = (config.save_every, config.save_every_steps) if group.is_first else (0, None)
-        checkpoints = Checkpoints(place, identity, *due, kept)
+        minutes, steps = config.save_every, config.save_every_steps
+        if not group.is_first:  # the others save none
+            minutes, steps = 0, None
+        checkpoints = Checkpoints(place, identity, minutes, steps, kept)
         return trainer.fit(score, checkpoints), learner, before
 
 

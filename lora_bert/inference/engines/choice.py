@@ -21,11 +21,7 @@ _PACKAGES = {"openvino": ("openvino",), "onnx": ("onnxruntime",)}
 
 
 def check_fits(engine: str, kind: Kind, path: Path) -> None:
-    """Check that an engine can run what a directory holds.
-
-    Raises:
-        ConfigError: It cannot.
-    """
+    """Raise ConfigError where an engine cannot run what a directory holds."""
     fitting = _FITS[kind]
     if engine in ("auto", *fitting):
         return
@@ -75,12 +71,9 @@ def open_engine(model: Exported, *, engine: str, dtype: str, device: str = "auto
 
 
 def require(extra: str, who: str, packages: Sequence[str] = ()) -> None:
-    """Check that packages of an extra are installed, by default those that its engine needs.
+    """Raise UnavailableError where packages of an extra lack, by default those of its engine.
 
     ``who`` begins the sentence, up to the packages' names.
-
-    Raises:
-        UnavailableError: One is not.
     """
     lacking = [name for name in packages or _PACKAGES[extra] if not _is_installed(name)]
     if lacking:

@@ -79,11 +79,7 @@ def answers(
 ) -> Iterator[np.ndarray]:
     """As :func:`answer` for each part, in order; the next part is made while one is computed.
 
-    Args:
-        engine: Computes.
-        parts: Of any size; one at a time is waiting.
-        batch_size: Rows computed at once.
-        total: Texts in all, if that is known.
+    ``total`` is the number of texts in all, if that is known.
     """
     waiting: deque[tuple[np.ndarray, list[Future[int]]]] = deque()
     compute, threads = engine.side_by_side(total)

@@ -17,10 +17,9 @@ _TYPES = "token_type_ids"
 
 
 def check_classifier(graph: Path, inputs: Collection[str], width: object, outputs: int) -> None:
-    """Check names of inputs and how many outputs there are: ``width``, an int where it is fixed.
+    """Raise AdapterError for a graph that is none of a text classifier with so many outputs.
 
-    Raises:
-        AdapterError: They are not those of a text classifier with so many.
+    ``width`` is how many it gives, an int where that is fixed.
     """
     if not {IDS, MASK} <= set(inputs) or (isinstance(width, int) and width != outputs):
         raise AdapterError(f"'{graph}' is not a text classifier with {outputs} labels.")

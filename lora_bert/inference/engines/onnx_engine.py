@@ -19,14 +19,11 @@ _ERRORS_ONLY = 3
 
 
 class OnnxEngine:
-    """Computes with ONNX Runtime.
-
-    Args:
-        graph: The ``.onnx`` file.
-        outputs: How many the model must have.
+    """Computes an ``.onnx`` file with ONNX Runtime.
 
     Raises:
-        AdapterError: The graph is damaged, or not that of a text classifier with so many.
+        AdapterError: The graph is damaged, or not that of a text classifier with so many
+            outputs.
     """
 
     name = "onnx"

@@ -43,16 +43,13 @@ def core() -> Any:
 
 
 class OpenVinoEngine:
-    """Computes with OpenVINO.
+    """Computes an ``.xml`` (with its ``.bin``) or ``.onnx`` with OpenVINO.
 
-    Args:
-        graph: ``.xml`` (with its ``.bin``) or ``.onnx``.
-        outputs: How many the model must have.
-        dtype: ``auto``, ``bfloat16`` or ``float32``.
-        max_length: Of the texts.
+    ``dtype`` is ``auto``, ``bfloat16`` or ``float32``, ``max_length`` that of the texts.
 
     Raises:
-        AdapterError: The graph is damaged, or not that of a text classifier with so many.
+        AdapterError: The graph is damaged, or not that of a text classifier with so many
+            outputs.
     """
 
     name = "openvino"

@@ -32,12 +32,8 @@ _LOCK = threading.Lock()
 class TorchEngine:
     """Computes with torch.
 
-    Args:
-        backbone: The shared backbone.
-        adapter: The adapter that answers.
-        hidden: Row numbers -> what the trunk makes of these rows, in just such a batch, and where
-            they stand (:func:`~lora_bert.model.forward.branch_start` has its depth); None runs the
-            trunk.
+    ``hidden`` is row numbers -> what the trunk makes of these rows, in just such a batch, and where
+    they stand (:func:`~lora_bert.model.forward.branch_start` has its depth); None runs the trunk.
     """
 
     name = "torch"
