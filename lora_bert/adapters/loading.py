@@ -35,8 +35,6 @@ from lora_bert.wording import counted
 
 log = logging.getLogger(__name__)
 
-_OTHER_BACKBONE = "It was trained on another backbone: name that with --backbone."
-
 
 @dataclass(frozen=True)
 class Loaded:
@@ -137,7 +135,8 @@ def _on_backbone(
     if described and home != path:
         raise AdapterError(f"'{path}' is not a whole adapter: it has no tokenizer.json.")
     belongs = (described is not None and _fits(described, opened.source)) or home == files.path
-    tokenizer = _tokenizer(path, home, manifest, base, _OTHER_BACKBONE, belongs=belongs)
+    hint = "It was trained on another backbone: name that with --backbone."
+    tokenizer = _tokenizer(path, home, manifest, base, hint, belongs=belongs)
     return Loaded(base, adapter.to(base.device), tokenizer, manifest, files, "adapter", own_words)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from importlib import metadata
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -73,11 +74,7 @@ class Manifest:
         return columns.get(kind) if isinstance(columns, dict) else None
 
     def restored_task(self, place: object) -> Task:
-        """The task that it was trained for; ``place`` says so, for the error.
-
-        Raises:
-            AdapterError: The task cannot have such labels or settings.
-        """
+        """The task that it was trained for; AdapterError, naming ``place``, if that cannot be."""
         try:
             return task_of(self.problem_type).restored(self.labels, self.settings)
         except AdapterError as error:
@@ -95,6 +92,12 @@ class Manifest:
             if not written[key]:
                 del written[key]
         return json_text(written) + "\n"
+
+
+def versions() -> dict[str, str]:
+    """lora-bert and the libraries whose version can change what comes out."""
+    names = ("torch", "tokenizers", "safetensors")
+    return {"lora-bert": __version__} | {name: metadata.version(name) for name in names}
 
 
 def read_manifest(path: Path) -> Manifest:

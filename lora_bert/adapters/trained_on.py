@@ -48,15 +48,15 @@ def training_of(path: Path, manifest: Manifest) -> TrainConfig | None:
             what no training can be told.
     """
     if (path / RUN).is_file():
-        source, found = path / RUN, build(TrainConfig, read_yaml(path / RUN, TrainConfig))
+        source, config = path / RUN, build(TrainConfig, read_yaml(path / RUN, TrainConfig))
     else:
         source = path / MANIFEST
         values = manifest.data.get("told")
         if values is None:
             return None
-        found = _built(values, source)
+        config = _built(values, source)
     for option in DATA_OPTIONS:
-        value = getattr(found, option)
+        value = getattr(config, option)
         for name in value if isinstance(value, tuple) else (value,):
             # Ours never are; a stranger's would have any file of this machine read.
             if name and (PurePath(name).is_absolute() or ".." in PurePath(name).parts):
@@ -64,7 +64,7 @@ def training_of(path: Path, manifest: Manifest) -> TrainConfig | None:
                     f"'{source}' names its data by a path of another machine, '{name}'.",
                     hint="Name the rows to score with --data.",
                 )
-    return found
+    return config
 
 
 def with_kept_options(manifest: Manifest, path: Path) -> Mapping[str, Any]:
@@ -73,10 +73,10 @@ def with_kept_options(manifest: Manifest, path: Path) -> Mapping[str, Any]:
     if "told" in data or not (path / RUN).is_file():
         return data
     try:
-        found = training_of(path, manifest)
+        config = training_of(path, manifest)
     except LoraBertError:
         return data  # a stranger's: whoever needs its rows is told so
-    return {**data, "told": kept_options(found)} if found else data
+    return {**data, "told": kept_options(config)} if config else data
 
 
 def training_format(manifest: Manifest) -> TrainingFormat:

@@ -133,16 +133,16 @@ def total_limit() -> int:
 
 def make_room(size: int) -> None:
     """Drop broken-off leftovers and, above the limit, the entries not used for the longest time."""
-    found = []
+    candidates = []
     for kind in KEPT:
         for path in (cache_dir() / kind).glob("*"):
             if not path.name.startswith("."):
-                found.append((last_used(path), size_of(path), path))
+                candidates.append((last_used(path), size_of(path), path))
             elif time.time() - last_used(path) > BROKEN_OFF:
                 with suppress(OSError):
                     discard(path)
-    excess = sum(taken for _, taken, _ in found) + size - total_limit()
-    for _, taken, path in sorted(found):
+    excess = sum(taken for _, taken, _ in candidates) + size - total_limit()
+    for _, taken, path in sorted(candidates):
         if excess <= 0:
             break
         with suppress(OSError):

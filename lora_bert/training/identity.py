@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from lora_bert.adapters.saving import versions
+from lora_bert.adapters.manifest import versions
 from lora_bert.config import TrainConfig
 from lora_bert.errors import ConfigError
 from lora_bert.options import flag
@@ -34,10 +34,8 @@ def settings_of(config: TrainConfig) -> dict[str, Any]:
 def identity_of(context: Context, *, workers: tuple[int, int], trunk: str | None) -> dict[str, Any]:
     """Everything that decides the bits of an adapter, as plain JSON values.
 
-    Args:
-        context: Of the training.
-        workers: As :func:`lora_bert.training.gradients.shares_of` has them: they decide the slices.
-        trunk: The key of the trunk cache; None where the trunk runs for every batch.
+    ``workers``, which decide the slices, are those of :func:`.shares_of`; ``trunk`` is the key of
+    the trunk cache, None where the trunk runs for every batch.
     """
     config, device = context.config, context.backbone.device
     return {

@@ -134,11 +134,7 @@ def validate(
 
 
 def values_of(task: Task, outputs: Tensor) -> np.ndarray:
-    """What the task makes of outputs ``[rows, outputs]``.
-
-    Raises:
-        DivergedError: One of them is not a number.
-    """
+    """What the task makes of outputs ``[rows, outputs]``; DivergedError if one is no number."""
     if not outputs.isfinite().all():
         raise DivergedError(
             "Training diverged: what the adapter says of other rows is not a number.", hint=LOWER

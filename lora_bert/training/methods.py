@@ -71,10 +71,10 @@ def fresh_adapter(config: TrainConfig, backbone: Backbone, outputs: int) -> Adap
     ).to(backbone.device)  # fmt: skip
 
 
-def lora_settings(config: TrainConfig, encoder: EncoderConfig) -> LoraSettings | None:
-    """How LoRA matrices came about, as PEFT keeps it; None where there are none."""
+def lora_settings(config: TrainConfig, encoder: EncoderConfig) -> LoraSettings:
+    """How LoRA matrices came about, as PEFT keeps it."""
     if config.method == "head-only":
-        return None
+        return LoraSettings()
     top = parse_layers(config.layers, encoder)
     return LoraSettings(
         rank=config.rank,

@@ -62,16 +62,16 @@ def run(config: TrainConfig) -> TrainResult:
     group = processes()
     config = resolve(config)
     output = Path(str(config.output))
-    asked = {"resume": config.resume, "overwrite": config.overwrite}
+    choice = {"resume": config.resume, "overwrite": config.overwrite}
     with group.one_voice(), stoppable():
-        checkpoint, _ = to_continue(output, **asked)
+        checkpoint, _ = to_continue(output, **choice)
         # The precision of the frozen weights is decided once, by the first of several calls.
         begun = checkpoint.identity["dtype"] if checkpoint and config.dtype == "auto" else None
         config = replace(config, dtype=begun or dtype_name(config.dtype, config.device))
         context = prepare(config, checkpoint.identity if checkpoint else None)
         with training_into(output) if group.is_first else nullcontext(output) as place:
             # Another process may have gone on, or come to the end, before the lock was ours.
-            checkpoint, replaces = to_continue(output, **asked)
+            checkpoint, replaces = to_continue(output, **choice)
             context = replace(context, config=replace(context.config, overwrite=replaces))
             if config.resume and checkpoint is None:
                 log.info("'%s' left no checkpoint: beginning at the beginning.", output)
