@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import torch
 
@@ -50,7 +49,6 @@ class Loaded:
     tokenizer: TextTokenizer
     manifest: Manifest
     files: BackboneFiles
-    kind: Literal["adapter", "merged"]
     own_words: bool = False
 
 
@@ -137,7 +135,7 @@ def _on_backbone(
     belongs = (described is not None and _fits(described, opened.source)) or home == files.path
     hint = "It was trained on another backbone: name that with --backbone."
     tokenizer = _tokenizer(path, home, manifest, base, hint, belongs=belongs)
-    return Loaded(base, adapter.to(base.device), tokenizer, manifest, files, "adapter", own_words)
+    return Loaded(base, adapter.to(base.device), tokenizer, manifest, files, own_words)
 
 
 def _tokenizer(
@@ -299,4 +297,4 @@ def _load_merged(path: Path, dtype: torch.dtype, device: torch.device | str) -> 
     tokenizer = _tokenizer(
         path, path, manifest, base, "Tokenizer and weights are not of one model.", belongs=known
     )
-    return Loaded(base, adapter, tokenizer, manifest, files, "merged")
+    return Loaded(base, adapter, tokenizer, manifest, files)

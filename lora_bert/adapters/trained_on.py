@@ -18,9 +18,14 @@ from lora_bert.data.part_names import DATA_OPTIONS
 from lora_bert.data.rows import TrainingFormat
 from lora_bert.errors import AdapterError, ConfigError, LoraBertError
 from lora_bert.names import parse_names
-from lora_bert.options import build, read_yaml
+from lora_bert.options import build, options_of, read_yaml
 
 RUN = "run.yaml"
+
+RUN_OPTIONS = frozenset(
+    name for name, (_, option, _) in options_of(TrainConfig).items() if option.group == "Run"
+)
+"""How a training is looked after, and where: none of it decides what is learned."""
 
 _OF_TEXTS = ("clean", "max_length")
 _OF_ROWS = [entry.name for kind in (LabelledFileOptions, TrainRows) for entry in fields(kind)]

@@ -54,9 +54,6 @@ class CachedStates:
     lengths: np.ndarray
     device: torch.device
 
-    def __len__(self) -> int:
-        return len(self.starts)
-
     def hidden(self, rows: Sequence[int] | np.ndarray) -> tuple[Tensor, Offsets]:
         """Hidden states ``[tokens, hidden]`` of some rows, at least one, and where the rows stand.
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from lora_bert.adapters.directory import EXPORTED, kind_of
 from lora_bert.adapters.manifest import Manifest
-from lora_bert.adapters.trained_on import RUN
+from lora_bert.adapters.trained_on import RUN, RUN_OPTIONS
 from lora_bert.config import TrainConfig
 from lora_bert.errors import ConfigError
 from lora_bert.options import options_of, read_yaml
@@ -17,10 +17,7 @@ from lora_bert.tasks.problem_types import task_of
 
 log = logging.getLogger(__name__)
 
-_NO_MATTER = {
-    "output", "overwrite", "resume", "watch", "device", "encoding", "trunk_cache",
-    "trunk_cache_limit", "save_every", "save_every_steps", "gradient_checkpointing",
-}  # fmt: skip
+_NO_MATTER = (RUN_OPTIONS - {"dtype"}) | {"encoding", "gradient_checkpointing"}
 """Options that say how to go about it; not what is learned, nor from what."""
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lora_bert.backbones.config import EncoderConfig
 from lora_bert.exporting.onnx_writer import Writer
 from lora_bert.inference.engines.graph_inputs import IDS, MASK
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _UNSEEN = np.float32(-3e4)  # what is added to a masked score: exp gives 0, in float16 too
 
@@ -85,38 +89,36 @@ class Places:
 
     def _by_distance(self) -> str:
         """A number a head for each distance, ``[heads, length, length]``."""
-        import torch
-
         from lora_bert.model.relative import mpnet_buckets
 
         layout = self.config.layout
         table = self.tensors[f"{layout.prefix}{layout.relative}.weight"]
-        buckets = mpnet_buckets(torch.from_numpy(-self._every_distance())).numpy()
-        return self.writer.op("Gather", table[buckets].T, self._distance_index(), axis=1)
+        buckets = mpnet_buckets(-self._every_distance()).numpy()
+        return self._looked_up(table[buckets].T, axis=1)
 
     def _rows(self, sign: int) -> str:
         """Which row of the table belongs to a query and a key, ``[length, length]``.
 
         ``sign`` is -1 for the same seen from the key.
         """
-        import torch
-
         from lora_bert.model.relative import deberta_buckets
 
-        apart = torch.from_numpy(self._every_distance())
-        buckets = deberta_buckets(apart, self.config.relative_span).numpy()
+        buckets = deberta_buckets(self._every_distance(), self.config.relative_span).numpy()
         span = len(self.distances) // 2
-        rows = (sign * buckets + span).clip(0, 2 * span - 1)
-        return self.writer.op("Gather", rows, self._distance_index())
+        return self._looked_up((sign * buckets + span).clip(0, 2 * span - 1), axis=0)
 
-    def _every_distance(self) -> np.ndarray:
+    def _every_distance(self) -> Tensor:
         """Query's place less key's, from the least possible one on."""
-        most = self.config.max_length
-        return np.arange(1 - most, most, dtype=np.int64)
+        import torch
 
-    def _distance_index(self) -> str:
-        """Where a query's and a key's distance stands among them, ``[length, length]``."""
-        return self.writer.op("Add", self._apart(), np.int64(self.config.max_length - 1))
+        most = self.config.max_length
+        return torch.arange(1 - most, most)
+
+    def _looked_up(self, entries: np.ndarray, axis: int) -> str:
+        """Of entries for every distance along an axis, those of all queries and keys."""
+        op = self.writer.op
+        index = op("Add", self._apart(), np.int64(self.config.max_length - 1))
+        return op("Gather", entries, index, axis=axis)
 
     def _apart(self) -> str:
         """Query's place less key's, ``[length, length]``."""

@@ -22,14 +22,10 @@ class Context:
 
     Attributes:
         config: Resolved: nothing is left open that decides what is learned.
-        files: Of the backbone.
-        fingerprint: Of the backbone.
-        splits: The labelled rows.
-        task: What is asked of a text.
+        files: Of the backbone, as is the fingerprint.
         tokenizer: The backbone's, with the cleaning that was asked for.
         tokens: The rows of each part that there is: ``train``, ``validation``, ``test``.
         watched: The texts of ``--watch``.
-        backbone: Frozen.
     """
 
     config: TrainConfig
