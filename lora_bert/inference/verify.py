@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Unpack
@@ -122,10 +123,9 @@ def _classifies(path: Path) -> bool:
     """Whether a directory means to be a classifier; a damaged one is looked at as a backbone."""
     if (path / MANIFEST).exists():
         return True
-    try:
+    with suppress(LoraBertError):
         return directory.is_classifier(read_config(path))
-    except LoraBertError:
-        return False
+    return False
 
 
 def _adapter(path: Path, config: VerifyConfig) -> Iterator[str]:
