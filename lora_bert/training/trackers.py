@@ -29,12 +29,12 @@ def check_trackers(config: TrainConfig) -> list[str]:
         UnavailableError: Its package is not installed.
     """
     names = list(dict.fromkeys(parse_names(config.log_to or "")))
+    for name in (name for name in names if name not in TRACKERS):
+        raise ConfigError(
+            f"--log-to: '{name}' is not one of {', '.join(TRACKERS)}.",
+            hint=did_you_mean(name, TRACKERS),
+        )
     for name in names:
-        if name not in TRACKERS:
-            raise ConfigError(
-                f"--log-to: '{name}' is not one of {', '.join(TRACKERS)}.",
-                hint=did_you_mean(name, TRACKERS),
-            )
         if importlib.util.find_spec(name) is None:
             package = f"'lora-bert[{name}]'" if name in _EXTRAS else name
             raise UnavailableError(
