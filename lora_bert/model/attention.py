@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from lora_bert.model.backbone import Backbone
+from lora_bert.model.places import Heads, Places
 from lora_bert.model.relative import Distances, biases_by_distance, distances_of
-from lora_bert.tokens.batching import Offsets, attended_shape
+from lora_bert.tokens.batching import Offsets
 
 _LONG = 48
 """Tokens from which on torch's fused attention is faster whatever the length."""
@@ -21,107 +21,39 @@ Rotation = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
-class Rows:
-    """How the tokens of a batch stand in rows of one length, with padding behind the shorter ones.
-
-    Attributes:
-        count: Of rows; on a CPU more than there are where that makes fewer shapes.
-        length: Of each row, padding included.
-        token_of: Which token each place of the rows holds, ``[rows · length]``; padding holds the
-            last token of its row, which a bias hides. None where nothing is padded.
-        place_of: Which place each token has, ``[tokens]``; filler has the first. None where nothing
-            is padded and there is no filler.
-        end: Tokens without filler.
-        padding: The places that are padding; None where there are none.
-        real: True where a token stands, ``[rows, length]``; None where all do.
-        first: The first token of each row, ``[count]``.
-    """
-
-    count: int
-    length: int
-    token_of: Tensor | None
-    place_of: Tensor | None
-    end: int
-    padding: Tensor | None
-    real: Tensor | None
-    first: Tensor
-
-    @classmethod
-    def of(cls, offsets: Offsets, device: torch.device, *, exact: bool) -> Rows:
-        """The rows of a batch; ``exact``: no longer than the longest."""
-        count, length = attended_shape(offsets.rows, offsets.longest, exact=exact)
-        # Rows that are there to make up the number are the first token, and hidden like padding.
-        empty = np.zeros(count - offsets.rows, dtype=np.int64)
-        starts = np.concatenate([offsets.cu_seqlens[:-1], empty])
-        lengths = np.concatenate([offsets.lengths, empty])[:, None]
-        real = np.arange(length) < lengths
-        place_of = np.zeros(offsets.tokens, dtype=np.int64)
-        place_of[: offsets.cu_seqlens[-1]] = np.flatnonzero(real)
-        whole = bool(real.all())
-        plain = whole and offsets.tokens == real.size
-
-        def there(array: np.ndarray, absent: bool) -> Tensor | None:
-            return None if absent else torch.from_numpy(array).to(device)
-
-        return cls(
-            count=count,
-            length=length,
-            token_of=there(_tokens_of(starts, lengths, length), whole),
-            place_of=there(place_of, plain),
-            end=int(offsets.cu_seqlens[-1]),
-            padding=there(np.flatnonzero(~real), whole),
-            real=there(real, whole),
-            first=torch.from_numpy(starts).to(device),
-        )
-
-    def pad(self, x: Tensor) -> Tensor:
-        """``[tokens, width]`` -> ``[rows · length, width]``; padding holds finite values."""
-        if self.token_of is None:
-            return x[: self.count * self.length]
-        return x.index_select(0, self.token_of)
-
-    def pad_with_zeros(self, x: Tensor) -> Tensor:
-        """As :meth:`pad`, with zeros on padding; without gradients."""
-        padded = self.pad(x)
-        return padded if self.padding is None else padded.index_fill_(0, self.padding, 0)
-
-    def unpad(self, x: Tensor) -> Tensor:
-        """``[rows · length, width]`` -> ``[tokens, width]``; filler holds finite values."""
-        return x if self.place_of is None else x.index_select(0, self.place_of)
-
-    def clear_filler(self, x: Tensor) -> Tensor:
-        """``x [tokens, width]`` with zeros on filler, in place."""
-        x[self.end :].zero_()
-        return x
-
-
-def _tokens_of(starts: np.ndarray, lengths: np.ndarray, length: int) -> np.ndarray:
-    """Which token each place of the padded rows holds."""
-    last = np.maximum(lengths - 1, 0)
-    return (starts[:, None] + np.minimum(np.arange(length), last)).ravel()  # type: ignore[no-any-return]
-
-
-@dataclass(frozen=True)
 class AttentionContext:
     """Which tokens see which, and where they stand.
 
     Attributes:
-        rows: The batch as rows.
-        biases: Added to the scores, ``[rows or 1, heads or 1, length or 1, length]``: very negative
-            where a query does not see a key; None for nothing. One for layers that attend to
-            every token, one for those that attend within a window.
+        heads: The batch in blocks, head by head.
+        biases: Added to the scores, ``[blocks or 1, heads or 1, length or 1, length]``: very
+            negative where a query does not see a key; None for nothing. One for layers that attend
+            to every token, one for those that attend within a window.
         rotations: Likewise; None without rotary positions.
         distances: What relative positions add to the scores of DeBERTa; None elsewhere.
     """
 
-    rows: Rows
+    heads: Heads
     biases: tuple[Tensor | None, Tensor | None]
     rotations: tuple[Rotation, Rotation] | None = None
     distances: Distances | None = None
 
+    @property
+    def places(self) -> Places:
+        """The batch in blocks."""
+        return self.heads.places
+
     def of_first_tokens(self) -> AttentionContext:
-        """The same where the first token of each row is the only query."""
-        seen, local = (None if bias is None else bias[..., :1, :] for bias in self.biases)
+        """The same where first tokens, as many for every block, are the only queries."""
+        at = self.places.query_places[:, None, :, None]
+
+        def part(bias: Tensor | None) -> Tensor | None:
+            if bias is None or bias.shape[2] == 1:
+                return bias
+            whole = bias.expand(len(at), -1, -1, -1)
+            return whole.gather(2, at.expand(-1, whole.shape[1], -1, whole.shape[3]))
+
+        seen, local = map(part, self.biases)
         distances = None if self.distances is None else self.distances.of_first_tokens()
         return replace(self, biases=(seen, local), distances=distances)
 
@@ -129,25 +61,27 @@ class AttentionContext:
 def attention_context(backbone: Backbone, offsets: Offsets) -> AttentionContext:
     """What the layers of a pass share, for a batch of rows that stand at ``offsets``."""
     config, device = backbone.config, backbone.device
-    rows = Rows.of(offsets, device, exact=device.type != "cpu" or backbone.dtype == torch.float32)
-    length, real = rows.length, rows.real
-    seen = None if real is None else _bias(real[:, None, None, :], backbone.dtype)
+    # Where positions are no more than differences of places, a row may begin anywhere in a block.
+    together = device.type == "cpu" and config.has_plain_layers
+    heads = Heads(Places.of(offsets, device, together=together), backbone.heads)
+    length, visible = heads.places.length, heads.places.seen()
+    seen = None if visible is None else _bias(visible, backbone.dtype)
     if config.relative_kinds:
-        return AttentionContext(rows, (seen, None), distances=distances_of(backbone, length))
+        return AttentionContext(heads, (seen, None), distances=distances_of(backbone, length))
     if backbone.relative is not None:
         by_distance = biases_by_distance(backbone.relative, length)
-        return AttentionContext(rows, (by_distance if seen is None else by_distance + seen, None))
+        return AttentionContext(heads, (by_distance if seen is None else by_distance + seen, None))
     if not config.rotary:
-        return AttentionContext(rows, (seen, None))
+        return AttentionContext(heads, (seen, None))
     whole = rotation(backbone, length, local=False)
     if config.arrangement == "post":
-        return AttentionContext(rows, (seen, None), (whole, whole))
+        return AttentionContext(heads, (seen, None), (whole, whole))
     window = config.local_window
     at = torch.arange(length, device=device)
     near = ((at[:, None] - at[None, :]).abs() <= window)[None, None]
-    near = near if real is None else near & real[:, None, None, :]
+    near = near if visible is None else near & visible
     local = _bias(near, backbone.dtype)
-    return AttentionContext(rows, (seen, local), (whole, rotation(backbone, length, local=True)))
+    return AttentionContext(heads, (seen, local), (whole, rotation(backbone, length, local=True)))
 
 
 def mix(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:

@@ -73,7 +73,7 @@ def branch(
             else run_layer(*inputs)
         )
     if reads_first and not layers:
-        hidden = hidden.index_select(0, context.attention.rows.first)
+        hidden = hidden.index_select(0, context.attention.places.first)
     if backbone.final_norm is not None:
         hidden = backbone.final_norm(hidden)
     pooled = hidden[: offsets.rows].float() if reads_first else mean_of_rows(hidden, offsets)
@@ -98,17 +98,11 @@ def branch_start(backbone: Backbone, adapter: Adapter) -> int:
     return min(adapter.depth, len(backbone.layers) - 1)
 
 
-def lora_updates(
-    backbone: Backbone, adapter: Adapter, dtype: torch.dtype | None = None
-) -> dict[str, LoraUpdate]:
-    """What an adapter changes in each fused linear, differentiable in its factors.
-
-    In ``dtype`` (default: the backbone's, which :func:`branch` needs).
-    """
+def lora_updates(backbone: Backbone, adapter: Adapter) -> dict[str, LoraUpdate]:
+    """What an adapter changes in each fused linear, differentiable in its factors."""
     linears = backbone.fused(adapter.depth)
     updates = {name: lora_update(linear, adapter.factors) for name, linear in linears.items()}
-    dtype = dtype or backbone.dtype
-    return {name: update.to(dtype) for name, update in updates.items() if update}
+    return {name: update.to(backbone.dtype) for name, update in updates.items() if update}
 
 
 def fused_updates(backbone: Backbone, adapter: Adapter) -> dict[str, LoraUpdate]:

@@ -10,12 +10,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lora_bert.model.activation import Activation, activation
-from lora_bert.model.attention import AttentionContext, Rows, mix, rotate, weigh
+from lora_bert.model.attention import AttentionContext, mix, rotate, weigh
 from lora_bert.model.backbone import Backbone, Convolution, Layer
-from lora_bert.model.cpu_layer import SLOTS, Shape, layer_by_hand
+from lora_bert.model.cpu_layer import SLOTS, layer_by_hand
 from lora_bert.model.dropout import derived_seed
 from lora_bert.model.fused_linear import FusedLinear
 from lora_bert.model.lora import LoraUpdate, adapted
+from lora_bert.model.places import Places
 
 LoraUpdates = Mapping[str, LoraUpdate]
 """What an adapter changes, by the name of the fused linear."""
@@ -62,17 +63,17 @@ def run_layer(
     """One transformer layer: ``[tokens, hidden]`` -> the same shape.
 
     With ``first_alone`` it computes the first token of each row and no other: ``[count, hidden]``,
-    see :class:`~lora_bert.model.attention.Rows`.
+    see ``first`` of :class:`~lora_bert.model.places.Places`.
     """
-    first = context.attention.rows.first if first_alone else None
+    first = context.attention.places.first if first_alone else None
     if layer.convolution is not None:
         whole = _norm_after(backbone, layer, hidden, context, None)
-        convolved = _convolved(layer.convolution, hidden, whole, context.attention.rows)
+        convolved = _convolved(layer.convolution, hidden, whole, context.attention.places)
         return convolved if first is None else convolved.index_select(0, first)
     if first is None and _by_hand(backbone, hidden, context):
         updates = [context.updates.get(layer.fused[slot].name) for slot in SLOTS]
-        shape = Shape(context.attention.rows, backbone.heads, backbone.activation)
-        return layer_by_hand(hidden, context.attention.biases[0], layer, updates, shape)
+        attention, act = context.attention, backbone.activation
+        return layer_by_hand(hidden, attention.biases[0], layer, updates, attention.heads, act)
     arrangement = _norm_before if backbone.config.arrangement == "pre" else _norm_after
     return arrangement(backbone, layer, hidden, context, first)
 
@@ -102,15 +103,12 @@ def _norm_before(
     return context.linear(backbone.activation(value) * gate, fused["output"], hidden)
 
 
-def _convolved(part: Convolution, below: Tensor, hidden: Tensor, rows: Rows) -> Tensor:
+def _convolved(part: Convolution, below: Tensor, hidden: Tensor, places: Places) -> Tensor:
     """``hidden`` with a convolution of what is ``below`` the layer; padding counts for nothing."""
-    real = None if rows.real is None else rows.real[..., None].to(below.dtype)
-    wide = rows.pad(below).view(rows.count, rows.length, -1)
-    wide = wide if real is None else wide * real
+    wide = places.pad_with_zeros(below).view(places.count, places.length, -1)
     padding = part.weight.shape[-1] // 2
     wide = F.conv1d(wide.mT, part.weight, part.bias, padding=padding, groups=part.groups).mT
-    wide = wide if real is None else wide * real
-    return part.norm(hidden + activation(part.act)(rows.unpad(wide.flatten(0, 1))))
+    return part.norm(hidden + activation(part.act)(places.unpad(wide.flatten(0, 1))))
 
 
 def _attend(
@@ -118,15 +116,16 @@ def _attend(
 ) -> Tensor:
     """Multi-head self-attention before its output projection; of ``first`` alone if given."""
     attention, heads = context.attention, backbone.heads
-    rows = attention.rows
+    places = attention.places
     if first is None:
-        qkv = rows.pad(context.linear(x, layer.fused["attention_input"]))
-        query, key, value = _by_head(qkv, rows.count, 3, heads)
+        qkv = places.pad(context.linear(x, layer.fused["attention_input"]))
+        query, key, value = _by_head(qkv, places.count, 3, heads)
     else:
         attention = attention.of_first_tokens()
-        queries = context.linear(x.index_select(0, first), layer.query)
-        (query,) = _by_head(queries, rows.count, 1, heads)
-        key, value = _by_head(rows.pad(context.linear(x, layer.key_value)), rows.count, 2, heads)
+        queries = context.linear(x.index_select(0, places.queries), layer.query)
+        (query,) = _by_head(queries, places.count, 1, heads)
+        both = places.pad(context.linear(x, layer.key_value))
+        key, value = _by_head(both, places.count, 2, heads)
     bias = attention.biases[layer.local]
     if attention.rotations is not None:
         angles, kind = attention.rotations[layer.local], backbone.config.rotary
@@ -138,7 +137,7 @@ def _attend(
         positions = _of_positions(backbone, layer, context, attention.distances.embeddings)
         mixture = weigh(attention.distances.scores(query, key, *positions), value, bias)
     mixture = mixture.transpose(1, 2).flatten(2).flatten(0, 1)
-    return rows.unpad(mixture) if first is None else mixture
+    return places.unpad(mixture) if first is None else mixture.index_select(0, places.query_of)
 
 
 def _of_positions(
@@ -159,9 +158,9 @@ def _of_positions(
     return key if "c2p" in kinds else None, query if "p2c" in kinds else None
 
 
-def _by_head(x: Tensor, rows: int, parts: int, heads: int) -> tuple[Tensor, ...]:
-    """``[rows · length, parts · hidden]`` -> ``[rows, heads, length, head size]`` each."""
-    return x.view(rows, len(x) // rows, parts, heads, -1).permute(2, 0, 3, 1, 4).unbind()
+def _by_head(x: Tensor, blocks: int, parts: int, heads: int) -> tuple[Tensor, ...]:
+    """``[blocks · length, parts · hidden]`` -> ``[blocks, heads, length, head size]`` each."""
+    return x.view(blocks, len(x) // blocks, parts, heads, -1).permute(2, 0, 3, 1, 4).unbind()
 
 
 def _by_hand(backbone: Backbone, hidden: Tensor, context: ForwardContext) -> bool:

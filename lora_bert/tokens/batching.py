@@ -8,6 +8,7 @@ filler at the end of a batch: tokens that no row reads.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +17,7 @@ import numpy as np
 
 from lora_bert.tokens.tokenized import TokenizedTexts
 
-LAYOUT = 1
+LAYOUT = 2
 """Goes up with every change of the rules below: they decide the last bits of a training."""
 
 SLICE_TOKENS = 2048
@@ -31,15 +32,56 @@ _NEAR, _EXCHANGES = 2048, 12
 
 def filled(tokens: int) -> int:
     """The ladder's next step from so many tokens: 8, 16, 32, 64, 96 … 1024, 1088 and so on."""
-    return -(-tokens // _step(tokens)) * _step(tokens)
+    return _up(tokens, _step(tokens))
 
 
-def attended_shape(rows: int, longest: int, *, exact: bool) -> tuple[int, int]:
-    """Rows and their length as attention pads them; ``exact``: not at all beyond the longest."""
-    if exact:
-        return rows, longest
-    step = 8 if longest <= 64 else 16
-    return -(-rows // 4) * 4, -(-longest // step) * step
+@dataclass(frozen=True)
+class Blocks:
+    """Where attention sees rows: in blocks of one length, in some of which several rows stand.
+
+    Attributes:
+        block: Which block each row stands in, int64 ``[rows]``.
+        begin: At which place of it the row begins, int64 ``[rows]``.
+        before: How many rows stand before it there, int64 ``[rows]``.
+        count: Of blocks; at times more than there are rows for, where that makes fewer shapes.
+        length: Of each.
+    """
+
+    block: np.ndarray
+    begin: np.ndarray
+    before: np.ndarray
+    count: int
+    length: int
+
+    @classmethod
+    def alone(cls, lengths: np.ndarray) -> Blocks:
+        """A block for each row."""
+        rows, zeros = np.arange(len(lengths)), np.zeros(len(lengths), dtype=np.int64)
+        return cls(rows, zeros, zeros, _up(len(rows), 4), _up(lengths.max(), 8))
+
+    @classmethod
+    def shared(cls, lengths: np.ndarray) -> Blocks:
+        """Short rows side by side in blocks as long as a processor's vectors, or a multiple."""
+        length, sizes = _up(lengths.max(), 32), lengths.tolist()
+        left = deque(_sorted(np.arange(len(lengths)), lengths).tolist())
+        block, begin, before = np.zeros((3, len(lengths)), dtype=np.int64)
+        count = 0
+        while left:
+            # The longest row that is left, and as many of the shortest as there is room for.
+            row, end, rows = left.popleft(), 0, 0
+            while True:
+                block[row], begin[row], before[row] = count, end, rows
+                end, rows = end + sizes[row], rows + 1
+                if not left or end + sizes[left[-1]] > length:
+                    break
+                row = left.pop()
+            count += 1
+        return cls(block, begin, before, count if count < 4 else _up(count, 2), length)
+
+
+def _up(number: int, step: int) -> int:
+    """The multiple of ``step`` that is not below ``number``."""
+    return -(-int(number) // step) * step
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -13,14 +14,14 @@ from lora_bert.config import TrainConfig
 from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
 from lora_bert.model.dropout import derived_seed
-from lora_bert.model.forward import branch, lora_updates
+from lora_bert.model.forward import branch
 from lora_bert.model.layer import LoraUpdates
-from lora_bert.model.lora import LoraUpdate
 from lora_bert.runtime.distributed import processes
 from lora_bert.runtime.memory import is_out_of_memory
 from lora_bert.runtime.threads import Workers
 from lora_bert.tasks.base import Task
 from lora_bert.tokens.batching import Offsets, slice_count, slices
+from lora_bert.training.rounded_factors import RoundedFactors
 from lora_bert.training.tokenize_rows import Tokens
 
 HiddenStates = Callable[[np.ndarray], tuple[Tensor, Offsets]]
@@ -92,13 +93,8 @@ class Gradients:
         Returns:
             The summed loss.
         """
-        # The factors are put together and rounded once for all slices; each slice's gradients are
-        # those of the result, and only their sum goes the rest of the way.
-        changes = lora_updates(self.backbone, self.adapter, torch.float32)
-        exact = [part for change in changes.values() for part in (change.lora_A, change.lora_B)]
-        leaves = [_leaf(part, self.backbone.dtype) for part in exact]
-        rounded = dict(zip(changes, map(LoraUpdate, leaves[::2], leaves[1::2]), strict=True))
-        head = list(self.adapter.head.values())
+        factors, head = self._factors, list(self.adapter.head.values())
+        factors.refresh()
 
         us = processes()
         numbered = list(enumerate(rows for batch in batches for rows in self._slices(batch, cuts)))
@@ -107,14 +103,18 @@ class Gradients:
 
         def turn(piece: tuple[int, np.ndarray]) -> tuple[float, tuple[Tensor, ...]]:
             number, rows = piece
-            part = self._loss(rows, hidden, rounded, derived_seed(self.seed, step, number))
-            return part.item(), torch.autograd.grad(part / weight, [*leaves, *head])
+            part = self._loss(rows, hidden, factors.updates, derived_seed(self.seed, step, number))
+            return part.item(), torch.autograd.grad(part / weight, [*factors.leaves, *head])
 
-        summed, sums = self._sum(turn, shares[us.rank], [*exact, *head])
-        torch.autograd.backward(exact, sums[: len(exact)])
-        for tensor, gradient in zip(head, sums[len(exact) :], strict=True):
+        summed, sums = self._sum(turn, shares[us.rank], [*factors.leaves, *head])
+        factors.pass_on(sums[: -len(head)])
+        for tensor, gradient in zip(head, sums[-len(head) :], strict=True):
             tensor.grad = gradient
         return summed
+
+    @cached_property
+    def _factors(self) -> RoundedFactors:
+        return RoundedFactors(self.backbone, self.adapter)
 
     def _sum(
         self,
@@ -163,10 +163,3 @@ class Gradients:
 def _rows(share: Sequence[tuple[int, np.ndarray]]) -> np.ndarray:
     """The row numbers of some slices."""
     return np.concatenate([np.zeros(0, np.int64), *(rows for _, rows in share)])
-
-
-def _leaf(part: Tensor, dtype: torch.dtype) -> Tensor:
-    """A tensor's values, rounded; laid out along its rank, so that products share their shapes."""
-    ranks_first = part if len(part) < part.shape[1] else part.t()
-    leaf = ranks_first.detach().to(dtype).contiguous()
-    return (leaf if ranks_first is part else leaf.t()).requires_grad_()

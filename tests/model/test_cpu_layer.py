@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from lora_bert.backbones.families.registry import encoder_config
-from lora_bert.model import cpu_layer as by_hand
-from lora_bert.model import layer
+from lora_bert.model import cpu_attention, layer
 from lora_bert.model.builder import build_backbone
 from lora_bert.model.forward import branch, trunk
 from tests.oracle import NO_DROPOUT, random_adapter, random_batch, tiny_engine
@@ -53,7 +52,7 @@ def test_an_activation_without_a_derivative_of_ours_is_left_to_autograd():
 
 @pytest.mark.parametrize("at_once", [2**18, 200, 1])
 def test_bfloat16_is_near_float32(at_once, monkeypatch):
-    monkeypatch.setattr(by_hand, "_SCORES", at_once)  # of all rows, of some, of one at a time
+    monkeypatch.setattr(cpu_attention, "_SCORES", at_once)  # of all rows, of some, of one at a time
     model = tiny_classifier("bert", **NO_DROPOUT["bert"])
     exact, rough = (
         build_backbone(model.state_dict(), encoder_config(model.config.to_dict()), dtype=dtype)

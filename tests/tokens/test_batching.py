@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lora_bert.tokens.batching import (
+    Blocks,
     TokenBatch,
-    attended_shape,
     by_length,
     chunks,
     epoch_batches,
@@ -189,7 +189,27 @@ def test_padding_share():
     assert padding_share(lengths, [np.array([0, 1])]) == pytest.approx(20 / 64)
 
 
-def test_attention_has_few_shapes_or_exact_ones():
-    assert attended_shape(5, 9, exact=True) == (5, 9)
-    assert attended_shape(5, 9, exact=False) == (8, 16)
-    assert attended_shape(8, 65, exact=False) == (8, 80)
+@given(LENGTHS)
+def test_rows_share_blocks_without_overlap_and_few_blocks_are_left_half_empty(lengths):
+    blocks = Blocks.shared(lengths)
+    assert blocks.length % 32 == 0
+    assert lengths.max() <= blocks.length < lengths.max() + 32
+    order = np.lexsort((blocks.begin, blocks.block))
+    expected: dict[int, tuple[int, int]] = {}
+    for row in order:
+        rows, end = expected.get(blocks.block[row], (0, 0))
+        assert (blocks.before[row], blocks.begin[row]) == (rows, end)
+        expected[blocks.block[row]] = rows + 1, end + lengths[row]
+    assert max(end for _, end in expected.values()) <= blocks.length
+    assert sorted(expected) == list(range(len(expected)))
+    assert len(expected) <= blocks.count <= len(expected) + 1
+    # Two blocks that are left half empty could be one.
+    assert sum(2 * end <= blocks.length for _, end in expected.values()) <= 1
+
+
+def test_rows_that_stand_alone_have_few_shapes():
+    blocks = Blocks.alone(np.array([9, 3, 4, 1, 7]))
+    assert (blocks.count, blocks.length) == (8, 16)
+    assert blocks.block.tolist() == [0, 1, 2, 3, 4]
+    assert not blocks.begin.any()
+    assert not blocks.before.any()

@@ -295,7 +295,7 @@ def test_layers_that_hardly_move_are_not_blamed_on_the_backbone(options, remedy,
 
 
 def test_a_loss_that_begins_far_above_guessing_is_said(train, tmp_path, caplog):
-    backbone = scaled_backbone(tmp_path / "scaled", "electra", "orm", 1e5)
+    backbone = scaled_backbone(tmp_path / "scaled", "electra", "orm", 1e4)
     train(backbone=backbone, dtype="float32")
     assert "The loss begins at " in caplog.text
     assert "where guessing has 0.693: weights of the backbone are probably badly" in caplog.text

@@ -1,0 +1,100 @@
+"""Attention with its backward pass written by hand, for training on a CPU.
+
+In float32 torch's fused kernel does it. In bfloat16 that kernel's backward pass is up to ten times
+as slow as its parts, one after the other, which keep the attention weights for the way back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from lora_bert.model.places import Heads
+
+aten = torch.ops.aten
+flash = aten._scaled_dot_product_flash_attention_for_cpu
+flash_backward = aten._scaled_dot_product_flash_attention_for_cpu_backward
+
+_SCORES = 2**19
+"""Attention scores computed at once: with their gradients they fit a core's cache."""
+
+Kept = tuple[Tensor, Tensor]
+"""What the way back needs: queries, keys and values by head, and what became of the scores."""
+
+
+def attend(qkv: Tensor, bias: Tensor | None, heads: Heads) -> tuple[Tensor, Kept]:
+    """Queries, keys and values ``[tokens, 3 · hidden]`` -> what they mix to, ``[tokens, hidden]``.
+
+    ``bias [blocks or 1, heads or 1, length or 1, length]`` is added to the scores.
+    """
+    if qkv.dtype == torch.float32:
+        padded = heads.places.pad(qkv)
+        mixed, sums = flash(*heads.views(padded, 3), attn_mask=bias)
+        return heads.places.unpad(mixed.transpose(1, 2).flatten(2).flatten(0, 1)), (padded, sums)
+    query, key, value = parts = heads.split(qkv, 3)
+    query.mul_(query.shape[-1] ** -0.5)
+    weights = query.new_empty(len(query), *2 * query.shape[1:2])
+    bias = None if bias is None else bias.expand(heads.places.count, heads.count, -1, -1)
+    for group, blocks, some in _groups(heads):
+        scores = torch.bmm(query[group], key[group].mT)
+        if bias is not None:
+            hidden = bias[blocks, some]
+            scores.view(*hidden.shape[:2], *scores.shape[1:]).add_(hidden)
+        torch.softmax(scores, -1, out=weights[group])
+    return heads.join(torch.bmm(weights, value)[None]), (parts, weights)
+
+
+def attend_backward(
+    g: Tensor, mixed: Tensor, kept: Kept, bias: Tensor | None, heads: Heads
+) -> Tensor:
+    """The gradient of what :func:`attend` gave -> that of its input, ``[tokens, 3 · hidden]``."""
+    backward = _flash_backward if g.dtype == torch.float32 else _backward_in_parts
+    return heads.places.clear_filler(backward(g, mixed, kept, bias, heads))
+
+
+def _flash_backward(
+    g: Tensor, mixed: Tensor, kept: Kept, bias: Tensor | None, heads: Heads
+) -> Tensor:
+    qkv, sums = kept
+    (gradient,) = heads.views(heads.places.pad_with_zeros(g))
+    (output,) = heads.views(heads.places.pad(mixed))
+    inputs = heads.views(qkv, 3)
+    parts = flash_backward(gradient, *inputs, output, sums, 0.0, False, attn_mask=bias)
+    g_qkv = torch.empty_like(qkv)
+    for target, part in zip(heads.views(g_qkv, 3), parts, strict=True):
+        target.copy_(part)
+    return heads.places.unpad(g_qkv)
+
+
+def _backward_in_parts(
+    g: Tensor, mixed: Tensor, kept: Kept, bias: Tensor | None, heads: Heads
+) -> Tensor:
+    (query, key, value), weights = kept
+    (g_mixed,) = heads.clear_empty(heads.split(g, 1))
+    g_parts = g.new_empty(3, *query.shape)
+    g_query, g_key, g_value = g_parts
+    torch.bmm(weights.mT, g_mixed, out=g_value)
+    for group, _, _ in _groups(heads):
+        g_weights = torch.bmm(g_mixed[group], value[group].mT)
+        g_scores = aten._softmax_backward_data(g_weights, weights[group], -1, g.dtype)
+        torch.bmm(g_scores, key[group], out=g_query[group])
+        torch.bmm(g_scores.mT, query[group], out=g_key[group])
+    g_query.mul_(query.shape[-1] ** -0.5)
+    return heads.join(g_parts)
+
+
+def _groups(heads: Heads) -> Iterator[tuple[slice, slice, slice]]:
+    """What fits the core's cache together: slices of blocks · heads, of blocks and of heads."""
+    blocks, count = heads.places.count, heads.count
+    fitting = max(1, _SCORES // heads.places.length**2)
+    if fitting >= count:
+        for begin in range(0, blocks, fitting // count):
+            end = min(begin + fitting // count, blocks)
+            yield slice(begin * count, end * count), slice(begin, end), slice(None)
+        return
+    size = max(size for size in range(1, fitting + 1) if count % size == 0)
+    for begin in range(0, blocks * count, size):
+        block, head = divmod(begin, count)
+        yield slice(begin, begin + size), slice(block, block + 1), slice(head, head + size)

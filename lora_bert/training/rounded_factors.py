@@ -1,0 +1,64 @@
+"""LoRA factors as the branch multiplies by them: put together, scaled and rounded once a step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from lora_bert.model.adapter import Adapter
+from lora_bert.model.backbone import Backbone
+from lora_bert.model.lora import LoraUpdate
+
+
+class RoundedFactors:
+    """What :func:`~lora_bert.model.forward.lora_updates` makes of an adapter, step after step.
+
+    Every slice of a step has gradients for these tensors; only their sum goes on to the adapter's.
+
+    Args:
+        backbone: Its linear layers, in its dtype.
+        adapter: Trained in place.
+
+    Attributes:
+        updates: By the name of the fused linear.
+        leaves: The tensors of them that gradients are taken for.
+    """
+
+    def __init__(self, backbone: Backbone, adapter: Adapter) -> None:
+        self.updates: dict[str, LoraUpdate] = {}
+        self.leaves: list[Tensor] = []
+        self._exact: list[Tensor] = []
+        self._scalings: list[float] = []
+        self._places: list[tuple[int, tuple[slice, ...]]] = []
+        for name, fused in backbone.fused(adapter.depth).items():
+            output, rank = 0, 0
+            for linear in fused.linears:
+                outputs = slice(output, output := output + len(linear.weight))
+                if (pair := adapter.factors.get(linear.name)) is not None:
+                    ranks = slice(rank, rank := rank + len(pair.lora_A))
+                    self._exact += [pair.lora_A, pair.lora_B]
+                    self._scalings += [1.0, pair.scaling]
+                    at = len(self.leaves)
+                    self._places += [(at, (ranks,)), (at + 1, (outputs, ranks))]
+            if rank:
+                # Laid out along the rank, so that products of all of them share their shapes.
+                lora_A = fused.weight.new_zeros(rank, fused.weight.shape[1])
+                lora_B = fused.weight.new_zeros(rank, output).t()
+                self.updates[name] = LoraUpdate(lora_A.requires_grad_(), lora_B.requires_grad_())
+                self.leaves += [lora_A, lora_B]
+        self._views = [self.leaves[at].detach()[place] for at, place in self._places]
+
+    def refresh(self) -> None:
+        """Take over what the adapter's tensors are now."""
+        if not self._exact:
+            return
+        with torch.no_grad():
+            torch._foreach_copy_(self._views, torch._foreach_mul(self._exact, self._scalings))
+
+    def pass_on(self, gradients: Sequence[Tensor]) -> None:
+        """Give the adapter's tensors their share of the gradients of :attr:`leaves`, float32."""
+        shares = zip(self._exact, self._scalings, self._places, strict=True)
+        for tensor, scaling, (at, place) in shares:
+            tensor.grad = (gradients[at][place] * scaling).contiguous()
