@@ -251,7 +251,8 @@ def processes() -> Processes:
 def _tell_launcher(error: LoraBertError) -> None:
     """Have torchrun's report, which is what a user reads last, give the sentence."""
     if path := os.environ.get("TORCHELASTIC_ERROR_FILE"):
-        report = {"message": str(error), "extraInfo": {"timestamp": str(int(time.time()))}}
+        # Whoever ends because of it does so within the second, and the lower rank would be first.
+        report = {"message": str(error), "extraInfo": {"timestamp": str(int(time.time()) - 1)}}
         with suppress(OSError):
             Path(path).write_text(json.dumps({"message": report}), encoding="utf-8")
 
