@@ -121,7 +121,7 @@ def trunk_cache(
     texts, numbers_of = canonical(parts)
     states = TokenStates(backbone, texts, depth)
     making = _Making(states, fingerprint, limit_bytes, name, shared_by)
-    made = making.found() or making.computed(place)
+    made = making.from_disk() or making.computed(place)
     if made is None:
         return None
     data, kept = made
@@ -143,7 +143,7 @@ class _Making:
     name: str
     shared_by: int
 
-    def found(self) -> tuple[Tensor, str] | None:
+    def from_disk(self) -> tuple[Tensor, str] | None:
         """The lines from an entry on disk."""
         path = find_entry(_KIND, self.key)
         if path is None:

@@ -10,15 +10,10 @@ from lora_bert.adapters.peft_format import LoraSettings
 from lora_bert.backbones.config import EncoderConfig
 from lora_bert.config import TrainConfig
 from lora_bert.errors import ConfigError
+from lora_bert.model import target_modules
 from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
 from lora_bert.model.new_adapter import head_only, new_adapter
-from lora_bert.model.target_modules import (
-    parse_layers,
-    resolved_layers,
-    target_names,
-    target_suffixes,
-)
 from lora_bert.options import flag
 
 
@@ -29,7 +24,7 @@ def with_layers(config: TrainConfig, encoder: EncoderConfig) -> TrainConfig:
         ConfigError: They cannot be, or an option contradicts the method.
     """
     if config.method == "lora":
-        config = replace(config, layers=resolved_layers(config.layers, encoder))
+        config = replace(config, layers=target_modules.resolved_layers(config.layers, encoder))
     if config.rank < 1:
         raise ConfigError(
             f"--rank {config.rank}: LoRA matrices need a rank of at least 1.",
@@ -38,7 +33,7 @@ def with_layers(config: TrainConfig, encoder: EncoderConfig) -> TrainConfig:
     if config.method == "head-only":
         _refuse_lora_options(config)
         return config
-    target_names(encoder, config.target_modules, config.layers)
+    target_modules.target_names(encoder, config.target_modules, config.layers)
     if config.rank > (most := encoder.hidden_size):
         raise ConfigError(
             f"--rank {config.rank}: the backbone's layers are {most} wide, so a change of them "
@@ -75,11 +70,11 @@ def lora_settings(config: TrainConfig, encoder: EncoderConfig) -> LoraSettings:
     """How LoRA matrices came about, as PEFT keeps it."""
     if config.method == "head-only":
         return LoraSettings()
-    top = parse_layers(config.layers, encoder)
+    top = target_modules.parse_layers(config.layers, encoder)
     return LoraSettings(
         rank=config.rank,
         alpha=float(config.alpha or 0),
         dropout=config.dropout,
-        target_modules=target_suffixes(encoder, config.target_modules),
+        target_modules=target_modules.target_suffixes(encoder, config.target_modules),
         layers=tuple(top) if top.start else None,
     )
