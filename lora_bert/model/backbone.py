@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -64,18 +63,6 @@ class Layer:
     norms: Mapping[str, Norm]
     local: bool = False
     convolution: Convolution | None = None
-
-    @cached_property
-    def query(self) -> FusedLinear:
-        """Of ``attention_input``, the queries alone."""
-        whole = self.fused["attention_input"]
-        return whole.part(0, len(whole.weight) // 3)
-
-    @cached_property
-    def key_value(self) -> FusedLinear:
-        """Of ``attention_input``, keys and values."""
-        whole = self.fused["attention_input"]
-        return whole.part(len(whole.weight) // 3, len(whole.weight))
 
 
 @dataclass(frozen=True)

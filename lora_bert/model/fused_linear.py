@@ -29,13 +29,11 @@ class FusedLinear:
         linears: The layers, in the order of their outputs; their weights are views of ``weight``.
         weight: ``[out, in]``, all of them below one another.
         bias: ``[out]``.
-        begin: Where a :meth:`part` of the outputs begins; None for all of them.
     """
 
     linears: tuple[Linear, ...]
     weight: Tensor
     bias: Tensor | None
-    begin: int | None = None
 
     @classmethod
     def of(cls, linears: Sequence[Linear]) -> FusedLinear:
@@ -56,11 +54,6 @@ class FusedLinear:
             for linear, part, share in zip(linears, torch.split(weight, sizes), shares, strict=True)
         ]
         return cls(tuple(views), weight, bias)
-
-    def part(self, begin: int, end: int) -> FusedLinear:
-        """The outputs ``begin`` to ``end`` alone, by the same name; the tensors are views."""
-        bias = None if self.bias is None else self.bias[begin:end]
-        return FusedLinear(self.linears, self.weight[begin:end], bias, begin)
 
     @property
     def is_wide(self) -> bool:

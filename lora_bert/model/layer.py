@@ -48,8 +48,6 @@ class ForwardContext:
         """``act`` of the linear layers with what the adapter changes in them, plus ``residual``."""
         seed = derived_seed(self.seed, fused.name) if self.rate else 0
         update = self.updates.get(fused.name)
-        if update is not None and fused.begin is not None:
-            update = update.part(fused.begin, fused.begin + len(fused.weight))
         return adapted(x, fused, update, residual, act, rate=self.rate, seed=seed)
 
 
@@ -117,15 +115,13 @@ def _attend(
     """Multi-head self-attention before its output projection; of ``first`` alone if given."""
     attention, heads = context.attention, backbone.heads
     places = attention.places
-    if first is None:
-        qkv = places.pad(context.linear(x, layer.fused["attention_input"]))
-        query, key, value = _by_head(qkv, places.count, 3, heads)
-    else:
+    qkv = context.linear(x, layer.fused["attention_input"])
+    query, key, value = _by_head(places.pad(qkv), places.count, 3, heads)
+    if first is not None:
+        # Queries of all tokens are computed, which costs less than products of other shapes.
         attention = attention.of_first_tokens()
-        queries = context.linear(x.index_select(0, places.queries), layer.query)
+        queries = qkv.index_select(0, places.queries)[:, : x.shape[1]]
         (query,) = _by_head(queries, places.count, 1, heads)
-        both = places.pad(context.linear(x, layer.key_value))
-        key, value = _by_head(both, places.count, 2, heads)
     bias = attention.biases[layer.local]
     if attention.rotations is not None:
         angles, kind = attention.rotations[layer.local], backbone.config.rotary
@@ -160,7 +156,7 @@ def _of_positions(
 
 def _by_head(x: Tensor, blocks: int, parts: int, heads: int) -> tuple[Tensor, ...]:
     """``[blocks · length, parts · hidden]`` -> ``[blocks, heads, length, head size]`` each."""
-    return x.view(blocks, len(x) // blocks, parts, heads, -1).permute(2, 0, 3, 1, 4).unbind()
+    return x.reshape(blocks, len(x) // blocks, parts, heads, -1).permute(2, 0, 3, 1, 4).unbind()
 
 
 def _by_hand(backbone: Backbone, hidden: Tensor, context: ForwardContext) -> bool:

@@ -70,10 +70,6 @@ class LoraUpdate:
         fused = PackedLinear(torch.cat([linears.weight, lora_B], dim=1), linears.bias)
         return LoraUpdate(lora_A, lora_B, fused)
 
-    def part(self, begin: int, end: int) -> LoraUpdate:
-        """What is changed of the outputs ``begin`` to ``end``."""
-        return LoraUpdate(self.lora_A, self.lora_B[begin:end])
-
     def to(self, dtype: torch.dtype) -> LoraUpdate:
         """The same in another dtype."""
         return LoraUpdate(self.lora_A.to(dtype), self.lora_B.to(dtype))

@@ -59,11 +59,12 @@ class Places:
         place_of = np.zeros(offsets.tokens, dtype=np.int64)
         place_of[tokens] = places
         as_they_come = size == offsets.tokens and np.array_equal(places, tokens)
+        # Few different numbers of queries a block, and of rows.
         most = 1 + int(blocks.before.max())
+        most = most if most == 1 else -(-most // 4) * 4
         query_of = blocks.block * most + blocks.before
         queries, query_places = np.zeros((2, blocks.count * most), dtype=np.int64)
         queries[query_of], query_places[query_of] = starts, blocks.begin
-        # More than there are rows: few different numbers.
         padding = [0] * (-offsets.rows % 4)
 
         def there(array: np.ndarray, absent: bool = False) -> Any:
@@ -77,7 +78,7 @@ class Places:
             end=len(tokens),
             empty=there(np.flatnonzero(row_of < 0), len(tokens) == size),
             row_of=there(row_of.reshape(blocks.count, blocks.length)),
-            alone=most == 1,
+            alone=not blocks.before.any(),
             first=there(np.append(starts, starts[padding])),
             queries=there(queries),
             query_places=there(query_places.reshape(blocks.count, most)),

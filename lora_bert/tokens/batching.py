@@ -20,7 +20,7 @@ from lora_bert.tokens.tokenized import TokenizedTexts
 LAYOUT = 2
 """Goes up with every change of the rules below: they decide the last bits of a training."""
 
-SLICE_TOKENS = 2048
+SLICE_TOKENS = 1024
 """More at once are not faster on a CPU core; they only take memory."""
 
 _POOL = 50
@@ -76,7 +76,9 @@ class Blocks:
                     break
                 row = left.pop()
             count += 1
-        return cls(block, begin, before, count if count < 4 else _up(count, 2), length)
+        return cls(
+            block, begin, before, _up(count, 1 if count < 4 else 2 if count < 12 else 4), length
+        )
 
 
 def _up(number: int, step: int) -> int:

@@ -170,8 +170,8 @@ def test_slices_are_round_numbers_of_tokens_and_few_of_them():
 
 
 def test_slice_counts_are_multiples_of_the_workers():
-    assert [slice_count(tokens, 2) for tokens in (1, 4096, 4097, 9000)] == [2, 2, 4, 6]
-    assert slice_count(4097, 1) == 3
+    assert [slice_count(tokens, 2) for tokens in (1, 2048, 2049, 4500)] == [2, 2, 4, 6]
+    assert slice_count(2049, 1) == 3
 
 
 @given(LENGTHS, st.integers(1, 200))
@@ -202,7 +202,7 @@ def test_rows_share_blocks_without_overlap_and_few_blocks_are_left_half_empty(le
         expected[blocks.block[row]] = rows + 1, end + lengths[row]
     assert max(end for _, end in expected.values()) <= blocks.length
     assert sorted(expected) == list(range(len(expected)))
-    assert len(expected) <= blocks.count <= len(expected) + 1
+    assert len(expected) <= blocks.count < len(expected) + 4
     # Two blocks that are left half empty could be one.
     assert sum(2 * end <= blocks.length for _, end in expected.values()) <= 1
 
