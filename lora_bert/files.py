@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 from lora_bert.errors import OutputError
@@ -38,6 +39,18 @@ def sha256(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def size_of(path: Path) -> int:
+    """Bytes of the files in a directory, or of a file."""
+    return sum(seen.st_size for seen in stats_below(path) if S_ISREG(seen.st_mode))
+
+
+def stats_below(path: Path) -> Iterator[os.stat_result]:
+    """What the system says of a file or directory and of everything in it."""
+    for place in (path, *path.rglob("*")):
+        with suppress(OSError):  # gone meanwhile, or another user's
+            yield place.stat()
 
 
 def claim_output(path: Path, *, overwrite: bool = False) -> None:

@@ -34,7 +34,6 @@ class Option:
         minimum: Smallest value allowed; ``exclusive`` shuts it out itself.
         group: Heading in ``--help`` and the docs.
         positional: An argument, not a flag.
-        open: Whether there are more choices than are listed, which whoever knows them checks.
         hidden: For Python and YAML alone: no flag.
         form: ``list`` or ``mapping``: how Python and YAML may write what the command line writes as
             one text of names with commas between.
@@ -50,7 +49,6 @@ class Option:
     exclusive: bool = False
     group: str = "Options"
     positional: bool = False
-    open: bool = False
     hidden: bool = False
     form: Literal["", "list", "mapping"] = ""
 
@@ -213,7 +211,7 @@ def _word(value: Any) -> Any:
 
 
 def _check_range(name: str, value: Any, option: Option) -> None:
-    if option.choices and not option.open and value not in option.choices:
+    if option.choices and value not in option.choices:
         raise ConfigError(
             f"{flag(name)}: '{value}' is not one of {', '.join(option.choices)}.",
             hint=did_you_mean(value, option.choices),

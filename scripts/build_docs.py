@@ -150,7 +150,7 @@ def options_page() -> str:
                 continue
             shown = option.metavar or key.upper() if option.positional else flag(key)
             values = option.metavar if option.metavar and not option.positional else ""
-            values = values or "|".join(option.choices)
+            values = values.strip("[]") or "|".join(option.choices)
             term = f"`{shown} {values}`" if values else f"`{shown}`"
             term = term.replace("|", "\\|")
             default = "" if option.default in (None, "", (), False) else f"`{option.default}`"

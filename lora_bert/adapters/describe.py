@@ -7,13 +7,13 @@ from typing import Any
 
 from lora_bert.adapters import directory
 from lora_bert.adapters.manifest import MANIFEST, Manifest, read_manifest
-from lora_bert.adapters.peft_config import CONFIG, NO_MODULES, WEIGHTS, read_peft_config
+from lora_bert.adapters.peft_config import NO_MODULES, WEIGHTS, read_peft_config
 from lora_bert.backbones.config import read_config
-from lora_bert.backbones.nearby import transformer_in
 from lora_bert.backbones.resolve import find_local
 from lora_bert.backbones.weights import count_weights
-from lora_bert.errors import AdapterError, missing
-from lora_bert.tasks.registry import problem_types
+from lora_bert.errors import AdapterError
+from lora_bert.files import size_of
+from lora_bert.tasks.problem_types import problem_types
 
 
 def describe(path: str | Path) -> dict[str, Any]:
@@ -26,14 +26,7 @@ def describe(path: str | Path) -> dict[str, Any]:
         NotFoundError: Nothing of that name is here.
         AdapterError, BackboneError: It is incomplete or damaged.
     """
-    place = Path(path)
-    if not place.is_dir():
-        backbone = find_local(str(path))
-        if backbone is None:
-            raise missing(path, "adapter, merged model or backbone")
-        place = backbone.path
-    if not (place / CONFIG).is_file():
-        place = transformer_in(place) or place
+    place = directory.located(path, "adapter, merged model or backbone")
     if directory.kind_of(place) == "adapter":
         return {"kind": "adapter", "path": str(path), **_adapter(place)}
     config = read_config(place)
@@ -50,7 +43,7 @@ def describe(path: str | Path) -> dict[str, Any]:
             facts["labels"] = list(directory.labels_in(config, place))
         else:
             facts["labels"] = [str(name) for name in names.values()]
-    return facts | {"bytes": _size(place)}
+    return facts | {"bytes": size_of(place)}
 
 
 def _adapter(path: Path) -> dict[str, Any]:
@@ -71,7 +64,7 @@ def _adapter(path: Path) -> dict[str, Any]:
         "backbone_here": str(backbone.path) if backbone else None,
         **({"method": "head-only"} if lora["target_modules"] == NO_MODULES else lora),
         "parameters": count_weights(path / WEIGHTS, AdapterError),
-        "bytes": _size(path),
+        "bytes": size_of(path),
     }
 
 
@@ -93,7 +86,3 @@ def _described(manifest: Manifest) -> dict[str, Any]:
         "metrics": dict(manifest.metrics),
         "versions": dict(manifest.versions),
     }
-
-
-def _size(path: Path) -> int:
-    return sum(entry.stat().st_size for entry in path.rglob("*") if entry.is_file())

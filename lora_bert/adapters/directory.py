@@ -10,10 +10,11 @@ from typing import Any, Literal
 from lora_bert.adapters.manifest import MANIFEST, Manifest, read_manifest
 from lora_bert.adapters.peft_config import CONFIG, WEIGHTS
 from lora_bert.backbones.nearby import above, below, in_words, transformer_in
+from lora_bert.backbones.resolve import find_local
 from lora_bert.errors import AdapterError, ConfigError, LoraBertError, missing
 from lora_bert.files import sha256
 from lora_bert.json_files import read_object
-from lora_bert.tasks.registry import USUAL, problem_types
+from lora_bert.tasks.problem_types import USUAL, described, problem_types
 from lora_bert.wording import listed
 
 Kind = Literal["adapter", "merged", "openvino", "onnx"]
@@ -23,6 +24,21 @@ EXPORTED: Mapping[Kind, tuple[str, ...]] = {
     "onnx": ("model.onnx",),
 }
 """The files of each exported format, as they are written here; the first one is opened."""
+
+
+def located(path: str | Path, what: str) -> Path:
+    """The directory of that name, or of the backbone of that name; ``what`` is looked for.
+
+    Raises:
+        NotFoundError: Neither is here.
+    """
+    place = Path(path)
+    if not place.is_dir():
+        backbone = find_local(str(path))
+        if backbone is None:
+            raise missing(path, what)
+        place = backbone.path
+    return place if (place / CONFIG).is_file() else transformer_in(place) or place
 
 
 def kind_of(path: Path) -> Kind:
@@ -156,12 +172,9 @@ def standalone_manifest(path: Path, config: Mapping[str, Any], positions: int) -
 
 
 def check_tokenizer(path: Path, manifest: Manifest) -> None:
-    """Refuse a tokenizer that is not the one that was saved with an adapter or model.
+    """Raise AdapterError for a tokenizer that is not the one saved with an adapter or model.
 
     Other tokens mean other texts to it, silently.
-
-    Raises:
-        AdapterError: Its fingerprint is another than ``lora_bert.json`` says.
     """
     needed, file = manifest.tokenizer.get("fingerprint"), path / "tokenizer.json"
     fingerprint = sha256(file) if file.is_file() else "none"
@@ -174,10 +187,6 @@ def check_tokenizer(path: Path, manifest: Manifest) -> None:
 
 
 _WHOLE_CLASS = "ForSequenceClassification"
-_ANSWERED_LATER: Mapping[str, str] = {
-    "multi_label_classification": "a multi-label classifier, which gives each label a yes or a no",
-    "regression": "a regression model, which gives a number",
-}
 _OTHER_TASKS: Mapping[str, str] = {
     "TokenClassification": "a token classifier, which labels each word",
     "QuestionAnswering": "a model that finds answers within a text",
@@ -200,12 +209,9 @@ def is_classifier(config: Mapping[str, Any]) -> bool:
 
 
 def check_answerable(config: Mapping[str, Any], path: Path) -> None:
-    """Refuse a model that stands alone and does something else than giving a text one label.
+    """Raise AdapterError for a model that stands alone and is made for something else than a task.
 
     Its answers would look like probabilities, and be none.
-
-    Raises:
-        AdapterError: It is such a model; the text says what it does.
     """
     name = _architecture(config)
     kind = name.partition("For")[2] or ("LMHeadModel" if name.endswith("LMHeadModel") else "")
@@ -217,10 +223,9 @@ def check_answerable(config: Mapping[str, Any], path: Path) -> None:
         )
     problem = problem_type_of(config)
     if problem not in problem_types():
-        what = _ANSWERED_LATER.get(problem, "made for a problem that is not known here")
         raise AdapterError(
-            f"'{path}' is {what} (problem_type '{problem}'); lora-bert answers with one label a "
-            "text.",
+            f"'{path}' is {described(problem)} (problem_type '{problem}'); lora-bert answers with "
+            "one label a text.",
             hint="transformers answers with it as it is meant. To train a classifier of one label "
             "a text on its encoder: lora-bert train --backbone …",
         )
@@ -257,22 +262,18 @@ def labels_in(config: Mapping[str, Any], path: Path) -> tuple[str, ...]:
     if not isinstance(names, dict) or len(names) < 2:
         raise AdapterError(f"'{path / 'config.json'}' names no labels (id2label).")
     try:
-        found = {int(key): str(name) for key, name in names.items()}
+        labels = {int(key): str(name) for key, name in names.items()}
     except ValueError:
-        found = {}
-    if sorted(found) != list(range(len(names))):
+        labels = {}
+    if sorted(labels) != list(range(len(names))):
         raise AdapterError(
             f"'{path / 'config.json'}' does not number its labels from 0 (id2label)."
         )
-    return tuple(found[index] for index in range(len(found)))
+    return tuple(labels[index] for index in range(len(labels)))
 
 
 def check_stands_alone(path: Path, backbone: str | None, labels: Sequence[str]) -> None:
-    """Refuse what only an adapter can be told.
-
-    Raises:
-        ConfigError: A backbone, or labels.
-    """
+    """Raise ConfigError for a backbone or labels, which only an adapter can be given."""
     if backbone is not None:
         raise ConfigError(f"'{path}' has its backbone inside.", hint="--backbone is for adapters.")
     if labels:

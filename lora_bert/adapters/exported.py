@@ -20,12 +20,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Exported:
-    """What predicting needs of an exported model, its graph not yet opened.
-
-    Attributes:
-        graph: The file that the engine opens.
-        kind: The format.
-    """
+    """What predicting needs of an exported model, whose ``graph`` an engine is to open."""
 
     graph: Path
     kind: directory.Kind

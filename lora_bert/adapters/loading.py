@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import torch
 
@@ -29,13 +28,11 @@ from lora_bert.errors import (
 )
 from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
-from lora_bert.tasks.registry import problem_types
+from lora_bert.tasks.problem_types import problem_types
 from lora_bert.tokens.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
 from lora_bert.wording import counted
 
 log = logging.getLogger(__name__)
-
-_OTHER_BACKBONE = "It was trained on another backbone: name that with --backbone."
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,6 @@ class Loaded:
     tokenizer: TextTokenizer
     manifest: Manifest
     files: BackboneFiles
-    kind: Literal["adapter", "merged"]
     own_words: bool = False
 
 
@@ -83,7 +79,7 @@ def load_any(
         return _load_merged(path, dtype, device)
     stored, manifest = read_peft(path), directory.manifest_of(path)
     opened = _backbone_of(
-        stored, manifest, asked=backbone, dtype=dtype, device=device,
+        stored, manifest, backbone=backbone, dtype=dtype, device=device,
         mismatch=allow_backbone_mismatch, offline=offline,
     )  # fmt: skip
     loaded = _on_backbone(stored, manifest, opened, labels)
@@ -137,8 +133,9 @@ def _on_backbone(
     if described and home != path:
         raise AdapterError(f"'{path}' is not a whole adapter: it has no tokenizer.json.")
     belongs = (described is not None and _fits(described, opened.source)) or home == files.path
-    tokenizer = _tokenizer(path, home, manifest, base, _OTHER_BACKBONE, belongs=belongs)
-    return Loaded(base, adapter.to(base.device), tokenizer, manifest, files, "adapter", own_words)
+    hint = "It was trained on another backbone: name that with --backbone."
+    tokenizer = _tokenizer(path, home, manifest, base, hint, belongs=belongs)
+    return Loaded(base, adapter.to(base.device), tokenizer, manifest, files, own_words)
 
 
 def _tokenizer(
@@ -184,7 +181,7 @@ def _mismatch(path: Path, manifest: Manifest | None, source: BackboneSource) -> 
 
 
 def _backbone_of(
-    stored: PeftAdapter, manifest: Manifest | None, *, asked: str | None, dtype: torch.dtype,
+    stored: PeftAdapter, manifest: Manifest | None, *, backbone: str | None, dtype: torch.dtype,
     device: torch.device | str, mismatch: bool, offline: bool,
 ) -> OpenBackbone:  # fmt: skip
     """The backbone of an adapter.
@@ -192,9 +189,10 @@ def _backbone_of(
     Equal shapes are not enough: on other weights an adapter's answers mean nothing.
     """
     path, needed = stored.path, _needed(manifest)
-    name = asked or directory.backbone_name(path, stored.config, manifest)
+    name = backbone or directory.backbone_name(path, stored.config, manifest)
     wrong: list[BackboneSource] = []
-    for files in _places(path, name, stored, needed, asked=asked is not None, offline=offline):
+    named = backbone is not None
+    for files in _places(path, name, stored, needed, named=named, offline=offline):
         source = BackboneSource(files)
         if _fits(manifest, source):
             return source.open(dtype, device)
@@ -208,18 +206,18 @@ def _backbone_of(
 
 
 def _places(
-    path: Path, name: str, stored: PeftAdapter, needed: str | None, *, asked: bool, offline: bool
+    path: Path, name: str, stored: PeftAdapter, needed: str | None, *, named: bool, offline: bool
 ) -> Iterator[BackboneFiles]:
     """Where the backbone may be: under its name, then where its fingerprint was seen."""
-    revision = None if asked else stored.config.get("revision")
+    revision = None if named else stored.config.get("revision")
     local = find_local(name)
-    if local is not None or asked:
+    if local is not None or named:
         yield local or find_backbone(name, revision, offline=offline)
-    for place in noted_fingerprint(needed) if needed and not asked else ():
+    for place in noted_fingerprint(needed) if needed and not named else ():
         if (place / "config.json").is_file() and _has_weights(place):
             log.info("'%s' is looked for in '%s', where it was seen.", name, place)
             yield BackboneFiles(name, place)
-    if local is not None or asked:
+    if local is not None or named:
         return
     try:
         yield find_backbone(name, revision, offline=offline)
@@ -300,4 +298,4 @@ def _load_merged(path: Path, dtype: torch.dtype, device: torch.device | str) -> 
     tokenizer = _tokenizer(
         path, path, manifest, base, "Tokenizer and weights are not of one model.", belongs=known
     )
-    return Loaded(base, adapter, tokenizer, manifest, files, "merged")
+    return Loaded(base, adapter, tokenizer, manifest, files)

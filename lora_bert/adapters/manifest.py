@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from importlib import metadata
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -11,7 +12,7 @@ from lora_bert._version import __version__
 from lora_bert.errors import AdapterError
 from lora_bert.json_files import json_text, read_object
 from lora_bert.tasks.base import Task
-from lora_bert.tasks.registry import USUAL, problem_types, task_of
+from lora_bert.tasks.problem_types import USUAL, problem_types, task_of
 
 MANIFEST = "lora_bert.json"
 SCHEMA = 1
@@ -39,7 +40,7 @@ class Manifest:
             named, read and divided; ``from_python`` where no file holds it.
         metrics: On the validation rows, with the interval.
         versions: Of the libraries that made it.
-        problem_type: Its task, see :func:`lora_bert.tasks.registry.problem_types`.
+        problem_type: Its task, see :func:`lora_bert.tasks.problem_types.problem_types`.
         settings: What the task needs beside the labels.
         inputs: Texts per row.
         exported: Of an exported model: ``format``, ``precision``, and how it compared with torch.
@@ -73,11 +74,7 @@ class Manifest:
         return columns.get(kind) if isinstance(columns, dict) else None
 
     def restored_task(self, place: object) -> Task:
-        """The task that it was trained for; ``place`` says so, for the error.
-
-        Raises:
-            AdapterError: The task cannot have such labels or settings.
-        """
+        """The task that it was trained for; AdapterError, naming ``place``, if that cannot be."""
         try:
             return task_of(self.problem_type).restored(self.labels, self.settings)
         except AdapterError as error:
@@ -95,6 +92,12 @@ class Manifest:
             if not written[key]:
                 del written[key]
         return json_text(written) + "\n"
+
+
+def versions() -> dict[str, str]:
+    """lora-bert and the libraries whose version can change what comes out."""
+    names = ("torch", "tokenizers", "safetensors")
+    return {"lora-bert": __version__} | {name: metadata.version(name) for name in names}
 
 
 def read_manifest(path: Path) -> Manifest:

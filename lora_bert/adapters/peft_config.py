@@ -10,7 +10,7 @@ from typing import Any
 from lora_bert.backbones.inside import check_inside
 from lora_bert.errors import AdapterError
 from lora_bert.json_files import read_object
-from lora_bert.tasks.registry import problem_types, task_of
+from lora_bert.tasks.problem_types import problem_types, task_of
 from lora_bert.wording import shortened
 
 CONFIG = "adapter_config.json"

@@ -40,12 +40,12 @@ _OTHER_BACKBONE = "It was trained on another backbone: name that with --backbone
 
 @dataclass(frozen=True)
 class LoraSettings:
-    """How the factors came about, as ``adapter_config.json`` keeps it."""
+    """How the factors came about, as ``adapter_config.json`` keeps it; unless said, none did."""
 
-    rank: int
-    alpha: float
-    dropout: float
-    target_modules: tuple[str, ...]
+    rank: int = 1
+    alpha: float = 1.0
+    dropout: float = 0.0
+    target_modules: tuple[str, ...] = ()
     layers: tuple[int, ...] | None = None
 
 
@@ -59,12 +59,10 @@ class PeftAdapter:
 
 
 def write_peft(
-    directory: Path, adapter: Adapter, settings: LoraSettings | None, encoder: EncoderConfig,
+    directory: Path, adapter: Adapter, settings: LoraSettings, encoder: EncoderConfig,
     *, task_type: str, backbone_name: str, revision: str | None,
 ) -> None:  # fmt: skip
-    """Write both files into ``directory``; without ``settings``, of an adapter that is a head."""
-    if settings is None:
-        settings = LoraSettings(rank=1, alpha=1.0, dropout=0.0, target_modules=())
+    """Write both files into ``directory``."""
     config = {
         "peft_type": "LORA",
         "task_type": task_type,

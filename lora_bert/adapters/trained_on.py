@@ -18,9 +18,14 @@ from lora_bert.data.part_names import DATA_OPTIONS
 from lora_bert.data.rows import TrainingFormat
 from lora_bert.errors import AdapterError, ConfigError, LoraBertError
 from lora_bert.names import parse_names
-from lora_bert.options import build, read_yaml
+from lora_bert.options import build, options_of, read_yaml
 
 RUN = "run.yaml"
+
+RUN_OPTIONS = frozenset(
+    name for name, option in options_of(TrainConfig).items() if option.group == "Run"
+)
+"""How a training is looked after, and where: none of it decides what is learned."""
 
 _OF_TEXTS = ("clean", "max_length")
 _OF_ROWS = [entry.name for kind in (LabelledFileOptions, TrainRows) for entry in fields(kind)]
@@ -48,15 +53,15 @@ def training_of(path: Path, manifest: Manifest) -> TrainConfig | None:
             what no training can be told.
     """
     if (path / RUN).is_file():
-        source, found = path / RUN, build(TrainConfig, read_yaml(path / RUN, TrainConfig))
+        source, config = path / RUN, build(TrainConfig, read_yaml(path / RUN, TrainConfig))
     else:
         source = path / MANIFEST
         values = manifest.data.get("told")
         if values is None:
             return None
-        found = _built(values, source)
+        config = _built(values, source)
     for option in DATA_OPTIONS:
-        value = getattr(found, option)
+        value = getattr(config, option)
         for name in value if isinstance(value, tuple) else (value,):
             # Ours never are; a stranger's would have any file of this machine read.
             if name and (PurePath(name).is_absolute() or ".." in PurePath(name).parts):
@@ -64,7 +69,7 @@ def training_of(path: Path, manifest: Manifest) -> TrainConfig | None:
                     f"'{source}' names its data by a path of another machine, '{name}'.",
                     hint="Name the rows to score with --data.",
                 )
-    return found
+    return config
 
 
 def with_kept_options(manifest: Manifest, path: Path) -> Mapping[str, Any]:
@@ -73,10 +78,10 @@ def with_kept_options(manifest: Manifest, path: Path) -> Mapping[str, Any]:
     if "told" in data or not (path / RUN).is_file():
         return data
     try:
-        found = training_of(path, manifest)
+        config = training_of(path, manifest)
     except LoraBertError:
         return data  # a stranger's: whoever needs its rows is told so
-    return {**data, "told": kept_options(found)} if found else data
+    return {**data, "told": kept_options(config)} if config else data
 
 
 def training_format(manifest: Manifest) -> TrainingFormat:

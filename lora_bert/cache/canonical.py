@@ -3,42 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from lora_bert.tokens.tokenized import TokenizedTexts
 
 
-@dataclass(frozen=True)
-class Canonical:
-    """Every different text once, by length and then by content.
+def canonical(parts: Sequence[TokenizedTexts]) -> tuple[TokenizedTexts, list[np.ndarray]]:
+    """Every different text of some parts once, by length and then by content; at least one part.
 
-    Attributes:
-        encodings: The different texts.
-        numbers: For each part that was given, which of them each of its rows is.
+    Returns:
+        The different texts, and for each part, which of them each of its rows is.
     """
-
-    encodings: TokenizedTexts
-    numbers: tuple[np.ndarray, ...]
-
-    @classmethod
-    def of(cls, parts: Sequence[TokenizedTexts]) -> Canonical:
-        """The texts of several parts; at least one part."""
-        rows = TokenizedTexts.joined(parts)
-        by_length = np.argsort(rows.lengths, kind="stable")
-        lengths, begins = np.unique(rows.lengths[by_length], return_index=True)
-        numbers = np.empty(len(rows), dtype=np.int64)
-        found: list[np.ndarray] = []
-        count = 0
-        for length, alike in zip(lengths, np.split(by_length, begins[1:]), strict=True):
-            tokens = _tokens(rows, alike, int(length))
-            first, which = _distinct(tokens)
-            numbers[alike] = count + which
-            found.append(tokens[first])
-            count += len(first)
-        ends = np.cumsum([len(part) for part in parts])
-        return cls(_flat(found, rows), tuple(np.split(numbers, ends[:-1])))
+    rows = TokenizedTexts.joined(parts)
+    by_length = np.argsort(rows.lengths, kind="stable")
+    lengths, begins = np.unique(rows.lengths[by_length], return_index=True)
+    numbers = np.empty(len(rows), dtype=np.int64)
+    different: list[np.ndarray] = []
+    count = 0
+    for length, alike in zip(lengths, np.split(by_length, begins[1:]), strict=True):
+        tokens = _tokens(rows, alike, int(length))
+        first, which = _distinct(tokens)
+        numbers[alike] = count + which
+        different.append(tokens[first])
+        count += len(first)
+    ends = np.cumsum([len(part) for part in parts])
+    return _flat(different, rows), np.split(numbers, ends[:-1])
 
 
 def _tokens(rows: TokenizedTexts, alike: np.ndarray, length: int) -> np.ndarray:
@@ -57,9 +47,9 @@ def _distinct(tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return first, which
 
 
-def _flat(found: Sequence[np.ndarray], rows: TokenizedTexts) -> TokenizedTexts:
+def _flat(different: Sequence[np.ndarray], rows: TokenizedTexts) -> TokenizedTexts:
     typed = rows.types is not None
-    halves = [np.hsplit(part, 2) if typed else (part,) for part in found]
+    halves = [np.hsplit(part, 2) if typed else (part,) for part in different]
     lengths = np.concatenate([np.full(len(half[0]), half[0].shape[1]) for half in halves])
     types = np.concatenate([half[-1].ravel() for half in halves]).astype(np.uint8)
     return TokenizedTexts(

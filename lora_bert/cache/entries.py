@@ -17,11 +17,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from stat import S_ISREG
 from typing import Any
 
 from lora_bert.errors import ConfigError
-from lora_bert.files import cache_dir, shared_directory
+from lora_bert.files import cache_dir, shared_directory, size_of, stats_below
 from lora_bert.json_files import json_text
 
 log = logging.getLogger(__name__)
@@ -110,18 +109,7 @@ def last_used(path: Path) -> float:
     """When an entry was last used, or a leftover last written to; seconds since 1970."""
     with suppress(OSError):
         return (path / RECORD).stat().st_mtime
-    return max((seen.st_mtime for seen in _below(path)), default=0.0)
-
-
-def size_of(path: Path) -> int:
-    """Bytes of the files in a directory, or of a file."""
-    return sum(seen.st_size for seen in _below(path) if S_ISREG(seen.st_mode))
-
-
-def _below(path: Path) -> Iterator[os.stat_result]:
-    for place in (path, *path.rglob("*")):
-        with suppress(OSError):  # gone meanwhile, or another user's
-            yield place.stat()
+    return max((seen.st_mtime for seen in stats_below(path)), default=0.0)
 
 
 def total_limit() -> int:
@@ -145,16 +133,16 @@ def total_limit() -> int:
 
 def make_room(size: int) -> None:
     """Drop broken-off leftovers and, above the limit, the entries not used for the longest time."""
-    found = []
+    candidates = []
     for kind in KEPT:
         for path in (cache_dir() / kind).glob("*"):
             if not path.name.startswith("."):
-                found.append((last_used(path), size_of(path), path))
+                candidates.append((last_used(path), size_of(path), path))
             elif time.time() - last_used(path) > BROKEN_OFF:
                 with suppress(OSError):
                     discard(path)
-    excess = sum(taken for _, taken, _ in found) + size - total_limit()
-    for _, taken, path in sorted(found):
+    excess = sum(taken for _, taken, _ in candidates) + size - total_limit()
+    for _, taken, path in sorted(candidates):
         if excess <= 0:
             break
         with suppress(OSError):

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lora_bert.backbones.fingerprint import FINGERPRINTS, LOCATIONS
-from lora_bert.cache.entries import BROKEN_OFF, discard, last_used, read_record, size_of
+from lora_bert.cache.entries import BROKEN_OFF, discard, last_used, read_record
 from lora_bert.errors import ConfigError, NotFoundError, OutputError, did_you_mean
-from lora_bert.files import cache_dir
+from lora_bert.files import cache_dir, size_of
 
 LEFTOVER = "leftover"
 """The kind of what a process left behind that was stopped while it wrote."""
@@ -53,12 +53,12 @@ def entries(names: Sequence[str] = (), *, unused_days: float = 0.0) -> list[Entr
         NotFoundError: One of the names is neither a kind nor the beginning of a key.
         ConfigError: It is the beginning of more than one.
     """
-    found = _all()
+    known = _all()
     if names:
-        chosen = {entry.path for name in names for entry in _named(name, found)}
-        found = [entry for entry in found if entry.path in chosen]
+        chosen = {entry.path for name in names for entry in _named(name, known)}
+        known = [entry for entry in known if entry.path in chosen]
     before = time.time() - unused_days * 86400.0
-    return [entry for entry in found if entry.used <= before or not unused_days]
+    return [entry for entry in known if entry.used <= before or not unused_days]
 
 
 def clear(names: Sequence[str] = (), *, unused_days: float = 0.0) -> list[Entry]:
@@ -85,14 +85,14 @@ def clear(names: Sequence[str] = (), *, unused_days: float = 0.0) -> list[Entry]
 
 
 def _all() -> list[Entry]:
-    found = [
+    known = [
         _entry(path)
         for kind in cache_dir().glob("[!.]*")
         if kind.is_dir()
         for path in kind.iterdir()
         if path.name not in _NOTES
     ]
-    return sorted(found, key=lambda entry: (entry.kind, -entry.used, entry.key))
+    return sorted(known, key=lambda entry: (entry.kind, -entry.used, entry.key))
 
 
 def _entry(path: Path) -> Entry:
@@ -103,11 +103,11 @@ def _entry(path: Path) -> Entry:
     return Entry(kind, path.name, what, size_of(path), last_used(path), path)
 
 
-def _named(name: str, found: Sequence[Entry]) -> list[Entry]:
-    of_kind = [entry for entry in found if entry.kind == name]
+def _named(name: str, known: Sequence[Entry]) -> list[Entry]:
+    of_kind = [entry for entry in known if entry.kind == name]
     if of_kind or name in KINDS:
         return of_kind
-    matches = [entry for entry in found if entry.key.startswith(name)]
+    matches = [entry for entry in known if entry.key.startswith(name)]
     if len(matches) > 1:
         raise ConfigError(
             f"'{name}' is the beginning of {len(matches)} keys.", hint="Write more of it."

@@ -40,9 +40,9 @@ def tokenize_cached(tokenizer: TextTokenizer, texts: Sequence[str]) -> Tokenized
     key, size = _key(tokenizer, texts)
     if size < WORTH_KEEPING:
         return tokenizer.encode_all(texts)
-    found = _read(key, tokenizer.pad_id)
-    if found is not None:
-        return found
+    kept = _read(key, tokenizer.pad_id)
+    if kept is not None:
+        return kept
     made = tokenizer.encode_all(texts)
     try:
         _write(key, made)

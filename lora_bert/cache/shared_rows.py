@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lora_bert.cache.canonical import Canonical
+from lora_bert.cache.canonical import canonical
 from lora_bert.cache.trunk_cache import CachedStates
 from lora_bert.runtime.distributed import Processes
 from lora_bert.tokens.batching import Offsets, chunks, taken
@@ -25,11 +25,11 @@ def owners_of(parts: Sequence[TokenizedTexts], count: int, chunk_tokens: int) ->
     """
     if count == 1:
         return [np.zeros(len(part), dtype=np.int64) for part in parts]
-    texts = Canonical.of(parts)
-    owners = np.empty(len(texts.encodings), dtype=np.int64)
-    for number, rows in enumerate(chunks(texts.encodings.lengths, chunk_tokens)):
+    texts, numbers_of = canonical(parts)
+    owners = np.empty(len(texts), dtype=np.int64)
+    for number, rows in enumerate(chunks(texts.lengths, chunk_tokens)):
         owners[rows] = number % count
-    return [owners[numbers] for numbers in texts.numbers]
+    return [owners[numbers] for numbers in numbers_of]
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ _AT_ONCE = 64
 
 
 @dataclass(frozen=True)
-class Lines:
+class TokenStates:
     """What the layers below ``depth`` make of texts in canonical order, before it is computed.
 
     Line 0 is zero and stands for filler; the texts' tokens follow one behind the other.

@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 
 from lora_bert._version import __version__
-from lora_bert.cache.canonical import Canonical
+from lora_bert.cache.canonical import canonical
 from lora_bert.cache.entries import entry_path, find_entry, new_entry, reject
 from lora_bert.cache.memory_budget import disk_budget, memory_budget
-from lora_bert.cache.token_states import CHUNK_TOKENS, Lines
+from lora_bert.cache.token_states import CHUNK_TOKENS, TokenStates
 from lora_bert.errors import OutputError
 from lora_bert.model.backbone import Backbone
 from lora_bert.runtime.device import processor_of
@@ -54,9 +54,6 @@ class CachedStates:
     lengths: np.ndarray
     device: torch.device
 
-    def __len__(self) -> int:
-        return len(self.starts)
-
     def hidden(self, rows: Sequence[int] | np.ndarray) -> tuple[Tensor, Offsets]:
         """Hidden states ``[tokens, hidden]`` of some rows, at least one, and where the rows stand.
 
@@ -76,14 +73,12 @@ class TrunkCache:
 
     Attributes:
         parts: The rows of each part, in the order the parts were given.
-        depth: How many layers they went through.
         place: ``memory`` or ``disk``.
         size: Bytes.
         key: Of everything that its bits depend on.
     """
 
     parts: tuple[CachedStates, ...]
-    depth: int
     place: str
     size: int
     key: str
@@ -123,38 +118,38 @@ def trunk_cache(
     """
     if place == "off" or not depth or not any(map(len, parts)):
         return None
-    texts = Canonical.of(parts)
-    lines = Lines(backbone, texts.encodings, depth)
-    making = _Making(lines, fingerprint, limit_bytes, name, shared_by)
-    made = making.found() or making.computed(place)
+    texts, numbers_of = canonical(parts)
+    states = TokenStates(backbone, texts, depth)
+    making = _Making(states, fingerprint, limit_bytes, name, shared_by)
+    made = making.from_disk() or making.computed(place)
     if made is None:
         return None
     data, kept = made
-    starts, lengths = 1 + texts.encodings.starts[:-1], texts.encodings.lengths
+    starts, lengths = 1 + texts.starts[:-1], texts.lengths
     rows = (
         CachedStates(data, starts[numbers], lengths[numbers], backbone.device)
-        for numbers in texts.numbers
+        for numbers in numbers_of
     )
-    return TrunkCache(tuple(rows), depth, kept, lines.size, making.key)
+    return TrunkCache(tuple(rows), kept, states.size, making.key)
 
 
 @dataclass(frozen=True)
 class _Making:
     """Finds, or computes, the lines of a cache and says what it does."""
 
-    lines: Lines
+    states: TokenStates
     fingerprint: str
     limit: int | None
     name: str
     shared_by: int
 
-    def found(self) -> tuple[Tensor, str] | None:
+    def from_disk(self) -> tuple[Tensor, str] | None:
         """The lines from an entry on disk."""
         path = find_entry(_KIND, self.key)
         if path is None:
             return None
         try:
-            data = self.lines.mapped(path / _FILE)
+            data = self.states.mapped(path / _FILE)
         except (OSError, ValueError) as error:
             reject(path, error)
             return None
@@ -164,11 +159,11 @@ class _Making:
     def computed(self, place: str) -> tuple[Tensor, str] | None:
         """The lines, computed now, where there is room for them."""
         rooms = {
-            "memory": memory_budget(self.lines.backbone.device, self.limit) // self.shared_by,
+            "memory": memory_budget(self.states.backbone.device, self.limit) // self.shared_by,
             "disk": disk_budget(self.limit) // self.shared_by,
         }
         choices = self.choices if place == "auto" else [place]
-        fitting = [choice for choice in choices if self.lines.size <= rooms[choice]]
+        fitting = [choice for choice in choices if self.states.size <= rooms[choice]]
         if not fitting:
             free = " and ".join(f"{amount(rooms[choice])} {_WHERE[choice]}" for choice in choices)
             lack = f"{self.amount}, and there is room for {free}"
@@ -177,7 +172,7 @@ class _Making:
             where = _WHERE[choice]
             log.info("%s run once: their output is kept %s (%s).", self.what, where, self.amount)
             try:
-                return (self.lines.in_memory() if choice == "memory" else self.on_disk()), choice
+                return (self.states.in_memory() if choice == "memory" else self.on_disk()), choice
             except OutputError as error:
                 log.warning("%s It is not kept %s.", error, where)
         return None
@@ -185,53 +180,53 @@ class _Making:
     @property
     def choices(self) -> list[str]:
         """Where to keep it, the best place first."""
-        on_cpu = self.lines.backbone.device.type == "cpu"
-        large = self.lines.size >= _WORTH_A_FILE
+        on_cpu = self.states.backbone.device.type == "cpu"
+        large = self.states.size >= _WORTH_A_FILE
         return ["disk", "memory"] if on_cpu and large else ["memory", "disk"]
 
     @property
     def what(self) -> str:
         """The beginning of a sentence."""
-        return f"Layers 1 to {self.lines.depth} of {len(self.lines.backbone.layers)}"
+        return f"Layers 1 to {self.states.depth} of {len(self.states.backbone.layers)}"
 
     @property
     def amount(self) -> str:
         """What the lines take."""
-        return amount(self.lines.size)
+        return amount(self.states.size)
 
     def on_disk(self) -> Tensor:
         """Compute the lines into a new entry."""
-        lines = self.lines
-        dtype = str(lines.backbone.dtype).removeprefix("torch.")
-        texts, tokens = len(lines.encodings), len(lines.encodings.ids)
-        layers = f"{lines.depth} of {len(lines.backbone.layers)} layers"
+        states = self.states
+        dtype = str(states.backbone.dtype).removeprefix("torch.")
+        texts, tokens = len(states.encodings), len(states.encodings.ids)
+        layers = f"{states.depth} of {len(states.backbone.layers)} layers"
         facts = {
             "what": f"{self.name or 'a backbone'}, {layers}, {dtype}, {texts:,} texts",
             "backbone": self.name,
             "texts": texts,
             "tokens": tokens,
-            "hidden_size": lines.backbone.hidden_size,
+            "hidden_size": states.backbone.hidden_size,
             **self.parts_of_key,
         }
-        with new_entry(_KIND, self.key, lines.size, facts) as work:
-            lines.write(work / _FILE)
+        with new_entry(_KIND, self.key, states.size, facts) as work:
+            states.write(work / _FILE)
         # In its place: Windows moves no file that is mapped.
         try:
-            return self.near(lines.mapped(entry_path(_KIND, self.key) / _FILE))
+            return self.near(states.mapped(entry_path(_KIND, self.key) / _FILE))
         except (OSError, ValueError) as error:
             raise OutputError(f"What was just cached cannot be read: {error}.") from error
 
     def near(self, data: Tensor) -> Tensor:
         """Mapped lines, in the memory of a GPU if the backbone is there and they fit."""
-        device = self.lines.backbone.device
-        if device.type == "cpu" or self.lines.size > memory_budget(device, self.limit):
+        device = self.states.backbone.device
+        if device.type == "cpu" or self.states.size > memory_budget(device, self.limit):
             return data
         return data.to(device)
 
     @cached_property
     def key(self) -> str:
         """SHA-256 of everything that the lines depend on."""
-        texts = self.lines.encodings
+        texts = self.states.encodings
         digest = hashlib.sha256(json.dumps(self.parts_of_key, sort_keys=True).encode())
         for array in (texts.starts, texts.ids, texts.types):
             digest.update(b"" if array is None else array.data)
@@ -240,12 +235,12 @@ class _Making:
     @property
     def parts_of_key(self) -> dict[str, str | int]:
         """The same without the tokens."""
-        backbone = self.lines.backbone
+        backbone = self.states.backbone
         processor = processor_of(backbone.device)
         return {
             "format": _FORMAT,
             "fingerprint": self.fingerprint,
-            "depth": self.lines.depth,
+            "depth": self.states.depth,
             "dtype": str(backbone.dtype).removeprefix("torch."),
             # Other programs and processors round otherwise.
             "computed_by": f"lora-bert {__version__}, torch {torch.__version__}, {processor}",

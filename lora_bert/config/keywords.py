@@ -64,7 +64,7 @@ class TrainOptions(LabelledFileKeywords, total=False):
     weight_decay: float
     class_weights: Literal["none", "balanced"]
     early_stopping: int | None
-    metric: Literal["accuracy", "macro_f1", "log_loss"]
+    metric: str
     task: str
     seed: int
     watch: Names
@@ -84,7 +84,7 @@ class EvaluateOptions(LabelledFileKeywords, ComputeKeywords, OpeningKeywords, to
     part: Literal["auto", "train", "validation", "test"]
     baseline: bool
     against: StrPath | None
-    metric: Literal["accuracy", "macro_f1", "log_loss"] | None
+    metric: str | None
     target_accuracy: float | None
     out_of_scope: Names
     train: RowsLike | None

@@ -88,8 +88,7 @@ class TrainConfig(LabelledFileOptions, TrainRows):
     metric: str = training_option(
         "accuracy",
         "What picks the epoch that is kept; of equal ones, the lower loss.",
-        choices=("accuracy", "macro_f1", "log_loss"),
-        open=True,
+        metavar="[accuracy|macro_f1|log_loss]",  # of the task that ships; a task has its own
     )
     task: str = training_option(
         "single_label_classification", "Problem type of a task that is registered.", hidden=True

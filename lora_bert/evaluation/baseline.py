@@ -88,12 +88,9 @@ def tfidf_baseline(
         raise DataError("The TF-IDF baseline needs training rows of at least two classes.")
     started = time.perf_counter()
     by_character = unspaced_share(train.texts) > 0.3
-    names = sorted({*train.labels, *test.labels, *answers})
-    index = {name: position for position, name in enumerate(names)}
-    fitted_on, true, ours = (
-        np.array([index[label] for label in labels])
-        for labels in (train.labels, test.labels, answers)
-    )
+    labels = np.array([*train.labels, *test.labels, *answers], dtype=object)
+    _, classes = np.unique(labels, return_inverse=True)
+    fitted_on, true, ours = np.split(classes, [len(train), len(train) + len(test)])
     predicted = _fit_and_predict(train.texts, fitted_on, test.texts, by_character)
     grams = "character 1–3-grams" if by_character else "word 1–2-grams"
     return Baseline(

@@ -22,7 +22,7 @@ from lora_bert.data.sources import Splits, load_rows, load_splits
 from lora_bert.data.splits import sample
 from lora_bert.errors import ConfigError, DataError, NotFoundError
 from lora_bert.names import parse_label_names
-from lora_bert.tasks.registry import task_of
+from lora_bert.tasks.problem_types import task_of
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from lora_bert.errors import ConfigError, DataError, TextError, did_you_mean
 from lora_bert.evaluation import row_tables
 from lora_bert.evaluation.baseline import tfidf_baseline
 from lora_bert.evaluation.dataset import EvaluationRows
-from lora_bert.evaluation.overlap import overlap, rows_seen
+from lora_bert.evaluation.overlap import overlap
 from lora_bert.evaluation.page import write_report
 from lora_bert.evaluation.plots import confusion_png
 from lora_bert.evaluation.result import Evaluation, judge
@@ -65,7 +65,11 @@ def evaluate(
 
 def run(config: EvaluateConfig) -> Evaluation:
     """As :func:`evaluate`, of a checked configuration."""
-    _claim(config)
+    # Whether the results can be written is found out before any work.
+    if config.output:
+        claim_output(Path(config.output), overwrite=config.overwrite)
+    if config.report:
+        claim_file(Path(config.report), overwrite=config.overwrite)
     predictor = open_predictor(config.path, config)
     task = predictor.task
     _check_fits(config, task)
@@ -77,11 +81,9 @@ def run(config: EvaluateConfig) -> Evaluation:
     tokens = _tokens_of(rows, predictor)
     targets = task.targets(rows, tokens, hint=_OR_OUT_OF_SCOPE)
     values = predictor.values_of(tokens)
-    answers = task.answers(values)
     beside: dict[str, Any] = {}
     if training_texts := source.trained_on():
-        right = np.array([ours == own for ours, own in zip(answers, rows.labels, strict=True)])
-        beside["overlap"] = overlap(rows.texts, training_texts, right if task.classes else None)
+        beside["overlap"] = overlap(rows.texts, training_texts, task.right(values, targets))
     if other:
         _warn_of_rows_seen(config, other, rows.texts)
         theirs = _values_of(other, rows.texts, config, predictor.labels)
@@ -92,18 +94,19 @@ def run(config: EvaluateConfig) -> Evaluation:
         )
     if config.baseline:
         log.info("Training TF-IDF + linear SVM on %s rows.", f"{len(source.to_train):,}")
+        answers = task.answers(values)
         beside["baseline"] = tfidf_baseline(source.to_train, rows, answers, metric=metric)
     if outside:
         values_outside = predictor.values_of(_tokens_of(outside, predictor))
         beside["outside"] = config.out_of_scope, values_outside
     accuracy = config.target_accuracy
-    found = judge(task, values, targets, metric=metric, target_accuracy=accuracy, **beside)
+    evaluation = judge(task, values, targets, metric=metric, target_accuracy=accuracy, **beside)
     if config.output:
-        _write(Path(config.output), found, rows, config.overwrite)
+        _write(Path(config.output), evaluation, rows, config.overwrite)
     if config.report:
         title = f"{config.path} on {Path(rows.source).name}"
-        write_report(Path(config.report), found, rows, title=title, overwrite=config.overwrite)
-    return found
+        write_report(Path(config.report), evaluation, rows, title=title, overwrite=config.overwrite)
+    return evaluation
 
 
 def _check_fits(config: EvaluateConfig, task: Task) -> None:
@@ -128,7 +131,7 @@ def _warn_of_rows_seen(config: EvaluateConfig, other: Predictor, texts: Sequence
     """Say so where the other classifier was trained on rows that both are scored on."""
     own = replace(config, path=str(config.against), data=None, part="auto", train=None)
     training_texts = EvaluationRows(own, other.manifest).trained_on()
-    if training_texts and (seen := rows_seen(texts, training_texts)):
+    if training_texts and (seen := overlap(texts, training_texts, None).rows):
         log.warning(
             "%s of the %s texts stand in the training rows of '%s' too, which flatters it.",
             f"{seen:,}", f"{len(texts):,}", config.against,
@@ -139,17 +142,17 @@ def _by_scope(
     config: EvaluateConfig, rows: Examples, known: Sequence[str]
 ) -> tuple[Examples, Examples | None]:
     """The rows of the classes, and those that ``--out-of-scope`` says belong to none of them."""
-    there = set(rows.labels)
+    present = set(rows.labels)
     for label in config.out_of_scope:
         if label in known:
             raise ConfigError(
                 f"--out-of-scope '{shortened(label)}': the adapter knows this label.",
                 hint="Only labels that it was not trained on are out of its scope.",
             )
-        if label not in there:
+        if label not in present:
             raise ConfigError(
                 f"--out-of-scope '{shortened(label)}': no row has this label.",
-                hint=did_you_mean(label, there - set(known)),
+                hint=did_you_mean(label, present - set(known)),
             )
     if not config.out_of_scope:
         return rows, None
@@ -163,16 +166,8 @@ def _by_scope(
     return rows.take(own), rows.take(strangers)
 
 
-def _claim(config: EvaluateConfig) -> None:
-    """Find out before any work that the results can be written."""
-    if config.output:
-        claim_output(Path(config.output), overwrite=config.overwrite)
-    if config.report:
-        claim_file(Path(config.report), overwrite=config.overwrite)
-
-
 def _spare(config: EvaluateConfig, *predictors: Predictor | None) -> None:
-    places = [place for one in predictors if one for place in one.places]
+    places = [place for each in predictors if each for place in each.places]
     read = (config.path, config.against, *places, *inputs((config.data, config.train)))
     for target in filter(None, (config.output, config.report)):
         spare_inputs(Path(target), read)
@@ -190,16 +185,16 @@ def _values_of(
     return other.values(texts)[:, [other.labels.index(label) for label in labels]]
 
 
-def _write(output: Path, found: Evaluation, rows: Examples, overwrite: bool) -> None:
+def _write(output: Path, evaluation: Evaluation, rows: Examples, overwrite: bool) -> None:
     with atomic_directory(output, overwrite=overwrite) as work:
-        text = json_text(found.as_dict()) + "\n"
+        text = json_text(evaluation.as_dict()) + "\n"
         (work / "evaluation.json").write_text(text, encoding="utf-8")
-        if found.by_class is None:
+        if evaluation.by_class is None:
             return
-        confusion_png(found.by_class, work / "confusion.png")
+        confusion_png(evaluation.by_class, work / "confusion.png")
         for name, more, table in (
             ("wrong", row_tables.WRONG, row_tables.wrong_rows),
             ("suspects", row_tables.SUSPECT, row_tables.suspect_rows),
         ):
-            lines = (list(row.values()) for row in table(found, rows))
+            lines = (list(row.values()) for row in table(evaluation, rows))
             row_tables.write_rows(work / f"{name}.csv", row_tables.columns_of(rows, more), lines)

@@ -56,11 +56,5 @@ def overlap(
     )
 
 
-def rows_seen(texts: Sequence[str], training_texts: Iterable[str]) -> int:
-    """How many of the texts stand in the training rows too, as :func:`overlap` counts them."""
-    known = {_plain(text) for text in training_texts}
-    return sum(_plain(text) in known for text in texts)
-
-
 def _plain(text: str) -> str:
     return " ".join(text.split()).casefold()

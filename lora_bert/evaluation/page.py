@@ -31,33 +31,36 @@ _ENOUGH_ROWS = 20
 
 
 def write_report(
-    path: Path, found: Evaluation, rows: Examples, *, title: str, overwrite: bool = True
+    path: Path, evaluation: Evaluation, rows: Examples, *, title: str, overwrite: bool = True
 ) -> None:
     """Write the report on ``rows`` as an HTML file, its heading ``title``.
 
     Raises:
         OutputError: The file cannot be written.
     """
-    page = report_page(found, rows, title=title)
+    page = report_page(evaluation, rows, title=title)
     with atomic_file(path, overwrite=overwrite) as work:
         # Half a surrogate pair, out of broken JSON, has no place in UTF-8.
         work.write_text(page, encoding="utf-8", errors="backslashreplace")
 
 
-def report_page(found: Evaluation, rows: Examples, *, title: str) -> str:
+def report_page(evaluation: Evaluation, rows: Examples, *, title: str) -> str:
     """The report as HTML, of the parts that the judgement has; texts and labels are escaped."""
-    wrong, suspects = wrong_rows(found, rows), suspect_rows(found, rows)
-    figures = report.first(found.metric, found.shown)
+    wrong, suspects = wrong_rows(evaluation, rows), suspect_rows(evaluation, rows)
+    figures = report.first(evaluation.metric, evaluation.shown)
+    intervals = evaluation.intervals
     page: str = _template().render(
         title=title,
         made=f"lora-bert {__version__}, {date.today().isoformat()}",
-        found=found,
-        scores=found.scores,
-        classes=found.by_class,
-        tiles=[one for one in figures if one.name in found.intervals],
-        numbers=[one for one in found.shown if not one.share and one.name not in found.intervals],
-        value=lambda figure: report.figure_text(found, figure, interval=False),
-        comparisons=_comparisons(found),
+        evaluation=evaluation,
+        scores=evaluation.scores,
+        classes=evaluation.by_class,
+        tiles=[figure for figure in figures if figure.name in intervals],
+        numbers=[
+            each for each in evaluation.shown if not each.share and each.name not in intervals
+        ],
+        value=lambda figure: report.figure_text(evaluation, figure, interval=False),
+        comparisons=_comparisons(evaluation),
         wrong=wrong[:_SHOWN_ROWS],
         wrong_count=len(wrong),
         suspects=suspects[:_SHOWN_ROWS],
@@ -65,23 +68,23 @@ def report_page(found: Evaluation, rows: Examples, *, title: str) -> str:
         file=shown(Path(rows.source).name),
         unit=rows.unit,
         ids=bool(rows.ids),
-        **_bars(found),
-        **(_curve(found) if found.coverage else {}),
-        **(_classes(found.by_class) if found.by_class else {}),
+        **_bars(evaluation),
+        **(_curve(evaluation) if evaluation.coverage else {}),
+        **(_classes(evaluation.by_class) if evaluation.by_class else {}),
     )
     return page
 
 
-def _curve(found: Evaluation) -> dict[str, Any]:
+def _curve(evaluation: Evaluation) -> dict[str, Any]:
     """The picture of accuracy against coverage."""
-    floor = _floor(min(line.accuracy or 0 for line in found.coverage))
+    floor = _floor(min(line.accuracy or 0 for line in evaluation.coverage))
 
     def curve_y(accuracy: float) -> float:
         """How far down the picture an accuracy is."""
         return 290 - 280 * (accuracy - floor) / (1 - floor)
 
     points = (f"{40 + 280 * line.coverage:.1f},{curve_y(line.accuracy or 0):.1f}"
-              for line in found.coverage)  # fmt: skip
+              for line in evaluation.coverage)  # fmt: skip
     return {"curve": " ".join(points), "curve_y": curve_y, "curve_ticks": (floor, 1.0)}
 
 
@@ -115,29 +118,30 @@ class _Bar(NamedTuple):
     interval: Interval | None = None
 
 
-def _bars(found: Evaluation) -> dict[str, Any]:
+def _bars(evaluation: Evaluation) -> dict[str, Any]:
     """A bar for all rows and for everything they can be compared with; none without classes."""
     # A share that everything it is compared with has, too.
-    shares = (one for one in found.shown if one.name in found.intervals and one.share)
-    barred = next((one for one in shares if one.name == found.metric), ACCURACY)
-    if barred.name not in found.intervals:
+    intervals = evaluation.intervals
+    shares = (figure for figure in evaluation.shown if figure.name in intervals and figure.share)
+    barred = next((figure for figure in shares if figure.name == evaluation.metric), ACCURACY)
+    if barred.name not in intervals:
         return {"bars": []}
-    bars = [_Bar("all rows", getattr(found.scores, barred.name), found.intervals[barred.name])]
-    if barred is ACCURACY and (overlap := found.overlap) and overlap.rows:
+    bars = [_Bar("all rows", getattr(evaluation.scores, barred.name), intervals[barred.name])]
+    if barred is ACCURACY and (overlap := evaluation.overlap) and overlap.rows:
         if overlap.accuracy is not None and overlap.rows >= _ENOUGH_ROWS:
             bars.append(_Bar("texts seen in training", overlap.accuracy))
         if overlap.unseen_accuracy is not None:
             bars.append(_Bar("new texts", overlap.unseen_accuracy, overlap.unseen_interval))
-    if found.against:
-        bars.append(_Bar(found.against.other, found.against[barred.name].theirs))
-    if baseline := found.baseline:
+    if evaluation.against:
+        bars.append(_Bar(evaluation.against.other, evaluation.against[barred.name].theirs))
+    if baseline := evaluation.baseline:
         interval = baseline.interval if barred is ACCURACY else None
         bars.append(_Bar("TF-IDF + linear SVM", baseline.comparison[barred.name].theirs, interval))
     lowest = min(bar.interval.low if bar.interval else bar.value for bar in bars)
     scale = _floor(lowest)
 
     def place(value: float) -> str:
-        """Where a value is, in report.percent of the picture's width."""
+        """Where a value is, in percent of the picture's width."""
         return f"{100 * (value - scale) / (1 - scale):.1f}"
 
     return {"bars": bars, "barred": barred.shown, "scale": scale, "place": place}
@@ -148,10 +152,10 @@ def _floor(lowest: float) -> float:
     return max(0.0, math.floor(lowest * 20 - 1) / 20)
 
 
-def _comparisons(found: Evaluation) -> list[tuple[Comparison, str]]:
+def _comparisons(evaluation: Evaluation) -> list[tuple[Comparison, str]]:
     """What it is compared with, and what that is where the name does not say it."""
-    both = [(found.against, "")] if found.against else []
-    if baseline := found.baseline:
+    both = [(evaluation.against, "")] if evaluation.against else []
+    if baseline := evaluation.baseline:
         fitted = f"{baseline.description}, fitted in {baseline.seconds:.1f} s"
         both.append((baseline.comparison, f"{fitted}; nothing of it is tuned."))
     return both

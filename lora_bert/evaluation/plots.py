@@ -20,7 +20,7 @@ from lora_bert.evaluation.display import cells, fit
 from lora_bert.evaluation.fonts import BASE, families_for
 from lora_bert.evaluation.report import percent
 from lora_bert.files import atomic_file
-from lora_bert.metrics.classification import METRICS, Scores
+from lora_bert.metrics.classification import Scores
 from lora_bert.metrics.metric import Metric
 
 _log = logging.getLogger(__name__)
@@ -60,15 +60,13 @@ def confusion_png(scores: Scores, path: Path) -> None:
 
 
 def curve_png(
-    history: Sequence[Record], path: Path, *, metric: str = "accuracy",
-    metrics: Sequence[Metric] = METRICS,
-) -> None:  # fmt: skip
-    """Draw loss and quality over the epochs, the best epoch by ``metric`` marked.
+    history: Sequence[Record], path: Path, *, best_epoch: int, metrics: Sequence[Metric]
+) -> None:
+    """Draw loss and quality over the epochs, the best epoch marked.
 
     Of each epoch there is a record with ``epoch``, ``train_loss``, ``validation_loss`` and the
-    task's metrics; what is absent everywhere is not drawn. ``log_loss`` may be absent: the
-    validation loss stands for it. Of the task's metrics the shares are drawn, two at most, or the
-    numbers where there are none. A file that exists is replaced.
+    task's metrics; what is absent everywhere is not drawn. Of the metrics the shares are drawn, two
+    at most, or the numbers where there are none. A file that exists is replaced.
 
     Raises:
         OutputError: The file cannot be written.
@@ -76,8 +74,7 @@ def curve_png(
     """
     if not history:
         raise ValueError("no epoch to draw")
-    best = _best_epoch(history, next(one for one in metrics if one.name == metric))
-    drawn = [one for one in metrics if one.share] or metrics
+    drawn = [metric for metric in metrics if metric.share] or metrics
     scale, unit = (100, ", %") if drawn[0].share else (1, "")
     with _style([BASE]):
         from matplotlib.figure import Figure
@@ -86,10 +83,10 @@ def curve_png(
         losses, quality = figure.subplots(1, 2)
         _lines(losses, history, {"train_loss": "training", "validation_loss": "validation"}, 1)
         losses.set_title("loss")
-        _lines(quality, history, {one.name: one.shown for one in drawn[:2]}, scale)
+        _lines(quality, history, {metric.name: metric.shown for metric in drawn[:2]}, scale)
         quality.set_title(f"validation{unit}")
         for axes in (losses, quality):
-            _mark(axes, best, history)
+            _mark(axes, best_epoch, history)
         _save(figure, path)
 
 
@@ -182,13 +179,6 @@ def _write_counts(axes: Any, confusion: NDArray[np.int64], shares: NDArray[np.fl
             axes.text(*place, f"{count:,}", ha="center", va="center", fontsize=size, color=color)
 
 
-def _best_epoch(history: Sequence[Record], metric: Metric) -> float:
-    """The epoch whose metric is best; of equals the first."""
-    best = max if metric.higher_is_better else min
-    key = metric.name if metric.name in history[0] else "validation_loss"
-    return best(history, key=lambda record: record[key])["epoch"]
-
-
 def _lines(axes: Any, history: Sequence[Record], keys: Mapping[str, str], scale: int) -> None:
     for (key, name), color, dash in zip(keys.items(), (_BLUE, _ORANGE), ("-", "--"), strict=False):
         points = [(record["epoch"], scale * record[key]) for record in history if key in record]
@@ -197,11 +187,13 @@ def _lines(axes: Any, history: Sequence[Record], keys: Mapping[str, str], scale:
             axes.plot(*zip(*points, strict=True), label=name, **line)
 
 
-def _mark(axes: Any, best: float, history: Sequence[Record]) -> None:
+def _mark(axes: Any, best_epoch: int, history: Sequence[Record]) -> None:
     """The frame of a panel: epochs below, a faint grid, a line through the best epoch."""
     from matplotlib.ticker import MaxNLocator
 
-    axes.axvline(best, color="#999999", linewidth=1, linestyle=":", zorder=0, label="best epoch")
+    axes.axvline(
+        best_epoch, color="#999999", linewidth=1, linestyle=":", zorder=0, label="best epoch"
+    )
     epochs = [record["epoch"] for record in history]
     axes.set_xlim(min(epochs) - 0.5, max(epochs) + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

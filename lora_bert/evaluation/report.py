@@ -55,10 +55,12 @@ def figure_text(judged: Judgement, metric: Metric, *, interval: bool = True) -> 
 def score_words(judged: Judgement, metric: str) -> str:
     """The first two figures and ``metric`` in one line, that first, and one interval."""
     figures, usual = first(metric, judged.shown), judged.shown[:2]
-    chosen = [one for one in figures if one in usual or one.name == metric]
-    known = next((one for one in chosen if one.name in judged.intervals), None)
-    words = (f"{one.shown} {figure_text(judged, one, interval=one is known)}" for one in chosen)
-    return ", ".join(words)
+    chosen = [figure for figure in figures if figure in usual or figure.name == metric]
+    known = next((figure for figure in chosen if figure.name in judged.intervals), None)
+    return ", ".join(
+        f"{figure.shown} {figure_text(judged, figure, interval=figure is known)}"
+        for figure in chosen
+    )
 
 
 def first(metric: str, figures: Sequence[Metric]) -> list[Metric]:
@@ -107,18 +109,17 @@ def _threshold_words(threshold: Threshold) -> str:
 
 def target_words(target: Target) -> str:
     """From which probability on the answers are as good as asked for, and what that is worth."""
-    asked = percent(target.accuracy)
-    if target.reached is None:
-        return f"no --min-score makes {asked} of the answered rows right here"
-    found, elsewhere = target.reached, target.expected
-    if found.min_score == 0:
-        return f"no --min-score is needed: of all rows {percent(found.accuracy or 0)} are right"
+    wanted, line, elsewhere = percent(target.accuracy), target.reached, target.expected
+    if line is None:
+        return f"no --min-score makes {wanted} of the answered rows right here"
+    if line.min_score == 0:
+        return f"no --min-score is needed: of all rows {percent(line.accuracy or 0)} are right"
     words = (
-        f"from --min-score {decimal(found.min_score)} on, {percent(found.accuracy or 0)} of the "
-        f"answered rows are right, and {percent(found.coverage)} of the rows are answered; "
+        f"from --min-score {decimal(line.min_score)} on, {percent(line.accuracy or 0)} of the "
+        f"answered rows are right, and {percent(line.coverage)} of the rows are answered; "
     )
     if elsewhere is None:
-        return words + f"on half the rows no line reaches {asked}, so do not rely on this one"
+        return words + f"on half the rows no line reaches {wanted}, so do not rely on this one"
     if elsewhere.accuracy is None:
         return words + "chosen on half the rows, such a line answers none of the others"
     return words + (
@@ -141,10 +142,9 @@ def against_part(against: Comparison, width: int) -> str:
     """Another classifier beside this one, and in what the two differ."""
     name = fit(against.other, max(width, MINIMUM_WIDTH) - 13)
     lines = _named_lines([("against", name), *_comparison_lines(against)], width)
-    told = sorted(against.settings.items())
-    if not told:
+    if not against.settings:
         return lines
-    settings = [(name, *map(setting_words, values)) for name, values in told]
+    settings = [(key, *map(setting_words, pair)) for key, pair in sorted(against.settings.items())]
     return f"{lines}\n\n{_table(('what differs', 'this one', 'the other'), settings, 3, width)}"
 
 
@@ -155,10 +155,11 @@ def baseline_part(baseline: Baseline, width: int) -> str:
 
 
 def _comparison_lines(against: Comparison) -> list[tuple[str, str]]:
-    shown = [one for one in against.figures if one.metric.share or one is against.figures[0]]
+    first, *others = against.figures
+    shown = [first, *(figure for figure in others if figure.metric.share)]
     return [
         ("verdict", against.verdict),
-        *((one.metric.shown, _figure_words(one)) for one in shown),
+        *((figure.metric.shown, _figure_words(figure)) for figure in shown),
         ("rows", f"{against.only_ours:,} only this one has right, {against.only_theirs:,} only the "
          f"other; McNemar p = {against.p_value:.2g}"),
     ]  # fmt: skip

@@ -55,11 +55,11 @@ class Evaluation(Judgement):
         Parts that a task does not have are absent; those that were not asked for are None.
         """
         scores, classes, calibration = self.scores, self.by_class, self.calibration
-        found: dict[str, Any] = {"metric": self.metric}
-        found |= {figure.name: getattr(scores, figure.name) for figure in self.shown}
-        found["rows"] = scores.rows
+        document: dict[str, Any] = {"metric": self.metric}
+        document |= {figure.name: getattr(scores, figure.name) for figure in self.shown}
+        document["rows"] = scores.rows
         for name, interval in self.intervals.items():
-            found["interval" if name == "accuracy" else f"{name}_interval"] = list(interval)
+            document["interval" if name == "accuracy" else f"{name}_interval"] = list(interval)
         parts = {
             "calibration": calibration and {**_plain(calibration), "verdict": calibration.verdict},
             **{name: _plain(getattr(self, name))
@@ -68,8 +68,8 @@ class Evaluation(Judgement):
             "baseline": self.baseline and self.baseline.as_dict(),
         }  # fmt: skip
         if classes is None:
-            return found | {name: part for name, part in parts.items() if part}
-        return found | parts | {
+            return document | {name: part for name, part in parts.items() if part}
+        return document | parts | {
             "labels": classes.labels,
             "per_class": [asdict(entry) for entry in classes.per_class],
             "confusion": classes.confusion.tolist(),
@@ -118,8 +118,7 @@ def judge(
     ``compared`` are ``overlap``, ``against`` and ``baseline``, which are shown beside.
 
     Raises:
-        DataError: There are no rows.
-        AdapterError: A value is not a finite number.
+        DataError, AdapterError: As that says.
     """
     judged = task.judge(
         values, targets, target_accuracy=target_accuracy, outside=outside, seed=seed
@@ -131,4 +130,4 @@ def _plain(part: Any) -> Any:
     """A dataclass as JSON values, and whatever it holds; tuples as lists."""
     if is_dataclass(part):
         return {entry.name: _plain(getattr(part, entry.name)) for entry in fields(part)}
-    return [_plain(one) for one in part] if isinstance(part, tuple) else part
+    return [_plain(entry) for entry in part] if isinstance(part, tuple) else part

@@ -9,18 +9,15 @@ from typing import Any
 
 from lora_bert.adapters.directory import EXPORTED, kind_of
 from lora_bert.adapters.manifest import Manifest
-from lora_bert.adapters.trained_on import RUN
+from lora_bert.adapters.trained_on import RUN, RUN_OPTIONS
 from lora_bert.config import TrainConfig
 from lora_bert.errors import ConfigError
 from lora_bert.options import options_of, read_yaml
-from lora_bert.tasks.registry import task_of
+from lora_bert.tasks.problem_types import task_of
 
 log = logging.getLogger(__name__)
 
-_NO_MATTER = {
-    "output", "overwrite", "resume", "watch", "device", "encoding", "trunk_cache",
-    "trunk_cache_limit", "save_every", "save_every_steps", "gradient_checkpointing",
-}  # fmt: skip
+_NO_MATTER = (RUN_OPTIONS - {"dtype"}) | {"encoding", "gradient_checkpointing"}
 """Options that say how to go about it; not what is learned, nor from what."""
 
 
@@ -46,8 +43,8 @@ def trained_for(path: str | Path, manifest: Manifest) -> str:
 
     Models that are made of an adapter have it in what they say of themselves.
     """
-    told = manifest.data.get("told")
-    places = (training_settings(path), told if isinstance(told, dict) else {})
+    kept = manifest.data.get("told")
+    places = (training_settings(path), kept if isinstance(kept, dict) else {})
     known = [metric.name for metric in task_of(manifest.problem_type).metrics]
     return next((place["metric"] for place in places if place.get("metric") in known), known[0])
 
@@ -59,9 +56,9 @@ def differences(
 
     Of each the directory is given, and what it says of itself.
     """
-    one, two = _facts(*ours), _facts(*theirs)
-    both = [name for name in one if name in two]
-    return {name: (one[name], two[name]) for name in both if one[name] != two[name]}
+    we, they = _facts(*ours), _facts(*theirs)
+    both = [name for name in we if name in they]
+    return {name: (we[name], they[name]) for name in both if we[name] != they[name]}
 
 
 def _facts(path: str, manifest: Manifest) -> dict[str, Any]:
@@ -75,5 +72,5 @@ def _facts(path: str, manifest: Manifest) -> dict[str, Any]:
         "max_length": manifest.max_length,
         "training rows": rows.get("train") if isinstance(rows, dict) else None,
     }
-    told = {name: value for name, value in known.items() if value is not None}
-    return {**training_settings(path), **told}
+    said = {name: value for name, value in known.items() if value is not None}
+    return {**training_settings(path), **said}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import logging
+import operator
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +27,7 @@ from lora_bert.errors import AdapterError
 from lora_bert.exporting.merge import TOLERANCE, load_with_samples
 from lora_bert.exporting.onnx_graph import classifier_graph
 from lora_bert.exporting.quantize import quantise_onnx, quantise_openvino
-from lora_bert.files import atomic_directory, claim_output
+from lora_bert.files import atomic_directory, claim_output, size_of
 from lora_bert.inference.engines.choice import open_engine, require
 from lora_bert.inference.engines.graph_inputs import feed
 from lora_bert.inference.engines.openvino_engine import import_openvino, read_graph
@@ -108,30 +109,29 @@ def run(config: ExportConfig) -> ExportResult:
     precision = "int8" if config.int8 else "float32"
     with atomic_directory(output, overwrite=config.overwrite) as work:
         _write_graph(work, loaded, kind, rows.texts if config.int8 else None)
-        told: dict[str, Any] = {"format": kind, "precision": precision}
+        facts: dict[str, Any] = {"format": kind, "precision": precision}
         if config.int8:
-            told["metrics_of"] = "the model in float, before it was quantised"
-        described = replace(standalone(loaded), exported=told)
+            facts["metrics_of"] = "the model in float, before it was quantised"
+        described = replace(standalone(loaded), exported=facts)
         describe_merged(work, loaded, described)
-        found, moved = _compared(config, loaded, work, rows)
+        compared, moved = _compared(config, loaded, work, rows)
         # What int8 changes is told, not judged; but not a number is no probability.
         most = 1.0 if config.int8 else TOLERANCE
-        if not found["difference"] <= most:
+        if not compared["difference"] <= most:
             raise AdapterError(
-                f"The exported model differs from torch by {found['difference']:.2g} in "
+                f"The exported model differs from torch by {compared['difference']:.2g} in "
                 f"probability, more than {most:g}; it was not kept."
             )
-        told |= found | {"versions": {name: importlib.metadata.version(name)
+        facts |= compared | {"versions": {name: importlib.metadata.version(name)
                                       for name in (*_NEEDS[kind], *nncf)}}  # fmt: skip
         (work / MANIFEST).write_text(described.to_json(), encoding="utf-8")
-    if found["agreement"] < _SURPRISING:
+    if compared["agreement"] < _SURPRISING:
         log.warning(
             "The exported model gives %.1f %% of the texts another label than torch.",
-            100 * (1 - found["agreement"]),
+            100 * (1 - compared["agreement"]),
         )
-    size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
     return ExportResult(
-        path=output, size=size, format=kind, precision=precision, moved=moved, **found
+        path=output, size=size_of(output), format=kind, precision=precision, moved=moved, **compared
     )
 
 
@@ -168,21 +168,23 @@ def _compared(
             "models do not take."
         )
     stored = read_exported(work)
-    engine = open_engine(stored, asked=config.format, dtype="auto" if config.int8 else "float32")
+    dtype = "auto" if config.int8 else "float32"
+    engine = open_engine(stored, engine=config.format, dtype=dtype)
     after = replace(before, engine=engine, tokenizer=stored.tokenizer)
     task = before.task
-    both = one, other = before.values(rows.texts), after.values(rows.texts)
+    both = ours, theirs = before.values(rows.texts), after.values(rows.texts)
     accuracy = moved = None
     if rows.labels and task.classes:
         targets = task.targets(rows, before.tokenizer.encode(rows.texts))
-        of_torch, exported = (task.score(values, targets).figures["accuracy"] for values in both)
-        accuracy = (of_torch, exported)
-    same = [ours == theirs for ours, theirs in zip(*map(task.answers, both), strict=True)]
-    apart = np.abs(one - other).max(axis=1)
+        of_torch, exported = (task.right(values, targets) for values in both)
+        if of_torch is not None and exported is not None:
+            accuracy = float(of_torch.mean()), float(exported.mean())
+    same = list(map(operator.eq, *map(task.answers, both)))
+    apart = np.abs(ours - theirs).max(axis=1)
     if engine.name == "openvino" and not config.int8 and dtype_name("auto", "cpu") != "float32":
-        usual = open_engine(stored, asked=config.format, dtype="auto")
+        usual = open_engine(stored, engine=config.format, dtype="auto")
         rounded = replace(after, engine=usual).values(rows.texts)
-        moved = float(np.abs(one - rounded).max())
+        moved = float(np.abs(ours - rounded).max())
     return {
         "difference": float(apart.max()),
         "median": float(np.median(apart)),

@@ -20,7 +20,7 @@ from lora_bert.config.kinds import StrPath
 from lora_bert.data.examples import Examples
 from lora_bert.data.given import with_given_rows
 from lora_bert.errors import AdapterError, ConfigError
-from lora_bert.files import atomic_directory, claim_output, spare_inputs
+from lora_bert.files import atomic_directory, claim_output, size_of, spare_inputs
 from lora_bert.inference.predictor import Predictor, open_predictor
 from lora_bert.inference.samples import answerable, samples
 from lora_bert.names import parse_names
@@ -110,7 +110,7 @@ def run(config: MergeConfig) -> MergeResult:
         path=output,
         difference=difference,
         texts=len(texts),
-        size=sum(path.stat().st_size for path in output.rglob("*") if path.is_file()),
+        size=size_of(output),
         moved=moved,
     )
 

@@ -46,16 +46,16 @@ def classifier_graph(tensors: Mapping[str, np.ndarray], config: EncoderConfig) -
 
 def _apart(tensors: Mapping[str, np.ndarray], config: EncoderConfig) -> dict[str, np.ndarray]:
     """The same tensors with query, key and value apart where a family keeps them in one."""
-    found = dict(tensors)
+    apart = dict(tensors)
     if "query_key_value" in config.layout.linears:
         for index in range(config.num_hidden_layers):
             whole = config.layout.module(index, "query_key_value")
             for kind in ("weight", "bias"):
-                if f"{whole}.{kind}" in found:
-                    parts = np.split(found.pop(f"{whole}.{kind}"), 3)
+                if f"{whole}.{kind}" in apart:
+                    parts = np.split(apart.pop(f"{whole}.{kind}"), 3)
                     for slot, part in zip(_QUERY_KEY_VALUE, parts, strict=True):
-                        found[f"{whole}.{slot}.{kind}"] = part
-    return found
+                        apart[f"{whole}.{slot}.{kind}"] = part
+    return apart
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class _Classifier:
         # What every token has in common: the first type, the first task.
         same_paths = (layout.token_type_embeddings, layout.task_embeddings)
         parts = [f"{layout.prefix}{path}.weight" for path in same_paths if path]
-        same = sum((self.tensors[one][0] for one in parts), np.zeros(1, np.float32))
+        same = sum((self.tensors[name][0] for name in parts), np.zeros(1, np.float32))
         if layout.position_embeddings:
             table = self.tensors[f"{layout.prefix}{layout.position_embeddings}.weight"]
             hidden = op("Add", hidden, self._positions(constant(table + same, "positions")))
@@ -107,7 +107,7 @@ class _Classifier:
     def _positions(self, table: str) -> str:
         op = self.writer.op
         if not self.config.position_offset:
-            return op("Slice", table, [0], self.places.length, [0])
+            return op("Slice", table, [0], self.places.length(), [0])
         padding = self.config.pad_token_id
         real = self.writer.cast(op("Not", op("Equal", IDS, padding)), "INT64")
         counted = op("Mul", op("CumSum", real, 1), real)
@@ -122,8 +122,8 @@ class _Classifier:
         hidden = self._layer_norm(op("Add", attended, hidden), index, "attention")
         inner = self._linear(hidden, module(index, "intermediate"))
         out = self._linear(self._activated(inner, self.config.hidden_act), module(index, "output"))
-        found = self._layer_norm(op("Add", out, hidden), index, "output")
-        return self._convolved(below, found) if self.layout.convolution and not index else found
+        above = self._layer_norm(op("Add", out, hidden), index, "output")
+        return self._convolved(below, above) if self.layout.convolution and not index else above
 
     def _convolved(self, below: str, hidden: str) -> str:
         """With a convolution of what is below the first layer; padding counts for nothing."""
@@ -174,14 +174,14 @@ class _Classifier:
         slots = {"c2p": "position_key", "p2c": "position_query"}
         if self.layout.linears.keys().isdisjoint(slots.values()):
             slots = {"c2p": "key", "p2c": "query"}
-        found = {}
+        met = {}
         for kind in self.config.relative_kinds:
             name = self.layout.module(index, slots[kind])
             x = self.places.distances @ self.tensors[f"{name}.weight"].T
             x = x + self.tensors.get(f"{name}.bias", np.float32(0))
             parts = x.reshape(len(x), self.config.num_attention_heads, -1).transpose(1, 0, 2)
-            found[kind] = parts * np.float32(self._scale if kind == "p2c" else 1)
-        return found
+            met[kind] = parts * np.float32(self._scale if kind == "p2c" else 1)
+        return met
 
     def _projected(self, index: int, hidden: str) -> list[str]:
         """Query, scaled, key and value, ``[rows, length, hidden]`` each."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,12 +13,15 @@ from lora_bert.backbones.config import EncoderConfig
 from lora_bert.exporting.onnx_writer import Writer
 from lora_bert.inference.engines.graph_inputs import IDS, MASK
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 _UNSEEN = np.float32(-3e4)  # what is added to a masked score: exp gives 0, in float16 too
 
 
 @dataclass(frozen=True)
 class Places:
-    """Writes each part once, when a layer first asks for it; values are known by their names."""
+    """Writes what a layer asks for; values are known by their names."""
 
     writer: Writer
     tensors: Mapping[str, np.ndarray]
@@ -25,12 +29,20 @@ class Places:
 
     def bias(self, local: bool) -> str:
         """What is added to the scores, ``[rows, heads or 1, length or 1, length]``."""
-        return self._near if local else self._everywhere
+        op, layout = self.writer.op, self.config.layout
+        seen = op("Unsqueeze", self.writer.cast(MASK, "BOOL"), [1, 2])
+        if local:
+            within = op("LessOrEqual", op("Abs", self._apart()), np.int64(self.config.local_window))
+            seen = op("And", within, seen)
+        bias = op("Where", seen, np.float32(0), _UNSEEN)
+        if local or not layout.relative or self.config.relative_kinds:
+            return bias
+        return op("Add", bias, self._by_distance())
 
     def turned(self, states: str, local: bool) -> str:
         """Rotary positions (Su et al. 2021, arXiv:2104.09864), ``[rows, heads, length, size]``."""
         op, writer = self.writer.op, self.writer
-        cosines, sines = self._local_angles if local else self._angles
+        cosines, sines = self._angles(local)
         in_pairs = self.config.rotary == "pairs"
         first, second = writer.halves(
             op("Reshape", states, [0, 0, 0, -1, 2]) if in_pairs else states
@@ -50,11 +62,12 @@ class Places:
         """
         op, shape = self.writer.op, self.writer.op("Shape", scores)
         for kind, met in positions.items():
-            states, index = (query, self._of_key) if kind == "c2p" else (key, self._of_query)
+            states, index = (query, self._rows(1)) if kind == "c2p" else (key, self._rows(-1))
             every = op("MatMul", states, np.ascontiguousarray(met.transpose(0, 2, 1)))
-            found = op("GatherElements", every, op("Expand", index, shape), axis=-1)
-            turned = found if kind == "c2p" else op("Transpose", found, perm=[0, 1, 3, 2])
-            scores = op("Add", scores, turned)
+            added = op("GatherElements", every, op("Expand", index, shape), axis=-1)
+            if kind == "p2c":
+                added = op("Transpose", added, perm=[0, 1, 3, 2])
+            scores = op("Add", scores, added)
         return scores
 
     @cached_property
@@ -67,106 +80,63 @@ class Places:
         middle, spread = table.mean(-1, keepdims=True), table.var(-1, keepdims=True)
         norm = f"{layout.prefix}{layout.relative_norm}"
         scaled = (table - middle) / np.sqrt(spread + eps)
-        found: np.ndarray = scaled * self.tensors[f"{norm}.weight"] + self.tensors[f"{norm}.bias"]
-        return found
+        normed: np.ndarray = scaled * self.tensors[f"{norm}.weight"] + self.tensors[f"{norm}.bias"]
+        return normed
 
-    @cached_property
     def length(self) -> str:
         """The length of the batch, ``[1]``."""
         return self.writer.op("Shape", IDS, start=1, end=2)
 
-    @cached_property
-    def _tokens(self) -> str:
-        """Where tokens stand, bool ``[rows, 1, 1, length]``."""
-        return self.writer.op("Unsqueeze", self.writer.cast(MASK, "BOOL"), [1, 2])
-
-    @cached_property
-    def _everywhere(self) -> str:
-        """What is added to the scores of a layer that attends to every token."""
-        bias = self.writer.op("Where", self._tokens, np.float32(0), _UNSEEN)
-        if not self.config.layout.relative or self.config.relative_kinds:
-            return bias
-        return self.writer.op("Add", bias, self._by_distance)
-
-    @cached_property
-    def _near(self) -> str:
-        """The same for a layer that attends within a window."""
-        op, window = self.writer.op, self.config.local_window
-        near = op("LessOrEqual", op("Abs", self._apart), np.int64(window))
-        return op("Where", op("And", near, self._tokens), np.float32(0), _UNSEEN)
-
-    @cached_property
     def _by_distance(self) -> str:
         """A number a head for each distance, ``[heads, length, length]``."""
-        import torch
-
         from lora_bert.model.relative import mpnet_buckets
 
         layout = self.config.layout
         table = self.tensors[f"{layout.prefix}{layout.relative}.weight"]
-        buckets = mpnet_buckets(torch.from_numpy(-self._every_distance)).numpy()
-        return self.writer.op("Gather", table[buckets].T, self._distance_index, axis=1)
-
-    @cached_property
-    def _of_key(self) -> str:
-        """Which row of the table belongs to a query and a key, ``[length, length]``."""
-        return self._rows(sign=1)
-
-    @cached_property
-    def _of_query(self) -> str:
-        """The same, seen from the key."""
-        return self._rows(sign=-1)
+        buckets = mpnet_buckets(-self._every_distance()).numpy()
+        return self._looked_up(table[buckets].T, axis=1)
 
     def _rows(self, sign: int) -> str:
-        import torch
+        """Which row of the table belongs to a query and a key, ``[length, length]``.
 
+        ``sign`` is -1 for the same seen from the key.
+        """
         from lora_bert.model.relative import deberta_buckets
 
-        apart = torch.from_numpy(self._every_distance)
-        found = deberta_buckets(apart, self.config.relative_span).numpy()
+        buckets = deberta_buckets(self._every_distance(), self.config.relative_span).numpy()
         span = len(self.distances) // 2
-        rows = (sign * found + span).clip(0, 2 * span - 1)
-        return self.writer.op("Gather", rows, self._distance_index)
+        return self._looked_up((sign * buckets + span).clip(0, 2 * span - 1), axis=0)
 
-    @cached_property
-    def _every_distance(self) -> np.ndarray:
+    def _every_distance(self) -> Tensor:
         """Query's place less key's, from the least possible one on."""
-        most = self.config.max_length
-        return np.arange(1 - most, most, dtype=np.int64)
+        import torch
 
-    @cached_property
-    def _distance_index(self) -> str:
-        """Where a query's and a key's distance stands among them, ``[length, length]``."""
         most = self.config.max_length
-        return self.writer.op("Add", self._apart, np.int64(most - 1))
+        return torch.arange(1 - most, most)
 
-    @cached_property
+    def _looked_up(self, entries: np.ndarray, axis: int) -> str:
+        """Of entries for every distance along an axis, those of all queries and keys."""
+        op = self.writer.op
+        index = op("Add", self._apart(), np.int64(self.config.max_length - 1))
+        return op("Gather", entries, index, axis=axis)
+
     def _apart(self) -> str:
         """Query's place less key's, ``[length, length]``."""
         op = self.writer.op
-        return op("Sub", op("Unsqueeze", self._at, [1]), op("Unsqueeze", self._at, [0]))
+        return op("Sub", op("Unsqueeze", self._at(), [1]), op("Unsqueeze", self._at(), [0]))
 
-    @cached_property
     def _at(self) -> str:
         """0, 1, 2 … ``[length]``."""
         op = self.writer.op
-        return op("Range", np.int64(0), op("Squeeze", self.length, [0]), np.int64(1))
+        return op("Range", np.int64(0), op("Squeeze", self.length(), [0]), np.int64(1))
 
-    @cached_property
-    def _angles(self) -> tuple[str, str]:
-        return self._turns(local=False)
-
-    @cached_property
-    def _local_angles(self) -> tuple[str, str]:
-        return self._turns(local=True)
-
-    def _turns(self, *, local: bool) -> tuple[str, str]:
+    def _angles(self, local: bool) -> tuple[str, str]:
         """Cosines and sines of rotary positions, ``[length, head size]`` each."""
         op, size = self.writer.op, self.config.head_size
         steps = np.arange(0, size, 2, dtype=np.float32)
         speeds = 1 / self.config.rotary_base(local=local) ** (steps / size)
         halves = self.config.rotary == "halves"
         speeds = np.tile(speeds, 2) if halves else np.repeat(speeds, 2)
-        places = op("Unsqueeze", self.writer.cast(self._at, "FLOAT"), [1])
+        places = op("Unsqueeze", self.writer.cast(self._at(), "FLOAT"), [1])
         angles = op("Mul", places, speeds[None].astype(np.float32))
         return op("Cos", angles), op("Sin", angles)

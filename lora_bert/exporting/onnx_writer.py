@@ -15,18 +15,22 @@ _OPSET, _IR = 20, 10  # what ONNX Runtime 1.17 and OpenVINO 2024 read
 
 @dataclass(frozen=True)
 class Writer:
-    """Nodes in the order of the computation; a value is known by its name."""
+    """Nodes in the order of the computation, each once; a value is known by its name."""
 
     nodes: list[Any] = field(default_factory=list)
     constants: dict[str, Any] = field(default_factory=dict)
+    known: dict[Any, Any] = field(default_factory=dict)
 
     def constant(self, value: Any, name: str = "") -> str:
         """A constant; Python's whole numbers and lists of them become int64."""
         from onnx import numpy_helper
 
-        name = name or f"constant_{len(self.constants)}"
+        array = np.array(value, order="C")
+        if not name:
+            content = (array.dtype.str, array.shape, array.tobytes())
+            name = self.known.setdefault(content, f"constant_{len(self.constants)}")
         if name not in self.constants:
-            self.constants[name] = numpy_helper.from_array(np.array(value, order="C"), name)
+            self.constants[name] = numpy_helper.from_array(array, name)
         return name
 
     def op(self, kind: str, *inputs: Any, **attributes: Any) -> str:
@@ -62,8 +66,12 @@ class Writer:
     ) -> list[str]:
         from onnx import helper
 
-        label = f"{kind}_{len(self.nodes)}"
-        names = [one if isinstance(one, str) else self.constant(one) for one in inputs]
-        found = [label] if outputs == 1 else [f"{label}_{at}" for at in range(outputs)]
-        self.nodes.append(helper.make_node(kind, names, found, name=label, **attributes))
-        return found
+        names = [each if isinstance(each, str) else self.constant(each) for each in inputs]
+        operation = f"{kind} {names} {attributes}"
+        results: list[str] | None = self.known.get(operation)
+        if results is None:
+            label = f"{kind}_{len(self.nodes)}"
+            results = [label] if outputs == 1 else [f"{label}_{at}" for at in range(outputs)]
+            self.nodes.append(helper.make_node(kind, names, results, name=label, **attributes))
+            self.known[operation] = results
+        return results

@@ -177,9 +177,9 @@ def open_predictor(path: StrPath, config: Answering | None = None) -> Predictor:
     kind = kind_of(place)
     check_fits(config.engine, kind, place)
     if kind in EXPORTED:
-        found = read_exported(place, backbone=config.backbone, labels=labels)
-        opened = open_engine(found, asked=config.engine, dtype=config.dtype, device=config.device)
-        return Predictor(opened, found.tokenizer, found.manifest, (place,), config.batch_size)
+        model = read_exported(place, backbone=config.backbone, labels=labels)
+        engine = open_engine(model, engine=config.engine, dtype=config.dtype, device=config.device)
+        return Predictor(engine, model.tokenizer, model.manifest, (place,), config.batch_size)
     from lora_bert.adapters.loading import load_any
     from lora_bert.runtime.device import pick_device, pick_dtype
 
@@ -219,13 +219,13 @@ def _listed(texts: Iterable[str]) -> Sequence[str]:
             "A list of texts is needed, and this is one text.", hint="For one text, pass [text]."
         )
     _refuse(texts)
-    found = texts if isinstance(texts, (list, tuple)) else list(texts)
-    for at, text in enumerate(found):
+    listed = texts if isinstance(texts, (list, tuple)) else list(texts)
+    for at, text in enumerate(listed):
         if not isinstance(text, str):
             raise InputTypeError(
                 f"A list of texts is needed; number {at} is of type {type(text).__name__}."
             )
-    return found
+    return listed
 
 
 def _refuse(texts: object) -> None:

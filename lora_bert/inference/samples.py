@@ -26,15 +26,10 @@ log = logging.getLogger(__name__)
 MOST_TEXTS = 1000
 
 
-def probe_texts() -> list[str]:
-    """The 64 texts that ship for the comparison, Chinese and English, short and long."""
-    resource = package_files("lora_bert.inference") / "probes.txt"
-    return resource.read_text(encoding="utf-8").splitlines()
-
-
 def probes() -> Examples:
-    """The same as rows without labels."""
-    texts = tuple(probe_texts())
+    """The 64 texts that ship for the comparison, Chinese and English, short and long; no labels."""
+    resource = package_files("lora_bert.inference") / "probes.txt"
+    texts = tuple(resource.read_text(encoding="utf-8").splitlines())
     return Examples(texts, (), tuple(range(1, len(texts) + 1)), "probes.txt")
 
 

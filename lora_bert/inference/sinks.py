@@ -119,8 +119,8 @@ class _JsonLines:
             kept = [piece.values[name] for name in piece.columns]
             lines = zip(*kept, strict=True)
             objects = [dict(zip(piece.columns, line, strict=True)) for line in lines]
-        for found, more in zip(objects, zip(*added.values(), strict=True), strict=True):
-            row = found | dict(zip(added, more, strict=True))
+        for original, more in zip(objects, zip(*added.values(), strict=True), strict=True):
+            row = original | dict(zip(added, more, strict=True))
             self.stream.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -19,13 +20,11 @@ from lora_bert.backbones.config import read_config
 from lora_bert.backbones.families.registry import encoder_config, read_encoder_config
 from lora_bert.backbones.fingerprint import read_identified
 from lora_bert.backbones.inside import check_inside
-from lora_bert.backbones.nearby import transformer_in
-from lora_bert.backbones.resolve import find_local
 from lora_bert.backbones.weights import embedded_tokens, weight_files
 from lora_bert.config import TrainConfig, VerifyConfig
 from lora_bert.config.keywords import VerifyOptions
 from lora_bert.config.kinds import StrPath
-from lora_bert.errors import AdapterError, BackboneError, LoraBertError, missing
+from lora_bert.errors import AdapterError, BackboneError, LoraBertError
 from lora_bert.inference.predictor import Predictor, open_predictor
 from lora_bert.inference.samples import answerable, probes
 from lora_bert.names import parse_names
@@ -34,21 +33,18 @@ from lora_bert.python_face import called_from_python
 from lora_bert.tokens.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
 from lora_bert.wording import counted, listed
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib")
 """Endings of files that may run code when they are opened."""
-
-Steps = Iterator[tuple[str, Callable[[], str]]]
-"""What is checked, and how: returns what was found, or raises what is wrong."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One of the things that were looked at.
+    """One of the things to look at: what was found, or what is wrong and how to mend it.
 
-    Attributes:
-        name: What.
-        passed: None where it was not looked at, because one before it failed.
-        said: What was found, or what is wrong and how to mend it.
+    ``passed`` is None where it was not looked at, because one before it failed.
     """
 
     name: str
@@ -73,7 +69,7 @@ class Verification:
     exit_code: int
 
     def __repr__(self) -> str:
-        failed = next((one for one in self.checks if one.passed is False), None)
+        failed = next((check for check in self.checks if check.passed is False), None)
         said = f"{failed.name}: {failed.said}" if failed else "nothing is wrong"
         return f"Verification({str(self.path)!r}: {self.kind}, {said})"
 
@@ -104,26 +100,19 @@ def verify(path: StrPath, **options: Unpack[VerifyOptions]) -> Verification:
 
 def run(config: VerifyConfig) -> Verification:
     """As :func:`verify`, of a checked configuration."""
-    place = Path(config.path)
-    if not place.is_dir():
-        found = find_local(config.path)
-        if found is None:
-            raise missing(place, "adapter, model or backbone")
-        place = found.path
-    if not (place / CONFIG).is_file():
-        place = transformer_in(place) or place
+    place = directory.located(config.path, "adapter, model or backbone")
     kind: str = directory.kind_of(place)
     if kind == "merged" and not _classifies(place):
         kind = "backbone"
-    steps = {"adapter": _adapter, "merged": _merged, "backbone": _backbone}.get(kind, _exported)
+    names, look = _CHECKS[kind]
     checks: list[Check] = []
-    code = 0
-    for name, look in steps(place, config):
+    code, findings = 0, look(place, config)
+    for name in names:
         if code:
             checks.append(Check(name, None, "not looked at"))
             continue
         try:
-            checks.append(Check(name, True, look()))
+            checks.append(Check(name, True, next(findings)))
         except LoraBertError as error:
             code = error.exit_code
             checks.append(Check(name, False, f"{error} {error.hint}".strip()))
@@ -134,104 +123,77 @@ def _classifies(path: Path) -> bool:
     """Whether a directory means to be a classifier; a damaged one is looked at as a backbone."""
     if (path / MANIFEST).exists():
         return True
-    try:
+    with suppress(LoraBertError):
         return directory.is_classifier(read_config(path))
-    except LoraBertError:
-        return False
+    return False
 
 
-def _adapter(path: Path, config: VerifyConfig) -> Steps:
-    needed = (CONFIG, WEIGHTS)
-    yield "files", lambda: _files(path, needed)
-
-    def description() -> str:
-        settings = read_peft_config(path)
-        if (path / RUN).is_file():
-            read_yaml(path / RUN, TrainConfig)
-        manifest = directory.manifest_of(path)
-        if manifest is None:
-            return f"plain PEFT's, rank {settings.get('r')}: labels and fingerprints are not kept"
-        return f"{counted(len(manifest.labels), 'label')}, rank {settings.get('r')}"
-
-    yield "description", description
-
-    def weights() -> str:
-        tensors = read_peft(path).tensors
-        count = sum(tensor.numel() for tensor in tensors.values())
-        return f"{counted(len(tensors), 'tensor')}, {count:,} finite numbers"
-
-    yield "weights", weights
-    loaded: list[Loaded] = []
-
-    def backbone() -> str:
-        loaded.append(_load(path, config))
-        said = loaded[0].manifest.backbone.get("fingerprint")
-        at = f"'{loaded[0].files.path}'"
-        return f"{at}, fingerprint {said[:12]}…" if said else f"{at}; no fingerprint is kept"
-
-    yield "backbone", backbone
-    yield "tokenizer", lambda: _tokenizer(loaded[0])
-    yield "answers", lambda: _answers(Predictor.of(loaded[0], path))
+def _adapter(path: Path, config: VerifyConfig) -> Iterator[str]:
+    yield _files(path, (CONFIG, WEIGHTS))
+    rank = read_peft_config(path).get("r")
+    if (path / RUN).is_file():
+        read_yaml(path / RUN, TrainConfig)
+    manifest = directory.manifest_of(path)
+    if manifest is None:
+        yield f"plain PEFT's, rank {rank}: labels and fingerprints are not kept"
+    else:
+        yield f"{counted(len(manifest.labels), 'label')}, rank {rank}"
+    tensors = read_peft(path).tensors
+    yield f"{counted(len(tensors), 'tensor')}, {_numbers(tensors)}"
+    loaded = _load(path, config)
+    kept, place = loaded.manifest.backbone.get("fingerprint"), f"'{loaded.files.path}'"
+    yield f"{place}, fingerprint {kept[:12]}…" if kept else f"{place}; no fingerprint is kept"
+    yield _tokenizer(loaded)
+    yield _answers(Predictor.of(loaded, path))
 
 
-def _merged(path: Path, config: VerifyConfig) -> Steps:
-    yield "files", lambda: _files(path, ("config.json",))
-    loaded: list[Loaded] = []
-
-    def weights() -> str:
-        loaded.append(_load(path, config))
-        return f"{loaded[0].backbone.parameter_count:,} finite numbers"
-
-    def description() -> str:
-        settings = read_config(path)
-        directory.check_answerable(settings, path)
-        told = directory.standalone_manifest(path, settings, encoder_config(settings).max_length)
-        return counted(len(told.labels), "label")
-
-    yield "description", description
-    yield "weights", weights
-    yield "tokenizer", lambda: _tokenizer(loaded[0])
-    yield "answers", lambda: _answers(Predictor.of(loaded[0], path))
+def _merged(path: Path, config: VerifyConfig) -> Iterator[str]:
+    yield _files(path, ("config.json",))
+    settings = read_config(path)
+    directory.check_answerable(settings, path)
+    positions = encoder_config(settings).max_length
+    labels = directory.standalone_manifest(path, settings, positions).labels
+    yield counted(len(labels), "label")
+    loaded = _load(path, config)
+    yield f"{loaded.backbone.parameter_count:,} finite numbers"
+    yield _tokenizer(loaded)
+    yield _answers(Predictor.of(loaded, path))
 
 
-def _exported(path: Path, _config: VerifyConfig) -> Steps:
-    yield "files", lambda: _files(path, directory.graph_files(path, directory.kind_of(path)))
-    opened: list[Predictor] = []
-
-    def graph() -> str:
-        opened.append(open_predictor(path))
-        return f"{counted(len(opened[0].labels), 'label')}, opened by {opened[0].engine.name}"
-
-    yield "graph", graph
-    yield "tokenizer", lambda: _tokenizer(opened[0])
-    yield "answers", lambda: _answers(opened[0])
+def _exported(path: Path, _config: VerifyConfig) -> Iterator[str]:
+    yield _files(path, directory.graph_files(path, directory.kind_of(path)))
+    predictor = open_predictor(path)
+    yield f"{counted(len(predictor.labels), 'label')}, opened by {predictor.engine.name}"
+    yield _tokenizer(predictor)
+    yield _answers(predictor)
 
 
-def _backbone(path: Path, _config: VerifyConfig) -> Steps:
-    yield "files", lambda: _files(path, ("config.json",), pickles_too=True)
+def _backbone(path: Path, _config: VerifyConfig) -> Iterator[str]:
+    yield _files(path, ("config.json",), pickles_too=True)
+    encoder = read_encoder_config(path)
+    yield f"{encoder.model_type}, {encoder.hidden_size} wide"
+    tensors, fingerprint = read_identified(path, encoder)
+    yield f"{_numbers(tensors)}, fingerprint {fingerprint}"
+    rows = embedded_tokens(path, encoder)
+    tokenizer = load_tokenizer(path, encoder, max_length=DEFAULT_MAX_LENGTH, rows=rows)
+    pieces = f"{tokenizer.core.get_vocab_size():,} pieces"
+    yield f"{pieces}, fingerprint {tokenizer.fingerprint}{_beyond(tokenizer)}"
 
-    def description() -> str:
-        encoder = read_encoder_config(path)
-        return f"{encoder.model_type}, {encoder.hidden_size} wide"
 
-    yield "description", description
+_CHECKS: Mapping[str, tuple[tuple[str, ...], Callable[[Path, VerifyConfig], Iterator[str]]]] = {
+    "adapter": (
+        ("files", "description", "weights", "backbone", "tokenizer", "answers"), _adapter
+    ),
+    "merged": (("files", "description", "weights", "tokenizer", "answers"), _merged),
+    "openvino": (("files", "graph", "tokenizer", "answers"), _exported),
+    "onnx": (("files", "graph", "tokenizer", "answers"), _exported),
+    "backbone": (("files", "description", "weights", "tokenizer"), _backbone),
+}  # fmt: skip
+"""By kind: what is checked, and what says of each in turn what was found, or raises its error."""
 
-    def weights() -> str:
-        tensors, found = read_identified(path, read_encoder_config(path))
-        count = sum(tensor.numel() for tensor in tensors.values())
-        return f"{count:,} finite numbers, fingerprint {found}"
 
-    yield "weights", weights
-
-    def tokenizer() -> str:
-        encoder = read_encoder_config(path)
-        made = load_tokenizer(
-            path, encoder, max_length=DEFAULT_MAX_LENGTH, rows=embedded_tokens(path, encoder)
-        )
-        pieces = f"{made.core.get_vocab_size():,} pieces"
-        return f"{pieces}, fingerprint {made.fingerprint}{_beyond(made)}"
-
-    yield "tokenizer", tokenizer
+def _numbers(tensors: Mapping[str, Tensor]) -> str:
+    return f"{sum(tensor.numel() for tensor in tensors.values()):,} finite numbers"
 
 
 def _load(path: Path, config: VerifyConfig) -> Loaded:

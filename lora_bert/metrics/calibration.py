@@ -57,7 +57,7 @@ class Calibration:
     def verdict(self) -> str:
         """Whether the answers are too sure or too shy, in words."""
         if self.error <= self.chance_limit:
-            return f"as exact as {sum(one.rows for one in self.bins):,} rows can tell"
+            return f"as exact as {sum(each.rows for each in self.bins):,} rows can tell"
         if abs(self.overconfidence) < self.error / 2:
             return "too sure of some answers, too shy of others"
         too, points = "sure" if self.overconfidence > 0 else "shy", 100 * abs(self.overconfidence)
@@ -83,20 +83,21 @@ def calibration(probabilities: Floats, true: Indices, *, seed: int = 0) -> Calib
     confident = np.bincount(place, confidence, minlength=BINS)
     correct = np.bincount(place, right, minlength=BINS)
     some = np.maximum(rows, 1)
-    found = zip(rows.tolist(), (confident / some).tolist(), (correct / some).tolist(), strict=True)
+    edges = [at / BINS for at in range(BINS + 1)]
+    figures = (rows.tolist(), (confident / some).tolist(), (correct / some).tolist())
     by_chance = _by_chance(confidence, place, confident.astype(np.float64), seed)
     return Calibration(
         error=float(np.abs(confident - correct).sum() / len(true)),
         by_chance=float(by_chance.mean()),
         chance_limit=float(np.quantile(by_chance, 0.95)),
         overconfidence=float(confidence.mean() - right.mean()),
-        bins=tuple(Bin(at / BINS, (at + 1) / BINS, *figures) for at, figures in enumerate(found)),
+        bins=tuple(map(Bin, edges, edges[1:], *figures)),
     )
 
 
 def _by_chance(confidence: Floats, place: Indices, confident: Floats, seed: int) -> Floats:
     """The errors, [draws], where each answer is right with exactly the probability it has."""
     rng, rows = np.random.default_rng(seed), len(confidence)
-    drawn = (rng.random(rows) < confidence for _ in range(_DRAWS))
-    correct = (np.bincount(place, right, minlength=BINS) for right in drawn)
-    return np.array([np.abs(confident - one).sum() / rows for one in correct])
+    draws = (rng.random(rows) < confidence for _ in range(_DRAWS))
+    correct = (np.bincount(place, right, minlength=BINS) for right in draws)
+    return np.array([np.abs(confident - drawn).sum() / rows for drawn in correct])

@@ -90,7 +90,7 @@ class Scores:
     def worst(self) -> list[PerClass]:
         """The classes, the lowest F1 first, of equals the larger; those without rows at the end."""
         return sorted(
-            self.per_class, key=lambda one: (not one.rows + one.predicted, one.f1, -one.rows)
+            self.per_class, key=lambda each: (not each.rows + each.predicted, each.f1, -each.rows)
         )
 
     @property
@@ -179,8 +179,8 @@ def losses(probabilities: Floats, true: Indices) -> NDArray[np.float64]:
     """What each row adds to the log loss, in nats, [rows]."""
     of_truth = probabilities[np.arange(len(true)), true].astype(np.float64)
     # One confident mistake must not make the mean infinite; float32 is what models answer in.
-    found: NDArray[np.float64] = -np.log(np.clip(of_truth, np.finfo(np.float32).eps, 1.0))
-    return found
+    added: NDArray[np.float64] = -np.log(np.clip(of_truth, np.finfo(np.float32).eps, 1.0))
+    return added
 
 
 def _check(labels: Sequence[str], probabilities: Floats, true: Indices) -> None:

@@ -18,13 +18,9 @@ _DRAWS = 10_000
 
 
 class Figure(NamedTuple):
-    """One metric of both classifiers.
+    """A metric of the classifier that is judged, ``ours``, and of the other one, ``theirs``.
 
-    Attributes:
-        metric: Which one.
-        ours: Of the classifier that is judged.
-        theirs: Of the other one.
-        interval: 95 % bootstrap interval of ``ours - theirs``, the rows drawn in pairs.
+    ``interval`` is the 95 % bootstrap interval of ``ours - theirs``, the rows drawn in pairs.
     """
 
     metric: Metric
@@ -101,23 +97,23 @@ class Comparison:
         return said
 
     def __repr__(self) -> str:
-        words = [f"{one.metric.shown} {one.ours:.3f} against {one.theirs:.3f}"
-                 for one in self.figures]  # fmt: skip
+        words = [f"{figure.metric.shown} {figure.ours:.3f} against {figure.theirs:.3f}"
+                 for figure in self.figures]  # fmt: skip
         return f"Comparison(with {shortened(self.other)!r}: {self.verdict}; {', '.join(words)})"
 
     def as_dict(self) -> dict[str, Any]:
         """Everything in it as plain JSON values; what has no prefix is about the accuracy."""
-        found: dict[str, Any] = {"other": self.other, "metric": self.metric}
+        document: dict[str, Any] = {"other": self.other, "metric": self.metric}
         for figure in self.figures:
             prefix = "" if figure.metric is ACCURACY else f"{figure.name}_"
-            found |= {
+            document |= {
                 figure.name: figure.theirs,
                 f"{prefix}difference": figure.difference,
                 f"{prefix}interval": list(figure.interval),
             }
         names = ("verdict", "only_ours", "only_theirs", "p_value")
-        found |= {name: getattr(self, name) for name in names}
-        return found | {"settings": {name: list(pair) for name, pair in self.settings.items()}}
+        document |= {name: getattr(self, name) for name in names}
+        return document | {"settings": {name: list(pair) for name, pair in self.settings.items()}}
 
     def __getitem__(self, metric: str) -> Figure:
         """The figure of a metric; KeyError for one that was not compared."""

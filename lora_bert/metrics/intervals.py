@@ -23,17 +23,14 @@ class Interval(NamedTuple):
 
 
 def bootstrap(
-    true: Indices,
-    predicted: Indices,
-    statistic: Statistic,
-    *,
-    resamples: int = 2000,
-    seed: int = 0,
+    true: Indices, predicted: Indices, statistic: Statistic, *, resamples: int = 2000, seed: int = 0
 ) -> Interval:
     """95 % interval of a statistic over rows drawn anew with replacement.
 
-    Where every row is right (or wrong) every resample is too, and the interval is a point: that
-    says nothing about rows not seen.
+    Neither statistic sees more of a row than its cell of the confusion matrix, and drawing rows
+    with replacement draws the cells' counts from a multinomial: this is the bootstrap of the rows,
+    at a cost that does not grow with their number. Where every row is right (or wrong) every
+    resample is too, and the interval is a point: that says nothing about rows not seen.
 
     Truth and predictions are class indices, [rows]. With one seed the same rows give the same
     interval.
@@ -47,33 +44,17 @@ def bootstrap(
     """
     if len(true) == 0:
         raise ValueError("no rows to draw from")
-    classes = int(max(true.max(), predicted.max())) + 1
-    confusion = count_confusions(true, predicted, classes)
-    return bootstrap_confusion(confusion, statistic, resamples=resamples, seed=seed)
-
-
-def bootstrap_confusion(
-    confusion: NDArray[np.int64],
-    statistic: Statistic,
-    *,
-    resamples: int = 2000,
-    seed: int = 0,
-) -> Interval:
-    """The same from a confusion matrix [true class, predicted class] with at least one row.
-
-    Neither statistic sees more of a row than its cell, and drawing rows with replacement draws the
-    cells' counts from a multinomial: this is the bootstrap of the rows, at a cost that does not
-    grow with their number.
-    """
-    rng = np.random.default_rng(seed)
+    rng, rows = np.random.default_rng(seed), len(true)
     if statistic == "accuracy":  # rows right of a fixed number are binomial
-        rows = int(confusion.sum())
-        return _ends(rng.binomial(rows, confusion.trace() / rows, size=resamples) / rows)
+        right = int((true == predicted).sum())
+        return _ends(rng.binomial(rows, right / rows, size=resamples) / rows)
     if statistic != "macro_f1":
         raise ValueError(f"no bootstrap of {statistic!r}: there are accuracy and macro_f1")
-    true, predicted = np.nonzero(confusion)
-    figure = _macro_f1_of(true, predicted, len(confusion))
-    drawn = _redrawn(confusion[true, predicted], len(confusion), rng, resamples)
+    classes = int(max(true.max(), predicted.max())) + 1
+    confusion = count_confusions(true, predicted, classes)
+    of_true, of_predicted = np.nonzero(confusion)
+    figure = _macro_f1_of(of_true, of_predicted, classes)
+    drawn = _redrawn(confusion[of_true, of_predicted], classes, rng, resamples)
     return _ends(np.concatenate([figure(counts) for counts in drawn]))
 
 

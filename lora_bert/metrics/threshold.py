@@ -63,9 +63,9 @@ def _best(second: Floats, true: Indices) -> float:
     right = np.stack([negatives - (taken - hits), hits], axis=-1)
     rows = np.broadcast_to([negatives, positives], right.shape)
     predicted = np.stack([len(values) - taken, taken], axis=-1)
-    found = macro_f1(right, rows, predicted)
+    scores = macro_f1(right, rows, predicted)
     # A probability can be 1: no row is taken only above it.
     edges = np.concatenate([[np.nextafter(1, 2)], (values[:-1] + values[1:]) / 2, [0.0]])
-    found[1:-1][values[:-1] == values[1:]] = -1  # no line can be drawn between equals
-    best = np.flatnonzero(found >= found.max() - 1e-12)
+    scores[1:-1][values[:-1] == values[1:]] = -1  # no line can be drawn between equals
+    best = np.flatnonzero(scores >= scores.max() - 1e-12)
     return float(edges[best[np.abs(edges[best] - 0.5).argmin()]])

@@ -95,11 +95,9 @@ class Processes:
         return [json.loads(part.numpy().tobytes()) for part in parts]
 
     def exchange(self, given: Sequence[Tensor], sizes: Sequence[int]) -> list[Tensor]:
-        """Give each process a tensor, and get one from each; they differ in their first size.
+        """Give each process a tensor, on the CPU, and get one from each.
 
-        Args:
-            given: What each process gets, on the CPU.
-            sizes: The first size of what each process gives this one.
+        They differ in their first size, which is in ``sizes`` for what each gives this one.
         """
         # As bytes: gloo does not know every type.
         shape, dtype = given[0].shape[1:], given[0].dtype
@@ -183,8 +181,8 @@ class Processes:
             if self.store is not None:
                 with suppress(RuntimeError):  # nobody keeps the store any more
                     if isinstance(error, LoraBertError) and not isinstance(error, PeerError):
-                        told = [str(error), error.hint, error.exit_code]
-                        self.store.set(_FAILED, json.dumps(told))
+                        failure = [str(error), error.hint, error.exit_code]
+                        self.store.set(_FAILED, json.dumps(failure))
                         _tell_launcher(error)
                     said = self.store.add(f"lora-bert said {error}", 1) > 1
                     error.said_elsewhere = said  # type: ignore[union-attr]
@@ -245,27 +243,28 @@ def processes() -> Processes:
         reason = str(error).partition("\n")[0]
         raise PeerError(f"The {count} processes of this training did not meet: {reason}") from error
     atexit.register(dist.destroy_process_group)  # its threads would abort the interpreter's end
-    us = Processes(rank, count, near, store)
-    log.info("%d processes train together, %d threads in all.", count, us.add_threads())
-    return us
+    group = Processes(rank, count, near, store)
+    log.info("%d processes train together, %d threads in all.", count, group.add_threads())
+    return group
 
 
 def _tell_launcher(error: LoraBertError) -> None:
     """Have torchrun's report, which is what a user reads last, give the sentence."""
     if path := os.environ.get("TORCHELASTIC_ERROR_FILE"):
-        told = {"message": str(error), "extraInfo": {"timestamp": str(int(time.time()))}}
+        # Whoever ends because of it does so within the second, and the lower rank would be first.
+        report = {"message": str(error), "extraInfo": {"timestamp": str(int(time.time()) - 1)}}
         with suppress(OSError):
-            Path(path).write_text(json.dumps({"message": told}), encoding="utf-8")
+            Path(path).write_text(json.dumps({"message": report}), encoding="utf-8")
 
 
 def _warn_of_fewer() -> None:
     """Say so where a launcher was asked for several processes, and this one is alone."""
-    told = os.environ
-    if ("WORLD_SIZE" in told and "RANK" in told) or any(size in told for size in _MPI_SIZES):
+    environ = os.environ
+    if {"WORLD_SIZE", "RANK"} <= environ.keys() or environ.keys() & set(_MPI_SIZES):
         return
     # Accelerate's launcher names a place to meet only where several processes are wanted.
-    accelerate = "ACCELERATE_MIXED_PRECISION" in told and "MASTER_ADDR" in told
-    if accelerate or told.get("WORLD_SIZE", "1") != "1":
+    accelerate = "ACCELERATE_MIXED_PRECISION" in environ and "MASTER_ADDR" in environ
+    if accelerate or environ.get("WORLD_SIZE", "1") != "1":
         launcher = "accelerate launch" if accelerate else "$WORLD_SIZE"
         log.warning(
             "%s asks for several processes, and this one was started alone: it trains alone. On "

@@ -11,7 +11,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,11 +21,10 @@ from lora_bert.runtime.memory import keep_freed_memory
 if TYPE_CHECKING:
     import torch
 
-Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class Workers:
+class Workers(Executor):
     """A call's share of the pool: at most ``count`` of its tasks are computed at once.
 
     Args:
@@ -40,29 +39,23 @@ class Workers:
         self._turns = 0
         self._changed = threading.Condition()
 
-    def __enter__(self) -> Workers:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def submit(self, function: Callable[..., Result], *args: Any) -> Future[Result]:
-        """Have a thread compute ``function(*args)``."""
+    def submit(self, fn: Callable[..., Result], /, *args: Any, **kwargs: Any) -> Future[Result]:
+        """Have a thread compute ``fn(*args, **kwargs)``."""
         future: Future[Result] = Future()
         with self._changed:
-            self._waiting.append((future, partial(function, *args)))
+            self._waiting.append((future, partial(fn, *args, **kwargs)))
             if self._turns < self.count:
                 self._pool.submit(self._turn)
                 self._turns += 1
         return future
 
-    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-        """``function`` of each item, in their order; by one worker, on the caller's own thread."""
-        if self.count == 1:
-            return map(function, items)
-        return _results(deque(self.submit(function, item) for item in items))
+    def map(
+        self, fn: Callable[..., Result], *iterables: Iterable[Any], **options: Any
+    ) -> Iterator[Result]:
+        """``fn`` of each item, in their order; by one worker, on the caller's own thread."""
+        return map(fn, *iterables) if self.count == 1 else super().map(fn, *iterables, **options)
 
-    def close(self) -> None:
+    def shutdown(self, *_: Any, **__: Any) -> None:
         """Drop the tasks that wait, and wait for those that are being computed."""
         with self._changed:
             while self._waiting:
@@ -93,16 +86,6 @@ class Workers:
             self._turns -= 1
             self._changed.notify_all()
             return None
-
-
-def _results(futures: deque[Future[Result]]) -> Iterator[Result]:
-    """Each result in turn, kept no longer; the rest is dropped where one is an error."""
-    try:
-        while futures:
-            yield futures.popleft().result()
-    finally:
-        for future in futures:
-            future.cancel()
 
 
 def workers(most: int, *, device: torch.device, exactly: tuple[int, int] | None = None) -> Workers:

@@ -32,11 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class HeadSpec:
-    """The head of a task, which reads the vector that stands for the text.
-
-    Attributes:
-        outputs: Width of the last layer.
-    """
+    """How many outputs the head of a task has, which reads the vector that stands for a text."""
 
     outputs: int
 
@@ -173,6 +169,12 @@ class Task(Protocol):
     def chance_loss(self, targets: np.ndarray) -> float:
         """The mean loss of answers that know nothing of a text but how frequent its answer is."""
 
+    def validation_loss(self, outputs: Tensor, targets: np.ndarray) -> float:
+        """The mean loss of ``outputs [rows, outputs]`` to rows that nothing is learned from."""
+        import torch
+
+        return float(self.loss(outputs, torch.from_numpy(targets))) / self.weight(targets)
+
     def fresh_loss(self, targets: np.ndarray) -> float:
         """The mean loss that a fresh head has, about."""
         return self.chance_loss(targets)
@@ -213,6 +215,10 @@ class Task(Protocol):
         """A prediction as it stands behind its text in JSON."""
         return {"prediction": prediction}
 
+    def right(self, values: np.ndarray, targets: np.ndarray) -> np.ndarray | None:
+        """Whether each row is answered rightly, bool ``[rows]``; None where that is no question."""
+        return None
+
     @abstractmethod
     def score(self, values: np.ndarray, targets: np.ndarray) -> Scores:
         """The figures of answered rows.
@@ -232,17 +238,16 @@ class Task(Protocol):
         labels and values of rows that have none of the task's labels. Both are of classes only.
 
         Raises:
-            DataError: There are no rows.
-            AdapterError: A value is not a finite number.
+            DataError, AdapterError: As :meth:`score`.
         """
         return Judgement(scores=self.score(values, targets), shown=self.metrics)
 
     def compare(
-        self, other: str, ours: np.ndarray, theirs: np.ndarray, targets: np.ndarray, **told: Any
+        self, other: str, ours: np.ndarray, theirs: np.ndarray, targets: np.ndarray, **options: Any
     ) -> Comparison:
         """Our values beside those of a model called ``other``, its outputs in our order.
 
-        ``told`` are ``metric`` and ``settings``, see :func:`lora_bert.metrics.comparison.compare`.
+        ``options`` are ``metric`` and ``settings`` of :func:`lora_bert.metrics.comparison.compare`.
 
         Raises:
             ConfigError: Models of this task cannot be compared.

@@ -16,13 +16,13 @@ from lora_bert.metrics.calibration import calibration
 from lora_bert.metrics.classification import FIGURES, METRICS, Scores, losses, score
 from lora_bert.metrics.comparison import Comparison, compare
 from lora_bert.metrics.coverage import coverage, reach
-from lora_bert.metrics.intervals import bootstrap_confusion
+from lora_bert.metrics.intervals import bootstrap
 from lora_bert.metrics.metric import Metric
 from lora_bert.metrics.out_of_scope import out_of_scope
 from lora_bert.metrics.suspects import mistakes, suspects
 from lora_bert.metrics.threshold import best_threshold
 from lora_bert.tasks.base import HeadSpec, Judgement, Task
-from lora_bert.tasks.registry import USUAL
+from lora_bert.tasks.problem_types import USUAL
 from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.wording import shortened
 
@@ -151,6 +151,10 @@ class SingleLabel(Task):
         shares = counts[counts > 0] / counts.sum()
         return abs(float(-(shares * np.log(shares)).sum()))
 
+    def validation_loss(self, outputs: Tensor, targets: np.ndarray) -> float:
+        """The log loss: weighed or not, the classes count as often as they occur."""
+        return self.score(self.values(outputs.numpy()), targets).log_loss
+
     def fresh_loss(self, targets: np.ndarray) -> float:
         """That of even odds, in nats."""
         return math.log(len(self.labels))
@@ -239,6 +243,11 @@ class SingleLabel(Task):
         known = {"prediction": prediction.label, "score": prediction.score, "scores": scores}
         return known | ({"best": prediction.best} if self.refusal else {})
 
+    def right(self, values: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Whether the likeliest label is the row's."""
+        right: np.ndarray = values.argmax(axis=1) == targets
+        return right
+
     def score(self, values: np.ndarray, targets: np.ndarray) -> Scores:
         """Accuracy, F1, log loss and what they are made of."""
         return score(self.labels, values, targets)
@@ -248,7 +257,7 @@ class SingleLabel(Task):
         outside: tuple[Sequence[str], np.ndarray] | None = None, seed: int = 0,
     ) -> Judgement:  # fmt: skip
         """Scores with intervals, class by class; what the probabilities are worth; odd rows."""
-        scores = self.score(values, targets)
+        scores, answers = self.score(values, targets), values.argmax(axis=1)
         target = reach(values, targets, target_accuracy, seed=seed) if target_accuracy else None
         also_at = [target.reached.min_score] if target and target.reached else []
         scope = out_of_scope(*outside, values, targets, also_at=also_at) if outside else None
@@ -256,8 +265,8 @@ class SingleLabel(Task):
             scores=scores,
             shown=FIGURES,
             intervals={
-                "accuracy": bootstrap_confusion(scores.confusion, "accuracy", seed=seed),
-                "macro_f1": bootstrap_confusion(scores.confusion, "macro_f1", seed=seed),
+                "accuracy": bootstrap(targets, answers, "accuracy", seed=seed),
+                "macro_f1": bootstrap(targets, answers, "macro_f1", seed=seed),
             },
             by_class=scores,
             calibration=calibration(values, targets, seed=seed),
@@ -270,9 +279,9 @@ class SingleLabel(Task):
         )
 
     def compare(
-        self, other: str, ours: np.ndarray, theirs: np.ndarray, targets: np.ndarray, **told: Any
+        self, other: str, ours: np.ndarray, theirs: np.ndarray, targets: np.ndarray, **options: Any
     ) -> Comparison:
         """Accuracy, macro-F1 and log loss of both."""
         both = losses(ours, targets), losses(theirs, targets)
         answers = ours.argmax(axis=1), theirs.argmax(axis=1)
-        return compare(other, *answers, targets, losses=both, **told)
+        return compare(other, *answers, targets, losses=both, **options)

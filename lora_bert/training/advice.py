@@ -103,8 +103,8 @@ def _nothing(
 def _only_answer(scores: Scores) -> str:
     """The class that every row is predicted as, unless all rows are of it; else ""."""
     predicted = [entry for entry in scores.per_class if entry.predicted]
-    one = len(predicted) == 1 and predicted[0].rows < scores.rows
-    return predicted[0].label if one else ""
+    alone = len(predicted) == 1 and predicted[0].rows < scores.rows
+    return predicted[0].label if alone else ""
 
 
 def _remedies(config: TrainConfig) -> str:

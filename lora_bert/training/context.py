@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lora_bert.backbones.config import EncoderConfig
 from lora_bert.backbones.resolve import BackboneFiles
 from lora_bert.config import TrainConfig
 from lora_bert.data.sources import Splits
@@ -23,20 +22,14 @@ class Context:
 
     Attributes:
         config: Resolved: nothing is left open that decides what is learned.
-        files: Of the backbone.
-        encoder: What the backbone's ``config.json`` says of it.
-        fingerprint: Of the backbone.
-        splits: The labelled rows.
-        task: What is asked of a text.
+        files: Of the backbone, as is the fingerprint.
         tokenizer: The backbone's, with the cleaning that was asked for.
         tokens: The rows of each part that there is: ``train``, ``validation``, ``test``.
         watched: The texts of ``--watch``.
-        backbone: Frozen.
     """
 
     config: TrainConfig
     files: BackboneFiles
-    encoder: EncoderConfig
     fingerprint: str
     splits: Splits
     task: Task

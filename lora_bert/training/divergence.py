@@ -20,7 +20,6 @@ SMALLEST_NORM = 1e-6
 _SMALL_RATE = 1e-5
 """A learning rate above this moves weights wherever gradients come through."""
 _SCALED = "Weights of the backbone are probably badly scaled: try another backbone."
-_NAMES = {"lora_A": "lora_A.weight", "lora_B": "lora_B.weight"}
 
 LOWER = "Lower --learning-rate."
 
@@ -113,5 +112,4 @@ def worst_gradient(parameters: Mapping[str, Tensor]) -> tuple[str, str]:
     else:
         name = max(gradients, key=lambda name: float(gradients[name].abs().max()))
         what = "too large for float32"
-    stem, _, part = name.rpartition(".")
-    return f"{stem}.{_NAMES[part]}" if part in _NAMES else name, what
+    return f"{name}.weight" if name.endswith((".lora_A", ".lora_B")) else name, what

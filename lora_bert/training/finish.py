@@ -10,6 +10,7 @@ from lora_bert.backbones.resolve import remember
 from lora_bert.data.digests import note_data_location
 from lora_bert.data.part_names import DATA_OPTIONS
 from lora_bert.evaluation.result import Evaluation, judge
+from lora_bert.files import size_of
 from lora_bert.runtime.distributed import processes
 from lora_bert.runtime.signals import uninterrupted
 from lora_bert.training.advice import advise
@@ -49,7 +50,7 @@ def finish(context: Context, fitted: Fit, learner: BranchLearner, before: Tensor
         steps=fitted.progress.step,
         trainable=trainable,
         total=trainable + context.backbone.parameter_count,
-        size=sum(path.stat().st_size for path in output.rglob("*") if path.is_file()),
+        size=size_of(output),
         interrupted=fitted.stopped is not None,
         resumable=fitted.stopped is not None and fitted.saved,
         watched=answers,

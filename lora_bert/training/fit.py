@@ -21,7 +21,8 @@ from lora_bert.training.checkpoints import Checkpoint, Checkpoints
 from lora_bert.training.context import Context
 from lora_bert.training.gradients import Gradients, shares_of
 from lora_bert.training.identity import check_alike, check_same, identity_of, made_elsewhere
-from lora_bert.training.learner import BranchLearner, fresh_adapter, validate
+from lora_bert.training.learner import BranchLearner, validate
+from lora_bert.training.methods import fresh_adapter
 from lora_bert.training.tokenize_rows import Tokens
 from lora_bert.training.trackers import tracking
 from lora_bert.training.trainer import Fit, Trainer
@@ -53,10 +54,10 @@ def fit(
     begun, after = (checkpoint.identity, checkpoint.progress.step) if checkpoint else (None, 0)
     keeps = "off" if begun and begun["trunk"] is None else config.trunk_cache
     trunk = trunk_states(context, adapter, place=keeps)
-    us, cores = processes(), torch.get_num_threads()
+    group, cores = processes(), torch.get_num_threads()
     parts, each = begun["workers"] if begun else shares_of(config, rows, backbone.device)
     with (
-        workers(1, device=backbone.device, exactly=(-(-parts // us.count), each)) as threads,
+        workers(1, device=backbone.device, exactly=(-(-parts // group.count), each)) as threads,
         # Here as there: idle members of a larger team would wait busily, on the threads' cores.
         computing_with(threads.cores),
         tracking(config, after=after) as accelerator,
@@ -66,27 +67,28 @@ def fit(
             seed=config.seed, checkpointing=config.gradient_checkpointing, parts=parts,
             fetch=trunk.fetch,
         )  # fmt: skip
-        scored = "own" if us.count > 1 else "validation"
+        scored = "own" if group.count > 1 else "validation"
         hidden = {scored: trunk.validation}
         learner = BranchLearner(gradients, _texts(context, trunk), hidden, cores)
         before = learner.outputs("watched")
         trainer = Trainer(learner, rows, task, config, accelerator)
         _say_batches(rows, trainer.batches(1))
         identity = identity_of(context, workers=(parts, each), trunk=trunk.key)
-        check_alike(us.gather(identity | {"step": after}))
+        check_alike(group.gather(identity | {"step": after}))
         kept = _go_on(trainer, checkpoint, identity) if checkpoint else None
         score = partial(validate, learner, task, targets, scored, trunk.owners)
-        # The other processes save none.
-        minutes, steps = (config.save_every, config.save_every_steps) if us.is_first else (0, None)
+        minutes, steps = config.save_every, config.save_every_steps
+        if not group.is_first:  # the others save none
+            minutes, steps = 0, None
         checkpoints = Checkpoints(place, identity, minutes, steps, kept)
         return trainer.fit(score, checkpoints), learner, before
 
 
 def _texts(context: Context, trunk: Trunk) -> dict[str, TokenizedTexts]:
     """What outputs are wanted of: the parts, the texts to watch, this process's validation rows."""
-    us, texts = processes(), {part: rows.encodings for part, rows in context.tokens.items()}
-    if us.count > 1:
-        texts["own"] = texts["validation"].take(np.flatnonzero(trunk.owners == us.rank))
+    group, texts = processes(), {part: rows.encodings for part, rows in context.tokens.items()}
+    if group.count > 1:
+        texts["own"] = texts["validation"].take(np.flatnonzero(trunk.owners == group.rank))
     return texts | {"watched": context.watched}
 
 

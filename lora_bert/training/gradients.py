@@ -42,9 +42,9 @@ def most_workers(config: TrainConfig, rows: Tokens) -> int:
 
 def shares_of(config: TrainConfig, rows: Tokens, device: torch.device) -> tuple[int, int]:
     """The threads that share a batch, in all processes together, and the cores that each has."""
-    us = processes()
-    threads = us.add_threads()
-    count = min(most_workers(config, rows), threads) if device.type == "cpu" else us.count
+    group = processes()
+    threads = group.add_threads()
+    count = min(most_workers(config, rows), threads) if device.type == "cpu" else group.count
     return count, max(1, threads // count)
 
 
@@ -96,9 +96,9 @@ class Gradients:
         factors, head = self._factors, list(self.adapter.head.values())
         factors.refresh()
 
-        us = processes()
+        group = processes()
         numbered = list(enumerate(rows for batch in batches for rows in self._slices(batch, cuts)))
-        shares = [numbered[rank :: us.count] for rank in range(us.count)]
+        shares = [numbered[rank :: group.count] for rank in range(group.count)]
         hidden = self.fetch(list(map(_rows, shares))) if self.fetch else self.hidden
 
         def turn(piece: tuple[int, np.ndarray]) -> tuple[float, tuple[Tensor, ...]]:
@@ -106,7 +106,7 @@ class Gradients:
             part = self._loss(rows, hidden, factors.updates, derived_seed(self.seed, step, number))
             return part.item(), torch.autograd.grad(part / weight, [*factors.leaves, *head])
 
-        summed, sums = self._sum(turn, shares[us.rank], [*factors.leaves, *head])
+        summed, sums = self._sum(turn, shares[group.rank], [*factors.leaves, *head])
         factors.pass_on(sums[: -len(head)])
         for tensor, gradient in zip(head, sums[-len(head) :], strict=True):
             tensor.grad = gradient
@@ -126,7 +126,7 @@ class Gradients:
 
         In float64 the sum is the same in whatever order, and whoever computes which part of it.
         """
-        us = processes()
+        group = processes()
         total = [torch.zeros_like(part, dtype=torch.float64) for part in parameters]
         summed, lacking = 0.0, 0
         try:
@@ -134,13 +134,13 @@ class Gradients:
                 summed += found
                 torch._foreach_add_(total, gradients)
         except (MemoryError, RuntimeError) as error:
-            if us.count == 1 or not is_out_of_memory(error):
+            if group.count == 1 or not is_out_of_memory(error):
                 raise
             lacking = 1  # the others are told, and try again with this one
-        status = us.add(torch.tensor([summed, lacking], dtype=torch.float64))
+        status = group.add(torch.tensor([summed, lacking], dtype=torch.float64))
         if status[1]:
             raise MemoryError("Memory ran out in one of the processes.")
-        return float(status[0]), [part.float() for part in us.add_all(total)]
+        return float(status[0]), [part.float() for part in group.add_all(total)]
 
     def _slices(self, batch: np.ndarray, cuts: int) -> list[np.ndarray]:
         """A batch's rows in parts: one a worker, or a multiple of that where rows are long."""

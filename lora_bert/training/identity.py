@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from lora_bert.adapters.saving import versions
+from lora_bert.adapters.manifest import versions
+from lora_bert.adapters.trained_on import RUN_OPTIONS
 from lora_bert.config import TrainConfig
+from lora_bert.data.part_names import DATA_OPTIONS
 from lora_bert.errors import ConfigError
 from lora_bert.options import flag
 from lora_bert.runtime.device import processor_of
@@ -17,13 +19,8 @@ from lora_bert.tokens.batching import LAYOUT
 from lora_bert.training.context import Context
 from lora_bert.training.tokenize_rows import Tokens
 
-# Where things are and how the run is looked after: none of it changes what is learned. Data and
-# backbone count by their content, below.
-_OUTSIDE = (
-    "data", "train", "validation", "test", "backbone", "revision", "watch", "device", "dtype",
-    "trunk_cache", "trunk_cache_limit", "save_every", "save_every_steps", "resume", "output",
-    "overwrite", "log_to",
-)  # fmt: skip
+# Data and backbone count by their content, below.
+_OUTSIDE = {*RUN_OPTIONS, *DATA_OPTIONS, "backbone", "revision"}
 
 
 def settings_of(config: TrainConfig) -> dict[str, Any]:
@@ -34,10 +31,8 @@ def settings_of(config: TrainConfig) -> dict[str, Any]:
 def identity_of(context: Context, *, workers: tuple[int, int], trunk: str | None) -> dict[str, Any]:
     """Everything that decides the bits of an adapter, as plain JSON values.
 
-    Args:
-        context: Of the training.
-        workers: As :func:`lora_bert.training.gradients.shares_of` has them: they decide the slices.
-        trunk: The key of the trunk cache; None where the trunk runs for every batch.
+    ``workers``, which decide the slices, are those of :func:`.shares_of`; ``trunk`` is the key of
+    the trunk cache, None where the trunk runs for every batch.
     """
     config, device = context.config, context.backbone.device
     return {

@@ -11,12 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lora_bert.config import TrainConfig
 from lora_bert.errors import DivergedError, UnavailableError
 from lora_bert.inference.predictor import predict_logits
-from lora_bert.model.adapter import Adapter
-from lora_bert.model.backbone import Backbone
-from lora_bert.model.new_adapter import head_only, new_adapter
 from lora_bert.runtime.distributed import processes
 from lora_bert.runtime.memory import is_out_of_memory
 from lora_bert.runtime.threads import computing_with
@@ -107,17 +103,6 @@ class BranchLearner:
             return predict_logits(self.backbone, self.adapter, texts, hidden=hidden)
 
 
-def fresh_adapter(config: TrainConfig, backbone: Backbone, outputs: int) -> Adapter:
-    """The adapter before its first step, where the backbone is."""
-    generator = torch.Generator().manual_seed(config.seed)
-    if config.method == "head-only":
-        return head_only(backbone, outputs, generator=generator).to(backbone.device)
-    return new_adapter(
-        backbone, outputs, rank=config.rank, alpha=float(config.alpha or 0), dropout=config.dropout,
-        target_modules=config.target_modules, layers=config.layers, generator=generator,
-    ).to(backbone.device)  # fmt: skip
-
-
 @dataclass(frozen=True)
 class Validation:
     """What the validation rows say of one epoch.
@@ -144,19 +129,12 @@ def validate(
     """
     outputs = torch.from_numpy(processes().collect(learner.outputs(part).numpy(), owners))
     values = values_of(task, outputs)
-    figures = task.score(values, targets).figures
-    loss = figures.get("log_loss")
-    if loss is None:
-        loss = float(task.loss(outputs, torch.from_numpy(targets))) / task.weight(targets)
-    return Validation({**figures, "validation_loss": loss}, values)
+    loss = task.validation_loss(outputs, targets)
+    return Validation({**task.score(values, targets).figures, "validation_loss": loss}, values)
 
 
 def values_of(task: Task, outputs: Tensor) -> np.ndarray:
-    """What the task makes of outputs ``[rows, outputs]``.
-
-    Raises:
-        DivergedError: One of them is not a number.
-    """
+    """What the task makes of outputs ``[rows, outputs]``; DivergedError if one is no number."""
     if not outputs.isfinite().all():
         raise DivergedError(
             "Training diverged: what the adapter says of other rows is not a number.", hint=LOWER

@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from lora_bert.backbones.config import EncoderConfig
@@ -15,6 +15,7 @@ from lora_bert.backbones.fingerprint import read_identified
 from lora_bert.backbones.resolve import BackboneFiles, find_backbone
 from lora_bert.backbones.weights import embedded_tokens
 from lora_bert.config import TrainConfig
+from lora_bert.data import named
 from lora_bert.data.data_checks import warn_about, warn_of_imbalance
 from lora_bert.data.data_options import data_options
 from lora_bert.data.locations import inputs
@@ -22,19 +23,38 @@ from lora_bert.data.sources import Splits, load_splits
 from lora_bert.errors import ConfigError
 from lora_bert.files import spare_inputs
 from lora_bert.model.builder import build_backbone
-from lora_bert.model.target_modules import resolved_layers
 from lora_bert.names import parse_label_names
 from lora_bert.runtime.device import pick_device, pick_dtype
 from lora_bert.tasks.base import Task
-from lora_bert.tasks.registry import task_of
+from lora_bert.tasks.problem_types import task_of
 from lora_bert.tokens.batching import LAYOUT
 from lora_bert.tokens.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
 from lora_bert.training.context import Context
 from lora_bert.training.identity import check_same, settings_of
-from lora_bert.training.option_checks import check
+from lora_bert.training.methods import with_layers
 from lora_bert.training.tokenize_rows import Tokens, check_texts_left, tokenise, warn_of_tokens
+from lora_bert.training.trackers import check_trackers
 
 log = logging.getLogger(__name__)
+
+
+def resolve(config: TrainConfig) -> TrainConfig:
+    """Fill in what depends on other options."""
+    task = task_of(config.task)
+    if config.metric == TrainConfig().metric and task.metrics[0].name != config.metric:
+        config = replace(config, metric=task.metrics[0].name)
+    task.metric(config.metric)
+    if not any((config.data, config.train, config.validation, config.test)):
+        config = replace(config, data=named.DEFAULT)
+        log.info("No --data: training on the small data set '%s' that ships here.", named.DEFAULT)
+    first = config.data or next(iter(config.train), "")
+    last = PurePath(first).name or Path(first).resolve().name
+    name = last.split(".")[0].strip("*?[]-_") or "adapter"
+    return replace(
+        config,
+        alpha=config.alpha if config.alpha is not None else 2.0 * config.rank,
+        output=config.output or str(Path("runs") / name),
+    )
 
 
 def prepare(config: TrainConfig, begun: Mapping[str, Any] | None) -> Context:
@@ -71,9 +91,7 @@ def prepare(config: TrainConfig, begun: Mapping[str, Any] | None) -> Context:
     check_same(begun, {"backbone": fingerprint}, config)
     dtype = pick_dtype(config.dtype, device)
     backbone = build_backbone(weights, encoder, dtype=dtype, device=device)
-    return Context(
-        config, files, encoder, fingerprint, splits, task, tokenizer, tokens, watched, backbone
-    )
+    return Context(config, files, fingerprint, splits, task, tokenizer, tokens, watched, backbone)
 
 
 def default_epochs(rows: int, outputs: int) -> int:
@@ -93,11 +111,14 @@ def _files(config: TrainConfig) -> BackboneFiles:
 
 def _fitted_to(config: TrainConfig, encoder: EncoderConfig) -> TrainConfig:
     """The configuration with the layers and the maximum length that the backbone has."""
-    if config.method == "lora":
-        config = replace(config, layers=resolved_layers(config.layers, encoder))
-    check(config, encoder)
-    longest = min(DEFAULT_MAX_LENGTH, encoder.max_length)
-    return replace(config, max_length=config.max_length or longest)
+    check_trackers(config)
+    config, longest = with_layers(config, encoder), encoder.max_length
+    if (config.max_length or 0) > longest:
+        raise ConfigError(
+            f"--max-length {config.max_length}: the backbone has positions for {longest} tokens.",
+            hint=f"Use --max-length {longest} or less.",
+        )
+    return replace(config, max_length=config.max_length or min(DEFAULT_MAX_LENGTH, longest))
 
 
 def _rows(config: TrainConfig) -> tuple[Splits, Task]:

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any
 
-from lora_bert.adapters.manifest import Manifest
-from lora_bert.adapters.peft_format import LoraSettings
-from lora_bert.adapters.saving import CURVE, save_adapter, versions
-from lora_bert.adapters.trained_on import kept_options
+from lora_bert.adapters.card import card
+from lora_bert.adapters.manifest import MANIFEST, Manifest, versions
+from lora_bert.adapters.peft_format import write_peft
+from lora_bert.adapters.trained_on import RUN, kept_options
 from lora_bert.config import TrainConfig
 from lora_bert.data.given import Given
 from lora_bert.evaluation.plots import curve_png
 from lora_bert.evaluation.result import Evaluation
+from lora_bert.files import atomic_directory
 from lora_bert.model.adapter import Adapter
-from lora_bert.model.target_modules import parse_layers, target_suffixes
 from lora_bert.names import parse_label_names
 from lora_bert.options import as_command, as_yaml
 from lora_bert.runtime.device import dtype_name
 from lora_bert.training.context import Context
+from lora_bert.training.methods import lora_settings
 from lora_bert.training.trainer import Fit
 
 _OF_A_CALL = ("overwrite", "resume", "watch", "log_to")
@@ -30,29 +31,55 @@ _OF_A_CALL = ("overwrite", "resume", "watch", "log_to")
 def record(
     context: Context, adapter: Adapter, fitted: Fit, evaluations: Mapping[str, Evaluation]
 ) -> None:
-    """Write the adapter's directory."""
-    config = context.config
-    portable = _portable(config, context.files.name)
-    backbone = {
-        "name": context.files.name,
-        "revision": context.files.revision,
-        "model_type": context.encoder.model_type,
-        "fingerprint": context.fingerprint,
-    }
-    counts = {part: len(rows) for part, rows in context.tokens.items()}
-    manifest = Manifest(
+    """Write the adapter's directory, whole or not at all, with no path of this machine in it.
+
+    Raises:
+        OutputError: It cannot be written, or is taken.
+    """
+    config, files, encoder = context.config, context.files, context.backbone.config
+    portable = _portable(config, files.name)
+    manifest = _manifest(context, portable, evaluations)
+    with atomic_directory(context.output, overwrite=config.overwrite) as work:
+        write_peft(
+            work, adapter, lora_settings(config, encoder), encoder, backbone_name=files.name,
+            revision=files.revision, task_type=context.task.peft_task_type,
+        )  # fmt: skip
+        context.tokenizer.save(work)
+        (work / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+        run = as_yaml(portable, leave_out=("output", *_OF_A_CALL))
+        (work / RUN).write_text(run, encoding="utf-8")
+        command = as_command("train", portable, leave_out=_unsaid(config))
+        size, changes_layers = adapter.parameter_count, bool(adapter.factors)
+        text = card(manifest, "adapter", command=command, size=size, changes_layers=changes_layers)
+        (work / "README.md").write_text(text, encoding="utf-8")
+        if history := fitted.history:
+            metrics, curve = context.task.metrics, work / "curve.png"
+            curve_png(history, curve, best_epoch=fitted.best_epoch, metrics=metrics)
+
+
+def _manifest(
+    context: Context, portable: TrainConfig, evaluations: Mapping[str, Evaluation]
+) -> Manifest:
+    """What the adapter says of itself; ``portable`` is the configuration without paths."""
+    config, splits = context.config, context.splits
+    return Manifest(
         labels=context.task.labels,
         problem_type=context.task.problem_type,
         settings=context.task.settings,
         max_length=context.tokenizer.max_length,
-        backbone=backbone,
+        backbone={
+            "name": context.files.name,
+            "revision": context.files.revision,
+            "model_type": context.backbone.config.model_type,
+            "fingerprint": context.fingerprint,
+        },
         label_names=parse_label_names(config.label_names),
         clean=config.clean,
         data={
-            "name": context.splits.name,
-            "sha256": context.splits.sha256,
-            "rows": counts,
-            "columns": dict(zip(("text", "label"), context.splits.columns, strict=True)),
+            "name": splits.name,
+            "sha256": splits.sha256,
+            "rows": {part: len(rows) for part, rows in context.tokens.items()},
+            "columns": dict(zip(("text", "label"), splits.columns, strict=True)),
             "told": kept_options(portable),
             **({"from_python": True} if _is_given(config) else {}),
         },
@@ -60,31 +87,11 @@ def record(
         versions=versions(),
         tokenizer={"fingerprint": context.tokenizer.fingerprint},
     )
-    settings = _lora_settings(context) if config.method == "lora" else None
-    save_adapter(
-        context.output, adapter, manifest, context.tokenizer, settings, context.encoder,
-        run_yaml=as_yaml(portable, leave_out=("output", *_OF_A_CALL)),
-        command=as_command("train", portable, leave_out=_unsaid(config)),
-        overwrite=config.overwrite,
-        extra=lambda work: _draw(fitted, work / CURVE, context),
-    )  # fmt: skip
 
 
 def _figures(evaluation: Evaluation) -> dict[str, Any]:
     kept = (*evaluation.scores.figures, "rows", "interval")
     return {key: value for key, value in evaluation.as_dict().items() if key in kept}
-
-
-def _lora_settings(context: Context) -> LoraSettings:
-    config = context.config
-    top = parse_layers(config.layers, context.encoder)
-    return LoraSettings(
-        rank=config.rank,
-        alpha=float(config.alpha or 0),
-        dropout=config.dropout,
-        target_modules=target_suffixes(context.encoder, config.target_modules),
-        layers=tuple(top) if top.start else None,
-    )
 
 
 def _unsaid(config: TrainConfig) -> tuple[str, ...]:
@@ -93,11 +100,6 @@ def _unsaid(config: TrainConfig) -> tuple[str, ...]:
     if config.dtype == dtype_name("auto", config.device):
         usual.append("dtype")
     return (*_OF_A_CALL, *usual)
-
-
-def _draw(fitted: Fit, path: Path, context: Context) -> None:
-    if fitted.history:
-        curve_png(fitted.history, path, metric=context.config.metric, metrics=context.task.metrics)
 
 
 def _is_given(config: TrainConfig) -> bool:

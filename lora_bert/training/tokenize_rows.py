@@ -61,11 +61,7 @@ def tokenise(examples: Examples, tokenizer: TextTokenizer, task: Task) -> Tokens
 
 
 def check_texts_left(tokens: Tokens, tokenizer: TextTokenizer, source: str) -> None:
-    """Look for texts that are empty to the model: what cleaning or the normaliser leaves of "！！".
-
-    Raises:
-        DataError: All of them are.
-    """
+    """Warn of texts that are empty to the model, as "！！" is cleaned; DataError if all are."""
     special = tokenizer.core.num_special_tokens_to_add(is_pair=False)
     empty = int((tokens.lengths <= special).sum())
     if empty == len(tokens):

@@ -22,8 +22,7 @@ from lora_bert.runtime.signals import Terminated, stoppable
 from lora_bert.training.checkpoints import discard_checkpoints, to_continue, training_into
 from lora_bert.training.finish import finish
 from lora_bert.training.fit import fit
-from lora_bert.training.option_checks import resolve
-from lora_bert.training.prepare import prepare
+from lora_bert.training.prepare import prepare, resolve
 from lora_bert.training.train_result import TrainResult
 
 log = logging.getLogger(__name__)
@@ -60,29 +59,29 @@ def train(data: RowsLike | None = None, **options: Unpack[TrainOptions]) -> Trai
 def run(config: TrainConfig) -> TrainResult:
     """As :func:`train`, of a checked configuration."""
     started = time.perf_counter()
-    us = processes()
+    group = processes()
     config = resolve(config)
     output = Path(str(config.output))
-    asked = {"resume": config.resume, "overwrite": config.overwrite}
-    with us.one_voice(), stoppable():
-        checkpoint, _ = to_continue(output, **asked)
+    choice = {"resume": config.resume, "overwrite": config.overwrite}
+    with group.one_voice(), stoppable():
+        checkpoint, _ = to_continue(output, **choice)
         # The precision of the frozen weights is decided once, by the first of several calls.
         begun = checkpoint.identity["dtype"] if checkpoint and config.dtype == "auto" else None
         config = replace(config, dtype=begun or dtype_name(config.dtype, config.device))
         context = prepare(config, checkpoint.identity if checkpoint else None)
-        with training_into(output) if us.is_first else nullcontext(output) as place:
+        with training_into(output) if group.is_first else nullcontext(output) as place:
             # Another process may have gone on, or come to the end, before the lock was ours.
-            checkpoint, replaces = to_continue(output, **asked)
+            checkpoint, replaces = to_continue(output, **choice)
             context = replace(context, config=replace(context.config, overwrite=replaces))
             if config.resume and checkpoint is None:
                 log.info("'%s' left no checkpoint: beginning at the beginning.", output)
-            if us.is_first:
+            if group.is_first:
                 discard_checkpoints(output, after=checkpoint.progress.step if checkpoint else -1)
             try:
                 fitted, learner, before = fit(context, place, checkpoint)
                 result = finish(context, fitted, learner, before)
             except DivergedError:
-                if us.is_first:
+                if group.is_first:
                     discard_checkpoints(output)  # from them it would diverge again
                 raise
     if isinstance(fitted.stopped, Terminated):

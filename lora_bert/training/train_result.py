@@ -67,9 +67,10 @@ class TrainResult:
         scored = "".join(
             f", {part} "
             + ", ".join(
-                f"{one.shown} {figure_text(found, one, interval=False)}" for one in found.shown[:2]
+                f"{figure.shown} {figure_text(judged, figure, interval=False)}"
+                for figure in judged.shown[:2]
             )
-            for part, found in self.evaluations.items()
+            for part, judged in self.evaluations.items()
         )
         stopped = ", stopped" if self.interrupted else ""
         return (
@@ -82,11 +83,12 @@ class TrainResult:
         names = list(dict.fromkeys(name for row in self.history for name in row))
         epochs = [[_figure(row.get(name)) for name in names] for row in self.history]
         scores = [
-            (part, *(figure_text(found, one) for one in found.shown[:2]), f"{found.scores.rows:,}")
-            for part, found in self.evaluations.items()
-        ]
-        figures = next(([one.shown for one in found.shown[:2]]
-                        for found in self.evaluations.values()), [])  # fmt: skip
+            (part, *(figure_text(judged, figure) for figure in judged.shown[:2]),
+             f"{judged.scores.rows:,}")
+            for part, judged in self.evaluations.items()
+        ]  # fmt: skip
+        figures = next(([figure.shown for figure in judged.shown[:2]]
+                        for judged in self.evaluations.values()), [])  # fmt: skip
         tables = html_table([name.replace("_", " ") for name in names], epochs)
         tables += html_table(("part", *figures, "rows"), scores)
         return html_text(f"{self.path}, epoch {self.best_epoch} kept") + tables
@@ -96,7 +98,7 @@ class TrainResult:
         return {
             "path": str(self.path),
             "labels": list(self.labels),
-            **{part: found.as_dict() for part, found in self.evaluations.items()},
+            **{part: judged.as_dict() for part, judged in self.evaluations.items()},
             "history": [dict(row) for row in self.history],
             "best_epoch": self.best_epoch,
             "steps": self.steps,
@@ -107,7 +109,7 @@ class TrainResult:
             "seconds": self.seconds,
             "interrupted": self.interrupted,
             "resumable": self.resumable,
-            "watched": [asdict(one) for one in self.watched],
+            "watched": [asdict(watched) for watched in self.watched],
         }
 
 

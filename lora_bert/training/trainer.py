@@ -117,17 +117,17 @@ class Trainer:
             DivergedError: The loss became infinite or NaN before any epoch was worth keeping.
             Terminated: SIGTERM arrived; there is a checkpoint, if one could be saved.
         """
-        progress, stopped, saved, us = self.progress, None, False, processes()
+        progress, stopped, saved, group = self.progress, None, False, processes()
         try:
             # Several processes must stop at the same step.
-            with uninterrupted() if us.count > 1 else nullcontext():
+            with uninterrupted() if group.count > 1 else nullcontext():
                 while not self._is_over():
                     for batches in self._rest_of_epoch():
                         # A step is done or not done when somebody stops the training.
                         with uninterrupted():
                             self.step(batches)
                             checkpoints.save_if_due(progress, self.state)
-                        us.raise_stop()
+                        group.raise_stop()
                     started = time.perf_counter()
                     validation = validate()
                     with uninterrupted():

@@ -49,26 +49,26 @@ def trunk_states(context: Context, adapter: Adapter, *, place: str) -> Trunk:
     backbone, limit = context.backbone, context.config.trunk_cache_limit
     limit_bytes = None if limit is None else int(limit * 1e9)
     # The validation rows lie in the cache too, so that another split of the same rows finds it.
-    us, rows = processes(), [context.tokens[part] for part in ("train", "validation")]
-    room = memory_budget(backbone.device, limit_bytes) // us.near
+    group, rows = processes(), [context.tokens[part] for part in ("train", "validation")]
+    room = memory_budget(backbone.device, limit_bytes) // group.near
     longest = CHUNK_TOKENS[backbone.device.type]
-    owners = owners_of([part.encodings for part in rows], us.count, longest)
+    owners = owners_of([part.encodings for part in rows], group.count, longest)
     own = rows
-    if us.count > 1:
-        mine = [np.flatnonzero(ranks == us.rank) for ranks in owners]
+    if group.count > 1:
+        mine = [np.flatnonzero(ranks == group.rank) for ranks in owners]
         own = [part.take(numbers) for part, numbers in zip(rows, mine, strict=True)]
-    if len(np.unique(np.concatenate(owners))) < us.count:
+    if len(np.unique(np.concatenate(owners))) < group.count:
         place = "off"  # so few rows that a process would keep none
     cache = trunk_cache(
         backbone, context.fingerprint, [part.encodings for part in own], adapter.depth,
-        place=place, limit_bytes=limit_bytes, name=context.files.name, shared_by=us.near,
+        place=place, limit_bytes=limit_bytes, name=context.files.name, shared_by=group.near,
     )  # fmt: skip
-    everywhere = all(us.gather(cache is not None))
+    everywhere = all(group.gather(cache is not None))
     train: HiddenStates = TrunkBatches(backbone, rows[0].encodings, adapter.depth)
     fetch = None
     if cache and everywhere:
-        if us.count > 1:
-            fetch = SharedStates(us, cache.parts[0], owners[0], rows[0].lengths).fetch
+        if group.count > 1:
+            fetch = SharedStates(group, cache.parts[0], owners[0], rows[0].lengths).fetch
         train, room = cache.parts[0].hidden, room - cache.size * (cache.place == "memory")
     start = branch_start(backbone, adapter)
     # Embeddings are computed sooner than kept ones are read.

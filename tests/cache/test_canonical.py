@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lora_bert.cache.canonical import Canonical
+from lora_bert.cache.canonical import canonical
 from lora_bert.tokens.tokenized import TokenizedTexts
 
 ROW = st.lists(st.integers(0, 300), min_size=1, max_size=5)
@@ -29,18 +29,18 @@ def contents(encodings):
 def test_the_order_and_the_company_of_rows_do_not_matter(parts, random):
     mixed = [row for part in parts for row in part] * 2
     random.shuffle(mixed)
-    one = Canonical.of([TokenizedTexts.of(part, 0) for part in parts])
-    other = Canonical.of([TokenizedTexts.of(mixed, 0)])
-    assert contents(one.encodings) == contents(other.encodings)
+    one, _ = canonical([TokenizedTexts.of(part, 0) for part in parts])
+    other, _ = canonical([TokenizedTexts.of(mixed, 0)])
+    assert contents(one) == contents(other)
 
 
 @given(st.lists(ROWS, min_size=1, max_size=3))
 def test_every_row_is_found_and_every_content_stands_once(parts):
-    found = Canonical.of([TokenizedTexts.of(part, 0) for part in parts])
-    kept = contents(found.encodings)
+    texts, numbers_of = canonical([TokenizedTexts.of(part, 0) for part in parts])
+    kept = contents(texts)
     assert [len(row) for row, _ in kept] == sorted(len(row) for row, _ in kept)
     assert len({tuple(row) for row, _ in kept}) == len(kept)
-    for part, numbers in zip(parts, found.numbers, strict=True):
+    for part, numbers in zip(parts, numbers_of, strict=True):
         assert [kept[number][0] for number in numbers] == part
 
 
@@ -48,8 +48,8 @@ def test_every_row_is_found_and_every_content_stands_once(parts):
 def test_rows_that_differ_in_their_types_alone_are_two(rows, data):
     types = [[data.draw(st.integers(0, 1)) for _ in row] for row in rows]
     given_ = TokenizedTexts.of(rows, 0, types=types)
-    found = Canonical.of([given_])
-    kept = contents(found.encodings)
-    assert [kept[number] for number in found.numbers[0]] == contents(given_)
+    texts, (numbers,) = canonical([given_])
+    kept = contents(texts)
+    assert [kept[number] for number in numbers] == contents(given_)
     distinct = {(tuple(row), tuple(kinds or ())) for row, kinds in contents(given_)}
     assert len(kept) == len(distinct)

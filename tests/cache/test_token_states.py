@@ -247,7 +247,7 @@ from tests.cache.test_token_states import cached
 
 lines.CHUNK_TOKENS["cpu"] = 64
 
-inner = lines.Lines._compute
+inner = lines.TokenStates._compute
 
 def slow(self, keep):
     def kept(hidden):
@@ -256,7 +256,7 @@ def slow(self, keep):
         time.sleep(0.2)
     inner(self, kept)
 
-lines.Lines._compute = slow
+lines.TokenStates._compute = slow
 cached("disk")
 """
 

@@ -102,7 +102,7 @@ def test_parts_have_numbers_of_their_own_and_share_what_they_share():
     train, validation = some_rows(), some_rows(LENGTHS[:7], seed=1)
     both = TokenizedTexts.joined([train, validation])
     cache = cached(backbone, [train, validation, both])
-    assert [len(part) for part in cache.parts] == [19, 7, 26]
+    assert [len(part.starts) for part in cache.parts] == [19, 7, 26]
     assert cache.size == (1 + int(both.lengths.sum())) * 32 * 4
     for at in range(7):
         found = cache.parts[1].hidden([at])[0]

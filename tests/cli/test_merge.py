@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import lora_bert
-from lora_bert.inference.samples import probe_texts
+from lora_bert.inference.samples import probes
 from lora_bert.runtime.device import dtype_name
 from tests.cli.conftest import Cli, Mistake
 from tests.cli.outcome import contents
@@ -37,7 +37,7 @@ def test_what_infers_own_precision_moves_is_measured_and_said(
 ) -> None:
     monkeypatch.setattr("lora_bert.runtime.device._bfloat16_is_fast", lambda _: True)
     moved = cli("merge", adapter, "out", "--json").document["moved"]
-    texts = probe_texts()
+    texts = probes().texts
     exact, rounded = (
         lora_bert.load("out", dtype=dtype).probabilities(texts) for dtype in ("float32", "bfloat16")
     )

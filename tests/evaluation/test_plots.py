@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from lora_bert.errors import OutputError
 from lora_bert.evaluation.fonts import BASE, families_for
 from lora_bert.evaluation.plots import confusion_png, curve_png
-from lora_bert.metrics.classification import score
+from lora_bert.metrics.classification import METRICS, score
 
 NO_FONT_HAS_IT = "\u0bfe"  # not assigned to any character
 HISTORY = [
@@ -27,6 +28,7 @@ HISTORY = [
     }
     for epoch in range(1, 5)
 ]
+curve = partial(curve_png, best_epoch=1, metrics=METRICS)
 
 
 @pytest.fixture(autouse=True)
@@ -98,23 +100,21 @@ def test_fonts_by_the_letters_they_have():
 
 @pytest.mark.parametrize("epochs", [1, 4])
 def test_curve(tmp_path, epochs):
-    curve_png(HISTORY[:epochs], tmp_path / "curve.png")
+    curve(HISTORY[:epochs], tmp_path / "curve.png")
     width, height = size_of(tmp_path / "curve.png")
     assert width > 2 * height
 
 
-def test_the_metric_moves_the_mark(tmp_path):
-    for metric in ("accuracy", "macro_f1", "log_loss"):
-        curve_png(HISTORY, tmp_path / f"{metric}.png", metric=metric)
-    pictures = {name: (tmp_path / f"{name}.png").read_bytes() for name in ("accuracy", "log_loss")}
-    # Accuracy is best in the last epoch, the validation loss in the third.
-    assert pictures["accuracy"] == (tmp_path / "macro_f1.png").read_bytes()
-    assert pictures["accuracy"] != pictures["log_loss"]
+def test_the_best_epoch_is_marked(tmp_path):
+    for number, best in enumerate((4, 4, 3)):
+        curve(HISTORY, tmp_path / f"{number}.png", best_epoch=best)
+    pictures = [(tmp_path / f"{number}.png").read_bytes() for number in range(3)]
+    assert pictures[0] == pictures[1] != pictures[2]
 
 
 def test_no_epoch(tmp_path):
     with pytest.raises(ValueError, match="no epoch"):
-        curve_png([], tmp_path / "curve.png")
+        curve([], tmp_path / "curve.png")
     assert not any(tmp_path.iterdir())
 
 
@@ -132,14 +132,16 @@ def test_settings_are_left_as_they_were(tmp_path):
     from matplotlib import rcParams
 
     before = dict(rcParams)
-    curve_png(HISTORY, tmp_path / "curve.png")
+    curve(HISTORY, tmp_path / "curve.png")
     assert dict(rcParams) == before
 
 
 def test_pyplot_is_never_imported(tmp_path):
     code = (
         "import pathlib, sys; from lora_bert.evaluation.plots import curve_png; "
-        "curve_png([{'epoch': 1, 'accuracy': 0.5}], pathlib.Path(sys.argv[1])); "
+        "from lora_bert.metrics.classification import METRICS as metrics; "
+        "history, path = [{'epoch': 1, 'accuracy': 0.5}], pathlib.Path(sys.argv[1]); "
+        "curve_png(history, path, best_epoch=1, metrics=metrics); "
         "print('matplotlib.pyplot' in sys.modules)"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "curve.png")]
@@ -150,4 +152,4 @@ def test_pyplot_is_never_imported(tmp_path):
 def test_place_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="Cannot write"):
-        curve_png(HISTORY, tmp_path / "file" / "curve.png")
+        curve(HISTORY, tmp_path / "file" / "curve.png")

@@ -13,7 +13,7 @@ from transformers import AutoModelForSequenceClassification
 import lora_bert
 from lora_bert.errors import AdapterError, ConfigError, OutputError
 from lora_bert.exporting import merge as merging
-from lora_bert.inference.samples import probe_texts
+from lora_bert.inference.samples import probes
 from tests.tiny import FAMILIES, write_backbone
 
 TEXTS = ["good tasty", "太慢了", "bad", "很好吃 good " * 30]
@@ -69,11 +69,11 @@ def test_result(adapter, tmp_path):
 
 
 def test_the_shipped_probes():
-    probes = probe_texts()
-    assert len(probes) == len(set(probes)) == 64
-    assert all(text.strip() for text in probes)
-    assert any("\u4e00" <= letter <= "\u9fff" for text in probes for letter in text)
-    assert any(text.isascii() for text in probes)
+    texts = probes().texts
+    assert len(texts) == len(set(texts)) == 64
+    assert all(text.strip() for text in texts)
+    assert any("\u4e00" <= letter <= "\u9fff" for text in texts for letter in text)
+    assert any(text.isascii() for text in texts)
 
 
 def test_probes_of_ones_own(adapter, reviews, tmp_path):

@@ -70,7 +70,7 @@ def test_errors_arrive(count):
     made = Workers(count, 1)
     with pytest.raises(ZeroDivisionError):
         list(made.map(lambda number: 1 // number, [1, 0]))
-    made.close()
+    made.shutdown()
 
 
 def test_an_error_drops_the_rest():

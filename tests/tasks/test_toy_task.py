@@ -21,7 +21,7 @@ from lora_bert.cli.app import cli
 from lora_bert.errors import AdapterError, ConfigError, DataError
 from lora_bert.inference.stream import predict_file
 from lora_bert.metrics.metric import Metric
-from lora_bert.tasks import registry
+from lora_bert.tasks import problem_types
 from lora_bert.tasks.base import HeadSpec, Task
 
 GOOD, BAD = "good fine tasty fast".split(), "bad awful cold slow".split()
@@ -89,9 +89,9 @@ class Stars(Task):
 
 @pytest.fixture(scope="module", autouse=True)
 def registered():
-    registry.register(Stars)
+    problem_types.register(Stars)
     yield
-    registry.unregister("stars")
+    problem_types.unregister("stars")
 
 
 def write_reviews(path, rows, seed):

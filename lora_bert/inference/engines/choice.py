@@ -20,32 +20,28 @@ _FITS: Mapping[Kind, tuple[str, ...]] = {
 _PACKAGES = {"openvino": ("openvino",), "onnx": ("onnxruntime",)}
 
 
-def check_fits(asked: str, kind: Kind, path: Path) -> None:
-    """Check that an engine can run what a directory holds.
-
-    Raises:
-        ConfigError: It cannot.
-    """
+def check_fits(engine: str, kind: Kind, path: Path) -> None:
+    """Raise ConfigError where an engine cannot run what a directory holds."""
     fitting = _FITS[kind]
-    if asked in ("auto", *fitting):
+    if engine in ("auto", *fitting):
         return
     if "torch" in fitting:
         raise ConfigError(
-            f"--engine {asked}: '{path}' is not exported for it.",
-            hint=f"lora-bert export {path} OUT --format {asked}",
+            f"--engine {engine}: '{path}' is not exported for it.",
+            hint=f"lora-bert export {path} OUT --format {engine}",
         )
     raise ConfigError(
-        f"--engine {asked}: '{path}' is exported for {kind}.",
+        f"--engine {engine}: '{path}' is exported for {kind}.",
         hint=f"Leave --engine out, or say {' or '.join(fitting)}.",
     )
 
 
-def open_engine(found: Exported, *, asked: str, dtype: str, device: str = "auto") -> Engine:
+def open_engine(model: Exported, *, engine: str, dtype: str, device: str = "auto") -> Engine:
     """Open an exported model.
 
     Args:
-        found: The model.
-        asked: ``openvino``, ``onnx``, or ``auto``: the fastest one that is installed.
+        model: The model.
+        engine: ``openvino``, ``onnx``, or ``auto``: the fastest one that is installed.
         dtype: ``auto``, ``float32`` or ``bfloat16``.
         device: ``auto`` or ``cpu``.
 
@@ -59,28 +55,25 @@ def open_engine(found: Exported, *, asked: str, dtype: str, device: str = "auto"
             "--device cuda: exported models run on the CPU.",
             hint="On a GPU, use the adapter or the merged model.",
         )
-    engine = _fastest(found) if asked == "auto" else asked
-    require(engine, f"'{found.graph.parent}' runs with")
-    count = len(found.manifest.labels)
+    engine = _fastest(model) if engine == "auto" else engine
+    require(engine, f"'{model.graph.parent}' runs with")
+    outputs = len(model.manifest.labels)
     if engine == "openvino":
         from lora_bert.inference.engines.openvino_engine import OpenVinoEngine
 
-        length = found.manifest.max_length
-        return OpenVinoEngine(found.graph, count, dtype=dtype, max_length=length)
+        length = model.manifest.max_length
+        return OpenVinoEngine(model.graph, outputs, dtype=dtype, max_length=length)
     if dtype == "bfloat16":
         raise ConfigError("--dtype bfloat16: ONNX Runtime has no bfloat16 on CPUs.")
     from lora_bert.inference.engines.onnx_engine import OnnxEngine
 
-    return OnnxEngine(found.graph, count)
+    return OnnxEngine(model.graph, outputs)
 
 
 def require(extra: str, who: str, packages: Sequence[str] = ()) -> None:
-    """Check that packages of an extra are installed, by default those that its engine needs.
+    """Raise UnavailableError where packages of an extra lack, by default those of its engine.
 
     ``who`` begins the sentence, up to the packages' names.
-
-    Raises:
-        UnavailableError: One is not.
     """
     lacking = [name for name in packages or _PACKAGES[extra] if not _is_installed(name)]
     if lacking:
@@ -91,12 +84,12 @@ def require(extra: str, who: str, packages: Sequence[str] = ()) -> None:
         )
 
 
-def _fastest(found: Exported) -> str:
+def _fastest(model: Exported) -> str:
     """OpenVINO reads ONNX too, and is faster; what was quantised for ONNX Runtime is not."""
-    if found.kind == "openvino":
+    if model.kind == "openvino":
         return "openvino"
-    told, name = found.manifest.exported.get("precision"), found.graph.stem.lower()
-    quantised = told == "int8" or "int8" in name or "quantized" in name
+    precision, name = model.manifest.exported.get("precision"), model.graph.stem.lower()
+    quantised = precision == "int8" or "int8" in name or "quantized" in name
     return "onnx" if quantised or not _is_installed("openvino") else "openvino"
 
 

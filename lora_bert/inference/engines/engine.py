@@ -16,7 +16,7 @@ from lora_bert.tokens.batching import by_length
 from lora_bert.tokens.tokenized import TokenizedTexts
 
 Compute = Callable[[TokenizedTexts, np.ndarray], np.ndarray]
-"""Texts and the numbers of some of them -> their logits, float32 ``[rows, labels]``."""
+"""Texts and the numbers of some of them -> their logits, float32 ``[rows, outputs]``."""
 
 TEXTS_AT_ONCE = 8192
 """Texts that are sorted by length together."""
@@ -33,11 +33,11 @@ class Engine(Protocol):
         """As ``--engine`` calls it."""
 
     @property
-    def labels(self) -> int:
-        """How many there are."""
+    def outputs(self) -> int:
+        """How many the head has."""
 
     def logits(self, texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
-        """The logits of one batch, float32 ``[rows, labels]``, by all cores."""
+        """The logits of one batch, float32 ``[rows, outputs]``, by all cores."""
 
     def side_by_side(self, texts: int | None) -> tuple[Compute, Workers]:
         """What computes the batches of so many texts (None: not known) on threads, and the threads.
@@ -59,17 +59,17 @@ def shares() -> tuple[int, int]:
 def cores_allowed() -> int:
     """The cores this process may use; ``$OMP_NUM_THREADS`` lowers it."""
     given = os.environ.get("OMP_NUM_THREADS", "")
-    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(int(given), there or 1) if given.isdecimal() and int(given) else there or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(int(given), cores or 1) if given.isdecimal() and int(given) else cores or 1
 
 
 def answer(engine: Engine, encodings: TokenizedTexts, batch_size: int) -> np.ndarray:
-    """Logits ``[texts, labels]``, float32, in the order of ``encodings``."""
+    """Logits ``[texts, outputs]``, float32, in the order of ``encodings``."""
     if len(encodings) > batch_size:
-        (found,) = answers(engine, [encodings], batch_size, total=len(encodings))
-        return found
+        (logits,) = answers(engine, [encodings], batch_size, total=len(encodings))
+        return logits
     if not len(encodings):
-        return np.empty((0, engine.labels), dtype=np.float32)
+        return np.empty((0, engine.outputs), dtype=np.float32)
     # One batch: no threads to start, nothing to put in order.
     return engine.logits(encodings, np.arange(len(encodings)))
 
@@ -79,17 +79,13 @@ def answers(
 ) -> Iterator[np.ndarray]:
     """As :func:`answer` for each part, in order; the next part is made while one is computed.
 
-    Args:
-        engine: Computes.
-        parts: Of any size; one at a time is waiting.
-        batch_size: Rows computed at once.
-        total: Texts in all, if that is known.
+    ``total`` is the number of texts in all, if that is known.
     """
     waiting: deque[tuple[np.ndarray, list[Future[int]]]] = deque()
     compute, threads = engine.side_by_side(total)
     with track(total, "predicting") as bar, threads:
         for part in parts:
-            waiting.append(_start(engine.labels, compute, threads, part, batch_size))
+            waiting.append(_start(engine.outputs, compute, threads, part, batch_size))
             if len(waiting) > 1:
                 yield _finish(*waiting.popleft(), bar)
         while waiting:
@@ -103,13 +99,13 @@ def _finish(logits: np.ndarray, batches: Sequence[Future[int]], bar: Any) -> np.
 
 
 def _start(
-    labels: int, compute: Compute, threads: Workers, part: TokenizedTexts, batch_size: int
+    outputs: int, compute: Compute, threads: Workers, part: TokenizedTexts, batch_size: int
 ) -> tuple[np.ndarray, list[Future[int]]]:
     """Have a part's batches computed, each of which writes its own rows of the logits."""
-    found = np.empty((len(part), labels), dtype=np.float32)
+    logits = np.empty((len(part), outputs), dtype=np.float32)
 
     def fill(rows: np.ndarray) -> int:
-        found[rows] = compute(part, rows)
+        logits[rows] = compute(part, rows)
         return len(rows)
 
     batches = [
@@ -117,4 +113,4 @@ def _start(
         for start in range(0, len(part), TEXTS_AT_ONCE)
         for rows in by_length(part.lengths[start : start + TEXTS_AT_ONCE], batch_size)
     ]
-    return found, [threads.submit(fill, rows) for rows in batches]
+    return logits, [threads.submit(fill, rows) for rows in batches]

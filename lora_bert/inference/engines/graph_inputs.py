@@ -11,19 +11,18 @@ from lora_bert.errors import AdapterError
 from lora_bert.tokens.tokenized import PaddedTokens
 
 IDS, MASK, LOGITS = "input_ids", "attention_mask", "logits"
-"""Inputs, int64 ``[rows, length]``, and output, float32 ``[rows, labels]``."""
+"""Inputs, int64 ``[rows, length]``, and output, float32 ``[rows, outputs]``."""
 
 _TYPES = "token_type_ids"
 
 
-def check_classifier(graph: Path, inputs: Collection[str], outputs: object, labels: int) -> None:
-    """Check names of inputs and the number of outputs, which is an int where it is fixed.
+def check_classifier(graph: Path, inputs: Collection[str], width: object, outputs: int) -> None:
+    """Raise AdapterError for a graph that is none of a text classifier with so many outputs.
 
-    Raises:
-        AdapterError: They are not those of a text classifier with so many labels.
+    ``width`` is how many it gives, an int where that is fixed.
     """
-    if not {IDS, MASK} <= set(inputs) or (isinstance(outputs, int) and outputs != labels):
-        raise AdapterError(f"'{graph}' is not a text classifier with {labels} labels.")
+    if not {IDS, MASK} <= set(inputs) or (isinstance(width, int) and width != outputs):
+        raise AdapterError(f"'{graph}' is not a text classifier with {outputs} labels.")
 
 
 def damaged(graph: Path, reader: str) -> AdapterError:
@@ -36,7 +35,7 @@ def damaged(graph: Path, reader: str) -> AdapterError:
 
 def feed(padded: PaddedTokens, wanted: Collection[str]) -> dict[str, np.ndarray]:
     """A batch as the inputs of a graph that wants those; one exported elsewhere may want types."""
-    found = {IDS: padded.ids, MASK: padded.mask.astype(np.int64)}
+    inputs = {IDS: padded.ids, MASK: padded.mask.astype(np.int64)}
     if _TYPES in wanted:
-        found[_TYPES] = np.zeros_like(padded.ids) if padded.types is None else padded.types
-    return found
+        inputs[_TYPES] = np.zeros_like(padded.ids) if padded.types is None else padded.types
+    return inputs

@@ -19,14 +19,11 @@ _ERRORS_ONLY = 3
 
 
 class OnnxEngine:
-    """Computes with ONNX Runtime.
-
-    Args:
-        graph: The ``.onnx`` file.
-        labels: How many the model must have.
+    """Computes an ``.onnx`` file with ONNX Runtime.
 
     Raises:
-        AdapterError: The graph is damaged, or not that of a text classifier with these labels.
+        AdapterError: The graph is damaged, or not that of a text classifier with so many
+            outputs.
     """
 
     name = "onnx"
@@ -34,11 +31,11 @@ class OnnxEngine:
     def __str__(self) -> str:
         return f"{self.name}, cpu"
 
-    def __init__(self, graph: Path, labels: int) -> None:
-        self._graph, self.labels = graph, labels
+    def __init__(self, graph: Path, outputs: int) -> None:
+        self._graph, self.outputs = graph, outputs
         self._stamp = stamp_of([graph])
         self._inputs = {each.name for each in self._alone.get_inputs()}
-        check_classifier(graph, self._inputs, self._alone.get_outputs()[0].shape[-1], labels)
+        check_classifier(graph, self._inputs, self._alone.get_outputs()[0].shape[-1], outputs)
 
     def logits(self, texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
         """The logits of one batch, by all cores."""
@@ -76,5 +73,5 @@ class OnnxEngine:
             raise damaged(self._graph, "ONNX Runtime") from problem
 
     def _run(self, session: Any, texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
-        found: np.ndarray = session.run(None, feed(texts.pad(rows), self._inputs))[0]
-        return found
+        logits: np.ndarray = session.run(None, feed(texts.pad(rows), self._inputs))[0]
+        return logits

@@ -43,16 +43,13 @@ def core() -> Any:
 
 
 class OpenVinoEngine:
-    """Computes with OpenVINO.
+    """Computes an ``.xml`` (with its ``.bin``) or ``.onnx`` with OpenVINO.
 
-    Args:
-        graph: ``.xml`` (with its ``.bin``) or ``.onnx``.
-        labels: How many the model must have.
-        dtype: ``auto``, ``bfloat16`` or ``float32``.
-        max_length: Of the texts.
+    ``dtype`` is ``auto``, ``bfloat16`` or ``float32``, ``max_length`` that of the texts.
 
     Raises:
-        AdapterError: The graph is damaged, or not that of a text classifier with these labels.
+        AdapterError: The graph is damaged, or not that of a text classifier with so many
+            outputs.
     """
 
     name = "openvino"
@@ -60,18 +57,18 @@ class OpenVinoEngine:
     def __str__(self) -> str:
         return f"{self.name}, cpu"
 
-    def __init__(self, graph: Path, labels: int, *, dtype: str, max_length: int) -> None:
-        self.labels = labels
+    def __init__(self, graph: Path, outputs: int, *, dtype: str, max_length: int) -> None:
+        self.outputs = outputs
         self._dtype, self._max_length = dtype, max_length
         self._lock = threading.Lock()
         try:
             self._model = read_graph(graph)
             self._inputs = {each.any_name for each in self._model.inputs}
-            outputs = self._model.outputs[0].partial_shape[1]
+            width = self._model.outputs[0].partial_shape[1]
         except Exception as problem:  # its errors have no other class in common
             raise damaged(graph, "OpenVINO") from problem
-        fixed = outputs.get_length() if outputs.is_static else None
-        check_classifier(graph, self._inputs, fixed, labels)
+        fixed = width.get_length() if width.is_static else None
+        check_classifier(graph, self._inputs, fixed, outputs)
 
     def logits(self, texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
         """The logits of one batch, as soon as possible."""
@@ -116,8 +113,8 @@ class OpenVinoEngine:
 
 
 def _infer(request: Any, inputs: dict[str, np.ndarray]) -> np.ndarray:
-    found: np.ndarray = request.infer(inputs, share_inputs=True)[0]
-    return found
+    logits: np.ndarray = request.infer(inputs, share_inputs=True)[0]
+    return logits
 
 
 def read_graph(graph: Path) -> Any:

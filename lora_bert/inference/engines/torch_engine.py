@@ -32,12 +32,8 @@ _LOCK = threading.Lock()
 class TorchEngine:
     """Computes with torch.
 
-    Args:
-        backbone: The shared backbone.
-        adapter: The adapter that answers.
-        hidden: Row numbers -> what the trunk makes of these rows, in just such a batch, and where
-            they stand (:func:`~lora_bert.model.forward.branch_start` has its depth); None runs the
-            trunk.
+    ``hidden`` is row numbers -> what the trunk makes of these rows, in just such a batch, and where
+    they stand (:func:`~lora_bert.model.forward.branch_start` has its depth); None runs the trunk.
     """
 
     name = "torch"
@@ -49,7 +45,7 @@ class TorchEngine:
         hidden: Callable[[np.ndarray], tuple[Tensor, Offsets]] | None = None,
     ) -> None:
         self._backbone, self._adapter, self._hidden = backbone, adapter, hidden
-        self.labels = adapter.head[f"{backbone.config.layout.head.output}.weight"].shape[0]
+        self.outputs = adapter.head[f"{backbone.config.layout.head.output}.weight"].shape[0]
         self._copy: LoraUpdates | None = None
 
     def __str__(self) -> str:

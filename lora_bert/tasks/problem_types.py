@@ -14,6 +14,10 @@ USUAL = "single_label_classification"
 _OURS = {USUAL: ("lora_bert.tasks.single_label", "SingleLabel")}
 """Imported when they are asked for: a name alone costs no numpy."""
 _REGISTERED: dict[str, type[Task]] = {}
+_ELSEWHERE = {
+    "multi_label_classification": "a multi-label classifier, which gives each label a yes or a no",
+    "regression": "a regression model, which gives a number",
+}
 
 TaskT = TypeVar("TaskT", bound=type[Task])
 
@@ -32,6 +36,11 @@ def unregister(problem_type: str) -> None:
 def problem_types() -> list[str]:
     """The problem types of all tasks."""
     return sorted({*_OURS, *_REGISTERED})
+
+
+def described(problem_type: str) -> str:
+    """What a model of a problem type is for which there is no task."""
+    return _ELSEWHERE.get(problem_type, "made for a problem that is not known here")
 
 
 def task_of(problem_type: str) -> type[Task]:
