@@ -76,14 +76,6 @@ class Processes:
             dist.all_reduce(near)
         return tensor.copy_(near) if near is not tensor else tensor
 
-    def add_all(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        """As :meth:`add`, of tensors of one type that travel as one."""
-        if self.count == 1:
-            return list(tensors)
-        sums = self.add(torch.cat([tensor.ravel() for tensor in tensors]))
-        parts = torch.split(sums, [tensor.numel() for tensor in tensors])
-        return [part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True)]
-
     def gather(self, value: Any) -> list[Any]:
         """Every process's ``value``, plain JSON, by rank."""
         if self.count == 1:

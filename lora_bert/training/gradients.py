@@ -93,7 +93,7 @@ class Gradients:
         Returns:
             The summed loss.
         """
-        factors, head = self._factors, list(self.adapter.head.values())
+        factors = self._factors
         factors.refresh()
 
         group = processes()
@@ -101,15 +101,13 @@ class Gradients:
         shares = [numbered[rank :: group.count] for rank in range(group.count)]
         hidden = self.fetch(list(map(_rows, shares))) if self.fetch else self.hidden
 
-        def turn(piece: tuple[int, np.ndarray]) -> tuple[float, tuple[Tensor, ...]]:
+        def turn(piece: tuple[int, np.ndarray]) -> tuple[float, Tensor]:
             number, rows = piece
             part = self._loss(rows, hidden, factors.updates, derived_seed(self.seed, step, number))
-            return part.item(), torch.autograd.grad(part / weight, [*factors.leaves, *head])
+            return part.item(), factors.joined(torch.autograd.grad(part / weight, factors.leaves))
 
-        summed, sums = self._sum(turn, shares[group.rank], [*factors.leaves, *head])
-        factors.pass_on(sums[: -len(head)])
-        for tensor, gradient in zip(head, sums[-len(head) :], strict=True):
-            tensor.grad = gradient
+        summed, gradient = self._sum(turn, shares[group.rank])
+        factors.pass_on(gradient)
         return summed
 
     @cached_property
@@ -118,21 +116,23 @@ class Gradients:
 
     def _sum(
         self,
-        turn: Callable[[tuple[int, np.ndarray]], tuple[float, tuple[Tensor, ...]]],
+        turn: Callable[[tuple[int, np.ndarray]], tuple[float, Tensor]],
         share: Sequence[tuple[int, np.ndarray]],
-        parameters: Sequence[Tensor],
-    ) -> tuple[float, list[Tensor]]:
-        """The loss and the gradients of all slices, of which this process computes a share.
+    ) -> tuple[float, Tensor]:
+        """The loss and the gradient of all slices, of which this process computes a share.
 
         In float64 the sum is the same in whatever order, and whoever computes which part of it.
         """
         group = processes()
-        total = [torch.zeros_like(part, dtype=torch.float64) for part in parameters]
+        total = torch.zeros(
+            sum(leaf.numel() for leaf in self._factors.leaves),
+            dtype=torch.float64, device=self.backbone.device,
+        )  # fmt: skip
         summed, lacking = 0.0, 0
         try:
-            for found, gradients in self.workers.map(turn, share):
-                summed += found
-                torch._foreach_add_(total, gradients)
+            for loss, gradient in self.workers.map(turn, share):
+                summed += loss
+                total += gradient
         except (MemoryError, RuntimeError) as error:
             if group.count == 1 or not is_out_of_memory(error):
                 raise
@@ -140,7 +140,7 @@ class Gradients:
         status = group.add(torch.tensor([summed, lacking], dtype=torch.float64))
         if status[1]:
             raise MemoryError("Memory ran out in one of the processes.")
-        return float(status[0]), [part.float() for part in group.add_all(total)]
+        return float(status[0]), group.add(total).float()
 
     def _slices(self, batch: np.ndarray, cuts: int) -> list[np.ndarray]:
         """A batch's rows in parts: one a worker, or a multiple of that where rows are long."""

@@ -23,7 +23,7 @@ class RoundedFactors:
 
     Attributes:
         updates: By the name of the fused linear.
-        leaves: The tensors of them that gradients are taken for.
+        leaves: What gradients are taken for: their tensors, and the head's, which are exact.
     """
 
     def __init__(self, backbone: Backbone, adapter: Adapter) -> None:
@@ -48,7 +48,9 @@ class RoundedFactors:
                 lora_B = fused.weight.new_zeros(rank, output).t()
                 self.updates[name] = LoraUpdate(lora_A.requires_grad_(), lora_B.requires_grad_())
                 self.leaves += [lora_A, lora_B]
+        self._head = list(adapter.head.values())
         self._views = [self.leaves[at].detach()[place] for at, place in self._places]
+        self.leaves += self._head
 
     def refresh(self) -> None:
         """Take over what the adapter's tensors are now."""
@@ -57,8 +59,27 @@ class RoundedFactors:
         with torch.no_grad():
             torch._foreach_copy_(self._views, torch._foreach_mul(self._exact, self._scalings))
 
-    def pass_on(self, gradients: Sequence[Tensor]) -> None:
-        """Give the adapter's tensors their share of the gradients of :attr:`leaves`, float32."""
+    def joined(self, gradients: Sequence[Tensor]) -> Tensor:
+        """The gradients of :attr:`leaves` one behind the other, float32 ``[…]``."""
+        parts = [
+            _as_laid_out(leaf, g).ravel() for leaf, g in zip(self.leaves, gradients, strict=True)
+        ]
+        return torch.cat(parts).float()
+
+    def pass_on(self, joined: Tensor) -> None:
+        """Give the adapter's tensors their share of a sum of :meth:`joined`, float32."""
+        parts = torch.split(joined, [leaf.numel() for leaf in self.leaves])
+        whole = [
+            _as_laid_out(leaf, part.view(_as_laid_out(leaf, leaf).shape))
+            for leaf, part in zip(self.leaves, parts, strict=True)
+        ]
         shares = zip(self._exact, self._scalings, self._places, strict=True)
         for tensor, scaling, (at, place) in shares:
-            tensor.grad = (gradients[at][place] * scaling).contiguous()
+            tensor.grad = (whole[at][place] * scaling).contiguous()
+        for tensor, gradient in zip(self._head, whole[len(whole) - len(self._head) :], strict=True):
+            tensor.grad = gradient
+
+
+def _as_laid_out(leaf: Tensor, x: Tensor) -> Tensor:
+    """``x``, turned round where ``leaf`` lies in memory turned round, and back."""
+    return x if leaf.is_contiguous() else x.t()
