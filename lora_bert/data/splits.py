@@ -122,7 +122,7 @@ def _in_shares(
 def _shares(sizes: np.ndarray, total: int, generator: np.random.RandomState) -> np.ndarray:
     """``total`` in proportion to ``sizes``, by largest remainder; equal remainders draw lots."""
     exact = sizes / sizes.sum() * total
-    shares = np.floor(exact).astype(int)
+    shares: np.ndarray = np.floor(exact).astype(int)
     for remainder in np.unique(exact - shares)[::-1]:
         if left := total - int(shares.sum()):
             tied = np.flatnonzero(exact - np.floor(exact) == remainder)
