@@ -31,15 +31,15 @@ def card(
     Of an adapter it says what ``command`` trained it, how many parameters that were (``size``),
     and whether it has LoRA matrices beside its head.
     """
-    from huggingface_hub import ModelCard
+    from jinja2 import Template
 
     backbone, revision = manifest.backbone_name, manifest.backbone.get("revision")
     elsewhere = "hub" if revision or "/" in backbone else "directory"
     scores = {part: figures for part, figures in manifest.metrics.items() if _is_whole(figures)}
     counts = manifest.data.get("rows")
-    rendered = ModelCard.from_template(
-        _metadata(manifest, kind, scores),
-        template_str=(files("lora_bert.adapters") / "card.md").read_text(encoding="utf-8"),
+    template = Template((files("lora_bert.adapters") / "card.md").read_text(encoding="utf-8"))
+    rendered = template.render(
+        card_data=_metadata(manifest, kind, scores).to_yaml(),
         manifest=manifest,
         kind=kind,
         name=_name(manifest),

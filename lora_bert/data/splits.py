@@ -8,6 +8,8 @@ import random
 from collections import Counter
 from typing import Literal
 
+import numpy as np
+
 from lora_bert.data.examples import Examples
 from lora_bert.errors import ConfigError, DataError
 from lora_bert.wording import counted
@@ -44,10 +46,12 @@ def split(
         raise ConfigError(f"The split seed must lie between 0 and {2**32 - 1}, not be {seed}.")
     if how not in ("stratified", "random"):
         raise ConfigError(f"A split is 'stratified' or 'random', not '{how}'.")
-    if len(examples) < 2:
+    wanted = math.ceil(fraction * len(examples))
+    if len(examples) < 2 or (how == "random" and wanted == len(examples)):
         raise _too_few(examples)
     if how == "random":
-        train, validation = _sklearn(range(len(examples)), fraction, seed)
+        rows = np.random.RandomState(seed).permutation(len(examples)).tolist()
+        train, validation = rows[wanted:], rows[:wanted]
     else:
         train, validation = _stratified(examples, fraction, seed)
     return examples.take(train), examples.take(validation)
@@ -82,8 +86,8 @@ def _stratified(examples: Examples, fraction: float, seed: int) -> tuple[list[in
     wanted = math.ceil(fraction * len(several))
     train: list[int] = []
     if wanted >= classes and len(several) - wanted >= classes:
-        train, validation = _sklearn(several, fraction, seed, [labels[at] for at in several])
-    # scikit-learn rounds the shares, at times a small class's to all of its rows.
+        train, validation = _in_shares(labels, several, wanted, seed)
+    # Shares are rounded, at times a small class's to all of its rows.
     if len({labels[at] for at in train}) < classes:
         train, validation = _sparse(labels, several, wanted, fraction, seed)
         logger.info(
@@ -94,15 +98,36 @@ def _stratified(examples: Examples, fraction: float, seed: int) -> tuple[list[in
     return train + single, validation
 
 
-def _sklearn(
-    rows: range | list[int], fraction: float, seed: int, labels: list[str] | None = None
+def _in_shares(
+    labels: tuple[str, ...], rows: list[int], wanted: int, seed: int
 ) -> tuple[list[int], list[int]]:
-    from sklearn.model_selection import train_test_split
+    """Draw ``wanted`` rows, of each class its share, by the draws that scikit-learn makes.
 
-    train, validation = train_test_split(
-        list(rows), test_size=fraction, random_state=seed, stratify=labels
-    )
-    return train, validation
+    Which rows an adapter has not seen is known by the seed alone: they must stay the same.
+    """
+    classes: dict[str, list[int]] = {label: [] for label in sorted({labels[at] for at in rows})}
+    for at in rows:
+        classes[labels[at]].append(at)
+    generator = np.random.RandomState(seed)
+    sizes = np.array([len(members) for members in classes.values()])
+    kept = _shares(sizes, len(rows) - wanted, generator)
+    _shares(sizes - kept, wanted, generator)  # all that are left: for its draws alone
+    drawn = [generator.permutation(members) for members in classes.values()]
+    train = [members[:size] for members, size in zip(drawn, kept, strict=True)]
+    validation = [members[size:] for members, size in zip(drawn, kept, strict=True)]
+    shuffled = [generator.permutation(np.concatenate(part)) for part in (train, validation)]
+    return shuffled[0].tolist(), shuffled[1].tolist()
+
+
+def _shares(sizes: np.ndarray, total: int, generator: np.random.RandomState) -> np.ndarray:
+    """``total`` in proportion to ``sizes``, by largest remainder; equal remainders draw lots."""
+    exact = sizes / sizes.sum() * total
+    shares: np.ndarray = np.floor(exact).astype(int)
+    for remainder in np.unique(exact - shares)[::-1]:
+        if left := total - int(shares.sum()):
+            tied = np.flatnonzero(exact - np.floor(exact) == remainder)
+            shares[generator.choice(tied, min(left, len(tied)), replace=False)] += 1
+    return shares
 
 
 def _sparse(

@@ -106,12 +106,15 @@ def _macro_f1_of(
 
     Memory grows with cells and classes, not with their product.
     """
-    from scipy.sparse import csr_array
+
+    def by_class(counts: Floats, cells: Indices, kinds: Indices) -> Floats:
+        order = np.argsort(kinds, kind="stable")
+        present, starts = np.unique(kinds[order], return_index=True)
+        sums = np.zeros((len(counts), classes))
+        sums[:, present] = np.add.reduceat(counts[:, cells[order]], starts, axis=1)
+        return sums
 
     cells = np.arange(len(true))
     right = np.flatnonzero(true == predicted)
-    sums = [
-        csr_array((np.ones(len(some)), (some, kinds)), shape=(len(cells), classes))
-        for some, kinds in ((right, true[right]), (cells, true), (cells, predicted))
-    ]
-    return lambda counts: macro_f1(*(counts @ part for part in sums))
+    groups = (right, true[right]), (cells, true), (cells, predicted)
+    return lambda counts: macro_f1(*(by_class(counts, *group) for group in groups))

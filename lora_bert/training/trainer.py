@@ -24,6 +24,7 @@ from lora_bert.runtime.progress_bar import track
 from lora_bert.runtime.signals import Terminated, uninterrupted
 from lora_bert.tasks.base import Task
 from lora_bert.tokens.batching import epoch_batches
+from lora_bert.training.adamw import AdamW
 from lora_bert.training.checkpoints import Checkpoint, Checkpoints
 from lora_bert.training.divergence import LOWER, Movement, advice, worst_gradient
 from lora_bert.training.learner import Learner, Validation
@@ -99,7 +100,7 @@ class Trainer:
         # Tensors are where the backbone is; the accelerator need not place them.
         self.accelerator = accelerator or Accelerator(device_placement=False)
         self._parameters = list(learner.parameters.values())
-        optimizer = torch.optim.AdamW(
+        optimizer = AdamW(
             self._parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
         )
         self.steps = self._steps_of(self.epochs)
@@ -286,7 +287,7 @@ class Trainer:
     def _clip(self) -> float:
         """Clip the gradients, if they are to be clipped; the norm they had."""
         if limit := self.config.max_grad_norm:
-            return float(self.accelerator.clip_grad_norm_(self._parameters, limit))
+            return float(torch.nn.utils.clip_grad_norm_(self._parameters, limit))
         gradients = [tensor.grad for tensor in self._parameters if tensor.grad is not None]
         return float(torch.nn.utils.get_total_norm(gradients))
 

@@ -29,19 +29,35 @@ def test_random_is_scikit_learns(rows, fraction, seed):
         if fraction * rows <= rows - 1
         else ([], [])
     )
-    if train:
-        ours = split(examples, fraction=fraction, how="random", seed=seed)
-        assert (list(ours[0].texts), list(ours[1].texts)) == (train, validation)
+    if not train:
+        with pytest.raises(DataError, match="too few"):
+            split(examples, fraction=fraction, how="random", seed=seed)
+        return
+    ours = split(examples, fraction=fraction, how="random", seed=seed)
+    assert (list(ours[0].texts), list(ours[1].texts)) == (train, validation)
 
 
-def test_stratified_is_scikit_learns():
-    examples = examples_of("aaab" * 50)
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.integers(4, 40), min_size=1, max_size=12),
+    st.floats(0.3, 0.7),
+    st.integers(0, 2**32 - 1),
+)
+@example([150, 50], 0.2, 7)
+@example([7] * 11, 0.5, 0)  # every remainder is the same
+def test_stratified_is_scikit_learns(sizes, fraction, seed):
+    labels = [f"{at} é" for at, size in enumerate(sizes) for _ in range(size)]
+    examples = examples_of(labels)
     theirs = train_test_split(
-        list(examples.texts), test_size=0.2, random_state=7, stratify=examples.labels
+        list(examples.texts), test_size=fraction, random_state=seed, stratify=labels
     )
-    ours = split(examples, seed=7)
+    ours = split(examples, fraction=fraction, seed=seed)
     assert [list(part.texts) for part in ours] == theirs
-    assert Counter(ours[1].labels) == {"a": 30, "b": 10}
+
+
+def test_stratified_gives_every_class_its_share():
+    _, validation = split(examples_of("aaab" * 50), seed=7)
+    assert Counter(validation.labels) == {"a": 30, "b": 10}
 
 
 @settings(max_examples=60, deadline=None)
