@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lora_bert.model.backbone import Backbone
-from lora_bert.model.places import Heads, Places
+from lora_bert.model.block_layout import BlockLayout, HeadLayout
 from lora_bert.model.relative import Distances, biases_by_distance, distances_of
 from lora_bert.tokens.batching import Offsets
 
@@ -26,7 +26,7 @@ class AttentionContext:
     """Which tokens see which, and where they stand.
 
     Attributes:
-        places: The batch in blocks.
+        layout: The batch in blocks.
         head_count: Attention heads.
         biases: Added to the scores, ``[blocks or 1, heads or 1, length or 1, length]``: very
             negative where a query does not see a key; None for nothing. One for layers that attend
@@ -35,20 +35,20 @@ class AttentionContext:
         distances: What relative positions add to the scores of DeBERTa; None elsewhere.
     """
 
-    places: Places
+    layout: BlockLayout
     head_count: int
     biases: tuple[Tensor | None, Tensor | None]
     rotations: tuple[Rotation, Rotation] | None = None
     distances: Distances | None = None
 
     @cached_property
-    def heads(self) -> Heads:
-        """The places, head by head."""
-        return Heads.of(self.places, self.head_count)
+    def heads(self) -> HeadLayout:
+        """The layout, head by head."""
+        return HeadLayout.of(self.layout, self.head_count)
 
     def of_first_tokens(self) -> AttentionContext:
         """The same where first tokens, as many for every block, are the only queries."""
-        at = self.places.query_places[:, None, :, None]
+        at = self.layout.query_places[:, None, :, None]
 
         def part(bias: Tensor | None) -> Tensor | None:
             if bias is None or bias.shape[2] == 1:
@@ -66,9 +66,9 @@ def attention_context(backbone: Backbone, offsets: Offsets) -> AttentionContext:
     config, device = backbone.config, backbone.device
     # Where positions are no more than differences of places, a row may begin anywhere in a block.
     together = device.type == "cpu" and config.has_plain_layers
-    places = Places.of(offsets, device, together=together)
-    context = partial(AttentionContext, places, backbone.heads)
-    length, visible = places.length, places.seen()
+    layout = BlockLayout.of(offsets, device, together=together)
+    context = partial(AttentionContext, layout, backbone.heads)
+    length, visible = layout.length, layout.seen()
     seen = None if visible is None else _bias(visible, backbone.dtype)
     if config.relative_kinds:
         return context((seen, None), distances=distances_of(backbone, length))
@@ -88,15 +88,15 @@ def attention_context(backbone: Backbone, offsets: Offsets) -> AttentionContext:
     return context((seen, local), (whole, rotation(backbone, length, local=True)))
 
 
-def mix(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
+def softmax_attention(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
     """Softmax attention; ``[rows, heads, length, head size]`` throughout."""
     if _fused_is_faster(query):
         return F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
     scores = (query @ key.transpose(-1, -2)) * query.shape[-1] ** -0.5
-    return weigh(scores, value, bias)
+    return weighted(scores, value, bias)
 
 
-def weigh(scores: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
+def weighted(scores: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
     """The values, weighed by the softmax of ``scores [rows, heads, length, length]``."""
     scores = scores if bias is None else scores + bias
     return torch.softmax(scores, -1, dtype=torch.float32).to(value.dtype) @ value

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from lora_bert.model.places import Heads
+from lora_bert.model.block_layout import HeadLayout
 
 aten = torch.ops.aten
 flash = aten._scaled_dot_product_flash_attention_for_cpu
@@ -24,19 +24,19 @@ Kept = tuple[Tensor, Tensor]
 """What the way back needs: queries, keys and values by head, and what became of the scores."""
 
 
-def attend(qkv: Tensor, bias: Tensor | None, heads: Heads) -> tuple[Tensor, Kept]:
+def attend(qkv: Tensor, bias: Tensor | None, heads: HeadLayout) -> tuple[Tensor, Kept]:
     """Queries, keys and values ``[tokens, 3 · hidden]`` -> what they mix to, ``[tokens, hidden]``.
 
     ``bias [blocks or 1, heads or 1, length or 1, length]`` is added to the scores.
     """
     if qkv.dtype == torch.float32:
-        padded = heads.places.pad(qkv)
+        padded = heads.layout.pad(qkv)
         mixed, sums = flash(*heads.views(padded, 3), attn_mask=bias)
-        return heads.places.unpad(mixed.transpose(1, 2).flatten(2).flatten(0, 1)), (padded, sums)
+        return heads.layout.unpad(mixed.transpose(1, 2).flatten(2).flatten(0, 1)), (padded, sums)
     query, key, value = parts = heads.split(qkv, 3)
     query.mul_(query.shape[-1] ** -0.5)
     weights = query.new_empty(len(query), *2 * query.shape[1:2])
-    bias = None if bias is None else bias.expand(heads.places.count, heads.count, -1, -1)
+    bias = None if bias is None else bias.expand(heads.layout.count, heads.count, -1, -1)
     for group, blocks, some in _groups(heads):
         scores = torch.bmm(query[group], key[group].mT)
         if bias is not None:
@@ -47,29 +47,29 @@ def attend(qkv: Tensor, bias: Tensor | None, heads: Heads) -> tuple[Tensor, Kept
 
 
 def attend_backward(
-    g: Tensor, mixed: Tensor, kept: Kept, bias: Tensor | None, heads: Heads
+    g: Tensor, mixed: Tensor, kept: Kept, bias: Tensor | None, heads: HeadLayout
 ) -> Tensor:
     """The gradient of what :func:`attend` gave -> that of its input, ``[tokens, 3 · hidden]``."""
     backward = _flash_backward if g.dtype == torch.float32 else _backward_in_parts
-    return heads.places.clear_filler(backward(g, mixed, kept, bias, heads))
+    return heads.layout.clear_filler(backward(g, mixed, kept, bias, heads))
 
 
 def _flash_backward(
-    g: Tensor, mixed: Tensor, kept: Kept, bias: Tensor | None, heads: Heads
+    g: Tensor, mixed: Tensor, kept: Kept, bias: Tensor | None, heads: HeadLayout
 ) -> Tensor:
     qkv, sums = kept
-    (gradient,) = heads.views(heads.places.pad_with_zeros(g))
-    (output,) = heads.views(heads.places.pad(mixed))
+    (gradient,) = heads.views(heads.layout.pad_with_zeros(g))
+    (output,) = heads.views(heads.layout.pad(mixed))
     inputs = heads.views(qkv, 3)
     parts = flash_backward(gradient, *inputs, output, sums, 0.0, False, attn_mask=bias)
     g_qkv = torch.empty_like(qkv)
     for target, part in zip(heads.views(g_qkv, 3), parts, strict=True):
         target.copy_(part)
-    return heads.places.unpad(g_qkv)
+    return heads.layout.unpad(g_qkv)
 
 
 def _backward_in_parts(
-    g: Tensor, mixed: Tensor, kept: Kept, bias: Tensor | None, heads: Heads
+    g: Tensor, mixed: Tensor, kept: Kept, bias: Tensor | None, heads: HeadLayout
 ) -> Tensor:
     (query, key, value), weights = kept
     (g_mixed,) = heads.clear_empty(heads.split(g, 1))
@@ -85,10 +85,10 @@ def _backward_in_parts(
     return heads.join(g_parts)
 
 
-def _groups(heads: Heads) -> Iterator[tuple[slice, slice, slice]]:
+def _groups(heads: HeadLayout) -> Iterator[tuple[slice, slice, slice]]:
     """What fits the core's cache together: slices of blocks · heads, of blocks and of heads."""
-    blocks, count = heads.places.count, heads.count
-    fitting = max(1, _SCORES // heads.places.length**2)
+    blocks, count = heads.layout.count, heads.count
+    fitting = max(1, _SCORES // heads.layout.length**2)
     if fitting >= count:
         for begin in range(0, blocks, fitting // count):
             end = min(begin + fitting // count, blocks)

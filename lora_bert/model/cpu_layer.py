@@ -16,9 +16,9 @@ from torch.autograd.function import once_differentiable
 
 from lora_bert.model.activation import Activation
 from lora_bert.model.backbone import Layer, Norm
+from lora_bert.model.block_layout import HeadLayout
 from lora_bert.model.cpu_attention import attend, attend_backward
 from lora_bert.model.lora import LoraUpdate, backward_product, forward_product
-from lora_bert.model.places import Heads
 
 aten = torch.ops.aten
 
@@ -30,7 +30,7 @@ def layer_by_hand(
     bias: Tensor | None,
     layer: Layer,
     updates: Sequence[LoraUpdate | None],
-    heads: Heads,
+    heads: HeadLayout,
     act: Activation,
 ) -> Tensor:
     """One layer that normalises after its sublayers: ``hidden [tokens, hidden]`` -> the same.
@@ -49,7 +49,7 @@ class _LayerByHand(torch.autograd.Function):
         hidden: Tensor,
         bias: Tensor | None,
         layer: Layer,
-        heads: Heads,
+        heads: HeadLayout,
         act: Activation,
         *tensors: Tensor | None,
     ) -> Tensor:

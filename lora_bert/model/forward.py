@@ -59,9 +59,9 @@ def branch(
     """
     if updates is None:
         updates = lora_updates(backbone, adapter)
-    rate = 0.0 if seed is None else adapter.dropout
+    dropout_rate = 0.0 if seed is None else adapter.dropout
     attention = attention_context(backbone, offsets)
-    context = ForwardContext(attention, updates, rate, seed or 0)
+    context = ForwardContext(attention, updates, dropout_rate, seed or 0)
     layers = backbone.layers[adapter.depth if start is None else start :]
     reads_first = backbone.config.head.pooling == "cls"
     for number, layer in enumerate(layers, start=1):
@@ -73,7 +73,7 @@ def branch(
             else run_layer(*inputs)
         )
     if reads_first and not layers:
-        hidden = hidden.index_select(0, context.attention.places.first)
+        hidden = hidden.index_select(0, context.attention.layout.first)
     if backbone.final_norm is not None:
         hidden = backbone.final_norm(hidden)
     pooled = hidden[: offsets.rows].float() if reads_first else mean_of_rows(hidden, offsets)

@@ -10,13 +10,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lora_bert.model.activation import Activation, activation
-from lora_bert.model.attention import AttentionContext, mix, rotate, weigh
+from lora_bert.model.attention import AttentionContext, rotate, softmax_attention, weighted
 from lora_bert.model.backbone import Backbone, Convolution, Layer
+from lora_bert.model.block_layout import BlockLayout
 from lora_bert.model.cpu_layer import SLOTS, layer_by_hand
 from lora_bert.model.dropout import derived_seed
 from lora_bert.model.fused_linear import FusedLinear
 from lora_bert.model.lora import LoraUpdate, adapted
-from lora_bert.model.places import Places
 
 LoraUpdates = Mapping[str, LoraUpdate]
 """What an adapter changes, by the name of the fused linear."""
@@ -29,13 +29,13 @@ class ForwardContext:
     Attributes:
         attention: Which tokens see which, and where they stand.
         updates: What the adapter changes, by the name of the fused linear.
-        rate: Dropout on the LoRA path; 0 outside training.
+        dropout_rate: Dropout on the LoRA path; 0 outside training.
         seed: What decides which elements it drops.
     """
 
     attention: AttentionContext
     updates: LoraUpdates = field(default_factory=dict)
-    rate: float = 0.0
+    dropout_rate: float = 0.0
     seed: int = 0
 
     def linear(
@@ -46,9 +46,9 @@ class ForwardContext:
         act: Activation | None = None,
     ) -> Tensor:
         """``act`` of the linear layers with what the adapter changes in them, plus ``residual``."""
-        seed = derived_seed(self.seed, fused.name) if self.rate else 0
+        seed = derived_seed(self.seed, fused.name) if self.dropout_rate else 0
         update = self.updates.get(fused.name)
-        return adapted(x, fused, update, residual, act, rate=self.rate, seed=seed)
+        return adapted(x, fused, update, residual, act, dropout_rate=self.dropout_rate, seed=seed)
 
 
 def run_layer(
@@ -61,12 +61,12 @@ def run_layer(
     """One transformer layer: ``[tokens, hidden]`` -> the same shape.
 
     With ``first_alone`` it computes the first token of each row and no other: ``[count, hidden]``,
-    see ``first`` of :class:`~lora_bert.model.places.Places`.
+    see ``first`` of :class:`~lora_bert.model.block_layout.BlockLayout`.
     """
-    first = context.attention.places.first if first_alone else None
+    first = context.attention.layout.first if first_alone else None
     if layer.convolution is not None:
         whole = _norm_after(backbone, layer, hidden, context, None)
-        convolved = _convolved(layer.convolution, hidden, whole, context.attention.places)
+        convolved = _convolved(layer.convolution, hidden, whole, context.attention.layout)
         return convolved if first is None else convolved.index_select(0, first)
     if first is None and _by_hand(backbone, hidden, context):
         updates = [context.updates.get(layer.fused[slot].name) for slot in SLOTS]
@@ -80,9 +80,9 @@ def _norm_after(
     backbone: Backbone, layer: Layer, hidden: Tensor, context: ForwardContext, first: Tensor | None
 ) -> Tensor:
     fused, norms = layer.fused, layer.norms
-    mixture = _attend(backbone, layer, hidden, context, first)
+    attended = _attend(backbone, layer, hidden, context, first)
     hidden = hidden if first is None else hidden.index_select(0, first)
-    attended = context.linear(mixture, fused["attention_output"], hidden)
+    attended = context.linear(attended, fused["attention_output"], hidden)
     hidden = norms["attention"](attended)
     inner = context.linear(hidden, fused["intermediate"], act=backbone.activation)
     return norms["output"](context.linear(inner, fused["output"], hidden))
@@ -93,20 +93,20 @@ def _norm_before(
 ) -> Tensor:
     fused, norms = layer.fused, layer.norms
     normed = norms["attention"](hidden) if "attention" in norms else hidden
-    mixture = _attend(backbone, layer, normed, context, first)
+    attended = _attend(backbone, layer, normed, context, first)
     hidden = hidden if first is None else hidden.index_select(0, first)
-    hidden = context.linear(mixture, fused["attention_output"], hidden)
+    hidden = context.linear(attended, fused["attention_output"], hidden)
     both = context.linear(norms["output"](hidden), fused["intermediate"])
     value, gate = both.chunk(2, dim=-1)
     return context.linear(backbone.activation(value) * gate, fused["output"], hidden)
 
 
-def _convolved(part: Convolution, below: Tensor, hidden: Tensor, places: Places) -> Tensor:
+def _convolved(part: Convolution, below: Tensor, hidden: Tensor, layout: BlockLayout) -> Tensor:
     """``hidden`` with a convolution of what is ``below`` the layer; padding counts for nothing."""
-    wide = places.pad_with_zeros(below).view(places.count, places.length, -1)
+    wide = layout.pad_with_zeros(below).view(layout.count, layout.length, -1)
     padding = part.weight.shape[-1] // 2
     wide = F.conv1d(wide.mT, part.weight, part.bias, padding=padding, groups=part.groups).mT
-    return part.norm(hidden + activation(part.act)(places.unpad(wide.flatten(0, 1))))
+    return part.norm(hidden + activation(part.act)(layout.unpad(wide.flatten(0, 1))))
 
 
 def _attend(
@@ -114,26 +114,26 @@ def _attend(
 ) -> Tensor:
     """Multi-head self-attention before its output projection; of ``first`` alone if given."""
     attention, heads = context.attention, backbone.heads
-    places = attention.places
+    layout = attention.layout
     qkv = context.linear(x, layer.fused["attention_input"])
-    query, key, value = _by_head(places.pad(qkv), places.count, 3, heads)
+    query, key, value = _by_head(layout.pad(qkv), layout.count, 3, heads)
     if first is not None:
         # Queries of all tokens are computed, which costs less than products of other shapes.
         attention = attention.of_first_tokens()
-        queries = qkv.index_select(0, places.queries)[:, : x.shape[1]]
-        (query,) = _by_head(queries, places.count, 1, heads)
+        queries = qkv.index_select(0, layout.queries)[:, : x.shape[1]]
+        (query,) = _by_head(queries, layout.count, 1, heads)
     bias = attention.biases[layer.local]
     if attention.rotations is not None:
         angles, kind = attention.rotations[layer.local], backbone.config.rotary
         query, key = rotate(query, angles, kind), rotate(key, angles, kind)
         value = rotate(value, angles, kind) if backbone.config.rotates_values else value
     if attention.distances is None:
-        mixture = mix(query, key, value, bias)
+        attended = softmax_attention(query, key, value, bias)
     else:
         positions = _of_positions(backbone, layer, context, attention.distances.embeddings)
-        mixture = weigh(attention.distances.scores(query, key, *positions), value, bias)
-    mixture = mixture.transpose(1, 2).flatten(2).flatten(0, 1)
-    return places.unpad(mixture) if first is None else mixture.index_select(0, places.query_of)
+        attended = weighted(attention.distances.scores(query, key, *positions), value, bias)
+    attended = attended.transpose(1, 2).flatten(2).flatten(0, 1)
+    return layout.unpad(attended) if first is None else attended.index_select(0, layout.query_of)
 
 
 def _of_positions(
@@ -164,7 +164,7 @@ def _by_hand(backbone: Backbone, hidden: Tensor, context: ForwardContext) -> boo
     return (
         torch.is_grad_enabled()
         and hidden.device.type == "cpu"
-        and not context.rate
+        and not context.dropout_rate
         and backbone.config.has_plain_layers
         and backbone.activation.derivative is not None
     )

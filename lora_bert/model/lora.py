@@ -97,7 +97,7 @@ def adapted(
     residual: Tensor | None = None,
     act: Activation | None = None,
     *,
-    rate: float = 0.0,
+    dropout_rate: float = 0.0,
     seed: int = 0,
 ) -> Tensor:
     """``x @ weight.T + bias`` plus the LoRA path.
@@ -108,23 +108,23 @@ def adapted(
         update: What the adapter changes in them, None for nothing.
         residual: ``[…, out]``, added to the result.
         act: Applied at the end.
-        rate: Dropout of the LoRA path's input.
+        dropout_rate: Dropout of the LoRA path's input.
         seed: Which elements that drops.
 
     Returns:
         ``[…, out]``, in the dtype of ``x``.
     """
-    if x.device.type == "cpu" and not rate and not torch.is_grad_enabled():
+    if x.device.type == "cpu" and not dropout_rate and not torch.is_grad_enabled():
         below = None if residual is None else residual.reshape(-1, residual.shape[-1])
         y, _ = forward_product(x.reshape(-1, x.shape[-1]), fused, update, below, act)
         return y.view(*x.shape[:-1], -1)
-    if x.device.type == "cpu" and not rate:
+    if x.device.type == "cpu" and not dropout_rate:
         parts = (update.lora_A, update.lora_B) if update else (None, None)
         y = _Adapted.apply(x, fused, *parts)  # type: ignore[no-untyped-call]
     else:
         y = F.linear(x, fused.weight, fused.bias)
         if update is not None:
-            y = y + F.linear(F.linear(dropout(x, rate, seed), update.lora_A), update.lora_B)
+            y = y + F.linear(F.linear(dropout(x, dropout_rate, seed), update.lora_A), update.lora_B)
     y = y if residual is None else residual + y
     return y if act is None else act(y)
 

@@ -14,7 +14,7 @@ from lora_bert.tokens.batching import Blocks, Offsets
 
 
 @dataclass(frozen=True)
-class Places:
+class BlockLayout:
     """Which places of :class:`~lora_bert.tokens.batching.Blocks` the tokens of a batch have.
 
     Attributes:
@@ -47,7 +47,7 @@ class Places:
     query_of: Tensor
 
     @classmethod
-    def of(cls, offsets: Offsets, device: torch.device, *, together: bool) -> Places:
+    def of(cls, offsets: Offsets, device: torch.device, *, together: bool) -> BlockLayout:
         """Those of a batch; ``together``: short rows share a block."""
         starts, lengths = offsets.cu_seqlens[:-1], offsets.lengths
         blocks = Blocks.shared(lengths) if together else Blocks.alone(lengths)
@@ -119,58 +119,58 @@ class Places:
 
 
 @dataclass(frozen=True)
-class Heads:
+class HeadLayout:
     """The same head by head: a token is as many pieces as there are heads, in up to three parts.
 
     Attributes:
-        places: Where the tokens stand in blocks.
+        layout: Where the tokens stand in blocks.
         count: Of heads.
         tokens: For one part and for three, which piece of all tokens each place of each head holds.
         pieces: Likewise, where each piece of the tokens stands.
         empty: The empty places of each head; None where there are none.
     """
 
-    places: Places
+    layout: BlockLayout
     count: int
     tokens: Mapping[int, Tensor]
     pieces: Mapping[int, Tensor]
     empty: Tensor | None
 
     @classmethod
-    def of(cls, places: Places, count: int) -> Heads:
+    def of(cls, layout: BlockLayout, count: int) -> HeadLayout:
         """Those of blocks on the CPU."""
-        length, heads = places.length, torch.arange(count)
+        length, heads = layout.length, torch.arange(count)
 
         def standing(at: Tensor) -> Tensor:
             return ((at // length)[:, None] * count + heads) * length + (at % length)[:, None]
 
-        token_of = torch.arange(places.size) if places.token_of is None else places.token_of
-        place_of = torch.arange(places.size) if places.place_of is None else places.place_of
+        token_of = torch.arange(layout.size) if layout.token_of is None else layout.token_of
+        place_of = torch.arange(layout.size) if layout.place_of is None else layout.place_of
         tokens = {
             parts: token_of.view(1, -1, 1, length) * (parts * count)
             + torch.arange(parts * count).view(parts, 1, count, 1)
             for parts in (1, 3)
         }
         first = standing(place_of)
-        three = torch.stack([first + part * places.size * count for part in range(3)], dim=1)
+        three = torch.stack([first + part * layout.size * count for part in range(3)], dim=1)
         return cls(
-            places=places,
+            layout=layout,
             count=count,
             tokens={parts: index.flatten() for parts, index in tokens.items()},
             pieces={1: first.flatten(), 3: three.flatten()},
-            empty=None if places.empty is None else standing(places.empty).flatten(),
+            empty=None if layout.empty is None else standing(layout.empty).flatten(),
         )
 
     def views(self, x: Tensor, parts: int = 1) -> tuple[Tensor, ...]:
         """``[blocks · length, parts · hidden]`` -> views ``[blocks, heads, length, head size]``."""
-        split = x.view(self.places.count, self.places.length, parts, self.count, -1)
+        split = x.view(self.layout.count, self.layout.length, parts, self.count, -1)
         return split.permute(2, 0, 3, 1, 4).unbind()
 
     def split(self, x: Tensor, parts: int) -> Tensor:
         """``[tokens, parts · hidden]`` -> ``[parts, blocks · heads, length, head size]``."""
         pieces = x.view(-1, x.shape[1] // parts // self.count)
         split = pieces.index_select(0, self.tokens[parts])
-        return split.view(parts, -1, self.places.length, pieces.shape[1])
+        return split.view(parts, -1, self.layout.length, pieces.shape[1])
 
     def join(self, x: Tensor) -> Tensor:
         """The way back, ``[tokens, parts · hidden]``; filler holds finite values."""
