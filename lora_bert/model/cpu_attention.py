@@ -35,15 +35,18 @@ def attend(qkv: Tensor, bias: Tensor | None, heads: HeadLayout) -> tuple[Tensor,
         return heads.layout.unpad(mixed.transpose(1, 2).flatten(2).flatten(0, 1)), (padded, sums)
     query, key, value = parts = heads.split(qkv, 3)
     query.mul_(query.shape[-1] ** -0.5)
-    weights = query.new_empty(len(query), *2 * query.shape[1:2])
     bias = None if bias is None else bias.expand(heads.layout.count, heads.count, -1, -1)
+    # Where a row of scores does not fill the processor's vectors, float32 is faster.
+    exact = torch.float32 if heads.layout.length % 32 else qkv.dtype
+    weights = []
     for group, blocks, some in _groups(heads):
         scores = torch.bmm(query[group], key[group].mT)
         if bias is not None:
             hidden = bias[blocks, some]
             scores.view(*hidden.shape[:2], *scores.shape[1:]).add_(hidden)
-        torch.softmax(scores, -1, out=weights[group])
-    return heads.join(torch.bmm(weights, value)[None]), (parts, weights)
+        weights.append(torch.softmax(scores, -1, dtype=exact).to(qkv.dtype))
+    whole = weights[0] if len(weights) == 1 else torch.cat(weights)
+    return heads.join(torch.bmm(whole, value)[None]), (parts, whole)
 
 
 def attend_backward(
