@@ -67,22 +67,22 @@ class BlockLayout:
         queries[query_of], query_places[query_of] = starts, blocks.begin
         padding = [0] * (-offsets.rows % 4)
 
-        def there(array: np.ndarray, absent: bool = False) -> Any:
+        def on_device(array: np.ndarray, absent: bool = False) -> Any:
             return None if absent else torch.from_numpy(array).to(device)
 
         return cls(
             count=blocks.count,
             length=blocks.length,
-            token_of=there(token_of, as_they_come),
-            place_of=there(place_of, as_they_come),
+            token_of=on_device(token_of, as_they_come),
+            place_of=on_device(place_of, as_they_come),
             end=len(tokens),
-            empty=there(np.flatnonzero(row_of < 0), len(tokens) == size),
-            row_of=there(row_of.reshape(blocks.count, blocks.length)),
+            empty=on_device(np.flatnonzero(row_of < 0), len(tokens) == size),
+            row_of=on_device(row_of.reshape(blocks.count, blocks.length)),
             alone=not blocks.before.any(),
-            first=there(np.append(starts, starts[padding])),
-            queries=there(queries),
-            query_places=there(query_places.reshape(blocks.count, most)),
-            query_of=there(np.append(query_of, query_of[padding])),
+            first=on_device(np.append(starts, starts[padding])),
+            queries=on_device(queries),
+            query_places=on_device(query_places.reshape(blocks.count, most)),
+            query_of=on_device(np.append(query_of, query_of[padding])),
         )
 
     @property

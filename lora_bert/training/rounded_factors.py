@@ -60,11 +60,9 @@ class RoundedFactors:
             torch._foreach_copy_(self._views, torch._foreach_mul(self._exact, self._scalings))
 
     def joined(self, gradients: Sequence[Tensor]) -> Tensor:
-        """The gradients of :attr:`leaves` one behind the other, float32 ``[…]``."""
-        parts = [
-            _as_laid_out(leaf, g).ravel() for leaf, g in zip(self.leaves, gradients, strict=True)
-        ]
-        return torch.cat(parts).float()
+        """The gradients of :attr:`leaves` one behind the other, float64 ``[numbers]``."""
+        laid_out = map(_as_laid_out, self.leaves, gradients)
+        return torch.cat([part.ravel() for part in laid_out]).double()
 
     def pass_on(self, joined: Tensor) -> None:
         """Give the adapter's tensors their share of a sum of :meth:`joined`, float32."""
@@ -76,7 +74,7 @@ class RoundedFactors:
         shares = zip(self._exact, self._scalings, self._places, strict=True)
         for tensor, scaling, (at, place) in shares:
             tensor.grad = (whole[at][place] * scaling).contiguous()
-        for tensor, gradient in zip(self._head, whole[len(whole) - len(self._head) :], strict=True):
+        for tensor, gradient in zip(self._head, whole[-len(self._head) :], strict=True):
             tensor.grad = gradient
 
 
