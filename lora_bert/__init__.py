@@ -5,6 +5,7 @@ Every name below is imported when it is first used: ``import lora_bert`` costs n
 
 from __future__ import annotations
 
+import gc
 import importlib
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +72,15 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
-        return getattr(importlib.import_module(f"lora_bert.{_HOME[name]}"), name)
+        # What is imported stays: collecting garbage in between takes a sixth of the time.
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            module = importlib.import_module(f"lora_bert.{_HOME[name]}")
+        finally:
+            if collects:
+                gc.enable()
+        return getattr(module, name)
     raise AttributeError(f"module 'lora_bert' has no attribute '{name}'")
 
 

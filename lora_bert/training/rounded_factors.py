@@ -65,15 +65,17 @@ class RoundedFactors:
         return torch.cat([part.ravel() for part in laid_out]).double()
 
     def pass_on(self, joined: Tensor) -> None:
-        """Give the adapter's tensors their share of a sum of :meth:`joined`, float32."""
+        """Give the adapter's tensors their share of a sum of :meth:`joined`, float32, and use it up."""
         parts = torch.split(joined, [leaf.numel() for leaf in self.leaves])
         whole = [
             _as_laid_out(leaf, part.view(_as_laid_out(leaf, leaf).shape))
             for leaf, part in zip(self.leaves, parts, strict=True)
         ]
-        shares = zip(self._exact, self._scalings, self._places, strict=True)
-        for tensor, scaling, (at, place) in shares:
-            tensor.grad = (whole[at][place] * scaling).contiguous()
+        if self._exact:
+            shares = [whole[at][place] for at, place in self._places]
+            torch._foreach_mul_(shares, self._scalings)
+            for tensor, share in zip(self._exact, shares, strict=True):
+                tensor.grad = share.contiguous()
         for tensor, gradient in zip(self._head, whole[-len(self._head) :], strict=True):
             tensor.grad = gradient
 
