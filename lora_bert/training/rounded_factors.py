@@ -65,7 +65,7 @@ class RoundedFactors:
         return torch.cat([part.ravel() for part in laid_out]).double()
 
     def pass_on(self, joined: Tensor) -> None:
-        """Give the adapter's tensors their share of a sum of :meth:`joined`, float32, and use it up."""
+        """Give the adapter's tensors their share of a float32 sum of :meth:`joined`; uses it up."""
         parts = torch.split(joined, [leaf.numel() for leaf in self.leaves])
         whole = [
             _as_laid_out(leaf, part.view(_as_laid_out(leaf, leaf).shape))
