@@ -136,7 +136,7 @@ class Batch:
             return [row[:size] for row, size in zip(padded.tolist(), lengths, strict=True)]
 
         types = None if self.types is None else rows(self.types)
-        texts = TokenizedTexts.of(rows(self.ids), self.pad_id, types=types)
+        texts = TokenizedTexts.of(rows(self.ids), self.pad_id, token_type_ids=types)
         return TokenBatch.of(texts, range(len(lengths)))
 
 

@@ -35,9 +35,9 @@ def _tokens(rows: TokenizedTexts, alike: np.ndarray, length: int) -> np.ndarray:
     """Rows of one length as int32 ``[rows, length]``, their types behind them if there are any."""
     at = rows.starts[alike][:, None] + np.arange(length)
     ids: np.ndarray = rows.ids[at]
-    if rows.types is None:
+    if rows.token_type_ids is None:
         return ids
-    return np.hstack([ids, rows.types[at].astype(ids.dtype)])
+    return np.hstack([ids, rows.token_type_ids[at].astype(ids.dtype)])
 
 
 def _distinct(tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -48,14 +48,14 @@ def _distinct(tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _flat(different: Sequence[np.ndarray], rows: TokenizedTexts) -> TokenizedTexts:
-    typed = rows.types is not None
+    typed = rows.token_type_ids is not None
     halves = [np.hsplit(part, 2) if typed else (part,) for part in different]
     lengths = np.concatenate([np.full(len(half[0]), half[0].shape[1]) for half in halves])
     types = np.concatenate([half[-1].ravel() for half in halves]).astype(np.uint8)
     return TokenizedTexts(
         ids=np.concatenate([half[0].ravel() for half in halves]),
         starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        types=types if typed else None,
-        cut=np.zeros(len(lengths), dtype=bool),
+        token_type_ids=types if typed else None,
+        truncated=np.zeros(len(lengths), dtype=bool),
         pad_id=rows.pad_id,
     )

@@ -87,9 +87,9 @@ def _read(key: str, pad_id: int) -> TokenizedTexts | None:
 
 
 def _write(key: str, made: TokenizedTexts) -> None:
-    arrays = {"ids": made.ids, "starts": made.starts, "cut": made.cut.astype(np.uint8)}
-    if made.types is not None:
-        arrays["types"] = made.types
+    arrays = {"ids": made.ids, "starts": made.starts, "cut": made.truncated.astype(np.uint8)}
+    if made.token_type_ids is not None:
+        arrays["types"] = made.token_type_ids
     size = sum(array.nbytes for array in arrays.values())
     if size > total_limit():
         return

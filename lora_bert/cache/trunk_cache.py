@@ -228,7 +228,7 @@ class _Making:
         """SHA-256 of everything that the lines depend on."""
         texts = self.states.encodings
         digest = hashlib.sha256(json.dumps(self.parts_of_key, sort_keys=True).encode())
-        for array in (texts.starts, texts.ids, texts.types):
+        for array in (texts.starts, texts.ids, texts.token_type_ids):
             digest.update(b"" if array is None else array.data)
         return digest.hexdigest()
 

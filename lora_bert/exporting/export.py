@@ -162,7 +162,7 @@ def _compared(
 ) -> tuple[dict[str, Any], float | None]:
     """How what was written answers beside torch in float32; and how where ``infer`` rounds more."""
     before = Predictor.of(loaded, work)
-    if before.tokenizer.encode(rows.texts).types is not None:
+    if before.tokenizer.encode(rows.texts).token_type_ids is not None:
         raise AdapterError(
             f"The tokenizer of '{config.path}' gives single texts token types, which exported "
             "models do not take."

@@ -158,9 +158,11 @@ class TokenBatch:
         index = taken(texts.starts[chosen], offsets)
         filler = offsets.tokens - len(index)
         ids = np.concatenate([texts.ids[index], np.full(filler, texts.pad_id)], dtype=np.int64)
-        if texts.types is None:
+        if texts.token_type_ids is None:
             return cls(ids, offsets)
-        types = np.concatenate([texts.types[index], np.zeros(filler, np.uint8)], dtype=np.int64)
+        types = np.concatenate(
+            [texts.token_type_ids[index], np.zeros(filler, np.uint8)], dtype=np.int64
+        )
         return cls(ids, offsets, types)
 
 

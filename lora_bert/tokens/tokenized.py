@@ -16,12 +16,12 @@ class PaddedTokens:
     Attributes:
         ids: Token ids, int64 ``[rows, length]``.
         mask: True where a token stands, bool ``[rows, length]``.
-        types: Token-type ids, int64 ``[rows, length]``, or None for all zeros.
+        token_type_ids: Token-type ids, int64 ``[rows, length]``, or None for all zeros.
     """
 
     ids: np.ndarray
     mask: np.ndarray
-    types: np.ndarray | None = None
+    token_type_ids: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,15 @@ class TokenizedTexts:
     Attributes:
         ids: Token ids, int32 ``[tokens]``.
         starts: Where each text begins, int64 ``[texts + 1]``; the last one is the end.
-        types: Token-type ids, uint8 ``[tokens]``, or None for all zeros.
-        cut: Which texts were longer than the tokenizer keeps, bool ``[texts]``.
+        token_type_ids: Token-type ids, uint8 ``[tokens]``, or None for all zeros.
+        truncated: Which texts were longer than the tokenizer keeps, bool ``[texts]``.
         pad_id: What fills a row up.
     """
 
     ids: np.ndarray
     starts: np.ndarray
-    types: np.ndarray | None
-    cut: np.ndarray
+    token_type_ids: np.ndarray | None
+    truncated: np.ndarray
     pad_id: int
 
     @classmethod
@@ -48,18 +48,20 @@ class TokenizedTexts:
         ids: Sequence[Sequence[int]],
         pad_id: int,
         *,
-        types: Sequence[Sequence[int]] | None = None,
-        cut: Sequence[bool] | None = None,
+        token_type_ids: Sequence[Sequence[int]] | None = None,
+        truncated: Sequence[bool] | None = None,
     ) -> TokenizedTexts:
         """The encodings of texts whose tokens are given one by one."""
         starts = np.zeros(len(ids) + 1, dtype=np.int64)
-        np.cumsum([len(found) for found in ids], out=starts[1:])
-        kinds = None if types is None else _flat(types, starts[-1], np.dtype(np.uint8))
+        np.cumsum([len(row) for row in ids], out=starts[1:])
+        kinds = None
+        if token_type_ids is not None:
+            kinds = _flat(token_type_ids, starts[-1], np.dtype(np.uint8))
         return cls(
             ids=_flat(ids, starts[-1], np.dtype(np.int32)),
             starts=starts,
-            types=kinds if kinds is not None and kinds.any() else None,
-            cut=np.zeros(len(ids), dtype=bool) if cut is None else np.asarray(cut, dtype=bool),
+            token_type_ids=kinds if kinds is not None and kinds.any() else None,
+            truncated=np.asarray(truncated or [False] * len(ids), dtype=bool),
             pad_id=pad_id,
         )
 
@@ -70,16 +72,20 @@ class TokenizedTexts:
             return parts[0]
         lengths = np.concatenate([part.lengths for part in parts])
         kinds = None
-        if any(part.types is not None for part in parts):
+        if any(part.token_type_ids is not None for part in parts):
             kinds = np.concatenate(
-                [np.zeros(len(part.ids), np.uint8) if part.types is None else part.types
-                 for part in parts]
-            )  # fmt: skip
+                [
+                    np.zeros(len(part.ids), np.uint8)
+                    if (ids := part.token_type_ids) is None
+                    else ids
+                    for part in parts
+                ]
+            )
         return cls(
             ids=np.concatenate([part.ids for part in parts]),
             starts=np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]),
-            types=kinds,
-            cut=np.concatenate([part.cut for part in parts]),
+            token_type_ids=kinds,
+            truncated=np.concatenate([part.truncated for part in parts]),
             pad_id=parts[0].pad_id,
         )
 
@@ -88,8 +94,8 @@ class TokenizedTexts:
         lengths = self.lengths[rows]
         starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
         index = np.arange(starts[-1]) + np.repeat(self.starts[rows] - starts[:-1], lengths)
-        types = None if self.types is None else self.types[index]
-        return TokenizedTexts(self.ids[index], starts, types, self.cut[rows], self.pad_id)
+        types = None if self.token_type_ids is None else self.token_type_ids[index]
+        return TokenizedTexts(self.ids[index], starts, types, self.truncated[rows], self.pad_id)
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -113,10 +119,10 @@ class TokenizedTexts:
         at = np.arange(ends[-1]) + np.repeat(self.starts[chosen] - (ends - sizes), sizes)
         ids = np.full(mask.shape, self.pad_id, dtype=np.int64)
         ids[mask] = self.ids[at]
-        if self.types is None:
+        if self.token_type_ids is None:
             return PaddedTokens(ids, mask)
         types = np.zeros(mask.shape, dtype=np.int64)
-        types[mask] = self.types[at]
+        types[mask] = self.token_type_ids[at]
         return PaddedTokens(ids, mask, types)
 
 

@@ -136,12 +136,12 @@ class TextTokenizer:
         safe = [_without_surrogates(text) for text in texts]
         with self.shared.lock, _in_words("The tokenizer", BackboneError):
             self.core.enable_truncation(self.max_length)
-            found = self.core.encode_batch_fast(safe)
+            encodings = self.core.encode_batch_fast(safe)
         return TokenizedTexts.of(
-            [one.ids for one in found],
+            [each.ids for each in encodings],
             self.pad_id,
-            types=[one.type_ids for one in found] if self.takes_types else None,
-            cut=[bool(one.overflowing) for one in found],
+            token_type_ids=[each.type_ids for each in encodings] if self.takes_types else None,
+            truncated=[bool(each.overflowing) for each in encodings],
         )
 
     def save(self, directory: Path) -> None:

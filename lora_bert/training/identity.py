@@ -127,7 +127,7 @@ def _digest(tokens: Mapping[str, Tokens]) -> str:
     digest = hashlib.sha256()
     for part in ("train", "validation"):
         rows = tokens[part]
-        for array in (rows.encodings.starts, rows.encodings.ids, rows.encodings.types,
+        for array in (rows.encodings.starts, rows.encodings.ids, rows.encodings.token_type_ids,
                       rows.targets):  # fmt: skip
             digest.update(b"" if array is None else array.data)
     return digest.hexdigest()

@@ -76,7 +76,7 @@ def check_texts_left(tokens: Tokens, tokenizer: TextTokenizer, source: str) -> N
 
 def warn_of_tokens(tokens: Tokens, tokenizer: TextTokenizer, backbone_name: str) -> None:
     """Warn of rows that are cut, of too many unknown tokens, and of tokens without an embedding."""
-    if cut := int(tokens.encodings.cut.sum()):
+    if cut := int(tokens.encodings.truncated.sum()):
         log.warning(
             "%.1f %% of the training texts are longer than %d tokens and cut there (--max-length).",
             100 * cut / len(tokens), tokenizer.max_length,

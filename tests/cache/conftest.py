@@ -31,7 +31,7 @@ def some_rows(lengths=LENGTHS, *, seed=0, types=False) -> TokenizedTexts:
     generator = np.random.default_rng(seed)
     ids = [[0, *generator.integers(5, 60, length - 2).tolist(), 2] for length in lengths]
     kinds = [[int(at * 2 > len(row)) for at in range(len(row))] for row in ids]
-    return TokenizedTexts.of(ids, pad_id=1, types=kinds if types else None)
+    return TokenizedTexts.of(ids, pad_id=1, token_type_ids=kinds if types else None)
 
 
 def engine(family="bert", dtype=torch.float32, device="cpu") -> Backbone:

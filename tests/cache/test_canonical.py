@@ -13,7 +13,7 @@ ROWS = st.lists(ROW, min_size=1, max_size=20)
 
 
 def contents(encodings):
-    types = encodings.types
+    types = encodings.token_type_ids
     return [
         (
             encodings.row(number),
@@ -47,7 +47,7 @@ def test_every_row_is_found_and_every_content_stands_once(parts):
 @given(ROWS, st.data())
 def test_rows_that_differ_in_their_types_alone_are_two(rows, data):
     types = [[data.draw(st.integers(0, 1)) for _ in row] for row in rows]
-    given_ = TokenizedTexts.of(rows, 0, types=types)
+    given_ = TokenizedTexts.of(rows, 0, token_type_ids=types)
     texts, (numbers,) = canonical([given_])
     kept = contents(texts)
     assert [kept[number] for number in numbers] == contents(given_)

@@ -27,7 +27,7 @@ def tokenizer_of(directory, **options):
 
 
 def same(one, other):
-    for name in ("ids", "starts", "types", "cut"):
+    for name in ("ids", "starts", "token_type_ids", "truncated"):
         mine, theirs = getattr(one, name), getattr(other, name)
         assert np.array_equal(mine, theirs)
         assert mine is None or mine.dtype == theirs.dtype
@@ -45,7 +45,7 @@ def forbidden(monkeypatch):
 def test_read_back_as_it_was_made(tiny_backbone, forbidden, cache):
     tokenizer = tokenizer_of(tiny_backbone)
     expected = tokenizer.encode(TEXTS)
-    assert expected.cut.any()
+    assert expected.truncated.any()
     same(tokenize_cached(tokenizer, TEXTS), expected)
     again = tokenizer_of(tiny_backbone)
     forbidden()
@@ -62,7 +62,7 @@ def test_token_types_come_back(tiny_backbone, forbidden, monkeypatch):
         single="[CLS]:0 $A:1 [SEP]:1", special_tokens=[("[CLS]", 0), ("[SEP]", 2)]
     )
     expected = tokenizer.encode(TEXTS)
-    assert expected.types is not None
+    assert expected.token_type_ids is not None
     tokenize_cached(tokenizer, TEXTS)
     forbidden()
     same(tokenize_cached(tokenizer, TEXTS), expected)

@@ -133,7 +133,7 @@ def test_the_ladder_has_few_steps_and_little_filler(tokens):
 def test_a_batchs_tokens_are_its_rows_one_behind_the_other(rows, pad_id, data):
     chosen = data.draw(st.lists(st.integers(0, len(rows) - 1), min_size=1, max_size=9))
     types = [[data.draw(st.integers(0, 1)) for _ in row] for row in rows]
-    batch = TokenBatch.of(TokenizedTexts.of(rows, pad_id, types=types), chosen)
+    batch = TokenBatch.of(TokenizedTexts.of(rows, pad_id, token_type_ids=types), chosen)
     tokens = [token for number in chosen for token in rows[number]]
     filler = filled(len(tokens)) - len(tokens)
     assert batch.ids.tolist() == tokens + [pad_id] * filler

@@ -24,7 +24,7 @@ def test_padded_on_the_right(rows, pad_id, extra, data):
         row = rows[number]
         assert ids == row + [pad_id] * (wide - len(row))
         assert mask == [True] * len(row) + [False] * (wide - len(row))
-    assert found.types is None
+    assert found.token_type_ids is None
     assert found.ids.dtype == np.int64
     assert found.mask.dtype == np.bool_
 
@@ -32,45 +32,48 @@ def test_padded_on_the_right(rows, pad_id, extra, data):
 @given(ROWS, st.data())
 def test_token_types_stand_with_their_tokens(rows, data):
     types = [[data.draw(st.integers(0, 1)) for _ in row] for row in rows]
-    found = TokenizedTexts.of(rows, 1, types=types).pad(range(len(rows)))
+    found = TokenizedTexts.of(rows, 1, token_type_ids=types).pad(range(len(rows)))
     if not any(map(any, types)):
-        assert found.types is None
+        assert found.token_type_ids is None
         return
-    for kinds, given_ in zip(found.types.tolist(), types, strict=True):
-        assert kinds == given_ + [0] * (found.types.shape[1] - len(given_))
+    for kinds, given_ in zip(found.token_type_ids.tolist(), types, strict=True):
+        assert kinds == given_ + [0] * (found.token_type_ids.shape[1] - len(given_))
 
 
 @given(ROWS)
 def test_rows_and_lengths_are_those_given(rows):
-    found = TokenizedTexts.of(rows, 0, cut=[len(row) > 3 for row in rows])
+    found = TokenizedTexts.of(rows, 0, truncated=[len(row) > 3 for row in rows])
     assert len(found) == len(rows)
     assert found.lengths.tolist() == [len(row) for row in rows]
     assert [found.row(number) for number in range(len(rows))] == rows
-    assert found.cut.tolist() == [len(row) > 3 for row in rows]
+    assert found.truncated.tolist() == [len(row) > 3 for row in rows]
 
 
 @given(st.lists(ROWS, min_size=1, max_size=4))
 def test_joined_is_as_if_made_at_once(parts):
     whole = TokenizedTexts.of([row for part in parts for row in part], 1)
     found = TokenizedTexts.joined([TokenizedTexts.of(part, 1) for part in parts])
-    for name in ("ids", "starts", "cut"):
+    for name in ("ids", "starts", "truncated"):
         assert np.array_equal(getattr(found, name), getattr(whole, name))
         assert getattr(found, name).dtype == getattr(whole, name).dtype
-    assert found.types is None
+    assert found.token_type_ids is None
 
 
 def test_joined_where_only_some_have_types():
-    plain, typed = TokenizedTexts.of([[5, 6]], 1), TokenizedTexts.of([[7, 8]], 1, types=[[0, 1]])
+    plain, typed = (
+        TokenizedTexts.of([[5, 6]], 1),
+        TokenizedTexts.of([[7, 8]], 1, token_type_ids=[[0, 1]]),
+    )
     for order, expected in (([plain, typed], [0, 0, 0, 1]), ([typed, plain], [0, 1, 0, 0])):
-        assert TokenizedTexts.joined(order).types.tolist() == expected
+        assert TokenizedTexts.joined(order).token_type_ids.tolist() == expected
 
 
 def test_types_that_say_nothing_are_none():
-    assert TokenizedTexts.of([[5, 6]], 1, types=[[0, 0]]).types is None
+    assert TokenizedTexts.of([[5, 6]], 1, token_type_ids=[[0, 0]]).token_type_ids is None
 
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_few_texts(count):
     found = TokenizedTexts.of([[5, 6]] * count, 1)
-    assert len(found) == len(found.lengths) == len(found.cut) == count
+    assert len(found) == len(found.lengths) == len(found.truncated) == count
     assert len(found.ids) == 2 * count

@@ -115,7 +115,7 @@ def test_a_long_text_is_cut_and_keeps_its_special_tokens(tiny_backbone, length):
 
 def test_only_what_is_longer_is_cut(tiny_backbone):
     found = tokenizer_of(tiny_backbone, max_length=5).encode(["good " * n for n in (2, 3, 4, 99)])
-    assert found.cut.tolist() == [False, False, True, True]
+    assert found.truncated.tolist() == [False, False, True, True]
     assert found.lengths.tolist() == [4, 5, 5, 5]
 
 

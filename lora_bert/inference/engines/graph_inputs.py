@@ -37,5 +37,7 @@ def feed(padded: PaddedTokens, wanted: Collection[str]) -> dict[str, np.ndarray]
     """A batch as the inputs of a graph that wants those; one exported elsewhere may want types."""
     inputs = {IDS: padded.ids, MASK: padded.mask.astype(np.int64)}
     if _TYPES in wanted:
-        inputs[_TYPES] = np.zeros_like(padded.ids) if padded.types is None else padded.types
+        inputs[_TYPES] = (
+            np.zeros_like(padded.ids) if padded.token_type_ids is None else padded.token_type_ids
+        )
     return inputs
