@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -290,8 +291,10 @@ def _settle(work: Path, path: Path, is_complete: Callable[[Path], bool]) -> None
 @contextmanager
 def _temporary_directory(path: Path) -> Iterator[Path]:
     """An empty directory beside ``path``, which goes, unless it was renamed."""
-    work = Path(tempfile.mkdtemp(dir=path.parent, prefix=_beside(path)))
+    # Named before it is made: whenever Ctrl-C comes, it is known what has to go.
+    work = path.parent / f"{_beside(path)}{secrets.token_hex(8)}"
     try:
+        work.mkdir(mode=0o700)
         yield work
     finally:
         shutil.rmtree(work, ignore_errors=True)
