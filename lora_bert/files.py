@@ -172,10 +172,9 @@ def atomic_file(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
     with _sentences(path):
         path = path.resolve()
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=_beside(path))
-        os.close(handle)
-        work = Path(name)
+        work = _neighbour(path)
         try:
+            work.touch(mode=0o600, exist_ok=False)
             yield work
             work.chmod(_allowed(0o666))
             _to_disk(work)
@@ -214,9 +213,12 @@ def beside(path: Path, suffix: str) -> Path:
     return place.with_name(f"{short_name(place.name, 200)}{suffix}")
 
 
-def _beside(path: Path) -> str:
-    """What the name of a temporary neighbour begins with."""
-    return f".{short_name(path.name, 200)}."
+def _neighbour(path: Path) -> Path:
+    """A new hidden name beside ``path``.
+
+    What is named before it is made can be removed, whenever Ctrl-C comes.
+    """
+    return path.parent / f".{short_name(path.name, 200)}.{secrets.token_hex(8)}"
 
 
 def disk_error(problem: Exception) -> OSError:
@@ -262,9 +264,10 @@ def _swap(work: Path, path: Path, *, overwrite: bool) -> None:
     if not overwrite or not path.exists():
         work.rename(path)
         return
-    old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f"{_beside(path)}old."))
+    old = _neighbour(path)
     was = old / "was"
     try:
+        old.mkdir(mode=0o700)
         path.rename(was)
         work.rename(path)
     except BaseException:
@@ -273,7 +276,7 @@ def _swap(work: Path, path: Path, *, overwrite: bool) -> None:
         with suppress(OSError):
             old.rmdir()
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    _remove(old)
 
 
 def _settle(work: Path, path: Path, is_complete: Callable[[Path], bool]) -> None:
@@ -291,13 +294,21 @@ def _settle(work: Path, path: Path, is_complete: Callable[[Path], bool]) -> None
 @contextmanager
 def _temporary_directory(path: Path) -> Iterator[Path]:
     """An empty directory beside ``path``, which goes, unless it was renamed."""
-    # Named before it is made: whenever Ctrl-C comes, it is known what has to go.
-    work = path.parent / f"{_beside(path)}{secrets.token_hex(8)}"
+    work = _neighbour(path)
     try:
         work.mkdir(mode=0o700)
         yield work
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        _remove(work)
+
+
+def _remove(directory: Path) -> None:
+    """Remove a directory and all in it, where that can be; Ctrl-C waits until it is gone."""
+    try:
+        shutil.rmtree(directory, ignore_errors=True)
+    except KeyboardInterrupt:
+        shutil.rmtree(directory, ignore_errors=True)
+        raise
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import platformdirs
@@ -215,3 +216,33 @@ def test_a_directory_that_cannot_be_listed(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "iterdir", shut)
     with pytest.raises(OutputError, match=r"Cannot write '.*': Permission denied"):
         claim_output(tmp_path)
+
+
+@pytest.mark.parametrize("write", [atomic_directory, atomic_file])
+@pytest.mark.parametrize("number", range(1, 8))
+def test_ctrl_c_while_a_temporary_place_is_made_used_or_removed_leaves_none(
+    write, number, tmp_path, monkeypatch
+):
+    """It comes right after one of the calls that make, flush or list such a place."""
+    out, made = tmp_path / "out", 0
+    if write is atomic_directory:
+        out.mkdir()
+
+    def interrupted(function):
+        def called(path, *more, **settings):
+            nonlocal made
+            result = function(path, *more, **settings)
+            if Path(path).name.startswith(".out."):
+                made += 1
+                if made == number:
+                    raise KeyboardInterrupt
+            return result
+
+        return called
+
+    monkeypatch.setattr(os, "mkdir", interrupted(os.mkdir))
+    monkeypatch.setattr(os, "open", interrupted(os.open))
+    with suppress(KeyboardInterrupt), write(out, overwrite=True):
+        pass
+    assert made
+    assert not list(tmp_path.glob(".*"))
