@@ -5,11 +5,10 @@ Every name below is imported when it is first used: ``import lora_bert`` costs n
 
 from __future__ import annotations
 
-import gc
-import importlib
 from typing import TYPE_CHECKING, Any
 
 from lora_bert._version import __version__
+from lora_bert.imports import imported
 
 if TYPE_CHECKING:
     from lora_bert.backbones.convert import Conversion, convert_backbone
@@ -72,15 +71,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
-        # What is imported stays: collecting garbage in between takes a sixth of the time.
-        collects = gc.isenabled()
-        gc.disable()
-        try:
-            module = importlib.import_module(f"lora_bert.{_HOME[name]}")
-        finally:
-            if collects:
-                gc.enable()
-        return getattr(module, name)
+        return getattr(imported(f"lora_bert.{_HOME[name]}"), name)
     raise AttributeError(f"module 'lora_bert' has no attribute '{name}'")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lora_bert.tokens.tokenized import TokenizedTexts
+from lora_bert.tokens.tokenized import TokenizedTexts, cu_seqlens
 
 
 def canonical(parts: Sequence[TokenizedTexts]) -> tuple[TokenizedTexts, list[np.ndarray]]:
@@ -54,7 +54,7 @@ def _flat(different: Sequence[np.ndarray], rows: TokenizedTexts) -> TokenizedTex
     types = np.concatenate([half[-1].ravel() for half in halves]).astype(np.uint8)
     return TokenizedTexts(
         ids=np.concatenate([half[0].ravel() for half in halves]),
-        starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        starts=cu_seqlens(lengths),
         token_type_ids=types if typed else None,
         truncated=np.zeros(len(lengths), dtype=bool),
         pad_id=rows.pad_id,

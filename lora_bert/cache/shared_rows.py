@@ -13,8 +13,8 @@ from torch import Tensor
 from lora_bert.cache.canonical import canonical
 from lora_bert.cache.trunk_cache import CachedStates
 from lora_bert.runtime.distributed import Processes
-from lora_bert.tokens.batching import Offsets, chunks, taken
-from lora_bert.tokens.tokenized import TokenizedTexts
+from lora_bert.tokens.batching import Offsets, chunks
+from lora_bert.tokens.tokenized import TokenizedTexts, flat_index
 
 
 def owners_of(parts: Sequence[TokenizedTexts], count: int, chunk_tokens: int) -> list[np.ndarray]:
@@ -78,5 +78,5 @@ class SharedStates:
         """The hidden states of rows of this process, one line a token, on the CPU."""
         numbers = self._numbers[rows]
         offsets = Offsets.of(self.own.lengths[numbers])
-        index = torch.from_numpy(taken(self.own.starts[numbers], offsets))
+        index = torch.from_numpy(flat_index(self.own.starts[numbers], offsets.lengths))
         return self.own.data.index_select(0, index.to(self.own.data.device)).cpu()

@@ -25,8 +25,8 @@ from lora_bert.cache.token_states import CHUNK_TOKENS, TokenStates
 from lora_bert.errors import OutputError
 from lora_bert.model.backbone import Backbone
 from lora_bert.runtime.device import processor_of
-from lora_bert.tokens.batching import LAYOUT, Offsets, taken
-from lora_bert.tokens.tokenized import TokenizedTexts
+from lora_bert.tokens.batching import LAYOUT, Offsets
+from lora_bert.tokens.tokenized import TokenizedTexts, flat_index
 from lora_bert.wording import amount
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class CachedStates:
         chosen = np.asarray(rows, dtype=np.int64)
         offsets = Offsets.of(self.lengths[chosen])
         index = np.zeros(offsets.tokens, dtype=np.int64)
-        index[: offsets.cu_seqlens[-1]] = taken(self.starts[chosen], offsets)
+        index[: offsets.cu_seqlens[-1]] = flat_index(self.starts[chosen], offsets.lengths)
         states = self.data.index_select(0, torch.from_numpy(index).to(self.data.device))
         return states.to(self.device), offsets
 

@@ -15,7 +15,7 @@ from functools import cached_property
 
 import numpy as np
 
-from lora_bert.tokens.tokenized import TokenizedTexts
+from lora_bert.tokens.tokenized import TokenizedTexts, cu_seqlens, flat_index
 
 LAYOUT = 2
 """Goes up with every change of the rules below: they decide the last bits of a training."""
@@ -105,8 +105,8 @@ class Offsets:
     @classmethod
     def of(cls, lengths: np.ndarray) -> Offsets:
         """The offsets of rows of these ``lengths``, and filler up to the ladder's next step."""
-        cu_seqlens = np.concatenate([[0], np.cumsum(lengths)])
-        return cls(cu_seqlens, filled(int(cu_seqlens[-1])))
+        offsets = cu_seqlens(lengths)
+        return cls(offsets, filled(int(offsets[-1])))
 
     @property
     def rows(self) -> int:
@@ -155,7 +155,7 @@ class TokenBatch:
         """Some of the ``texts``, at least one, in the order of ``rows``."""
         chosen = np.asarray(rows, dtype=np.int64)
         offsets = Offsets.of(texts.lengths[chosen])
-        index = taken(texts.starts[chosen], offsets)
+        index = flat_index(texts.starts[chosen], offsets.lengths)
         filler = offsets.tokens - len(index)
         ids = np.concatenate([texts.ids[index], np.full(filler, texts.pad_id)], dtype=np.int64)
         if texts.token_type_ids is None:
@@ -164,13 +164,6 @@ class TokenBatch:
             [texts.token_type_ids[index], np.zeros(filler, np.uint8)], dtype=np.int64
         )
         return cls(ids, offsets, types)
-
-
-def taken(starts: np.ndarray, offsets: Offsets) -> np.ndarray:
-    """Where the tokens of rows that begin at ``starts`` stand in a flat array, without filler."""
-    end = offsets.cu_seqlens[-1]
-    index: np.ndarray = np.arange(end) + offsets.spread(starts - offsets.cu_seqlens[:-1])
-    return index
 
 
 def by_length(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:

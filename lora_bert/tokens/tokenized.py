@@ -52,8 +52,7 @@ class TokenizedTexts:
         truncated: Sequence[bool] | None = None,
     ) -> TokenizedTexts:
         """The encodings of texts whose tokens are given one by one."""
-        starts = np.zeros(len(ids) + 1, dtype=np.int64)
-        np.cumsum([len(row) for row in ids], out=starts[1:])
+        starts = cu_seqlens([len(row) for row in ids])
         kinds = None
         if token_type_ids is not None:
             kinds = _flat(token_type_ids, starts[-1], np.dtype(np.uint8))
@@ -70,7 +69,6 @@ class TokenizedTexts:
         """The texts of several, in order; ``parts`` holds at least one."""
         if len(parts) == 1:
             return parts[0]
-        lengths = np.concatenate([part.lengths for part in parts])
         kinds = None
         if any(part.token_type_ids is not None for part in parts):
             kinds = np.concatenate(
@@ -83,7 +81,7 @@ class TokenizedTexts:
             )
         return cls(
             ids=np.concatenate([part.ids for part in parts]),
-            starts=np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]),
+            starts=cu_seqlens(np.concatenate([part.lengths for part in parts])),
             token_type_ids=kinds,
             truncated=np.concatenate([part.truncated for part in parts]),
             pad_id=parts[0].pad_id,
@@ -92,8 +90,7 @@ class TokenizedTexts:
     def take(self, rows: np.ndarray) -> TokenizedTexts:
         """Some of the texts, in the order of ``rows``."""
         lengths = self.lengths[rows]
-        starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
-        index = np.arange(starts[-1]) + np.repeat(self.starts[rows] - starts[:-1], lengths)
+        index, starts = flat_index(self.starts[rows], lengths), cu_seqlens(lengths)
         types = None if self.token_type_ids is None else self.token_type_ids[index]
         return TokenizedTexts(self.ids[index], starts, types, self.truncated[rows], self.pad_id)
 
@@ -114,9 +111,7 @@ class TokenizedTexts:
         chosen = np.asarray(rows, dtype=np.int64)
         sizes = self.lengths[chosen]
         mask = np.arange(sizes.max() if length is None else length) < sizes[:, None]
-        # Where the tokens of the chosen rows stand in the flat arrays, one row after another.
-        ends = np.cumsum(sizes)
-        at = np.arange(ends[-1]) + np.repeat(self.starts[chosen] - (ends - sizes), sizes)
+        at = flat_index(self.starts[chosen], sizes)
         ids = np.full(mask.shape, self.pad_id, dtype=np.int64)
         ids[mask] = self.ids[at]
         if self.token_type_ids is None:
@@ -124,6 +119,21 @@ class TokenizedTexts:
         types = np.zeros(mask.shape, dtype=np.int64)
         types[mask] = self.token_type_ids[at]
         return PaddedTokens(ids, mask, types)
+
+
+def cu_seqlens(lengths: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Where rows begin that stand one behind the other, and the end: int64 ``[rows + 1]``."""
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
+
+
+def flat_index(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Where the tokens of rows stand in a flat array, one row behind the other, int64 ``[tokens]``.
+
+    The rows have these ``lengths`` and begin at ``starts``.
+    """
+    offsets = cu_seqlens(lengths)
+    index: np.ndarray = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
+    return index
 
 
 def _flat(parts: Iterable[Sequence[int]], count: int, dtype: np.dtype) -> np.ndarray:

@@ -50,8 +50,10 @@ def test_an_activation_without_a_derivative_of_ours_is_left_to_autograd():
     assert all(gradient.abs().sum() > 0 for gradient in found)
 
 
+@pytest.mark.parametrize("lengths", [[9, 4, 1, 7], [40, 35, 3], [60, 20, 30, 33]])
 @pytest.mark.parametrize("at_once", [2**18, 200, 1])
-def test_bfloat16_is_near_float32(at_once, monkeypatch):
+def test_bfloat16_is_near_float32(at_once, lengths, monkeypatch):
+    """In blocks of 32, 48 and 64 places, which two rows may share."""
     monkeypatch.setattr(cpu_attention, "_SCORES", at_once)  # of all rows, of some, of one at a time
     model = tiny_classifier("bert", **NO_DROPOUT["bert"])
     exact, rough = (
@@ -59,5 +61,9 @@ def test_bfloat16_is_near_float32(at_once, monkeypatch):
         for dtype in (torch.float32, torch.bfloat16)
     )
     adapter = random_adapter(exact)
-    for one, other in zip(gradients(exact, adapter)[1], gradients(rough, adapter)[1], strict=True):
+    batch = random_batch(lengths)
+    pairs = zip(
+        gradients(exact, adapter, batch)[1], gradients(rough, adapter, batch)[1], strict=True
+    )
+    for one, other in pairs:
         assert torch.cosine_similarity(one.ravel(), other.float().ravel(), 0) > 0.98
