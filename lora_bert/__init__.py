@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lora_bert._version import __version__
-from lora_bert.imports import imported
+from lora_bert.garbage import imported
 
 if TYPE_CHECKING:
     from lora_bert.backbones.convert import Conversion, convert_backbone

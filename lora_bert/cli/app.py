@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import importlib
 import os
 import sys
@@ -105,6 +106,8 @@ def cli() -> None:
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+    # Importing torch makes 700,000 objects that stay: looking through them takes 0.5 s in all.
+    gc.set_threshold(100_000)
     code = run(args)
     if code in (INTERRUPTED, TERMINATED):
         # At once: threads may still compute and libraries be half imported, and Python's own way

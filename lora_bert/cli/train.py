@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import shlex
-import sys
 
 import click
 
 from lora_bert.cli.declare import Answer, declare
 from lora_bert.config import TrainConfig
-from lora_bert.imports import imported
 
 
 @declare("train", TrainConfig)
@@ -29,9 +26,6 @@ def command(config: TrainConfig, as_json: bool) -> Answer:
       lora-bert train --data waimai --backbone bert-base-chinese --rank 16
       lora-bert train --config adapters/waimai/run.yaml --output runs/again
     """
-    if "torch" not in sys.modules:
-        imported("lora_bert.training.train")
-        gc.freeze()  # no collection looks through it again: 0.6 s in all
     from lora_bert.evaluation.report import score_words
     from lora_bert.runtime.distributed import processes
     from lora_bert.training.train import run

@@ -79,7 +79,8 @@ def curve_png(
     with _style([BASE]):
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(9.0, 3.6), dpi=150, layout="constrained")
+        figure = Figure(figsize=(9.0, 3.6), dpi=150)
+        figure.set_layout_engine("constrained", w_pad=0.15, h_pad=0.15)
         losses, quality = figure.subplots(1, 2)
         _lines(losses, history, {"train_loss": "training", "validation_loss": "validation"}, 1)
         losses.set_title("loss")
@@ -87,7 +88,7 @@ def curve_png(
         quality.set_title(f"validation{unit}")
         for axes in (losses, quality):
             _mark(axes, best_epoch, history)
-        _save(figure, path)
+        _save(figure, path, bbox_inches=None)  # the layout fills it: to measure is to draw it twice
 
 
 def _names_and_families(labels: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -203,8 +204,8 @@ def _mark(axes: Any, best_epoch: int, history: Sequence[Record]) -> None:
     axes.legend(frameon=False, fontsize=9)
 
 
-def _save(figure: Any, path: Path) -> None:
+def _save(figure: Any, path: Path, *, bbox_inches: str | None = "tight") -> None:
     with atomic_file(path) as work:
         # Without matplotlib's version in it the same figures give the same bytes.
         written = {"format": "png", "metadata": {"Software": None}}
-        figure.savefig(work, bbox_inches="tight", pad_inches=0.15, **written)
+        figure.savefig(work, bbox_inches=bbox_inches, pad_inches=0.15, **written)

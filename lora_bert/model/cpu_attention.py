@@ -34,13 +34,13 @@ def attend(qkv: Tensor, bias: Tensor | None, heads: HeadLayout) -> tuple[Tensor,
         mixed, sums = flash(*heads.views(padded, 3), attn_mask=bias)
         return heads.layout.unpad(mixed.transpose(1, 2).flatten(2).flatten(0, 1)), (padded, sums)
     query, key, value = parts = heads.split(qkv, 3)
-    query.mul_(query.shape[-1] ** -0.5)
+    scale = query.shape[-1] ** -0.5
     bias = None if bias is None else bias.expand(heads.layout.count, heads.count, -1, -1)
     # Where a row of scores does not fill the processor's vectors, float32 is faster.
     exact = torch.float32 if heads.layout.length % 32 else qkv.dtype
     weights = []
     for group, blocks, some in _groups(heads):
-        scores = torch.bmm(query[group], key[group].mT)
+        scores = _scaled(query[group], key[group].mT, scale)
         if bias is not None:
             hidden = bias[blocks, some]
             scores.view(*hidden.shape[:2], *scores.shape[1:]).add_(hidden)
@@ -78,26 +78,33 @@ def _backward_in_parts(
     (g_mixed,) = heads.clear_empty(heads.split(g, 1))
     g_parts = g.new_empty(3, *query.shape)
     g_query, g_key, g_value = g_parts
+    scale = query.shape[-1] ** -0.5
     torch.bmm(weights.mT, g_mixed, out=g_value)
     for group, _, _ in _groups(heads):
         g_weights = torch.bmm(g_mixed[group], value[group].mT)
         g_scores = aten._softmax_backward_data(g_weights, weights[group], -1, g.dtype)
-        torch.bmm(g_scores, key[group], out=g_query[group])
-        torch.bmm(g_scores.mT, query[group], out=g_key[group])
-    g_query.mul_(query.shape[-1] ** -0.5)
+        _scaled(g_scores, key[group], scale, out=g_query[group])
+        _scaled(g_scores.mT, query[group], scale, out=g_key[group])
     return heads.join(g_parts)
+
+
+def _scaled(a: Tensor, b: Tensor, scale: float, out: Tensor | None = None) -> Tensor:
+    """``scale · a @ b``, scaled while it is in the processor's registers."""
+    return torch.baddbmm(a.new_empty(1, 1, 1), a, b, beta=0, alpha=scale, out=out)
 
 
 def _groups(heads: HeadLayout) -> Iterator[tuple[slice, slice, slice]]:
     """What fits the core's cache together: slices of blocks · heads, of blocks and of heads."""
     blocks, count = heads.layout.count, heads.count
     fitting = max(1, _SCORES // heads.layout.length**2)
-    if fitting >= count:
+    if fitting >= blocks * count:
+        yield slice(None), slice(None), slice(None)
+    elif fitting >= count:
         for begin in range(0, blocks, fitting // count):
             end = min(begin + fitting // count, blocks)
             yield slice(begin * count, end * count), slice(begin, end), slice(None)
-        return
-    size = max(size for size in range(1, fitting + 1) if count % size == 0)
-    for begin in range(0, blocks * count, size):
-        block, head = divmod(begin, count)
-        yield slice(begin, begin + size), slice(block, block + 1), slice(head, head + size)
+    else:
+        size = max(size for size in range(1, fitting + 1) if count % size == 0)
+        for begin in range(0, blocks * count, size):
+            block, head = divmod(begin, count)
+            yield slice(begin, begin + size), slice(block, block + 1), slice(head, head + size)

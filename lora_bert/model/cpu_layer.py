@@ -38,8 +38,8 @@ def layer_by_hand(
     ``bias`` is added to the scores, as :func:`~lora_bert.model.cpu_attention.attend` says;
     ``updates`` is what the adapter changes in each of :data:`SLOTS`.
     """
-    tensors = [part for update in updates for part in _parts(update)]
-    return _LayerByHand.apply(hidden, bias, layer, heads, act, *tensors)  # type: ignore[no-any-return, no-untyped-call]
+    parts = [part for update in updates if update for part in (update.down, update.up)]
+    return _LayerByHand.apply(hidden, bias, layer, updates, heads, act, *parts)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _LayerByHand(torch.autograd.Function):
@@ -49,11 +49,11 @@ class _LayerByHand(torch.autograd.Function):
         hidden: Tensor,
         bias: Tensor | None,
         layer: Layer,
+        updates: Sequence[LoraUpdate | None],
         heads: HeadLayout,
         act: Activation,
-        *tensors: Tensor | None,
+        *parts: Tensor,
     ) -> Tensor:
-        updates = _changes(tensors)
         fused = [layer.fused[slot] for slot in SLOTS]
         qkv, low_qkv = forward_product(hidden, fused[0], updates[0])
         mixed, kept = attend(qkv, bias, heads)
@@ -67,9 +67,9 @@ class _LayerByHand(torch.autograd.Function):
 
         ctx.save_for_backward(
             hidden, bias, *kept, mixed, attended, *statistics, middle, inner, active, outer,
-            *more_statistics, low_qkv, low_attended, low_inner, low_outer, *tensors,
+            *more_statistics, low_qkv, low_attended, low_inner, low_outer,
         )  # fmt: skip
-        ctx.layer, ctx.heads, ctx.act = layer, heads, act
+        ctx.layer, ctx.updates, ctx.heads, ctx.act = layer, updates, heads, act
         return out
 
     @staticmethod
@@ -77,9 +77,9 @@ class _LayerByHand(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
         (
             x, bias, parts, scores, mixed, attended, mean, deviation, middle, inner, active, outer,
-            other_mean, other_deviation, low_qkv, low_attended, low_inner, low_outer, *tensors,
+            other_mean, other_deviation, low_qkv, low_attended, low_inner, low_outer,
         ) = ctx.saved_tensors  # fmt: skip
-        norms, updates = ctx.layer.norms, _changes(tensors)
+        norms, updates = ctx.layer.norms, ctx.updates
         fused = [ctx.layer.fused[slot] for slot in SLOTS]
 
         g_outer = _normalise_backward(gradient, outer, other_mean, other_deviation, norms["output"])
@@ -97,8 +97,9 @@ class _LayerByHand(torch.autograd.Function):
         g_x, *of_qkv = backward_product(
             g_qkv, x, low_qkv, fused[0], updates[0], g_attended, wanted=wanted
         )
-        of_changes = (*of_qkv, *of_attended, *of_inner, *of_output)
-        return g_x if wanted else None, None, None, None, None, *of_changes
+        of_updates = (*of_qkv, *of_attended, *of_inner, *of_output)
+        given = [part for part in of_updates if part is not None]
+        return g_x if wanted else None, None, None, None, None, None, *given
 
 
 def _normalise(x: Tensor, norm: Norm) -> tuple[Tensor, Tensor, Tensor]:
@@ -114,14 +115,3 @@ def _normalise_backward(
     return aten.native_layer_norm_backward(  # type: ignore[no-any-return]
         g, x, shape, mean, deviation, norm.weight, norm.bias, wanted
     )[0]
-
-
-def _parts(update: LoraUpdate | None) -> tuple[Tensor | None, Tensor | None]:
-    return (update.lora_A, update.lora_B) if update else (None, None)
-
-
-def _changes(tensors: Sequence[Tensor | None]) -> list[LoraUpdate | None]:
-    return [
-        None if lora_A is None or lora_B is None else LoraUpdate(lora_A, lora_B)
-        for lora_A, lora_B in zip(tensors[::2], tensors[1::2], strict=True)
-    ]

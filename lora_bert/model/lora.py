@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -49,30 +50,37 @@ def initial_lora_factors(
 
 @dataclass(frozen=True)
 class LoraUpdate:
-    """What an adapter changes in a :class:`FusedLinear`: ``lora_B @ lora_A``.
+    """What an adapter changes in a :class:`FusedLinear`: ``x @ down.T @ up``.
 
     Attributes:
-        lora_A: ``[ranks, in]``, the ranks of all changed layers together.
-        lora_B: ``[out, ranks]``, scaled; zero where an output does not belong to a rank's layer.
-        fused: ``[x, x @ lora_A.T] @ [weight, lora_B].T + bias``, the changed layers in one product:
+        down: ``[ranks, in]``: ``lora_A``, the ranks of all changed layers together.
+        up: ``[ranks, out]``: ``lora_B`` turned round and scaled; zero where an output does not
+            belong to a rank's layer. Both lie along the ranks, so that their products share shapes.
+        fused: ``[x, x @ down.T] @ [weight, up.T].T + bias``, the changed layers in one product:
             for outputs that are wide, which a second product would read and write once more.
     """
 
-    lora_A: Tensor
-    lora_B: Tensor
+    down: Tensor
+    up: Tensor
     fused: PackedLinear | None = None
+
+    @cached_property
+    def turned(self) -> tuple[Tensor, Tensor]:
+        """``down`` and ``up`` turned round, for passes that know their gradients."""
+        return self.down.detach().t(), self.up.detach().t()
 
     def fused_with(self, linears: FusedLinear) -> LoraUpdate:
         """The same with the product that has the weights of ``linears`` in it."""
         # Processors multiply in pieces of 32: zeros up to there are faster than a remainder.
-        missing = -(linears.weight.shape[1] + len(self.lora_A)) % 32
-        lora_A, lora_B = F.pad(self.lora_A, (0, 0, 0, missing)), F.pad(self.lora_B, (0, missing))
-        fused = PackedLinear(torch.cat([linears.weight, lora_B], dim=1), linears.bias)
-        return LoraUpdate(lora_A, lora_B, fused)
+        missing = -(linears.weight.shape[1] + len(self.down)) % 32
+        down, up = (F.pad(part, (0, 0, 0, missing)) for part in (self.down, self.up))
+        return LoraUpdate(
+            down, up, PackedLinear(torch.cat([linears.weight, up.t()], dim=1), linears.bias)
+        )
 
     def to(self, dtype: torch.dtype) -> LoraUpdate:
         """The same in another dtype."""
-        return LoraUpdate(self.lora_A.to(dtype), self.lora_B.to(dtype))
+        return LoraUpdate(self.down.to(dtype), self.up.to(dtype))
 
 
 def lora_update(fused: FusedLinear, factors: Mapping[str, LoraFactors]) -> LoraUpdate | None:
@@ -86,8 +94,8 @@ def lora_update(fused: FusedLinear, factors: Mapping[str, LoraFactors]) -> LoraU
         else pair.lora_B * pair.scaling
         for linear, pair in zip(fused.linears, pairs, strict=True)
     ]
-    lora_A = torch.cat([pair.lora_A for pair in pairs if pair])
-    return LoraUpdate(lora_A, torch.block_diag(*blocks))  # type: ignore[no-untyped-call]
+    down = torch.cat([pair.lora_A for pair in pairs if pair])
+    return LoraUpdate(down, torch.block_diag(*blocks).t().contiguous())  # type: ignore[no-untyped-call]
 
 
 def adapted(
@@ -119,12 +127,12 @@ def adapted(
         y, _ = forward_product(x.reshape(-1, x.shape[-1]), fused, update, below, act)
         return y.view(*x.shape[:-1], -1)
     if x.device.type == "cpu" and not dropout_rate:
-        parts = (update.lora_A, update.lora_B) if update else (None, None)
-        y = _Adapted.apply(x, fused, *parts)  # type: ignore[no-untyped-call]
+        parts = (update.down, update.up) if update else ()
+        y = _Adapted.apply(x, fused, update, *parts)  # type: ignore[no-untyped-call]
     else:
         y = F.linear(x, fused.weight, fused.bias)
         if update is not None:
-            y = y + F.linear(F.linear(dropout(x, dropout_rate, seed), update.lora_A), update.lora_B)
+            y = y + F.linear(dropout(x, dropout_rate, seed), update.down) @ update.up
     y = y if residual is None else residual + y
     return y if act is None else act(y)
 
@@ -142,10 +150,10 @@ def forward_product(
     """
     if update is None:
         return fused.forward(x, residual, act), None
-    low = x @ update.lora_A.t()
+    low = x @ update.turned[0]
     if update.fused is not None:
         return update.fused(torch.cat([x, low], dim=1), residual, act), low
-    y = fused.forward(x, residual).addmm_(low, update.lora_B.t())
+    y = fused.forward(x, residual).addmm_(low, update.up)
     return y if act is None else act(y), low
 
 
@@ -159,7 +167,7 @@ def backward_product(
     *,
     wanted: bool = True,
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """The output's gradient -> those of ``x`` (empty if not ``wanted``), ``lora_A`` and ``lora_B``.
+    """The output's gradient -> those of ``x`` (empty if not ``wanted``), ``down`` and ``up``.
 
     The weights are frozen: nothing is computed for them, and both paths share one gradient of
     ``x``, summed inside the products together with ``residual``, which comes another way.
@@ -167,11 +175,10 @@ def backward_product(
     towards_x = fused.backward(g, residual) if wanted else g.new_empty(0)
     if update is None or low is None:
         return towards_x, None, None
-    narrow = g @ update.lora_B
+    narrow = g @ update.turned[1]
     if wanted:
-        towards_x.addmm_(narrow, update.lora_A)
-    # Short times long and then turned round: faster than long times short.
-    return towards_x, narrow.t() @ x, (low.t() @ g).t()
+        towards_x.addmm_(narrow, update.down)
+    return towards_x, narrow.t() @ x, low.t() @ g
 
 
 class _Adapted(torch.autograd.Function):
@@ -179,22 +186,19 @@ class _Adapted(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, fused: FusedLinear, lora_A: Tensor | None, lora_B: Tensor | None
+        ctx: Any, x: Tensor, fused: FusedLinear, update: LoraUpdate | None, *parts: Tensor
     ) -> Tensor:
-        update = None if lora_A is None or lora_B is None else LoraUpdate(lora_A, lora_B)
         rows = x.reshape(-1, x.shape[-1])
         y, low = forward_product(rows, fused, update)
-        ctx.save_for_backward(rows, low, lora_A, lora_B)
-        ctx.fused = fused
+        ctx.save_for_backward(rows, low)
+        ctx.fused, ctx.update = fused, update
         return y.view(*x.shape[:-1], -1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
-        rows, low, lora_A, lora_B = ctx.saved_tensors
-        update = None if lora_A is None else LoraUpdate(lora_A, lora_B)
-        g = gradient.reshape(len(rows), -1)
-        wanted = ctx.needs_input_grad[0]
-        towards_x, *towards = backward_product(g, rows, low, ctx.fused, update, wanted=wanted)
+        rows, low = ctx.saved_tensors
+        g, wanted = gradient.reshape(len(rows), -1), ctx.needs_input_grad[0]
+        towards_x, *towards = backward_product(g, rows, low, ctx.fused, ctx.update, wanted=wanted)
         shaped = towards_x.view(*gradient.shape[:-1], -1) if wanted else None
-        return shaped, None, *towards
+        return shaped, None, None, *(part for part in towards if part is not None)

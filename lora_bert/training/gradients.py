@@ -1,4 +1,4 @@
-"""The gradient of one optimizer step: slices of its batches side by side, summed in float64."""
+"""The gradient of one optimizer step: slices of its batches side by side, summed exactly."""
 
 from __future__ import annotations
 
@@ -101,12 +101,16 @@ class Gradients:
         shares = [numbered[rank :: group.count] for rank in range(group.count)]
         hidden = self.fetch(list(map(_rows, shares))) if self.fetch else self.hidden
 
+        # Whoever computes which part, the sum is the same: in float32 of two, in float64 of more.
+        exact = torch.float64 if len(numbered) > 2 else torch.float32
+
         def turn(piece: tuple[int, np.ndarray]) -> tuple[float, Tensor]:
             number, rows = piece
             part = self._loss(rows, hidden, factors.updates, derived_seed(self.seed, step, number))
-            return part.item(), factors.joined(torch.autograd.grad(part / weight, factors.leaves))
+            gradients = torch.autograd.grad(part / weight, factors.leaves)
+            return part.item(), factors.joined(gradients, exact)
 
-        summed, gradient = self._sum(turn, shares[group.rank])
+        summed, gradient = self._sum(turn, shares[group.rank], exact)
         factors.pass_on(gradient)
         return summed
 
@@ -118,21 +122,15 @@ class Gradients:
         self,
         turn: Callable[[tuple[int, np.ndarray]], tuple[float, Tensor]],
         share: Sequence[tuple[int, np.ndarray]],
+        dtype: torch.dtype,
     ) -> tuple[float, Tensor]:
-        """The loss and the gradient of all slices, of which this process computes a share.
-
-        In float64 the sum is the same in whatever order, and whoever computes which part of it.
-        """
-        group = processes()
-        total = torch.zeros(
-            sum(leaf.numel() for leaf in self._factors.leaves),
-            dtype=torch.float64, device=self.backbone.device,
-        )  # fmt: skip
+        """The loss and the gradient of all slices, of which this process computes a share."""
+        group, total = processes(), None
         summed, lacking = 0.0, 0
         try:
             for loss, gradient in self.workers.map(turn, share):
                 summed += loss
-                total += gradient
+                total = gradient if total is None else total.add_(gradient)
         except (MemoryError, RuntimeError) as error:
             if group.count == 1 or not is_out_of_memory(error):
                 raise
@@ -140,6 +138,9 @@ class Gradients:
         status = group.add(torch.tensor([summed, lacking], dtype=torch.float64))
         if status[1]:
             raise MemoryError("Memory ran out in one of the processes.")
+        if total is None:  # there were fewer slices than processes
+            numbers = sum(leaf.numel() for leaf in self._factors.leaves)
+            total = torch.zeros(numbers, dtype=dtype, device=self.backbone.device)
         return float(status[0]), group.add(total).float()
 
     def _slices(self, batch: np.ndarray, cuts: int) -> list[np.ndarray]:

@@ -31,7 +31,7 @@ class RoundedFactors:
         self.leaves: list[Tensor] = []
         self._exact: list[Tensor] = []
         self._scalings: list[float] = []
-        self._places: list[tuple[int, tuple[slice, ...]]] = []
+        self._places: list[tuple[int, tuple[slice, ...], bool]] = []
         for name, fused in backbone.fused(adapter.depth).items():
             output, rank = 0, 0
             for linear in fused.linears:
@@ -41,15 +41,14 @@ class RoundedFactors:
                     self._exact += [pair.lora_A, pair.lora_B]
                     self._scalings += [1.0, pair.scaling]
                     at = len(self.leaves)
-                    self._places += [(at, (ranks,)), (at + 1, (outputs, ranks))]
+                    self._places += [(at, (ranks,), False), (at + 1, (ranks, outputs), True)]
             if rank:
-                # Laid out along the rank, so that products of all of them share their shapes.
-                lora_A = fused.weight.new_zeros(rank, fused.weight.shape[1])
-                lora_B = fused.weight.new_zeros(rank, output).t()
-                self.updates[name] = LoraUpdate(lora_A.requires_grad_(), lora_B.requires_grad_())
-                self.leaves += [lora_A, lora_B]
+                down = fused.weight.new_zeros(rank, fused.weight.shape[1])
+                up = fused.weight.new_zeros(rank, output)
+                self.updates[name] = LoraUpdate(down.requires_grad_(), up.requires_grad_())
+                self.leaves += [down, up]
         self._head = list(adapter.head.values())
-        self._views = [self.leaves[at].detach()[place] for at, place in self._places]
+        self._views = self._shares([leaf.detach() for leaf in self.leaves])
         self.leaves += self._head
 
     def refresh(self) -> None:
@@ -59,27 +58,23 @@ class RoundedFactors:
         with torch.no_grad():
             torch._foreach_copy_(self._views, torch._foreach_mul(self._exact, self._scalings))
 
-    def joined(self, gradients: Sequence[Tensor]) -> Tensor:
-        """The gradients of :attr:`leaves` one behind the other, float64 ``[numbers]``."""
-        laid_out = map(_as_laid_out, self.leaves, gradients)
-        return torch.cat([part.ravel() for part in laid_out]).double()
+    def joined(self, gradients: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
+        """The gradients of :attr:`leaves` one behind the other, ``[numbers]``."""
+        return torch.cat([part.ravel() for part in gradients]).to(dtype)
 
     def pass_on(self, joined: Tensor) -> None:
         """Give the adapter's tensors their share of a float32 sum of :meth:`joined`; uses it up."""
         parts = torch.split(joined, [leaf.numel() for leaf in self.leaves])
-        whole = [
-            _as_laid_out(leaf, part.view(_as_laid_out(leaf, leaf).shape))
-            for leaf, part in zip(self.leaves, parts, strict=True)
-        ]
+        whole = [part.view_as(leaf) for leaf, part in zip(self.leaves, parts, strict=True)]
         if self._exact:
-            shares = [whole[at][place] for at, place in self._places]
+            shares = self._shares(whole)
             torch._foreach_mul_(shares, self._scalings)
             for tensor, share in zip(self._exact, shares, strict=True):
                 tensor.grad = share.contiguous()
         for tensor, gradient in zip(self._head, whole[-len(self._head) :], strict=True):
             tensor.grad = gradient
 
-
-def _as_laid_out(leaf: Tensor, x: Tensor) -> Tensor:
-    """``x``, turned round where ``leaf`` lies in memory turned round, and back."""
-    return x if leaf.is_contiguous() else x.t()
+    def _shares(self, whole: Sequence[Tensor]) -> list[Tensor]:
+        """What each of the adapter's LoRA factors has of tensors like :attr:`leaves`, as views."""
+        parts = [(whole[at][place], turned) for at, place, turned in self._places]
+        return [part.t() if turned else part for part, turned in parts]

@@ -14,6 +14,7 @@ from lora_bert.config.keywords import TrainOptions
 from lora_bert.config.kinds import RowsLike
 from lora_bert.data.given import with_given_rows
 from lora_bert.errors import DivergedError
+from lora_bert.garbage import set_aside
 from lora_bert.options import build
 from lora_bert.python_face import called_from_python
 from lora_bert.runtime.device import dtype_name
@@ -63,7 +64,7 @@ def run(config: TrainConfig) -> TrainResult:
     config = resolve(config)
     output = Path(str(config.output))
     choice = {"resume": config.resume, "overwrite": config.overwrite}
-    with group.one_voice(), stoppable():
+    with set_aside(), group.one_voice(), stoppable():
         checkpoint, _ = to_continue(output, **choice)
         # The precision of the frozen weights is decided once, by the first of several calls.
         begun = checkpoint.identity["dtype"] if checkpoint and config.dtype == "auto" else None

@@ -1,0 +1,53 @@
+"""Garbage collection while something large is imported, and while a training runs."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+
+from lora_bert.garbage import imported, set_aside
+
+
+@pytest.fixture(autouse=True)
+def as_before():
+    frozen, collects = gc.get_freeze_count(), gc.isenabled()
+    yield
+    assert (gc.get_freeze_count(), gc.isenabled()) == (frozen, collects)
+
+
+def test_what_was_there_is_set_aside_for_the_block_alone():
+    with set_aside():
+        assert gc.get_freeze_count() > 1000
+    assert gc.get_freeze_count() == 0
+
+
+def test_it_comes_back_after_an_error():
+    with pytest.raises(ValueError, match="stopped"), set_aside():
+        raise ValueError("stopped")
+    assert gc.get_freeze_count() == 0
+
+
+def test_what_somebody_else_set_aside_stays_there():
+    gc.freeze()
+    try:
+        before = gc.get_freeze_count()
+        with set_aside():
+            pass
+        assert gc.get_freeze_count() == before
+    finally:
+        gc.unfreeze()
+
+
+def test_a_failing_import_leaves_garbage_collection_on():
+    with pytest.raises(ModuleNotFoundError):
+        imported("lora_bert.nothing_of_that_name")
+
+
+def test_whoever_collects_none_goes_on_collecting_none():
+    gc.disable()
+    try:
+        imported("lora_bert.wording")
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
