@@ -41,10 +41,8 @@ ID_NAMES = (
 ).split()
 """Usual names of columns that number the rows; the first one that a table has wins."""
 
-_LABEL_STUDIO = frozenset(
-    "id annotator annotation_id created_at updated_at lead_time agreement".split()
-)
-_ONLY_LABEL_STUDIO = frozenset(("annotator", "annotation_id", "lead_time"))
+_LABEL_STUDIO = {*"id annotator annotation_id created_at updated_at lead_time agreement".split()}
+_ONLY_LABEL_STUDIO = {"annotator", "annotation_id", "lead_time"}
 """Columns that no other program writes."""
 _BITS = frozenset(("0", "1", "0.0", "1.0", "true", "false", "True", "False"))
 _HEADED = re.compile(r"\.(csv|tsv|tab|txt)\b", re.IGNORECASE)

@@ -6,7 +6,6 @@ cell says the same as it would in a file. pandas and datasets are not imported f
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -213,13 +212,11 @@ def as_cell(value: Any) -> str:
         return ""
     if isinstance(value, float):
         return "" if math.isnan(value) else str(value)
-    if isinstance(value, (datetime.date, datetime.time)):
-        return str(value)
     if isinstance(value, (bytes, bytearray)):
         return bytes(value).decode("utf-8")
     try:
         return cell(value)
-    except (TypeError, ValueError, RecursionError):
+    except (TypeError, ValueError):  # such as a date
         return str(value)
 
 

@@ -35,8 +35,8 @@ def column_names(
     It is compared with some ``others`` behind it, unless the options decide.
 
     Raises:
-        DataError: ``first`` looks like data though a header was expected, or ``columns`` are not
-            as many as there are.
+        DataError: ``first`` looks like data though a header was expected, or is all there is, or
+            ``columns`` are not as many as there are.
     """
     options = _as_trained(first, others, options, source)
     has_header = options.header is not False
@@ -46,6 +46,8 @@ def column_names(
             f"'{shortened(' | '.join(first))}'.",
             hint=_hint([first, *others]),
         )
+    if has_header and not others:
+        raise DataError(f"'{source}' holds a header and no rows.")
     if options.columns:
         check_count(options.columns, len(first), source)
         if has_header:

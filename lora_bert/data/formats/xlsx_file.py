@@ -140,10 +140,7 @@ def _table(rows: Sequence[Sequence[str]], options: ReadOptions, source: str) -> 
     filled = filled[titles([cells for _, cells in filled[:HEAD_ROWS]], options, source) :]
     others = [cells for _, cells in filled[1 : HEAD_ROWS + 1]]
     columns, has_header = column_names(filled[0][1], others, options, source)
-    body = filled[1:] if has_header else filled
-    if not body:
-        raise DataError(f"'{source}' holds a header and no rows.")
-    return OpenTable(columns, iter(body), unit="row", renamed=True)
+    return OpenTable(columns, iter(filled[has_header:]), unit="row", renamed=True)
 
 
 def _shown(cell: Any) -> str:
