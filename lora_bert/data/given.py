@@ -33,14 +33,11 @@ class Given(str):
     parts: dict[str, Given]
 
     def __new__(
-        cls,
-        name: str,
-        cells: Mapping[str, list[str]] | None = None,
-        parts: Mapping[str, Given] | None = None,
+        cls, name: str, cells: Mapping[str, list[str]] = {}, parts: Mapping[str, Given] = {}
     ) -> Given:
         """A name with its rows, or with its parts."""
         made = super().__new__(cls, name)
-        made.cells, made.parts = dict(cells or {}), dict(parts or {})
+        made.cells, made.parts = dict(cells), dict(parts)
         return made
 
     def __deepcopy__(self, _: Any) -> Given:

@@ -100,13 +100,12 @@ def iter_tables(
         ConfigError: An option does not fit the format.
     """
     paths = [path] if isinstance(path, str | Path) else list(path)
-    empty = True
     pieces = _pieces(paths[0], options, rows) if len(paths) == 1 else _of_all(paths, options, rows)
-    for piece in pieces:
-        empty = False
-        yield piece
-    if empty:
+    first = next(pieces, None)
+    if first is None:
         raise DataError(f"'{paths[0]}' holds no rows.")
+    yield first
+    yield from pieces
 
 
 def _of_all(paths: Sequence[str | Path], options: ReadOptions, rows: int) -> Iterator[Table]:
@@ -202,10 +201,9 @@ def _open_text(path: Path, source: str, options: ReadOptions, suffix: str) -> Op
 
 
 def _unknown(source: str, suffix: str) -> DataError:
+    ending = f"ends in '{suffix}'" if suffix else "has no suffix"
     return DataError(
-        f"'{source}' is of no known kind: its name ends in '{suffix}'."
-        if suffix
-        else f"'{source}' is of no known kind: its name has no suffix.",
+        f"'{source}' is of no known kind: its name {ending}.",
         hint=f"Known are {', '.join(SUFFIXES)}; each may be packed ({', '.join(PACKINGS)}).",
     )
 

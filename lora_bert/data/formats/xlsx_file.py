@@ -5,7 +5,6 @@ A workbook is read whole, by python-calamine (the extra ``xlsx``).
 
 from __future__ import annotations
 
-import datetime
 import logging
 import re
 import zipfile
@@ -151,9 +150,7 @@ def _shown(cell: Any) -> str:
         return "TRUE" if cell else "FALSE"
     if isinstance(cell, float):
         return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else f"{cell:.15g}"
-    if isinstance(cell, datetime.datetime):
-        return cell.isoformat(sep=" ")
-    return cell.isoformat() if isinstance(cell, datetime.date | datetime.time) else str(cell)
+    return str(cell)
 
 
 def _too_large(source: str, what: str) -> DataError:
