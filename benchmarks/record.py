@@ -54,6 +54,10 @@ class Record:
         """Which benchmark it is of."""
         return self.kind.partition("-")[0]
 
+    def least(self, without_amx: float, with_amx: float) -> float:
+        """What must be reached on this record's processor: with AMX products are far cheaper."""
+        return with_amx if "amx_tile" in self.machine.get("instruction_sets", ()) else without_amx
+
     def add(self, name: str, raw: dict[str, Any]) -> None:
         """Append a measurement."""
         self.figures.setdefault(name, []).append(raw)

@@ -18,12 +18,14 @@ NOTES = """\
 From starting the process's work (imports, reading, tokenising) to the best epoch's adapter on disk,
 validation rows scored after every epoch by everyone; each run starts with an empty cache. Batches
 are each one's own: Trainer's `group_by_length`, the tutorials' loop random rows padded to 128. *A
-second run* finds the cache that the same run left before.
+second run* finds the cache that the same run left before. Our default adapts the upper six of twelve
+layers, the recipes all; *our depth* adapts the same six (`layers_to_transform`).
 """
 ROUNDS = 5
 OURS = "lora-bert, defaults"
 AGAIN = "lora-bert, defaults, a second run"
 ALL = "lora-bert, --layers all"
+DEPTH = "HF strongest, our depth"
 
 
 def measure(options: Options) -> Record:
@@ -34,7 +36,8 @@ def measure(options: Options) -> Record:
                         epochs=workload.epochs, batch_size=workload.batch_size)  # fmt: skip
     given = {"workload": workload.as_json()}
     ours, theirs = "benchmarks.public:whole_run", "benchmarks.peers.trainer:whole_run"
-    recipes = dict(zip((*STRONGEST, PLAIN[0]), ("strongest", "strongest-no-dropout", "float32"),
+    recipes = dict(zip((*STRONGEST, DEPTH, PLAIN[0]),
+                       ("strongest", "strongest-no-dropout", "strongest-our-depth", "float32"),
                        strict=True))  # fmt: skip
     if options.device == "cuda":
         recipes = dict(zip(CUDA, ("cuda", "cuda-no-dropout"), strict=True))
@@ -67,18 +70,19 @@ def tables(record: Record) -> list[Table]:
 
 
 def goals(record: Record) -> list[Goal]:
-    """5x the strongest recipe, 10x float32, 30x the tutorials' loop."""
+    """What a whole run must reach with AMX; a processor without it gains less."""
     if record.kind != "run":
         return []
     what = "whole 3-epoch run, our defaults with trunk cache"
     against = [
-        ("strongest HF recipe", 5, STRONGEST[:1]),
-        ("the same with dropout off in its frozen layers", 5, STRONGEST[1:]),
-        ("HF float32", 10, PLAIN[:1]),
-        ("the tutorials' padded float32 loop", 30, (LOOP,)),
+        ("strongest HF recipe", (5, 8), STRONGEST[:1]),
+        ("the same with dropout off in its frozen layers", (4, 6), STRONGEST[1:]),
+        ("strongest HF recipe, at our depth", (3.5, 5), (DEPTH,)),
+        ("HF float32", (8.5, 12), PLAIN[:1]),
+        ("the tutorials' padded float32 loop", (22, 32), (LOOP,)),
     ]
     return [
-        goal(what, name, least,
+        goal(what, name, record.least(*least),
              advantage(record.figures, [OURS], peers, "seconds", higher=False))
         for name, least, peers in against
     ]  # fmt: skip

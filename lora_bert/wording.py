@@ -53,6 +53,13 @@ def amount(size: int) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
+def duration(seconds: float) -> str:
+    """A time as ``"40 s"``, ``"12 min"`` or ``"3.5 h"``."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
 def utf8_name(name: str) -> str:
     """A file's name, whose bytes need not be UTF-8, as text that can be written anywhere."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
