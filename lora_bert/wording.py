@@ -54,10 +54,12 @@ def amount(size: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time as ``"40 s"``, ``"12 min"`` or ``"3.5 h"``."""
-    if seconds < 100:
+    """A time as ``"40 s"``, ``"2.5 min"``, ``"12 min"`` or ``"3.5 h"``."""
+    if seconds < 99.5:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+    if seconds < 6000:
+        return f"{seconds / 60:.1f} min" if seconds < 570 else f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
 
 
 def utf8_name(name: str) -> str:

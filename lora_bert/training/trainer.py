@@ -112,7 +112,10 @@ class Trainer:
         )
         self.optimizer = self.accelerator.prepare(optimizer)
         self._pace = Pace(
-            self.steps, scored / max(1, len(rows)), at_most=config.early_stopping is not None
+            self.steps,
+            tokens=float(rows.lengths.sum()) * self.epochs / max(1, self.steps),
+            validations=scored / max(1, len(rows)),
+            at_most=config.early_stopping is not None,
         )
 
     def fit(self, validate: Callable[[], Validation], checkpoints: Checkpoints) -> Fit:
@@ -162,7 +165,8 @@ class Trainer:
         the memory needed and nothing else.
         """
         started, number = time.perf_counter(), self.progress.step + 1
-        weight = self.task.weight(self.rows.targets[np.concatenate(batches)])
+        rows = np.concatenate(batches)
+        weight = self.task.weight(self.rows.targets[rows])
         loss = self.learner.gradients(batches, weight, self.progress)
         if not math.isfinite(loss):
             raise DivergedError(
@@ -192,7 +196,7 @@ class Trainer:
             self._movement.largest_norm = max(self._movement.largest_norm, norm)
         seconds = time.perf_counter() - started
         self.progress.end_step(loss, weight, seconds)
-        self._pace.end_step(self.progress.step, seconds)
+        self._pace.end_step(self.progress.step, int(self.rows.lengths[rows].sum()), seconds)
 
     def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """What a checkpoint holds beside the progress.
