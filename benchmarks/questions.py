@@ -149,6 +149,10 @@ _MEMORY = (
             Line(f"{kind}, {rows:,} rows", (f"{name} {rows} rows",), "peak_private")
             for name, kind in (("train", "training"), ("predict", "predicting"))
             for rows in growth.ROWS[2:]
+        ]
+        + [
+            Line(f"training, a csv of {size:,} MB", (f"train csv {size} MB",), "peak_private")
+            for size in growth.MEGABYTES
         ],
         scale=1e-6,
     ),
