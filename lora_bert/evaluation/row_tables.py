@@ -15,8 +15,8 @@ TABLES = {
     "wrong": ("prediction", "score"),
     "suspects": ("suggestion", "label_score", "suggestion_score"),
 }
-"""The attribute of a judgement, which its file is named after -> the columns behind a row's label: the
-likelier label, and probabilities."""
+"""What a judgement and a file call it -> the columns behind a row's label: the likelier label, and
+probabilities."""
 
 
 def table_rows(judged: Judgement, table: str, rows: Examples) -> list[dict[str, Any]]:
