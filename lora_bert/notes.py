@@ -5,13 +5,13 @@ A lost line costs time or a question; what a line says is checked before it coun
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 from typing import Any
 
 from lora_bert.errors import OutputError
 from lora_bert.files import cache_dir, write_json
+from lora_bert.json_files import read_own
 
 log = logging.getLogger(__name__)
 
@@ -21,11 +21,7 @@ _MOST = 500
 
 def read_notes(folder: str, name: str) -> dict[str, Any]:
     """The lines of ``CACHE/folder/name``, the oldest first."""
-    try:
-        book = json.loads(_path(folder, name).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return book if isinstance(book, dict) else {}
+    return read_own(_path(folder, name))
 
 
 def write_note(folder: str, name: str, key: str, value: Any) -> None:
