@@ -1,7 +1,7 @@
 """Writing to disk so that nothing is ever half there, and where the cache lives.
 
-Everything is written beside its final place and renamed into it; a crash or a full disk leaves what
-stood there before.
+Everything is written beside its final place, waited for until it is on the disk, and renamed into
+its place; a crash, a power cut or a full disk leaves what stood there before.
 """
 
 from __future__ import annotations
@@ -137,17 +137,14 @@ def atomic_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
     With ``overwrite`` a directory that stands there is replaced, and only once the new one is
     complete; without it a non-empty one is an :class:`OutputError`, also when it has come to stand
-    there meanwhile. A symbolic link stays: what it leads to is replaced. What was written is on the
-    disk before the name is: a power cut leaves the old or the new.
+    there meanwhile. A symbolic link stays: what it leads to is replaced.
     """
     claim_output(path, overwrite=overwrite)
     with _sentences(path):
         path = path.resolve()
         with _temporary_directory(path) as work:
             yield work
-            _open_up(work)
-            for entry in (*work.rglob("*"), work):
-                _to_disk(entry)
+            _complete(work)
             _swap(work, path, overwrite=overwrite)
             _to_disk(path.parent)
 
@@ -162,7 +159,7 @@ def shared_directory(path: Path, is_complete: Callable[[Path], bool]) -> Iterato
     """
     with _sentences(path), _temporary_directory(path) as work:
         yield work
-        _open_up(work)
+        _complete(work)
         if not is_complete(path):
             _settle(work, path, is_complete)
 
@@ -244,11 +241,11 @@ def _to_disk(path: Path) -> None:
             os.close(handle)
 
 
-def _open_up(work: Path) -> None:
-    """Give a temporary directory the usual modes: made private, it would stay so for ever."""
-    work.chmod(_allowed(0o777))
-    for entry in work.rglob("*"):
+def _complete(work: Path) -> None:
+    """Give a directory that was made private the usual modes, and wait until it is on the disk."""
+    for entry in (*work.rglob("*"), work):
         entry.chmod(_allowed(0o777 if entry.is_dir() else 0o666))
+        _to_disk(entry)
 
 
 def _allowed(mode: int) -> int:

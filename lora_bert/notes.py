@@ -6,7 +6,6 @@ A lost line costs time or a question; what a line says is checked before it coun
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import Any
 
 from lora_bert.errors import OutputError
@@ -21,7 +20,7 @@ _MOST = 500
 
 def read_notes(folder: str, name: str) -> dict[str, Any]:
     """The lines of ``CACHE/folder/name``, the oldest first."""
-    return read_own(_path(folder, name))
+    return read_own(cache_dir() / folder / name)
 
 
 def write_note(folder: str, name: str, key: str, value: Any) -> None:
@@ -31,10 +30,6 @@ def write_note(folder: str, name: str, key: str, value: Any) -> None:
         return
     kept = dict([*((old, was) for old, was in book.items() if old != key), (key, value)][-_MOST:])
     try:
-        write_json(_path(folder, name), kept)
+        write_json(cache_dir() / folder / name, kept)
     except OutputError as error:
         log.info("'%s' cannot be noted: %s", key, error)
-
-
-def _path(folder: str, name: str) -> Path:
-    return cache_dir() / folder / name

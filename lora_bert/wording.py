@@ -43,11 +43,6 @@ def reason(error: Exception) -> str:
     return (str(error).strip().splitlines() or [""])[0].rstrip(".")
 
 
-def visible(text: str, length: int = 60) -> str:
-    """As :func:`shortened`, with characters that cannot be seen as escapes."""
-    return shortened(printable(text), length)
-
-
 def amount(size: int) -> str:
     """Bytes as ``"1.2 GB"`` or ``"3.4 MB"``."""
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
