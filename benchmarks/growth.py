@@ -117,13 +117,15 @@ def _by_rank(work: Workload, quick: bool) -> list[Contender]:
 
 
 def tables(record: Record) -> list[Table]:
-    """Rows, lengths, ranks."""
+    """Rows, sizes, lengths, ranks."""
+    series = [name for name in record.figures if name.endswith(" rows")]
+    series.sort(key=lambda name: (name.startswith("predict"), int(name.split()[1])))
     rows = [
-        [kind, f"{count:,}", number(1e6 * median(record.figures, name, "seconds_per_row")),
+        [name.split()[0], f"{int(name.split()[1]):,}",
+         number(1e6 * median(record.figures, name, "seconds_per_row")),
          number(median(record.figures, name, "peak_rss") / 1e6),
          number(median(record.figures, name, "peak_private") / 1e6)]
-        for kind in ("train", "predict") for count in ROWS
-        if (name := f"{kind} {count} rows") in record.figures
+        for name in series
     ]  # fmt: skip
     header = ["", "rows", "us per row", "peak MB", "of it private"]
     found = [Table("By rows", header, rows)]
