@@ -17,6 +17,7 @@ from lora_bert.data.originals import holds_objects, iter_batches, iter_objects
 from lora_bert.data.rows import ReadOptions
 from lora_bert.data.tables import Table
 from lora_bert.errors import DataError
+from lora_bert.json_files import plain
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +122,7 @@ class _JsonLines:
             objects = [dict(zip(piece.columns, line, strict=True)) for line in lines]
         for original, more in zip(objects, zip(*added.values(), strict=True), strict=True):
             row = original | dict(zip(added, more, strict=True))
-            self.stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+            self.stream.write(json.dumps(row, ensure_ascii=False, default=plain) + "\n")
 
 
 @dataclass

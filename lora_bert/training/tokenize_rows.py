@@ -57,7 +57,7 @@ def tokenise(examples: Examples, tokenizer: TextTokenizer, task: Task) -> Tokens
             f"backbone's embeddings, of {tokenizer.rows:,} rows, have none for it.",
             hint=RESIZE,
         )
-    return Tokens(encodings, task.targets(examples, encodings))
+    return Tokens(encodings, np.asarray(task.targets(examples, encodings)))
 
 
 def check_texts_left(tokens: Tokens, tokenizer: TextTokenizer, source: str) -> None:
