@@ -26,7 +26,7 @@ from lora_bert.json_files import json_text
 log = logging.getLogger(__name__)
 
 RECORD = "entry.json"
-KEPT = ("trunk", "tokens")
+KEPT = ("trunk", "tokens", "openvino")
 """The kinds that come and go by themselves: the least recently used ones make room."""
 DEFAULT_LIMIT = 20.0
 """Gigabytes that all entries of these kinds may take together."""

@@ -16,7 +16,8 @@ import torch
 import lora_bert
 from lora_bert.adapters.loading import load_any
 from lora_bert.backbones.families.registry import read_encoder_config
-from lora_bert.inference.predictor import predict_logits
+from lora_bert.inference.engines.engine import answer
+from lora_bert.inference.engines.torch_engine import TorchEngine
 from lora_bert.model.builder import load_backbone
 from lora_bert.model.forward import trunk
 from lora_bert.tokens.batching import TokenBatch
@@ -114,7 +115,8 @@ def test_merged_models_give_our_logits(name, older, trained, cleaning):
     scores, labels = older["logits"][str(path / "merged")]
     loaded = load_any(path / "adapter")
     encodings = loaded.tokenizer.encode(TEXTS)
-    ours = predict_logits(loaded.backbone, loaded.adapter, encodings, batch_size=3)
+    engine = TorchEngine(loaded.backbone, loaded.adapter)
+    ours = torch.from_numpy(answer(engine, encodings, batch_size=3))
     torch.testing.assert_close(ours, torch.tensor(scores), rtol=1e-4, atol=1e-5)
     assert labels == {"0": "negative", "1": "positive"}
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lora_bert.backbones.fingerprint import stamp_of
-from lora_bert.cache.entries import find_entry, new_entry, read_record, reject
+from lora_bert.backbones.fingerprint import Stamp
+from lora_bert.cache.entries import find_entry, new_entry, read_record, reject, total_limit
 from lora_bert.errors import LoraBertError
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,8 @@ class CompiledGraph:
         core: OpenVINO's.
         graph: The ``.xml``, with its ``.bin`` beside it.
         settings: What it is compiled with.
-        key: The hash of what decides the result: both files, settings, version and processor.
+        key: The hash of what decides the result, and whether it is the right one: both files, the
+            settings, how many outputs it is to have, version and processor.
     """
 
     core: Any
@@ -41,14 +42,13 @@ class CompiledGraph:
     key: str
 
     @classmethod
-    def of(cls, core: Any, graph: Path, settings: Mapping[str, Any]) -> CompiledGraph | None:
-        """The place; None where weights are not beside the graph, but in it."""
+    def of(
+        cls, core: Any, graph: Path, stamp: Stamp, settings: Mapping[str, Any], outputs: int
+    ) -> CompiledGraph:
+        """The place; ``stamp`` is that of both files."""
         import openvino
 
-        weights = graph.with_suffix(".bin")
-        if graph.suffix != ".xml" or not weights.is_file():
-            return None
-        parts = [openvino.get_version(), str(graph.resolve()), stamp_of([graph, weights])]
+        parts = [openvino.get_version(), str(graph.resolve()), stamp, outputs]
         processor = [core.get_property("CPU", name) for name in
                      ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]  # fmt: skip
         said = json.dumps([*parts, sorted(settings.items()), processor], default=str)
@@ -76,7 +76,9 @@ class CompiledGraph:
         """Compile ``model``, which was read of the graph, and keep the result."""
         compiled = self.core.compile_model(model, "CPU", {**self.settings, **_WITHOUT_WEIGHTS})
         try:
-            blob = compiled.export_model()
+            blob = compiled.export_model().getvalue()
+            if len(blob) > total_limit():
+                return compiled
             facts = {
                 "what": f"{self.graph.parent.name}, compiled",
                 "inputs": [each.any_name for each in compiled.inputs],
