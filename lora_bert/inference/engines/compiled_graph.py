@@ -68,7 +68,7 @@ class CompiledGraph:
         try:
             blob = (path / _FILE).read_bytes()
             return self.core.import_model(blob, "CPU", {**self.settings, **beside})
-        except Exception as problem:  # its errors have no other class in common
+        except Exception as problem:  # noqa: BLE001 - its errors have no other class in common
             reject(path, problem)
             return None
 

@@ -25,7 +25,7 @@ class OnnxEngine:
             outputs.
     """
 
-    name = "onnx"
+    name, pads = "onnx", True
 
     def __str__(self) -> str:
         return f"{self.name}, cpu"

@@ -16,10 +16,10 @@ from lora_bert.inference.engines.compiled_graph import CompiledGraph
 from lora_bert.inference.engines.engine import Compute, cores_allowed
 from lora_bert.inference.engines.graph_inputs import check_classifier, check_same, damaged, feed
 from lora_bert.runtime.threads import Workers
+from lora_bert.tokens.batching import PADDED
 from lora_bert.tokens.tokenized import TokenizedTexts
 
 _SHORT = 256
-_STEP = 4
 _PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 
 
@@ -54,7 +54,7 @@ class OpenVinoEngine:
             outputs.
     """
 
-    name = "openvino"
+    name, pads = "openvino", True
 
     def __str__(self) -> str:
         return f"{self.name}, cpu"
@@ -97,9 +97,9 @@ class OpenVinoEngine:
             return _infer(self._alone, self._feed(texts, rows))
 
     def _feed(self, texts: TokenizedTexts, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Padded to a multiple of four: what OpenVINO prepares for each shape takes some MB."""
+        """Padded to a multiple, which makes few shapes."""
         longest = int(texts.lengths[rows].max())
-        length = max(longest, min(-(-longest // _STEP) * _STEP, self._max_length))
+        length = max(longest, min(-(-longest // PADDED) * PADDED, self._max_length))
         return feed(texts.pad(rows, length), self._inputs)
 
     def side_by_side(self, texts: int | None) -> tuple[Compute, Workers]:
