@@ -19,7 +19,7 @@ from lora_bert.backbones.fingerprint import (
     known_fingerprint,
     stamp_of,
 )
-from lora_bert.backbones.resolve import BackboneFiles
+from lora_bert.backbones.resolve import BackboneFiles, find_backbone
 from lora_bert.backbones.weights import read_checkpoint, weight_files
 from lora_bert.model.backbone import Backbone
 from lora_bert.model.builder import build_backbone
@@ -78,3 +78,19 @@ class OpenBackbone:
 
     backbone: Backbone
     source: BackboneSource
+
+
+def open_backbone(
+    name: str, *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
+) -> OpenBackbone:
+    """Open a backbone in that precision and place; the one in memory where it is open already.
+
+    ``name`` is ``e5-small-zh-en`` (embedded), a local directory, or a hub id.
+
+    Raises:
+        NotFoundError, UnavailableError: It is not to be found.
+        BackboneError: Incomplete, damaged, or of an unknown family.
+    """
+    source = BackboneSource(find_backbone(name))
+    _ = source.fingerprint  # of what is opened: the files may be others by the first adapter
+    return source.open(dtype, device)

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from lora_bert.adapters.loading import load_adapter
-from lora_bert.adapters.open_backbone import BackboneSource
+from lora_bert.adapters.open_backbone import open_backbone
 from lora_bert.backbones.embedded import EMBEDDED
-from lora_bert.backbones.resolve import find_backbone
 from lora_bert.config import LoadConfig, SessionConfig
 from lora_bert.config.kinds import Names, StrPath
 from lora_bert.errors import ConfigError, did_you_mean
@@ -63,9 +62,7 @@ class Session:
         config = build(SessionConfig, values)
         where = pick_device(config.device)
         precision = pick_dtype(config.dtype, where)
-        source = BackboneSource(find_backbone(config.backbone))
-        _ = source.fingerprint  # of what is opened: the files may be others by the first adapter
-        self._backbone = source.open(precision, where)
+        self._backbone = open_backbone(config.backbone, dtype=precision, device=where)
         self._batch_size = config.batch_size
         self._predictors: dict[str, Predictor] = {}
         self._lock = threading.Lock()
