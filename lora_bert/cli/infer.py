@@ -79,6 +79,9 @@ def command(config: InferConfig, as_json: bool) -> None:
 
 
 def _warn_of_files(texts: Sequence[str]) -> None:
+    texts = [text for text in texts if Path(text).suffix]
+    if not texts:
+        return
     from lora_bert.data.opening import PACKINGS, SUFFIXES
 
     for text in texts:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from lora_bert.data.examples import Examples
 from lora_bert.errors import AdapterError, ConfigError, DataError, did_you_mean
 from lora_bert.metrics.calibration import calibration
 from lora_bert.metrics.classification import FIGURES, METRICS, Scores, losses, score
@@ -28,6 +27,8 @@ from lora_bert.wording import shortened
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from lora_bert.data.examples import Examples
 
 OTHERWISE = "unknown"
 """The answer where no label is probable enough, unless another is asked for."""

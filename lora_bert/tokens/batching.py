@@ -23,6 +23,12 @@ LAYOUT = 2
 SLICE_TOKENS = 1024
 """More at once are not faster on a CPU core; they only take memory."""
 
+PADDED = 4
+"""Engines that pad do so to a multiple: what they prepare for each shape takes memory."""
+
+_A_BATCH = 128
+"""How many tokens more could be computed in the time that one more padded batch takes."""
+
 _POOL = 50
 """Batches that are sorted by length together: more are more alike in a batch, fewer mix better."""
 
@@ -178,6 +184,29 @@ def by_length(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
         wanted = _round(tokens)
         batch, rows = _taken(rows, int(np.searchsorted(ends, wanted)) + 1, lengths, wanted)
         batches.append(batch)
+    return batches
+
+
+def by_padded_length(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
+    """Row numbers in batches for engines that pad, the longest first: the cheapest way to cut them.
+
+    A batch costs its rows times its longest row, in steps of :data:`PADDED`, and as much as a few
+    more tokens for being one more. The best cut of the rows from each one on follows from those of
+    the rows behind it.
+    """
+    order = _sorted(np.arange(len(lengths)), lengths)
+    longest = -(-lengths[order] // PADDED) * PADDED
+    sizes = np.arange(1, batch_size + 1)
+    cost, size = np.zeros(len(order) + 1, dtype=np.int64), np.zeros(len(order), dtype=np.int64)
+    for row in reversed(range(len(order))):
+        possible = sizes[: len(order) - row]
+        costs = longest[row] * possible + cost[row + 1 : row + 1 + len(possible)]
+        size[row] = costs.argmin() + 1
+        cost[row] = costs.min() + _A_BATCH
+    batches, begin = [], 0
+    while begin < len(order):
+        batches.append(order[begin : begin + size[begin]])
+        begin += size[begin]
     return batches
 
 

@@ -13,6 +13,7 @@ from lora_bert.tokens.batching import (
     Blocks,
     TokenBatch,
     by_length,
+    by_padded_length,
     chunks,
     epoch_batches,
     filled,
@@ -104,6 +105,35 @@ def test_by_length_has_every_row_once(lengths, size):
     rows = [row for batch in batches for row in batch.tolist()]
     assert sorted(rows) == list(range(len(lengths)))
     assert all(1 <= len(batch) <= size for batch in batches)
+
+
+def padded(lengths, batches):
+    """What an engine that pads to multiples of four computes, in tokens; a batch counts as 128."""
+    return sum(len(rows) * -(-max(lengths[rows]) // 4) * 4 + 128 for rows in batches)
+
+
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=200), st.integers(1, 33))
+def test_batches_that_are_padded_have_every_row_once(lengths, size):
+    lengths = np.array(lengths)
+    batches = by_padded_length(lengths, size)
+    assert every_row_once(batches, lengths)
+    assert all(1 <= len(batch) <= size for batch in batches)
+    assert max(lengths) == max(lengths[batches[0]])
+    order = np.argsort(-lengths, kind="stable")
+    full = [order[at : at + size] for at in range(0, len(order), size)]
+    assert padded(lengths, batches) <= padded(lengths, full)
+
+
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=9), st.integers(1, 9))
+def test_no_other_cut_into_padded_batches_is_cheaper(lengths, size):
+    lengths = np.array(sorted(lengths, reverse=True))
+    rows = np.arange(len(lengths))
+    cuts = [
+        np.split(rows, [at for at in rows[1:] if chosen >> at & 1])
+        for chosen in range(0, 1 << len(rows), 2)
+    ]
+    least = min(padded(lengths, cut) for cut in cuts if max(map(len, cut)) <= size)
+    assert padded(lengths, by_padded_length(lengths, size)) == least
 
 
 def test_by_length_has_few_numbers_of_tokens_and_no_filler():

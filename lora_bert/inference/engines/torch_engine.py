@@ -36,7 +36,7 @@ class TorchEngine:
     they stand (:func:`~lora_bert.model.forward.branch_start` has its depth); None runs the trunk.
     """
 
-    name = "torch"
+    name, pads = "torch", False
 
     def __init__(
         self,

@@ -18,7 +18,7 @@ from tests.oracle import rows_of
 class Slow:
     """Answers with the first token and the length of each text; later batches are done sooner."""
 
-    name, outputs = "slow", 2
+    name, outputs, pads = "slow", 2, False
 
     def __init__(self, threads=3, breaks_at=None):
         self.threads, self.breaks_at = threads, breaks_at
