@@ -8,6 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
+from lora_bert.mapped import GrowingArray, mapped
+
 
 @dataclass(frozen=True)
 class PaddedTokens:
@@ -65,26 +67,28 @@ class TokenizedTexts:
         )
 
     @classmethod
-    def joined(cls, parts: Sequence[TokenizedTexts]) -> TokenizedTexts:
-        """The texts of several, in order; ``parts`` holds at least one."""
-        if len(parts) == 1:
-            return parts[0]
-        kinds = None
-        if any(part.token_type_ids is not None for part in parts):
-            kinds = np.concatenate(
-                [
-                    np.zeros(len(part.ids), np.uint8)
-                    if (ids := part.token_type_ids) is None
-                    else ids
-                    for part in parts
-                ]
-            )
+    def joined(cls, parts: Iterable[TokenizedTexts]) -> TokenizedTexts:
+        """The texts of several, in order; there is at least one part.
+
+        Many tokens are written into a file as they come, part by part.
+        """
+        ids, types = GrowingArray(np.int32), GrowingArray(np.uint8)
+        lengths, truncated = GrowingArray(np.int64), GrowingArray(bool)
+        for part in parts:
+            if part.token_type_ids is not None:
+                types.add(np.zeros(ids.size - types.size, np.uint8))  # of parts that have none
+                types.add(part.token_type_ids)
+            ids.add(part.ids)
+            lengths.add(part.lengths)
+            truncated.add(part.truncated)
+        if types.size:
+            types.add(np.zeros(ids.size - types.size, np.uint8))
         return cls(
-            ids=np.concatenate([part.ids for part in parts]),
-            starts=cu_seqlens(np.concatenate([part.lengths for part in parts])),
-            token_type_ids=kinds,
-            truncated=np.concatenate([part.truncated for part in parts]),
-            pad_id=parts[0].pad_id,
+            ids=ids.whole(),
+            starts=mapped(cu_seqlens(lengths.whole())),
+            token_type_ids=types.whole() if types.size else None,
+            truncated=truncated.whole(),
+            pad_id=part.pad_id,
         )
 
     def take(self, rows: np.ndarray) -> TokenizedTexts:
@@ -100,7 +104,7 @@ class TokenizedTexts:
     @cached_property
     def lengths(self) -> np.ndarray:
         """Tokens of each text, int64 ``[texts]``."""
-        return np.diff(self.starts)
+        return mapped(np.diff(self.starts))
 
     def row(self, number: int) -> list[int]:
         """The token ids of one text."""
