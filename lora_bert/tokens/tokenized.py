@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 
@@ -57,9 +58,9 @@ class TokenizedTexts:
         starts = cu_seqlens([len(row) for row in ids])
         kinds = None
         if token_type_ids is not None:
-            kinds = _flat(token_type_ids, starts[-1], np.dtype(np.uint8))
+            kinds = np.fromiter(chain.from_iterable(token_type_ids), np.uint8, starts[-1])
         return cls(
-            ids=_flat(ids, starts[-1], np.dtype(np.int32)),
+            ids=np.fromiter(chain.from_iterable(ids), np.int32, starts[-1]),
             starts=starts,
             token_type_ids=kinds if kinds is not None and kinds.any() else None,
             truncated=np.asarray(truncated or [False] * len(ids), dtype=bool),
@@ -73,19 +74,20 @@ class TokenizedTexts:
         Many tokens are written into a file as they come, part by part.
         """
         ids, types = GrowingArray(np.int32), GrowingArray(np.uint8)
-        lengths, truncated = GrowingArray(np.int64), GrowingArray(bool)
+        starts, truncated = GrowingArray(np.int64), GrowingArray(bool)
+        starts.add(np.zeros(1))
         for part in parts:
             if part.token_type_ids is not None:
                 types.add(np.zeros(ids.size - types.size, np.uint8))  # of parts that have none
                 types.add(part.token_type_ids)
+            starts.add(ids.size + part.starts[1:])
             ids.add(part.ids)
-            lengths.add(part.lengths)
             truncated.add(part.truncated)
         if types.size:
             types.add(np.zeros(ids.size - types.size, np.uint8))
         return cls(
             ids=ids.whole(),
-            starts=mapped(cu_seqlens(lengths.whole())),
+            starts=starts.whole(),
             token_type_ids=types.whole() if types.size else None,
             truncated=truncated.whole(),
             pad_id=part.pad_id,
@@ -105,10 +107,6 @@ class TokenizedTexts:
     def lengths(self) -> np.ndarray:
         """Tokens of each text, int64 ``[texts]``."""
         return mapped(np.diff(self.starts))
-
-    def row(self, number: int) -> list[int]:
-        """The token ids of one text."""
-        return self.ids[self.starts[number] : self.starts[number + 1]].tolist()  # type: ignore[no-any-return]
 
     def pad(self, rows: Sequence[int] | np.ndarray, length: int | None = None) -> PaddedTokens:
         """Some texts, at least one, padded to ``length`` tokens (default: those of the longest)."""
@@ -138,7 +136,3 @@ def flat_index(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     offsets = cu_seqlens(lengths)
     index: np.ndarray = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
     return index
-
-
-def _flat(parts: Iterable[Sequence[int]], count: int, dtype: np.dtype) -> np.ndarray:
-    return np.fromiter((token for part in parts for token in part), dtype, count=int(count))
