@@ -38,8 +38,8 @@ def whole_run(
         started = time.perf_counter()
     result = lora_bert.train(output=f"{scratch}/adapter", **options)
     seconds = time.perf_counter() - started
-    with Path(work.train).open(encoding="utf-8") as stream:
-        rows = sum(1 for _ in stream)  # a list of them would count as memory of the training
+    with Path(work.train).open("rb") as lines:  # in memory they would count as the training's
+        rows = sum(1 for _ in lines)
     found: dict[str, Any] = {
         "seconds": seconds,
         "rate": rows * work.epochs / seconds,
