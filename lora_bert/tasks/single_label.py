@@ -132,7 +132,7 @@ class SingleLabel(Task):
                     hint=f"{did_you_mean(label, self.labels)} It knows: {shown}. Rename labels "
                     f"with --label-names old=new,…. {hint}".strip(),
                 )
-        return np.array([index[label] for label in examples.labels], dtype=np.int64)
+        return np.fromiter(map(index.__getitem__, examples.labels), np.int64, len(examples))
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Summed cross-entropy of ``outputs [rows, labels]`` and ``targets [rows]``."""

@@ -15,6 +15,7 @@ from functools import cached_property
 
 import numpy as np
 
+from lora_bert.mapped import GrowingArray, mapped
 from lora_bert.tokens.tokenized import TokenizedTexts, cu_seqlens, flat_index
 
 LAYOUT = 2
@@ -177,13 +178,13 @@ def by_length(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
 
     A batch may hold fewer rows, so that all batches have few numbers of tokens.
     """
-    rows, batches = _sorted(np.arange(len(lengths)), lengths), []
-    while len(rows):
-        ends = np.cumsum(lengths[rows[:batch_size]])
-        tokens = int(ends[-1])
-        wanted = _round(tokens)
-        batch, rows = _taken(rows, int(np.searchsorted(ends, wanted)) + 1, lengths, wanted)
-        batches.append(batch)
+    rows, batches, begin = _sorted(np.arange(len(lengths)), lengths), list[np.ndarray](), 0
+    while begin < len(rows):
+        ends = np.cumsum(lengths[rows[begin : begin + batch_size]])
+        wanted = _round(int(ends[-1]))
+        size = int(np.searchsorted(ends, wanted)) + 1
+        batches.append(_taken(rows[begin:], size, lengths, wanted))
+        begin += size
     return batches
 
 
@@ -242,18 +243,21 @@ def epoch_batches(
             alone.
     """
     generator = np.random.Generator(np.random.PCG64([seed, epoch]))
-    order = generator.permutation(len(lengths))
+    order = mapped(generator.permutation(len(lengths)))
     if batch_tokens:
         batch_size = max(1, int(batch_tokens / lengths.mean()))
-    batches: list[np.ndarray] = []
+    flat, sizes = GrowingArray(np.int64), list[int]()
     for start in range(0, len(order), _POOL * batch_size):
         pool = order[start : start + _POOL * batch_size]
         pool = _sorted(pool, lengths)
         if batch_tokens:
-            batches += [pool[rows] for rows in chunks(lengths[pool], batch_tokens)]
+            batches = [pool[rows] for rows in chunks(lengths[pool], batch_tokens)]
         else:
-            batches += _cut(pool, lengths, batch_size)
-    return [batches[at] for at in generator.permutation(len(batches))]
+            batches = _cut(pool, lengths, batch_size)
+        flat.add(np.concatenate(batches))
+        sizes += map(len, batches)
+    rows, ends = flat.whole(), cu_seqlens(sizes).tolist()
+    return [rows[ends[at] : ends[at + 1]] for at in generator.permutation(len(sizes)).tolist()]
 
 
 def slices(batch: np.ndarray, lengths: np.ndarray, count: int) -> list[np.ndarray]:
@@ -287,12 +291,10 @@ def padding_share(lengths: np.ndarray, parts: Sequence[np.ndarray]) -> float:
 
 def _cut(rows: np.ndarray, lengths: np.ndarray, size: int) -> list[np.ndarray]:
     """Sorted rows in batches of ``size``, with few different numbers of tokens."""
-    batches = []
-    while len(rows):
-        wanted = _round(int(lengths[rows[:size]].sum()))
-        batch, rows = _taken(rows, size, lengths, wanted)
-        batches.append(batch)
-    return batches
+    return [
+        _taken(rows[at:], size, lengths, _round(int(lengths[rows[at : at + size]].sum())))
+        for at in range(0, len(rows), size)
+    ]
 
 
 def _round(tokens: int) -> int:
@@ -301,17 +303,16 @@ def _round(tokens: int) -> int:
     return tokens // apart * apart or tokens
 
 
-def _taken(
-    rows: np.ndarray, size: int, lengths: np.ndarray, wanted: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The first ``size`` of sorted rows, and the rest; both are sorted.
+def _taken(rows: np.ndarray, size: int, lengths: np.ndarray, wanted: int) -> np.ndarray:
+    """The first ``size`` of sorted rows; the others stay sorted, and where they are.
 
     Some of the first change places with shorter ones, so that they have ``wanted`` tokens: there is
     no filler then, and few products have to be prepared.
     """
-    batch, near, rest = rows[:size], rows[size:][:_NEAR], rows[size:][_NEAR:]
-    batch, near = _exchanged(batch, near, lengths, int(lengths[batch].sum()) - wanted)
-    return _sorted(batch, lengths), np.concatenate([_sorted(near, lengths), rest])
+    batch, near = rows[:size], rows[size:][:_NEAR]
+    batch, left = _exchanged(batch, near, lengths, int(lengths[batch].sum()) - wanted)
+    near[:] = _sorted(left, lengths)
+    return _sorted(batch, lengths)
 
 
 def _exchanged(
