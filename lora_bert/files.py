@@ -21,8 +21,13 @@ from lora_bert.errors import OutputError
 from lora_bert.json_files import json_text
 
 CHECKPOINT = "lora_bert_checkpoint.json"
+PARTS_MARK = "_lora_bert.json"
+"""Stands beside the part files of predictions: all of them are there. Readers skip the name."""
 # One of these stands in every directory we write, and in every model.
-_OURS = ("adapter_config.json", "lora_bert.json", "config.json", "evaluation.json", CHECKPOINT)
+_OURS = (
+    "adapter_config.json", "lora_bert.json", "config.json", "evaluation.json", CHECKPOINT,
+    PARTS_MARK,
+)  # fmt: skip
 
 
 def cache_dir() -> Path:
@@ -138,11 +143,17 @@ def atomic_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _temporary_directory(path) as work:
             yield work
-            _open_up(work)
-            for entry in (*work.rglob("*"), work):
-                _to_disk(entry)
-            _swap(work, path, overwrite=overwrite)
-            _to_disk(path.parent)
+            put_in_place(work, path, overwrite=overwrite)
+
+
+def put_in_place(work: Path, path: Path, *, overwrite: bool = False) -> None:
+    """Make a finished directory the one at ``path``, beside which it is, as above."""
+    with _sentences(path):
+        _open_up(work)
+        for entry in (*work.rglob("*"), work):
+            _to_disk(entry)
+        _swap(work, path, overwrite=overwrite)
+        _to_disk(path.parent)
 
 
 @contextmanager
