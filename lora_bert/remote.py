@@ -156,4 +156,7 @@ def whole_file(name: str, *, overwrite: bool = True) -> Iterator[Path]:
             with store_of(name) as (system, place):
                 system.put_file(str(work), place)
         except (NotFoundError, UnavailableError) as error:
-            raise OutputError(f"Cannot write {str(error).rstrip('.')}.", hint=error.hint) from error
+            cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
+            raise OutputError(
+                f"Cannot write '{name}': {reason(cause)}.", hint=error.hint
+            ) from error

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import secrets
-import signal
-import tempfile
-import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path, PurePath
@@ -29,10 +24,11 @@ from lora_bert.data.rows import ReadOptions
 from lora_bert.data.tables import iter_pieces
 from lora_bert.errors import DataError, LoraBertError, UnavailableError
 from lora_bert.inference.engines.choice import require
-from lora_bert.inference.engines.engine import MOST_THREADS, TEXTS_AT_ONCE, cores_allowed
+from lora_bert.inference.engines.engine import TEXTS_AT_ONCE
 from lora_bert.inference.part_files import Output
 from lora_bert.inference.predictor import Predictor, open_predictor
-from lora_bert.inference.ray_worker import BACKBONE, MODEL, Answerer, Job, read
+from lora_bert.inference.ray_cluster import cluster, resources
+from lora_bert.inference.ray_worker import BACKBONE, MODEL, PART, Answerer, Job, read
 from lora_bert.inference.sinks import typed_rows, warn_of_formulas
 from lora_bert.runtime.progress_bar import track
 from lora_bert.wording import reason
@@ -71,13 +67,12 @@ def predict_on_ray(path: str, config: InferConfig) -> int:
     model = {name: file.read_bytes() for name, file in named}
     gpu = config.device != "cpu" and predictor.engine.name == "torch"
     del predictor
-    parts: dict[str, int] = {}
     try:
         if not remote.is_url(job.room):
             Path(job.room).mkdir(parents=True, exist_ok=True)
-        with _cluster(config.ray_address) as nodes:
-            for name, rows in _answered(job, sources, model, _resources(nodes, config, gpu=gpu)):
-                parts[name] = rows
+        with cluster(config.ray_address) as nodes:
+            taken = resources(nodes, gpu=gpu, must=config.device == "cuda")
+            parts = dict(_answered(job, sources, model, taken))
         output.complete(job.room, parts)
     except BaseException:
         _say_what_waits(job.room)
@@ -144,67 +139,6 @@ def _named_files(places: Sequence[Path]) -> Iterator[tuple[str, Path]]:
             needed = file.suffix in _NEEDED or file.with_suffix(".xml").is_file()
             if needed and file.is_file() and not file.relative_to(place).parts[0].startswith("."):
                 yield f"{name}/{file.relative_to(place).as_posix()}", file
-
-
-@contextmanager
-def _cluster(address: str | None) -> Iterator[list[dict[str, Any]]]:
-    """In the block there is a cluster; what its machines have.
-
-    Without an address it is this machine, which listens to itself alone, and to who knows a secret.
-    """
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    if address is None:
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # the switch to stay on 127.0.0.1
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    import ray
-
-    handler = signal.getsignal(signal.SIGTERM)
-    with tempfile.TemporaryDirectory(prefix="lb-", ignore_cleanup_errors=True) as place:
-        local = {"num_cpus": cores_allowed(), "include_dashboard": False, "_temp_dir": place}
-        try:
-            with _silent():
-                ray.init(
-                    address or "local", log_to_driver=False, logging_level=logging.CRITICAL,
-                    **({} if address else local),
-                )  # fmt: skip
-        except (OSError, RuntimeError, ValueError) as error:
-            where = f"at '{address}'" if address else "on this machine"
-            raise UnavailableError(f"No Ray cluster {where}: {reason(error)}.") from error
-        try:
-            if handler and threading.current_thread() is threading.main_thread():
-                signal.signal(signal.SIGTERM, handler)  # Ray's own would end us without a word
-            yield [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        finally:
-            ray.shutdown()
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """In the block nothing goes to stderr: Ray's libraries write to it whatever they are told."""
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
-
-
-def _resources(
-    nodes: Sequence[Mapping[str, float]], config: InferConfig, *, gpu: bool
-) -> dict[str, Any]:
-    """What an actor takes of a machine, and how many there are to begin with."""
-    if gpu and (config.device == "cuda" or any(node.get("GPU") for node in nodes)):
-        having = [node for node in nodes if node.get("GPU")]
-        cores = min((int(node.get("CPU", 1) // node["GPU"]) for node in having), default=1)
-        count = int(sum(node["GPU"] for node in having))
-        return {"num_cpus": max(1, min(cores, MOST_THREADS)), "num_gpus": 1, "count": count}
-    having = [node for node in nodes if node.get("CPU", 0) >= 1]
-    cores = min([MOST_THREADS, *(int(node["CPU"]) for node in having)])
-    return {"num_cpus": cores, "count": sum(int(node["CPU"]) // cores for node in having)}
 
 
 def _answered(
@@ -279,7 +213,7 @@ def _checked(
 def _say_what_waits(room: str) -> None:
     """Say how a job goes on that has ended early; one that has answered nothing leaves nothing."""
     with suppress(LoraBertError):
-        if remote.names_in(room):
+        if any(name.startswith(PART) for name in remote.names_in(room)):
             log.warning("What is answered so far waits in '%s': the same command goes on.", room)
         else:
             remote.remove([room])

@@ -34,6 +34,9 @@ from lora_bert.remote import is_url, local_copy, state_of, whole_file
 PIECES = 8
 """So many times :data:`TEXTS_AT_ONCE` rows are a part: a minute of an actor, if it is lost."""
 
+PART = "part-"
+"""What the names of part files begin with."""
+
 MODEL, BACKBONE = "model", "backbone"
 """The directories of what is sent to machines."""
 
@@ -136,7 +139,7 @@ def read(batch: Mapping[str, Any], job: Job) -> Iterator[Row]:
         state = sha256(f"{source} {state_of(source)}".encode()).hexdigest()[:12]
         with local_copy(source) as path:
             for part, pieces in enumerate(_parts(path, source, job)):
-                name = f"part-{number:06d}-{part:06d}-{state}{job.suffix}"
+                name = f"{PART}{number:06d}-{part:06d}-{state}{job.suffix}"
                 rows = sum(len(piece) for piece, _ in pieces)
                 load = b"" if name in job.done else pickle.dumps(pieces)
                 yield row(name=name, file=number, rows=rows, load=load, said=said.take())
