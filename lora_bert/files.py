@@ -211,7 +211,7 @@ def write_json(path: Path, value: Any) -> None:
 def beside(path: Path, suffix: str) -> Path:
     """The path next to ``path`` that has its name and a suffix."""
     place = path.resolve()
-    return place.with_name(f"{_short_name(place.name)}{suffix}")
+    return place.with_name(f"{short_name(place.name)}{suffix}")
 
 
 def _neighbour(path: Path) -> Path:
@@ -219,10 +219,10 @@ def _neighbour(path: Path) -> Path:
 
     What is named before it is made can be removed, whenever Ctrl-C comes.
     """
-    return path.parent / f".{_short_name(path.name)}.{secrets.token_hex(8)}"
+    return path.parent / f".{short_name(path.name)}.{secrets.token_hex(8)}"
 
 
-def _short_name(name: str) -> str:
+def short_name(name: str) -> str:
     """``name``, or of a long one its beginning and a hash: file systems allow 255 bytes."""
     written = os.fsencode(name)
     if len(written) <= 200:
