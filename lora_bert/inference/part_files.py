@@ -81,7 +81,7 @@ class Output:
     def waiting_room(self, key: str) -> str:
         """The directory beside it where the parts of the job with that ``key`` wait."""
         parent, name = posixpath.split(self.target)
-        return f"{parent.rstrip('/')}/.{short_name(name, 200)}.{key}"
+        return f"{parent.rstrip('/')}/.{short_name(name)}.{key}"
 
     def complete(self, room: str, parts: Mapping[str, int]) -> None:
         """Make the output of the parts in the waiting room, name -> rows, and clear the room.
