@@ -93,6 +93,7 @@ def _job(
     reading = read_options(config, training_format(predictor.manifest))
     typed = {_format(source) for source in sources} == {output.suffix}
     first, columns, text, schema = _head(sources, config.text_column, reading, typed, output.suffix)
+    typed = typed and (schema is not None or output.suffix == ".jsonl")
     options = {name: value for name, value in asdict(config).items() if name not in _NOT_DECIDING}
     decides = [__version__, options, columns, text, str(schema), typed, output.suffix]
     decides += [

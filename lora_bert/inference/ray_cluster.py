@@ -38,7 +38,9 @@ def cluster(address: str | None) -> Iterator[list[dict[str, Any]]]:
     import ray
 
     handler = signal.getsignal(signal.SIGTERM)
-    with tempfile.TemporaryDirectory(prefix="lb-", ignore_cleanup_errors=True) as place:
+    # Names of sockets are short: what $TMPDIR names may be too long for them.
+    short = os.environ.get("RAY_TMPDIR") or ("/tmp" if os.name == "posix" else None)
+    with tempfile.TemporaryDirectory("", "lb-", short, ignore_cleanup_errors=True) as place:
         local = {"num_cpus": cores_allowed(), "include_dashboard": False, "_temp_dir": place}
         try:
             with _silent():

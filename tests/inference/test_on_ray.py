@@ -227,7 +227,7 @@ def test_a_cluster_of_its_own_is_reached_from_nowhere_else(
     pytest.importorskip("ray")
     write(tmp_path / "in.csv", rows(20))
     process = start("infer", *words, "--input", "in.csv", "--output", "out.csv", "--on", "ray",
-                    env=environment(TMPDIR=str(tmp_path)))  # fmt: skip
+                    env=environment())  # fmt: skip
     heard: set[str] = set()
     while process.poll() is None:
         for each in psutil.Process(process.pid).children(recursive=True):
