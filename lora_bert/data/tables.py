@@ -125,6 +125,21 @@ def iter_tables(
     yield from pieces
 
 
+def iter_pieces(
+    path: Path, options: ReadOptions, *, rows: int, columns: tuple[str, ...] = (), first: str = ""
+) -> Iterator[Table]:
+    """As :func:`iter_tables` of one file out of several, which may hold no rows.
+
+    ``columns`` are those of the ``first`` one, unless it is this one.
+    """
+    for piece in _pieces(path, options, rows):
+        if columns:
+            values = _same_columns(piece, columns, first)
+            yield replace(piece, columns=columns, values=values)
+        else:
+            yield piece
+
+
 def _of_all(paths: Sequence[str | Path], options: ReadOptions, rows: int) -> Iterator[Table]:
     """The pieces of several files, their positions running on from file to file."""
     columns: tuple[str, ...] = ()

@@ -21,7 +21,7 @@ Compute = Callable[[TokenizedTexts, np.ndarray], np.ndarray]
 TEXTS_AT_ONCE = 8192
 """Texts that are sorted by length together."""
 
-_MOST_THREADS = 8
+MOST_THREADS = 8
 """More would wait for Python's interpreter, which lets only one of them run."""
 
 
@@ -56,7 +56,7 @@ def shares() -> tuple[int, int]:
     One core a batch: cores that share a product wait for each other after each of them.
     """
     cores = cores_allowed()
-    threads = min(cores, _MOST_THREADS)
+    threads = min(cores, MOST_THREADS)
     return threads, cores // threads
 
 
