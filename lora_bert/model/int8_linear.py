@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cache
 
 import torch
@@ -10,7 +11,9 @@ from torch.nn import functional as F
 
 from lora_bert.errors import UnavailableError
 from lora_bert.model.activation import Activation
-from lora_bert.runtime.device import multiplies_int8
+from lora_bert.runtime.device import has_amx, multiplies_int8
+
+log = logging.getLogger(__name__)
 
 _PACKED_FOR = 1024
 """Rows that the packed layout is chosen for; every other number works too."""
@@ -36,7 +39,8 @@ class Int8Linear:
         prepack = torch.ops.onednn.qlinear_prepack
         self._packed: Tensor = prepack(rounded, [_PACKED_FOR, weight.shape[1]])
         self._zeros = torch.zeros(len(weight), dtype=torch.int64)
-        self._bias = None if bias is None else bias.float()
+        # oneDNN reads a bias as if it were contiguous.
+        self._bias = None if bias is None else bias.float().contiguous()
 
     def __call__(
         self, x: Tensor, residual: Tensor | None = None, act: Activation | None = None
@@ -69,6 +73,8 @@ def check_int8(device: torch.device) -> None:
             "not use them.",
             hint="Leave --dtype out.",
         )
+    if has_amx():
+        log.warning("--dtype int8: with AMX, which this processor has, bfloat16 is faster.")
 
 
 def _quantised(x: Tensor) -> tuple[Tensor, float, int]:

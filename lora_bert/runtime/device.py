@@ -44,14 +44,19 @@ def processor_of(device: torch.device) -> str:
     """What computes there, as far as it decides the last bits: the GPU, or the instruction set."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    amx = ", AMX" if _has("_is_amx_tile_supported") else ""
+    amx = ", AMX" if has_amx() else ""
     return torch.backends.cpu.get_cpu_capability() + amx
 
 
 def _bfloat16_is_fast(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    return _has("_is_amx_tile_supported") or _has("_is_avx512_bf16_supported")
+    return has_amx() or _has("_is_avx512_bf16_supported")
+
+
+def has_amx() -> bool:
+    """Whether the processor multiplies whole tiles of bfloat16 at once."""
+    return _has("_is_amx_tile_supported")
 
 
 def multiplies_int8(device: torch.device) -> bool:

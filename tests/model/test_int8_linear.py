@@ -6,13 +6,15 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from lora_bert.backbones.families.registry import encoder_config
 from lora_bert.errors import UnavailableError
 from lora_bert.model import int8_linear as room
 from lora_bert.model.activation import ACTIVATIONS
 from lora_bert.model.builder import build_backbone
 from lora_bert.model.forward import logits, merged_updates
 from lora_bert.runtime.device import multiplies_int8
-from tests.oracle import random_adapter, random_batch, tiny_engine
+from tests.oracle import NO_DROPOUT, random_adapter, random_batch, tiny_engine
+from tests.tiny import tiny_classifier
 
 CPU = torch.device("cpu")
 fast = pytest.mark.skipif(
@@ -51,7 +53,7 @@ def test_inputs_of_one_sign_and_zeros_keep_their_zero(numbers):
 @fast
 def test_an_adapter_answers_nearly_the_same_beside_its_backbone_and_merged():
     plain = tiny_engine("bert")
-    adapter, batch = random_adapter(plain), random_batch(plain).tokens
+    adapter, batch = random_adapter(plain), random_batch([17, 3, 9, 1, 12]).tokens
     eight = eight_bits()
     assert (eight.precision, plain.precision) == ("int8", "float32")
     expected = logits(plain, batch, adapter)
@@ -59,6 +61,12 @@ def test_an_adapter_answers_nearly_the_same_beside_its_backbone_and_merged():
         found = logits(eight, batch, adapter, updates)
         assert (found - expected).abs().max() < 0.1 * expected.std() + 0.02
         assert not torch.equal(found, expected)
+
+
+def eight_bits():
+    model = tiny_classifier("bert", **NO_DROPOUT["bert"])
+    config = encoder_config(model.config.to_dict())
+    return build_backbone(model.state_dict(), config, dtype=torch.int8)
 
 
 def test_it_is_refused_where_it_is_not_fast(monkeypatch):
