@@ -40,17 +40,21 @@ def printable(text: str) -> str:
 
 def reason(error: Exception) -> str:
     """The first line of what a library says of an error, without its full stop."""
-    return (str(error).splitlines() or [""])[0].rstrip(".")
-
-
-def visible(text: str, length: int = 60) -> str:
-    """As :func:`shortened`, with characters that cannot be seen as escapes."""
-    return shortened(printable(text), length)
+    return (str(error).strip().splitlines() or [""])[0].rstrip(".")
 
 
 def amount(size: int) -> str:
     """Bytes as ``"1.2 GB"`` or ``"3.4 MB"``."""
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+
+
+def duration(seconds: float) -> str:
+    """A time as ``"40 s"``, ``"2.5 min"``, ``"12 min"`` or ``"3.5 h"``."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    if seconds < 6000:
+        return f"{seconds / 60:.1f} min" if seconds < 570 else f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
 
 
 def utf8_name(name: str) -> str:

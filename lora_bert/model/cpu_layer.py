@@ -31,7 +31,7 @@ def layer_by_hand(
     layer: Layer,
     updates: Sequence[LoraUpdate | None],
     heads: HeadLayout,
-    act: Activation,
+    activation: Activation,
 ) -> Tensor:
     """One layer that normalises after its sublayers: ``hidden [tokens, hidden]`` -> the same.
 
@@ -39,7 +39,7 @@ def layer_by_hand(
     ``updates`` is what the adapter changes in each of :data:`SLOTS`.
     """
     parts = [part for update in updates if update for part in (update.down, update.up)]
-    return _LayerByHand.apply(hidden, bias, layer, updates, heads, act, *parts)  # type: ignore[no-any-return, no-untyped-call]
+    return _LayerByHand.apply(hidden, bias, layer, updates, heads, activation, *parts)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _LayerByHand(torch.autograd.Function):
@@ -51,7 +51,7 @@ class _LayerByHand(torch.autograd.Function):
         layer: Layer,
         updates: Sequence[LoraUpdate | None],
         heads: HeadLayout,
-        act: Activation,
+        activation: Activation,
         *parts: Tensor,
     ) -> Tensor:
         fused = [layer.fused[slot] for slot in SLOTS]
@@ -61,7 +61,7 @@ class _LayerByHand(torch.autograd.Function):
         middle, *statistics = _normalise(attended, layer.norms["attention"])
 
         inner, low_inner = forward_product(middle, fused[2], updates[2])
-        active = act(inner)
+        active = activation(inner)
         outer, low_outer = forward_product(active, fused[3], updates[3], middle)
         out, *more_statistics = _normalise(outer, layer.norms["output"])
 
@@ -69,7 +69,7 @@ class _LayerByHand(torch.autograd.Function):
             hidden, bias, *kept, mixed, attended, *statistics, middle, inner, active, outer,
             *more_statistics, low_qkv, low_attended, low_inner, low_outer,
         )  # fmt: skip
-        ctx.layer, ctx.updates, ctx.heads, ctx.act = layer, updates, heads, act
+        ctx.layer, ctx.updates, ctx.heads, ctx.activation = layer, updates, heads, activation
         return out
 
     @staticmethod
@@ -84,7 +84,7 @@ class _LayerByHand(torch.autograd.Function):
 
         g_outer = _normalise_backward(gradient, outer, other_mean, other_deviation, norms["output"])
         g_active, *of_output = backward_product(g_outer, active, low_outer, fused[3], updates[3])
-        g_inner = ctx.act.derivative(g_active, inner)
+        g_inner = ctx.activation.derivative(g_active, inner)
         g_middle, *of_inner = backward_product(
             g_inner, middle, low_inner, fused[2], updates[2], g_outer
         )

@@ -43,12 +43,12 @@ class Int8Linear:
         self._bias = None if bias is None else bias.float().contiguous()
 
     def __call__(
-        self, x: Tensor, residual: Tensor | None = None, act: Activation | None = None
+        self, x: Tensor, residual: Tensor | None = None, activation: Activation | None = None
     ) -> Tensor:
-        """``act`` of the product plus ``residual``, where they are given; all ``[rows, out]``."""
+        """The product plus ``residual``, activated, where these are given; all ``[rows, out]``."""
         operands = (*_quantised(x), self._packed, self._scales, self._zeros)
         multiply, output = torch.ops.onednn.qlinear_pointwise, (1.0, 0, x.dtype)
-        fused = act.fused if act is not None and residual is None else None
+        fused = activation.fused if activation is not None and residual is None else None
         name, way = fused or ("none", "")
         y: Tensor = (
             multiply(*operands, self._bias, *output, name, [], way)
@@ -57,7 +57,7 @@ class Int8Linear:
                 *operands, residual, self._bias, *output, 1.0, 0, "add", 1.0, name, [], way
             )
         )
-        return y if act is None or fused else act(y)
+        return y if activation is None or fused else activation(y)
 
 
 def check_int8(device: torch.device) -> None:
@@ -96,7 +96,7 @@ def _can_multiply() -> bool:
     try:
         product = Int8Linear(weight)
         found = product(weight, weight)
-        product(weight, act=_GELU)
+        product(weight, activation=_GELU)
     except (AttributeError, NotImplementedError, RuntimeError):
         return False
     right = F.linear(weight, weight) + weight

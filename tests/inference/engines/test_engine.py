@@ -12,6 +12,7 @@ from lora_bert.inference.engines import engine
 from lora_bert.inference.engines.engine import answer, answers, shares
 from lora_bert.runtime.threads import Workers
 from lora_bert.tokens.tokenized import TokenizedTexts
+from tests.oracle import rows_of
 
 
 class Slow:
@@ -58,7 +59,7 @@ def texts(count, seed=0):
 
 
 def expected(encodings):
-    rows = [encodings.row(number) for number in range(len(encodings))]
+    rows = rows_of(encodings)
     return np.array([[row[0], len(row)] for row in rows], dtype=np.float32).reshape(-1, 2)
 
 
