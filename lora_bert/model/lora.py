@@ -70,7 +70,7 @@ class LoraUpdate:
 
     def merged_with(self, linears: FusedLinear) -> LoraUpdate:
         """The same with the product by the weights of ``linears`` and what it changes in them."""
-        weight = linears.weight.float().addmm_(self.up.t().float(), self.down.float())
+        weight = torch.addmm(linears.weight.float(), self.up.t().float(), self.down.float())
         product = linears.product(weight.to(linears.weight.dtype))
         return LoraUpdate(self.down, self.up, product)
 

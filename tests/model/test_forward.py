@@ -230,8 +230,12 @@ def test_a_copy_is_not_changed_by_further_training():
 def test_merged_changes_answer_the_same(model_type):
     backbone = tiny_engine(model_type)
     adapter = random_adapter(backbone, layers="top:2" if model_type in SPLIT else "all")
+    before = {name: linear.weight.clone() for name, linear in backbone.linears.items()}
     merged = merged_updates(backbone, adapter)
     assert all(change.merged for change in merged.values())
+    assert all(
+        torch.equal(linear.weight, before[name]) for name, linear in backbone.linears.items()
+    )
     expected = logits(backbone, PADDED.tokens, adapter)
     torch.testing.assert_close(
         logits(backbone, PADDED.tokens, adapter, merged), expected, rtol=1e-5, atol=1e-5
