@@ -64,17 +64,16 @@ def _shown(name: str, value: Any) -> str:
 
 
 def _scored(parts: Mapping[str, Mapping[str, Any]], problem_type: str) -> str:
-    """The first figures of each part, named as the task names them, if it is known here."""
-    from lora_bert.tasks.problem_types import problem_types, task_of
+    """The first figures of each part, those of them that are there."""
+    from lora_bert.tasks.problem_types import task_of
 
-    metrics = task_of(problem_type).metrics if problem_type in problem_types() else ()
-    names = {metric.name: (metric.shown, "%" if metric.share else "f") for metric in metrics}
-    shown = []
+    metrics, shown = task_of(problem_type).metrics, []
     for part, scores in parts.items():
-        known = [name for name in names or scores if isinstance(scores.get(name), float)][:2]
-        each = [(*names.get(name, (name.replace("_", " "), "f")), scores[name]) for name in known]
-        figures = ", ".join(f"{name} {value:.{2 if kind == '%' else 4}{kind}}"
-                            for name, kind, value in each)  # fmt: skip
+        known = [each for each in metrics if isinstance(scores.get(each.name), float)]
+        figures = ", ".join(
+            f"{each.shown} {scores[each.name]:{'.2%' if each.share else '.4f'}}"
+            for each in known[:2]
+        )
         shown.append(f"{part}: {figures} on {scores['rows']:,} rows")
     return "; ".join(shown)
 

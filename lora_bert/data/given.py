@@ -64,7 +64,7 @@ def with_given_rows(values: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         DataError: What is given is neither the name of a file nor rows.
     """
-    return {key: given_rows(value, key) if key in DATA_OPTIONS and value != () else value
+    return {key: given_rows(value, key) if key in DATA_OPTIONS else value
             for key, value in values.items()}  # fmt: skip
 
 
@@ -80,7 +80,7 @@ def given_rows(value: Any, option: str) -> Any:
     Raises:
         DataError: It is none of them, or holds something else than rows.
     """
-    if value is None or isinstance(value, (str, Path)):
+    if value is None or isinstance(value, (str, Path)) or (isinstance(value, tuple) and not value):
         return value
     kind = type(value).__name__
     if isinstance(value, Mapping):

@@ -335,8 +335,9 @@ def test_ctrl_c_at_any_moment(
     timer.start()
     outcome = finish(process)
     timer.cancel()
-    assert outcome.code in (0, STOPPED, -signal.SIGINT), outcome.stderr
-    # Before Python has started there is nobody to say anything.
+    # Before Python has started there is nobody to say anything, and Python itself ends with 1.
+    early = (1,) if "init_import_site" in outcome.stderr else ()
+    assert outcome.code in (0, STOPPED, -signal.SIGINT, *early), outcome.stderr
     assert "Traceback" not in outcome.stderr or after == 0
     assert not list(Path().glob(".*"))
     if command in ("merge", "train", "export") and Path("out").exists():

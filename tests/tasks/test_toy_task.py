@@ -157,11 +157,6 @@ def test_info_shows_its_own_figures(trained, tmp_path):
             r"metrics +validation: mean absolute error 0\.\d{4} on \d+ rows; test", shown
         )
         assert "problem type     stars" in shown
-    problem_types.unregister("stars")
-    try:  # whoever does not know the task still sees its figures
-        assert "mean absolute error 0." in CliRunner().invoke(cli, ["info", str(merged)]).stdout
-    finally:
-        problem_types.register(Stars)
 
 
 def test_an_accuracy_that_there_is_not(trained):
