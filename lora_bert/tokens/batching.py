@@ -181,6 +181,15 @@ def by_length(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
     return batches
 
 
+def by_tokens(lengths: np.ndarray, tokens: int) -> list[np.ndarray]:
+    """Row numbers in batches of at most ``tokens`` tokens, the longest rows first.
+
+    For a processor that is fast with any shape, and the faster the more it has to do.
+    """
+    order = _sorted(np.arange(len(lengths)), lengths)
+    return [order[rows] for rows in chunks(lengths[order], tokens)]
+
+
 def chunks(lengths: np.ndarray, tokens: int) -> Iterator[np.ndarray]:
     """Row numbers in order, in chunks of at most ``tokens`` tokens; a longer row stands alone.
 

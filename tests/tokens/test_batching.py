@@ -13,6 +13,7 @@ from lora_bert.tokens.batching import (
     Blocks,
     TokenBatch,
     by_length,
+    by_tokens,
     chunks,
     epoch_batches,
     filled,
@@ -104,6 +105,17 @@ def test_by_length_has_every_row_once(lengths, size):
     rows = [row for batch in batches for row in batch.tolist()]
     assert sorted(rows) == list(range(len(lengths)))
     assert all(1 <= len(batch) <= size for batch in batches)
+
+
+@given(LENGTHS, st.integers(1, 200))
+def test_by_tokens_fills_batches_with_every_row_once_the_longest_first(lengths, tokens):
+    batches = by_tokens(lengths, tokens)
+    rows = np.concatenate(batches)
+    assert sorted(rows.tolist()) == list(range(len(lengths)))
+    assert (np.diff(lengths[rows]) <= 0).all()
+    for part, following in pairwise(batches):
+        assert lengths[part].sum() <= tokens or len(part) == 1
+        assert lengths[part].sum() + lengths[following[0]] > tokens
 
 
 def test_by_length_has_few_numbers_of_tokens_and_no_filler():

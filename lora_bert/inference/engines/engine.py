@@ -12,7 +12,7 @@ import numpy as np
 
 from lora_bert.runtime.progress_bar import track
 from lora_bert.runtime.threads import Workers
-from lora_bert.tokens.batching import by_length
+from lora_bert.tokens.batching import by_length, by_tokens
 from lora_bert.tokens.tokenized import TokenizedTexts
 
 Compute = Callable[[TokenizedTexts, np.ndarray], np.ndarray]
@@ -35,6 +35,10 @@ class Engine(Protocol):
     @property
     def outputs(self) -> int:
         """How many the head has."""
+
+    @property
+    def row_tokens(self) -> int:
+        """The tokens that a batch has room for, a row of its size; 0: it has as many rows."""
 
     def logits(self, texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
         """The logits of one batch, float32 ``[rows, outputs]``, by all cores."""
@@ -85,7 +89,7 @@ def answers(
     compute, threads = engine.side_by_side(total)
     with track(total, "predicting") as bar, threads:
         for part in parts:
-            waiting.append(_start(engine.outputs, compute, threads, part, batch_size))
+            waiting.append(_start(engine, compute, threads, part, batch_size))
             if len(waiting) > 1:
                 yield _finish(*waiting.popleft(), bar)
         while waiting:
@@ -99,18 +103,21 @@ def _finish(logits: np.ndarray, batches: Sequence[Future[int]], bar: Any) -> np.
 
 
 def _start(
-    outputs: int, compute: Compute, threads: Workers, part: TokenizedTexts, batch_size: int
+    engine: Engine, compute: Compute, threads: Workers, part: TokenizedTexts, batch_size: int
 ) -> tuple[np.ndarray, list[Future[int]]]:
     """Have a part's batches computed, each of which writes its own rows of the logits."""
-    logits = np.empty((len(part), outputs), dtype=np.float32)
+    logits = np.empty((len(part), engine.outputs), dtype=np.float32)
 
     def fill(rows: np.ndarray) -> int:
         logits[rows] = compute(part, rows)
         return len(rows)
 
-    batches = [
-        start + rows
-        for start in range(0, len(part), TEXTS_AT_ONCE)
-        for rows in by_length(part.lengths[start : start + TEXTS_AT_ONCE], batch_size)
-    ]
+    if engine.row_tokens:
+        batches = by_tokens(part.lengths, batch_size * engine.row_tokens)
+    else:
+        batches = [
+            start + rows
+            for start in range(0, len(part), TEXTS_AT_ONCE)
+            for rows in by_length(part.lengths[start : start + TEXTS_AT_ONCE], batch_size)
+        ]
     return logits, [threads.submit(fill, rows) for rows in batches]

@@ -27,6 +27,7 @@ class OnnxEngine:
     """
 
     name = "onnx"
+    row_tokens = 0
 
     def __str__(self) -> str:
         return f"{self.name}, cpu"

@@ -53,6 +53,7 @@ class OpenVinoEngine:
     """
 
     name = "openvino"
+    row_tokens = 0
 
     def __str__(self) -> str:
         return f"{self.name}, cpu"

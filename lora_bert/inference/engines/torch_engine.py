@@ -24,6 +24,9 @@ _WORTH_FUSING = 512
 """Texts for which copying weights takes less time than it saves, a tenth in bfloat16 and nothing in
 float32. Fewer do without, copy or no copy: no bit of an answer depends on what others ask."""
 
+_ROW_TOKENS = 512
+"""On a GPU: short rows are as many more, for it is the faster the more it has to do at once."""
+
 _BUSY: WeakValueDictionary[int, TorchEngine] = WeakValueDictionary()
 """By the layers of a backbone, the one engine that has a copy of them, fused with its adapter."""
 _LOCK = threading.Lock()
@@ -46,6 +49,7 @@ class TorchEngine:
     ) -> None:
         self._backbone, self._adapter, self._hidden = backbone, adapter, hidden
         self.outputs = adapter.head[f"{backbone.config.layout.head.output}.weight"].shape[0]
+        self.row_tokens = 0 if backbone.device.type == "cpu" else _ROW_TOKENS
         self._copy: LoraUpdates | None = None
 
     def __str__(self) -> str:
@@ -62,9 +66,12 @@ class TorchEngine:
         return self._logits(self._updates, texts, rows)
 
     def side_by_side(self, texts: int | None) -> tuple[Compute, Workers]:
-        """Threads with their share of the cores; where a GPU computes, one that keeps it busy."""
+        """Threads with their share of the cores; where a GPU computes, two take turns.
+
+        While one waits for its answers the other one makes the next batch ready.
+        """
         if self._backbone.device.type != "cpu":
-            return self.logits, Workers(1)
+            return self.logits, Workers(2)
         many = texts is None or texts >= _WORTH_FUSING
         fuses = many and self._backbone.dtype == torch.bfloat16
         compute = partial(self._logits, self._fused() if fuses else self._updates)

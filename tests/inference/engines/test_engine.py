@@ -17,7 +17,7 @@ from lora_bert.tokens.tokenized import TokenizedTexts
 class Slow:
     """Answers with the first token and the length of each text; later batches are done sooner."""
 
-    name, outputs = "slow", 2
+    name, outputs, row_tokens = "slow", 2, 0
 
     def __init__(self, threads=3, breaks_at=None):
         self.threads, self.breaks_at = threads, breaks_at
@@ -55,6 +55,13 @@ def texts(count, seed=0):
     return TokenizedTexts.of(
         [[number + 100] * size for number, size in enumerate(lengths)], pad_id=1
     )
+
+
+def test_where_short_rows_are_as_many_more_a_batch_has_as_many_tokens():
+    slow, encodings = Slow(2), texts(200)
+    slow.row_tokens = 20
+    np.testing.assert_array_equal(answer(slow, encodings, 8), expected(encodings))
+    assert slow.calls == pytest.approx(encodings.lengths.sum() / (8 * 20), abs=2)
 
 
 def expected(encodings):
