@@ -1,14 +1,14 @@
-"""Which column holds the text and which the label."""
+"""Which column holds the text and which the label: by its name, else by the look of its cells."""
 
 from __future__ import annotations
 
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from shlex import quote
 
 from lora_bert.data.literals import literal
-from lora_bert.data.roles import guess, look_like_texts
 from lora_bert.data.rows import HEAD_ROWS, NO_TRAINING, TrainingFormat
 from lora_bert.errors import ConfigError, DataError, did_you_mean
 from lora_bert.names import parse_names, write_names
@@ -41,18 +41,26 @@ ID_NAMES = (
 ).split()
 """Usual names of columns that number the rows; the first one that a table has wins."""
 
-_LABEL_STUDIO = frozenset(
-    "id annotator annotation_id created_at updated_at lead_time agreement".split()
-)
-_ONLY_LABEL_STUDIO = frozenset(("annotator", "annotation_id", "lead_time"))
+_LABEL_STUDIO = {*"id annotator annotation_id created_at updated_at lead_time agreement".split()}
+_ONLY_LABEL_STUDIO = {"annotator", "annotation_id", "lead_time"}
 """Columns that no other program writes."""
 _BITS = frozenset(("0", "1", "0.0", "1.0", "true", "false", "True", "False"))
 _HEADED = re.compile(r"\.(csv|tsv|tab|txt)\b", re.IGNORECASE)
 """Endings of files whose first line may be a header."""
 
+NUMBER = re.compile(r"[-+]?\d+([.,]\d+)*([eE][-+]?\d+)?%?")
+_SHORT = re.compile(
+    rf"{NUMBER.pattern}|\d{{4}}[-/.]\d\d?[-/.]\d\d?\D?.{{0,20}}"
+    r"|(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)\w*,? .{0,12}\d\d:\d\d(?::\d\d)?.{0,12}|https?://\S+"
+)
+"""Numbers, dates and addresses: however long, they are no texts."""
+LONG = 60
+"""Characters of a cell that is no label, nor a column's name."""
+_WORD = 2
+"""Characters of the shortest texts, on average; two make a word in Chinese."""
+
 Cells = Mapping[str, Sequence[str]]
 """The cells of each column."""
-_NO_CELLS: Cells = {}
 
 
 def find_columns(
@@ -62,7 +70,7 @@ def find_columns(
     label: str | None,
     need_label: bool = True,
     training: TrainingFormat = NO_TRAINING,
-    cells: Cells = _NO_CELLS,
+    cells: Cells,
     source: str,
 ) -> tuple[str, str | None]:
     """The text column and the label column of a table.
@@ -177,7 +185,7 @@ def _left_over(
     if not labels or len(rest) != 1 or labels[0] not in cells:
         return None
     texts, label_cells = cells[rest[0]][:HEAD_ROWS], cells[labels[0]][:HEAD_ROWS]
-    return rest[0] if look_like_texts(texts, label_cells) else None
+    return rest[0] if _look_like_texts(texts, label_cells) else None
 
 
 def _no_column(role: str, columns: Sequence[str], source: str, cells: Cells) -> DataError:
@@ -208,3 +216,51 @@ def _guessed(columns: Sequence[str], cells: Cells) -> str:
         return ""
     options = f"--text-column {quote(filled[text])} --label-column {quote(filled[label])}"
     return f"By the look of their cells: {options}."
+
+
+def guess(columns: Sequence[Sequence[str]]) -> tuple[int, int | None, bool]:
+    """The column of texts, that of labels (None where there is no other), and whether that is sure.
+
+    The longest and most varied cells are texts; short ones that come again and again are labels.
+    """
+    looks = [_Column.of(cells) for cells in columns]
+    text = max(range(len(looks)), key=lambda at: (looks[at].letters, looks[at].variety))
+    others = [at for at in range(len(looks)) if at != text]
+    if not others:
+        return text, None, True
+    recurring = [at for at in others if looks[at].recurs]
+    label = min(recurring or others, key=lambda at: (looks[at].variety, looks[at].letters))
+    distinct = looks[text].letters >= 2 * looks[label].letters and looks[text].variety > 0.5
+    return text, label, len(recurring) == 1 and distinct and not looks[text].recurs
+
+
+def _look_like_texts(cells: Sequence[str], labels: Sequence[str]) -> bool:
+    """Whether cells are no numbers, and more varied than those of the column of labels."""
+    texts = _Column.of(cells)
+    return texts.letters >= _WORD and texts.variety > _Column.of(labels).variety
+
+
+@dataclass(frozen=True)
+class _Column:
+    """What the cells of one column are like.
+
+    Attributes:
+        letters: Their usual length; numbers and dates count as one letter. 0 where all are equal.
+        variety: The share of different ones.
+        recurs: Whether they are short, of few kinds, and of more than one.
+    """
+
+    letters: float
+    variety: float
+    recurs: bool
+
+    @classmethod
+    def of(cls, cells: Sequence[str]) -> _Column:
+        filled = [cell.strip() for cell in cells if cell.strip()]
+        if not filled:
+            return cls(0.0, 1.0, False)
+        lengths = [1 if _SHORT.fullmatch(cell) else len(cell) for cell in filled]
+        kinds = len(set(filled))
+        letters = sum(lengths) / len(filled) if kinds > 1 or len(filled) < 3 else 0.0
+        recurs = 1 < kinds <= max(2, len(filled) / 2) and letters <= LONG and len(filled) > 2
+        return cls(letters, kinds / len(filled), recurs)

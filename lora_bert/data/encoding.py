@@ -29,9 +29,11 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "utf-16-be",
     codecs.BOM_UTF8: "utf-8",
 }
+_UTF16 = ("utf-16-le", "utf-16-be")
 _FAMILIES = {"cp949": ("euc_kr", "cp949"), "cp950": ("cp950", "big5hkscs")}
 """Encodings and what extends them: the first that decodes the whole file is meant."""
 _ESCAPES = {b"\x1b$B": "iso2022_jp", b"\x1b$@": "iso2022_jp", b"\x1b$)C": "iso2022_kr"}
+"""ISO-2022 is ASCII with escape sequences before its characters."""
 _CONTROLS = bytes({*range(32), 127} - set(b"\t\n\v\f\r\x1b"))
 _HIGH = bytes(range(128, 256))
 _TELLING = 6
@@ -107,7 +109,8 @@ def _checked(path: Path, source: str, encoding: str) -> str:
 def _utf8_or_older(path: Path, source: str, head: bytes) -> str:
     utf8 = _stop(path, "utf-8")
     if utf8 is None:
-        return _escaped(path, head) or "utf-8"
+        escaped = (codec for escape, codec in _ESCAPES.items() if escape in head)
+        return next((codec for codec in escaped if _stop(path, codec) is None), "utf-8")
     _refuse_mixture(path, source)
     verdict = legacy.weigh(path)
     strays = legacy.utf8_among(verdict)
@@ -125,12 +128,6 @@ def _utf8_or_older(path: Path, source: str, head: bytes) -> str:
             return codec
         error = _undecodable(source, codec, stop)
     raise error
-
-
-def _escaped(path: Path, head: bytes) -> str | None:
-    """ISO-2022, which is ASCII with escape sequences before its characters."""
-    codec = next((name for escape, name in _ESCAPES.items() if escape in head), None)
-    return codec if codec and _stop(path, codec) is None else None
 
 
 def _uncertain(source: str, verdict: legacy.Verdict, utf8: Stop) -> DataError:
@@ -192,14 +189,11 @@ def _utf16_without_mark(head: bytes) -> str | None:
     nuls = head.count(0)
     if not nuls or (legacy.decoded(head, final=False) is not None and nuls < len(head) / 5):
         return None
-    best, codec = max((_separators(head, name), name) for name in ("utf-16-le", "utf-16-be"))
-    return codec if best and _is_plausible(legacy.decoded(head, codec, final=False) or "") else None
-
-
-def _separators(head: bytes, codec: str) -> int:
-    """How many line ends, tabs and commas ``head`` has in ``codec``: the wrong order has none."""
-    text = legacy.decoded(head, codec, final=False) or ""
-    return sum(text.count(mark) for mark in "\n\r\t,")
+    texts = {name: legacy.decoded(head, name, final=False) or "" for name in _UTF16}
+    # The wrong order has no line ends, tabs and commas.
+    separators = {name: sum(map(text.count, "\n\r\t,")) for name, text in texts.items()}
+    codec = max(_UTF16, key=lambda name: separators[name])
+    return codec if separators[codec] and _is_plausible(texts[codec]) else None
 
 
 def _is_plausible(text: str) -> bool:

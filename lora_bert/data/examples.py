@@ -15,8 +15,6 @@ from lora_bert.wording import counted, listed
 
 logger = logging.getLogger(__name__)
 
-_NO_NAMES: Mapping[str, str] = {}
-
 
 @dataclass(frozen=True)
 class Examples(Positioned):
@@ -26,8 +24,6 @@ class Examples(Positioned):
         texts: The texts as they stand in the file.
         labels: Their labels, as many; empty when the rows have none.
         lines: As in :class:`Table`, like ``source``, ``unit`` and ``files``.
-        dropped_text: How many rows were left out because their text was empty.
-        dropped_label: How many more because their label was.
         ids: What the file's own column of ids calls the rows; empty where it has none.
     """
 
@@ -35,8 +31,6 @@ class Examples(Positioned):
     labels: tuple[str, ...]
     lines: tuple[int, ...]
     source: str
-    dropped_text: int = 0
-    dropped_label: int = 0
     unit: str = "line"
     ids: tuple[str, ...] = ()
     files: Files | None = None
@@ -65,11 +59,11 @@ def examples_from(
     *,
     text_column: str | None = None,
     label_column: str | None = None,
-    label_names: Mapping[str, str] = _NO_NAMES,
+    label_names: Mapping[str, str] = {},
     known_labels: Collection[str] = (),
     need_labels: bool = True,
 ) -> Examples:
-    """The examples in a table; rows with an empty text or label are dropped and counted.
+    """The examples in a table; rows with an empty text or label are dropped, and a log says so.
 
     The columns are found as :func:`find_columns` does; without ``need_labels`` only the texts are
     taken, unless ``label_column`` is given. ``label_names`` replace labels, ``known_labels`` are
@@ -89,19 +83,16 @@ def examples_from(
         labels = _labels(table, label_name, with_text, label_names, known_labels)
     if labels:
         kept = [at for at, label in zip(with_text, labels, strict=True) if label]
-    examples = Examples(
+    _say_dropped(table, text=len(texts) - len(with_text), label=len(with_text) - len(kept))
+    return Examples(
         texts=tuple(texts[at] for at in kept),
         labels=tuple(label for label in labels if label),
         lines=tuple(table.lines[at] for at in kept),
         source=table.source,
-        dropped_text=len(texts) - len(with_text),
-        dropped_label=len(with_text) - len(kept),
         unit=table.unit,
         ids=_ids(table, kept, (text_name, *label_columns(label_name, table.columns))),
         files=table.files,
     )
-    _say_dropped(examples)
-    return examples
 
 
 def _labels(
@@ -137,11 +128,10 @@ def _ids(table: Table, kept: Sequence[int], taken: Sequence[str]) -> tuple[str, 
     return ids if len(set(ids)) == len(ids) and all(ids) else ()
 
 
-def _say_dropped(examples: Examples) -> None:
-    dropped = {"text": examples.dropped_text, "label": examples.dropped_label}
+def _say_dropped(table: Table, **dropped: int) -> None:
     reasons = " and ".join(f"{counted(number, 'row')} with an empty {what}"
                            for what, number in dropped.items() if number)  # fmt: skip
-    if not len(examples):
-        raise DataError(f"'{examples.source}' has nothing left: {reasons}.")
+    if sum(dropped.values()) == len(table):
+        raise DataError(f"'{table.source}' has nothing left: {reasons}.")
     if reasons:
-        logger.warning("Dropped %s from '%s'.", reasons, examples.source)
+        logger.warning("Dropped %s from '%s'.", reasons, table.source)

@@ -6,7 +6,6 @@ cell says the same as it would in a file. pandas and datasets are not imported f
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,14 +33,11 @@ class Given(str):
     parts: dict[str, Given]
 
     def __new__(
-        cls,
-        name: str,
-        cells: Mapping[str, list[str]] | None = None,
-        parts: Mapping[str, Given] | None = None,
+        cls, name: str, cells: Mapping[str, list[str]] = {}, parts: Mapping[str, Given] = {}
     ) -> Given:
         """A name with its rows, or with its parts."""
         made = super().__new__(cls, name)
-        made.cells, made.parts = dict(cells or {}), dict(parts or {})
+        made.cells, made.parts = dict(cells), dict(parts)
         return made
 
     def __deepcopy__(self, _: Any) -> Given:
@@ -213,13 +209,11 @@ def as_cell(value: Any) -> str:
         return ""
     if isinstance(value, float):
         return "" if math.isnan(value) else str(value)
-    if isinstance(value, (datetime.date, datetime.time)):
-        return str(value)
     if isinstance(value, (bytes, bytearray)):
         return bytes(value).decode("utf-8")
     try:
         return cell(value)
-    except (TypeError, ValueError, RecursionError):
+    except (TypeError, ValueError):  # such as a date
         return str(value)
 
 

@@ -7,8 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lora_bert.data.columns import LABEL_NAMES, TEXT_NAMES
-from lora_bert.data.roles import LONG, NUMBER, guess
+from lora_bert.data.columns import LABEL_NAMES, LONG, NUMBER, TEXT_NAMES, guess
 from lora_bert.data.rows import ReadOptions, TrainingFormat
 from lora_bert.errors import DataError
 from lora_bert.names import write_names
@@ -35,8 +34,8 @@ def column_names(
     It is compared with some ``others`` behind it, unless the options decide.
 
     Raises:
-        DataError: ``first`` looks like data though a header was expected, or ``columns`` are not
-            as many as there are.
+        DataError: ``first`` looks like data though a header was expected, or is all there is, or
+            ``columns`` are not as many as there are.
     """
     options = _as_trained(first, others, options, source)
     has_header = options.header is not False
@@ -46,6 +45,8 @@ def column_names(
             f"'{shortened(' | '.join(first))}'.",
             hint=_hint([first, *others]),
         )
+    if has_header and not others:
+        raise DataError(f"'{source}' holds a header and no rows.")
     if options.columns:
         check_count(options.columns, len(first), source)
         if has_header:

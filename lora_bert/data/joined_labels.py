@@ -41,9 +41,7 @@ def joined(cells: Sequence[str], standing: AbstractSet[str]) -> str:
     for separator in (*_STRONG, *_WEAK):
         combined = _combined(cells, separator)
         known = [parts for parts in combined.values() if standing >= set(parts)]
-        if not known:
-            continue
-        if separator == "," and _may_be_decimals(combined, standing):
+        if not known or (separator == "," and _may_be_decimals(combined, standing)):
             continue
         numbers = separator == " " and all(part.isdigit() for parts in known for part in parts)
         if separator in _STRONG or numbers:

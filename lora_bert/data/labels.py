@@ -101,11 +101,7 @@ def labels_of_columns(columns: Mapping[str, Sequence[str]], *, at: At) -> list[s
 
 def _nested(distinct: Sequence[str], source: str, at: Callable[[str], str]) -> dict[str, Labels]:
     """The labels of the cells that hold a list or an object."""
-    values = {
-        cell: value
-        for cell in distinct
-        if cell[0] in "[{(" and (value := literal(cell)) is not None
-    }
+    values = {cell: value for cell in distinct if (value := literal(cell)) is not None}
     if not values or _are_intervals(values, distinct):
         return {}
     vectors = _vectors(values) if len(values) == len(distinct) else {}
@@ -189,9 +185,7 @@ def _labels_of_object(value: Mapping[str, Any], cell: str, at: Callable[[str], s
         return tuple(name for name, item in value.items() if _bit(item))
     if all(isinstance(item, Number) for item in value.values()):
         raise _numbers(cell, at)
-    named = [item for name, item in value.items() if name in ("label", "name")] or list(
-        value.values()
-    )
+    named = [value[name] for name in ("label", "name") if name in value] or list(value.values())
     others = [name for name in value if name not in ("label", "name", "score")]
     if len(named) == 1 and type(named[0]) is str and (len(value) == 1 or not others):
         return _distinct(named)

@@ -71,10 +71,6 @@ _NAMES = {
     "big5hkscs": "Big5-HKSCS",
     "cp932": "Shift-JIS",
     "latin-1": "latin-1 (ISO-8859-1)",
-    "utf-16-le": "UTF-16 LE",
-    "utf-16-be": "UTF-16 BE",
-    "utf-32-le": "UTF-32 LE",
-    "utf-32-be": "UTF-32 BE",
 }
 
 _UNIT = re.compile(rb"[^\x00-\x2f]*[\x80-\xff][^\x00-\x2f]*")
@@ -103,6 +99,8 @@ def spoken(codec: str) -> str:
     """How messages call an encoding."""
     if codec.startswith("cp125"):
         return f"Windows-{codec[2:]}"
+    if codec.startswith("utf"):
+        return codec.upper().replace("-LE", " LE").replace("-BE", " BE")
     return _NAMES.get(codec, codec.upper().replace("_", "-").replace("ISO", "ISO-"))
 
 

@@ -98,15 +98,13 @@ def to_predict(source: Path) -> tuple[Path, ...]:
     Raises:
         NotFoundError, DataError: As :func:`locate`.
     """
-    if _is_pattern(source):
-        parts = locate(str(source)).parts
-    elif not source.is_dir() or is_saved(source):
+    is_pattern = _is_pattern(source)
+    if not is_pattern and (not source.is_dir() or is_saved(source)):
         return (source,)
-    else:
-        parts = _parts_of(source, first_of=JUDGED_FIRST)
-        if not parts and folder_file.is_folder(source):
-            return (source,)
-        parts = parts or locate(str(source)).parts
+    divided = {} if is_pattern else _parts_of(source, first_of=JUDGED_FIRST)
+    if not divided and folder_file.is_folder(source):
+        return (source,)
+    parts = divided or locate(str(source)).parts
     part = next(part for part in JUDGED_FIRST if part in parts)
     files = tuple(path for path in parts[part] if isinstance(path, Path))
     first, *others = files

@@ -63,11 +63,12 @@ class Parts:
         """The examples of all parts with labels; the others are left out, with a warning."""
         examples = {}
         for part in self._location.parts:
-            if reason := self.without_labels(part):
-                how = self._how_to_predict(part)
-                logger.warning("The %s part is left out: %s. %s", part, reason, how)
+            rows = self._examples_or_reason(part)
+            if isinstance(rows, Examples):
+                examples[part] = rows
             else:
-                examples[part] = self.rows(part)
+                how = self._how_to_predict(part)
+                logger.warning("The %s part is left out: %s. %s", part, rows, how)
         return examples
 
     def _examples_or_reason(self, part: str) -> Examples | str:

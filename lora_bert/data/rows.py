@@ -62,19 +62,15 @@ class Files:
     """Several files read as one: their positions run on from each file to the next.
 
     Attributes:
-        starts: For each file the last position of the file before it, rising from 0.
-        units: What a position within each counts; "file" where a file is one row.
+        entries: For each file the last position of the file before it, rising from 0; its name;
+            what a position within it counts, "file" where it is one row.
     """
 
-    starts: list[int] = field(default_factory=list)
-    names: list[str] = field(default_factory=list)
-    units: list[str] = field(default_factory=list)
+    entries: list[tuple[int, str, str]] = field(default_factory=list)
 
     def add(self, others: Files, last: int) -> None:
         """Put others behind these, which end at the position ``last``."""
-        self.starts.extend(last + start for start in others.starts)
-        self.names.extend(others.names)
-        self.units.extend(others.units)
+        self.entries.extend((last + start, name, unit) for start, name, unit in others.entries)
 
     def at(self, number: int) -> str:
         """Where a position is, as messages say it: ``"'b.csv', line 3"``."""
@@ -88,8 +84,9 @@ class Files:
         return "/".join(path.parts[-2:]) if unit == "file" else f"{path.name}:{number}"
 
     def _find(self, number: int) -> tuple[str, int, str]:
-        file = bisect_left(self.starts, number) - 1
-        return self.names[file], number - self.starts[file], self.units[file]
+        at = bisect_left(self.entries, number, key=lambda entry: entry[0]) - 1
+        start, name, unit = self.entries[at]
+        return name, number - start, unit
 
 
 class Positioned:

@@ -84,14 +84,13 @@ def true_suffix(path: Path, suffix: str, source: str) -> str:
     return "" if called_workbook and is_text else suffix
 
 
-def table_kind(path: Path, codec: str, source: str) -> str | None:
-    """``csv`` or ``tsv`` of a file whose ending is not known; None where it is no table."""
+def table_kind(path: Path, codec: str, source: str) -> str:
+    """``csv`` or ``tsv`` of a file whose ending is not known; "" where it is no table."""
     separator = separator_of(path, codec)
-    if separator is None:
-        return None
-    logger.info(
-        "'%s' is read as what it holds, a table separated by %s.", source, SPOKEN[separator]
-    )
+    if not separator:
+        return ""
+    marks = SPOKEN[separator]
+    logger.info("'%s' is read as what it holds, a table separated by %s.", source, marks)
     return "tsv" if separator == "\t" else "csv"
 
 

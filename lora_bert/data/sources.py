@@ -72,7 +72,10 @@ def load_splits(
     """
     location = _location(data, {"train": train, "validation": validation, "test": test})
     if "train" not in location.parts:
-        raise _no_train(data, location)
+        raise DataError(
+            f"'{data}' has no training rows; it has {listed(location.parts)}.",
+            hint="A directory's training rows are a file called train, such as train.csv.",
+        )
     parts = Parts(location, options)
     labelled = parts.labelled()
     fitted = _fit_to_train(labelled, options)
@@ -103,12 +106,9 @@ def load_rows(
         The examples, the portable name of the data, the SHA-256 of the files read.
 
     Raises:
-        ConfigError: ``part`` is none of the three.
         NotFoundError: The data or the part of it does not exist.
         DataError: The file cannot be understood, or has no labels.
     """
-    if part is not None and part not in PARTS:
-        raise ConfigError(f"A part of the data is {listed(PARTS)}, not '{part}'.")
     location = locate(data)
     parts = Parts(location, options)
     labelled: Collection[str] = location.parts
@@ -153,8 +153,10 @@ def _location(data: str | None, files: Mapping[str, Named]) -> Location:
     if data is None and not given:
         logger.info("No data given: using '%s', which ships with lora-bert.", named.DEFAULT)
         data = named.DEFAULT
+    if data is None and "train" not in given:
+        raise ConfigError("There are no training rows.", hint="Give them with --train or --data.")
     if data is None:
-        first, *others = next(iter(given.values()))
+        first, *others = given["train"]
         name = str(first) if isinstance(first, Given) else utf8_name(first.absolute().name)
         return Location(f"{name} (and {len(others):,} more)" if others else name, given)
     location = locate(data)
@@ -172,15 +174,6 @@ def _refuse_the_same(given: Mapping[str, tuple[Path | Given, ...]]) -> None:
                 f"The files of --train and of --{part} are in part the same: {listed(both)}.",
                 hint="Name each file once.",
             )
-
-
-def _no_train(data: str | None, location: Location) -> ConfigError | DataError:
-    if data is None:
-        return ConfigError("There are no training rows.", hint="Give them with --train or --data.")
-    return DataError(
-        f"'{data}' has no training rows; it has {listed(location.parts)}.",
-        hint="A directory's training rows are a file called train, such as train.csv.",
-    )
 
 
 def _fit_to_train(parts: dict[str, Examples], options: DataOptions) -> dict[str, Examples]:

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from lora_bert.data.examples import Examples
-from lora_bert.errors import ConfigError, DataError
+from lora_bert.errors import DataError
 from lora_bert.wording import counted
 
 logger = logging.getLogger(__name__)
@@ -37,15 +37,8 @@ def split(
         Training rows and validation rows, both shuffled.
 
     Raises:
-        ConfigError: An argument makes no sense.
         DataError: There are too few rows.
     """
-    if not 0 < fraction < 1:
-        raise ConfigError(f"The fraction to split off must lie between 0 and 1, not be {fraction}.")
-    if not 0 <= seed < 2**32:
-        raise ConfigError(f"The split seed must lie between 0 and {2**32 - 1}, not be {seed}.")
-    if how not in ("stratified", "random"):
-        raise ConfigError(f"A split is 'stratified' or 'random', not '{how}'.")
     wanted = math.ceil(fraction * len(examples))
     if len(examples) < 2 or (how == "random" and wanted == len(examples)):
         raise _too_few(examples)
@@ -58,13 +51,7 @@ def split(
 
 
 def sample(examples: Examples, limit: int, seed: int) -> Examples:
-    """At most ``limit`` rows, drawn at random without replacement, in their order.
-
-    Raises:
-        ConfigError: ``limit`` is not positive.
-    """
-    if limit < 1:
-        raise ConfigError(f"The limit must be at least 1 row, not {limit}.")
+    """At most ``limit`` rows, drawn at random without replacement, in their order."""
     if limit >= len(examples):
         return examples
     return examples.take(sorted(random.Random(seed).sample(range(len(examples)), limit)))
@@ -78,10 +65,8 @@ def _stratified(examples: Examples, fraction: float, seed: int) -> tuple[list[in
     if not several:
         raise _too_few(examples)
     if single:
-        logger.info(
-            "%s of a single row: kept in training.",
-            counted(len(single), "class", "classes"),
-        )
+        kept = counted(len(single), "class", "classes")
+        logger.info("%s of a single row: kept in training.", kept)
     classes = len({labels[at] for at in several})
     wanted = math.ceil(fraction * len(several))
     train: list[int] = []

@@ -7,7 +7,7 @@ absent value or a null is the empty string.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -35,14 +35,6 @@ logger = logging.getLogger(__name__)
 Source = str | Path | Sequence[str | Path]
 """A file, a saved dataset, a folder of texts; or several that are read as one."""
 
-_TEXT_FORMATS: dict[str, Callable[[Path, str, str, ReadOptions], OpenTable]] = {
-    "json": json_file.read,
-    "jsonl": lambda path, source, codec, _: json_file.read_lines(path, source, codec),
-    "fasttext": lambda path, source, codec, options: _renamed(
-        fasttext_file.read(path, codec), replace(options, header=None), source
-    ),
-}
-_DELIMITED = ("csv", "tsv")
 _JSON = (".json", ".jsonl", ".ndjson")
 
 
@@ -53,10 +45,9 @@ class Table(Positioned):
     Attributes:
         columns: The names in the file's order; a column without one is called ``column_3`` or so.
         values: The values of each column; "" for an absent value or a null.
-        lines: For each row its position in the file, from 1: see ``unit``.
+        lines: For each row its position in the file, from 1; ``unit`` and ``files`` as in
+            :class:`OpenTable`.
         source: How to name the table in messages: the path as given.
-        unit: What the positions count: lines, or rows or records where a file has no lines.
-        files: Where ``source`` is several files: which of them the positions are in.
     """
 
     columns: tuple[str, ...]
@@ -109,13 +100,12 @@ def iter_tables(
         ConfigError: An option does not fit the format.
     """
     paths = [path] if isinstance(path, str | Path) else list(path)
-    empty = True
     pieces = _pieces(paths[0], options, rows) if len(paths) == 1 else _of_all(paths, options, rows)
-    for piece in pieces:
-        empty = False
-        yield piece
-    if empty:
+    first = next(pieces, None)
+    if first is None:
         raise DataError(f"'{paths[0]}' holds no rows.")
+    yield first
+    yield from pieces
 
 
 def _of_all(paths: Sequence[str | Path], options: ReadOptions, rows: int) -> Iterator[Table]:
@@ -128,7 +118,7 @@ def _of_all(paths: Sequence[str | Path], options: ReadOptions, rows: int) -> Ite
         for piece in _pieces(path, options, rows):
             columns = columns or piece.columns
             if last == start:
-                files.add(piece.files or Files([0], [piece.source], [piece.unit]), start)
+                files.add(piece.files or Files([(0, piece.source, piece.unit)]), start)
             last = start + piece.lines[-1]
             yield replace(
                 piece,
@@ -191,22 +181,29 @@ def _open(path: Path, source: str, options: ReadOptions) -> OpenTable:
         return arrow_file.read_parquet(path, source)
     if suffix in SHEETS:
         return xlsx_file.read(path, source, options)
+    return _open_text(path, source, options, suffix)
+
+
+def _open_text(path: Path, source: str, options: ReadOptions, suffix: str) -> OpenTable:
     codec = codec_of(path, source, options)
     kind = kind_of(path, codec, source, suffix)
-    if suffix not in SUFFIXES and kind in _DELIMITED:
-        kind = table_kind(path, codec, source) or ""
-        if not kind:
-            raise _unknown(source, named)
-    if kind in _DELIMITED:
-        return delimited.read(path, source, codec, options, kind)
-    return _TEXT_FORMATS[kind](path, source, codec, options)
+    if kind == "json":
+        return json_file.read(path, source, codec, options)
+    if kind == "jsonl":
+        return json_file.read_lines(path, source, codec)
+    if kind == "fasttext":
+        return _renamed(fasttext_file.read(path, codec), replace(options, header=None), source)
+    if suffix not in SUFFIXES:
+        kind = table_kind(path, codec, source)
+    if not kind:
+        raise _unknown(source, data_suffix(path))
+    return delimited.read(path, source, codec, options, kind)
 
 
 def _unknown(source: str, suffix: str) -> DataError:
+    ending = f"ends in '{suffix}'" if suffix else "has no suffix"
     return DataError(
-        f"'{source}' is of no known kind: its name ends in '{suffix}'."
-        if suffix
-        else f"'{source}' is of no known kind: its name has no suffix.",
+        f"'{source}' is of no known kind: its name {ending}.",
         hint=f"Known are {', '.join(SUFFIXES)}; each may be packed ({', '.join(PACKINGS)}).",
     )
 
@@ -254,38 +251,31 @@ def _renamed(opened: OpenTable, options: ReadOptions, source: str) -> OpenTable:
 
 def _checked_columns(columns: Sequence[str], source: str) -> tuple[str, ...]:
     """The names, with one for every column that has none; two of one name are refused."""
-    given = [name for name in columns if name.strip()]
-    if twice := repeated(given):
+    if twice := repeated([name for name in columns if name.strip()]):
         raise DataError(
             f"'{source}' has more than one column of the same name: {listed(twice)}.",
             hint="Name all columns in their order with --columns.",
         )
     names = list(columns)
-    for number in [number for number, name in enumerate(columns) if not name.strip()]:
-        names[number] = f"column_{number + 1}"
-        while names.count(names[number]) > 1:
-            names[number] += "_"
-    if len(given) < len(names):
-        added = [new for new, name in zip(names, columns, strict=True) if new != name]
-        logger.info(
-            "'%s': %s without a name: %s.", source, counted(len(added), "column"), listed(added)
-        )
+    nameless = [at for at, name in enumerate(columns) if not name.strip()]
+    for at in nameless:
+        names[at] = f"column_{at + 1}"
+        while names.count(names[at]) > 1:
+            names[at] += "_"
+    if nameless:
+        added = listed(names[at] for at in nameless)
+        logger.info("'%s': %s without a name: %s.", source, counted(len(nameless), "column"), added)
     return tuple(names)
 
 
 def _table(
     columns: tuple[str, ...], piece: list[tuple[int, Sequence[str]]], source: str, opened: OpenTable
 ) -> Table:
-    by_column = zip(*(cells for _, cells in piece), strict=True)
-    values = {
-        name: _shared([value.strip("\ufeff") for value in cells])
-        for name, cells in zip(columns, by_column, strict=True)
-    }
-    lines = [line for line, _ in piece]
-    return Table(columns, values, lines, source, opened.unit, opened.files)
-
-
-def _shared(values: list[str]) -> list[str]:
-    """The same values, equal ones as one object: labels are few, and each would take 50 bytes."""
-    first = {value: value for value in values}
-    return [first[value] for value in values]
+    lines, rows = zip(*piece, strict=True)
+    values = {}
+    for name, cells in zip(columns, zip(*rows, strict=True), strict=True):
+        stripped = [value.strip("\ufeff") for value in cells]
+        # Equal values as one object: labels are few, and each would take 50 bytes.
+        first = {value: value for value in stripped}
+        values[name] = [first[value] for value in stripped]
+    return Table(columns, values, list(lines), source, opened.unit, opened.files)

@@ -36,7 +36,7 @@ class Activation:
         return self.function(x)
 
 
-def activation(name: str) -> Activation:
+def activation_named(name: str) -> Activation:
     """The activation that ``config.json`` calls ``name``.
 
     Raises:

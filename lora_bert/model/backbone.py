@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lora_bert.backbones.config import EncoderConfig
-from lora_bert.model.activation import Activation, activation
+from lora_bert.model.activation import Activation, activation_named
 from lora_bert.model.fused_linear import FusedLinear, Linear
 
 
@@ -35,14 +35,14 @@ class Convolution:
         weight: ``[hidden, hidden / groups, width]``.
         bias: ``[hidden]``.
         groups: Of channels that do not see each other.
-        act: The activation's name.
+        activation: The activation's name.
         norm: Of the sum with the layer's output.
     """
 
     weight: Tensor
     bias: Tensor
     groups: int
-    act: str
+    activation: str
     norm: Norm
 
 
@@ -115,7 +115,7 @@ class Backbone:
     @property
     def activation(self) -> Activation:
         """The activation of the layers' feed-forward parts."""
-        return activation(self.config.hidden_act)
+        return activation_named(self.config.hidden_act)
 
     @property
     def heads(self) -> int:

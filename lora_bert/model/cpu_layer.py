@@ -41,14 +41,14 @@ def layer_by_hand(
     layer: Layer,
     updates: Sequence[LoraUpdate | None],
     attention: Attention,
-    act: Activation,
+    activation: Activation,
 ) -> Tensor:
     """One layer that normalises after its sublayers: ``hidden [tokens, hidden]`` -> the same.
 
     ``updates`` is what the adapter changes in each of :data:`SLOTS`.
     """
     parts = [part for update in updates if update for part in (update.down, update.up)]
-    return _LayerByHand.apply(hidden, layer, updates, attention, act, *parts)  # type: ignore[no-any-return, no-untyped-call]
+    return _LayerByHand.apply(hidden, layer, updates, attention, activation, *parts)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _LayerByHand(torch.autograd.Function):
@@ -59,7 +59,7 @@ class _LayerByHand(torch.autograd.Function):
         layer: Layer,
         updates: Sequence[LoraUpdate | None],
         attention: Attention,
-        act: Activation,
+        activation: Activation,
         *parts: Tensor,
     ) -> Tensor:
         fused = [layer.fused[slot] for slot in SLOTS]
@@ -69,7 +69,7 @@ class _LayerByHand(torch.autograd.Function):
         middle, *statistics = _normalise(attended, layer.norms["attention"])
 
         inner, low_inner = forward_product(middle, fused[2], updates[2])
-        active = act(inner)
+        active = activation(inner)
         outer, low_outer = forward_product(active, fused[3], updates[3], middle)
         out, *more_statistics = _normalise(outer, layer.norms["output"])
 
@@ -77,7 +77,8 @@ class _LayerByHand(torch.autograd.Function):
             hidden, mixed, attended, *statistics, middle, inner, active, outer, *more_statistics,
             low_qkv, low_attended, low_inner, low_outer, *kept,
         )  # fmt: skip
-        ctx.layer, ctx.updates, ctx.attention, ctx.act = layer, updates, attention, act
+        ctx.layer, ctx.updates = layer, updates
+        ctx.attention, ctx.activation = attention, activation
         return out
 
     @staticmethod
@@ -92,7 +93,7 @@ class _LayerByHand(torch.autograd.Function):
 
         g_outer = _normalise_backward(gradient, outer, other_mean, other_deviation, norms["output"])
         g_active, *of_output = backward_product(g_outer, active, low_outer, fused[3], updates[3])
-        g_inner = ctx.act.derivative(g_active, inner)
+        g_inner = ctx.activation.derivative(g_active, inner)
         g_middle, *of_inner = backward_product(
             g_inner, middle, low_inner, fused[2], updates[2], g_outer
         )

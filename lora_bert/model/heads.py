@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lora_bert.model.activation import activation
+from lora_bert.model.activation import activation_named
 from lora_bert.model.backbone import Backbone, Norm
 from lora_bert.model.dropout import derived_seed, dropout
 from lora_bert.runtime.device import tensor_on
@@ -34,8 +34,8 @@ def classify(
     config, names = backbone.config.head, backbone.config.layout.head
     if seed is not None:
         pooled = dropout(pooled, config.input_dropout, derived_seed(seed, names.dense))
-    act = activation(config.activation)
-    x = act(F.linear(pooled, head[f"{names.dense}.weight"], head.get(f"{names.dense}.bias")))
+    x = F.linear(pooled, head[f"{names.dense}.weight"], head.get(f"{names.dense}.bias"))
+    x = activation_named(config.activation)(x)
     if names.norm:
         eps = backbone.config.layer_norm_eps
         x = Norm(head[f"{names.norm}.weight"], head.get(f"{names.norm}.bias"), eps)(x)

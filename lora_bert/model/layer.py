@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lora_bert.model.activation import Activation, activation
+from lora_bert.model.activation import Activation, activation_named
 from lora_bert.model.attention import AttentionContext, rotate, softmax_attention, weighted
 from lora_bert.model.backbone import Backbone, Convolution, Layer
 from lora_bert.model.block_layout import BlockLayout
@@ -44,12 +44,13 @@ class ForwardContext:
         x: Tensor,
         fused: FusedLinear,
         residual: Tensor | None = None,
-        act: Activation | None = None,
+        activation: Activation | None = None,
     ) -> Tensor:
-        """``act`` of the linear layers with what the adapter changes in them, plus ``residual``."""
+        """The linear layers with what the adapter changes in them, plus ``residual``, activated."""
         seed = derived_seed(self.seed, fused.name) if self.dropout_rate else 0
         update = self.updates.get(fused.name)
-        return adapted(x, fused, update, residual, act, dropout_rate=self.dropout_rate, seed=seed)
+        rate = self.dropout_rate
+        return adapted(x, fused, update, residual, activation, dropout_rate=rate, seed=seed)
 
 
 def run_layer(
@@ -86,7 +87,7 @@ def _norm_after(
     hidden = hidden if first is None else hidden.index_select(0, first)
     attended = context.linear(attended, fused["attention_output"], hidden)
     hidden = norms["attention"](attended)
-    inner = context.linear(hidden, fused["intermediate"], act=backbone.activation)
+    inner = context.linear(hidden, fused["intermediate"], activation=backbone.activation)
     return norms["output"](context.linear(inner, fused["output"], hidden))
 
 
@@ -108,7 +109,7 @@ def _convolved(part: Convolution, below: Tensor, hidden: Tensor, layout: BlockLa
     wide = layout.pad_with_zeros(below).view(layout.count, layout.length, -1)
     padding = part.weight.shape[-1] // 2
     wide = F.conv1d(wide.mT, part.weight, part.bias, padding=padding, groups=part.groups).mT
-    return part.norm(hidden + activation(part.act)(layout.unpad(wide.flatten(0, 1))))
+    return part.norm(hidden + activation_named(part.activation)(layout.unpad(wide.flatten(0, 1))))
 
 
 def _attend(

@@ -103,7 +103,7 @@ def adapted(
     fused: FusedLinear,
     update: LoraUpdate | None,
     residual: Tensor | None = None,
-    act: Activation | None = None,
+    activation: Activation | None = None,
     *,
     dropout_rate: float = 0.0,
     seed: int = 0,
@@ -115,7 +115,7 @@ def adapted(
         fused: The frozen layers.
         update: What the adapter changes in them, None for nothing.
         residual: ``[…, out]``, added to the result.
-        act: Applied at the end.
+        activation: Applied at the end.
         dropout_rate: Dropout of the LoRA path's input.
         seed: Which elements that drops.
 
@@ -124,7 +124,7 @@ def adapted(
     """
     if not dropout_rate and not torch.is_grad_enabled():
         below = None if residual is None else residual.reshape(-1, residual.shape[-1])
-        y, _ = forward_product(x.reshape(-1, x.shape[-1]), fused, update, below, act)
+        y, _ = forward_product(x.reshape(-1, x.shape[-1]), fused, update, below, activation)
         return y.view(*x.shape[:-1], -1)
     if not dropout_rate:
         parts = (update.down, update.up) if update else ()
@@ -134,7 +134,7 @@ def adapted(
         if update is not None:
             y = y + F.linear(dropout(x, dropout_rate, seed), update.down) @ update.up
     y = y if residual is None else residual + y
-    return y if act is None else act(y)
+    return y if activation is None else activation(y)
 
 
 def forward_product(
@@ -142,19 +142,19 @@ def forward_product(
     fused: FusedLinear,
     update: LoraUpdate | None,
     residual: Tensor | None = None,
-    act: Activation | None = None,
+    activation: Activation | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """As :func:`adapted`, ``[rows, in]`` -> ``[rows, out]`` and the low-rank activations.
 
     The latter are ``[rows, ranks]``; None without an ``update``.
     """
     if update is None:
-        return fused.forward(x, residual, act), None
+        return fused.forward(x, residual, activation), None
     low = x @ update.turned[0]
     if update.fused is not None:
-        return update.fused(torch.cat([x, low], dim=1), residual, act), low
+        return update.fused(torch.cat([x, low], dim=1), residual, activation), low
     y = fused.forward(x, residual).addmm_(low, update.up)
-    return y if act is None else act(y), low
+    return y if activation is None else activation(y), low
 
 
 def backward_product(

@@ -37,17 +37,17 @@ class PackedLinear:
         self._weight = weight.new_empty(0) if packs else weight
 
     def __call__(
-        self, x: Tensor, residual: Tensor | None = None, act: Activation | None = None
+        self, x: Tensor, residual: Tensor | None = None, activation: Activation | None = None
     ) -> Tensor:
-        """``act`` of the product plus ``residual``, where they are given; all ``[rows, out]``."""
+        """The product plus ``residual``, activated, where these are given; all ``[rows, out]``."""
         if self.packed is None:
             y = F.linear(x, self._weight, self.bias)
             y = y if residual is None else y.add_(residual)
-        elif residual is None and act is not None and act.fused:
-            return _multiply(x, self.packed, self.bias, fused=act.fused)
+        elif residual is None and activation is not None and activation.fused:
+            return _multiply(x, self.packed, self.bias, fused=activation.fused)
         else:
             y = _multiply(x, self.packed, self.bias, residual)
-        return y if act is None else act(y)
+        return y if activation is None else activation(y)
 
 
 @cache

@@ -11,7 +11,7 @@ from lora_bert.errors import ConfigError, DataError
 
 
 def find(columns, text=None, label=None, **more):
-    return find_columns(columns, text=text, label=label, source="a.csv", **more)
+    return find_columns(columns, text=text, label=label, **{"cells": {}, "source": "a.csv", **more})
 
 
 @pytest.mark.parametrize(
@@ -109,11 +109,11 @@ def test_where_no_name_tells_the_hint_says_what_the_cells_look_like():
 def test_a_single_column_without_a_usual_name_may_be_the_first_text():
     """A list of texts without a header: naming its first one as the column would eat a row."""
     with pytest.raises(DataError) as caught:
-        find_columns(("too slow",), text=None, label=None, need_label=False, source="a/new.csv")
+        find(("too slow",), need_label=False, source="a/new.csv")
     assert caught.value.hint == (
         "If 'too slow' is the first text: --no-header --columns text. If it is the column's name: "
         "--text-column 'too slow'."
     )
     with pytest.raises(DataError) as caught:
-        find_columns(("too slow",), text=None, label=None, need_label=False, source="new.parquet")
+        find(("too slow",), need_label=False, source="new.parquet")
     assert caught.value.hint == "Name the text column with --text-column."

@@ -199,7 +199,7 @@ def test_one_hot_vectors_are_positions(classes):
         assert [int(label) for label in found.labels] == classes
 
 
-def test_the_same_from_jsonl_parquet_and_csv(tmp_path):
+def test_the_same_from_jsonl_parquet_and_csv(tmp_path, caplog):
     rows = [["a"], ["b"], [], ["a"]]
     texts = ["w", "x", "y", "z"]
     pq.write_table(pa.table({"text": texts, "label": rows}), tmp_path / "a.parquet")
@@ -209,7 +209,8 @@ def test_the_same_from_jsonl_parquet_and_csv(tmp_path):
     (tmp_path / "a.csv").write_text("text,label\n" + "\n".join(lines))
     for name in ("a.parquet", "a.jsonl", "a.csv"):
         found = examples_from(read_table(tmp_path / name))
-        assert (found.labels, found.dropped_label) == (("a", "b", "a"), 1)
+        assert found.labels == ("a", "b", "a")
+        assert f"Dropped 1 row with an empty label from '{tmp_path / name}'" in caplog.text
 
 
 def test_lists_of_class_labels_come_as_names(tmp_path):
@@ -237,7 +238,7 @@ def spread(rows, **how):
     return examples_from(table, label_column='praise,insult,"other, rude"', **how)
 
 
-def test_columns_of_0_and_1():
+def test_columns_of_0_and_1(caplog):
     rows = [
         ("x", "1", "0", "0"),
         ("y", "0.0", "1.0", ""),
@@ -246,7 +247,8 @@ def test_columns_of_0_and_1():
     ]
     found = spread(rows, label_names={"insult": "rude"})
     assert found.labels == ("praise", "rude", "other, rude")
-    assert (found.lines, found.dropped_label) == ((1, 2, 4), 1)
+    assert found.lines == (1, 2, 4)
+    assert "Dropped 1 row with an empty label" in caplog.text
 
 
 def test_columns_of_which_several_hold_1():

@@ -107,7 +107,7 @@ def test_minus_one_is_a_label_where_training_has_it(tmp_path):
 
 def test_rows_of_which_some_have_no_label(tmp_path, caplog):
     data = pair(tmp_path, ".csv", {"text": SAMPLE, "label": ["1", "", "0"]})
-    assert load_splits(data).test.dropped_label == 1
+    assert load_splits(data).test.labels == ("1", "0")
     assert "Dropped 1 row with an empty label" in caplog.text
     write(tmp_path / "test.csv", {"text": SAMPLE, "label": ["1", "-1", "0"]})
     with pytest.raises(DataError, match="line 3: the label '-1' stands in no training row"):

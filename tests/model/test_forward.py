@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from lora_bert.backbones.families.registry import encoder_config
 from lora_bert.errors import BackboneError
-from lora_bert.model.activation import activation
+from lora_bert.model.activation import activation_named
 from lora_bert.model.builder import build_backbone
 from lora_bert.model.forward import branch, fused_updates, logits, trunk
 from tests.oracle import (
@@ -240,4 +240,4 @@ def test_joined_changes_answer_the_same(model_type):
 
 def test_an_unknown_activation_is_named():
     with pytest.raises(BackboneError, match="activation 'gelu_fast', which is not supported"):
-        activation("gelu_fast")
+        activation_named("gelu_fast")

@@ -39,7 +39,7 @@ def test_activations_are_applied_at_the_end(name, dtype):
     act, product = ACTIVATIONS[name], PackedLinear(weight, weight[:, 0])
     plain = F.linear(x, weight, weight[:, 0])
     rough = {"rtol": 2e-2, "atol": 5e-2} if dtype == torch.bfloat16 else {}
-    torch.testing.assert_close(product(x, act=act), act(plain), **rough)
+    torch.testing.assert_close(product(x, activation=act), act(plain), **rough)
     torch.testing.assert_close(product(x, residual, act), act(plain + residual), **rough)
 
 

@@ -25,7 +25,7 @@ def read_parquet(path: Path, source: str) -> OpenTable:
     """
     from pyarrow import parquet
 
-    with _sentences(source):
+    with _sentences(source, "parquet file"):
         file = parquet.ParquetFile(to_seek_in(path))
         schema = file.schema_arrow
         columns = tuple(schema.names)
@@ -34,20 +34,20 @@ def read_parquet(path: Path, source: str) -> OpenTable:
 
 
 def _batches(file: Any, source: str) -> Iterator[Any]:
-    with file, _sentences(source):
+    with file, _sentences(source, "parquet file"):
         for batch in file.iter_batches(batch_size=_BATCH_ROWS):
             yield batch.schema.names, batch.columns
 
 
 @contextmanager
-def _sentences(source: str) -> Iterator[None]:
-    """Say in words what pyarrow raises."""
+def _sentences(source: str, kind: str) -> Iterator[None]:
+    """Say in words what pyarrow and datasets raise."""
     import pyarrow as pa
 
     try:
         yield
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise DataError(f"'{source}' is not a readable parquet file ({reason(error)}).") from None
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"'{source}' is not a readable {kind} ({reason(error)}).") from None
 
 
 def is_saved(path: Path) -> bool:
@@ -63,10 +63,8 @@ def read_saved(path: Path, source: str) -> OpenTable:
     """
     import datasets
 
-    try:
+    with _sentences(source, "saved dataset"):
         dataset = datasets.load_from_disk(str(path))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"'{source}' is not a readable saved dataset ({reason(error)}).") from None
     return OpenTable(tuple(dataset.column_names), rows_of(dataset, source), unit="row")
 
 
@@ -118,10 +116,7 @@ def _numbered_rows(
     label_names: Mapping[str, Sequence[str]],
     source: str,
 ) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """The rows of batches (names of columns, Arrow arrays) as strings, numbered from 1.
-
-    ``label_names`` are the names of labels for columns that hold their numbers.
-    """
+    """The rows of batches (names of columns, Arrow arrays) as strings, labels' numbers as names."""
     columns = (
         [_strings(array, label_names.get(name), name, source)
          for name, array in zip(names, arrays, strict=True)]
@@ -150,10 +145,8 @@ def _strings(array: Any, names: Sequence[str] | None, column: str, source: str) 
         # numpy prints the shortest digits that say the number, also for single precision.
         values = zip(array.to_numpy(zero_copy_only=False), array.is_null().to_pylist(), strict=True)
         return ["" if null else str(value) for value, null in values]
-    if types.is_boolean(kind):
-        return ["" if value is None else str(value).lower() for value in array.to_pylist()]
-    if types.is_nested(kind):
-        return ["" if value is None else _json(value) for value in array.to_pylist()]
+    if types.is_boolean(kind) or types.is_nested(kind):
+        return [_json(value) for value in array.to_pylist()]
     try:
         return [value or "" for value in array.cast(pa.large_string()).to_pylist()]
     except (pa.ArrowException, UnicodeDecodeError) as error:
@@ -176,10 +169,10 @@ def _name(number: int | None, names: Sequence[str], column: str, source: str) ->
 def _names(value: Any, names: Sequence[str], column: str, source: str) -> str:
     """A list of labels' numbers as the JSON text of their names."""
     if not isinstance(value, list) or not all(isinstance(item, int) for item in value):
-        return "" if value is None else _json(value)
+        return _json(value)
     named = [_name(number, names, column, source) for number in value]
     return _json([name for name in named if name])
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)
+    return "" if value is None else json.dumps(value, ensure_ascii=False, default=str)

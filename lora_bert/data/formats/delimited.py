@@ -34,8 +34,7 @@ def read(path: Path, source: str, codec: str, options: ReadOptions, kind: str) -
         DataError: The file is empty or has no header; while rows are read: a row of another width,
             a quote that is never closed, or closed in the middle of a cell.
     """
-    is_csv = kind == "csv"
-    dialect = sniff(path, codec, ",") if is_csv else sniff_tsv(path, codec, options)
+    dialect = sniff(path, codec, ",") if kind == "csv" else sniff_tsv(path, codec, options)
     for note in dialect.notes:
         logger.info("'%s'%s.", source, note)
     records = _records(path, source, codec, dialect)
@@ -46,17 +45,15 @@ def read(path: Path, source: str, codec: str, options: ReadOptions, kind: str) -
         raise DataError(f"'{source}' is empty.")
     head = head[titles([cells for _, cells in head], options, source) :]
     others = [cells for _, cells in head[1:]]
-    common = _common_width(others, len(head[0][1]))
+    widths = {len(cells) for cells in others if not _is_blank(cells, len(head[0][1]))}
+    common = widths.pop() if len(widths) == 1 else 0
     first = _fitted(head[0][1], others, common, options, source)
     columns, has_header = column_names(first, others, options, source)
-    body = head[1:] if has_header else head
-    if not body:
-        raise DataError(f"'{source}' holds a header and no rows.")
     width = len(columns)
-    widest = max(map(len, others), default=0)
-    spare = max(0, widest - width) if has_header and width > 1 and not _beyond(others, width) else 0
+    ends_empty = has_header and width > 1 and not _beyond(others, width)
+    widest = max(map(len, others)) if ends_empty else width
     hint = partial(_width_hint, width, common, dialect.delimiter)
-    rows = _of_width(chain(body, records), width, width + spare, source, hint)
+    rows = _of_width(chain(head[has_header:], records), width, widest, source, hint)
     rows = _watched(rows, _short_values(others, width), source, dialect)
     return OpenTable(columns, rows, renamed=True)
 
@@ -84,7 +81,8 @@ def _without_rule(records: Iterator[Record], source: str) -> Iterator[Record]:
     Text databases print such tables too. Without a second line of dashes it is none.
     """
     head = list(islice(records, 2))
-    if len(head) < 2 or not _is_rule(head[1][1]):
+    dashes = [cell for cell in head[1][1] if cell.strip()] if len(head) > 1 else []
+    if len(dashes) < 2 or not all(map(_RULE.fullmatch, dashes)):
         return chain(head, records)
     logger.info("'%s' is a table with a rule under its header, which is left out.", source)
     names = head[0][1]
@@ -93,16 +91,6 @@ def _without_rule(records: Iterator[Record], source: str) -> Iterator[Record]:
         (line, [cell.strip() for cell in (cells[inner] if len(cells) == len(names) else cells)])
         for line, cells in chain(head[:1], records)
     )
-
-
-def _is_rule(cells: list[str]) -> bool:
-    filled = [cell for cell in cells if cell.strip()]
-    return len(filled) > 1 and all(_RULE.fullmatch(cell) for cell in filled)
-
-
-def _common_width(rows: Sequence[Sequence[str]], width: int) -> int:
-    widths = {len(cells) for cells in rows if not _is_blank(cells, width)}
-    return widths.pop() if len(widths) == 1 else 0
 
 
 def _beyond(rows: Sequence[Sequence[str]], width: int) -> bool:

@@ -124,11 +124,12 @@ def sniff_tsv(path: Path, codec: str, options: ReadOptions) -> Dialect:
     were named. Quotes are meant, as in what pandas writes, only if the whole file parses strictly
     with them; what people collect has sentences with stray ones.
     """
-    return _other_separator(path, codec, options) or _of_tabs(path, codec)
+    head = _Head.of(path, codec)
+    return _other_separator(head, path, codec, options) or _of_tabs(head, path, codec)
 
 
-def separator_of(path: Path, codec: str) -> str | None:
-    """What separates the cells of a file whose name does not say it; None where that is no table.
+def separator_of(path: Path, codec: str) -> str:
+    """What separates the cells of a file whose name does not say it; "" where that is no table.
 
     Every line of the file's beginning has to have as many cells, more than one, as the others.
     """
@@ -137,7 +138,7 @@ def separator_of(path: Path, codec: str) -> str | None:
         for dialect in (Dialect(mark), Dialect(mark, skip_space=True), Dialect(mark, quote=None)):
             if len(head.rows(dialect)[0]) > 1 and head.fits(dialect):
                 return mark
-    return None
+    return ""
 
 
 @dataclass(frozen=True)
@@ -159,13 +160,16 @@ class _Head:
                     break
             return cls(lines, not stream.read(1))
 
+    @property
+    def first(self) -> str:
+        """The first line that is not blank."""
+        return next((line for line in self.lines if line.strip()), "")
+
     def rows(self, dialect: Dialect) -> tuple[list[list[str]], bool]:
         """The rows, and whether all were well formed; a last one may be cut off."""
         rows: list[list[str]] = []
         try:
-            for row in dialect.reader(self.lines):
-                if not _is_blank(row):
-                    rows.append(row)
+            rows.extend(row for row in dialect.reader(self.lines) if not _is_blank(row))
         except csv.Error as error:
             return rows, not self.whole and "unexpected end" in str(error) and bool(rows)
         return rows, True
@@ -194,7 +198,7 @@ def _title_lines(lines: Sequence[str]) -> int:
 
 def _separator(head: _Head, default: str) -> str:
     """The default, unless it makes no even rows of more than one cell and another one does."""
-    first = next((line for line in head.lines if line.strip()), "")
+    first = head.first
     marks = [mark for mark in SPOKEN if mark in first and mark != default]
     if not marks or (default in first and head.fits(Dialect(default))):
         return default
@@ -239,8 +243,7 @@ def _unusual(head: _Head, plain: Dialect, path: Path, codec: str) -> Iterator[Di
     if any(_AFTER_SPACE.match(cell) for row in head.rows(plain)[0] for cell in row):
         yield changed(_SPACES_LEFT_OUT, skip_space=True)
     even = head.fits(plain)
-    with open_text(path, codec, newline="") as lines:
-        escaped = any('\\"' in line for line in lines)
+    escaped = _holds(path, codec, '\\"')
     if escaped and not (even and plain.fits_file(path, codec)) and _escapes_only(path, codec):
         yield from with_and_without_space("its quotes are escaped with backslashes", backslash=True)
     if _in_single_quotes(head.lines[plain.skip :], plain.delimiter, even=even):
@@ -261,15 +264,16 @@ def _in_single_quotes(lines: Sequence[str], mark: str, *, even: bool) -> bool:
     return starts == len([line for line in lines if line.strip()]) or not even
 
 
-def _of_tabs(path: Path, codec: str) -> Dialect:
+def _of_tabs(head: _Head, path: Path, codec: str) -> Dialect:
     """What the quotes of a tsv file mean."""
     plain = Dialect("\t")
     after_space = Dialect("\t", skip_space=True, notes=(f": {_SPACES_LEFT_OUT}",))
-    quotes, spaced = _has_quotes(path, codec)
+    quotes = _holds(path, codec, '"')
+    spaced = any(_AFTER_SPACE.match(cell) for line in head.lines for cell in line.split("\t"))
     for dialect in (after_space,) * spaced + (plain,) * quotes:
         if dialect.fits_file(path, codec, rows_in_cells=False):
             return dialect
-    if quotes or _starts_with_single_quote(path, codec):
+    if quotes or head.first.lstrip().startswith("'"):
         sniffed = sniff(path, codec, "\t")
         if sniffed.delimiter == "\t" and sniffed != plain:
             return sniffed
@@ -277,10 +281,9 @@ def _of_tabs(path: Path, codec: str) -> Dialect:
     return Dialect("\t", quote=None, notes=(unbalanced,) * quotes)
 
 
-def _other_separator(path: Path, codec: str, options: ReadOptions) -> Dialect | None:
+def _other_separator(head: _Head, path: Path, codec: str, options: ReadOptions) -> Dialect | None:
     """The dialect of a file that has no tab in its first line but is a table all the same."""
-    with open_text(path, codec, newline="") as stream:
-        first = next((line for line in stream if line.strip()), "")
+    first = head.first
     if _NAMED_SEPARATOR.fullmatch(first):
         return sniff(path, codec, "\t")
     if "\t" in first:
@@ -294,17 +297,7 @@ def _other_separator(path: Path, codec: str, options: ReadOptions) -> Dialect | 
     return dialect
 
 
-def _has_quotes(path: Path, codec: str) -> tuple[bool, bool]:
-    """Whether there are quotes, and whether at the file's beginning one stands behind spaces.
-
-    The whole file is read only where its beginning has none.
-    """
-    with open_text(path, codec) as stream:
-        quoted = [line for line in islice(stream, HEAD_ROWS) if '"' in line]
-        spaced = any(_AFTER_SPACE.match(cell) for line in quoted for cell in line.split("\t"))
-        return bool(quoted) or any('"' in line for line in stream), spaced
-
-
-def _starts_with_single_quote(path: Path, codec: str) -> bool:
-    with open_text(path, codec) as stream:
-        return stream.readline().lstrip().startswith("'")
+def _holds(path: Path, codec: str, mark: str) -> bool:
+    """Whether a file holds some characters in one of its lines; it is read up to the first."""
+    with open_text(path, codec, newline="") as lines:
+        return any(mark in line for line in lines)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from lora_bert.data.encoding import detect
@@ -41,8 +41,8 @@ def is_folder(path: Path, *, least: int = 0) -> bool:
 
 def classes(path: Path) -> list[Path]:
     """The directories in ``path`` that hold text files, in order; each is a class."""
-    folders = (Path(entry.path) for entry in _entries(path) if entry.is_dir())
-    return sorted(filter(_has_text, folders), key=_key)
+    folders = _in_order(entry for entry in _entries(path) if entry.is_dir())
+    return [*filter(_has_text, folders)]
 
 
 def text_files(path: Path) -> list[Path]:
@@ -64,7 +64,7 @@ def read(path: Path, source: str, encoding: str = "auto") -> OpenTable:
     codec = "" if encoding == "auto" else detect(files[0], str(files[0]), encoding)
     rows = _rows(path, files, codec, labelled=bool(folders))
     columns = ("file", "label", "text") if folders else ("file", "text")
-    positions = Files([*range(len(files))], [*map(str, files)], ["file"] * len(files))
+    positions = Files([(at, str(file), "file") for at, file in enumerate(files)])
     return OpenTable(columns, rows, unit="file", files=positions)
 
 
@@ -134,7 +134,7 @@ def _say_left_out(path: Path, source: str, folders: list[Path]) -> None:
 
 
 def _texts(folder: Path) -> list[Path]:
-    return sorted((Path(entry.path) for entry in _entries(folder) if _is_text(entry)), key=_key)
+    return _in_order(entry for entry in _entries(folder) if _is_text(entry))
 
 
 def _has_text(folder: Path) -> bool:
@@ -152,5 +152,5 @@ def _is_text(entry: os.DirEntry[str]) -> bool:
     return (suffix in _TEXTS or entry.name.isdigit()) and entry.is_file()
 
 
-def _key(path: Path) -> list[str | int]:
-    return by_number(path.name)
+def _in_order(entries: Iterable[os.DirEntry[str]]) -> list[Path]:
+    return [Path(entry.path) for entry in sorted(entries, key=lambda entry: by_number(entry.name))]

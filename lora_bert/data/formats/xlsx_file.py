@@ -5,7 +5,6 @@ A workbook is read whole, by python-calamine (the extra ``xlsx``).
 
 from __future__ import annotations
 
-import datetime
 import logging
 import re
 import zipfile
@@ -140,10 +139,7 @@ def _table(rows: Sequence[Sequence[str]], options: ReadOptions, source: str) -> 
     filled = filled[titles([cells for _, cells in filled[:HEAD_ROWS]], options, source) :]
     others = [cells for _, cells in filled[1 : HEAD_ROWS + 1]]
     columns, has_header = column_names(filled[0][1], others, options, source)
-    body = filled[1:] if has_header else filled
-    if not body:
-        raise DataError(f"'{source}' holds a header and no rows.")
-    return OpenTable(columns, iter(body), unit="row", renamed=True)
+    return OpenTable(columns, iter(filled[has_header:]), unit="row", renamed=True)
 
 
 def _shown(cell: Any) -> str:
@@ -154,9 +150,7 @@ def _shown(cell: Any) -> str:
         return "TRUE" if cell else "FALSE"
     if isinstance(cell, float):
         return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else f"{cell:.15g}"
-    if isinstance(cell, datetime.datetime):
-        return cell.isoformat(sep=" ")
-    return cell.isoformat() if isinstance(cell, datetime.date | datetime.time) else str(cell)
+    return str(cell)
 
 
 def _too_large(source: str, what: str) -> DataError:
