@@ -17,7 +17,8 @@ Written by `python -m benchmarks report` from the raw figures in `benchmarks/res
 `python -m benchmarks NAME`. Every figure comes from a process of its own that warms up first;
 contenders take turns, round after round. Shown are medians; a ratio is taken within each round, and
 its median is given with the smallest and the largest (in brackets). Absolute figures drift with the
-machine's load; ratios within one run are what counts.
+machine's load; ratios within one run are what counts. What runs [on a GPU](gpu.md), with what it is
+measured there; no figure of one stands below yet.
 """
 
 
