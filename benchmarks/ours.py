@@ -41,8 +41,8 @@ class Stepper:
         import numpy as np
         import torch
 
+        from lora_bert.adapters.open_backbone import open_backbone
         from lora_bert.config import TrainConfig
-        from lora_bert.model.builder import load_backbone
         from lora_bert.model.new_adapter import new_adapter
         from lora_bert.runtime.device import pick_device, pick_dtype
         from lora_bert.runtime.threads import computing_with, workers
@@ -55,9 +55,8 @@ class Stepper:
         from lora_bert.training.trunk_states import TrunkBatches
 
         device = pick_device(work.device)
-        backbone = load_backbone(
-            Path(work.backbone), dtype=pick_dtype("auto", device), device=device
-        )
+        dtype = pick_dtype("auto", device)
+        backbone = open_backbone(work.backbone, dtype=dtype, device=device).backbone
         adapter = new_adapter(
             backbone,
             max(targets) + 1,

@@ -1,7 +1,7 @@
 """Writing to disk so that nothing is ever half there, and where the cache lives.
 
-Everything is written beside its final place and renamed into it; a crash or a full disk leaves what
-stood there before.
+Everything is written beside its final place, waited for until it is on the disk, and renamed into
+its place; a crash, a power cut or a full disk leaves what stood there before.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from stat import S_ISREG
@@ -45,6 +45,14 @@ def sha256(path: Path) -> str:
 def size_of(path: Path) -> int:
     """Bytes of the files in a directory, or of a file."""
     return sum(seen.st_size for seen in stats_below(path) if S_ISREG(seen.st_mode))
+
+
+def are_whole(sizes: Mapping[str, Any], directory: Path) -> bool:
+    """Whether the files of a directory that ``sizes`` names are there, each with so many bytes."""
+    try:
+        return all((directory / name).stat().st_size == size for name, size in sizes.items())
+    except OSError:
+        return False
 
 
 def stats_below(path: Path) -> Iterator[os.stat_result]:
@@ -129,18 +137,14 @@ def atomic_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
     With ``overwrite`` a directory that stands there is replaced, and only once the new one is
     complete; without it a non-empty one is an :class:`OutputError`, also when it has come to stand
-    there meanwhile. A symbolic link stays: what it leads to is replaced. What was written is on the
-    disk before the name is: a power cut leaves the old or the new.
+    there meanwhile. A symbolic link stays: what it leads to is replaced.
     """
     claim_output(path, overwrite=overwrite)
     with _sentences(path):
         path = path.resolve()
-        path.parent.mkdir(parents=True, exist_ok=True)
         with _temporary_directory(path) as work:
             yield work
-            _open_up(work)
-            for entry in (*work.rglob("*"), work):
-                _to_disk(entry)
+            _complete(work)
             _swap(work, path, overwrite=overwrite)
             _to_disk(path.parent)
 
@@ -153,13 +157,11 @@ def shared_directory(path: Path, is_complete: Callable[[Path], bool]) -> Iterato
     directory is never touched, and the work of those who come later is dropped. One that is not
     complete is replaced.
     """
-    with _sentences(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _temporary_directory(path) as work:
-            yield work
-            _open_up(work)
-            if not is_complete(path):
-                _settle(work, path, is_complete)
+    with _sentences(path), _temporary_directory(path) as work:
+        yield work
+        _complete(work)
+        if not is_complete(path):
+            _settle(work, path, is_complete)
 
 
 @contextmanager
@@ -195,22 +197,10 @@ def write_json(path: Path, value: Any) -> None:
         work.write_text(json_text(value) + "\n", encoding="utf-8")
 
 
-def short_name(name: str, most: int) -> str:
-    """``name``, or of one with more bytes than ``most`` its beginning and a hash of the rest.
-
-    File systems allow names of 255 bytes.
-    """
-    written = os.fsencode(name)
-    if len(written) <= most:
-        return name
-    mark = hashlib.sha256(written).hexdigest()[:8]
-    return f"{written[: most - 9].decode('utf-8', 'ignore')}-{mark}"
-
-
 def beside(path: Path, suffix: str) -> Path:
     """The path next to ``path`` that has its name and a suffix."""
     place = path.resolve()
-    return place.with_name(f"{short_name(place.name, 200)}{suffix}")
+    return place.with_name(f"{_short_name(place.name)}{suffix}")
 
 
 def _neighbour(path: Path) -> Path:
@@ -218,7 +208,16 @@ def _neighbour(path: Path) -> Path:
 
     What is named before it is made can be removed, whenever Ctrl-C comes.
     """
-    return path.parent / f".{short_name(path.name, 200)}.{secrets.token_hex(8)}"
+    return path.parent / f".{_short_name(path.name)}.{secrets.token_hex(8)}"
+
+
+def _short_name(name: str) -> str:
+    """``name``, or of a long one its beginning and a hash: file systems allow 255 bytes."""
+    written = os.fsencode(name)
+    if len(written) <= 200:
+        return name
+    mark = hashlib.sha256(written).hexdigest()[:8]
+    return f"{written[:191].decode('utf-8', 'ignore')}-{mark}"
 
 
 def disk_error(problem: Exception) -> OSError:
@@ -242,11 +241,11 @@ def _to_disk(path: Path) -> None:
             os.close(handle)
 
 
-def _open_up(work: Path) -> None:
-    """Give a temporary directory the usual modes: made private, it would stay so for ever."""
-    work.chmod(_allowed(0o777))
-    for entry in work.rglob("*"):
+def _complete(work: Path) -> None:
+    """Give a directory that was made private the usual modes, and wait until it is on the disk."""
+    for entry in (*work.rglob("*"), work):
         entry.chmod(_allowed(0o777 if entry.is_dir() else 0o666))
+        _to_disk(entry)
 
 
 def _allowed(mode: int) -> int:
@@ -296,6 +295,7 @@ def _temporary_directory(path: Path) -> Iterator[Path]:
     """An empty directory beside ``path``, which goes, unless it was renamed."""
     work = _neighbour(path)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         work.mkdir(mode=0o700)
         yield work
     finally:

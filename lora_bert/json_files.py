@@ -33,6 +33,14 @@ def read_object(path: Path, error: type[LoraBertError]) -> dict[str, Any]:
     return written
 
 
+def read_own(path: Path) -> dict[str, Any]:
+    """The JSON object in a file that we can do without; an empty one where it cannot be read."""
+    try:
+        return read_object(path, LoraBertError)
+    except LoraBertError:
+        return {}
+
+
 def read_json(path: Path, error: type[LoraBertError]) -> Any:
     """What a JSON file says.
 
@@ -52,18 +60,28 @@ def read_text(path: Path, error: type[LoraBertError]) -> str:
     """The text of a file that is to be JSON.
 
     Raises:
-        error: It is missing, not readable, too large, or not UTF-8.
+        error: As :func:`read_bytes`, or it is not UTF-8.
+    """
+    try:
+        return read_bytes(path, error).decode("utf-8")
+    except UnicodeDecodeError as problem:
+        raise error(f"'{path}' is not valid JSON: {problem}.") from problem
+
+
+def read_bytes(path: Path, error: type[LoraBertError]) -> bytes:
+    """What a file of at most :data:`LARGEST` bytes holds.
+
+    Raises:
+        error: It is missing, not readable, or too large.
     """
     check_fetched(path, error)
     try:
         size = path.stat().st_size
         if size > LARGEST:
             raise error(f"'{path}' has {size / 1e6:,.0f} MB; more than 64 are not read.")
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes()
     except OSError as problem:
         raise error(f"'{path}' cannot be read: {problem.strerror or problem}.") from problem
-    except UnicodeDecodeError as problem:
-        raise error(f"'{path}' is not valid JSON: {problem}.") from problem
 
 
 def check_fetched(path: Path, error: type[LoraBertError]) -> None:

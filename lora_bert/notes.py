@@ -5,13 +5,12 @@ A lost line costs time or a question; what a line says is checked before it coun
 
 from __future__ import annotations
 
-import json
 import logging
-from pathlib import Path
 from typing import Any
 
 from lora_bert.errors import OutputError
 from lora_bert.files import cache_dir, write_json
+from lora_bert.json_files import read_own
 
 log = logging.getLogger(__name__)
 
@@ -21,11 +20,7 @@ _MOST = 500
 
 def read_notes(folder: str, name: str) -> dict[str, Any]:
     """The lines of ``CACHE/folder/name``, the oldest first."""
-    try:
-        book = json.loads(_path(folder, name).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return book if isinstance(book, dict) else {}
+    return read_own(cache_dir() / folder / name)
 
 
 def write_note(folder: str, name: str, key: str, value: Any) -> None:
@@ -35,10 +30,6 @@ def write_note(folder: str, name: str, key: str, value: Any) -> None:
         return
     kept = dict([*((old, was) for old, was in book.items() if old != key), (key, value)][-_MOST:])
     try:
-        write_json(_path(folder, name), kept)
+        write_json(cache_dir() / folder / name, kept)
     except OutputError as error:
         log.info("'%s' cannot be noted: %s", key, error)
-
-
-def _path(folder: str, name: str) -> Path:
-    return cache_dir() / folder / name

@@ -40,12 +40,7 @@ def printable(text: str) -> str:
 
 def reason(error: Exception) -> str:
     """The first line of what a library says of an error, without its full stop."""
-    return (str(error).splitlines() or [""])[0].rstrip(".")
-
-
-def visible(text: str, length: int = 60) -> str:
-    """As :func:`shortened`, with characters that cannot be seen as escapes."""
-    return shortened(printable(text), length)
+    return (str(error).strip().splitlines() or [""])[0].rstrip(".")
 
 
 def amount(size: int) -> str:

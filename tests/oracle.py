@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from peft import LoraConfig, get_peft_model
 from torch import Tensor
@@ -38,6 +39,11 @@ def tiny_engine(model_type: str, **extra: Any) -> Backbone:
     """Our backbone made of a tiny classifier without dropout."""
     model = tiny_classifier(model_type, **NO_DROPOUT[model_type], **extra)
     return build_backbone(model.state_dict(), encoder_config(model.config.to_dict()))
+
+
+def rows_of(encodings: TokenizedTexts) -> list[list[int]]:
+    """The token ids of each text."""
+    return [ids.tolist() for ids in np.split(encodings.ids, encodings.starts[1:])[: len(encodings)]]
 
 
 def random_adapter(

@@ -6,20 +6,19 @@ Its text is the template ``card.md``; model hubs read the metadata at its head.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Literal
 
 from lora_bert.adapters.manifest import Manifest
 from lora_bert.backbones.embedded import EMBEDDED
+from lora_bert.metrics.metric import Metric
+from lora_bert.tasks.problem_types import task_of
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelCardData
 
 _SHOWN_LABELS = 100
-_METRICS = {"accuracy": ("accuracy", "Accuracy"), "macro_f1": ("f1", "Macro-F1"),
-            "log_loss": ("log_loss", "Log loss")}  # fmt: skip
-"""A figure of the manifest -> its type and its name in the metadata."""
 
 
 def card(
@@ -35,11 +34,13 @@ def card(
 
     backbone, revision = manifest.backbone_name, manifest.backbone.get("revision")
     elsewhere = "hub" if revision or "/" in backbone else "directory"
-    scores = {part: figures for part, figures in manifest.metrics.items() if _is_whole(figures)}
+    metrics = task_of(manifest.problem_type).metrics
+    scores = {part: figures for part, figures in manifest.metrics.items()
+              if _is_whole(figures, metrics)}  # fmt: skip
     counts = manifest.data.get("rows")
     template = Template((files("lora_bert.adapters") / "card.md").read_text(encoding="utf-8"))
     rendered = template.render(
-        card_data=_metadata(manifest, kind, scores).to_yaml(),
+        card_data=_metadata(manifest, kind, scores, metrics).to_yaml(),
         manifest=manifest,
         kind=kind,
         name=_name(manifest),
@@ -47,6 +48,7 @@ def card(
         backbone=_quoted(backbone),
         revision=_quoted(revision) if revision else "",
         labels=[_quoted(label) for label in manifest.labels[:_SHOWN_LABELS]],
+        metrics=metrics,
         scores=scores,
         rows=counts if isinstance(counts, dict) else {},
         command=command,
@@ -65,12 +67,12 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _is_whole(figures: Any) -> bool:
+def _is_whole(figures: Any, metrics: Sequence[Metric]) -> bool:
     """Whether a part's figures are what this version writes: a stranger's may be anything."""
     if not isinstance(figures, dict):
         return False
-    interval = figures.get("interval")
-    numbers = [figures.get(key) for key in (*_METRICS, "rows")]
+    interval = figures.get("interval", [0, 0])
+    numbers = [figures.get(key) for key in (*(metric.name for metric in metrics), "rows")]
     return (
         isinstance(interval, list)
         and len(interval) == 2
@@ -79,8 +81,9 @@ def _is_whole(figures: Any) -> bool:
 
 
 def _metadata(
-    manifest: Manifest, kind: str, scores: Mapping[str, Mapping[str, float]]
-) -> ModelCardData:
+    manifest: Manifest, kind: str, scores: Mapping[str, Mapping[str, float]],
+    metrics: Sequence[Metric],
+) -> ModelCardData:  # fmt: skip
     """What model hubs read: the figures as results of a ``model-index``, one for each part."""
     from huggingface_hub import EvalResult, ModelCardData
 
@@ -91,12 +94,12 @@ def _metadata(
             dataset_type=name,
             dataset_name=name,
             dataset_split=part,
-            metric_type=metric,
-            metric_name=shown,
-            metric_value=round(figures[key], 4),
+            metric_type=metric.name.removeprefix("macro_"),
+            metric_name=metric.shown[:1].upper() + metric.shown[1:],
+            metric_value=round(figures[metric.name], 4),
         )
         for part, figures in scores.items()
-        for key, (metric, shown) in _METRICS.items()
+        for metric in metrics
     ]
     return ModelCardData(
         library_name="peft" if kind == "adapter" else "transformers",

@@ -85,7 +85,8 @@ def load_any(
     loaded = _on_backbone(stored, manifest, opened, labels)
     # Only what the user has named: an adapter must not decide what a name means from now on.
     name = loaded.manifest.backbone_name
-    if backbone and not offline and _fits(manifest, opened.source) and find_local(name) is None:
+    named = backbone and not offline and not _mismatch(path, manifest, opened.source)
+    if named and find_local(name) is None:
         remember(replace(loaded.files, name=name))
     return loaded
 
@@ -105,8 +106,8 @@ def load_adapter(path: Path, backbone: OpenBackbone, *, labels: Sequence[str] = 
         what = "a merged model" if kind == "merged" else f"exported for {kind}"
         raise ConfigError(f"'{path}' is {what}, and has its backbone inside.")
     stored, manifest = read_peft(path), directory.manifest_of(path)
-    if not _fits(manifest, backbone.source):
-        raise AdapterError(_mismatch(path, manifest, backbone.source))
+    if wrong := _mismatch(path, manifest, backbone.source):
+        raise AdapterError(wrong)
     return _on_backbone(stored, manifest, backbone, labels)
 
 
@@ -132,7 +133,8 @@ def _on_backbone(
     home = path if (path / "tokenizer.json").is_file() else files.path
     if described and home != path:
         raise AdapterError(f"'{path}' is not a whole adapter: it has no tokenizer.json.")
-    belongs = (described is not None and _fits(described, opened.source)) or home == files.path
+    fits = described is not None and not _mismatch(path, described, opened.source)
+    belongs = fits or home == files.path
     hint = "It was trained on another backbone: name that with --backbone."
     tokenizer = _tokenizer(path, home, manifest, base, hint, belongs=belongs)
     return Loaded(base, adapter.to(base.device), tokenizer, manifest, files, own_words)
@@ -162,20 +164,14 @@ def _tokenizer(
     return tokenizer
 
 
-def _needed(manifest: Manifest | None) -> str | None:
-    """The fingerprint of the backbone that an adapter was trained on, where that is known."""
-    return manifest.backbone.get("fingerprint") if manifest else None
-
-
-def _fits(manifest: Manifest | None, source: BackboneSource) -> bool:
-    return (needed := _needed(manifest)) is None or needed == source.fingerprint
-
-
 def _mismatch(path: Path, manifest: Manifest | None, source: BackboneSource) -> str:
-    name = manifest.backbone_name if manifest else None
+    """What is wrong with a backbone for the adapter at ``path``; "" where that is not known."""
+    needed = manifest.backbone.get("fingerprint") if manifest else None
+    if manifest is None or needed is None or needed == source.fingerprint:
+        return ""
     return (
         f"'{path}' was trained on another backbone than '{source.files.path}': it needs "
-        f"'{name}' with fingerprint {str(_needed(manifest))[:12]}…, this one has "
+        f"'{manifest.backbone_name}' with fingerprint {needed[:12]}…, this one has "
         f"{source.fingerprint[:12]}…."
     )
 
@@ -188,25 +184,24 @@ def _backbone_of(
 
     Equal shapes are not enough: on other weights an adapter's answers mean nothing.
     """
-    path, needed = stored.path, _needed(manifest)
-    name = backbone or directory.backbone_name(path, stored.config, manifest)
-    wrong: list[BackboneSource] = []
-    named = backbone is not None
-    for files in _places(path, name, stored, needed, named=named, offline=offline):
+    name = backbone or directory.backbone_name(stored.path, stored.config, manifest)
+    needed = manifest.backbone.get("fingerprint") if manifest else None
+    others: list[tuple[BackboneSource, str]] = []
+    for files in _places(name, stored, needed, named=backbone is not None, offline=offline):
         source = BackboneSource(files)
-        if _fits(manifest, source):
+        if not (wrong := _mismatch(stored.path, manifest, source)):
             return source.open(dtype, device)
-        wrong.append(source)
-    said = _mismatch(path, manifest, wrong[0])
+        others.append((source, wrong))
+    source, wrong = others[0]
     if not mismatch:
         hint = "Name the right one with --backbone; --allow-backbone-mismatch takes this one."
-        raise AdapterError(said, hint=hint)
-    log.warning("%s Its answers may mean nothing.", said)
-    return wrong[0].open(dtype, device)
+        raise AdapterError(wrong, hint=hint)
+    log.warning("%s Its answers may mean nothing.", wrong)
+    return source.open(dtype, device)
 
 
 def _places(
-    path: Path, name: str, stored: PeftAdapter, needed: str | None, *, named: bool, offline: bool
+    name: str, stored: PeftAdapter, needed: str | None, *, named: bool, offline: bool
 ) -> Iterator[BackboneFiles]:
     """Where the backbone may be: under its name, then where its fingerprint was seen."""
     revision = None if named else stored.config.get("revision")
@@ -223,7 +218,7 @@ def _places(
         yield find_backbone(name, revision, offline=offline)
     except (NotFoundError, UnavailableError) as error:
         raise type(error)(
-            f"'{path}' needs the backbone '{name}', which is not here.",
+            f"'{stored.path}' needs the backbone '{name}', which is not here.",
             hint="Give its directory with --backbone, or list the directory that holds it in "
             "$LORA_BERT_BACKBONES.",
         ) from error

@@ -113,10 +113,6 @@ def read_manifest(path: Path) -> Manifest:
             f"'{path}' has schema version {schema!r}; lora-bert {__version__} reads {SCHEMA}.",
             hint="Update lora-bert." if isinstance(schema, int) and schema > SCHEMA else "",
         )
-    return _checked(written, path)
-
-
-def _checked(written: dict[str, Any], path: Path) -> Manifest:
     for key, kind in _KINDS.items():
         value = written.get(key, None if key in ("labels", "max_length", "backbone") else kind())
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lora_bert.errors import BackboneError, NotFoundError, OutputError, did_you_mean
-from lora_bert.files import cache_dir, sha256, shared_directory
+from lora_bert.files import are_whole, cache_dir, sha256, shared_directory
+from lora_bert.json_files import read_own
 
 if TYPE_CHECKING:
     import numpy as np
@@ -102,11 +103,8 @@ def _damaged(path: Path) -> BackboneError:
 
 def _is_complete(target: Path) -> bool:
     """Whether every file is there in the size it was written in (a few system calls)."""
-    try:
-        sizes = json.loads((target / _RECORD).read_text(encoding="utf-8"))
-        return all((target / name).stat().st_size == sizes[name] for name in _UNPACKED)
-    except (OSError, ValueError, LookupError, TypeError):
-        return False
+    sizes = read_own(target / _RECORD)
+    return sizes.keys() == set(_UNPACKED) and are_whole(sizes, target)
 
 
 def _write(source: Path, work: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 
 from lora_bert.backbones.inside import is_inside
 from lora_bert.errors import BackboneError
-from lora_bert.json_files import read_json, read_object
+from lora_bert.json_files import read_json, read_object, read_own
 
 MODULES = "modules.json"
 """What sentence-transformers says of the parts of a model."""
@@ -29,7 +29,7 @@ def transformer_in(directory: Path) -> Path | None:
     ``modules.json``, with nothing or another ``config.json`` above it.
     """
     config, module = directory / _CONFIG, _module(directory)
-    if module is not None and not _describes_model(config):
+    if module is not None and not read_own(config).keys() & {"model_type", "architectures"}:
         return module
     return directory if config.is_file() else None
 
@@ -60,13 +60,6 @@ def _module(directory: Path) -> Path | None:
     return None
 
 
-def _describes_model(config: Path) -> bool:
-    try:
-        return bool(read_object(config, BackboneError).keys() & {"model_type", "architectures"})
-    except BackboneError:
-        return False
-
-
 def below(directory: Path, names: Iterable[str]) -> list[Path]:
     """The folders below a directory, or in a hub's ``snapshots``, that hold such a file."""
     patterns = [f"{folder}/{name}" for name in names for folder in ("*", "snapshots/*")]
@@ -90,10 +83,14 @@ def above(directory: Path) -> str:
 
 
 def no_backbone(directory: Path) -> BackboneError | None:
-    """What is wrong with a directory that holds no backbone; None where it seems to hold one.
+    """What is wrong with a place that holds no backbone; None where it seems to hold one.
 
     An adapter beside a backbone's weights does not count.
     """
+    if directory.is_file():
+        held = transformer_in(directory.parent) is not None
+        hint = f"Did you mean '{directory.parent}'?" if held else ""
+        return BackboneError(f"'{directory}' is a file; a backbone is a directory.", hint=hint)
     if transformer_in(directory) is not None and (
         not (directory / _ADAPTER).is_file() or _has_weights(directory)
     ):
@@ -130,15 +127,6 @@ def is_adapter(directory: Path) -> BackboneError:
     )
     hint += merge if kind == "LORA" and (directory / _ADAPTER_WEIGHTS).is_file() else "."
     return BackboneError(f"'{directory}' is an adapter{trained}; it is no backbone.", hint=hint)
-
-
-def is_file(path: Path) -> BackboneError:
-    """The error for a file where a backbone's directory is wanted."""
-    held = transformer_in(path.parent) is not None
-    return BackboneError(
-        f"'{path}' is a file; a backbone is a directory.",
-        hint=f"Did you mean '{path.parent}'?" if held else "",
-    )
 
 
 def no_weights(directory: Path) -> BackboneError:

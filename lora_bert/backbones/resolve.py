@@ -16,7 +16,7 @@ from urllib.error import HTTPError
 
 from lora_bert.backbones.embedded import EMBEDDED, unpack
 from lora_bert.backbones.fingerprint import LOCATIONS, NOTES
-from lora_bert.backbones.nearby import MODULES, is_file, name_of, no_backbone, transformer_in
+from lora_bert.backbones.nearby import MODULES, name_of, no_backbone, transformer_in
 from lora_bert.config import BackboneConfig
 from lora_bert.config.kinds import StrPath
 from lora_bert.errors import BackboneError, NotFoundError, UnavailableError, did_you_mean, missing
@@ -85,10 +85,8 @@ def find_backbone(
             log.info("'%s' is a model of sentence-transformers: %s.", name, what)
         return here
     with suppress(OSError):
-        if given.is_dir() and (wrong := no_backbone(given)):
+        if (given.is_dir() or given.is_file()) and (wrong := no_backbone(given)):
             raise wrong
-        if given.is_file():
-            raise is_file(given)
     if not _is_hub_id(name):
         raise NotFoundError(
             f"No such backbone directory: '{name}'.", hint=did_you_mean(name, EMBEDDED)

@@ -11,7 +11,7 @@ import math
 import os
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from lora_bert.backbones.inside import check_inside
 from lora_bert.backbones.nearby import no_weights
 from lora_bert.errors import BackboneError, LoraBertError
 from lora_bert.files import disk_error
-from lora_bert.json_files import check_fetched, read_object
+from lora_bert.json_files import check_fetched, read_object, read_own
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -172,9 +172,7 @@ def weight_files(directory: Path) -> list[Path]:
 
 def _converted(directory: Path) -> str:
     """How safetensors are made of a pickle: a classifier's head is no part of a backbone."""
-    names: object = None
-    with suppress(BackboneError):
-        names = read_object(directory / "config.json", BackboneError).get("architectures")
+    names = read_own(directory / "config.json").get("architectures")
     classifies = isinstance(names, list) and "ForSequenceClassification" in str(names[:1])
     command = f"lora-bert convert-backbone {shlex.quote(str(directory))} OUT"
     if not classifies:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lora_bert.tokens.tokenized import TokenizedTexts, cu_seqlens
+from lora_bert.tokens.tokenized import TokenizedTexts
 
 
 def canonical(parts: Sequence[TokenizedTexts]) -> tuple[TokenizedTexts, list[np.ndarray]]:
@@ -22,13 +22,12 @@ def canonical(parts: Sequence[TokenizedTexts]) -> tuple[TokenizedTexts, list[np.
     different: list[np.ndarray] = []
     count = 0
     for length, alike in zip(lengths, np.split(by_length, begins[1:]), strict=True):
-        tokens = _tokens(rows, alike, int(length))
-        first, which = _distinct(tokens)
+        first, which = _distinct(_tokens(rows, alike, int(length)))
         numbers[alike] = count + which
-        different.append(tokens[first])
+        different.append(alike[first])
         count += len(first)
     ends = np.cumsum([len(part) for part in parts])
-    return _flat(different, rows), np.split(numbers, ends[:-1])
+    return rows.take(np.concatenate(different)), np.split(numbers, ends[:-1])
 
 
 def _tokens(rows: TokenizedTexts, alike: np.ndarray, length: int) -> np.ndarray:
@@ -45,17 +44,3 @@ def _distinct(tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     whole = np.ascontiguousarray(tokens).view(np.dtype((np.void, tokens[0].nbytes))).ravel()
     _, first, which = np.unique(whole, return_index=True, return_inverse=True)
     return first, which
-
-
-def _flat(different: Sequence[np.ndarray], rows: TokenizedTexts) -> TokenizedTexts:
-    typed = rows.token_type_ids is not None
-    halves = [np.hsplit(part, 2) if typed else (part,) for part in different]
-    lengths = np.concatenate([np.full(len(half[0]), half[0].shape[1]) for half in halves])
-    types = np.concatenate([half[-1].ravel() for half in halves]).astype(np.uint8)
-    return TokenizedTexts(
-        ids=np.concatenate([half[0].ravel() for half in halves]),
-        starts=cu_seqlens(lengths),
-        token_type_ids=types if typed else None,
-        truncated=np.zeros(len(lengths), dtype=bool),
-        pad_id=rows.pad_id,
-    )

@@ -7,7 +7,6 @@ when the entry was last used.
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import os
@@ -20,17 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from lora_bert.errors import ConfigError
-from lora_bert.files import cache_dir, shared_directory, size_of, stats_below
-from lora_bert.json_files import json_text
+from lora_bert.files import are_whole, cache_dir, shared_directory, size_of, stats_below, write_json
+from lora_bert.json_files import read_own
 
 log = logging.getLogger(__name__)
 
 RECORD = "entry.json"
 KEPT = ("trunk", "tokens")
 """The kinds that come and go by themselves: the least recently used ones make room."""
-DEFAULT_LIMIT = 20.0
-"""Gigabytes that all entries of these kinds may take together."""
-
 BROKEN_OFF = 3600.0
 """A hidden directory that nothing was written to for so many seconds has no writer any more."""
 
@@ -64,24 +60,14 @@ def new_entry(kind: str, key: str, size: int, facts: dict[str, Any]) -> Iterator
     make_room(size)
     with shared_directory(entry_path(kind, key), _is_whole) as work:
         yield work
-        sizes = {}
-        for path in sorted(work.iterdir()):
-            # A record must not outlive, in a power cut, the data it vouches for.
-            with path.open("rb") as stream:
-                os.fsync(stream.fileno())
-            sizes[path.name] = path.stat().st_size
+        sizes = {path.name: path.stat().st_size for path in sorted(work.iterdir())}
         record = {"key": key, "files": sizes, "created": time.time(), **facts}
-        text = json_text(record) + "\n"
-        (work / RECORD).write_text(text, encoding="utf-8")
+        write_json(work / RECORD, record)
 
 
 def read_record(path: Path) -> dict[str, Any]:
     """What ``entry.json`` in a directory says; nothing where it says nothing that can be read."""
-    try:
-        record = json.loads((path / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return record if isinstance(record, dict) else {}
+    return read_own(path / RECORD)
 
 
 def discard(path: Path) -> None:
@@ -120,7 +106,7 @@ def total_limit() -> int:
     """
     written = os.environ.get("LORA_BERT_CACHE_LIMIT", "").strip()
     try:
-        limit = float(written) if written else DEFAULT_LIMIT
+        limit = float(written) if written else 20.0
     except ValueError:
         limit = math.nan
     if not (math.isfinite(limit) and limit >= 0):
@@ -153,9 +139,4 @@ def make_room(size: int) -> None:
 def _is_whole(path: Path) -> bool:
     record = read_record(path)
     sizes = record.get("files")
-    if record.get("key") != path.name or not isinstance(sizes, dict):
-        return False
-    try:
-        return all((path / name).stat().st_size == size for name, size in sizes.items())
-    except OSError:
-        return False
+    return record.get("key") == path.name and isinstance(sizes, dict) and are_whole(sizes, path)

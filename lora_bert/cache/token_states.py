@@ -6,7 +6,7 @@ Each chunk of texts is computed on one core: how many cores there are does not c
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -56,20 +56,17 @@ class TokenStates:
         data = torch.empty(self.shape, dtype=self.backbone.dtype, device=self.backbone.device)
         data[0] = 0
         end = 1
-
-        def keep(hidden: Tensor) -> None:
-            nonlocal end
+        for hidden in self._computed():
             data[end : end + len(hidden)] = hidden
             end += len(hidden)
-
-        self._compute(keep)
         return data
 
     def write(self, path: Path) -> None:
         """Compute them into a file: the numbers in the backbone's dtype and nothing else."""
         with path.open("wb") as stream:
             stream.write(bytes(self.size // self.shape[0]))
-            self._compute(lambda hidden: stream.write(hidden.cpu().view(torch.uint8).numpy().data))
+            for hidden in self._computed():
+                stream.write(hidden.cpu().view(torch.uint8).numpy().data)
 
     def mapped(self, path: Path) -> Tensor:
         """The lines in a file, read where and when they are needed.
@@ -85,8 +82,8 @@ class TokenStates:
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
             return torch.from_numpy(raw).view(self.backbone.dtype)
 
-    def _compute(self, keep: Callable[[Tensor], object]) -> None:
-        """Run the trunk; ``keep`` takes the next texts' lines until all have had their turn."""
+    def _computed(self) -> Iterator[Tensor]:
+        """Run the trunk; the texts' lines, some texts at a time."""
         planned = chunks(self.encodings.lengths, CHUNK_TOKENS[self.backbone.device.type])
         with (
             track(len(self.encodings), f"layers 1 to {self.depth}", unit="text") as bar,
@@ -94,7 +91,7 @@ class TokenStates:
         ):
             while some := list(islice(planned, max(_AT_ONCE, 4 * threads.count))):
                 for rows, hidden in zip(some, threads.map(self._chunk, some), strict=True):
-                    keep(hidden)
+                    yield hidden
                     bar.update(len(rows))
 
     def _chunk(self, rows: np.ndarray) -> Tensor:

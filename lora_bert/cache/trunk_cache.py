@@ -162,7 +162,11 @@ class _Making:
             "memory": memory_budget(self.states.backbone.device, self.limit) // self.shared_by,
             "disk": disk_budget(self.limit) // self.shared_by,
         }
-        choices = self.choices if place == "auto" else [place]
+        choices = [place]
+        if place == "auto":
+            on_cpu = self.states.backbone.device.type == "cpu"
+            to_file = on_cpu and self.states.size >= _WORTH_A_FILE
+            choices = ["disk", "memory"] if to_file else ["memory", "disk"]
         fitting = [choice for choice in choices if self.states.size <= rooms[choice]]
         if not fitting:
             free = " and ".join(f"{amount(rooms[choice])} {_WHERE[choice]}" for choice in choices)
@@ -176,13 +180,6 @@ class _Making:
             except OutputError as error:
                 log.warning("%s It is not kept %s.", error, where)
         return None
-
-    @property
-    def choices(self) -> list[str]:
-        """Where to keep it, the best place first."""
-        on_cpu = self.states.backbone.device.type == "cpu"
-        large = self.states.size >= _WORTH_A_FILE
-        return ["disk", "memory"] if on_cpu and large else ["memory", "disk"]
 
     @property
     def what(self) -> str:

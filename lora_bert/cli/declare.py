@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from lora_bert.cli import console
 from lora_bert.errors import ConfigError
@@ -64,16 +63,15 @@ def declare(
 
         @functools.wraps(function)
         def called(**given: Any) -> None:
-            context = click.get_current_context()
             as_json, files = given.pop("as_json"), given.pop("config")
             values = read_yamls(files, config)
-            values |= {key: value for key, value in given.items() if _was_given(context, key)}
+            values |= {key: value for key, value in given.items() if value not in (None, ())}
             built: Any = build(config, values)
             if not all(getattr(built, key) for key in needed):
                 raise ConfigError(f"{name} needs {needs}.", hint=f"lora-bert {name} {usage}")
             if answer := function(built, as_json):
                 click.echo(json_text(answer.document) if as_json else answer.text)
-                context.exit(answer.exit_code)
+                click.get_current_context().exit(answer.exit_code)
 
         made = Command(
             name,
@@ -126,10 +124,3 @@ def _general() -> list[click.Parameter]:
         switch("--debug", expose_value=False, is_eager=True, callback=apply,
                help="Show the traceback of an error."),
     ]  # fmt: skip
-
-
-def _was_given(context: click.Context, key: str) -> bool:
-    source = context.get_parameter_source(key)
-    if source in (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP, None):
-        return False
-    return context.params.get(key) not in (None, ())

@@ -13,7 +13,7 @@ from lora_bert.data.examples import Examples
 from lora_bert.data.sources import Splits
 from lora_bert.errors import DataError
 from lora_bert.names import write_label_names
-from lora_bert.wording import counted, shortened, visible
+from lora_bert.wording import counted, printable, shortened
 
 logger = logging.getLogger(__name__)
 
@@ -140,7 +140,7 @@ def spelling_warnings(labels: Sequence[str]) -> list[str]:
         best = max(plain or group, key=lambda label: (sizes[label], label))
         names |= {label: best for label in group if label != best}
     shown = "; ".join(
-        ", ".join(f"'{visible(label, 40)}' ({sizes[label]:,})" for label in group)
+        ", ".join(f"'{shortened(printable(label), 40)}' ({sizes[label]:,})" for label in group)
         for group in several[:_NAMED]
     )
     more = len(several) - _NAMED

@@ -155,4 +155,4 @@ def _symbol_cost(char: str, before: str, following: str) -> float:
         return 13.0 if following.isalpha() else 7.0
     if unicodedata.category(char) in ("Cc", "Cn", "Co") or "\u2500" <= char <= "\u259f":
         return _WRONG  # among them the lines and blocks that DOS drew frames with
-    return 14.0 if inside else 10.0
+    return 14.0 if before.isalpha() or following.isalpha() else 10.0

@@ -17,13 +17,13 @@ from lora_bert.data.examples import Examples
 from lora_bert.data.given import with_given_rows
 from lora_bert.data.locations import inputs
 from lora_bert.errors import ConfigError, DataError, TextError, did_you_mean
-from lora_bert.evaluation import row_tables
 from lora_bert.evaluation.baseline import tfidf_baseline
 from lora_bert.evaluation.dataset import EvaluationRows
 from lora_bert.evaluation.overlap import overlap
 from lora_bert.evaluation.page import write_report
 from lora_bert.evaluation.plots import confusion_png
 from lora_bert.evaluation.result import Evaluation, judge
+from lora_bert.evaluation.row_tables import TABLES, table_columns, table_rows, write_rows
 from lora_bert.evaluation.training_settings import differences, trained_for
 from lora_bert.files import atomic_directory, claim_file, claim_output, spare_inputs
 from lora_bert.inference.predictor import Predictor, open_predictor
@@ -192,9 +192,6 @@ def _write(output: Path, evaluation: Evaluation, rows: Examples, overwrite: bool
         if evaluation.by_class is None:
             return
         confusion_png(evaluation.by_class, work / "confusion.png")
-        for name, more, table in (
-            ("wrong", row_tables.WRONG, row_tables.wrong_rows),
-            ("suspects", row_tables.SUSPECT, row_tables.suspect_rows),
-        ):
-            lines = (list(row.values()) for row in table(evaluation, rows))
-            row_tables.write_rows(work / f"{name}.csv", row_tables.columns_of(rows, more), lines)
+        for table in TABLES:
+            lines = (list(row.values()) for row in table_rows(evaluation, table, rows))
+            write_rows(work / f"{table}.csv", table_columns(table, rows), lines)

@@ -13,7 +13,7 @@ from lora_bert._version import __version__
 from lora_bert.data.examples import Examples
 from lora_bert.evaluation import report
 from lora_bert.evaluation.result import Evaluation
-from lora_bert.evaluation.row_tables import suspect_rows, wrong_rows
+from lora_bert.evaluation.row_tables import table_rows
 from lora_bert.files import atomic_file
 from lora_bert.metrics.classification import Scores
 from lora_bert.metrics.comparison import ACCURACY, Comparison
@@ -46,7 +46,7 @@ def write_report(
 
 def report_page(evaluation: Evaluation, rows: Examples, *, title: str) -> str:
     """The report as HTML, of the parts that the judgement has; texts and labels are escaped."""
-    wrong, suspects = wrong_rows(evaluation, rows), suspect_rows(evaluation, rows)
+    wrong, suspects = (table_rows(evaluation, table, rows) for table in ("wrong", "suspects"))
     figures = report.first(evaluation.metric, evaluation.shown)
     intervals = evaluation.intervals
     page: str = _template().render(

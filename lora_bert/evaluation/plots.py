@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lora_bert.evaluation.display import cells, fit
-from lora_bert.evaluation.fonts import BASE, families_for
 from lora_bert.evaluation.report import percent
 from lora_bert.files import atomic_file
 from lora_bert.metrics.classification import Scores
@@ -40,6 +39,16 @@ _STYLE = {
     "figure.facecolor": "white", "axes.facecolor": "white", "savefig.facecolor": "white",
     "text.parse_math": False,  # a "$" in a label is a dollar
 }  # fmt: skip
+BASE_FONT = "DejaVu Sans"
+"""Ships with matplotlib: Latin, Greek, Cyrillic and more, no Chinese, Japanese or Korean."""
+# Clean screen faces first; any other font with the characters will do after them.
+_PREFERRED_FONTS = (
+    "Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "Source Han Sans CN", "PingFang SC",
+    "Hiragino Sans GB", "Microsoft YaHei", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei",
+    "Noto Sans CJK JP", "SimHei", "Arial Unicode MS",
+)  # fmt: skip
+# Fonts that have a box or a symbol for every code point, and bitmap fonts of emoji.
+_USELESS_FONTS = ("Last Resort", ".LastResort", "Adobe Blank", "Adobe NotDef", "Noto Color Emoji")
 
 Record = Mapping[str, float]
 
@@ -76,7 +85,7 @@ def curve_png(
         raise ValueError("no epoch to draw")
     drawn = [metric for metric in metrics if metric.share] or metrics
     scale, unit = (100, ", %") if drawn[0].share else (1, "")
-    with _style([BASE]):
+    with _style([BASE_FONT]):
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(9.0, 3.6), dpi=150)
@@ -101,7 +110,42 @@ def _names_and_families(labels: Sequence[str]) -> tuple[list[str], list[str]]:
         "No installed font can draw the class names: the confusion plot numbers the classes in "
         "label order, class 1 to class %d. A font such as Noto Sans CJK mends this.", len(labels),
     )  # fmt: skip
-    return [f"class {number}" for number in range(1, len(labels) + 1)], [BASE]
+    return [f"class {number}" for number in range(1, len(labels) + 1)], [BASE_FONT]
+
+
+def families_for(texts: Iterable[str]) -> list[str] | None:
+    """Font families that together draw every character of ``texts``; ``None`` if none can.
+
+    The first is always :data:`BASE_FONT`; a second follows only where it lacks a character.
+    """
+    from matplotlib import font_manager
+
+    wanted = {ord(char) for text in texts for char in text}
+    missing = wanted - _characters(font_manager.findfont(BASE_FONT))
+    if not missing:
+        return [BASE_FONT]
+    # The upright face of ordinary weight is the one that will be drawn.
+    files = {
+        entry.name: entry.fname
+        for entry in font_manager.fontManager.ttflist
+        if entry.style == "normal" and entry.weight in (400, 500, "normal", "medium")
+    }
+    others = sorted(name for name in files if not name.startswith(_USELESS_FONTS))
+    for name in (*(name for name in _PREFERRED_FONTS if name in files), *others):
+        if missing <= _characters(files[name]):
+            return [BASE_FONT, name]
+    return None
+
+
+def _characters(path: str) -> set[int]:
+    """The code points a font file has an outline for; none for one that cannot be used."""
+    from matplotlib import ft2font
+
+    try:
+        font = ft2font.FT2Font(path)
+    except (OSError, RuntimeError):  # a broken font in the system is no concern of ours
+        return set()
+    return set(font.get_charmap()) if font.scalable else set()
 
 
 def _style(families: list[str]) -> AbstractContextManager[None]:

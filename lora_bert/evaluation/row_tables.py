@@ -11,33 +11,28 @@ from lora_bert.data.examples import Examples
 from lora_bert.files import atomic_file
 from lora_bert.tasks.base import Judgement
 
-WRONG = ("prediction", "score")
-"""Of a row whose label was not predicted: the prediction, and its probability."""
-SUSPECT = ("suggestion", "label_score", "suggestion_score")
-"""Of a row whose label is doubted: the likelier one, and the probabilities of the two."""
+TABLES = {
+    "wrong": ("prediction", "score"),
+    "suspects": ("suggestion", "label_score", "suggestion_score"),
+}
+"""What a judgement and a file call it -> the columns behind a row's label: the likelier label, and
+probabilities."""
 
 
-def wrong_rows(judged: Judgement, rows: Examples) -> list[dict[str, Any]]:
-    """The mistakes, the most confident first, by column; none where there are no classes."""
+def table_rows(judged: Judgement, table: str, rows: Examples) -> list[dict[str, Any]]:
+    """The rows of a table, the worst first, by column; none where there are no classes."""
     labels = judged.by_class.labels if judged.by_class else []
-    return [_row(rows, at, WRONG, labels[answer], score) for at, answer, score in judged.wrong]
+    listed = []
+    for at, likelier, *scores in getattr(judged, table):
+        row = {"line": rows.mark(at), **({"id": rows.ids[at]} if rows.ids else {})}
+        row |= {"text": rows.texts[at], "label": rows.labels[at]}
+        listed.append(row | dict(zip(TABLES[table], (labels[likelier], *scores), strict=True)))
+    return listed
 
 
-def suspect_rows(judged: Judgement, rows: Examples) -> list[dict[str, Any]]:
-    """The rows whose label is doubted, the most doubtful first; none where there are no classes."""
-    labels = judged.by_class.labels if judged.by_class else []
-    return [_row(rows, at, SUSPECT, labels[other], *more) for at, other, *more in judged.suspects]
-
-
-def columns_of(rows: Examples, more: Sequence[str]) -> list[str]:
-    """The columns: the position, by what it counts, the file's own id, text and label, ``more``."""
-    return [rows.unit, *(["id"] if rows.ids else []), "text", "label", *more]
-
-
-def _row(rows: Examples, at: int, names: Sequence[str], *values: Any) -> dict[str, Any]:
-    row = {"line": rows.mark(at), **({"id": rows.ids[at]} if rows.ids else {})}
-    row |= {"text": rows.texts[at], "label": rows.labels[at]}
-    return row | dict(zip(names, values, strict=True))
+def table_columns(table: str, rows: Examples) -> list[str]:
+    """The columns: the position, by what it counts, the file's own id, text, label, the table's."""
+    return [rows.unit, *(["id"] if rows.ids else []), "text", "label", *TABLES[table]]
 
 
 def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

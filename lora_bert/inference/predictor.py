@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,12 +30,7 @@ from lora_bert.tokens.tokenizer import TextTokenizer
 from lora_bert.wording import counted
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from lora_bert.adapters.loading import Loaded
-    from lora_bert.model.adapter import Adapter
-    from lora_bert.model.backbone import Backbone
-    from lora_bert.tokens.batching import Offsets
 
 
 @dataclass(frozen=True)
@@ -190,26 +185,6 @@ def open_predictor(path: StrPath, config: Answering | None = None) -> Predictor:
         allow_backbone_mismatch=config.allow_backbone_mismatch,
     )  # fmt: skip
     return Predictor.of(loaded, place, config.batch_size)
-
-
-def predict_logits(
-    backbone: Backbone,
-    adapter: Adapter,
-    encodings: TokenizedTexts,
-    batch_size: int = 32,
-    hidden: Callable[[np.ndarray], tuple[Tensor, Offsets]] | None = None,
-) -> Tensor:
-    """Logits ``[texts, labels]`` on the CPU, float32, in the order of ``encodings``.
-
-    A row's last bits depend on the batch that it stands in: they are those of a predictor with the
-    same ``batch_size``. ``hidden`` is what the trunk makes of rows, as in
-    :class:`~lora_bert.inference.engines.torch_engine.TorchEngine`.
-    """
-    import torch
-
-    from lora_bert.inference.engines.torch_engine import TorchEngine
-
-    return torch.from_numpy(answer(TorchEngine(backbone, adapter, hidden), encodings, batch_size))
 
 
 def _listed(texts: Iterable[str]) -> Sequence[str]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from lora_bert.metrics.classification import Floats, Indices
 
-SHARES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
+_SHARES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
 """The coverages of the table."""
 
 
@@ -63,8 +63,10 @@ def coverage(probabilities: Floats, true: Indices) -> tuple[Covered, ...]:
         NeurIPS 2017.
     """
     scores, right = _sorted(probabilities, true)
-    taken = sorted({_with_ties(scores, math.ceil(share * len(scores))) for share in SHARES})
-    return tuple(_line(scores, right, rows) for rows in reversed(taken))
+    last = [scores[math.ceil(share * len(scores)) - 1] for share in _SHARES]
+    # Rows that are equal to the last one of them are answered with it.
+    taken = np.unique(np.searchsorted(-scores, -np.array(last), side="right"))[::-1]
+    return tuple(_line(scores, right, rows) for rows in taken.tolist())
 
 
 def reach(probabilities: Floats, true: Indices, accuracy: float, *, seed: int = 0) -> Target:
@@ -91,26 +93,12 @@ def _elsewhere(chosen: Sequence[float], others: Sequence[tuple[Floats, Indices]]
     return Covered(float(np.mean(chosen)), len(right), len(right) / rows, accuracy)
 
 
-def threshold_for(scores: Floats, share: float) -> float:
-    """The ``min_score`` at which that share of the rows, or more where some are equal, is answered.
-
-    ``scores`` are the probabilities of the answers, [rows], at least one; the share is more than 0.
-    """
-    falling = np.sort(scores.astype(np.float64))[::-1]
-    return _between(falling, _with_ties(falling, math.ceil(share * len(falling))))
-
-
 def _sorted(probabilities: Floats, true: Indices) -> tuple[Floats, Indices]:
     """The probabilities of the answers, falling, and whether each is right."""
     scores = probabilities.max(axis=1).astype(np.float64)
     right = probabilities.argmax(axis=1) == true
     order = np.argsort(-scores, kind="stable")
     return scores[order], right[order].astype(np.int64)
-
-
-def _with_ties(falling: Floats, rows: int) -> int:
-    """The first ``rows`` rows, and those that are equal to the last one of them."""
-    return int(np.searchsorted(-falling, -falling[rows - 1], side="right"))
 
 
 def _lowest(falling: Floats, right: Indices, accuracy: float) -> Covered | None:

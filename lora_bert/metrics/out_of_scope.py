@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lora_bert.metrics.classification import Floats, Indices
-from lora_bert.metrics.coverage import SHARES, threshold_for
+from lora_bert.metrics.coverage import coverage
 from lora_bert.metrics.intervals import Interval
 
 
@@ -76,14 +76,14 @@ def out_of_scope(
     right = probabilities.argmax(axis=1) == true
     auroc, interval = _auroc(scores, strangers)
     usual = np.sort(scores)[::-1][math.ceil(0.95 * len(scores)) - 1]
-    places = sorted({threshold_for(scores, share) for share in SHARES} | set(also_at))
+    places = {line.min_score for line in coverage(probabilities, true)} | set(also_at)
     return OutOfScope(
         labels=tuple(labels),
         rows=len(strangers),
         auroc=auroc,
         auroc_interval=interval,
         fpr_at_95_tpr=float((strangers >= usual).mean()),
-        lines=tuple(_line(place, scores, right, strangers) for place in places),
+        lines=tuple(_line(place, scores, right, strangers) for place in sorted(places)),
     )
 
 

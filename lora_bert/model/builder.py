@@ -4,33 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from lora_bert.backbones.config import EncoderConfig
-from lora_bert.backbones.families.registry import read_encoder_config
-from lora_bert.backbones.weights import read_checkpoint
 from lora_bert.errors import BackboneError
 from lora_bert.model.backbone import Backbone, Convolution, Layer, Norm
 from lora_bert.model.fused_linear import FusedLinear, Linear
 from lora_bert.model.shapes import check_linear, check_shapes
 
 _INPUTS = ("query", "key", "value", "query_key_value")
-
-
-def load_backbone(
-    directory: Path, *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
-) -> Backbone:
-    """Read a backbone, or the encoder of a merged model, from a ``transformers`` directory.
-
-    Raises:
-        BackboneError: Incomplete, damaged, of an unknown family, or of other shapes than its
-            ``config.json`` says.
-    """
-    config = read_encoder_config(directory)
-    return build_backbone(read_checkpoint(directory, config), config, dtype=dtype, device=device)
 
 
 def build_backbone(
@@ -111,12 +95,9 @@ class _Parts:
 
     def layers(self) -> tuple[Layer, ...]:
         """All of them; those that have the same weights are the same."""
-        made: dict[str, Layer] = {}
-        layout, count = self.config.layout, self.config.num_hidden_layers
-        paths = [layout.layer_path(index) for index in range(count)]
-        for index, path in enumerate(paths):
-            if path not in made:
-                made[path] = self.layer(index, path)
+        count = self.config.num_hidden_layers
+        paths = [self.config.layout.layer_path(index) for index in range(count)]
+        made = {path: self.layer(paths.index(path), path) for path in dict.fromkeys(paths)}
         return tuple(made[path] for path in paths)
 
     def layer(self, index: int, base: str) -> Layer:

@@ -132,7 +132,7 @@ class Processes:
             if count.any():
                 # A launcher sends it again to those that the terminal has sent it to.
                 signals.ignore(signal.SIGINT)
-                signals.raise_waiting(signal.SIGTERM if count[1] else signal.SIGINT)
+                signals.raise_now(signal.SIGTERM if count[1] else signal.SIGINT)
 
     @contextmanager
     def first(self) -> Iterator[bool]:

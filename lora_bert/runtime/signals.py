@@ -59,8 +59,7 @@ def uninterrupted() -> Iterator[None]:
         _Waiting.depth -= 1
         if _Waiting.arrived and not _Waiting.depth:
             urgent = signal.SIGTERM in _Waiting.arrived
-            _Waiting.arrived.clear()
-            _raise(signal.SIGTERM if urgent else signal.SIGINT)
+            raise_now(signal.SIGTERM if urgent else signal.SIGINT)
 
 
 def waiting() -> frozenset[int]:
@@ -68,14 +67,14 @@ def waiting() -> frozenset[int]:
     return frozenset(_Waiting.arrived)
 
 
-def raise_waiting(number: int) -> None:
-    """Inside :func:`uninterrupted`, raise what ``number`` stands for now, not at the block's end.
+def raise_now(number: int) -> None:
+    """Raise what a signal stands for, inside :func:`uninterrupted` too; none waits any more.
 
     Raises:
         KeyboardInterrupt: For SIGINT; :class:`Terminated` for SIGTERM.
     """
     _Waiting.arrived.clear()
-    _raise(number)
+    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
 
 def ignore(*numbers: int) -> None:
@@ -95,8 +94,4 @@ def _arrive(number: int, frame: FrameType | None) -> None:
         again.daemon = True
         again.start()
     else:
-        _raise(number)
-
-
-def _raise(number: int) -> None:
-    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+        raise_now(number)

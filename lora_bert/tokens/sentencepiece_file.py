@@ -12,15 +12,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
+from typing import TypeVar
 
 from lora_bert.errors import LoraBertError
-from lora_bert.json_files import check_fetched
+from lora_bert.json_files import read_bytes
 
-_LARGEST = 64_000_000
-"""Bytes. That of XLM-R, with 250,000 pieces, has 5 MB."""
 _LONGEST_PIECE = 1000
 """Characters; sentencepiece makes none above 16 unless it is told to."""
 _VARINT, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5
+
+Value = TypeVar("Value", int, bytes)
 
 
 class Kind(IntEnum):
@@ -92,13 +93,7 @@ def read_sentencepiece(path: Path, error: type[LoraBertError]) -> SentencePieceM
     Raises:
         error: It cannot be read, is too large, or no SentencePiece model.
     """
-    try:
-        if (size := path.stat().st_size) > _LARGEST:
-            raise error(f"'{path}' has {size / 1e6:,.0f} MB; more than 64 are not read.")
-        content = path.read_bytes()
-    except OSError as problem:
-        raise error(f"'{path}' cannot be read: {problem.strerror or problem}.") from problem
-    check_fetched(path, error)
+    content = read_bytes(path, error)
     try:
         return _model(content)
     except ValueError as problem:
@@ -114,45 +109,39 @@ def _model(content: bytes) -> SentencePieceModel:
     normalizer: dict[int, int | bytes] = {}
     for number, value in _fields(content):
         if number == 1:
-            pieces.append(_piece(dict(_fields(_raw(value)))))
+            pieces.append(_piece(dict(_fields(_of_kind(bytes, value)))))
         elif number in (2, 3):
-            (trainer if number == 2 else normalizer).update(_fields(_raw(value)))
+            (trainer if number == 2 else normalizer).update(_fields(_of_kind(bytes, value)))
     unknown = sum(piece.kind == Kind.UNKNOWN for piece in pieces)
     if unknown != 1:
         raise ValueError(f"{unknown} of its {len(pieces)} pieces stand for the unknown, not one")
     return SentencePieceModel(
         pieces=tuple(pieces),
-        algorithm=Algorithm(_whole(trainer.get(3, 1))),
-        characters=_raw(normalizer.get(2, b"")),
-        rule=_raw(normalizer.get(1, b"")).decode("utf-8", "replace"),
-        adds_prefix=bool(_whole(normalizer.get(3, 1))),
-        trims=bool(_whole(normalizer.get(4, 1))),
-        escapes=bool(_whole(normalizer.get(5, 1))),
-        splits_at_spaces=bool(_whole(trainer.get(22, 1))),
-        space_last=bool(_whole(trainer.get(24, 0))),
-        falls_back=bool(_whole(trainer.get(35, 0))),
+        algorithm=Algorithm(_of_kind(int, trainer.get(3, 1))),
+        characters=_of_kind(bytes, normalizer.get(2, b"")),
+        rule=_of_kind(bytes, normalizer.get(1, b"")).decode("utf-8", "replace"),
+        adds_prefix=bool(_of_kind(int, normalizer.get(3, 1))),
+        trims=bool(_of_kind(int, normalizer.get(4, 1))),
+        escapes=bool(_of_kind(int, normalizer.get(5, 1))),
+        splits_at_spaces=bool(_of_kind(int, trainer.get(22, 1))),
+        space_last=bool(_of_kind(int, trainer.get(24, 0))),
+        falls_back=bool(_of_kind(int, trainer.get(35, 0))),
     )
 
 
 def _piece(fields: dict[int, int | bytes]) -> Piece:
-    text = _raw(fields.get(1, b"")).decode("utf-8")
-    packed = _raw(fields.get(2, bytes(4)))
+    text = _of_kind(bytes, fields.get(1, b"")).decode("utf-8")
+    packed = _of_kind(bytes, fields.get(2, bytes(4)))
     if len(packed) != 4:
         raise ValueError("a score is no number")
     (score,) = struct.unpack("<f", packed)
     if not text or len(text) > _LONGEST_PIECE or not math.isfinite(score):
         raise ValueError("a piece is empty or too long, or its score no number")
-    return Piece(text, score, Kind(_whole(fields.get(3, 1))))
+    return Piece(text, score, Kind(_of_kind(int, fields.get(3, 1))))
 
 
-def _raw(value: int | bytes) -> bytes:
-    if isinstance(value, int):
-        raise ValueError("a field is of another kind")
-    return value
-
-
-def _whole(value: int | bytes) -> int:
-    if isinstance(value, bytes):
+def _of_kind(kind: type[Value], value: int | bytes) -> Value:
+    if not isinstance(value, kind):
         raise ValueError("a field is of another kind")
     return value
 

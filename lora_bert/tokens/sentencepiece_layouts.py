@@ -195,7 +195,7 @@ def _vocabulary(model: SentencePieceModel, layout: Layout, named: set[str]) -> m
     skipped, kept = model.pieces[: layout.skipped], model.pieces[layout.skipped :]
     if any(piece.kind not in (Kind.UNKNOWN, Kind.CONTROL) for piece in skipped):
         raise UnusualModelError("its first pieces are not the special ones")
-    scores = _scores(model)
+    best = max((piece.score for piece in model.pieces if piece.kind == Kind.NORMAL), default=0.0)
     entries = [(text, 0.0) for text in layout.front]
     seen = {*layout.front, *layout.back}
     for piece in kept:
@@ -203,7 +203,7 @@ def _vocabulary(model: SentencePieceModel, layout: Layout, named: set[str]) -> m
         # A space never comes this far: it is a ▁ by then.
         text = piece.text if reachable else f"{piece.text} {len(entries)}"
         seen.add(text)
-        entries.append((text, scores(piece)))
+        entries.append((text, _score(piece, best)))
     entries += [(text, 0.0) for text in layout.back]
     unknown = layout.front.index("<unk>") if layout.front else model.unknown
     if model.algorithm == Algorithm.UNIGRAM:
@@ -229,16 +229,11 @@ def _is_reachable(piece: Piece, layout: Layout, named: set[str]) -> bool:
     )
 
 
-def _scores(model: SentencePieceModel) -> Any:
-    """What a piece counts: the user's symbols so much that they always win."""
-    best = max((one.score for one in model.pieces if one.kind == Kind.NORMAL), default=0.0)
-
-    def score(piece: Piece) -> float:
-        if piece.kind == Kind.USER_DEFINED:
-            return len(piece.text.encode()) * best - 0.1
-        return piece.score if piece.kind == Kind.NORMAL else 0.0
-
-    return score
+def _score(piece: Piece, best: float) -> float:
+    """What a piece counts: the user's symbols so much that they win over the ``best``."""
+    if piece.kind == Kind.USER_DEFINED:
+        return len(piece.text.encode()) * best - 0.1
+    return piece.score if piece.kind == Kind.NORMAL else 0.0
 
 
 def _merges(

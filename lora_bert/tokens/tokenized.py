@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 
@@ -55,9 +56,9 @@ class TokenizedTexts:
         starts = cu_seqlens([len(row) for row in ids])
         kinds = None
         if token_type_ids is not None:
-            kinds = _flat(token_type_ids, starts[-1], np.dtype(np.uint8))
+            kinds = np.fromiter(chain.from_iterable(token_type_ids), np.uint8, starts[-1])
         return cls(
-            ids=_flat(ids, starts[-1], np.dtype(np.int32)),
+            ids=np.fromiter(chain.from_iterable(ids), np.int32, starts[-1]),
             starts=starts,
             token_type_ids=kinds if kinds is not None and kinds.any() else None,
             truncated=np.asarray(truncated or [False] * len(ids), dtype=bool),
@@ -69,20 +70,15 @@ class TokenizedTexts:
         """The texts of several, in order; ``parts`` holds at least one."""
         if len(parts) == 1:
             return parts[0]
-        kinds = None
-        if any(part.token_type_ids is not None for part in parts):
-            kinds = np.concatenate(
-                [
-                    np.zeros(len(part.ids), np.uint8)
-                    if (ids := part.token_type_ids) is None
-                    else ids
-                    for part in parts
-                ]
-            )
+        typed = any(part.token_type_ids is not None for part in parts)
+        kinds = [
+            np.zeros(len(part.ids), np.uint8) if (ids := part.token_type_ids) is None else ids
+            for part in parts
+        ]
         return cls(
             ids=np.concatenate([part.ids for part in parts]),
             starts=cu_seqlens(np.concatenate([part.lengths for part in parts])),
-            token_type_ids=kinds,
+            token_type_ids=np.concatenate(kinds) if typed else None,
             truncated=np.concatenate([part.truncated for part in parts]),
             pad_id=parts[0].pad_id,
         )
@@ -101,10 +97,6 @@ class TokenizedTexts:
     def lengths(self) -> np.ndarray:
         """Tokens of each text, int64 ``[texts]``."""
         return np.diff(self.starts)
-
-    def row(self, number: int) -> list[int]:
-        """The token ids of one text."""
-        return self.ids[self.starts[number] : self.starts[number + 1]].tolist()  # type: ignore[no-any-return]
 
     def pad(self, rows: Sequence[int] | np.ndarray, length: int | None = None) -> PaddedTokens:
         """Some texts, at least one, padded to ``length`` tokens (default: those of the longest)."""
@@ -134,7 +126,3 @@ def flat_index(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     offsets = cu_seqlens(lengths)
     index: np.ndarray = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
     return index
-
-
-def _flat(parts: Iterable[Sequence[int]], count: int, dtype: np.dtype) -> np.ndarray:
-    return np.fromiter((token for part in parts for token in part), dtype, count=int(count))

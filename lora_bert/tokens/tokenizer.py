@@ -29,6 +29,7 @@ from lora_bert.tokens.sentencepiece_file import read_sentencepiece
 from lora_bert.tokens.sentencepiece_layouts import UnusualModelError, convert, layout_of
 from lora_bert.tokens.shared_tokenizer import SharedTokenizer, prepared, shared_tokenizer
 from lora_bert.tokens.tokenized import TokenizedTexts
+from lora_bert.wording import reason
 
 log = logging.getLogger(__name__)
 
@@ -326,9 +327,8 @@ def _by_transformers(
             offline = {"local_files_only": True, "trust_remote_code": False}
             slow = AutoTokenizer.from_pretrained(str(directory), **offline)
     except (OSError, ValueError, ImportError) as problem:
-        reason = (str(problem).strip().splitlines() or [""])[0].rstrip(".")
         raise error(
-            f"transformers cannot read the tokenizer in '{directory}': {reason}.",
+            f"transformers cannot read the tokenizer in '{directory}': {reason(problem)}.",
             hint="Does tokenizer_config.json name the right tokenizer_class, and are all files of "
             "the tokenizer there?",
         ) from problem

@@ -26,7 +26,7 @@ from lora_bert.adapters.peft_config import WEIGHTS
 from lora_bert.backbones.weights import read_safetensors, write_safetensors
 from lora_bert.errors import OutputError
 from lora_bert.files import CHECKPOINT, atomic_directory, beside, claim_output, sha256, write_json
-from lora_bert.json_files import json_text, read_object
+from lora_bert.json_files import json_text, read_object, read_own
 from lora_bert.training.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -191,11 +191,8 @@ def note_written(output: Path) -> None:
 
 def _is_its_own(output: Path) -> bool:
     """Whether what stands in ``output`` is what a stopped training has left there."""
-    try:
-        noted = json.loads((checkpoints_of(output) / _WRITTEN).read_text(encoding="utf-8"))
-        return bool(noted["sha256"] == sha256(output / WEIGHTS))
-    except (OSError, ValueError, LookupError, TypeError):
-        return False
+    noted, weights = read_own(checkpoints_of(output) / _WRITTEN), output / WEIGHTS
+    return weights.is_file() and bool(noted.get("sha256") == sha256(weights))
 
 
 @contextmanager

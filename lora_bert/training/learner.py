@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from lora_bert.errors import DivergedError, UnavailableError
-from lora_bert.inference.predictor import predict_logits
+from lora_bert.inference.engines.engine import answer
+from lora_bert.inference.engines.torch_engine import TorchEngine
 from lora_bert.runtime.distributed import processes
 from lora_bert.runtime.memory import is_out_of_memory
 from lora_bert.runtime.threads import computing_with
@@ -98,9 +99,10 @@ class BranchLearner:
 
     def outputs(self, part: str) -> Tensor:
         """As :class:`Learner` says."""
-        texts, hidden = self.texts[part], self.hidden.get(part)
+        engine = TorchEngine(self.backbone, self.adapter, self.hidden.get(part))
         with computing_with(self.cores):
-            return predict_logits(self.backbone, self.adapter, texts, hidden=hidden)
+            # A row's last bits depend on its batch: this is a predictor's size.
+            return torch.from_numpy(answer(engine, self.texts[part], batch_size=32))
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import lora_bert
 from lora_bert.adapters.loading import load_any
-from lora_bert.inference.predictor import predict_logits
+from lora_bert.inference.engines.engine import answer
+from lora_bert.inference.engines.torch_engine import TorchEngine
 from tests.oracle import elsewhere
 from tests.tiny import FAMILIES, write_backbone
 
@@ -25,7 +26,8 @@ def our_logits(adapter: Path, **options) -> torch.Tensor:
     """What we say of :data:`TEXTS`."""
     loaded = load_any(adapter, **options)
     encodings = loaded.tokenizer.encode(TEXTS)
-    return predict_logits(loaded.backbone, loaded.adapter, encodings, batch_size=2)
+    engine = TorchEngine(loaded.backbone, loaded.adapter)
+    return torch.from_numpy(answer(engine, encodings, batch_size=2))
 
 
 def plain_logits(model, adapter: Path) -> torch.Tensor:

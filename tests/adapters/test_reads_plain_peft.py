@@ -16,7 +16,9 @@ import lora_bert
 from lora_bert.adapters.loading import load_any
 from lora_bert.backbones.families.registry import FAMILIES
 from lora_bert.errors import AdapterError, ConfigError
-from lora_bert.inference.predictor import Predictor, predict_logits
+from lora_bert.inference.engines.engine import answer
+from lora_bert.inference.engines.torch_engine import TorchEngine
+from lora_bert.inference.predictor import Predictor
 from tests.tiny import FAMILIES as FAMILY_NAMES
 from tests.tiny import SPLIT
 
@@ -53,7 +55,8 @@ def write_plain(backbone: Path, output: Path, *, labels: int = 3, **options) -> 
 def our_logits(adapter: Path, **options) -> torch.Tensor:
     loaded = load_any(adapter, **options)
     encodings = loaded.tokenizer.encode(TEXTS)
-    return predict_logits(loaded.backbone, loaded.adapter, encodings, batch_size=2)
+    engine = TorchEngine(loaded.backbone, loaded.adapter)
+    return torch.from_numpy(answer(engine, encodings, batch_size=2))
 
 
 def edited(adapter: Path, copy: Path, **changed) -> Path:

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lora_bert.cache.canonical import canonical
 from lora_bert.tokens.tokenized import TokenizedTexts
+from tests.oracle import rows_of
 
 ROW = st.lists(st.integers(0, 300), min_size=1, max_size=5)
 ROWS = st.lists(ROW, min_size=1, max_size=20)
 
 
 def contents(encodings):
-    types = encodings.token_type_ids
-    return [
-        (
-            encodings.row(number),
-            None
-            if types is None
-            else types[slice(*encodings.starts[number : number + 2])].tolist(),
-        )
-        for number in range(len(encodings))
-    ]
+    ids, types = rows_of(encodings), encodings.token_type_ids
+    kinds = [None] * len(ids) if types is None else rows_of(replace(encodings, ids=types))
+    return list(zip(ids, kinds, strict=True))
 
 
 @given(st.lists(st.lists(ROW, max_size=8), min_size=1, max_size=3).filter(any), st.randoms())

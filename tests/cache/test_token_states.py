@@ -20,6 +20,7 @@ from lora_bert.cache.trunk_cache import trunk_cache
 from lora_bert.tokens.tokenized import TokenizedTexts
 from tests.cache.conftest import engine, some_rows
 from tests.cli.outcome import environment
+from tests.oracle import rows_of
 
 ALL = range(19)
 
@@ -85,7 +86,7 @@ def test_a_file_that_is_there_is_used_whatever_the_place(place, forbidden, caplo
 def test_the_same_rows_in_another_order_are_the_same_entry(forbidden):
     rows = some_rows()
     first = cached(rows=rows).parts[0]
-    turned = TokenizedTexts.of([rows.row(number) for number in reversed(ALL)], 1)
+    turned = TokenizedTexts.of(rows_of(rows)[::-1], 1)
     forbidden()
     again = cached(rows=turned).parts[0]
     for number in ALL:
@@ -247,16 +248,15 @@ from tests.cache.test_token_states import cached
 
 lines.CHUNK_TOKENS["cpu"] = 64
 
-inner = lines.TokenStates._compute
+inner = lines.TokenStates._computed
 
-def slow(self, keep):
-    def kept(hidden):
-        keep(hidden)
+def slow(self):
+    for hidden in inner(self):
+        yield hidden
         print("wrote", flush=True)
         time.sleep(0.2)
-    inner(self, kept)
 
-lines.TokenStates._compute = slow
+lines.TokenStates._computed = slow
 cached("disk")
 """
 

@@ -11,7 +11,7 @@ from lora_bert.model.forward import branch, trunk
 from lora_bert.tokens.batching import TokenBatch
 from lora_bert.tokens.tokenized import TokenizedTexts
 from tests.cache.conftest import LENGTHS, engine, some_rows
-from tests.oracle import random_adapter
+from tests.oracle import random_adapter, rows_of
 from tests.tiny import SPLIT
 
 DEPTHS = (1, 2, 3)
@@ -74,8 +74,8 @@ def test_a_row_is_the_same_in_any_company(family, dtype, step):
     backbone = engine(family, dtype)
     rows = some_rows()
     together = cached(backbone, [rows]).parts[0]
-    for number in range(len(rows)):
-        alone = cached(backbone, [TokenizedTexts.of([rows.row(number)], 1)]).parts[0]
+    for number, ids in enumerate(rows_of(rows)):
+        alone = cached(backbone, [TokenizedTexts.of([ids], 1)]).parts[0]
         one, other = alone.hidden([0])[0], together.hidden([number])[0]
         torch.testing.assert_close(one, other, rtol=step, atol=step)
 

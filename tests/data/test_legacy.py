@@ -70,6 +70,12 @@ def test_any_words_are_read_exactly_or_refused(pair, data):
     assert write_and_read(texts, codec) in (texts, None)
 
 
+@pytest.mark.parametrize("codec", ["iso8859-2", "cp1250"])
+def test_a_sign_beside_a_letter_is_no_word(codec):
+    texts = ["Bardzo Bardzo", "są Gemüse"]  # "s± Gemüse", if it were Turkish
+    assert write_and_read(texts, codec) in (texts, None)
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 
 from lora_bert.errors import OutputError
-from lora_bert.evaluation.fonts import BASE, families_for
-from lora_bert.evaluation.plots import confusion_png, curve_png
+from lora_bert.evaluation.plots import BASE_FONT, confusion_png, curve_png, families_for
 from lora_bert.metrics.classification import METRICS, score
 
 NO_FONT_HAS_IT = "\u0bfe"  # not assigned to any character
@@ -89,12 +88,12 @@ def test_names_that_no_font_has_become_numbers_with_a_warning(tmp_path, monkeypa
 
 
 def test_fonts_by_the_letters_they_have():
-    assert families_for(["plain", "naïve", "Вкусно"]) == [BASE]
+    assert families_for(["plain", "naïve", "Вкусно"]) == [BASE_FONT]
     assert families_for([NO_FONT_HAS_IT]) is None
     # U+2312 is in the STIX fonts that come with matplotlib, and not in the base.
     families = families_for(["arc \u2312"])
     assert families is not None
-    assert families[0] == BASE
+    assert families[0] == BASE_FONT
     assert len(families) == 2
 
 

@@ -11,14 +11,7 @@ from hypothesis import strategies as st
 
 from lora_bert.data.examples import Examples
 from lora_bert.errors import OutputError
-from lora_bert.evaluation.row_tables import (
-    SUSPECT,
-    WRONG,
-    columns_of,
-    suspect_rows,
-    write_rows,
-    wrong_rows,
-)
+from lora_bert.evaluation.row_tables import table_columns, table_rows, write_rows
 from lora_bert.tasks.single_label import SingleLabel
 
 SURE, UNSURE = [0.98771, 0.01229], [0.51, 0.49]
@@ -36,7 +29,8 @@ def judged(labels, values, **more):
 def test_the_most_confident_mistakes_stand_first(tmp_path):
     path = tmp_path / "wrong.csv"
     found, rows = judged(["b", "a", "a"], [SURE, UNSURE[::-1], SURE])
-    write_rows(path, columns_of(rows, WRONG), (row.values() for row in wrong_rows(found, rows)))
+    lines = (row.values() for row in table_rows(found, "wrong", rows))
+    write_rows(path, table_columns("wrong", rows), lines)
     assert path.read_bytes().decode() == (
         '"line","text","label","prediction","score"\n'
         '4,"送错，了\n","b","a",0.9877\n'
@@ -46,14 +40,16 @@ def test_the_most_confident_mistakes_stand_first(tmp_path):
 
 def test_ids_stand_behind_the_position():
     found, rows = judged(["b"], [SURE], unit="record", ids=("r4",))
-    assert columns_of(rows, WRONG) == ["record", "id", "text", "label", "prediction", "score"]
-    assert [list(row.values()) for row in wrong_rows(found, rows)] == [
+    assert table_columns("wrong", rows) == [
+        "record", "id", "text", "label", "prediction", "score",
+    ]  # fmt: skip
+    assert [list(row.values()) for row in table_rows(found, "wrong", rows)] == [
         [4, "r4", "送错，了\n", "b", "a", 0.98771]
     ]
-    assert columns_of(rows, SUSPECT)[3:] == [
+    assert table_columns("suspects", rows)[3:] == [
         "label", "suggestion", "label_score", "suggestion_score",
     ]  # fmt: skip
-    assert suspect_rows(found, rows) == []
+    assert table_rows(found, "suspects", rows) == []
 
 
 def test_no_row_is_a_header(tmp_path):

@@ -18,7 +18,6 @@ import torch
 
 import lora_bert
 from lora_bert.adapters import open_backbone as room
-from lora_bert.adapters.open_backbone import open_backbone
 from lora_bert.errors import AdapterError, ConfigError, InputTypeError, NotFoundError
 from lora_bert.model.lora import LoraUpdate
 from tests.tiny import write_backbone
@@ -209,26 +208,30 @@ def test_load_shares_a_backbone_that_is_open(adapters, built):
         np.testing.assert_allclose(predictor.probabilities(TEXTS), expected, atol=1e-5)
 
 
+def opened_by_session(backbone, dtype="float32"):
+    return lora_bert.Session(backbone, dtype=dtype)._backbone
+
+
 def test_a_backbone_goes_with_the_last_that_used_it(tmp_path, built):
-    place = write_backbone(tmp_path / "own")
-    one, other = open_backbone(str(place)), open_backbone(str(place))
+    place = str(write_backbone(tmp_path / "own"))
+    one, other = opened_by_session(place), opened_by_session(place)
     assert one.backbone is other.backbone
     del one, other
     gc.collect()
-    opened = open_backbone(str(place))
+    opened = opened_by_session(place)
     assert len(built) == 2
-    write_backbone(place, layer_norm_eps=1e-3)
-    changed = open_backbone(str(place))
+    write_backbone(Path(place), layer_norm_eps=1e-3)
+    changed = opened_by_session(place)
     assert len(built) == 3
     assert changed.source.fingerprint != opened.source.fingerprint
-    rough = open_backbone(str(place), dtype=torch.bfloat16)
+    rough = opened_by_session(place, "bfloat16")
     assert rough.backbone.dtype == torch.bfloat16
 
 
 def test_threads_open_a_backbone_once(tmp_path, built):
     place = str(write_backbone(tmp_path / "own"))
     with ThreadPoolExecutor(8) as threads:
-        opened = list(threads.map(open_backbone, [place] * 8))
+        opened = list(threads.map(opened_by_session, [place] * 8))
     assert len({id(one.backbone) for one in opened}) == len(built) == 1
 
 

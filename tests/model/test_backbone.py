@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from lora_bert.adapters.open_backbone import open_backbone
 from lora_bert.backbones.families.registry import encoder_config
 from lora_bert.errors import BackboneError, UnavailableError
 from lora_bert.model.adapter import Adapter
-from lora_bert.model.builder import build_backbone, load_backbone
+from lora_bert.model.builder import build_backbone
 from lora_bert.model.forward import logits
 from lora_bert.runtime.device import pick_device, pick_dtype
 from tests.oracle import random_batch, tiny_engine
@@ -30,7 +31,7 @@ def test_parameters_are_counted_without_the_head(model_type):
 
 @pytest.mark.parametrize("model_type", FAMILIES)
 def test_a_saved_encoder_is_the_same_backbone(model_type, tmp_path):
-    loaded = load_backbone(write_backbone(tmp_path / model_type, model_type))
+    loaded = open_backbone(str(write_backbone(tmp_path / model_type, model_type))).backbone
     built = tiny_engine(model_type)
     assert torch.equal(loaded.word_embeddings, built.word_embeddings)
     assert loaded.linears.keys() == built.linears.keys()

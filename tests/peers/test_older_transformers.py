@@ -15,14 +15,15 @@ import torch
 
 import lora_bert
 from lora_bert.adapters.loading import load_any
+from lora_bert.adapters.open_backbone import open_backbone
 from lora_bert.backbones.families.registry import read_encoder_config
-from lora_bert.inference.predictor import predict_logits
-from lora_bert.model.builder import load_backbone
+from lora_bert.inference.engines.engine import answer
+from lora_bert.inference.engines.torch_engine import TorchEngine
 from lora_bert.model.forward import trunk
 from lora_bert.tokens.batching import TokenBatch
 from lora_bert.tokens.tokenizer import load_tokenizer
 from tests.conftest import absent
-from tests.oracle import elsewhere
+from tests.oracle import elsewhere, rows_of
 from tests.tiny import FAMILIES
 
 TEXTS = [
@@ -93,7 +94,7 @@ def older(trained, cleaning, embedded):
 def ids_here(path):
     tokenizer = lora_bert.load(path).tokenizer
     encodings = tokenizer.encode(TEXTS)
-    return [encodings.row(at) for at in range(len(TEXTS))], tokenizer.pad_id
+    return rows_of(encodings), tokenizer.pad_id
 
 
 @pytest.mark.parametrize("kind", ["adapter", "merged"])
@@ -114,7 +115,8 @@ def test_merged_models_give_our_logits(name, older, trained, cleaning):
     scores, labels = older["logits"][str(path / "merged")]
     loaded = load_any(path / "adapter")
     encodings = loaded.tokenizer.encode(TEXTS)
-    ours = predict_logits(loaded.backbone, loaded.adapter, encodings, batch_size=3)
+    engine = TorchEngine(loaded.backbone, loaded.adapter)
+    ours = torch.from_numpy(answer(engine, encodings, batch_size=3))
     torch.testing.assert_close(ours, torch.tensor(scores), rtol=1e-4, atol=1e-5)
     assert labels == {"0": "negative", "1": "positive"}
 
@@ -124,10 +126,9 @@ def test_the_embedded_backbone_opens_there(older, embedded):
     tokenizer = load_tokenizer(embedded, config, max_length=512)
     encodings = tokenizer.encode(TEXTS)
     ids, pad_id = older["ids"][str(embedded)]
-    ours = [encodings.row(at) for at in range(len(TEXTS))]
-    assert ours == ids
+    assert rows_of(encodings) == ids
     assert tokenizer.pad_id == pad_id == 1
-    backbone = load_backbone(embedded)
+    backbone = open_backbone(str(embedded)).backbone
     for row, expected in enumerate(older["hidden"][str(embedded)]):
         hidden = trunk(backbone, TokenBatch.of(encodings, [row]), 12)
         torch.testing.assert_close(hidden[0], torch.tensor(expected), rtol=1e-4, atol=1e-4)

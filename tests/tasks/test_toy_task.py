@@ -130,8 +130,10 @@ def test_it_learns_and_is_kept_by_its_own_metric(trained):
     run = (result.path / "run.yaml").read_text()
     assert "task: stars" in run
     assert "metric: mean_absolute_error" in run
+    card = (result.path / "README.md").read_text()
+    assert "| rows of | count | mean absolute error |" in card
     # There is no such flag: the command would name what nobody can say.
-    assert "--task" not in (result.path / "README.md").read_text()
+    assert "--task" not in card
     assert "mean absolute error" in repr(result)
     assert "mean absolute error" in result._repr_html_()
     assert (result.path / "curve.png").is_file()

@@ -17,6 +17,7 @@ from lora_bert.data import named
 from lora_bert.errors import BackboneError, LoraBertError
 from lora_bert.tokens.sentencepiece_file import Algorithm, Kind, read_sentencepiece
 from lora_bert.tokens.tokenizer import load_tokenizer
+from tests.oracle import rows_of
 from tests.pieces import SMALL, USUAL, field, piece
 from tests.tiny import SIZES, write_backbone
 
@@ -101,8 +102,7 @@ def trained_on(chinese: list[str], tmp_path: Path):
 
 def ids_of(place: Path, texts: list[str]) -> list[list[int]]:
     tokenizer = load_tokenizer(place, read_encoder_config(place), max_length=1000)
-    found = tokenizer.encode(texts)
-    return [found.row(number) for number in range(len(texts))]
+    return rows_of(tokenizer.encode(texts))
 
 
 def assert_equal(place: Path, texts: list[str], expected) -> None:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lora_bert.tokens.tokenized import TokenizedTexts
+from tests.oracle import rows_of
 
 ROWS = st.lists(st.lists(st.integers(0, 99), min_size=1, max_size=12), min_size=1, max_size=8)
 
@@ -45,7 +46,7 @@ def test_rows_and_lengths_are_those_given(rows):
     found = TokenizedTexts.of(rows, 0, truncated=[len(row) > 3 for row in rows])
     assert len(found) == len(rows)
     assert found.lengths.tolist() == [len(row) for row in rows]
-    assert [found.row(number) for number in range(len(rows))] == rows
+    assert rows_of(found) == rows
     assert found.truncated.tolist() == [len(row) > 3 for row in rows]
 
 

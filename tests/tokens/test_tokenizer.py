@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from lora_bert.backbones.families.registry import read_encoder_config
 from lora_bert.errors import AdapterError, BackboneError
 from lora_bert.tokens.tokenizer import load_tokenizer
+from tests.oracle import rows_of
 from tests.tiny import SIZES, SPECIAL, VOCABULARY, write_backbone
 
 CHINESE = "！？｡。＂＃＄％＆＇（）＊＋，－／：；＜＝＞＠［＼］＾＿｀｛｜｝～"
@@ -44,8 +45,7 @@ def tokenizer_of(directory: Path, **options):
 
 
 def ids(tokenizer, texts):
-    found = tokenizer.encode(texts)
-    return [found.row(number) for number in range(len(found))]
+    return rows_of(tokenizer.encode(texts))
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,7 @@ def test_only_what_is_longer_is_cut(tiny_backbone):
 @settings(max_examples=60, deadline=None)
 @given(text=st.text(st.characters(), max_size=20))
 def test_any_text_at_all_is_encoded(tiny_backbone, text):
-    found = tokenizer_of(tiny_backbone).encode([text]).row(0)
+    (found,) = ids(tokenizer_of(tiny_backbone), [text])
     assert 2 <= len(found) <= 64
 
 

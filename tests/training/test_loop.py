@@ -26,7 +26,7 @@ from lora_bert.training.learner import BranchLearner, Validation
 from lora_bert.training.tokenize_rows import Tokens
 from lora_bert.training.trainer import Trainer, linear_schedule
 from lora_bert.training.trunk_states import TrunkBatches
-from tests.oracle import random_adapter, tiny_engine
+from tests.oracle import random_adapter, rows_of, tiny_engine
 
 
 def rows(count=32, classes=2):
@@ -477,7 +477,8 @@ def test_balanced_weights_move_it_towards_the_rare_class():
     common = [at for at, target in enumerate(tokens.targets) if target == 0]
     chosen = common + rare
     # The first token says nothing here: only the classes' shares can be learnt.
-    blank = [[0, 9, *tokens.encodings.row(at)[2:]] for at in chosen]
+    ids = rows_of(tokens.encodings)
+    blank = [[0, 9, *ids[at][2:]] for at in chosen]
     few = Tokens(TokenizedTexts.of(blank, pad_id=1), tokens.targets[chosen])
     batch = TokenBatch.of(few.encodings, range(len(few)))
     shares = {}

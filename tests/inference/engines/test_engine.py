@@ -12,6 +12,7 @@ from lora_bert.inference.engines import engine
 from lora_bert.inference.engines.engine import answer, answers, shares
 from lora_bert.runtime.threads import Workers
 from lora_bert.tokens.tokenized import TokenizedTexts
+from tests.oracle import rows_of
 
 
 class Slow:
@@ -65,7 +66,7 @@ def test_where_short_rows_are_as_many_more_a_batch_has_as_many_tokens():
 
 
 def expected(encodings):
-    rows = [encodings.row(number) for number in range(len(encodings))]
+    rows = rows_of(encodings)
     return np.array([[row[0], len(row)] for row in rows], dtype=np.float32).reshape(-1, 2)
 
 
