@@ -109,7 +109,8 @@ class Gradients:
             number, rows = piece
             part = self._loss(rows, hidden, factors.updates, derived_seed(self.seed, step, number))
             gradients = torch.autograd.grad(part / weight, factors.leaves)
-            return part.item(), factors.joined(gradients, exact)
+            joined = factors.joined(gradients, exact)
+            return part.item(), joined  # last: a GPU is waited for here
 
         summed, gradient = self._sum(turn, shares[group.rank], exact)
         factors.pass_on(gradient)
