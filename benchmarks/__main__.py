@@ -11,10 +11,19 @@ import click
 from benchmarks.catalogue import NAMES, benchmark, draw
 from benchmarks.measure import MeasurementError
 from benchmarks.options import RESULTS, TRIAL, Options
-from benchmarks.report import goal_table, write_report
+from benchmarks.report import goal_table, load_records, write_report
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+def _listing() -> str:
+    """Every benchmark, with how long it took when it was last measured."""
+    took = {}
+    for record in load_records(RESULTS).values():
+        took.setdefault(record.kind, f" ({record.minutes:.0f} min on {record.processor})")
+    lines = [f"{name:10} {benchmark(name).SUMMARY}{took.get(name, '')}" for name in NAMES]
+    return "\n".join([*lines, f"{'report':10} docs/performance.md, docs/benchmarks.md, READMEs"])
+
+
+@click.command(epilog="\b\n" + _listing(), context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("name", required=False, type=click.Choice([*NAMES, "report"]))
 @click.option("--rounds", type=click.IntRange(min=1), help="Rounds to measure (default: mostly 5).")
 @click.option("--rows", type=click.IntRange(min=160), help="Rows to use, for speed.")
@@ -42,12 +51,11 @@ def main(
     """Measure lora-bert beside its peers; without a NAME, list the benchmarks."""
     place = results or (TRIAL if quick else RESULTS)
     if name is None:
-        for each in NAMES:
-            click.echo(f"{each:10} {benchmark(each).SUMMARY}")
-        click.echo(f"{'report':10} docs/performance.md from the results")
+        click.echo(_listing())
         return
     if name == "report":
-        click.echo(f"written: {write_report(place)}")
+        for page in write_report(place):
+            click.echo(f"written: {page}")
         return
     with tempfile.TemporaryDirectory(prefix="lora-bert-benchmarks-") as work:
         options = Options(

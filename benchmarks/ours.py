@@ -107,16 +107,17 @@ def exactness(workload: dict[str, Any], lengths: Sequence[int]) -> dict[str, Any
     import torch
     from torch.nn.functional import cross_entropy
 
+    from lora_bert.adapters.open_backbone import open_backbone
     from lora_bert.model import row_attention
-    from lora_bert.model.builder import load_backbone
     from lora_bert.model.forward import branch, trunk
     from lora_bert.model.new_adapter import new_adapter
     from lora_bert.tokens.batching import TokenBatch
     from lora_bert.tokens.tokenized import TokenizedTexts
 
     work = Workload(**workload)
-    exact = load_backbone(Path(work.backbone))
-    rough = load_backbone(Path(work.backbone), dtype=torch.bfloat16, device=work.device)
+    device = torch.device(work.device)
+    exact = open_backbone(work.backbone, dtype=torch.float32, device=torch.device("cpu")).backbone
+    rough = open_backbone(work.backbone, dtype=torch.bfloat16, device=device).backbone
     draw = torch.Generator().manual_seed(work.seed)
     adapter = new_adapter(
         exact, 3, rank=work.rank, alpha=2.0 * work.rank, dropout=0.0, target_modules="all-linear",

@@ -30,22 +30,31 @@ class Panel:
     lines: Mapping[str, Sequence[tuple[float, float]]]
 
 
-def bars(path: Path, found: Mapping[str, Sequence[float]], *, title: str, unit: str) -> None:
-    """A horizontal bar for each contender's median, with its range."""
+@dataclass(frozen=True)
+class Bars:
+    """Horizontal bars, ours and others': ``[(label, ours, [figure per round]), …]``."""
+
+    title: str
+    found: Sequence[tuple[str, bool, Sequence[float]]]
+
+
+def bars(path: Path, panels: Sequence[Bars]) -> None:
+    """Each contender's median with its range; panels two a row."""
     import matplotlib as mpl
 
     with mpl.rc_context(_STYLE):
-        figure, axes = _figure(1, 1, (8, 0.5 * len(found) + 1.2))
-        names = list(found)[::-1]
-        for at, name in enumerate(names):
-            middle = statistics.median(found[name])
-            colour = _OURS if name.startswith("lora-bert") else _PEER
-            reach = [[middle - min(found[name])], [max(found[name]) - middle]]
-            axes[0].barh(at, middle, color=colour, xerr=reach, height=0.6)
-            axes[0].annotate(f" {middle:,.0f}", (max(found[name]), at), va="center")
-        axes[0].set(xlabel=unit, title=title, yticks=range(len(names)))
-        axes[0].set_yticklabels(names)
-        axes[0].margins(x=0.15)
+        most = max(len(panel.found) for panel in panels)
+        figure, axes = _grid(len(panels), 0.36 * most + 0.8, width=11)
+        for panel, ax in zip(panels, axes, strict=True):
+            for at, (_, ours, found) in enumerate(reversed(panel.found)):
+                middle = statistics.median(found)
+                reach = [[middle - min(found)], [max(found) - middle]]
+                ax.barh(at, middle, color=_OURS if ours else _PEER, xerr=reach, height=0.6)
+                ax.annotate(f" {middle:,.0f}", (max(found), at), va="center")
+            labels = [label for label, _, _ in reversed(panel.found)]
+            ax.set_yticks(range(len(labels)), labels)
+            ax.set_title(panel.title, fontsize=10)
+            ax.margins(x=0.15)
         figure.savefig(path, dpi=120, bbox_inches="tight")
 
 
@@ -90,10 +99,10 @@ def trade_off(
         figure.savefig(path, dpi=120, bbox_inches="tight")
 
 
-def _grid(panels: int, height: float) -> tuple[Any, list[Any]]:
+def _grid(panels: int, height: float, width: float = 9) -> tuple[Any, list[Any]]:
     """Two panels a row; one that is left over is not shown."""
     rows = (panels + 1) // 2
-    figure, axes = _figure(rows, 2, (9, height * rows))
+    figure, axes = _figure(rows, 2, (width, height * rows))
     for spare in axes[panels:]:
         spare.set_visible(False)
     return figure, axes[:panels]

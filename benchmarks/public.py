@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from benchmarks.data import Workload, read_rows
@@ -37,7 +38,8 @@ def whole_run(
         started = time.perf_counter()
     result = lora_bert.train(output=f"{scratch}/adapter", **options)
     seconds = time.perf_counter() - started
-    rows = len(read_rows(work.train))
+    with Path(work.train).open("rb") as lines:  # in memory they would count as the training's
+        rows = sum(1 for _ in lines)
     found: dict[str, Any] = {
         "seconds": seconds,
         "rate": rows * work.epochs / seconds,

@@ -54,6 +54,32 @@ class Record:
         """Which benchmark it is of."""
         return self.kind.partition("-")[0]
 
+    @property
+    def amx(self) -> bool:
+        """Whether the processor multiplies matrices of bfloat16 in its own unit, far faster."""
+        return "amx_bf16" in self.machine.get("instruction_sets", ())
+
+    @property
+    def processor(self) -> str:
+        """What it was measured on, in short."""
+        name = str(self.machine.get("gpu") or self.machine.get("cpu", "-"))
+        name = name.replace("(R)", "").replace(" Processor", "")
+        return f"{name}, AMX" if self.amx and not self.machine.get("gpu") else name
+
+    @property
+    def commit(self) -> str:
+        """Of this project, or its version where there was no repository."""
+        return self.versions.get("lora-bert", "-").rpartition("(")[2].rstrip(")")
+
+    @property
+    def minutes(self) -> float:
+        """How long measuring took."""
+        return sum(raw.get("wall", 0.0) for found in self.figures.values() for raw in found) / 60
+
+    def least(self, without_amx: float, with_amx: float) -> float:
+        """What must be reached on this record's processor: with AMX products are far cheaper."""
+        return with_amx if self.amx else without_amx
+
     def add(self, name: str, raw: dict[str, Any]) -> None:
         """Append a measurement."""
         self.figures.setdefault(name, []).append(raw)

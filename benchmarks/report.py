@@ -1,34 +1,50 @@
-"""``docs/performance.md``, written from the results that are there."""
+"""The pages that are written from the results that are there."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.catalogue import NAMES, benchmark
 from benchmarks.options import RESULTS, ROOT
+from benchmarks.overview import draw, overview
+from benchmarks.readme import fill
 from benchmarks.record import Goal, Record, Table, read_record
 
-PAGE = ROOT / "docs" / "performance.md"
 _INTRODUCTION = """\
-# Performance
+# Benchmarks
 
-Written by `python -m benchmarks report` from the raw figures in `benchmarks/results/`; measured by
-`python -m benchmarks NAME`. Every figure comes from a process of its own that warms up first;
-contenders take turns, round after round. Shown are medians; a ratio is taken within each round, and
-its median is given with the smallest and the largest (in brackets). Absolute figures drift with the
-machine's load; ratios within one run are what counts. What runs [on a GPU](gpu.md), with what it is
-measured there; no figure of one stands below yet.
+All that [performance](performance.md) says in short. Written by `python -m benchmarks report` from
+the raw figures in `benchmarks/results/`; measured by `python -m benchmarks NAME`. Every figure
+comes from a process of its own that warms up first; contenders take turns, round after round. Shown
+are medians; a ratio is taken within each round, and its median is given with the smallest and the
+largest (in brackets). Absolute figures drift with the machine's load; ratios within one run are
+what counts. What runs on a GPU and how it is measured there, [a page of its own](gpu.md) says.
 """
 
 
-def write_report(results: Path = RESULTS, page: Path = PAGE) -> Path:
-    """Write the page."""
+def write_report(results: Path = RESULTS) -> list[Path]:
+    """Write ``performance.md`` and ``benchmarks.md`` into ``docs``, and the tables of the READMEs.
+
+    Of results that are elsewhere the two pages are written beside them.
+    """
     records = load_records(results)
-    text = render(records, results, page.parent)
-    page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(text, encoding="utf-8")
-    return page
+    measured = results == RESULTS
+    docs = ROOT / "docs" if measured else results
+    docs.mkdir(parents=True, exist_ok=True)
+    picture = draw(records, results)
+    shown = _relative(picture, docs) if picture else ""
+    pages = {
+        docs / "performance.md": overview(records, goals_by_machine(records), shown),
+        docs / "benchmarks.md": render(records, results, docs),
+    }
+    if measured:
+        for name in ("README.md", "README.zh-CN.md"):
+            pages[ROOT / name] = fill((ROOT / name).read_text(encoding="utf-8"), records)
+    for page, text in pages.items():
+        page.write_text(text, encoding="utf-8")
+    return list(pages)
 
 
 def load_records(results: Path) -> dict[str, Record]:
@@ -38,9 +54,8 @@ def load_records(results: Path) -> dict[str, Record]:
 
 
 def render(records: dict[str, Record], results: Path, docs: Path) -> str:
-    """The page's text: what must be reached, then each benchmark."""
-    goals = _goals_by_machine(records).markdown()
-    parts = [_INTRODUCTION, "## What must be reached\n", goals + "\n"]
+    """The page of all measurements, a section a benchmark."""
+    parts = [_INTRODUCTION]
     for name in NAMES:
         parts += [f"## {name}\n", f"{_sentence(benchmark(name).SUMMARY)}\n", benchmark(name).NOTES]
         mine = _of(name, records)
@@ -58,38 +73,35 @@ def goal_table(goals: Sequence[Goal]) -> Table:
     return Table("Must reach", ["what", "against", "at least", "measured", "reached"], rows)
 
 
-def _goals_by_machine(records: dict[str, Record]) -> Table:
-    """The same for every record, with the processor; what only some have measured, of those."""
-    header: list[str] = []
-    rows: list[list[str]] = []
+def goals_by_machine(records: dict[str, Record]) -> list[tuple[Record, Goal]]:
+    """Every record's goals; of those not measured, only what no other record has measured."""
+    found: list[tuple[Record, Goal]] = []
     for name in NAMES:
-        found = [
-            (one, _processor(record))
+        mine = [
+            (record, one)
             for record in _of(name, records) or [Record(name)]
             for one in benchmark(name).goals(record)
         ]
-        measured = {(one.what, one.against) for one, _ in found if one.reached is not None}
-        found = [
-            (one, cpu)
-            for one, cpu in found
-            if one.reached is not None or (one.what, one.against) not in measured
-        ]
-        table = goal_table([one for one, _ in found])
-        header = [*table.header, "processor"]
-        rows += [[*row, cpu] for row, (_, cpu) in zip(table.rows, found, strict=True)]
-    return Table("Must reach", header, rows)
+        known = {(one.what, one.against) for _, one in mine if one.reached is not None}
+        for record, one in mine:
+            if one.reached is not None:
+                found.append((record, one))
+            elif (one.what, one.against) not in known:
+                known.add((one.what, one.against))
+                found.append((record, one))
+    return found
 
 
 def _of(name: str, records: dict[str, Record]) -> list[Record]:
-    """A benchmark's records, the usual one first."""
+    """A benchmark's records, the slower processor first."""
     mine = [record for record in records.values() if record.benchmark == name]
-    return sorted(mine, key=lambda record: record.name)
+    return sorted(mine, key=lambda record: (record.kind, record.amx, record.name))
 
 
 def _section(record: Record, results: Path, docs: Path, *, alone: bool) -> list[str]:
     parts = []
     for table in benchmark(record.benchmark).tables(record):
-        title = table.title if alone else f"{table.title} ({_processor(record)})"
+        title = table.title if alone else f"{table.title} ({record.processor})"
         parts += [f"### {title}\n", table.markdown() + "\n"]
     parts += [f"Not measured: {one} ({why}).\n" for one, why in record.failed.items()]
     picture = results / f"{record.name}.png"
@@ -112,15 +124,8 @@ def _provenance(record: Record) -> str:
     return f"`{record.command}` · {record.date[:10]} · {machine} · {settings} · {versions}"
 
 
-def _processor(record: Record) -> str:
-    """What the figures were measured on, in short."""
-    name = str(record.machine.get("cpu", "-")).replace("(R)", "").replace(" Processor", "")
-    amx = "amx_bf16" in record.machine.get("instruction_sets", [])
-    return f"{name}, AMX" if amx else name
-
-
 def _relative(path: Path, start: Path) -> str:
-    return Path("..", path.resolve().relative_to(start.resolve().parent)).as_posix()
+    return Path(os.path.relpath(path, start)).as_posix()
 
 
 def _sentence(text: str) -> str:

@@ -21,7 +21,8 @@ padding: frozen products forward and towards their inputs, low-rank products, at
 """
 ROUNDS = 5
 ROWS = 960
-LEAST = 0.5
+LEAST = (0.65, 0.25)
+"""Of the roof, without AMX and with it, where what is not a product weighs more."""
 
 
 def measure(options: Options) -> Record:
@@ -53,14 +54,15 @@ def tables(record: Record) -> list[Table]:
 
 
 def goals(record: Record) -> list[Goal]:
-    """At least half of the roof."""
+    """A share of the roof."""
+    least = record.least(*LEAST)
     what, against = "useful (unpadded) FLOP/s in training, no cache", "GEMM rate of the same run"
     found = values(record.figures, "lora-bert", "share")
     if not found:
-        return [Goal(what, against, f"{LEAST:.0%}", "not measured", None)]
+        return [Goal(what, against, f"{least:.0%}", "not measured", None)]
     middle = median(record.figures, "lora-bert", "share")
     shown = f"{middle:.0%} ({min(found):.0%}-{max(found):.0%})"
-    return [Goal(what, against, f"{LEAST:.0%}", shown, middle >= LEAST)]
+    return [Goal(what, against, f"{least:.0%}", shown, middle >= least)]
 
 
 def step_flops(lengths: Sequence[int], hidden: int, inner: int, layers: int, rank: int) -> float:

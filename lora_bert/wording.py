@@ -48,6 +48,15 @@ def amount(size: int) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
+def duration(seconds: float) -> str:
+    """A time as ``"40 s"``, ``"2.5 min"``, ``"12 min"`` or ``"3.5 h"``."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    if seconds < 6000:
+        return f"{seconds / 60:.1f} min" if seconds < 570 else f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
 def utf8_name(name: str) -> str:
     """A file's name, whose bytes need not be UTF-8, as text that can be written anywhere."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")

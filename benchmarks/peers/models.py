@@ -72,6 +72,7 @@ def adapted_classifier(
     attention: str | None = None,
     dropout: bool = True,
     targets: Sequence[str] = ALL_LINEAR,
+    layers: Sequence[int] | None = None,
 ) -> Any:
     """A classifier on the workload's backbone with a fresh LoRA adapter; the head is trained too.
 
@@ -81,6 +82,7 @@ def adapted_classifier(
         attention: ``attn_implementation``; None for the library's choice.
         dropout: Whether the frozen layers keep the dropout of their configuration.
         targets: Linear layers to adapt.
+        layers: Numbers of the transformer layers to adapt; None for all.
     """
     import torch
     from peft import LoraConfig, get_peft_model
@@ -103,6 +105,7 @@ def adapted_classifier(
             lora_alpha=2 * workload.rank,
             lora_dropout=0.0,
             target_modules=list(targets),
+            layers_to_transform=layers,
             modules_to_save=["pooler", "classifier"],
         ),
     )

@@ -21,6 +21,7 @@ class Recipe:
         attention: ``attn_implementation``; None for the library's choice (SDPA).
         dropout: Whether the frozen layers keep their dropout.
         compiled: Trainer's switch ``torch_compile``.
+        layers: Numbers of the transformer layers to adapt; None for all.
     """
 
     dtype: str = "float32"
@@ -28,13 +29,18 @@ class Recipe:
     attention: str | None = None
     dropout: bool = True
     compiled: bool = False
+    layers: tuple[int, ...] | None = None
 
+
+OUR_DEPTH = (6, 7, 8, 9, 10, 11)
+"""What our default, ``--layers top:6``, adapts of twelve layers."""
 
 RECIPES = {
     "float32": Recipe(),
     "autocast": Recipe(bf16=True),
     "strongest": Recipe(dtype="bfloat16", bf16=True, attention="eager"),
     "strongest-no-dropout": Recipe("bfloat16", bf16=True, attention="eager", dropout=False),
+    "strongest-our-depth": Recipe("bfloat16", bf16=True, attention="eager", layers=OUR_DEPTH),
     "cuda": Recipe(dtype="bfloat16", bf16=True, attention="sdpa"),
     "cuda-no-dropout": Recipe("bfloat16", bf16=True, attention="sdpa", dropout=False),
     "cuda-compiled": Recipe("bfloat16", bf16=True, attention="sdpa", dropout=False, compiled=True),
@@ -146,8 +152,9 @@ def _trainer(
     from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
 
     model = adapted_classifier(
-        work, dtype=recipe.dtype, attention=recipe.attention, dropout=recipe.dropout
-    )
+        work, dtype=recipe.dtype, attention=recipe.attention, dropout=recipe.dropout,
+        layers=recipe.layers,
+    )  # fmt: skip
     arguments = {"save_strategy": "no", **arguments}
     settings = TrainingArguments(
         output_dir=output_dir,

@@ -14,7 +14,7 @@ from lora_bert.errors import ConfigError, did_you_mean
 def resolved_layers(layers: str, config: EncoderConfig) -> str:
     """``auto`` -> ``top:N`` of the upper half of the layers; anything else as it is.
 
-    The lower half then runs once; accuracy against time: ``layers`` in docs/performance.md. Where
+    The lower half then runs once; accuracy against time: ``layers`` in docs/benchmarks.md. Where
     layers share their weights, ``auto`` is ``all``.
     """
     if layers != "auto":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,8 +19,12 @@ class Terminated(KeyboardInterrupt):
 
 
 class _Waiting:
-    """How deep we are in blocks that must not be interrupted, and what arrived meanwhile."""
+    """How deep we are in blocks that must not be interrupted, and what arrived meanwhile.
 
+    ``outer`` is the frame that signals may interrupt everything within.
+    """
+
+    outer: FrameType | None = None
     depth = 0
     arrived: list[int] = []  # noqa: RUF012 - signals are the process's, and so is this
 
@@ -37,10 +42,12 @@ def stoppable() -> Iterator[None]:
     numbers = (signal.SIGINT, signal.SIGTERM)
     ours = {number: was for number in numbers if (was := signal.getsignal(number)) in _DEFAULT}
     for number in ours:
+        _Waiting.outer = sys._getframe(2)  # the caller's, past contextlib's
         signal.signal(number, _arrive)
     try:
         yield
     finally:
+        _Waiting.outer = None if ours else _Waiting.outer
         for number, was in ours.items():
             if signal.getsignal(number) is _arrive:  # it stays ignored: see ignore()
                 signal.signal(number, was)
@@ -88,10 +95,19 @@ def ignore(*numbers: int) -> None:
 def _arrive(number: int, frame: FrameType | None) -> None:
     if _Waiting.depth:
         _Waiting.arrived.append(number)
-    elif frame is not None and frame.f_code.co_filename.startswith("<frozen importlib"):
-        # Raised in one of its callbacks it would be printed and forgotten: a moment later.
+    elif _imports(frame):
+        # Python's callbacks would print and forget it, C++ would abort: a moment later.
         again = threading.Timer(_MOMENT, _thread.interrupt_main, [number])
         again.daemon = True
         again.start()
     else:
         raise_now(number)
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Whether an import is under way."""
+    while frame is not None and frame is not _Waiting.outer:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False

@@ -71,7 +71,7 @@ def fit(
         hidden = {scored: trunk.validation}
         learner = BranchLearner(gradients, _texts(context, trunk), hidden, cores)
         before = learner.outputs("watched")
-        trainer = Trainer(learner, rows, task, config, accelerator)
+        trainer = Trainer(learner, rows, task, config, accelerator, scored=len(targets))
         _say_batches(rows, trainer.batches(1))
         identity = identity_of(context, workers=(parts, each), trunk=trunk.key)
         check_alike(group.gather(identity | {"step": after}))

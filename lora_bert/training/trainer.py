@@ -28,6 +28,7 @@ from lora_bert.training.adamw import AdamW
 from lora_bert.training.checkpoints import Checkpoint, Checkpoints
 from lora_bert.training.divergence import LOWER, Movement, advice, worst_gradient
 from lora_bert.training.learner import Learner, Validation
+from lora_bert.training.pace import Pace
 from lora_bert.training.progress import Progress
 from lora_bert.training.tokenize_rows import Tokens
 from lora_bert.wording import counted
@@ -76,6 +77,7 @@ class Trainer:
         task: Has the weights of rows and the metrics.
         config: With its ``epochs``.
         accelerator: Logs to trackers (default: to none).
+        scored: How many rows a validation scores (default 0), for the time that it will take.
 
     Attributes:
         progress: How far it has come.
@@ -89,6 +91,7 @@ class Trainer:
         task: Task,
         config: TrainConfig,
         accelerator: Accelerator | None = None,
+        scored: int = 0,
     ) -> None:
         self.learner, self.rows, self.task, self.config = learner, rows, task, config
         self.epochs, self.metric = int(config.epochs or 0), task.metric(config.metric)
@@ -108,6 +111,12 @@ class Trainer:
             optimizer, linear_schedule(round(self.steps * config.warmup), self.steps)
         )
         self.optimizer = self.accelerator.prepare(optimizer)
+        self._pace = Pace(
+            self.steps,
+            tokens=float(rows.lengths.sum()) * self.epochs / max(1, self.steps),
+            validations=scored / max(1, len(rows)),
+            at_most=config.early_stopping is not None,
+        )
 
     def fit(self, validate: Callable[[], Validation], checkpoints: Checkpoints) -> Fit:
         """Train to the end; the learner has the parameters of its best epoch then.
@@ -156,7 +165,8 @@ class Trainer:
         the memory needed and nothing else.
         """
         started, number = time.perf_counter(), self.progress.step + 1
-        weight = self.task.weight(self.rows.targets[np.concatenate(batches)])
+        rows = np.concatenate(batches)
+        weight = self.task.weight(self.rows.targets[rows])
         loss = self.learner.gradients(batches, weight, self.progress)
         if not math.isfinite(loss):
             raise DivergedError(
@@ -184,7 +194,9 @@ class Trainer:
         self.optimizer.zero_grad()
         if self._movement:
             self._movement.largest_norm = max(self._movement.largest_norm, norm)
-        self.progress.end_step(loss, weight, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        self.progress.end_step(loss, weight, seconds)
+        self._pace.end_step(self.progress.step, int(self.rows.lengths[rows].sum()), seconds)
 
     def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """What a checkpoint holds beside the progress.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
+import time
 
 import pytest
 
@@ -63,3 +65,33 @@ def test_in_another_thread_the_blocks_just_run() -> None:
     thread.start()
     thread.join()
     assert ran == [1]
+
+
+STOPS = """\
+import os, signal, time
+os.kill(os.getpid(), signal.SIGINT)
+for _ in range(20):
+    time.sleep(0.01)
+whole = True
+"""
+
+
+def test_an_import_is_finished_first(tmp_path, monkeypatch):
+    (tmp_path / "stops_midway.py").write_text(STOPS)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(KeyboardInterrupt), stoppable():
+        import stops_midway
+
+        assert stops_midway.whole
+        time.sleep(5)
+    assert sys.modules["stops_midway"].whole
+
+
+def test_a_program_that_is_imported_itself_can_be_stopped(tmp_path, monkeypatch):
+    program = "from lora_bert.runtime.signals import stoppable\nwith stoppable():\n"
+    program += "".join(f"    {line}\n" for line in STOPS.splitlines())
+    (tmp_path / "stoppable_program.py").write_text(program)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        import stoppable_program  # noqa: F401
+    assert "stoppable_program" not in sys.modules
