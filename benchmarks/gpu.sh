@@ -70,7 +70,8 @@ stage() {
 bench() {
   local name=$1 needs=$2
   shift 2
-  stage "$name${*:+ $*}" "$needs" "$python" -m benchmarks "$name" "${device[@]}" --results "$results" "$@"
+  local title="$name${*:+ $*}"
+  stage "${title%% --only*}" "$needs" "$python" -m benchmarks "$name" "${device[@]}" --results "$results" "$@"
 }
 
 if ! environment; then
@@ -95,5 +96,5 @@ bench run 50 --rows 1600 --rounds 1 --only "lora-bert, defaults" --only "HF best
   --only "HF best on CUDA, no dropout"
 # Last, because nobody knows how long compiling takes; the record of `train` goes on with it.
 bench train 40 --resume --rounds 1 --only "HF best on CUDA, no dropout, compiled"
-"$python" -m benchmarks.summary "$results" | tee -a "$log"
+"$python" -m benchmarks.summary "$results" | tee -a "$log" || exit
 ! grep -q FAILED "$stages"
