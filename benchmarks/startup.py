@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
@@ -87,9 +88,11 @@ def _first_answers(options: Options, record: Record) -> dict[str, list[str]]:
 def wall_seconds(line: list[str]) -> dict[str, Any]:
     """Seconds from starting a program to its end, the second time."""
     found = 0.0
+    environment = dict(os.environ)
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package keeps its bytecode
     for _ in range(2):
         started = time.perf_counter()
-        done = subprocess.run(line, capture_output=True, text=True, check=False)
+        done = subprocess.run(line, capture_output=True, text=True, env=environment, check=False)
         found = time.perf_counter() - started
         if done.returncode:
             raise MeasurementError(" ".join(done.stderr.split()))

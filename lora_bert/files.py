@@ -21,8 +21,13 @@ from lora_bert.errors import OutputError
 from lora_bert.json_files import json_text
 
 CHECKPOINT = "lora_bert_checkpoint.json"
+PARTS_MARK = "_lora_bert.json"
+"""Stands beside the part files of predictions: all of them are there. Readers skip the name."""
 # One of these stands in every directory we write, and in every model.
-_OURS = ("adapter_config.json", "lora_bert.json", "config.json", "evaluation.json", CHECKPOINT)
+_OURS = (
+    "adapter_config.json", "lora_bert.json", "config.json", "evaluation.json", CHECKPOINT,
+    PARTS_MARK,
+)  # fmt: skip
 
 
 def cache_dir() -> Path:
@@ -144,9 +149,15 @@ def atomic_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         path = path.resolve()
         with _temporary_directory(path) as work:
             yield work
-            _complete(work)
-            _swap(work, path, overwrite=overwrite)
-            _to_disk(path.parent)
+            put_in_place(work, path, overwrite=overwrite)
+
+
+def put_in_place(work: Path, path: Path, *, overwrite: bool = False) -> None:
+    """Make a finished directory the one at ``path``, beside which it is, as above."""
+    with _sentences(path):
+        _complete(work)
+        _swap(work, path, overwrite=overwrite)
+        _to_disk(path.parent)
 
 
 @contextmanager
@@ -200,7 +211,7 @@ def write_json(path: Path, value: Any) -> None:
 def beside(path: Path, suffix: str) -> Path:
     """The path next to ``path`` that has its name and a suffix."""
     place = path.resolve()
-    return place.with_name(f"{_short_name(place.name)}{suffix}")
+    return place.with_name(f"{short_name(place.name)}{suffix}")
 
 
 def _neighbour(path: Path) -> Path:
@@ -208,10 +219,10 @@ def _neighbour(path: Path) -> Path:
 
     What is named before it is made can be removed, whenever Ctrl-C comes.
     """
-    return path.parent / f".{_short_name(path.name)}.{secrets.token_hex(8)}"
+    return path.parent / f".{short_name(path.name)}.{secrets.token_hex(8)}"
 
 
-def _short_name(name: str) -> str:
+def short_name(name: str) -> str:
     """``name``, or of a long one its beginning and a hash: file systems allow 255 bytes."""
     written = os.fsencode(name)
     if len(written) <= 200:

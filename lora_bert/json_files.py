@@ -17,8 +17,19 @@ _POINTER = b"version https://git-lfs.github.com/spec/"
 
 def json_text(value: Any) -> str:
     """``value`` as indented JSON that UTF-8 can hold: half an emoji becomes its escape."""
-    text = json.dumps(value, ensure_ascii=False, indent=2)
+    text = json.dumps(value, ensure_ascii=False, indent=2, default=plain)
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def plain(value: Any) -> Any:
+    """What JSON has for a number or an array of numpy.
+
+    Raises:
+        TypeError: It is neither.
+    """
+    if not hasattr(value, "tolist"):
+        raise TypeError(f"{type(value).__name__} is no JSON value")
+    return value.tolist()
 
 
 def read_object(path: Path, error: type[LoraBertError]) -> dict[str, Any]:

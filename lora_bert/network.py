@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
-import urllib.request
 from concurrent.futures import Future
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from urllib.request import Request
 
 
-def answer_of(request: str | urllib.request.Request, seconds: float) -> Any:
+def answer_of(request: str | Request, seconds: float) -> Any:
     """The answer to a request, which whoever asks closes.
 
     The request runs in a thread of its own because looking up a host name has no time-out.
@@ -16,6 +18,8 @@ def answer_of(request: str | urllib.request.Request, seconds: float) -> Any:
     Raises:
         OSError: The request failed, or there is no answer in time.
     """
+    import urllib.request
+
     answer: Future[Any] = Future()
 
     def ask() -> None:

@@ -77,6 +77,7 @@ def _described(manifest: Manifest) -> dict[str, Any]:
     }
     return exported | {
         "task": manifest.task,
+        "problem_type": manifest.problem_type,
         "labels": list(manifest.labels),
         "max_length": manifest.max_length,
         "clean": manifest.clean,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from importlib import metadata
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -96,6 +95,8 @@ class Manifest:
 
 def versions() -> dict[str, str]:
     """lora-bert and the libraries whose version can change what comes out."""
+    from importlib import metadata
+
     names = ("torch", "tokenizers", "safetensors")
     return {"lora-bert": __version__} | {name: metadata.version(name) for name in names}
 

@@ -12,7 +12,13 @@ from torch import Tensor
 
 from lora_bert.backbones.config import EncoderConfig
 from lora_bert.backbones.families.registry import read_encoder_config
-from lora_bert.backbones.fingerprint import Stamp, cached_fingerprint, fingerprint, stamp_of
+from lora_bert.backbones.fingerprint import (
+    Stamp,
+    cached_fingerprint,
+    fingerprint,
+    known_fingerprint,
+    stamp_of,
+)
 from lora_bert.backbones.resolve import BackboneFiles, find_backbone
 from lora_bert.backbones.weights import read_checkpoint, weight_files
 from lora_bert.model.backbone import Backbone
@@ -47,7 +53,9 @@ class BackboneSource:
 
     @cached_property
     def _tensors(self) -> dict[str, Tensor]:
-        return read_checkpoint(self.files.path, self._config)
+        # What has a fingerprint was checked when that was computed.
+        checked = known_fingerprint(self.files.path, self.stamp) is not None
+        return read_checkpoint(self.files.path, self._config, checked=checked)
 
     def open(self, dtype: torch.dtype, device: torch.device | str) -> OpenBackbone:
         """The backbone in that precision and place; the one in memory where it is open already.

@@ -75,13 +75,23 @@ def cached_fingerprint(path: Path, stamp: Stamp, compute: Callable[[], str]) -> 
 
     The ``stamp`` of its files is from before they were read.
     """
-    key = str(path.resolve())
-    noted = read_notes(NOTES, FINGERPRINTS).get(key)
+    if (known := known_fingerprint(path, stamp)) is not None:
+        return known
+    fingerprint = compute()
+    noted = {"fingerprint": fingerprint, "stamp": stamp}
+    write_note(NOTES, FINGERPRINTS, str(path.resolve()), noted)
+    return fingerprint
+
+
+def known_fingerprint(path: Path, stamp: Stamp) -> str | None:
+    """The fingerprint that was noted of a directory whose files have this stamp.
+
+    Where there is one, the weights were read and checked before.
+    """
+    noted = read_notes(NOTES, FINGERPRINTS).get(str(path.resolve()))
     if isinstance(noted, dict) and noted.get("stamp") == stamp:
         return str(noted.get("fingerprint"))
-    fingerprint = compute()
-    write_note(NOTES, FINGERPRINTS, key, {"fingerprint": fingerprint, "stamp": stamp})
-    return fingerprint
+    return None
 
 
 def noted_fingerprint(fingerprint: str) -> list[Path]:

@@ -32,6 +32,18 @@ class HeadLayout:
     modules: tuple[str, ...] = ("pooler", "classifier")
     norm: str = ""
 
+    def __post_init__(self) -> None:
+        """Check that PEFT would save every layer of the head.
+
+        Raises:
+            ValueError: ``modules`` leaves one out.
+        """
+        for name in filter(None, (self.dense, self.norm, self.output)):
+            parts = name.split(".")
+            above = {".".join(parts[:end]) for end in range(1, len(parts) + 1)}
+            if not any(path.endswith(self.modules) for path in above):
+                raise ValueError(f"the head's modules {self.modules} leave out its layer '{name}'")
+
 
 @dataclass(frozen=True)
 class Layout:

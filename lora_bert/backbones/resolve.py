@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import http.client
 import logging
 import os
 import re
-import ssl
-import urllib.request
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from urllib.error import HTTPError
 
 from lora_bert.backbones.embedded import EMBEDDED, unpack
 from lora_bert.backbones.fingerprint import LOCATIONS, NOTES
@@ -189,8 +185,13 @@ def _from_hub(name: str, revision: str | None, weights: str, *, offline: bool = 
 
 def _reachable(endpoint: str) -> bool:
     """Whether the hub answers within seconds; its own client would try for a minute."""
+    import http.client
+    import ssl
+    from urllib.error import HTTPError
+    from urllib.request import Request
+
     try:
-        answer_of(urllib.request.Request(endpoint, method="HEAD"), _SECONDS_TO_ANSWER).close()
+        answer_of(Request(endpoint, method="HEAD"), _SECONDS_TO_ANSWER).close()
     except HTTPError:
         return True  # a refusal is an answer
     except (OSError, ValueError, http.client.HTTPException) as error:

@@ -25,7 +25,7 @@ from lora_bert.json_files import read_own
 log = logging.getLogger(__name__)
 
 RECORD = "entry.json"
-KEPT = ("trunk", "tokens")
+KEPT = ("trunk", "tokens", "openvino")
 """The kinds that come and go by themselves: the least recently used ones make room."""
 BROKEN_OFF = 3600.0
 """A hidden directory that nothing was written to for so many seconds has no writer any more."""

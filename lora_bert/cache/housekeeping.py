@@ -16,7 +16,7 @@ LEFTOVER = "leftover"
 """The kind of what a process left behind that was stopped while it wrote."""
 FETCHED = "data"
 """The kind that comes from the network: it goes only when it is named."""
-KINDS = ("backbones", FETCHED, LEFTOVER, "tokens", "trunk")
+KINDS = ("backbones", FETCHED, LEFTOVER, "openvino", "tokens", "trunk")
 
 _SHORTEST_KEY = 4
 _NOTES = (LOCATIONS, FINGERPRINTS)  # notes, not caches

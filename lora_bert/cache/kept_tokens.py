@@ -9,12 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import tokenizers
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
 from lora_bert.cache.entries import find_entry, new_entry, reject, total_limit
 from lora_bert.errors import OutputError
-from lora_bert.files import disk_error
 from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.tokens.tokenizer import TextTokenizer
 
@@ -23,7 +20,8 @@ log = logging.getLogger(__name__)
 WORTH_KEEPING = 4_000_000
 """Bytes of text (UTF-8) that are tokenised in about a second; fewer are not written."""
 
-_KIND, _FILE = "tokens", "tokens.safetensors"
+_KIND = "tokens"
+_FILES = ("ids", "starts", "types", "truncated")
 
 
 def tokenize_cached(tokenizer: TextTokenizer, texts: Sequence[str]) -> TokenizedTexts:
@@ -54,7 +52,7 @@ def tokenize_cached(tokenizer: TextTokenizer, texts: Sequence[str]) -> Tokenized
 def _key(tokenizer: TextTokenizer, texts: Sequence[str]) -> tuple[str, int]:
     """SHA-256 of everything that the tokens depend on, and the bytes of the texts."""
     settings = {
-        "format": 1,
+        "format": 2,
         "tokenizers": tokenizers.__version__,
         "tokenizer": tokenizer.shared.written,
         "max_length": tokenizer.max_length,
@@ -77,25 +75,24 @@ def _read(key: str, pad_id: int) -> TokenizedTexts | None:
     if path is None:
         return None
     try:
-        arrays = load_file(path / _FILE)
-        return TokenizedTexts(
-            arrays["ids"], arrays["starts"], arrays.get("types"), arrays["cut"].astype(bool), pad_id
+        ids, starts, types, truncated = (
+            np.lib.format.open_memmap(path / f"{name}.npy", mode="c").view(np.ndarray)
+            for name in _FILES
         )
-    except (OSError, SafetensorError, KeyError) as error:
+    except (OSError, ValueError) as error:
         reject(path, error)
-    return None
+        return None
+    return TokenizedTexts(ids, starts, types if len(types) else None, truncated, pad_id)
 
 
 def _write(key: str, made: TokenizedTexts) -> None:
-    arrays = {"ids": made.ids, "starts": made.starts, "cut": made.truncated.astype(np.uint8)}
-    if made.token_type_ids is not None:
-        arrays["types"] = made.token_type_ids
-    size = sum(array.nbytes for array in arrays.values())
+    types = made.token_type_ids
+    none = np.empty(0, np.uint8)
+    arrays = (made.ids, made.starts, none if types is None else types, made.truncated)
+    size = sum(array.nbytes for array in arrays)
     if size > total_limit():
         return
     facts = {"what": f"{len(made):,} texts, {len(made.ids):,} tokens"}
     with new_entry(_KIND, key, size, facts) as work:
-        try:
-            save_file(arrays, work / _FILE)
-        except SafetensorError as problem:
-            raise disk_error(problem) from problem
+        for name, array in zip(_FILES, arrays, strict=True):
+            np.save(work / f"{name}.npy", array)

@@ -115,6 +115,7 @@ def main(args: Sequence[str] | None = None) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+    gc.freeze()  # nor at the end: the system takes back what is left all the same
     sys.exit(code)
 
 

@@ -47,6 +47,7 @@ def command(config: InferConfig, as_json: bool) -> None:
         raise ConfigError("Give either texts or --input, not both.")
     if config.output and not config.input:
         raise ConfigError("--output needs --input.", hint="Without it, redirect: … > FILE")
+    _check_place(config)
     if config.input:
         _file(config, path, as_json)
         return
@@ -79,6 +80,9 @@ def command(config: InferConfig, as_json: bool) -> None:
 
 
 def _warn_of_files(texts: Sequence[str]) -> None:
+    texts = [text for text in texts if Path(text).suffix]
+    if not texts:
+        return
     from lora_bert.data.opening import PACKINGS, SUFFIXES
 
     for text in texts:
@@ -106,14 +110,37 @@ def _path(config: InferConfig) -> str:
     return path
 
 
+def _check_place(config: InferConfig) -> None:
+    """Raise ConfigError for what only a cluster can do, and for what it cannot."""
+    if config.on and not (config.input and config.output):
+        raise ConfigError(
+            "--on ray answers the rows of --input and writes them to --output: it needs both."
+        )
+    if config.ray_address and not config.on:
+        raise ConfigError("--ray-address needs --on ray.")
+    for name, value in (("input", config.input), ("output", config.output)):
+        if value and "://" in value and not config.on:
+            raise ConfigError(
+                f"--{name} '{value}' is a URL: only --on ray reads and writes these.",
+                hint="On one machine too: it needs no cluster.",
+            )
+
+
 def _file(config: InferConfig, path: str, as_json: bool) -> None:
     from lora_bert.adapters.trained_on import training_format
     from lora_bert.data.data_options import read_options
     from lora_bert.data.locations import to_predict
+    from lora_bert.data.tables import iter_tables
+    from lora_bert.inference.engines.engine import TEXTS_AT_ONCE
     from lora_bert.inference.predictor import open_predictor
     from lora_bert.inference.sinks import Delimited
     from lora_bert.inference.stream import check_target, predict_file, predict_into
 
+    if config.on:
+        from lora_bert.inference.on_ray import predict_on_ray
+
+        _say_rows(predict_on_ray(path, config), str(config.output), as_json)
+        return
     files = to_predict(Path(str(config.input)))
     if config.output is None and as_json:
         raise ConfigError("--json with --input needs --output.")
@@ -121,19 +148,26 @@ def _file(config: InferConfig, path: str, as_json: bool) -> None:
     if target:
         check_target(files, target, overwrite=config.overwrite)
     predictor = open_predictor(path, config)
+    options = read_options(config, training_format(predictor.manifest))
     how: dict[str, Any] = {
         "text_column": config.text_column,
-        "options": read_options(config, training_format(predictor.manifest)),
         "min_score": config.min_score,
         "otherwise": config.otherwise,
     }
     if target is None:
-        predict_into(predictor, files, Delimited(sys.stdout), **how)
+        pieces = iter_tables(files, options, rows=TEXTS_AT_ONCE)
+        predict_into(predictor, pieces, Delimited(sys.stdout), **how)
         return
-    rows = predict_file(predictor, files, target, overwrite=config.overwrite, **how)
-    document = {"output": str(target), "rows": rows}
+    rows = predict_file(
+        predictor, files, target, options=options, overwrite=config.overwrite, **how
+    )
+    _say_rows(rows, str(target), as_json)
+
+
+def _say_rows(rows: int, output: str, as_json: bool) -> None:
+    document = {"output": output, "rows": rows}
     click.echo(
-        json.dumps(document, ensure_ascii=False) if as_json else f"{rows:,} rows in {target}"
+        json.dumps(document, ensure_ascii=False) if as_json else f"{rows:,} rows in {output}"
     )
 
 

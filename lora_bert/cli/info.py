@@ -26,6 +26,8 @@ def command(config: InfoConfig, as_json: bool) -> Answer:
 
     facts = describe(config.path)
     shown = {name: _shown(name, value) for name, value in facts.items()}
+    if "metrics" in facts:
+        shown["metrics"] = _scored(facts["metrics"], facts["problem_type"])
     if shown.get("metrics") and facts.get("exported", {}).get("precision") == "int8":
         shown["metrics"] += " (of the model in float, before it was quantised)"
     lines = [
@@ -41,12 +43,6 @@ def _shown(name: str, value: Any) -> str:
         return value or "no: name it with --backbone"
     if name == "exported":
         return _exported(value)
-    if name == "metrics":
-        return "; ".join(
-            f"{part}: accuracy {scores['accuracy']:.2%}{_macro_f1(scores)} on "
-            f"{scores['rows']:,} rows"
-            for part, scores in value.items()
-        )
     if name == "labels" and len(value) > 20:
         return f"{len(value)}: {', '.join(value[:20])}, …"
     if name == "layers":
@@ -67,8 +63,20 @@ def _shown(name: str, value: Any) -> str:
     return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _macro_f1(scores: Mapping[str, Any]) -> str:
-    return f", macro-F1 {value:.2%}" if isinstance(value := scores.get("macro_f1"), float) else ""
+def _scored(parts: Mapping[str, Mapping[str, Any]], problem_type: str) -> str:
+    """The first figures of each part, named as the task names them, if it is known here."""
+    from lora_bert.tasks.problem_types import problem_types, task_of
+
+    metrics = task_of(problem_type).metrics if problem_type in problem_types() else ()
+    names = {metric.name: (metric.shown, "%" if metric.share else "f") for metric in metrics}
+    shown = []
+    for part, scores in parts.items():
+        known = [name for name in names or scores if isinstance(scores.get(name), float)][:2]
+        each = [(*names.get(name, (name.replace("_", " "), "f")), scores[name]) for name in known]
+        figures = ", ".join(f"{name} {value:.{2 if kind == '%' else 4}{kind}}"
+                            for name, kind, value in each)  # fmt: skip
+        shown.append(f"{part}: {figures} on {scores['rows']:,} rows")
+    return "; ".join(shown)
 
 
 def _exported(facts: Mapping[str, Any]) -> str:

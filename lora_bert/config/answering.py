@@ -73,3 +73,11 @@ class InferConfig(Answering, TextFileOptions):
         None, "The answer below --min-score (default: unknown).", metavar="NAME"
     )
     overwrite: bool = run_option(False, "Replace the output file.")
+    on: str | None = run_option(
+        None,
+        "Where to compute, if not in this process: ray answers files of any size on a cluster.",
+        choices=("ray",),
+    )
+    ray_address: str | None = run_option(
+        None, "The Ray cluster (default: one of this machine alone).", metavar="HOST:PORT"
+    )

@@ -24,7 +24,7 @@ class LabelledFileKeywords(TypedDict, total=False):
 class ComputeKeywords(TypedDict, total=False):
     engine: Literal["auto", "torch", "openvino", "onnx"]
     device: Literal["auto", "cpu", "cuda"]
-    dtype: Literal["auto", "float32", "bfloat16"]
+    dtype: Literal["auto", "float32", "bfloat16", "int8"]
     batch_size: int
 
 

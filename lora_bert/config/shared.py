@@ -189,7 +189,12 @@ class Computing:
     """Where and how precisely to compute, and how much at once."""
 
     device: str = device_option()
-    dtype: str = dtype_option()
+    dtype: str = run_option(
+        "auto",
+        "Precision of the frozen weights (auto: bfloat16 where it is fast; int8: their products in "
+        "eight bits, on CPUs).",
+        choices=("auto", "float32", "bfloat16", "int8"),
+    )
     batch_size: int = run_option(
         32, "Rows computed at once (on a GPU: as many tokens as so many rows of 512 have).",
         minimum=1,

@@ -9,9 +9,13 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
+
 from lora_bert.data.examples import Examples
 from lora_bert.data.sources import Splits
+from lora_bert.data.stored import hashes
 from lora_bert.errors import DataError
+from lora_bert.mapped import mapped
 from lora_bert.names import write_label_names
 from lora_bert.wording import counted, printable, shortened
 
@@ -44,12 +48,14 @@ def warn_about(splits: Splits, *, classes: bool = True) -> list[str]:
         )
     others = {"validation": splits.validation, "test": splits.test}
     judged = {part: examples for part, examples in others.items() if examples}
-    shared = [text for part, rows in judged.items() for text in _shared_texts(train, rows, part)]
+    own, *texts = [_hashes(rows) for rows in (train, *judged.values())]
+    shared = [sentence for part, other in zip(judged, texts, strict=True)
+              for sentence in _shared_texts(own, other, part)]  # fmt: skip
     sentences = [
         *(spelling_warnings(train.labels) if classes else ()),
         *(_small_classes(train) if classes else ()),
         *shared,
-        *(_contradictions([train, *judged.values()]) if classes else ()),
+        *(_contradictions([train, *judged.values()], [own, *texts]) if classes else ()),
     ]
     for sentence in sentences:
         logger.warning("%s", sentence)
@@ -96,9 +102,14 @@ def _small_classes(train: Examples) -> list[str]:
     return [f"{classes} {have} fewer than {_FEW} training rows: {shown}{more}."]
 
 
-def _shared_texts(train: Examples, other: Examples, part: str) -> list[str]:
-    known = {text.strip() for text in train.texts}
-    shared = sum(text.strip() in known for text in other.texts)
+def _hashes(rows: Examples) -> np.ndarray:
+    """What stands for each text here, without the white space around it."""
+    return mapped(hashes(map(str.strip, rows.texts), len(rows)))
+
+
+def _shared_texts(train: np.ndarray, other: np.ndarray, part: str) -> list[str]:
+    known = np.sort(train)
+    shared = int((known[np.searchsorted(known[:-1], other)] == other).sum())
     if not shared:
         return []
     share = shared / len(other)
@@ -107,21 +118,32 @@ def _shared_texts(train: Examples, other: Examples, part: str) -> list[str]:
     return [f"{shared:,} of {texts} ({share:.1%}) also {stand} in training."]
 
 
-def _contradictions(parts: list[Examples]) -> list[str]:
+def _contradictions(parts: list[Examples], texts: list[np.ndarray]) -> list[str]:
     """Texts that carry more than one label, in one part or in two."""
-    first: dict[str, tuple[str, Examples, int]] = {}
-    example = ""
-    texts = set()
-    for part in parts:
-        for row, (text, label) in enumerate(zip(part.texts, part.labels, strict=True)):
-            known, known_part, known_row = first.setdefault(text.strip(), (label, part, row))
-            if known != label:
-                texts.add(text.strip())
-                example = example or f"{known_part.at(known_row)} and {part.at(row)}"
-    if not texts:
+    every = np.concatenate(texts)
+    numbers: dict[str, int] = {}
+    labels = (numbers.setdefault(label, len(numbers)) for part in parts for label in part.labels)
+    label_of = np.fromiter(labels, np.int32, len(every))
+    rows = np.argsort(every, kind="stable")  # equal texts side by side, each in the rows' order
+    begins = np.flatnonzero(np.diff(every[rows], prepend=~every[rows[0]]))
+    first = np.repeat(begins, np.diff(begins, append=len(rows)))
+    differs = np.flatnonzero(label_of[rows] != label_of[rows[first]])
+    if not len(differs):
         return []
-    carry = "carries" if len(texts) == 1 else "carry"
-    return [f"{counted(len(texts), 'text')} {carry} more than one label, for example {example}."]
+    count = len(np.unique(first[differs]))
+    carry = "carries" if count == 1 else "carry"
+    example = differs[rows[differs].argmin()]
+    places = " and ".join(_place(parts, int(rows[at])) for at in (first[example], example))
+    return [f"{counted(count, 'text')} {carry} more than one label, for example {places}."]
+
+
+def _place(parts: Sequence[Examples], row: int) -> str:
+    """Where a row stands, of all parts one behind the other."""
+    for part in parts:
+        if row < len(part):
+            break
+        row -= len(part)
+    return part.at(row)
 
 
 def spelling_warnings(labels: Sequence[str]) -> list[str]:

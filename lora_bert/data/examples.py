@@ -6,9 +6,12 @@ import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from lora_bert.data.columns import find_columns, id_column, label_columns
 from lora_bert.data.labels import labels_of_columns, read_labels
 from lora_bert.data.rows import Files, Positioned
+from lora_bert.data.stored import hashes, kept, numbers_at, taken
 from lora_bert.data.tables import Table
 from lora_bert.errors import DataError
 from lora_bert.wording import counted, listed
@@ -18,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Examples(Positioned):
-    """Rows of one set.
+    """Rows of one set. Strings and numbers of many rows lie in files.
 
     Attributes:
         texts: The texts as they stand in the file.
@@ -27,12 +30,12 @@ class Examples(Positioned):
         ids: What the file's own column of ids calls the rows; empty where it has none.
     """
 
-    texts: tuple[str, ...]
-    labels: tuple[str, ...]
-    lines: tuple[int, ...]
+    texts: Sequence[str]
+    labels: Sequence[str]
+    lines: Sequence[int] | np.ndarray
     source: str
     unit: str = "line"
-    ids: tuple[str, ...] = ()
+    ids: Sequence[str] = ()
     files: Files | None = None
 
     def __len__(self) -> int:
@@ -40,17 +43,18 @@ class Examples(Positioned):
 
     def mark(self, row: int) -> int | str:
         """Where a row stands, for a table: its line; of several files ``"b.csv:3"``."""
-        return self.lines[row] if self.files is None else self.files.mark(self.lines[row])
+        line = int(self.lines[row])
+        return line if self.files is None else self.files.mark(line)
 
-    def take(self, indices: Iterable[int]) -> Examples:
+    def take(self, indices: Sequence[int] | np.ndarray) -> Examples:
         """The rows at ``indices``, in that order."""
-        chosen = list(indices)
+        rows = np.asarray(indices, dtype=np.int64)
         return replace(
             self,
-            texts=tuple(self.texts[at] for at in chosen),
-            labels=tuple(self.labels[at] for at in chosen) if self.labels else (),
-            lines=tuple(self.lines[at] for at in chosen),
-            ids=tuple(self.ids[at] for at in chosen) if self.ids else (),
+            texts=taken(self.texts, rows),
+            labels=taken(self.labels, rows) if self.labels else (),
+            lines=numbers_at(self.lines, rows),
+            ids=taken(self.ids, rows) if self.ids else (),
         )
 
 
@@ -77,39 +81,45 @@ def examples_from(
         cells=table.values, source=table.source,
     )  # fmt: skip
     texts = table.values[text_name]
-    kept = with_text = [at for at, text in enumerate(texts) if text.strip()]
+    rows = with_text = _filled(map(str.strip, texts), len(texts))
     labels: list[str] = []
     if label_name:
         labels = _labels(table, label_name, with_text, label_names, known_labels)
     if labels:
-        kept = [at for at, label in zip(with_text, labels, strict=True) if label]
-    _say_dropped(table, text=len(texts) - len(with_text), label=len(with_text) - len(kept))
+        rows = with_text[_filled(labels, len(with_text))]
+    _say_dropped(table, text=len(texts) - len(with_text), label=len(with_text) - len(rows))
     return Examples(
-        texts=tuple(texts[at] for at in kept),
-        labels=tuple(label for label in labels if label),
-        lines=tuple(table.lines[at] for at in kept),
+        texts=taken(texts, rows),
+        labels=kept(filter(None, labels)),
+        lines=numbers_at(table.lines, rows),
         source=table.source,
         unit=table.unit,
-        ids=_ids(table, kept, (text_name, *label_columns(label_name, table.columns))),
+        ids=_ids(table, rows, (text_name, *label_columns(label_name, table.columns))),
         files=table.files,
     )
 
 
+def _filled(strings: Iterable[str], count: int) -> np.ndarray:
+    """Which of ``count`` strings are not empty."""
+    return np.flatnonzero(np.fromiter(map(bool, strings), bool, count))
+
+
 def _labels(
-    table: Table, column: str, rows: Sequence[int], names: Mapping[str, str], known: Collection[str]
+    table: Table, column: str, rows: np.ndarray, names: Mapping[str, str], known: Collection[str]
 ) -> list[str]:
     """The label of each of ``rows``, "" where one has none."""
 
     def at(row: int) -> str:
-        return table.at(rows[row])
+        return table.at(int(rows[row]))
 
     several = label_columns(column, table.columns)
     if len(several) > 1:
-        bits = {name: [table.values[name][row] for row in rows] for name in several}
+        bits = {name: taken(table.values[name], rows) for name in several}
         labels = labels_of_columns(bits, at=at)
     else:
-        values = table.values[column]
-        cells = [values[row].strip() for row in rows]
+        first: dict[str, str] = {}  # equal labels as one object
+        stripped = map(str.strip, taken(table.values[column], rows))
+        cells = [first.setdefault(cell, cell) for cell in stripped]
         labels = read_labels(cells, {*names, *known}, source=table.source, at=at)
     if names and labels and names.keys().isdisjoint(labels):
         logger.warning(
@@ -119,13 +129,14 @@ def _labels(
     return [names.get(label, label) for label in labels] if names else labels
 
 
-def _ids(table: Table, kept: Sequence[int], taken: Sequence[str]) -> tuple[str, ...]:
+def _ids(table: Table, rows: np.ndarray, columns: Sequence[str]) -> Sequence[str]:
     """The cells of the column of ids, where there is one and it tells the rows apart."""
-    name = id_column(table.columns, taken)
+    name = id_column(table.columns, columns)
     if name is None:
         return ()
-    ids = tuple(table.values[name][at] for at in kept)
-    return ids if len(set(ids)) == len(ids) and all(ids) else ()
+    ids = taken(table.values[name], rows)
+    different = len(np.unique(hashes(ids, len(ids))))
+    return ids if different == len(ids) and all(ids) else ()
 
 
 def _say_dropped(table: Table, **dropped: int) -> None:

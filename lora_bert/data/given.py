@@ -64,7 +64,7 @@ def with_given_rows(values: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         DataError: What is given is neither the name of a file nor rows.
     """
-    return {key: given_rows(value, key) if key in DATA_OPTIONS else value
+    return {key: given_rows(value, key) if key in DATA_OPTIONS and value != () else value
             for key, value in values.items()}  # fmt: skip
 
 

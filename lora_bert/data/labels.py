@@ -80,9 +80,10 @@ def labels_of_columns(columns: Mapping[str, Sequence[str]], *, at: At) -> list[s
     Raises:
         DataError: A row has several, or a cell is neither 0 nor 1.
     """
-    rows = list(zip(*columns.values(), strict=True))
+    first: dict[tuple[str, ...], tuple[str, ...]] = {}  # equal rows as one object
+    rows = [first.setdefault(row, row) for row in zip(*columns.values(), strict=True)]
     labels: dict[tuple[str, ...], Labels] = {}
-    for row in dict.fromkeys(rows):
+    for row in first:
         for name, cell in zip(columns, row, strict=True):
             if cell.strip().lower() not in _ZERO | _ONE:
                 raise DataError(

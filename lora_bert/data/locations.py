@@ -113,6 +113,16 @@ def to_predict(source: Path) -> tuple[Path, ...]:
     return files
 
 
+def part_to_predict(files: Sequence[str]) -> Sequence[str]:
+    """Of files that are called like several parts, those of the part to answer; else all."""
+    by_part: dict[str | None, list[str]] = {}
+    for name in files:
+        by_part.setdefault(_part(Path(name)), []).append(name)
+    if None in by_part or len(by_part) < 2:
+        return files
+    return by_part[next(part for part in JUDGED_FIRST if part in by_part)]
+
+
 def inputs(names: Iterable[str | None]) -> list[Path]:
     """The files and directories on disk that names, paths and patterns stand for."""
     paths: list[Path] = []

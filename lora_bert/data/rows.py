@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
+import numpy as np
+
 from lora_bert.wording import position
 
 HEAD_ROWS = 1000
@@ -92,14 +94,14 @@ class Files:
 class Positioned:
     """Rows that know their ``lines``, which ``unit`` counts: in ``source``, or in several files."""
 
-    lines: Sequence[int]
+    lines: Sequence[int] | np.ndarray
     source: str
     unit: str
     files: Files | None
 
     def at(self, row: int) -> str:
         """Where a row stands, as messages say it: ``"'a.csv', line 3"``."""
-        line = self.lines[row]
+        line = int(self.lines[row])
         return self.files.at(line) if self.files else position(self.source, line, self.unit)
 
 

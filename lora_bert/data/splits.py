@@ -43,7 +43,7 @@ def split(
     if len(examples) < 2 or (how == "random" and wanted == len(examples)):
         raise _too_few(examples)
     if how == "random":
-        rows = np.random.RandomState(seed).permutation(len(examples)).tolist()
+        rows = np.random.RandomState(seed).permutation(len(examples))
         train, validation = rows[wanted:], rows[:wanted]
     else:
         train, validation = _stratified(examples, fraction, seed)
@@ -57,51 +57,49 @@ def sample(examples: Examples, limit: int, seed: int) -> Examples:
     return examples.take(sorted(random.Random(seed).sample(range(len(examples)), limit)))
 
 
-def _stratified(examples: Examples, fraction: float, seed: int) -> tuple[list[int], list[int]]:
-    labels = examples.labels
-    sizes = Counter(labels)
-    single = [at for at, label in enumerate(labels) if sizes[label] == 1]
-    several = [at for at, label in enumerate(labels) if sizes[label] > 1]
-    if not several:
+def _stratified(examples: Examples, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    numbers = {label: number for number, label in enumerate(sorted(set(examples.labels)))}
+    labels = np.fromiter(map(numbers.__getitem__, examples.labels), np.int32, len(examples))
+    sizes = np.bincount(labels)
+    single, several = (np.flatnonzero(which) for which in (sizes[labels] == 1, sizes[labels] > 1))
+    if not len(several):
         raise _too_few(examples)
-    if single:
+    if len(single):
         kept = counted(len(single), "class", "classes")
         logger.info("%s of a single row: kept in training.", kept)
-    classes = len({labels[at] for at in several})
+    classes = int((sizes > 1).sum())
     wanted = math.ceil(fraction * len(several))
-    train: list[int] = []
+    train = several[:0]
     if wanted >= classes and len(several) - wanted >= classes:
         train, validation = _in_shares(labels, several, wanted, seed)
     # Shares are rounded, at times a small class's to all of its rows.
-    if len({labels[at] for at in train}) < classes:
+    if len(np.unique(labels[train])) < classes:
         train, validation = _sparse(labels, several, wanted, fraction, seed)
         logger.info(
             "%s for %s: too few to hold every class in its share.",
             counted(len(validation), "validation row"),
             counted(classes, "class", "classes"),
         )
-    return train + single, validation
+    return np.concatenate([train, single]), validation
 
 
 def _in_shares(
-    labels: tuple[str, ...], rows: list[int], wanted: int, seed: int
-) -> tuple[list[int], list[int]]:
+    labels: np.ndarray, rows: np.ndarray, wanted: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Draw ``wanted`` rows, of each class its share, by the draws that scikit-learn makes.
 
     Which rows an adapter has not seen is known by the seed alone: they must stay the same.
     """
-    classes: dict[str, list[int]] = {label: [] for label in sorted({labels[at] for at in rows})}
-    for at in rows:
-        classes[labels[at]].append(at)
+    by_class = rows[np.argsort(labels[rows], kind="stable")]
+    sizes = np.unique(labels[rows], return_counts=True)[1]
     generator = np.random.RandomState(seed)
-    sizes = np.array([len(members) for members in classes.values()])
     kept = _shares(sizes, len(rows) - wanted, generator)
     _shares(sizes - kept, wanted, generator)  # all that are left: for its draws alone
-    drawn = [generator.permutation(members) for members in classes.values()]
+    drawn = [generator.permutation(members) for members in np.split(by_class, sizes.cumsum()[:-1])]
     train = [members[:size] for members, size in zip(drawn, kept, strict=True)]
     validation = [members[size:] for members, size in zip(drawn, kept, strict=True)]
     shuffled = [generator.permutation(np.concatenate(part)) for part in (train, validation)]
-    return shuffled[0].tolist(), shuffled[1].tolist()
+    return shuffled[0], shuffled[1]
 
 
 def _shares(sizes: np.ndarray, total: int, generator: np.random.RandomState) -> np.ndarray:
@@ -116,20 +114,20 @@ def _shares(sizes: np.ndarray, total: int, generator: np.random.RandomState) -> 
 
 
 def _sparse(
-    labels: tuple[str, ...], rows: list[int], wanted: int, fraction: float, seed: int
-) -> tuple[list[int], list[int]]:
+    labels: np.ndarray, rows: np.ndarray, wanted: int, fraction: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Draw at most ``wanted`` rows, of each class at most its share and never its last row."""
-    sizes = Counter(labels[at] for at in rows)
+    sizes = Counter(labels[rows].tolist())
     quota = {label: min(size - 1, max(1, round(fraction * size))) for label, size in sizes.items()}
     train: list[int] = []
     validation: list[int] = []
-    for at in random.Random(seed).sample(rows, len(rows)):
+    for at in random.Random(seed).sample(rows.tolist(), len(rows)):
         if len(validation) < wanted and quota[labels[at]] > 0:
             quota[labels[at]] -= 1
             validation.append(at)
         else:
             train.append(at)
-    return train, validation
+    return np.array(train), np.array(validation, dtype=np.int64)
 
 
 def _too_few(examples: Examples) -> DataError:

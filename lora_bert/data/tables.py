@@ -7,11 +7,13 @@ absent value or a null is the empty string.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
+
+import numpy as np
 
 from lora_bert.data.encoding import detect
 from lora_bert.data.formats import (
@@ -27,7 +29,9 @@ from lora_bert.data.header import check_count
 from lora_bert.data.opening import PACKINGS, SHEETS, SUFFIXES, data_suffix, packing
 from lora_bert.data.rows import DEFAULT_READ, Files, OpenTable, Positioned, ReadOptions
 from lora_bert.data.sniffing import kind_of, may_be_text, table_kind, true_suffix
+from lora_bert.data.stored import FEW, GrowingStrings
 from lora_bert.errors import ConfigError, DataError, missing
+from lora_bert.mapped import GrowingArray
 from lora_bert.wording import counted, listed, repeated
 
 logger = logging.getLogger(__name__)
@@ -51,8 +55,8 @@ class Table(Positioned):
     """
 
     columns: tuple[str, ...]
-    values: dict[str, list[str]]
-    lines: list[int]
+    values: Mapping[str, Sequence[str]]
+    lines: Sequence[int] | np.ndarray
     source: str
     unit: str = "line"
     files: Files | None = None
@@ -62,21 +66,34 @@ class Table(Positioned):
 
 
 def read_table(path: Source, options: ReadOptions = DEFAULT_READ) -> Table:
-    """Read a whole file, or several as one; see :func:`iter_tables`."""
+    """Read a whole file, or several as one; see :func:`iter_tables`.
+
+    Strings and numbers of many rows lie in files.
+
+    Raises:
+        OutputError: There is no room for them.
+    """
     pieces = iter_tables(path, options)
-    table = next(pieces)
-    sources = {table.source}
-    for piece in pieces:
-        sources.add(piece.source)
-        table.lines.extend(piece.lines)
-        for name, values in piece.values.items():
-            table.values[name].extend(values)
+    table, second = next(pieces), next(pieces, None)
+    if second is None:
+        return table
+    values = {name: GrowingStrings() for name in table.columns}
+    lines, sources = GrowingArray(np.int64), dict[str, None]()
+    for piece in chain((table, second), pieces):
+        sources[piece.source] = None
+        lines.add(np.asarray(piece.lines))
+        for name, growing in values.items():
+            growing.add(piece.values[name])
+    few = lines.size <= FEW
+    cells = {name: list(growing.whole()) if few else growing.whole()
+             for name, growing in values.items()}  # fmt: skip
+    numbers = lines.whole().tolist() if few else lines.whole()
     more = f" (and {len(sources) - 1:,} more)" if len(sources) > 1 else ""
-    return replace(table, source=f"{table.source}{more}")
+    return replace(table, values=cells, lines=numbers, source=f"{table.source}{more}")
 
 
 def iter_tables(
-    path: Source, options: ReadOptions = DEFAULT_READ, *, rows: int = 10_000
+    path: Source, options: ReadOptions = DEFAULT_READ, *, rows: int = FEW
 ) -> Iterator[Table]:
     """Read a file piece by piece, with memory that does not grow with it.
 
@@ -108,6 +125,21 @@ def iter_tables(
     yield from pieces
 
 
+def iter_pieces(
+    path: Path, options: ReadOptions, *, rows: int, columns: tuple[str, ...] = (), first: str = ""
+) -> Iterator[Table]:
+    """As :func:`iter_tables` of one file out of several, which may hold no rows.
+
+    ``columns`` are those of the ``first`` one, unless it is this one.
+    """
+    for piece in _pieces(path, options, rows):
+        if columns:
+            values = _same_columns(piece, columns, first)
+            yield replace(piece, columns=columns, values=values)
+        else:
+            yield piece
+
+
 def _of_all(paths: Sequence[str | Path], options: ReadOptions, rows: int) -> Iterator[Table]:
     """The pieces of several files, their positions running on from file to file."""
     columns: tuple[str, ...] = ()
@@ -129,7 +161,7 @@ def _of_all(paths: Sequence[str | Path], options: ReadOptions, rows: int) -> Ite
             )
 
 
-def _same_columns(piece: Table, columns: tuple[str, ...], first: str) -> dict[str, list[str]]:
+def _same_columns(piece: Table, columns: tuple[str, ...], first: str) -> dict[str, Sequence[str]]:
     """The values in the order of ``columns``; what a JSON object may lack is empty."""
     more = [name for name in piece.columns if name not in columns]
     less = [name for name in columns if name not in piece.columns]

@@ -79,7 +79,7 @@ def run(config: EvaluateConfig) -> Evaluation:
     source = EvaluationRows(config, predictor.manifest)
     rows, outside = _by_scope(config, source.to_score(), predictor.labels)
     tokens = _tokens_of(rows, predictor)
-    targets = task.targets(rows, tokens, hint=_OR_OUT_OF_SCOPE)
+    targets = task.targets(rows, tokens, hint=_OR_OUT_OF_SCOPE if task.classes else "")
     values = predictor.values_of(tokens)
     beside: dict[str, Any] = {}
     if training_texts := source.trained_on():

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lora_bert.data.stored import hashes
 from lora_bert.metrics.intervals import Interval, bootstrap
 
 
@@ -33,22 +34,22 @@ class Overlap:
 
 
 def overlap(
-    texts: Sequence[str], training_texts: Iterable[str], right: NDArray[np.bool_] | None
+    texts: Sequence[str], training_texts: Sequence[str], right: NDArray[np.bool_] | None
 ) -> Overlap:
     """Score rows whose text stands in the training rows apart from the others.
 
     Letter case and the amount of white space make no other text. ``right`` says whether each scored
     row is answered rightly, [rows]; None where that is no question.
     """
-    known = {_plain(text) for text in training_texts}
-    plain = [_plain(text) for text in texts]
-    seen = np.array([text in known for text in plain], dtype=bool)
+    known = hashes(map(_plain, training_texts), len(training_texts))
+    plain = hashes(map(_plain, texts), len(texts))
+    seen = np.isin(plain, known)
     nothing = np.empty(0, dtype=bool)
     old, new = (nothing, nothing) if right is None else (right[seen], right[~seen])
     every = np.ones(len(new), dtype=int)
     return Overlap(
         rows=int(seen.sum()),
-        texts=len(known.intersection(plain)),
+        texts=len(np.unique(plain[seen])),
         accuracy=float(old.mean()) if len(old) else None,
         unseen_rows=int((~seen).sum()),
         unseen_accuracy=float(new.mean()) if len(new) else None,

@@ -64,7 +64,8 @@ class _Classifier:
     """Writes the parts of one classifier.
 
     The values it hands around are names: of hidden states ``[rows, length, hidden]`` if not said
-    otherwise.
+    otherwise. Where the head reads the first token, the last layer computes no other: ``length`` is
+    1 from its queries on.
     """
 
     writer: Writer
@@ -120,6 +121,7 @@ class _Classifier:
         """A layer that normalises after each sublayer."""
         op, module, below = self.writer.op, self.layout.module, hidden
         attended = self._linear(self._attended(index, hidden), module(index, "attention_output"))
+        hidden = self._queries(index, hidden)
         hidden = self._layer_norm(op("Add", attended, hidden), index, "attention")
         inner = self._linear(hidden, module(index, "intermediate"))
         out = self._linear(self._activated(inner, self.config.hidden_act), module(index, "output"))
@@ -144,11 +146,21 @@ class _Classifier:
         # The embeddings end in a norm: the first layer's attention has none.
         normed = self._layer_norm(hidden, index, "attention") if index else hidden
         attended = self._linear(self._attended(index, normed), module(index, "attention_output"))
-        hidden = op("Add", hidden, attended)
+        hidden = op("Add", self._queries(index, hidden), attended)
         normed = self._layer_norm(hidden, index, "output")
         value, gate = self.writer.halves(self._linear(normed, module(index, "intermediate")))
         gated = op("Mul", self._activated(value, self.config.hidden_act), gate)
         return op("Add", hidden, self._linear(gated, module(index, "output")))
+
+    def _first_alone(self, index: int) -> bool:
+        """Whether a layer computes the first token of each row and no other."""
+        last = index == self.config.num_hidden_layers - 1
+        convolved = self.layout.convolution and not index
+        return last and self.config.head.pooling == "cls" and not convolved
+
+    def _queries(self, index: int, hidden: str) -> str:
+        """The hidden states of the tokens that a layer computes."""
+        return self.writer.first(hidden, 1) if self._first_alone(index) else hidden
 
     def _attended(self, index: int, hidden: str) -> str:
         """Multi-head self-attention before its output projection."""
@@ -158,15 +170,19 @@ class _Classifier:
             op("Transpose", op("Reshape", part, by_head), perm=[0, 2, 1, 3])
             for part in self._projected(index, hidden)
         )
-        local = config.is_local(index)
+        local, first = config.is_local(index), self._first_alone(index)
         if config.rotary:
-            query, key = self.places.turned(query, local), self.places.turned(key, local)
+            key = self.places.turned(key, local)
+            query = query if first else self.places.turned(query, local)  # place 0 turns nothing
         if config.rotates_values:
             value = self.places.turned(value, local)
         scores = op("MatMul", query, op("Transpose", key, perm=[0, 1, 3, 2]))
         if config.relative_kinds:
-            scores = self.places.disentangled(scores, query, key, self._of_positions(index))
-        seen = op("Softmax", op("Add", scores, self.places.bias(local)), axis=-1)
+            positions = self._of_positions(index)
+            scores = self.places.disentangled(scores, query, key, positions, first)
+        bias = self.places.bias(local)
+        bias = self.writer.first(bias, 2) if first else bias
+        seen = op("Softmax", op("Add", scores, bias), axis=-1)
         mixed = op("Transpose", op("MatMul", seen, value), perm=[0, 2, 1, 3])
         return op("Reshape", mixed, [0, 0, config.hidden_size])
 
@@ -186,6 +202,7 @@ class _Classifier:
 
     def _projected(self, index: int, hidden: str) -> list[str]:
         """Query, scaled, key and value, ``[rows, length, hidden]`` each."""
+        inputs = (self._queries(index, hidden), hidden, hidden)
         module = self.layout.module
         if "query_key_value" in self.layout.linears:
             whole = module(index, "query_key_value")
@@ -193,7 +210,7 @@ class _Classifier:
         else:
             names = [module(index, slot) for slot in _QUERY_KEY_VALUE]
         scales = (self._scale, 1.0, 1.0)
-        return [self._linear(hidden, *each) for each in zip(names, scales, strict=True)]
+        return [self._linear(*each) for each in zip(inputs, names, scales, strict=True)]
 
     # Head
 
@@ -295,16 +312,20 @@ class _Places:
         return op("Add", op("Mul", states, cosines), op("Mul", across, sines))
 
     def disentangled(
-        self, scores: str, query: str, key: str, positions: Mapping[str, np.ndarray]
+        self, scores: str, query: str, key: str, positions: Mapping[str, np.ndarray], first: bool
     ) -> str:
         """``scores [rows, heads, length, length]`` and what relative positions add to them.
 
         The query is scaled, the key is not, ``[rows, heads, length, size]`` each; ``positions`` are
-        what queries (``c2p``) and keys (``p2c``, scaled) meet, ``[heads, distances, size]``.
+        what queries (``c2p``) and keys (``p2c``, scaled) meet, ``[heads, distances, size]``. With
+        ``first``, the queries are the first tokens alone.
         """
-        op, shape = self.writer.op, self.writer.op("Shape", scores)
+        op = self.writer.op
+        shape = op("Concat", op("Shape", scores, end=2), [1, 1], axis=0)
         for kind, met in positions.items():
             states, index = (query, self._rows(1)) if kind == "c2p" else (key, self._rows(-1))
+            if first:
+                index = self.writer.first(index, 0 if kind == "c2p" else 1)
             every = op("MatMul", states, np.ascontiguousarray(met.transpose(0, 2, 1)))
             added = op("GatherElements", every, op("Expand", index, shape), axis=-1)
             if kind == "p2c":

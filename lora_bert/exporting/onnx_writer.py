@@ -42,6 +42,10 @@ class Writer:
         first, second = self._ops("Split", [value], 2, {"axis": -1, "num_outputs": 2})
         return first, second
 
+    def first(self, value: str, axis: int) -> str:
+        """The first entry of a value along a dimension, which is then 1 long."""
+        return self.op("Slice", value, [0], [1], [axis])
+
     def cast(self, value: str, kind: str) -> str:
         """A value as ``FLOAT``, ``INT64`` or ``BOOL``."""
         from onnx import TensorProto

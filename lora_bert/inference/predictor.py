@@ -146,7 +146,7 @@ def load(path: StrPath, **options: Unpack[LoadOptions]) -> Predictor:
             ``labels``: the labels of an adapter that plain PEFT wrote, in the order of its outputs;
             ``allow_backbone_mismatch``: take a backbone with another fingerprint than the
             adapter's; ``device``: ``auto``, ``cpu`` or ``cuda``; ``dtype``: ``float32``,
-            ``bfloat16`` or ``auto``: bfloat16 where it is fast; ``batch_size``: texts computed at
+            ``bfloat16``, ``int8`` or ``auto``: bfloat16 where it is fast; ``batch_size``: texts at
             once; ``engine``: ``torch``, ``openvino``, ``onnx`` or ``auto``: what the directory is
             made for.
 

@@ -31,7 +31,7 @@ class Session:
     Args:
         backbone: ``e5-small-zh-en`` (embedded), a local directory, or a hub id.
         device: ``auto``, ``cpu`` or ``cuda``.
-        dtype: ``float32``, ``bfloat16`` or ``auto``: bfloat16 where it is fast.
+        dtype: ``float32``, ``bfloat16``, ``int8`` or ``auto``: bfloat16 where it is fast.
         batch_size: Texts computed at once.
 
     Raises:

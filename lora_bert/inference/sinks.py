@@ -6,7 +6,8 @@ import csv
 import json
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from lora_bert.data.originals import holds_objects, iter_batches, iter_objects
 from lora_bert.data.rows import ReadOptions
 from lora_bert.data.tables import Table
 from lora_bert.errors import DataError
+from lora_bert.json_files import plain
 
 log = logging.getLogger(__name__)
 
@@ -28,25 +30,42 @@ Columns = Mapping[str, Sequence[Any]]
 
 
 class Sink(Protocol):
-    """Takes one piece of the input and the columns to add to it."""
+    """Takes one piece of the input and the columns to add to it.
+
+    Attributes:
+        formulas: Cells so far that a spreadsheet would compute.
+    """
+
+    formulas: int
 
     def write(self, piece: Table, added: Columns) -> None:
         """Write the piece's rows, its own columns first."""
 
 
-@contextmanager
-def open_sink(
-    target: Path, suffix: str, source: Sequence[Path], options: ReadOptions, rows: int
-) -> Iterator[Sink]:
-    """A sink for the rows of ``source``, which come in pieces of ``rows``, each of one file.
+def typed_rows(
+    source: Sequence[Path], suffix: str, options: ReadOptions, rows: int
+) -> Iterator[Any] | None:
+    """The rows of ``source`` in their own types, at most ``rows`` of one file at a time.
 
-    ``suffix`` is the format to write. The input's values keep their types where both formats have
-    them.
+    None where they are strings: the format to write, ``suffix``, is another one.
     """
+    if options.columns:
+        return None
     if suffix == ".parquet":
         typed = all(path.is_file() and data_suffix(path) == suffix for path in source)
-        batches = iter_batches(source, rows=rows) if typed and not options.columns else None
-        sink = _Parquet(target, batches)
+        return iter_batches(source, rows=rows) if typed else None
+    typed = suffix == ".jsonl" and all(holds_objects(path, options) for path in source)
+    return iter_objects(source, options, rows=rows) if typed else None
+
+
+@contextmanager
+def open_sink(target: Path, suffix: str, originals: Iterator[Any] | None) -> Iterator[Sink]:
+    """A sink that writes the format ``suffix``.
+
+    ``originals`` are those of :func:`typed_rows`, in step with the pieces that will be written.
+    """
+    if suffix == ".parquet":
+        sink = _Parquet(target, originals)
         try:
             yield sink
         finally:
@@ -55,13 +74,9 @@ def open_sink(
         return
     with target.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
         if suffix == ".jsonl":
-            typed = not options.columns and all(holds_objects(path, options) for path in source)
-            originals = iter_objects(source, options, rows=rows) if typed else None
             yield _JsonLines(stream, originals)
         else:
-            cells = Delimited(stream, "\t" if suffix == ".tsv" else ",")
-            yield cells
-            cells.warn()
+            yield Delimited(stream, "\t" if suffix == ".tsv" else ",")
 
 
 @dataclass
@@ -87,14 +102,48 @@ class Delimited:
         self.formulas += sum(bool(_FORMULA.match(text)) for texts in kept for text in texts)
         writer.writerows(zip(*kept, *added.values(), strict=True))
 
-    def warn(self) -> None:
-        """Say so where cells were written that a spreadsheet would compute."""
-        if self.formulas:
-            log.warning(
-                "%s with =, +, - or @, which a spreadsheet takes for a formula: import the columns "
-                "as text.",
-                "1 cell begins" if self.formulas == 1 else f"{self.formulas:,} cells begin",
-            )
+
+def join_files(parts: Iterable[Path], target: Path, suffix: str) -> None:
+    """Make one file of several that sinks have written: the one that one sink would have written.
+
+    Raises:
+        DataError: The columns of parquet files are of different types.
+    """
+    if suffix == ".parquet":
+        _join_parquet(parts, target)
+        return
+    with target.open("wb") as whole:
+        for number, path in enumerate(parts):
+            with path.open("rb") as part:
+                header = b""
+                while suffix != ".jsonl" and number and (not header or header.count(b'"') % 2):
+                    header += part.readline()  # a name with a line break in it stands in quotes
+                shutil.copyfileobj(part, whole, 1 << 20)
+
+
+def _join_parquet(parts: Iterable[Path], target: Path) -> None:
+    from pyarrow import parquet
+
+    writer = None
+    try:
+        for path in parts:
+            with parquet.ParquetFile(path) as part:
+                writer = writer or parquet.ParquetWriter(target, part.schema_arrow)
+                for group in range(part.num_row_groups):
+                    writer.write_table(in_schema(part.read_row_group(group), writer.schema))
+    finally:
+        if writer is not None:
+            writer.close()
+
+
+def warn_of_formulas(cells: int) -> None:
+    """Say so where cells were written that a spreadsheet would compute."""
+    if cells:
+        log.warning(
+            "%s with =, +, - or @, which a spreadsheet takes for a formula: import the columns "
+            "as text.",
+            "1 cell begins" if cells == 1 else f"{cells:,} cells begin",
+        )
 
 
 @dataclass(frozen=True)
@@ -111,6 +160,7 @@ class _LineFeeds:
 class _JsonLines:
     stream: IO[str]
     originals: Iterator[list[dict[str, Any]]] | None
+    formulas = 0
 
     def write(self, piece: Table, added: Columns) -> None:
         if self.originals is not None:
@@ -121,7 +171,7 @@ class _JsonLines:
             objects = [dict(zip(piece.columns, line, strict=True)) for line in lines]
         for original, more in zip(objects, zip(*added.values(), strict=True), strict=True):
             row = original | dict(zip(added, more, strict=True))
-            self.stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+            self.stream.write(json.dumps(row, ensure_ascii=False, default=plain) + "\n")
 
 
 @dataclass
@@ -129,6 +179,7 @@ class _Parquet:
     target: Path
     originals: Iterator[Any] | None
     writer: Any = None
+    formulas = 0
 
     def write(self, piece: Table, added: Columns) -> None:
         import pyarrow as pa
@@ -143,11 +194,11 @@ class _Parquet:
         if self.writer is None:
             self.writer = parquet.ParquetWriter(self.target, table.schema)
         elif table.schema != self.writer.schema:
-            table = _in_schema(table, self.writer.schema)
+            table = in_schema(table, self.writer.schema)
         self.writer.write_table(table)
 
 
-def _in_schema(table: Any, schema: Any) -> Any:
+def in_schema(table: Any, schema: Any) -> Any:
     """The rows of a further file as the first one has them: in its order, of its types."""
     import pyarrow as pa
 

@@ -15,7 +15,7 @@ from lora_bert.errors import ConfigError, OutputError, TextError
 from lora_bert.files import atomic_file, claim_file
 from lora_bert.inference.engines.engine import TEXTS_AT_ONCE
 from lora_bert.inference.predictor import Predictor
-from lora_bert.inference.sinks import Sink, open_sink
+from lora_bert.inference.sinks import Sink, open_sink, typed_rows, warn_of_formulas
 
 log = logging.getLogger(__name__)
 
@@ -52,27 +52,29 @@ def predict_file(
     suffix = target.suffix.lower()
     with (
         atomic_file(target, overwrite=overwrite) as work,
-        open_sink(work, suffix, files, options, TEXTS_AT_ONCE) as sink,
+        open_sink(work, suffix, typed_rows(files, suffix, options, TEXTS_AT_ONCE)) as sink,
     ):
-        return predict_into(
-            predictor, files, sink, text_column=text_column, options=options,
+        pieces = iter_tables(files, options, rows=TEXTS_AT_ONCE)
+        rows = predict_into(
+            predictor, pieces, sink, text_column=text_column,
             min_score=min_score, otherwise=otherwise,
         )  # fmt: skip
+        warn_of_formulas(sink.formulas)
+        return rows
 
 
 def predict_into(
-    predictor: Predictor, files: Sequence[Path], sink: Sink, *, text_column: str | None = None,
-    options: ReadOptions = DEFAULT_READ, min_score: float | None = None,
-    otherwise: str | None = None,
+    predictor: Predictor, pieces: Iterable[Table], sink: Sink, *, text_column: str | None = None,
+    min_score: float | None = None, otherwise: str | None = None,
 ) -> int:  # fmt: skip
-    """As :func:`predict_file`, of files that are known, into any sink."""
+    """As :func:`predict_file`, of rows that are read in ``pieces``, into any sink."""
     waiting: deque[tuple[Table, str]] = deque()
     training = TrainingFormat(text_column=predictor.manifest.column("text"))
     task = predictor.task.answering(min_score, otherwise)
 
     def texts() -> Iterator[Sequence[str]]:
         text = ""
-        for piece in iter_tables(files, options, rows=TEXTS_AT_ONCE):
+        for piece in pieces:
             if not text:
                 text, _ = find_columns(
                     piece.columns, text=text_column, label=None, need_label=False,
@@ -98,14 +100,19 @@ def predict_into(
 
 def check_target(files: Sequence[Path], target: Path, *, overwrite: bool) -> None:
     """Find what is wrong with an output file before any work is done for it."""
-    if target.suffix.lower() not in SUFFIXES:
+    check_suffix(str(target))
+    if target.exists() and any(file.exists() and target.samefile(file) for file in files):
+        raise OutputError(f"Output '{target}' is the input.", hint="Name another file.")
+    claim_file(target, overwrite=overwrite)
+
+
+def check_suffix(target: str) -> None:
+    """Raise ConfigError for an output of a format that is not written."""
+    if Path(target).suffix.lower() not in SUFFIXES:
         raise ConfigError(
             f"--output '{target}': results are written as {', '.join(SUFFIXES)}.",
             hint="The name's ending decides.",
         )
-    if target.exists() and any(file.exists() and target.samefile(file) for file in files):
-        raise OutputError(f"Output '{target}' is the input.", hint="Name another file.")
-    claim_file(target, overwrite=overwrite)
 
 
 def _free_names(taken: Sequence[str], names: Iterable[str]) -> list[str]:

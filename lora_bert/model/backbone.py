@@ -91,16 +91,21 @@ class Backbone:
     pretrained_head: Mapping[str, Tensor]
 
     def __repr__(self) -> str:
-        kind = str(self.word_embeddings.dtype).removeprefix("torch.")
         return (
             f"Backbone({self.config.model_type}: {len(self.layers):,} layers, "
-            f"{self.parameter_count:,} parameters, {kind}, {self.device})"
+            f"{self.parameter_count:,} parameters, {self.precision}, {self.device})"
         )
 
     @property
     def dtype(self) -> torch.dtype:
         """The dtype of the frozen weights and of the hidden states."""
         return self.word_embeddings.dtype
+
+    @property
+    def precision(self) -> str:
+        """In what its linear layers multiply: ``float32``, ``bfloat16`` or ``int8``."""
+        int8 = self.layers[0].fused["output"].int8
+        return "int8" if int8 else str(self.dtype).removeprefix("torch.")
 
     @property
     def device(self) -> torch.device:

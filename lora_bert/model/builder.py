@@ -12,7 +12,9 @@ from lora_bert.backbones.config import EncoderConfig
 from lora_bert.errors import BackboneError
 from lora_bert.model.backbone import Backbone, Convolution, Layer, Norm
 from lora_bert.model.fused_linear import FusedLinear, Linear
+from lora_bert.model.int8_linear import check_int8
 from lora_bert.model.shapes import check_linear, check_shapes
+from lora_bert.runtime.device import pick_dtype
 
 _INPUTS = ("query", "key", "value", "query_key_value")
 
@@ -26,10 +28,17 @@ def build_backbone(
 ) -> Backbone:
     """The backbone made of the tensors of a sequence classifier's state dict.
 
+    In int8 the linear layers multiply; the rest is in the precision that is usual on the device.
+
     Raises:
         BackboneError: One is missing, or has another shape than ``config.json`` asks for.
+        UnavailableError: ``dtype`` is int8, and nothing here multiplies it fast.
     """
-    parts, layout = _Parts(tensors, config, dtype, torch.device(device)), config.layout
+    place, int8 = torch.device(device), dtype == torch.int8
+    if int8:
+        check_int8(place)
+        dtype = pick_dtype("auto", place)
+    parts, layout = _Parts(tensors, config, dtype, place, int8), config.layout
     types = layout.token_type_embeddings
     backbone = Backbone(
         config=config,
@@ -56,6 +65,7 @@ class _Parts:
     config: EncoderConfig
     dtype: torch.dtype
     device: torch.device
+    int8: bool
 
     def weight(self, path: str) -> Tensor:
         found = self.maybe(f"{path}.weight")
@@ -109,8 +119,10 @@ class _Parts:
             del named["attention"]
         norms = {slot: self.norm(f"{base}.{path}") for slot, path in named.items()}
         inputs = [linears.pop(slot) for slot in _INPUTS if slot in linears]
-        fused = {"attention_input": FusedLinear.of(inputs)}
-        fused |= {slot: FusedLinear.of([linear]) for slot, linear in linears.items()}
+        fused = {"attention_input": FusedLinear.of(inputs, int8=self.int8)}
+        fused |= {
+            slot: FusedLinear.of([linear], int8=self.int8) for slot, linear in linears.items()
+        }
         convolution = self.convolution() if layout.convolution and index == 0 else None
         return Layer(fused, norms, config.is_local(index), convolution)
 

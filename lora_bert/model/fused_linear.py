@@ -9,7 +9,11 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from lora_bert.model.int8_linear import Int8Linear
 from lora_bert.model.packed_linear import PackedLinear
+
+Product = PackedLinear | Int8Linear
+"""What multiplies by a frozen weight."""
 
 
 @dataclass(frozen=True)
@@ -29,17 +33,19 @@ class FusedLinear:
         linears: The layers, in the order of their outputs; their weights are views of ``weight``.
         weight: ``[out, in]``, all of them below one another.
         bias: ``[out]``.
+        int8: Whether it multiplies in eight bits.
     """
 
     linears: tuple[Linear, ...]
     weight: Tensor
     bias: Tensor | None
+    int8: bool = False
 
     @classmethod
-    def of(cls, linears: Sequence[Linear]) -> FusedLinear:
+    def of(cls, linears: Sequence[Linear], *, int8: bool = False) -> FusedLinear:
         """Put layers together; their tensors are held once."""
         if len(linears) == 1:
-            return cls(tuple(linears), linears[0].weight, linears[0].bias)
+            return cls(tuple(linears), linears[0].weight, linears[0].bias, int8)
         weight, bias = torch.cat([linear.weight for linear in linears]), None
         biases = [linear.bias for linear in linears]
         if any(part is not None for part in biases):
@@ -53,22 +59,21 @@ class FusedLinear:
             Linear(linear.name, part, None if linear.bias is None else share)
             for linear, part, share in zip(linears, torch.split(weight, sizes), shares, strict=True)
         ]
-        return cls(tuple(views), weight, bias)
-
-    @property
-    def is_wide(self) -> bool:
-        """Whether its output is wider than its input."""
-        return self.weight.shape[0] > self.weight.shape[1]
+        return cls(tuple(views), weight, bias, int8)
 
     @property
     def name(self) -> str:
         """What it is known by: the name of its first layer."""
         return self.linears[0].name
 
+    def product(self, weight: Tensor) -> Product:
+        """``x @ weight.T + bias`` for a ``weight`` like its own, in the precision of its own."""
+        return Int8Linear(weight, self.bias) if self.int8 else PackedLinear(weight, self.bias)
+
     @cached_property
-    def forward(self) -> PackedLinear:
+    def forward(self) -> Product:
         """``x @ weight.T + bias``."""
-        return PackedLinear(self.weight, self.bias)
+        return self.product(self.weight)
 
     @cached_property
     def backward(self) -> PackedLinear:

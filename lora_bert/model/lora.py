@@ -15,8 +15,7 @@ from torch.nn import functional as F
 
 from lora_bert.model.activation import Activation
 from lora_bert.model.dropout import dropout
-from lora_bert.model.fused_linear import FusedLinear, Linear
-from lora_bert.model.packed_linear import PackedLinear
+from lora_bert.model.fused_linear import FusedLinear, Linear, Product
 
 
 @dataclass(frozen=True)
@@ -56,27 +55,24 @@ class LoraUpdate:
         down: ``[ranks, in]``: ``lora_A``, the ranks of all changed layers together.
         up: ``[ranks, out]``: ``lora_B`` turned round and scaled; zero where an output does not
             belong to a rank's layer. Both lie along the ranks, so that their products share shapes.
-        fused: ``[x, x @ down.T] @ [weight, up.T].T + bias``, the changed layers in one product:
-            for outputs that are wide, which a second product would read and write once more.
+        merged: ``x @ (weight + up.T @ down).T + bias``, the changed layers in one product: a copy
+            of their weights, for an adapter that answers many texts.
     """
 
     down: Tensor
     up: Tensor
-    fused: PackedLinear | None = None
+    merged: Product | None = None
 
     @cached_property
     def turned(self) -> tuple[Tensor, Tensor]:
         """``down`` and ``up`` turned round, for passes that know their gradients."""
         return self.down.detach().t(), self.up.detach().t()
 
-    def fused_with(self, linears: FusedLinear) -> LoraUpdate:
-        """The same with the product that has the weights of ``linears`` in it."""
-        # Processors multiply in pieces of 32: zeros up to there are faster than a remainder.
-        missing = -(linears.weight.shape[1] + len(self.down)) % 32
-        down, up = (F.pad(part, (0, 0, 0, missing)) for part in (self.down, self.up))
-        return LoraUpdate(
-            down, up, PackedLinear(torch.cat([linears.weight, up.t()], dim=1), linears.bias)
-        )
+    def merged_with(self, linears: FusedLinear) -> LoraUpdate:
+        """The same with the product by the weights of ``linears`` and what it changes in them."""
+        weight = torch.addmm(linears.weight.float(), self.up.t().float(), self.down.float())
+        product = linears.product(weight.to(linears.weight.dtype))
+        return LoraUpdate(self.down, self.up, product)
 
     def to(self, dtype: torch.dtype) -> LoraUpdate:
         """The same in another dtype."""
@@ -146,13 +142,13 @@ def forward_product(
 ) -> tuple[Tensor, Tensor | None]:
     """As :func:`adapted`, ``[rows, in]`` -> ``[rows, out]`` and the low-rank activations.
 
-    The latter are ``[rows, ranks]``; None without an ``update``.
+    The latter are ``[rows, ranks]``; None without an ``update``, or where it is merged.
     """
     if update is None:
         return fused.forward(x, residual, activation), None
+    if update.merged is not None:
+        return update.merged(x, residual, activation), None
     low = x @ update.turned[0]
-    if update.fused is not None:
-        return update.fused(torch.cat([x, low], dim=1), residual, activation), low
     y = fused.forward(x, residual).addmm_(low, update.up)
     return y if activation is None else activation(y), low
 

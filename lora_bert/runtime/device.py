@@ -29,7 +29,9 @@ def pick_device(name: str) -> torch.device:
 
 
 def pick_dtype(name: str, device: torch.device) -> torch.dtype:
-    """``float32``, ``bfloat16``, or ``auto``: bfloat16 where the device multiplies it fast."""
+    """``int8``, ``float32``, ``bfloat16``, or ``auto``: bfloat16 where the device is fast in it."""
+    if name == "int8":
+        return torch.int8
     narrow = _bfloat16_is_fast(device) if name == "auto" else name == "bfloat16"
     return torch.bfloat16 if narrow else torch.float32
 
@@ -47,7 +49,7 @@ def processor_of(device: torch.device) -> str:
     """What computes there, as far as it decides the last bits: the GPU, or the instruction set."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    amx = ", AMX" if _has("_is_amx_tile_supported") else ""
+    amx = ", AMX" if has_amx() else ""
     return torch.backends.cpu.get_cpu_capability() + amx
 
 
@@ -73,7 +75,17 @@ def tensor_on(array: np.ndarray, device: torch.device) -> torch.Tensor:
 def _bfloat16_is_fast(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    return _has("_is_amx_tile_supported") or _has("_is_avx512_bf16_supported")
+    return has_amx() or _has("_is_avx512_bf16_supported")
+
+
+def has_amx() -> bool:
+    """Whether the processor multiplies whole tiles of bfloat16 at once."""
+    return _has("_is_amx_tile_supported")
+
+
+def multiplies_int8(device: torch.device) -> bool:
+    """Whether the processor has instructions for products of eight bits (VNNI)."""
+    return device.type == "cpu" and _has("_is_vnni_supported")
 
 
 def _has(probe: str) -> bool:

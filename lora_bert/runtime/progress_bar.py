@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 
 def track(total: int | None, label: str, unit: str = "row", *, done: int = 0) -> tqdm[Any]:
     """A bar to ``update(n)`` and ``close()``, or to use in a ``with``; none with $TQDM_DISABLE."""
+    from tqdm import tqdm
+
     shown = False if is_notebook() else None  # None: where stderr is a terminal
     return tqdm(
         total=total,

@@ -191,7 +191,7 @@ class Task(Protocol):
         """
         if min_score is not None or otherwise is not None:
             raise ConfigError(
-                f"--min-score and --otherwise are for labels; a '{self.problem_type}' has none."
+                f"--min-score and --otherwise are for labels, which '{self.problem_type}' has not."
             )
         return self
 
@@ -252,4 +252,4 @@ class Task(Protocol):
         Raises:
             ConfigError: Models of this task cannot be compared.
         """
-        raise ConfigError(f"--against: models of a '{self.problem_type}' cannot be compared.")
+        raise ConfigError(f"--against: models of '{self.problem_type}' cannot be compared.")

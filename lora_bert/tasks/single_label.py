@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from lora_bert.data.examples import Examples
 from lora_bert.errors import AdapterError, ConfigError, DataError, did_you_mean
 from lora_bert.metrics.calibration import calibration
 from lora_bert.metrics.classification import FIGURES, METRICS, Scores, losses, score
@@ -28,6 +27,8 @@ from lora_bert.wording import shortened
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from lora_bert.data.examples import Examples
 
 OTHERWISE = "unknown"
 """The answer where no label is probable enough, unless another is asked for."""
@@ -131,7 +132,7 @@ class SingleLabel(Task):
                     hint=f"{did_you_mean(label, self.labels)} It knows: {shown}. Rename labels "
                     f"with --label-names old=new,…. {hint}".strip(),
                 )
-        return np.array([index[label] for label in examples.labels], dtype=np.int64)
+        return np.fromiter(map(index.__getitem__, examples.labels), np.int64, len(examples))
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Summed cross-entropy of ``outputs [rows, labels]`` and ``targets [rows]``."""

@@ -15,6 +15,7 @@ from functools import cached_property
 
 import numpy as np
 
+from lora_bert.mapped import GrowingArray, mapped
 from lora_bert.tokens.tokenized import TokenizedTexts, cu_seqlens, flat_index
 
 LAYOUT = 2
@@ -22,6 +23,15 @@ LAYOUT = 2
 
 SLICE_TOKENS = 1024
 """More at once are not faster on a CPU core; they only take memory."""
+
+PADDED = 4
+"""Engines that pad do so to a multiple: what they prepare for each shape takes memory."""
+
+LONG_ROW = 512
+"""Tokens of the longest rows that most backbones take."""
+
+_A_BATCH = 128
+"""How many tokens more could be computed in the time that one more padded batch takes."""
 
 _POOL = 50
 """Batches that are sorted by length together: more are more alike in a batch, fewer mix better."""
@@ -171,23 +181,47 @@ def by_length(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
 
     A batch may hold fewer rows, so that all batches have few numbers of tokens.
     """
-    rows, batches = _sorted(np.arange(len(lengths)), lengths), []
-    while len(rows):
-        ends = np.cumsum(lengths[rows[:batch_size]])
-        tokens = int(ends[-1])
-        wanted = _round(tokens)
-        batch, rows = _taken(rows, int(np.searchsorted(ends, wanted)) + 1, lengths, wanted)
-        batches.append(batch)
+    rows, batches, begin = _sorted(np.arange(len(lengths)), lengths), list[np.ndarray](), 0
+    while begin < len(rows):
+        ends = np.cumsum(lengths[rows[begin : begin + batch_size]])
+        wanted = _round(int(ends[-1]))
+        size = int(np.searchsorted(ends, wanted)) + 1
+        batches.append(_taken(rows[begin:], size, lengths, wanted))
+        begin += size
     return batches
 
 
-def by_tokens(lengths: np.ndarray, tokens: int) -> list[np.ndarray]:
-    """Row numbers in batches of at most ``tokens`` tokens, the longest rows first.
+def by_padded_length(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
+    """Row numbers in batches for engines that pad, the longest first: the cheapest way to cut them.
 
-    For a processor that is fast with any shape, and the faster the more it has to do.
+    A batch costs its rows times its longest row, in steps of :data:`PADDED`, and as much as a few
+    more tokens for being one more. The best cut of the rows from each one on follows from those of
+    the rows behind it.
     """
     order = _sorted(np.arange(len(lengths)), lengths)
-    return [order[rows] for rows in chunks(lengths[order], tokens)]
+    longest = -(-lengths[order] // PADDED) * PADDED
+    sizes = np.arange(1, batch_size + 1)
+    cost, size = np.zeros(len(order) + 1, dtype=np.int64), np.zeros(len(order), dtype=np.int64)
+    for row in reversed(range(len(order))):
+        possible = sizes[: len(order) - row]
+        costs = longest[row] * possible + cost[row + 1 : row + 1 + len(possible)]
+        size[row] = costs.argmin() + 1
+        cost[row] = costs.min() + _A_BATCH
+    batches, begin = [], 0
+    while begin < len(order):
+        batches.append(order[begin : begin + size[begin]])
+        begin += size[begin]
+    return batches
+
+
+def by_tokens(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
+    """Row numbers in batches for a GPU, the longest rows first: it is fast with any shape.
+
+    And it is the faster the more it has to do at once: a batch has as many tokens as
+    ``batch_size`` rows of :data:`LONG_ROW`, so short rows are as many more.
+    """
+    order = _sorted(np.arange(len(lengths)), lengths)
+    return [order[rows] for rows in chunks(lengths[order], batch_size * LONG_ROW)]
 
 
 def chunks(lengths: np.ndarray, tokens: int) -> Iterator[np.ndarray]:
@@ -222,18 +256,21 @@ def epoch_batches(
             alone.
     """
     generator = np.random.Generator(np.random.PCG64([seed, epoch]))
-    order = generator.permutation(len(lengths))
+    order = mapped(generator.permutation(len(lengths)))
     if batch_tokens:
         batch_size = max(1, int(batch_tokens / lengths.mean()))
-    batches: list[np.ndarray] = []
+    flat, sizes = GrowingArray(np.int64), list[int]()
     for start in range(0, len(order), _POOL * batch_size):
         pool = order[start : start + _POOL * batch_size]
         pool = _sorted(pool, lengths)
         if batch_tokens:
-            batches += [pool[rows] for rows in chunks(lengths[pool], batch_tokens)]
+            batches = [pool[rows] for rows in chunks(lengths[pool], batch_tokens)]
         else:
-            batches += _cut(pool, lengths, batch_size)
-    return [batches[at] for at in generator.permutation(len(batches))]
+            batches = _cut(pool, lengths, batch_size)
+        flat.add(np.concatenate(batches))
+        sizes += map(len, batches)
+    rows, ends = flat.whole(), cu_seqlens(sizes).tolist()
+    return [rows[ends[at] : ends[at + 1]] for at in generator.permutation(len(sizes)).tolist()]
 
 
 def slices(batch: np.ndarray, lengths: np.ndarray, count: int) -> list[np.ndarray]:
@@ -267,12 +304,10 @@ def padding_share(lengths: np.ndarray, parts: Sequence[np.ndarray]) -> float:
 
 def _cut(rows: np.ndarray, lengths: np.ndarray, size: int) -> list[np.ndarray]:
     """Sorted rows in batches of ``size``, with few different numbers of tokens."""
-    batches = []
-    while len(rows):
-        wanted = _round(int(lengths[rows[:size]].sum()))
-        batch, rows = _taken(rows, size, lengths, wanted)
-        batches.append(batch)
-    return batches
+    return [
+        _taken(rows[at:], size, lengths, _round(int(lengths[rows[at : at + size]].sum())))
+        for at in range(0, len(rows), size)
+    ]
 
 
 def _round(tokens: int) -> int:
@@ -281,17 +316,16 @@ def _round(tokens: int) -> int:
     return tokens // apart * apart or tokens
 
 
-def _taken(
-    rows: np.ndarray, size: int, lengths: np.ndarray, wanted: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The first ``size`` of sorted rows, and the rest; both are sorted.
+def _taken(rows: np.ndarray, size: int, lengths: np.ndarray, wanted: int) -> np.ndarray:
+    """The first ``size`` of sorted rows; the others stay sorted, and where they are.
 
     Some of the first change places with shorter ones, so that they have ``wanted`` tokens: there is
     no filler then, and few products have to be prepared.
     """
-    batch, near, rest = rows[:size], rows[size:][:_NEAR], rows[size:][_NEAR:]
-    batch, near = _exchanged(batch, near, lengths, int(lengths[batch].sum()) - wanted)
-    return _sorted(batch, lengths), np.concatenate([_sorted(near, lengths), rest])
+    batch, near = rows[:size], rows[size:][:_NEAR]
+    batch, left = _exchanged(batch, near, lengths, int(lengths[batch].sum()) - wanted)
+    near[:] = _sorted(left, lengths)
+    return _sorted(batch, lengths)
 
 
 def _exchanged(

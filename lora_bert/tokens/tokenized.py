@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 
 import numpy as np
+
+from lora_bert.mapped import GrowingArray, mapped
 
 
 @dataclass(frozen=True)
@@ -66,21 +68,29 @@ class TokenizedTexts:
         )
 
     @classmethod
-    def joined(cls, parts: Sequence[TokenizedTexts]) -> TokenizedTexts:
-        """The texts of several, in order; ``parts`` holds at least one."""
-        if len(parts) == 1:
-            return parts[0]
-        typed = any(part.token_type_ids is not None for part in parts)
-        kinds = [
-            np.zeros(len(part.ids), np.uint8) if (ids := part.token_type_ids) is None else ids
-            for part in parts
-        ]
+    def joined(cls, parts: Iterable[TokenizedTexts]) -> TokenizedTexts:
+        """The texts of several, in order; there is at least one part.
+
+        Many tokens are written into a file as they come, part by part.
+        """
+        ids, types = GrowingArray(np.int32), GrowingArray(np.uint8)
+        starts, truncated = GrowingArray(np.int64), GrowingArray(bool)
+        starts.add(np.zeros(1))
+        for part in parts:
+            if part.token_type_ids is not None:
+                types.add(np.zeros(ids.size - types.size, np.uint8))  # of parts that have none
+                types.add(part.token_type_ids)
+            starts.add(ids.size + part.starts[1:])
+            ids.add(part.ids)
+            truncated.add(part.truncated)
+        if types.size:
+            types.add(np.zeros(ids.size - types.size, np.uint8))
         return cls(
-            ids=np.concatenate([part.ids for part in parts]),
-            starts=cu_seqlens(np.concatenate([part.lengths for part in parts])),
-            token_type_ids=np.concatenate(kinds) if typed else None,
-            truncated=np.concatenate([part.truncated for part in parts]),
-            pad_id=parts[0].pad_id,
+            ids=ids.whole(),
+            starts=starts.whole(),
+            token_type_ids=types.whole() if types.size else None,
+            truncated=truncated.whole(),
+            pad_id=part.pad_id,
         )
 
     def take(self, rows: np.ndarray) -> TokenizedTexts:
@@ -96,7 +106,7 @@ class TokenizedTexts:
     @cached_property
     def lengths(self) -> np.ndarray:
         """Tokens of each text, int64 ``[texts]``."""
-        return np.diff(self.starts)
+        return mapped(np.diff(self.starts))
 
     def pad(self, rows: Sequence[int] | np.ndarray, length: int | None = None) -> PaddedTokens:
         """Some texts, at least one, padded to ``length`` tokens (default: those of the longest)."""

@@ -129,8 +129,8 @@ class TextTokenizer:
         """As :meth:`encode`, whatever the embeddings have rows for."""
         # In pieces: the library's own objects take many times the room of what is kept of them, and
         # others wait for the end of one.
-        pieces = [self._encode(texts[at : at + _AT_ONCE]) for at in range(0, len(texts), _AT_ONCE)]
-        return TokenizedTexts.joined(pieces or [TokenizedTexts.of([], self.pad_id)])
+        starts = range(0, max(1, len(texts)), _AT_ONCE)
+        return TokenizedTexts.joined(self._encode(texts[at : at + _AT_ONCE]) for at in starts)
 
     def _encode(self, texts: Sequence[str]) -> TokenizedTexts:
         # A lone surrogate (half an emoji, out of broken JSON) cannot be handed to Rust.

@@ -22,6 +22,7 @@ from lora_bert.data.locations import inputs
 from lora_bert.data.sources import Splits, load_splits
 from lora_bert.errors import ConfigError
 from lora_bert.files import spare_inputs
+from lora_bert.json_files import json_text
 from lora_bert.model.builder import build_backbone
 from lora_bert.names import parse_label_names
 from lora_bert.runtime.device import pick_device, pick_dtype
@@ -134,6 +135,10 @@ def _rows(config: TrainConfig) -> tuple[Splits, Task]:
     task = kind.of(splits.train, class_weights=config.class_weights)
     if not getattr(task, "labels", ()):  # of a task from elsewhere; after the training it is late
         raise ConfigError(f"The task '{config.task}' has no labels, which name its outputs.")
+    try:
+        json_text(task.settings)
+    except TypeError as error:
+        raise ConfigError(f"The task '{config.task}' has settings of which {error}.") from None
     # A name that no label got is a slip of the keyboard.
     for raw, name in parse_label_names(config.label_names).items():
         if name not in task.labels:

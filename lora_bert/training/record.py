@@ -20,6 +20,7 @@ from lora_bert.model.adapter import Adapter
 from lora_bert.names import parse_label_names
 from lora_bert.options import as_command, as_yaml
 from lora_bert.runtime.device import dtype_name
+from lora_bert.tasks.problem_types import USUAL
 from lora_bert.training.context import Context
 from lora_bert.training.methods import lora_settings
 from lora_bert.training.trainer import Fit
@@ -48,7 +49,9 @@ def record(
         (work / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
         run = as_yaml(portable, leave_out=("output", *_OF_A_CALL))
         (work / RUN).write_text(run, encoding="utf-8")
-        command = as_command("train", portable, leave_out=_unsaid(config))
+        command = ""
+        if manifest.problem_type == USUAL:  # the command line names no other task
+            command = as_command("train", portable, leave_out=_unsaid(config))
         size, changes_layers = adapter.parameter_count, bool(adapter.factors)
         text = card(manifest, "adapter", command=command, size=size, changes_layers=changes_layers)
         (work / "README.md").write_text(text, encoding="utf-8")

@@ -10,6 +10,7 @@ import numpy as np
 from lora_bert.cache.kept_tokens import tokenize_cached
 from lora_bert.data.examples import Examples
 from lora_bert.errors import DataError
+from lora_bert.mapped import mapped, pieces
 from lora_bert.tasks.base import Task
 from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.tokens.tokenizer import RESIZE, TextTokenizer
@@ -57,7 +58,7 @@ def tokenise(examples: Examples, tokenizer: TextTokenizer, task: Task) -> Tokens
             f"backbone's embeddings, of {tokenizer.rows:,} rows, have none for it.",
             hint=RESIZE,
         )
-    return Tokens(encodings, task.targets(examples, encodings))
+    return Tokens(encodings, mapped(np.asarray(task.targets(examples, encodings))))
 
 
 def check_texts_left(tokens: Tokens, tokenizer: TextTokenizer, source: str) -> None:
@@ -82,7 +83,9 @@ def warn_of_tokens(tokens: Tokens, tokenizer: TextTokenizer, backbone_name: str)
             100 * cut / len(tokens), tokenizer.max_length,
         )  # fmt: skip
     unknown = tokenizer.unknown_id
-    share = 0.0 if unknown is None else float((tokens.encodings.ids == unknown).mean())
+    ids, share = tokens.encodings.ids, 0.0
+    if unknown is not None:
+        share = sum(int((piece == unknown).sum()) for piece in pieces(ids)) / len(ids)
     if share > UNKNOWN_SHARE:
         log.warning(
             "%.1f %% of the tokens are unknown to the backbone '%s': it may not know the language "

@@ -60,8 +60,11 @@ class TrainResult:
 
     @property
     def accuracy(self) -> float:
-        """Accuracy on the validation rows, 0..1."""
-        return self.evaluations["validation"].scores.figures["accuracy"]
+        """Accuracy on the validation rows, 0..1; AttributeError if the task has no such figure."""
+        scores = self.evaluations["validation"].scores
+        if "accuracy" not in scores.figures:
+            raise AttributeError(f"no accuracy; there is {', '.join(scores.figures)}")
+        return scores.figures["accuracy"]
 
     def __repr__(self) -> str:
         scored = "".join(

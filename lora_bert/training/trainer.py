@@ -100,6 +100,7 @@ class Trainer:
         self._best_values: np.ndarray | None = None
         self._movement: Movement | None = None
         self._stood_still = False
+        self._batches: dict[int, list[np.ndarray]] = {}
         # Tensors are where the backbone is; the accelerator need not place them.
         self.accelerator = accelerator or Accelerator(device_placement=False)
         self._parameters = list(learner.parameters.values())
@@ -282,12 +283,18 @@ class Trainer:
         _say_epoch(self.progress.history[-1], self.epochs, self.task, better=better)
 
     def batches(self, epoch: int) -> list[np.ndarray]:
-        """The row numbers of an epoch's batches, in order; epochs count from 1."""
-        config = self.config
-        return epoch_batches(
-            self.rows.lengths, seed=config.seed, epoch=epoch,
-            batch_size=config.batch_size, batch_tokens=config.batch_tokens,
-        )  # fmt: skip
+        """The row numbers of an epoch's batches, in order; epochs count from 1.
+
+        Those of the last epoch that was asked for are kept: of many rows they take a while.
+        """
+        if epoch not in self._batches:
+            config = self.config
+            self._batches = {}  # before others are there too
+            self._batches[epoch] = epoch_batches(
+                self.rows.lengths, seed=config.seed, epoch=epoch,
+                batch_size=config.batch_size, batch_tokens=config.batch_tokens,
+            )  # fmt: skip
+        return self._batches[epoch]
 
     def _steps_of(self, epochs: int) -> int:
         """Optimizer steps of the first ``epochs`` epochs."""

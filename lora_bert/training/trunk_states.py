@@ -57,7 +57,7 @@ def trunk_states(context: Context, adapter: Adapter, *, place: str) -> Trunk:
     if group.count > 1:
         mine = [np.flatnonzero(ranks == group.rank) for ranks in owners]
         own = [part.take(numbers) for part, numbers in zip(rows, mine, strict=True)]
-    if len(np.unique(np.concatenate(owners))) < group.count:
+    if group.count > 1 and len(np.unique(np.concatenate(owners))) < group.count:
         place = "off"  # so few rows that a process would keep none
     cache = trunk_cache(
         backbone, context.fingerprint, [part.encodings for part in own], adapter.depth,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file, save_file
@@ -150,6 +152,23 @@ def test_computed_once_and_again_when_a_file_changes(tiny_backbone, tmp_path, mo
     assert ask() != first
     (tmp_path / "cache" / "backbones" / "fingerprints.json").write_text("[1, 2")
     assert ask() == of(place)
+
+
+def test_weights_are_checked_until_their_fingerprint_is_known(own, tmp_path, monkeypatch):
+    monkeypatch.setenv("LORA_BERT_CACHE", str(tmp_path / "cache"))
+    checked = []
+    monkeypatch.setattr(
+        "lora_bert.backbones.weights.check_finite", lambda _, path, error: checked.append(path)
+    )
+    adapter, backbone = own
+    place = str(shutil.copytree(backbone, tmp_path / "b"))
+    for _ in range(2):
+        lora_bert.load(adapter, backbone=place)
+        gc.collect()
+    assert len(checked) == 1
+    os.utime(Path(place, "model.safetensors"))
+    lora_bert.load(adapter, backbone=place)
+    assert len(checked) == 2
 
 
 def swap_two_words(path):

@@ -110,7 +110,7 @@ def test_few_texts_are_not_written(tiny_backbone, cache, monkeypatch):
 def test_a_damaged_entry_is_made_again(harm, tiny_backbone, cache):
     tokenizer = tokenizer_of(tiny_backbone)
     expected = tokenize_cached(tokenizer, TEXTS)
-    (path,) = (cache / "tokens").glob("*/tokens.safetensors")
+    (path,) = (cache / "tokens").glob("*/ids.npy")
     whole = path.read_bytes()
     path.write_bytes(whole[:-1] if harm == "cut" else bytes(len(whole)))
     same(tokenize_cached(tokenizer, TEXTS), expected)

@@ -160,6 +160,7 @@ def test_engines_that_do_not_fit(mistake: Mistake, own: Path, merged: Path) -> N
     mistake(USAGE, *infer, own, "--backbone", "x", says=["has its backbone inside"])
     mistake(USAGE, *infer, own, "--labels", "a,b", says=["has labels of its own"])
     mistake(USAGE, *infer, own, "--device", "cuda", says=["exported models run on the CPU"])
+    mistake(USAGE, *infer, own, "--dtype", "int8", says=["eight bits from its export", "--int8"])
     if own.name == "onnx":
         words = ("--engine", "onnx", "--dtype", "bfloat16")
         mistake(USAGE, *infer, own, *words, says=["no bfloat16"])

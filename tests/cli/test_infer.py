@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import subprocess
+import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -395,3 +396,24 @@ def test_dtype_and_device(cli: Cli, merged: Path, dtype: str) -> None:
     words = ("--dtype", dtype, "--device", "cpu", "--json", "good")
     scores = cli("infer", "--model", merged, *words).document[0]["scores"]
     assert sum(scores.values()) == pytest.approx(1, abs=1e-5)
+
+
+# On a cluster
+
+
+def test_what_only_a_cluster_does_and_what_it_does_not(mistake: Mistake, merged: Path) -> None:
+    words = ("infer", "--model", merged)
+    mistake(2, *words, "good", "--on", "ray", says=["--input", "--output"])
+    mistake(2, *words, "--input", "in.csv", "--on", "ray", says=["--output"])
+    mistake(2, *words, "--input", "in.csv", "--ray-address", "h:1", says=["--on ray"])
+    both = ("--input", "s3://b/in.csv", "--output", "out.csv")
+    mistake(2, *words, *both, says=["--input 's3://b/in.csv' is a URL", "--on ray"])
+    mistake(2, *words, "--input", "in.csv", "--output", "s3://b/o.csv", says=["is a URL"])
+
+
+def test_a_cluster_without_its_package(
+    mistake: Mistake, merged: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    words = ("infer", "--model", merged, "--input", "in.csv", "--output", "out.csv", "--on", "ray")
+    mistake(69, *words, says=["--on ray needs ray, which is not installed", "lora-bert[ray]"])

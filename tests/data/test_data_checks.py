@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lora_bert.data.data_checks import warn_about, warn_of_imbalance
 from lora_bert.data.data_options import DataOptions
@@ -48,6 +50,30 @@ def test_texts_in_two_parts():
     assert warn_about(splits(part(CLEAN), test=part(CLEAN))) == [
         "10 of 10 test texts (100.0%) also stand in training."
     ]
+
+
+ROWS = st.lists(st.tuples(st.sampled_from(["a", " a", "b", "c ", "d"]), st.sampled_from("xyz")),
+                min_size=1, max_size=12)  # fmt: skip
+
+
+@given(ROWS, ROWS)
+def test_texts_are_compared_as_one_by_one(train, validation):
+    parts = part([*CLEAN, *train]), part(validation, "b.csv")
+    said = warn_about(splits(*parts))
+    known = {text.strip() for text in parts[0].texts}
+    shared = sum(text.strip() in known for text in parts[1].texts)
+    assert any(f"{shared} of " in each for each in said) == (shared > 0)
+    first, example, several = {}, "", set()
+    for rows in parts:
+        for row, (text, label) in enumerate(zip(rows.texts, rows.labels, strict=True)):
+            was, where = first.setdefault(text.strip(), (label, rows.at(row)))
+            if was != label:
+                several.add(text.strip())
+                example = example or f"for example {where} and {rows.at(row)}."
+    assert [each for each in said if "more than one label" in each] == [
+        each for each in said if several and f"{len(several)} text" in each and example in each
+    ]
+    assert any("more than one label" in each for each in said) == bool(several)
 
 
 def test_two_labels():

@@ -13,7 +13,7 @@ from lora_bert.exporting.onnx_graph import classifier_graph
 from tests.tiny import FAMILIES, VOCABULARY, tiny_classifier
 
 onnxruntime = pytest.importorskip("onnxruntime")
-pytest.importorskip("onnx")
+onnx = pytest.importorskip("onnx")
 
 VARIANTS = [
     *((family, {}) for family in FAMILIES),
@@ -49,6 +49,29 @@ def test_the_same_logits_as_transformers(family, extra):
         with torch.no_grad():
             wanted = model(torch.from_numpy(ids), torch.from_numpy(mask)).logits.numpy()
         np.testing.assert_allclose(compute(model, ids, mask), wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("family", "extra", "saves"),
+    [("bert", {}, True), ("modernbert", {"classifier_pooling": "cls"}, True),
+     ("modernbert", {"classifier_pooling": "mean"}, False)],
+    ids=str,
+)  # fmt: skip
+def test_the_last_layer_computes_the_first_token_alone_if_the_head_reads_no_other(
+    family, extra, saves
+):
+    model = tiny_classifier(family, **extra)
+    tensors = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+    written = classifier_graph(tensors, encoder_config(model.config.to_dict()))
+    seen = [node.output[0] for node in written.graph.node if node.op_type == "Softmax"]
+    written.graph.output.extend(
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in seen
+    )
+    session = onnxruntime.InferenceSession(written.SerializeToString())
+    ids = np.full((2, 7), 5)
+    found = session.run(seen, {"input_ids": ids, "attention_mask": np.ones_like(ids)})
+    queries = [weights.shape[2] for weights in found]
+    assert queries == [7] * (len(seen) - 1) + [1 if saves else 7]
 
 
 def test_what_cannot_be_written_is_refused(monkeypatch):

@@ -246,14 +246,14 @@ def test_one_busy_adapter_at_most_has_a_copy_of_frozen_weights(
     tiny_backbone, adapters, monkeypatch
 ):
     alive = weakref.WeakSet()
-    fuse = LoraUpdate.fused_with
+    merge = LoraUpdate.merged_with
 
     def counted(self, linear):
-        made = fuse(self, linear)
-        alive.add(made.fused)
+        made = merge(self, linear)
+        alive.add(made.merged)
         return made
 
-    monkeypatch.setattr(LoraUpdate, "fused_with", counted)
+    monkeypatch.setattr(LoraUpdate, "merged_with", counted)
     many = TEXTS * 13
     session = lora_bert.Session(tiny_backbone, dtype="bfloat16")
     names = [session.add(path) for path in adapters]

@@ -12,7 +12,7 @@ from lora_bert.backbones.families.registry import encoder_config
 from lora_bert.errors import BackboneError
 from lora_bert.model.activation import activation_named
 from lora_bert.model.builder import build_backbone
-from lora_bert.model.forward import branch, fused_updates, logits, trunk
+from lora_bert.model.forward import branch, logits, merged_updates, trunk
 from tests.oracle import (
     NO_DROPOUT,
     named_parameters,
@@ -227,14 +227,18 @@ def test_a_copy_is_not_changed_by_further_training():
 
 
 @pytest.mark.parametrize("model_type", FAMILIES)
-def test_joined_changes_answer_the_same(model_type):
+def test_merged_changes_answer_the_same(model_type):
     backbone = tiny_engine(model_type)
     adapter = random_adapter(backbone, layers="top:2" if model_type in SPLIT else "all")
-    joined = fused_updates(backbone, adapter)
-    assert any(change.fused for change in joined.values())
+    before = {name: linear.weight.clone() for name, linear in backbone.linears.items()}
+    merged = merged_updates(backbone, adapter)
+    assert all(change.merged for change in merged.values())
+    assert all(
+        torch.equal(linear.weight, before[name]) for name, linear in backbone.linears.items()
+    )
     expected = logits(backbone, PADDED.tokens, adapter)
     torch.testing.assert_close(
-        logits(backbone, PADDED.tokens, adapter, joined), expected, rtol=1e-5, atol=1e-5
+        logits(backbone, PADDED.tokens, adapter, merged), expected, rtol=1e-5, atol=1e-5
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import random
+import re
 import shutil
 from dataclasses import dataclass
 from typing import ClassVar
@@ -132,8 +133,8 @@ def test_it_learns_and_is_kept_by_its_own_metric(trained):
     assert "metric: mean_absolute_error" in run
     card = (result.path / "README.md").read_text()
     assert "| rows of | count | mean absolute error |" in card
-    # There is no such flag: the command would name what nobody can say.
-    assert "--task" not in card
+    # There is no flag for the task: no command would train this.
+    assert "lora-bert train" not in card
     assert "mean absolute error" in repr(result)
     assert "mean absolute error" in result._repr_html_()
     assert (result.path / "curve.png").is_file()
@@ -146,6 +147,35 @@ def test_it_is_loaded_and_answers_with_numbers(trained):
     assert 0 < worst < best < 6
     with pytest.raises(ConfigError, match="min_score and otherwise are for labels"):
         predictor.predict(["good"], min_score=0.5)
+
+
+def test_info_shows_its_own_figures(trained, tmp_path):
+    merged = lora_bert.merge(trained[1].path, tmp_path / "m").path
+    for path in (trained[1].path, merged):
+        shown = CliRunner().invoke(cli, ["info", str(path)]).stdout
+        assert re.search(
+            r"metrics +validation: mean absolute error 0\.\d{4} on \d+ rows; test", shown
+        )
+        assert "problem type     stars" in shown
+    problem_types.unregister("stars")
+    try:  # whoever does not know the task still sees its figures
+        assert "mean absolute error 0." in CliRunner().invoke(cli, ["info", str(merged)]).stdout
+    finally:
+        problem_types.register(Stars)
+
+
+def test_an_accuracy_that_there_is_not(trained):
+    assert not hasattr(trained[1], "accuracy")
+
+
+def test_what_a_task_says_in_numpy_is_written(trained, tmp_path, monkeypatch):
+    decode = Stars.decode
+    monkeypatch.setattr(Stars, "decode", lambda self, values: list(np.array(decode(self, values))))
+    both = CliRunner().invoke(cli, ["infer", "--adapter", str(trained[1].path), "--json", "good"])
+    assert isinstance(json.loads(both.stdout)[0]["prediction"], float)
+    predict_file(lora_bert.load(trained[1].path), trained[0], tmp_path / "out.jsonl")
+    first = json.loads((tmp_path / "out.jsonl").read_text("utf-8").splitlines()[0])
+    assert isinstance(first["prediction"], float)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
@@ -240,6 +270,15 @@ def test_a_task_that_nobody_registered(trained):
     with pytest.raises(ConfigError, match="The problem type 'starz' is not supported") as caught:
         lora_bert.train(trained[0], task="starz")
     assert caught.value.hint == "Did you mean 'stars'?"
+
+
+def test_settings_that_are_no_json_are_refused_before_the_training(
+    trained, tiny_backbone, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(Stars, "settings", {"middle": {3}})
+    with pytest.raises(ConfigError, match="has settings of which set is no JSON value"):
+        lora_bert.train(trained[0], task="stars", backbone=tiny_backbone, output=tmp_path / "a")
+    assert not (tmp_path / "a").exists()
 
 
 def test_a_task_without_labels_is_refused_before_the_training(

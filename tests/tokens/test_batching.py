@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lora_bert.tokens.batching import (
+    LONG_ROW,
     Blocks,
     TokenBatch,
     by_length,
+    by_padded_length,
     by_tokens,
     chunks,
     epoch_batches,
@@ -107,15 +109,45 @@ def test_by_length_has_every_row_once(lengths, size):
     assert all(1 <= len(batch) <= size for batch in batches)
 
 
-@given(LENGTHS, st.integers(1, 200))
-def test_by_tokens_fills_batches_with_every_row_once_the_longest_first(lengths, tokens):
-    batches = by_tokens(lengths, tokens)
+@given(LENGTHS, st.integers(1, 3))
+def test_by_tokens_fills_batches_with_every_row_once_the_longest_first(lengths, size):
+    lengths, tokens = lengths * 25, size * LONG_ROW
+    batches = by_tokens(lengths, size)
+    assert every_row_once(batches, lengths)
     rows = np.concatenate(batches)
-    assert sorted(rows.tolist()) == list(range(len(lengths)))
     assert (np.diff(lengths[rows]) <= 0).all()
     for part, following in pairwise(batches):
         assert lengths[part].sum() <= tokens or len(part) == 1
         assert lengths[part].sum() + lengths[following[0]] > tokens
+
+
+def padded(lengths, batches):
+    """What an engine that pads to multiples of four computes, in tokens; a batch counts as 128."""
+    return sum(len(rows) * -(-max(lengths[rows]) // 4) * 4 + 128 for rows in batches)
+
+
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=200), st.integers(1, 33))
+def test_batches_that_are_padded_have_every_row_once(lengths, size):
+    lengths = np.array(lengths)
+    batches = by_padded_length(lengths, size)
+    assert every_row_once(batches, lengths)
+    assert all(1 <= len(batch) <= size for batch in batches)
+    assert max(lengths) == max(lengths[batches[0]])
+    order = np.argsort(-lengths, kind="stable")
+    full = [order[at : at + size] for at in range(0, len(order), size)]
+    assert padded(lengths, batches) <= padded(lengths, full)
+
+
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=9), st.integers(1, 9))
+def test_no_other_cut_into_padded_batches_is_cheaper(lengths, size):
+    lengths = np.array(sorted(lengths, reverse=True))
+    rows = np.arange(len(lengths))
+    cuts = [
+        np.split(rows, [at for at in rows[1:] if chosen >> at & 1])
+        for chosen in range(0, 1 << len(rows), 2)
+    ]
+    least = min(padded(lengths, cut) for cut in cuts if max(map(len, cut)) <= size)
+    assert padded(lengths, by_padded_length(lengths, size)) == least
 
 
 def test_by_length_has_few_numbers_of_tokens_and_no_filler():

@@ -51,7 +51,8 @@ def encoder_config(raw: Mapping[str, Any]) -> EncoderConfig:
         known = ", ".join(sorted(FAMILIES))
         raise BackboneError(
             f"Backbones of type '{model_type}' are not supported.",
-            hint=f"{did_you_mean(model_type, FAMILIES)} Supported: {known}.".strip(),
+            hint=f"{did_you_mean(model_type, FAMILIES)} Supported: {known}; a family of your own "
+            "once its module is imported.".strip(),
         )
     return family.read(raw)
 

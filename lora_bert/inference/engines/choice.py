@@ -42,7 +42,7 @@ def open_engine(model: Exported, *, engine: str, dtype: str, device: str = "auto
     Args:
         model: The model.
         engine: ``openvino``, ``onnx``, or ``auto``: the fastest one that is installed.
-        dtype: ``auto``, ``float32`` or ``bfloat16``.
+        dtype: ``auto``, ``float32`` or ``bfloat16``; not ``int8``, which is exported so.
         device: ``auto`` or ``cpu``.
 
     Raises:
@@ -54,6 +54,11 @@ def open_engine(model: Exported, *, engine: str, dtype: str, device: str = "auto
         raise ConfigError(
             "--device cuda: exported models run on the CPU.",
             hint="On a GPU, use the adapter or the merged model.",
+        )
+    if dtype == "int8":
+        raise ConfigError(
+            "--dtype int8: an exported model has eight bits from its export, or has none.",
+            hint="Export with --int8, and leave --dtype out; adapters and merged models take it.",
         )
     engine = _fastest(model) if engine == "auto" else engine
     require(engine, f"'{model.graph.parent}' runs with")

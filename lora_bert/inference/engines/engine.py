@@ -12,7 +12,6 @@ import numpy as np
 
 from lora_bert.runtime.progress_bar import track
 from lora_bert.runtime.threads import Workers
-from lora_bert.tokens.batching import by_length, by_tokens
 from lora_bert.tokens.tokenized import TokenizedTexts
 
 Compute = Callable[[TokenizedTexts, np.ndarray], np.ndarray]
@@ -21,7 +20,7 @@ Compute = Callable[[TokenizedTexts, np.ndarray], np.ndarray]
 TEXTS_AT_ONCE = 8192
 """Texts that are sorted by length together."""
 
-_MOST_THREADS = 8
+MOST_THREADS = 8
 """More would wait for Python's interpreter, which lets only one of them run."""
 
 
@@ -36,9 +35,11 @@ class Engine(Protocol):
     def outputs(self) -> int:
         """How many the head has."""
 
-    @property
-    def row_tokens(self) -> int:
-        """The tokens that a batch has room for, a row of its size; 0: it has as many rows."""
+    def cut(self, lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
+        """The numbers of rows of these lengths in the batches it is fastest with.
+
+        Which of the rules of :mod:`lora_bert.tokens.batching` that is, the engine knows.
+        """
 
     def logits(self, texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
         """The logits of one batch, float32 ``[rows, outputs]``, by all cores."""
@@ -56,7 +57,7 @@ def shares() -> tuple[int, int]:
     One core a batch: cores that share a product wait for each other after each of them.
     """
     cores = cores_allowed()
-    threads = min(cores, _MOST_THREADS)
+    threads = min(cores, MOST_THREADS)
     return threads, cores // threads
 
 
@@ -112,12 +113,9 @@ def _start(
         logits[rows] = compute(part, rows)
         return len(rows)
 
-    if engine.row_tokens:
-        batches = by_tokens(part.lengths, batch_size * engine.row_tokens)
-    else:
-        batches = [
-            start + rows
-            for start in range(0, len(part), TEXTS_AT_ONCE)
-            for rows in by_length(part.lengths[start : start + TEXTS_AT_ONCE], batch_size)
-        ]
+    batches = [
+        start + rows
+        for start in range(0, len(part), TEXTS_AT_ONCE)
+        for rows in engine.cut(part.lengths[start : start + TEXTS_AT_ONCE], batch_size)
+    ]
     return logits, [threads.submit(fill, rows) for rows in batches]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
+from lora_bert.backbones.fingerprint import Stamp, stamp_of
 from lora_bert.errors import AdapterError
 from lora_bert.tokens.tokenized import PaddedTokens
 
@@ -31,6 +33,17 @@ def damaged(graph: Path, reader: str) -> AdapterError:
         f"'{graph}' is damaged: {reader} cannot read it.",
         hint="Copy the directory again, or export the model again.",
     )
+
+
+def check_same(graph: Path, files: Iterable[Path], stamp: Stamp) -> None:
+    """Raise AdapterError for a graph whose ``files`` have another ``stamp`` now.
+
+    What is read of it later must be of the same model.
+    """
+    with suppress(OSError):
+        if stamp_of(files) == stamp:
+            return
+    raise AdapterError(f"'{graph}' was replaced while it was in use.", hint="Load the model again.")
 
 
 def feed(padded: PaddedTokens, wanted: Collection[str]) -> dict[str, np.ndarray]:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from lora_bert.backbones.fingerprint import stamp_of
-from lora_bert.errors import AdapterError
 from lora_bert.inference.engines.engine import Compute, cores_allowed, shares
-from lora_bert.inference.engines.graph_inputs import check_classifier, damaged, feed
+from lora_bert.inference.engines.graph_inputs import check_classifier, check_same, damaged, feed
 from lora_bert.runtime.threads import Workers
+from lora_bert.tokens.batching import by_padded_length
 from lora_bert.tokens.tokenized import TokenizedTexts
 
 _ERRORS_ONLY = 3
@@ -26,8 +26,7 @@ class OnnxEngine:
             outputs.
     """
 
-    name = "onnx"
-    row_tokens = 0
+    name, cut = "onnx", staticmethod(by_padded_length)
 
     def __str__(self) -> str:
         return f"{self.name}, cpu"
@@ -58,11 +57,7 @@ class OnnxEngine:
     def _session(self, cores: int) -> Any:
         import onnxruntime
 
-        # The second session must not be of another model than the first one.
-        if not self._graph.exists() or stamp_of([self._graph]) != self._stamp:
-            raise AdapterError(
-                f"'{self._graph}' was replaced while it was in use.", hint="Load the model again."
-            )
+        check_same(self._graph, [self._graph], self._stamp)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = cores
         options.log_severity_level = _ERRORS_ONLY

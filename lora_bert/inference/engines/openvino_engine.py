@@ -11,13 +11,15 @@ from typing import Any
 
 import numpy as np
 
+from lora_bert.backbones.fingerprint import stamp_of
+from lora_bert.inference.engines.compiled_graph import CompiledGraph
 from lora_bert.inference.engines.engine import Compute, cores_allowed
-from lora_bert.inference.engines.graph_inputs import check_classifier, damaged, feed
+from lora_bert.inference.engines.graph_inputs import check_classifier, check_same, damaged, feed
 from lora_bert.runtime.threads import Workers
+from lora_bert.tokens.batching import PADDED, by_padded_length
 from lora_bert.tokens.tokenized import TokenizedTexts
 
 _SHORT = 256
-_STEP = 4
 _PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 
 
@@ -52,24 +54,42 @@ class OpenVinoEngine:
             outputs.
     """
 
-    name = "openvino"
-    row_tokens = 0
+    name, cut = "openvino", staticmethod(by_padded_length)
 
     def __str__(self) -> str:
         return f"{self.name}, cpu"
 
     def __init__(self, graph: Path, outputs: int, *, dtype: str, max_length: int) -> None:
-        self.outputs = outputs
+        self.outputs, self._graph = outputs, graph
         self._dtype, self._max_length = dtype, max_length
         self._lock = threading.Lock()
-        try:
-            self._model = read_graph(graph)
-            self._inputs = {each.any_name for each in self._model.inputs}
-            width = self._model.outputs[0].partial_shape[1]
-        except Exception as problem:  # its errors have no other class in common
-            raise damaged(graph, "OpenVINO") from problem
+        weights = graph.with_suffix(".bin")
+        self._files = [path for path in (graph, weights) if path.is_file()]
+        self._stamp = stamp_of(self._files)
+        self._kept: CompiledGraph | None = None
+        if graph.suffix == ".xml" and weights in self._files:
+            settings = self._settings("LATENCY")
+            self._kept = CompiledGraph.of(core(), graph, self._stamp, settings, outputs)
+        # What is kept was checked before.
+        self._inputs = (self._kept and self._kept.inputs) or self._checked()
+
+    def _checked(self) -> set[str]:
+        """What the graph takes, which must be one of a text classifier."""
+        inputs = {each.any_name for each in self._model.inputs}
+        width = self._model.outputs[0].partial_shape[1]
         fixed = width.get_length() if width.is_static else None
-        check_classifier(graph, self._inputs, fixed, outputs)
+        check_classifier(self._graph, inputs, fixed, self.outputs)
+        return inputs
+
+    @cached_property
+    def _model(self) -> Any:
+        check_same(self._graph, self._files, self._stamp)
+        try:
+            model = read_graph(self._graph)
+            _ = model.outputs[0].partial_shape[1]
+        except Exception as problem:  # its errors have no other class in common
+            raise damaged(self._graph, "OpenVINO") from problem
+        return model
 
     def logits(self, texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
         """The logits of one batch, as soon as possible."""
@@ -77,9 +97,9 @@ class OpenVinoEngine:
             return _infer(self._alone, self._feed(texts, rows))
 
     def _feed(self, texts: TokenizedTexts, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Padded to a multiple of four: what OpenVINO prepares for each shape takes some MB."""
+        """Padded to a multiple, which makes few shapes."""
         longest = int(texts.lengths[rows].max())
-        length = max(longest, min(-(-longest // _STEP) * _STEP, self._max_length))
+        length = max(longest, min(-(-longest // PADDED) * PADDED, self._max_length))
         return feed(texts.pad(rows, length), self._inputs)
 
     def side_by_side(self, texts: int | None) -> tuple[Compute, Workers]:
@@ -95,7 +115,11 @@ class OpenVinoEngine:
 
     @cached_property
     def _alone(self) -> Any:
-        return self._compiled("LATENCY").create_infer_request()
+        check_same(self._graph, self._files, self._stamp)
+        if self._kept is None:
+            return self._compiled("LATENCY").create_infer_request()
+        compiled = self._kept.read() or self._kept.compile(self._model)
+        return compiled.create_infer_request()
 
     @cached_property
     def _together(self) -> Any:
@@ -107,10 +131,14 @@ class OpenVinoEngine:
         return self._compiled("THROUGHPUT")
 
     def _compiled(self, mode: str, **more: str) -> Any:
-        settings = {"PERFORMANCE_HINT": mode, "INFERENCE_NUM_THREADS": cores_allowed(), **more}
+        return core().compile_model(self._model, "CPU", self._settings(mode) | more)
+
+    def _settings(self, mode: str) -> dict[str, Any]:
+        """What to compile with: for the shortest time of one batch, or the most batches."""
+        settings = {"PERFORMANCE_HINT": mode, "INFERENCE_NUM_THREADS": cores_allowed()}
         if self._dtype != "auto":
             settings["INFERENCE_PRECISION_HINT"] = _PRECISIONS[self._dtype]
-        return core().compile_model(self._model, "CPU", settings)
+        return settings
 
 
 def _infer(request: Any, inputs: dict[str, np.ndarray]) -> np.ndarray:

@@ -14,21 +14,18 @@ from torch import Tensor
 from lora_bert.inference.engines.engine import Compute, shares
 from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
-from lora_bert.model.forward import branch, branch_start, fused_updates, logits, lora_updates
+from lora_bert.model.forward import branch, branch_start, logits, lora_updates, merged_updates
 from lora_bert.model.layer import LoraUpdates
 from lora_bert.runtime.threads import Workers
-from lora_bert.tokens.batching import Offsets, TokenBatch
+from lora_bert.tokens.batching import Offsets, TokenBatch, by_length, by_tokens
 from lora_bert.tokens.tokenized import TokenizedTexts
 
-_WORTH_FUSING = 512
-"""Texts for which copying weights takes less time than it saves, a tenth in bfloat16 and nothing in
-float32. Fewer do without, copy or no copy: no bit of an answer depends on what others ask."""
-
-_ROW_TOKENS = 512
-"""On a GPU: short rows are as many more, for it is the faster the more it has to do at once."""
+_WORTH_MERGING = 512
+"""Texts for which merging takes less time than it saves, a tenth. Fewer do without, copy or no
+copy: no bit of an answer depends on what others ask."""
 
 _BUSY: WeakValueDictionary[int, TorchEngine] = WeakValueDictionary()
-"""By the layers of a backbone, the one engine that has a copy of them, fused with its adapter."""
+"""By the layers of a backbone, the one engine that has a copy of them, merged with its adapter."""
 _LOCK = threading.Lock()
 
 
@@ -49,12 +46,11 @@ class TorchEngine:
     ) -> None:
         self._backbone, self._adapter, self._hidden = backbone, adapter, hidden
         self.outputs = adapter.head[f"{backbone.config.layout.head.output}.weight"].shape[0]
-        self.row_tokens = 0 if backbone.device.type == "cpu" else _ROW_TOKENS
+        self.cut = by_length if backbone.device.type == "cpu" else by_tokens
         self._copy: LoraUpdates | None = None
 
     def __str__(self) -> str:
-        kind = str(self._backbone.word_embeddings.dtype).removeprefix("torch.")
-        return f"{self.name} {kind}, {self._backbone.device}"
+        return f"{self.name} {self._backbone.precision}, {self._backbone.device}"
 
     @cached_property
     def _updates(self) -> LoraUpdates:
@@ -72,9 +68,8 @@ class TorchEngine:
         """
         if self._backbone.device.type != "cpu":
             return self.logits, Workers(2)
-        many = texts is None or texts >= _WORTH_FUSING
-        fuses = many and self._backbone.dtype == torch.bfloat16
-        compute = partial(self._logits, self._fused() if fuses else self._updates)
+        many = texts is None or texts >= _WORTH_MERGING
+        compute = partial(self._logits, self._merged() if many else self._updates)
         return compute, Workers(*shares())
 
     def _logits(self, updates: LoraUpdates, texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
@@ -87,12 +82,12 @@ class TorchEngine:
             outputs = branch(backbone, hidden, offsets, adapter, start=start, updates=updates)
             return outputs.cpu().numpy()
 
-    def _fused(self) -> LoraUpdates:
-        """The updates with a copy of wide weights, which the adapter that had one has no more."""
+    def _merged(self) -> LoraUpdates:
+        """The updates with a copy of weights, which the adapter that had one has no more."""
         with _LOCK:
             if self._copy is None:
                 if before := _BUSY.get(id(self._backbone.layers)):
                     before._copy = None
-                self._copy = fused_updates(self._backbone, self._adapter)
+                self._copy = merged_updates(self._backbone, self._adapter)
                 _BUSY[id(self._backbone.layers)] = self
             return self._copy

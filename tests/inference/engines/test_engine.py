@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from lora_bert.inference.engines import engine
 from lora_bert.inference.engines.engine import answer, answers, shares
+from lora_bert.inference.engines.torch_engine import TorchEngine
 from lora_bert.runtime.threads import Workers
+from lora_bert.tokens.batching import by_length, by_padded_length, by_tokens
 from lora_bert.tokens.tokenized import TokenizedTexts
-from tests.oracle import rows_of
+from tests.oracle import random_adapter, rows_of, tiny_engine
 
 
 class Slow:
     """Answers with the first token and the length of each text; later batches are done sooner."""
 
-    name, outputs, row_tokens = "slow", 2, 0
+    name, outputs, cut = "slow", 2, staticmethod(by_length)
 
     def __init__(self, threads=3, breaks_at=None):
         self.threads, self.breaks_at = threads, breaks_at
@@ -58,11 +61,20 @@ def texts(count, seed=0):
     )
 
 
-def test_where_short_rows_are_as_many_more_a_batch_has_as_many_tokens():
-    slow, encodings = Slow(2), texts(200)
-    slow.row_tokens = 20
-    np.testing.assert_array_equal(answer(slow, encodings, 8), expected(encodings))
-    assert slow.calls == pytest.approx(encodings.lengths.sum() / (8 * 20), abs=2)
+@pytest.mark.parametrize("cut", [by_length, by_padded_length, by_tokens])
+def test_the_engine_says_how_batches_are_cut(cut):
+    slow, encodings = Slow(), texts(200)
+    slow.cut = cut
+    np.testing.assert_array_equal(answer(slow, encodings, 3), expected(encodings))
+    assert slow.calls == len(cut(encodings.lengths, 3))
+
+
+@pytest.mark.parametrize(("device", "cut"), [("cpu", by_length), ("meta", by_tokens)])
+def test_torch_fills_batches_of_a_gpu_by_their_tokens(device, cut):
+    backbone = tiny_engine("bert")
+    adapter = random_adapter(backbone, labels=2)
+    elsewhere = replace(backbone, word_embeddings=backbone.word_embeddings.to(device))
+    assert TorchEngine(elsewhere, adapter).cut is cut
 
 
 def expected(encodings):
