@@ -172,6 +172,12 @@ def short_rows(count: int, tokens: int) -> Iterator[Row]:
         yield _text(draw, tokens), draw.choice(("no", "yes"))
 
 
+def rows_of_one_length(tokens: int, count: int) -> tuple[list[list[int]], list[int]]:
+    """Token ids of ``count`` rows, all of ``tokens`` tokens, and a class index for each."""
+    ids = [[0, *(5 + (row + at) % 1000 for at in range(tokens - 2)), 2] for row in range(count)]
+    return ids, [row % 2 for row in range(count)]
+
+
 def _read(place: Path) -> Iterator[Row]:
     for path in sorted(place.iterdir()):
         if path.suffix == ".csv":

@@ -94,6 +94,62 @@ class Stepper:
         self._trainer.step([self._array(rows)])
 
 
+def exactness(workload: dict[str, Any], lengths: Sequence[int]) -> dict[str, Any]:
+    """How far bfloat16 on the workload's device is from float32 on the CPU.
+
+    For one batch of rows that have ``lengths`` tokens.
+
+    ``rows_outputs`` and ``rows_gradient`` are the distances as shares of what is right, with the
+    attention that the device takes; ``padded_…`` the same with rows padded.
+    """
+    from unittest.mock import patch
+
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    from lora_bert.adapters.open_backbone import open_backbone
+    from lora_bert.model import row_attention
+    from lora_bert.model.forward import branch, trunk
+    from lora_bert.model.new_adapter import new_adapter
+    from lora_bert.tokens.batching import TokenBatch
+    from lora_bert.tokens.tokenized import TokenizedTexts
+
+    work = Workload(**workload)
+    device = torch.device(work.device)
+    exact = open_backbone(work.backbone, dtype=torch.float32, device=torch.device("cpu")).backbone
+    rough = open_backbone(work.backbone, dtype=torch.bfloat16, device=device).backbone
+    draw = torch.Generator().manual_seed(work.seed)
+    adapter = new_adapter(
+        exact, 3, rank=work.rank, alpha=2.0 * work.rank, dropout=0.0, target_modules="all-linear",
+        layers="all", generator=draw,
+    )  # fmt: skip
+    for tensor in adapter.tensors:
+        tensor.add_(torch.empty_like(tensor).normal_(0, 0.02, generator=draw))
+    ids = [torch.randint(5, 20_000, (length,), generator=draw).tolist() for length in lengths]
+    batch = TokenBatch.of(TokenizedTexts.of(ids, exact.config.pad_token_id), range(len(ids)))
+
+    def found(backbone: Any) -> tuple[Any, Any]:
+        moved = adapter.copy().to(backbone.device)
+        for tensor in moved.tensors:
+            tensor.requires_grad_()
+        outputs = branch(backbone, trunk(backbone, batch, 0), batch.offsets, moved)
+        loss = cross_entropy(outputs, torch.arange(len(ids), device=backbone.device) % 3)
+        gradient = torch.autograd.grad(loss, list(moved.tensors))
+        joined = torch.cat([part.ravel() for part in gradient])
+        return outputs.detach().cpu().double(), joined.cpu().double()
+
+    right, reads = found(exact), float(row_attention.reads_rows(rough))
+    by_rows = found(rough)
+    with patch.object(row_attention, "has_row_kernel", lambda device, dtype: False):
+        padded = found(rough)
+    shares = {
+        f"{kind}_{name}": float((one - other).norm() / other.norm())
+        for kind, ours in (("rows", by_rows), ("padded", padded))
+        for name, one, other in zip(("outputs", "gradient"), ours, right, strict=True)
+    }
+    return {**shares, "reads_rows": reads}
+
+
 def file_to_file(
     model: str, source: str, warm: str, scratch: str, **settings: Any
 ) -> dict[str, Any]:

@@ -20,7 +20,7 @@ the raw figures in `benchmarks/results/`; measured by `python -m benchmarks NAME
 comes from a process of its own that warms up first; contenders take turns, round after round. Shown
 are medians; a ratio is taken within each round, and its median is given with the smallest and the
 largest (in brackets). Absolute figures drift with the machine's load; ratios within one run are
-what counts.
+what counts. What runs on a GPU and how it is measured there, [a page of its own](gpu.md) says.
 """
 
 

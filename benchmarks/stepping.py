@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from benchmarks.batches import plan
-from benchmarks.data import Workload, read_rows, text_encoder
+from benchmarks.data import Workload, read_rows, rows_of_one_length, text_encoder
 from benchmarks.ours import Stepper
 
 _CALM = 0.02
@@ -41,8 +41,7 @@ def synthetic_rate(
 ) -> dict[str, Any]:
     """Tokens per second on rows that all have ``tokens`` tokens."""
     work = Workload(**{**workload, "rank": rank, "batch_size": batch})
-    ids = [[0, *(5 + (row + at) % 1000 for at in range(tokens - 2)), 2] for row in range(batch)]
-    stepper = Stepper(work, ids, [row % 2 for row in range(batch)])
+    stepper = Stepper(work, *rows_of_one_length(tokens, batch))
     rows = list(range(batch))
     for _ in range(2):
         stepper.step(rows)
@@ -52,7 +51,13 @@ def synthetic_rate(
         stepper.step(rows)
     settle(work.device)
     seconds = time.perf_counter() - started
-    return {"tokens_per_second": steps * batch * tokens / seconds, "seconds": seconds / steps}
+    return {
+        "tokens_per_second": steps * batch * tokens / seconds,
+        "seconds": seconds / steps,
+        "hidden": stepper.hidden,
+        "inner": stepper.inner,
+        "layers": stepper.layers,
+    }
 
 
 def roof(workload: dict[str, Any]) -> dict[str, Any]:

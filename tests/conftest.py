@@ -104,6 +104,16 @@ def merged(tmp_path_factory: pytest.TempPathFactory, adapter: Path) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def a_gpu(request: pytest.FixtureRequest) -> None:
+    """Tests that are marked ``cuda`` skip where there is none."""
+    if request.node.get_closest_marker("cuda"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("no NVIDIA GPU that this build of torch can use")
+
+
 @pytest.fixture(autouse=True, scope="session")
 def ctrl_c() -> None:
     """In the background of a shell Ctrl-C is ignored, by everything that is started there too."""

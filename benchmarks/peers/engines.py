@@ -22,8 +22,10 @@ BATCH = 32
 MAX_LENGTH = 256
 
 
-def transformers_torch(model: str, *, dtype: str, device: str = "cpu") -> Predict:
-    """``AutoModelForSequenceClassification`` with SDPA."""
+def transformers_torch(
+    model: str, *, dtype: str, device: str = "cpu", batch: int = BATCH
+) -> Predict:
+    """``AutoModelForSequenceClassification`` with SDPA, in batches of so many texts."""
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -37,7 +39,7 @@ def transformers_torch(model: str, *, dtype: str, device: str = "cpu") -> Predic
         encoded = tokenizer(list(texts), truncation=True, max_length=MAX_LENGTH)["input_ids"]
         found: Any = None
         with torch.inference_mode():
-            for rows in longest_first([len(ids) for ids in encoded], BATCH):
+            for rows in longest_first([len(ids) for ids in encoded], batch):
                 ids, mask = _padded([encoded[row] for row in rows], tokenizer.pad_token_id)
                 scores = network(
                     input_ids=torch.from_numpy(ids).to(device),

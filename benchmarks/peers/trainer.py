@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.batches import plan
-from benchmarks.data import Workload
-from benchmarks.peers.models import adapted_classifier, tokenised, tokenizer_of
+from benchmarks.data import Workload, rows_of_one_length
+from benchmarks.peers.models import Rows, adapted_classifier, tokenised, tokenizer_of
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class Recipe:
         bf16: Trainer's switch: autocast to bfloat16.
         attention: ``attn_implementation``; None for the library's choice (SDPA).
         dropout: Whether the frozen layers keep their dropout.
+        compiled: Trainer's switch ``torch_compile``.
         layers: Numbers of the transformer layers to adapt; None for all.
     """
 
@@ -27,6 +28,7 @@ class Recipe:
     bf16: bool = False
     attention: str | None = None
     dropout: bool = True
+    compiled: bool = False
     layers: tuple[int, ...] | None = None
 
 
@@ -41,42 +43,61 @@ RECIPES = {
     "strongest-our-depth": Recipe("bfloat16", bf16=True, attention="eager", layers=OUR_DEPTH),
     "cuda": Recipe(dtype="bfloat16", bf16=True, attention="sdpa"),
     "cuda-no-dropout": Recipe("bfloat16", bf16=True, attention="sdpa", dropout=False),
+    "cuda-compiled": Recipe("bfloat16", bf16=True, attention="sdpa", dropout=False, compiled=True),
 }
 
 
 def rate(workload: dict[str, Any], recipe: str) -> dict[str, Any]:
     """Examples per second of training steps, over the batches that everyone gets."""
-    import torch
-    from transformers import TrainerCallback
-
     work = Workload(**workload)
     tokenizer = tokenizer_of(work.backbone)
     rows = tokenised(work.train, work, tokenizer)
     schedule = plan([len(ids) for ids in rows.ids], work.batch_size)
     order = [row for batch in [*schedule.batches, *schedule.batches] for row in batch]
+    steps = len(schedule.batches)
+    seconds = _seconds(work, RECIPES[recipe], tokenizer, rows.take(order), after=steps)
+    return {
+        "rate": schedule.rows / seconds,
+        "tokens_per_second": schedule.useful / seconds,
+        "padding": schedule.padding,
+    }
+
+
+def synthetic_rate(
+    workload: dict[str, Any], recipe: str, tokens: int, batch: int, steps: int
+) -> dict[str, Any]:
+    """Tokens per second on rows that all have ``tokens`` tokens."""
+    work = Workload(**{**workload, "batch_size": batch})
+    ids, targets = rows_of_one_length(tokens, batch)
+    rows = Rows(ids, targets).take(list(range(batch)) * (2 * steps))
+    tokenizer = tokenizer_of(work.backbone)
+    seconds = _seconds(work, RECIPES[recipe], tokenizer, rows, after=steps)
+    return {"tokens_per_second": steps * batch * tokens / seconds, "seconds": seconds / steps}
+
+
+def _seconds(work: Workload, recipe: Recipe, tokenizer: Any, rows: Rows, *, after: int) -> float:
+    """Seconds of as many steps as were made before the clock starts, over rows as they stand."""
+    import torch
+    from transformers import TrainerCallback
 
     class Clock(TrainerCallback):  # type: ignore[misc]
         started = 0.0
         seconds = 0.0
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if state.global_step not in (after, 2 * after):
+                return
             if work.device == "cuda":
                 torch.cuda.synchronize()
-            if state.global_step == len(schedule.batches):
-                self.started = time.perf_counter()
-            elif state.global_step == 2 * len(schedule.batches):
-                self.seconds = time.perf_counter() - self.started
+            self.seconds = time.perf_counter() - self.started
+            self.started = time.perf_counter()
 
     clock = Clock()
     # The batches are grouped by length already, so the sampler is to leave them as they are.
-    trainer = _trainer(work, RECIPES[recipe], tokenizer, rows.take(order), None, epochs=1,
+    trainer = _trainer(work, recipe, tokenizer, rows, None, epochs=1,
                        train_sampling_strategy="sequential", callbacks=[clock])  # fmt: skip
     trainer.train()
-    return {
-        "rate": schedule.rows / clock.seconds,
-        "tokens_per_second": schedule.useful / clock.seconds,
-        "padding": schedule.padding,
-    }
+    return clock.seconds
 
 
 def whole_run(workload: dict[str, Any], recipe: str, scratch: str) -> dict[str, Any]:
@@ -146,6 +167,7 @@ def _trainer(
         lr_scheduler_type="linear",
         optim="adamw_torch_fused",
         bf16=recipe.bf16,
+        torch_compile=recipe.compiled,
         use_cpu=work.device == "cpu",
         seed=work.seed,
         logging_strategy="no",

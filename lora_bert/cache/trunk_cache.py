@@ -24,7 +24,7 @@ from lora_bert.cache.memory_budget import disk_budget, memory_budget
 from lora_bert.cache.token_states import CHUNK_TOKENS, TokenStates
 from lora_bert.errors import OutputError
 from lora_bert.model.backbone import Backbone
-from lora_bert.runtime.device import processor_of
+from lora_bert.runtime.device import processor_of, tensor_on
 from lora_bert.tokens.batching import LAYOUT, Offsets
 from lora_bert.tokens.tokenized import TokenizedTexts, flat_index
 from lora_bert.wording import amount
@@ -63,7 +63,7 @@ class CachedStates:
         offsets = Offsets.of(self.lengths[chosen])
         index = np.zeros(offsets.tokens, dtype=np.int64)
         index[: offsets.cu_seqlens[-1]] = flat_index(self.starts[chosen], offsets.lengths)
-        states = self.data.index_select(0, torch.from_numpy(index).to(self.data.device))
+        states = self.data.index_select(0, tensor_on(index, self.data.device))
         return states.to(self.device), offsets
 
 

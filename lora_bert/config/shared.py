@@ -195,7 +195,10 @@ class Computing:
         "eight bits, on CPUs).",
         choices=("auto", "float32", "bfloat16", "int8"),
     )
-    batch_size: int = run_option(32, "Rows computed at once.", minimum=1)
+    batch_size: int = run_option(
+        32, "Rows computed at once (on a GPU: as many tokens as so many rows of 512 have).",
+        minimum=1,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

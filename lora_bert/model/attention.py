@@ -11,7 +11,9 @@ from torch.nn import functional as F
 
 from lora_bert.model.backbone import Backbone
 from lora_bert.model.block_layout import BlockLayout, HeadLayout
+from lora_bert.model.cpu_attention import BlockAttention
 from lora_bert.model.relative import Distances, biases_by_distance, distances_of
+from lora_bert.model.row_attention import RowAttention, reads_rows
 from lora_bert.tokens.batching import Offsets
 
 _LONG = 48
@@ -41,10 +43,15 @@ class AttentionContext:
     rotations: tuple[Rotation, Rotation] | None = None
     distances: Distances | None = None
 
+    @property
+    def first(self) -> Tensor:
+        """The first token of each row, ``[rows]`` or up to three more."""
+        return self.layout.first
+
     @cached_property
-    def heads(self) -> HeadLayout:
-        """The layout, head by head."""
-        return HeadLayout.of(self.layout, self.head_count)
+    def by_hand(self) -> BlockAttention:
+        """What trains on a CPU."""
+        return BlockAttention(HeadLayout.of(self.layout, self.head_count), self.biases[0])
 
     def of_first_tokens(self) -> AttentionContext:
         """The same where first tokens, as many for every block, are the only queries."""
@@ -61,9 +68,11 @@ class AttentionContext:
         return replace(self, biases=(seen, local), distances=distances)
 
 
-def attention_context(backbone: Backbone, offsets: Offsets) -> AttentionContext:
+def attention_context(backbone: Backbone, offsets: Offsets) -> AttentionContext | RowAttention:
     """What the layers of a pass share, for a batch of rows that stand at ``offsets``."""
     config, device = backbone.config, backbone.device
+    if reads_rows(backbone):
+        return RowAttention.of(offsets, backbone.heads, device)
     # Where positions are no more than differences of places, a row may begin anywhere in a block.
     together = device.type == "cpu" and config.has_plain_layers
     layout = BlockLayout.of(offsets, device, together=together)

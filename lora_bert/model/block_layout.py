@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lora_bert.runtime.device import tensor_on
 from lora_bert.tokens.batching import Blocks, Offsets
 
 
@@ -68,7 +69,7 @@ class BlockLayout:
         padding = [0] * (-offsets.rows % 4)
 
         def on_device(array: np.ndarray, absent: bool = False) -> Any:
-            return None if absent else torch.from_numpy(array).to(device)
+            return None if absent else tensor_on(array, device)
 
         return cls(
             count=blocks.count,

@@ -7,6 +7,7 @@ as slow as its parts, one after the other, which keep the attention weights for 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -20,41 +21,58 @@ flash_backward = aten._scaled_dot_product_flash_attention_for_cpu_backward
 _SCORES = 2**19
 """Attention scores computed at once: with their gradients they fit a core's cache."""
 
-Kept = tuple[Tensor, Tensor]
+Kept = tuple[Tensor, ...]
 """What the way back needs: queries, keys and values by head, and what became of the scores."""
 
 
-def attend(qkv: Tensor, bias: Tensor | None, heads: HeadLayout) -> tuple[Tensor, Kept]:
-    """Queries, keys and values ``[tokens, 3 · hidden]`` -> what they mix to, ``[tokens, hidden]``.
+@dataclass(frozen=True)
+class BlockAttention:
+    """Attention within blocks, both ways.
 
-    ``bias [blocks or 1, heads or 1, length or 1, length]`` is added to the scores.
+    Attributes:
+        heads: Where the tokens stand.
+        bias: Added to the scores, ``[blocks or 1, heads or 1, length or 1, length]``, or None.
     """
-    if qkv.dtype == torch.float32:
-        padded = heads.layout.pad(qkv)
-        mixed, sums = flash(*heads.views(padded, 3), attn_mask=bias)
-        return heads.layout.unpad(mixed.transpose(1, 2).flatten(2).flatten(0, 1)), (padded, sums)
-    query, key, value = parts = heads.split(qkv, 3)
-    scale = query.shape[-1] ** -0.5
-    bias = None if bias is None else bias.expand(heads.layout.count, heads.count, -1, -1)
-    # Where a row of scores does not fill the processor's vectors, float32 is faster.
-    exact = torch.float32 if heads.layout.length % 32 else qkv.dtype
-    weights = []
-    for group, blocks, some in _groups(heads):
-        scores = _scaled(query[group], key[group].mT, scale)
-        if bias is not None:
-            hidden = bias[blocks, some]
-            scores.view(*hidden.shape[:2], *scores.shape[1:]).add_(hidden)
-        weights.append(torch.softmax(scores, -1, dtype=exact).to(qkv.dtype))
-    whole = weights[0] if len(weights) == 1 else torch.cat(weights)
-    return heads.join(torch.bmm(whole, value)[None]), (parts, whole)
 
+    heads: HeadLayout
+    bias: Tensor | None
 
-def attend_backward(
-    g: Tensor, mixed: Tensor, kept: Kept, bias: Tensor | None, heads: HeadLayout
-) -> Tensor:
-    """The gradient of what :func:`attend` gave -> that of its input, ``[tokens, 3 · hidden]``."""
-    backward = _flash_backward if g.dtype == torch.float32 else _backward_in_parts
-    return heads.layout.clear_filler(backward(g, mixed, kept, bias, heads))
+    def attend(self, qkv: Tensor) -> tuple[Tensor, Kept]:
+        """Queries, keys and values ``[tokens, 3 · hidden]`` -> what they mix to, and what is kept.
+
+        The former is ``[tokens, hidden]``.
+        """
+        heads, bias = self.heads, self.bias
+        if qkv.dtype == torch.float32:
+            padded = heads.layout.pad(qkv)
+            mixed, sums = flash(*heads.views(padded, 3), attn_mask=bias)
+            mixed = mixed.transpose(1, 2).flatten(2).flatten(0, 1)
+            return heads.layout.unpad(mixed), (padded, sums)
+        query, key, value = parts = heads.split(qkv, 3)
+        scale = query.shape[-1] ** -0.5
+        bias = None if bias is None else bias.expand(heads.layout.count, heads.count, -1, -1)
+        # Where a row of scores does not fill the processor's vectors, float32 is faster.
+        exact = torch.float32 if heads.layout.length % 32 else qkv.dtype
+        weights = []
+        for group, blocks, some in _groups(heads):
+            scores = _scaled(query[group], key[group].mT, scale)
+            if bias is not None:
+                hidden = bias[blocks, some]
+                scores.view(*hidden.shape[:2], *scores.shape[1:]).add_(hidden)
+            weights.append(torch.softmax(scores, -1, dtype=exact).to(qkv.dtype))
+        whole = weights[0] if len(weights) == 1 else torch.cat(weights)
+        return heads.join(torch.bmm(whole, value)[None]), (parts, whole)
+
+    def attend_backward(self, g: Tensor, mixed: Tensor, kept: Kept) -> Tensor:
+        """The gradient of what :meth:`attend` gave -> that of its input, ``[tokens, 3 · hidden]``.
+
+        It is zero on filler.
+        """
+        if g.dtype == torch.float32:
+            backward = _flash_backward(g, mixed, kept, self.bias, self.heads)
+        else:
+            backward = _backward_in_parts(g, kept, self.heads)
+        return self.heads.layout.clear_filler(backward)
 
 
 def _flash_backward(
@@ -71,9 +89,7 @@ def _flash_backward(
     return heads.layout.unpad(g_qkv)
 
 
-def _backward_in_parts(
-    g: Tensor, mixed: Tensor, kept: Kept, bias: Tensor | None, heads: HeadLayout
-) -> Tensor:
+def _backward_in_parts(g: Tensor, kept: Kept, heads: HeadLayout) -> Tensor:
     (query, key, value), weights = kept
     (g_mixed,) = heads.clear_empty(heads.split(g, 1))
     g_parts = g.new_empty(3, *query.shape)

@@ -1,14 +1,14 @@
-"""A whole transformer layer with its backward pass written by hand, for training on a CPU.
+"""A whole transformer layer with its backward pass written by hand, for training.
 
 Autograd would keep more, copy more and sum in separate passes over memory, which on a CPU costs as
-much as the products themselves. Knowing that the weights are frozen, a layer needs little more than
-its four products each way.
+much as the products themselves, and on a GPU more launches than small batches have time for.
+Knowing that the weights are frozen, a layer needs little more than its four products each way.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -16,8 +16,6 @@ from torch.autograd.function import once_differentiable
 
 from lora_bert.model.activation import Activation
 from lora_bert.model.backbone import Layer, Norm
-from lora_bert.model.block_layout import HeadLayout
-from lora_bert.model.cpu_attention import attend, attend_backward
 from lora_bert.model.lora import LoraUpdate, backward_product, forward_product
 
 aten = torch.ops.aten
@@ -25,21 +23,32 @@ aten = torch.ops.aten
 SLOTS = ("attention_input", "attention_output", "intermediate", "output")
 
 
+class Attention(Protocol):
+    """Attention that knows the way back."""
+
+    def attend(self, qkv: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Queries, keys and values ``[tokens, 3 · hidden]`` -> what they mix to, and what is kept.
+
+        The former is ``[tokens, hidden]``; the latter is for :meth:`attend_backward`.
+        """
+
+    def attend_backward(self, g: Tensor, mixed: Tensor, kept: tuple[Tensor, ...]) -> Tensor:
+        """The gradient of what :meth:`attend` gave -> that of its input; zero on filler."""
+
+
 def layer_by_hand(
     hidden: Tensor,
-    bias: Tensor | None,
     layer: Layer,
     updates: Sequence[LoraUpdate | None],
-    heads: HeadLayout,
+    attention: Attention,
     activation: Activation,
 ) -> Tensor:
     """One layer that normalises after its sublayers: ``hidden [tokens, hidden]`` -> the same.
 
-    ``bias`` is added to the scores, as :func:`~lora_bert.model.cpu_attention.attend` says;
     ``updates`` is what the adapter changes in each of :data:`SLOTS`.
     """
     parts = [part for update in updates if update for part in (update.down, update.up)]
-    return _LayerByHand.apply(hidden, bias, layer, updates, heads, activation, *parts)  # type: ignore[no-any-return, no-untyped-call]
+    return _LayerByHand.apply(hidden, layer, updates, attention, activation, *parts)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _LayerByHand(torch.autograd.Function):
@@ -47,16 +56,15 @@ class _LayerByHand(torch.autograd.Function):
     def forward(
         ctx: Any,
         hidden: Tensor,
-        bias: Tensor | None,
         layer: Layer,
         updates: Sequence[LoraUpdate | None],
-        heads: HeadLayout,
+        attention: Attention,
         activation: Activation,
         *parts: Tensor,
     ) -> Tensor:
         fused = [layer.fused[slot] for slot in SLOTS]
         qkv, low_qkv = forward_product(hidden, fused[0], updates[0])
-        mixed, kept = attend(qkv, bias, heads)
+        mixed, kept = attention.attend(qkv)
         attended, low_attended = forward_product(mixed, fused[1], updates[1], hidden)
         middle, *statistics = _normalise(attended, layer.norms["attention"])
 
@@ -66,18 +74,19 @@ class _LayerByHand(torch.autograd.Function):
         out, *more_statistics = _normalise(outer, layer.norms["output"])
 
         ctx.save_for_backward(
-            hidden, bias, *kept, mixed, attended, *statistics, middle, inner, active, outer,
-            *more_statistics, low_qkv, low_attended, low_inner, low_outer,
+            hidden, mixed, attended, *statistics, middle, inner, active, outer, *more_statistics,
+            low_qkv, low_attended, low_inner, low_outer, *kept,
         )  # fmt: skip
-        ctx.layer, ctx.updates, ctx.heads, ctx.activation = layer, updates, heads, activation
+        ctx.layer, ctx.updates = layer, updates
+        ctx.attention, ctx.activation = attention, activation
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
         (
-            x, bias, parts, scores, mixed, attended, mean, deviation, middle, inner, active, outer,
-            other_mean, other_deviation, low_qkv, low_attended, low_inner, low_outer,
+            x, mixed, attended, mean, deviation, middle, inner, active, outer,
+            other_mean, other_deviation, low_qkv, low_attended, low_inner, low_outer, *kept,
         ) = ctx.saved_tensors  # fmt: skip
         norms, updates = ctx.layer.norms, ctx.updates
         fused = [ctx.layer.fused[slot] for slot in SLOTS]
@@ -92,14 +101,14 @@ class _LayerByHand(torch.autograd.Function):
         g_mixed, *of_attended = backward_product(
             g_attended, mixed, low_attended, fused[1], updates[1]
         )
-        g_qkv = attend_backward(g_mixed, mixed, (parts, scores), bias, ctx.heads)
+        g_qkv = ctx.attention.attend_backward(g_mixed, mixed, tuple(kept))
         wanted = ctx.needs_input_grad[0]
         g_x, *of_qkv = backward_product(
             g_qkv, x, low_qkv, fused[0], updates[0], g_attended, wanted=wanted
         )
         of_updates = (*of_qkv, *of_attended, *of_inner, *of_output)
         given = [part for part in of_updates if part is not None]
-        return g_x if wanted else None, None, None, None, None, None, *given
+        return g_x if wanted else None, None, None, None, None, *given
 
 
 def _normalise(x: Tensor, norm: Norm) -> tuple[Tensor, Tensor, Tensor]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from lora_bert.model.backbone import Backbone
 from lora_bert.model.lora import adapted
+from lora_bert.runtime.device import tensor_on
 from lora_bert.tokens.batching import TokenBatch
 
 
@@ -16,7 +16,7 @@ def embed(backbone: Backbone, batch: TokenBatch) -> Tensor:
     """Hidden states ``[tokens, hidden]``, those of filler included."""
 
     def looked_up(numbers: np.ndarray, table: Tensor) -> Tensor:
-        return F.embedding(torch.from_numpy(numbers).to(table.device), table)
+        return F.embedding(tensor_on(numbers, table.device), table)
 
     hidden = looked_up(batch.ids, backbone.word_embeddings)
     if backbone.position_embeddings is not None:

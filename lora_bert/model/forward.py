@@ -73,7 +73,7 @@ def branch(
             else run_layer(*inputs)
         )
     if reads_first and not layers:
-        hidden = hidden.index_select(0, context.attention.layout.first)
+        hidden = hidden.index_select(0, context.attention.first)
     if backbone.final_norm is not None:
         hidden = backbone.final_norm(hidden)
     pooled = hidden[: offsets.rows].float() if reads_first else mean_of_rows(hidden, offsets)

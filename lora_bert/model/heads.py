@@ -12,15 +12,16 @@ from torch.nn import functional as F
 from lora_bert.model.activation import activation_named
 from lora_bert.model.backbone import Backbone, Norm
 from lora_bert.model.dropout import derived_seed, dropout
+from lora_bert.runtime.device import tensor_on
 from lora_bert.tokens.batching import Offsets
 
 
 def mean_of_rows(hidden: Tensor, offsets: Offsets) -> Tensor:
     """``[tokens, hidden]`` -> the mean of each row's tokens, ``[rows, hidden]``, float32."""
-    row_of = torch.from_numpy(offsets.spread(np.arange(offsets.rows))).to(hidden.device)
+    row_of = tensor_on(offsets.spread(np.arange(offsets.rows)), hidden.device)
     sums = hidden.new_zeros(offsets.rows, hidden.shape[1], dtype=torch.float32)
     sums = sums.index_add(0, row_of, hidden[: len(row_of)].float())
-    return sums / torch.from_numpy(offsets.lengths).to(hidden.device)[:, None]
+    return sums / tensor_on(offsets.lengths, hidden.device)[:, None]
 
 
 def classify(

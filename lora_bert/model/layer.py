@@ -17,6 +17,7 @@ from lora_bert.model.cpu_layer import SLOTS, layer_by_hand
 from lora_bert.model.dropout import derived_seed
 from lora_bert.model.fused_linear import FusedLinear
 from lora_bert.model.lora import LoraUpdate, adapted
+from lora_bert.model.row_attention import RowAttention
 
 LoraUpdates = Mapping[str, LoraUpdate]
 """What an adapter changes, by the name of the fused linear."""
@@ -33,7 +34,7 @@ class ForwardContext:
         seed: What decides which elements it drops.
     """
 
-    attention: AttentionContext
+    attention: AttentionContext | RowAttention
     updates: LoraUpdates = field(default_factory=dict)
     dropout_rate: float = 0.0
     seed: int = 0
@@ -62,17 +63,18 @@ def run_layer(
     """One transformer layer: ``[tokens, hidden]`` -> the same shape.
 
     With ``first_alone`` it computes the first token of each row and no other: ``[count, hidden]``,
-    see ``first`` of :class:`~lora_bert.model.block_layout.BlockLayout`.
+    see ``first`` of the context's attention.
     """
-    first = context.attention.layout.first if first_alone else None
-    if layer.convolution is not None:
+    attention = context.attention
+    first = attention.first if first_alone else None
+    if layer.convolution is not None and isinstance(attention, AttentionContext):
         whole = _norm_after(backbone, layer, hidden, context, None)
-        convolved = _convolved(layer.convolution, hidden, whole, context.attention.layout)
+        convolved = _convolved(layer.convolution, hidden, whole, attention.layout)
         return convolved if first is None else convolved.index_select(0, first)
     if first is None and _by_hand(backbone, hidden, context):
         updates = [context.updates.get(layer.fused[slot].name) for slot in SLOTS]
-        bias, heads = context.attention.biases[0], context.attention.heads
-        return layer_by_hand(hidden, bias, layer, updates, heads, backbone.activation)
+        by_hand = attention if isinstance(attention, RowAttention) else attention.by_hand
+        return layer_by_hand(hidden, layer, updates, by_hand, backbone.activation)
     arrangement = _norm_before if backbone.config.arrangement == "pre" else _norm_after
     return arrangement(backbone, layer, hidden, context, first)
 
@@ -115,8 +117,10 @@ def _attend(
 ) -> Tensor:
     """Multi-head self-attention before its output projection; of ``first`` alone if given."""
     attention, heads = context.attention, backbone.heads
-    layout = attention.layout
     qkv = context.linear(x, layer.fused["attention_input"])
+    if isinstance(attention, RowAttention):
+        return attention.mixed(qkv, first_alone=first is not None)
+    layout = attention.layout
     query, key, value = _by_head(layout.pad(qkv), layout.count, 3, heads)
     if first is not None:
         # Queries of all tokens are computed, which costs less than products of other shapes.
@@ -164,7 +168,7 @@ def _by_hand(backbone: Backbone, hidden: Tensor, context: ForwardContext) -> boo
     """Whether a layer's backward pass is wanted, and is one that we have written."""
     return (
         torch.is_grad_enabled()
-        and hidden.device.type == "cpu"
+        and (hidden.device.type == "cpu" or isinstance(context.attention, RowAttention))
         and not context.dropout_rate
         and backbone.config.has_plain_layers
         and backbone.activation.derivative is not None

@@ -118,11 +118,11 @@ def adapted(
     Returns:
         ``[…, out]``, in the dtype of ``x``.
     """
-    if x.device.type == "cpu" and not dropout_rate and not torch.is_grad_enabled():
+    if not dropout_rate and not torch.is_grad_enabled():
         below = None if residual is None else residual.reshape(-1, residual.shape[-1])
         y, _ = forward_product(x.reshape(-1, x.shape[-1]), fused, update, below, activation)
         return y.view(*x.shape[:-1], -1)
-    if x.device.type == "cpu" and not dropout_rate:
+    if not dropout_rate:
         parts = (update.down, update.up) if update else ()
         y = _Adapted.apply(x, fused, update, *parts)  # type: ignore[no-untyped-call]
     else:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 
 from lora_bert.errors import UnavailableError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def pick_device(name: str) -> torch.device:
@@ -46,6 +51,25 @@ def processor_of(device: torch.device) -> str:
         return torch.cuda.get_device_name(device)
     amx = ", AMX" if has_amx() else ""
     return torch.backends.cpu.get_cpu_capability() + amx
+
+
+def has_row_kernel(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether torch has attention there that reads rows of different lengths without padding."""
+    return (
+        device.type == "cuda"
+        and dtype in (torch.bfloat16, torch.float16)
+        and torch.backends.cuda.is_flash_attention_available()
+        and torch.version.hip is None
+        and torch.cuda.get_device_capability(device) >= (8, 0)
+    )
+
+
+def tensor_on(array: np.ndarray, device: torch.device) -> torch.Tensor:
+    """An array on a device; a GPU does not finish first what it was told before.
+
+    That is safe: numpy's memory is not pinned, so CUDA has read it when the call returns.
+    """
+    return torch.from_numpy(array).to(device, non_blocking=True)
 
 
 def _bfloat16_is_fast(device: torch.device) -> bool:

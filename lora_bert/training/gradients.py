@@ -16,6 +16,7 @@ from lora_bert.model.backbone import Backbone
 from lora_bert.model.dropout import derived_seed
 from lora_bert.model.forward import branch
 from lora_bert.model.layer import LoraUpdates
+from lora_bert.runtime.device import tensor_on
 from lora_bert.runtime.distributed import processes
 from lora_bert.runtime.memory import is_out_of_memory
 from lora_bert.runtime.threads import Workers
@@ -108,7 +109,8 @@ class Gradients:
             number, rows = piece
             part = self._loss(rows, hidden, factors.updates, derived_seed(self.seed, step, number))
             gradients = torch.autograd.grad(part / weight, factors.leaves)
-            return part.item(), factors.joined(gradients, exact)
+            joined = factors.joined(gradients, exact)
+            return part.item(), joined  # last: a GPU is waited for here
 
         summed, gradient = self._sum(turn, shares[group.rank], exact)
         factors.pass_on(gradient)
@@ -157,7 +159,7 @@ class Gradients:
             self.backbone, *hidden(rows), self.adapter,
             updates=updates, seed=seed, checkpointing=self.checkpointing,
         )  # fmt: skip
-        targets = torch.from_numpy(self.targets[rows]).to(outputs.device)
+        targets = tensor_on(self.targets[rows], outputs.device)
         return self.task.loss(outputs, targets)
 
 

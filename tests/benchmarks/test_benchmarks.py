@@ -13,10 +13,12 @@ from benchmarks.__main__ import main
 from benchmarks.batches import longest_first, plan
 from benchmarks.catalogue import NAMES, benchmark
 from benchmarks.measure import Contender, MeasurementError, alternate, once
+from benchmarks.mfu import peak, useful_flops
 from benchmarks.options import Options
 from benchmarks.record import Goal, Record, Table, comparison, goal, new_record, read_record
 from benchmarks.report import goals_by_machine, load_records, render
 from benchmarks.roof import step_flops
+from benchmarks.summary import summary
 
 
 def figures(**rates):
@@ -105,6 +107,42 @@ def test_step_flops_count_what_a_step_needs():
     assert step_flops([length], hidden, inner, 1, 0) == length * products + attention
     assert step_flops([length] * 3, hidden, inner, 1, 0) == 3 * (length * products + attention)
     assert step_flops([length], hidden, inner, 1, 4) > step_flops([length], hidden, inner, 1, 0)
+
+
+def test_useful_flops_leave_out_what_the_last_layer_need_not_compute():
+    raw = {"hidden": 8, "inner": 32, "layers": 3}
+    whole, tokens = step_flops([10] * 4, 8, 32, 3, 8), 40
+    missing = tokens * (4 * (8 * 8 + 2 * 8 * 32) + 6 * 8 * (8 + 8 + 2 * (8 + 32)))
+    missing += 12 * 8 * 4 * 10 * 10  # what little attention a single query needs is not counted
+    assert useful_flops(raw, 10, 4) == whole - missing
+
+
+def test_the_peak_is_that_of_the_gpus_own_kind():
+    assert peak("NVIDIA H100 80GB HBM3") == peak("NVIDIA H200") == 989e12
+    assert peak("NVIDIA H100 PCIe") == 756e12
+    assert peak("NVIDIA A100-SXM4-80GB") == 312e12
+    assert peak("NVIDIA L4") == 121e12
+    assert peak("") is peak("NVIDIA GeForce GTX 1080") is None
+
+
+def test_what_a_gpu_reached_stands_on_one_screen(tmp_path):
+    gpu = {"gpu": "NVIDIA H200", "cpu": "A CPU"}
+    fast = Record("train-cuda", machine=gpu)
+    rates = {"lora-bert": 900, "HF best on CUDA": 200, "HF best on CUDA, no dropout, compiled": 250}
+    share = Record("mfu-cuda", machine=gpu)
+    seconds = {"hidden": 768, "inner": 3072, "layers": 12, "seconds": 0.04}
+    share.add("lora-bert, 256 x 128", {"round": 1, "tokens_per_second": 800_000.0, **seconds})
+    for name, rate in rates.items():
+        fast.add(name, {"round": 1, "rate": rate})
+    for record in (fast, share, Record("run", machine={"cpu": "A CPU"})):
+        record.save(tmp_path)
+    (tmp_path / "gpu-stages.txt").write_text("tests: done in 40 s\n")
+    text = summary(tmp_path)
+    assert text.strip().startswith("tests: done in 40 s")
+    assert "train-cuda: NVIDIA H200" in text
+    assert "3.60x (3.60-3.60)" in text
+    assert "28%, batches of 256" in text
+    assert "── run" not in text
 
 
 def test_once_returns_what_a_fresh_process_found(tmp_path):

@@ -127,14 +127,27 @@ def test_texts_as_long_as_there_are_positions():
         torch.testing.assert_close(ours[:longest], expected[:longest])
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-@pytest.mark.parametrize("place", ["memory", "disk"])
-def test_on_a_gpu(place):
-    backbone = engine(device="cuda")
-    rows = some_rows()
+@pytest.mark.cuda
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("place", ["memory", "disk", "auto"])
+def test_on_a_gpu_rows_are_kept_in_its_memory(place, dtype):
+    backbone, rows = engine(dtype=dtype, device="cuda"), some_rows()
     part = cached(backbone, [rows], place=place).parts[0]
     assert part.data.device.type == "cuda"
-    hidden, mask = part.hidden([1, 2])
-    expected, expected_mask = direct(backbone, rows, [1, 2], 2)
-    torch.testing.assert_close(hidden[mask], expected[mask], rtol=1e-4, atol=1e-4)
-    assert torch.equal(mask, expected_mask)
+    hidden, offsets = part.hidden([1, 2])
+    assert hidden.device.type == "cuda"
+    expected, _ = direct(backbone, rows, [1, 2], 2)
+    end, step = offsets.cu_seqlens[-1], 1e-4 if dtype == torch.float32 else 2**-6
+    torch.testing.assert_close(hidden[:end], expected[:end], rtol=step, atol=step)
+    assert not hidden[end:].any()
+
+
+@pytest.mark.cuda
+def test_on_a_gpu_without_room_the_rows_stay_on_disk():
+    backbone, rows = engine(device="cuda"), some_rows()
+    size = cached(backbone, [rows]).size
+    part = cached(backbone, [rows], place="disk", limit_bytes=size).parts[0]
+    assert part.data.device.type == "cuda"
+    found = cached(backbone, [rows], limit_bytes=size - 1).parts[0]
+    assert found.data.device.type == "cpu"
+    assert torch.equal(found.hidden([3])[0], part.hidden([3])[0])

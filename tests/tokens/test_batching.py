@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lora_bert.tokens.batching import (
+    LONG_ROW,
     Blocks,
     TokenBatch,
     by_length,
     by_padded_length,
+    by_tokens,
     chunks,
     epoch_batches,
     filled,
@@ -105,6 +107,18 @@ def test_by_length_has_every_row_once(lengths, size):
     rows = [row for batch in batches for row in batch.tolist()]
     assert sorted(rows) == list(range(len(lengths)))
     assert all(1 <= len(batch) <= size for batch in batches)
+
+
+@given(LENGTHS, st.integers(1, 3))
+def test_by_tokens_fills_batches_with_every_row_once_the_longest_first(lengths, size):
+    lengths, tokens = lengths * 25, size * LONG_ROW
+    batches = by_tokens(lengths, size)
+    assert every_row_once(batches, lengths)
+    rows = np.concatenate(batches)
+    assert (np.diff(lengths[rows]) <= 0).all()
+    for part, following in pairwise(batches):
+        assert lengths[part].sum() <= tokens or len(part) == 1
+        assert lengths[part].sum() + lengths[following[0]] > tokens
 
 
 def padded(lengths, batches):

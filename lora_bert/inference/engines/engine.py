@@ -12,7 +12,6 @@ import numpy as np
 
 from lora_bert.runtime.progress_bar import track
 from lora_bert.runtime.threads import Workers
-from lora_bert.tokens.batching import by_length, by_padded_length
 from lora_bert.tokens.tokenized import TokenizedTexts
 
 Compute = Callable[[TokenizedTexts, np.ndarray], np.ndarray]
@@ -36,9 +35,11 @@ class Engine(Protocol):
     def outputs(self) -> int:
         """How many the head has."""
 
-    @property
-    def pads(self) -> bool:
-        """Whether it computes a batch as a rectangle, all rows as long as the longest."""
+    def cut(self, lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
+        """The numbers of rows of these lengths in the batches it is fastest with.
+
+        Which of the rules of :mod:`lora_bert.tokens.batching` that is, the engine knows.
+        """
 
     def logits(self, texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
         """The logits of one batch, float32 ``[rows, outputs]``, by all cores."""
@@ -112,10 +113,9 @@ def _start(
         logits[rows] = compute(part, rows)
         return len(rows)
 
-    cut = by_padded_length if engine.pads else by_length
     batches = [
         start + rows
         for start in range(0, len(part), TEXTS_AT_ONCE)
-        for rows in cut(part.lengths[start : start + TEXTS_AT_ONCE], batch_size)
+        for rows in engine.cut(part.lengths[start : start + TEXTS_AT_ONCE], batch_size)
     ]
     return logits, [threads.submit(fill, rows) for rows in batches]

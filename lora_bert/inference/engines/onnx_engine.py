@@ -12,6 +12,7 @@ from lora_bert.backbones.fingerprint import stamp_of
 from lora_bert.inference.engines.engine import Compute, cores_allowed, shares
 from lora_bert.inference.engines.graph_inputs import check_classifier, check_same, damaged, feed
 from lora_bert.runtime.threads import Workers
+from lora_bert.tokens.batching import by_padded_length
 from lora_bert.tokens.tokenized import TokenizedTexts
 
 _ERRORS_ONLY = 3
@@ -25,7 +26,7 @@ class OnnxEngine:
             outputs.
     """
 
-    name, pads = "onnx", True
+    name, cut = "onnx", staticmethod(by_padded_length)
 
     def __str__(self) -> str:
         return f"{self.name}, cpu"

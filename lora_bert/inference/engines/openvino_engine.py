@@ -16,7 +16,7 @@ from lora_bert.inference.engines.compiled_graph import CompiledGraph
 from lora_bert.inference.engines.engine import Compute, cores_allowed
 from lora_bert.inference.engines.graph_inputs import check_classifier, check_same, damaged, feed
 from lora_bert.runtime.threads import Workers
-from lora_bert.tokens.batching import PADDED
+from lora_bert.tokens.batching import PADDED, by_padded_length
 from lora_bert.tokens.tokenized import TokenizedTexts
 
 _SHORT = 256
@@ -54,7 +54,7 @@ class OpenVinoEngine:
             outputs.
     """
 
-    name, pads = "openvino", True
+    name, cut = "openvino", staticmethod(by_padded_length)
 
     def __str__(self) -> str:
         return f"{self.name}, cpu"

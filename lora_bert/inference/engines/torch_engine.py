@@ -17,7 +17,7 @@ from lora_bert.model.backbone import Backbone
 from lora_bert.model.forward import branch, branch_start, logits, lora_updates, merged_updates
 from lora_bert.model.layer import LoraUpdates
 from lora_bert.runtime.threads import Workers
-from lora_bert.tokens.batching import Offsets, TokenBatch
+from lora_bert.tokens.batching import Offsets, TokenBatch, by_length, by_tokens
 from lora_bert.tokens.tokenized import TokenizedTexts
 
 _WORTH_MERGING = 512
@@ -36,7 +36,7 @@ class TorchEngine:
     they stand (:func:`~lora_bert.model.forward.branch_start` has its depth); None runs the trunk.
     """
 
-    name, pads = "torch", False
+    name = "torch"
 
     def __init__(
         self,
@@ -46,6 +46,7 @@ class TorchEngine:
     ) -> None:
         self._backbone, self._adapter, self._hidden = backbone, adapter, hidden
         self.outputs = adapter.head[f"{backbone.config.layout.head.output}.weight"].shape[0]
+        self.cut = by_length if backbone.device.type == "cpu" else by_tokens
         self._copy: LoraUpdates | None = None
 
     def __str__(self) -> str:
@@ -61,9 +62,12 @@ class TorchEngine:
         return self._logits(self._updates, texts, rows)
 
     def side_by_side(self, texts: int | None) -> tuple[Compute, Workers]:
-        """Threads with their share of the cores; where a GPU computes, one that keeps it busy."""
+        """Threads with their share of the cores; where a GPU computes, two take turns.
+
+        While one waits for its answers the other one makes the next batch ready.
+        """
         if self._backbone.device.type != "cpu":
-            return self.logits, Workers(1)
+            return self.logits, Workers(2)
         many = texts is None or texts >= _WORTH_MERGING
         compute = partial(self._logits, self._merged() if many else self._updates)
         return compute, Workers(*shares())

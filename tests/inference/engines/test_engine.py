@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from lora_bert.inference.engines import engine
 from lora_bert.inference.engines.engine import answer, answers, shares
+from lora_bert.inference.engines.torch_engine import TorchEngine
 from lora_bert.runtime.threads import Workers
+from lora_bert.tokens.batching import by_length, by_padded_length, by_tokens
 from lora_bert.tokens.tokenized import TokenizedTexts
-from tests.oracle import rows_of
+from tests.oracle import random_adapter, rows_of, tiny_engine
 
 
 class Slow:
     """Answers with the first token and the length of each text; later batches are done sooner."""
 
-    name, outputs, pads = "slow", 2, False
+    name, outputs, cut = "slow", 2, staticmethod(by_length)
 
     def __init__(self, threads=3, breaks_at=None):
         self.threads, self.breaks_at = threads, breaks_at
@@ -56,6 +59,22 @@ def texts(count, seed=0):
     return TokenizedTexts.of(
         [[number + 100] * size for number, size in enumerate(lengths)], pad_id=1
     )
+
+
+@pytest.mark.parametrize("cut", [by_length, by_padded_length, by_tokens])
+def test_the_engine_says_how_batches_are_cut(cut):
+    slow, encodings = Slow(), texts(200)
+    slow.cut = cut
+    np.testing.assert_array_equal(answer(slow, encodings, 3), expected(encodings))
+    assert slow.calls == len(cut(encodings.lengths, 3))
+
+
+@pytest.mark.parametrize(("device", "cut"), [("cpu", by_length), ("meta", by_tokens)])
+def test_torch_fills_batches_of_a_gpu_by_their_tokens(device, cut):
+    backbone = tiny_engine("bert")
+    adapter = random_adapter(backbone, labels=2)
+    elsewhere = replace(backbone, word_embeddings=backbone.word_embeddings.to(device))
+    assert TorchEngine(elsewhere, adapter).cut is cut
 
 
 def expected(encodings):

@@ -1,0 +1,98 @@
+"""Training as a GPU does it: with a stand-in of its kernel, and on a GPU where there is one."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+import lora_bert
+from lora_bert.tokens.tokenized import TokenizedTexts
+from lora_bert.training.tokenize_rows import Tokens
+from tests.model.test_row_attention import backbone_of
+from tests.oracle import random_adapter
+from tests.row_kernel import as_on_a_gpu
+from tests.training.test_loop import run
+
+OPTIONS = [{}, {"layers": "all", "dropout": 0.1}, {"batch_tokens": 90}]
+
+
+@pytest.fixture
+def train(tiny_backbone, reviews, tmp_path, monkeypatch):
+    """Trains a tiny adapter into a directory of its own, with an empty cache."""
+
+    def trained(name, **options):
+        monkeypatch.setenv("LORA_BERT_CACHE", str(tmp_path / f"{name}-cache"))
+        return lora_bert.train(
+            reviews, backbone=str(tiny_backbone), output=str(tmp_path / name), epochs=3, seed=1,
+            batch_size=8, learning_rate=0.01, **options,
+        )  # fmt: skip
+
+    return trained
+
+
+def losses(result):
+    return [epoch["train_loss"] for epoch in result.history]
+
+
+def answers(result, **options):
+    texts = ["good tasty", "awful", "slow 3", "很好", "x" * 90, *map(str, range(60))]
+    return lora_bert.load(result.path, dtype="float32", **options).probabilities(texts)
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_row_by_row_the_same_is_learned(options, train, monkeypatch):
+    exact = partial(train, dtype="float32", **options)
+    theirs = exact("blocks")
+    before = answers(theirs)
+    as_on_a_gpu(monkeypatch)
+    ours = exact("rows")
+    assert losses(ours)[-1] < losses(ours)[0]
+    assert losses(ours) == pytest.approx(losses(theirs), rel=1e-3)
+    np.testing.assert_allclose(answers(ours), before, atol=5e-3)
+    np.testing.assert_allclose(answers(theirs), before, atol=1e-5)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("options", OPTIONS)
+def test_a_gpu_learns_as_a_cpu_does(options, dtype, train):
+    theirs = train("cpu", device="cpu", dtype="float32", **options)
+    ours = train("gpu", device="cuda", dtype=dtype, **options)
+    # Dropout draws other elements there.
+    assert losses(ours) == pytest.approx(losses(theirs), rel=0.2)
+    here, there = (answers(ours, device=device) for device in ("cpu", "cuda"))
+    np.testing.assert_allclose(there, here, atol=1e-3)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_gpus_memory_that_runs_out_halves_the_slices_and_nothing_else(dtype):
+    rows, length = 1024, 128
+    ids = np.random.default_rng(0).integers(5, 60, (rows, length)).tolist()
+    tokens = Tokens(TokenizedTexts.of(ids, pad_id=1), np.arange(rows) % 2)
+    backbone = backbone_of("bert", dtype, "cuda")
+
+    def trained():
+        """The fit, and how far it has moved the adapter."""
+        adapter = random_adapter(backbone_of("bert"), labels=2).to(backbone.device)
+        given = {"adapter": adapter, "backbone": backbone, "epochs": 1, "batch_size": rows}
+        found, kept, start = run(tokens, **given)
+        pairs = zip(kept.tensors, start.tensors, strict=True)
+        return found, torch.cat([(one.detach() - other).ravel() for one, other in pairs])
+
+    torch.cuda.reset_peak_memory_stats()
+    whole, expected = trained()
+    needed, device = torch.cuda.max_memory_allocated(), torch.cuda.get_device_properties(0)
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(needed / 3 / device.total_memory)
+    try:
+        halved, moved = trained()
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert (whole.progress.cuts, halved.progress.cuts > 1) == (1, True)
+    one, other = (fit.history[0]["train_loss"] for fit in (halved, whole))
+    assert one == pytest.approx(other, rel=1e-3)
+    assert torch.cosine_similarity(moved, expected, 0) > 0.95
