@@ -14,6 +14,7 @@ from lora_bert.model import packed_linear, row_attention
 def as_on_a_gpu(patch: pytest.MonkeyPatch) -> None:
     """From here on a CPU computes as a GPU does: row by row, with nothing of oneDNN's."""
     patch.setattr(row_attention, "has_row_kernel", lambda device, dtype: True)
+    patch.setattr(row_attention, "_is_right", row_attention._is_right.__wrapped__)
     patch.setattr(row_attention, "forward_kernel", forward)
     patch.setattr(row_attention, "backward_kernel", backward)
     patch.setattr(packed_linear, "_can_pack", lambda: False)

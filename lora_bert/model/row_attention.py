@@ -7,13 +7,14 @@ without that module, which imports torch's compiler. Nothing is padded, no bias 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
 
 from lora_bert.model.backbone import Backbone
 from lora_bert.runtime.device import has_row_kernel, tensor_on
@@ -129,4 +130,24 @@ def reads_rows(backbone: Backbone) -> bool:
     config = backbone.config
     plain = config.has_plain_layers and backbone.relative is None
     fits = config.head_size % 8 == 0 and config.head_size <= 256
-    return plain and fits and has_row_kernel(backbone.device, backbone.dtype)
+    here = (backbone.device, backbone.dtype)
+    return plain and fits and has_row_kernel(*here) and _is_right(*here)
+
+
+@cache
+def _is_right(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether this torch's operators compute attention as they are called here, both ways."""
+    lengths, heads, size = [5, 7], 2, 16
+    rows = RowAttention(torch.tensor([0, 5, 12], dtype=torch.int32, device=device), 7, heads)
+    qkv = torch.linspace(-2, 2, 12 * 3 * heads * size).view(12, -1).sin().to(device, dtype)
+    shaped = [part.view(-1, 3, heads, size) for part in torch.split(qkv.float(), lengths)]
+    wanted = torch.cat([
+        F.scaled_dot_product_attention(*part.permute(1, 2, 0, 3)).transpose(0, 1).flatten(1)
+        for part in shaped
+    ])  # fmt: skip
+    try:
+        mixed, kept = rows.attend(qkv)
+        gradient = rows.attend_backward(mixed, mixed, kept)
+    except (AttributeError, NotImplementedError, RuntimeError, TypeError, ValueError):
+        return False
+    return torch.allclose(mixed.float(), wanted, atol=0.02) and bool(gradient.isfinite().all())

@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lora_bert.backbones.families.registry import encoder_config
-from lora_bert.model import cpu_layer
+from lora_bert.model import cpu_layer, row_attention
 from lora_bert.model.attention import attention_context
 from lora_bert.model.builder import build_backbone
 from lora_bert.model.forward import branch, logits, trunk
 from lora_bert.model.row_attention import RowAttention, reads_rows
 from lora_bert.tokens.batching import Offsets
+from tests import row_kernel
 from tests.oracle import NO_DROPOUT, random_adapter, random_batch, tiny_engine
 from tests.row_kernel import as_on_a_gpu
 from tests.tiny import FAMILIES, tiny_classifier
@@ -184,3 +185,13 @@ def test_rows_on_a_gpu_are_as_exact_as_padding_there(monkeypatch):
     most = max(float(part.norm()) for part in right)
     for expected, one, other in zip(right, rows, padded, strict=True):
         assert (one - expected).norm() <= 2 * (other - expected).norm() + 0.01 * most
+
+
+@pytest.mark.parametrize(
+    "kernel", [lambda *_: (), lambda *given: (given[0], *row_kernel.forward(*given)[1:])]
+)
+def test_a_torch_whose_operators_are_others_pads(kernel, monkeypatch):
+    as_on_a_gpu(monkeypatch)
+    assert reads_rows(backbone_of("bert", torch.bfloat16))
+    monkeypatch.setattr(row_attention, "forward_kernel", kernel)
+    assert not reads_rows(backbone_of("bert", torch.bfloat16))
