@@ -37,6 +37,10 @@ log = logging.getLogger(__name__)
 _PATIENCE = timedelta(minutes=30)
 """How long a process waits for another that is alive and does not answer."""
 _MOMENT = 0.1
+_INSTANT = 0.0001
+"""Seconds between two looks at what takes a few of them."""
+_GRACE = 10.0
+"""Seconds that a step may still take after SIGTERM; launchers kill after thirty."""
 _FAILED, _DONE = "lora-bert failed", "lora-bert done"
 _MPI_SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 
@@ -73,7 +77,7 @@ class Processes:
             return tensor
         near = tensor.cpu()
         with self._together():
-            dist.all_reduce(near)
+            _wait(dist.all_reduce(near, async_op=True))
         return tensor.copy_(near) if near is not tensor else tensor
 
     def gather(self, value: Any) -> list[Any]:
@@ -97,7 +101,8 @@ class Processes:
         sent = torch.cat(list(given)).view(torch.uint8).view(-1, width)
         got = sent.new_empty((sum(sizes), width))
         with self._together():
-            dist.all_to_all_single(got, sent, list(sizes), [len(part) for part in given])
+            split = list(sizes), [len(part) for part in given]
+            _wait(dist.all_to_all_single(got, sent, *split, async_op=True))
         return [part.view(dtype).view(-1, *shape) for part in torch.split(got, list(sizes))]
 
     def collect(self, values: np.ndarray, owners: np.ndarray) -> np.ndarray:
@@ -204,6 +209,25 @@ class Processes:
             f"One of the {self.count} processes of this training {what}; the others cannot go on.",
             hint="The same command with --resume goes on from the last checkpoint.",
         )
+
+
+def _wait(work: dist.Work) -> None:
+    """Wait for what all processes do together.
+
+    gloo can miss that one of them has died. A launcher then ends those that are left, by SIGTERM;
+    if it was meant for all of them, they get to the end of the step.
+
+    Raises:
+        RuntimeError: It failed, or SIGTERM has waited for too long.
+    """
+    asked: float | None = None
+    while not work.is_completed():
+        if signal.SIGTERM in signals.waiting():
+            asked = asked or time.monotonic()
+            if time.monotonic() > asked + _GRACE:
+                raise RuntimeError("a process has gone without a word")
+        time.sleep(_INSTANT)
+    work.wait()
 
 
 @cache

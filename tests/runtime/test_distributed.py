@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from lora_bert.runtime import distributed, signals
 from lora_bert.runtime.distributed import Processes
 from tests.launch import ROOT, ended, torchrun
 
@@ -170,3 +174,18 @@ def test_a_launch_that_starts_fewer_than_asked_says_so(
     )  # fmt: skip
     assert done.stdout == "1\n"
     assert ("started alone" in done.stderr) is said
+
+
+def test_gloo_that_misses_a_death_is_not_waited_for_for_ever(monkeypatch) -> None:
+    monkeypatch.setattr(distributed, "_GRACE", 0.2)
+    never = SimpleNamespace(is_completed=lambda: False)
+    threading.Timer(0.1, signal.raise_signal, [signal.SIGTERM]).start()
+    with (
+        signals.stoppable(),
+        signals.uninterrupted(),
+        pytest.raises(RuntimeError, match="gone without a word"),
+    ):
+        try:
+            distributed._wait(never)
+        finally:
+            signals._Waiting.arrived.clear()
