@@ -10,13 +10,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lora_bert.errors import UnavailableError
-from lora_bert.model.activation import Activation
+from lora_bert.model.activation import ACTIVATIONS, Activation
+from lora_bert.model.packed_linear import PACKED_FOR
 from lora_bert.runtime.device import has_amx, multiplies_int8
 
 log = logging.getLogger(__name__)
-
-_PACKED_FOR = 1024
-"""Rows that the packed layout is chosen for; every other number works too."""
 
 
 class Int8Linear:
@@ -37,7 +35,7 @@ class Int8Linear:
         self._scales = wide.abs().amax(dim=1).clamp_(min=torch.finfo(torch.float32).tiny) / 127
         rounded = (wide / self._scales[:, None]).round_().to(torch.int8)
         prepack = torch.ops.onednn.qlinear_prepack
-        self._packed: Tensor = prepack(rounded, [_PACKED_FOR, weight.shape[1]])
+        self._packed: Tensor = prepack(rounded, [PACKED_FOR, weight.shape[1]])
         self._zeros = torch.zeros(len(weight), dtype=torch.int64)
         # oneDNN reads a bias as if it were contiguous.
         self._bias = None if bias is None else bias.float().contiguous()
@@ -96,11 +94,8 @@ def _can_multiply() -> bool:
     try:
         product = Int8Linear(weight)
         found = product(weight, weight)
-        product(weight, activation=_GELU)
+        product(weight, activation=ACTIVATIONS["gelu"])
     except (AttributeError, NotImplementedError, RuntimeError):
         return False
     right = F.linear(weight, weight) + weight
     return bool((found - right).norm() < 0.05 * right.norm())
-
-
-_GELU = Activation(F.gelu, fused=("gelu", "none"))

@@ -13,9 +13,9 @@ from lora_bert.model.activation import Activation, activation_named
 from lora_bert.model.attention import AttentionContext, rotate, softmax_attention, weighted
 from lora_bert.model.backbone import Backbone, Convolution, Layer
 from lora_bert.model.block_layout import BlockLayout
-from lora_bert.model.cpu_layer import SLOTS, layer_by_hand
 from lora_bert.model.dropout import derived_seed
 from lora_bert.model.fused_linear import FusedLinear
+from lora_bert.model.layer_by_hand import SLOTS, layer_by_hand
 from lora_bert.model.lora import LoraUpdate, adapted
 from lora_bert.model.row_attention import RowAttention
 

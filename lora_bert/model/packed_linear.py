@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from lora_bert.model.activation import Activation
 
-_PACKED_FOR = 1024
+PACKED_FOR = 1024
 """Rows that the packed layout is chosen for; every other number works too."""
 
 
@@ -64,7 +64,7 @@ def _can_pack() -> bool:
 
 def _pack(weight: Tensor) -> Tensor:
     reorder = torch.ops.mkldnn._reorder_linear_weight
-    return reorder(weight.contiguous(), _PACKED_FOR)  # type: ignore[no-any-return]
+    return reorder(weight.contiguous(), PACKED_FOR)  # type: ignore[no-any-return]
 
 
 def _multiply(

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lora_bert.backbones.families.registry import encoder_config
-from lora_bert.model import cpu_layer, row_attention
+from lora_bert.model import layer_by_hand, row_attention
 from lora_bert.model.attention import attention_context
 from lora_bert.model.builder import build_backbone
 from lora_bert.model.forward import branch, logits, trunk
@@ -103,7 +103,7 @@ def test_an_activation_without_a_derivative_of_ours(monkeypatch):
 def test_the_layers_that_train_are_those_written_by_hand(monkeypatch):
     seen = []
     monkeypatch.setattr(
-        cpu_layer._LayerByHand, "backward", lambda *_: seen.append(1) or pytest.fail("reached")
+        layer_by_hand._LayerByHand, "backward", lambda *_: seen.append(1) or pytest.fail("reached")
     )
     as_on_a_gpu(monkeypatch)
     backbone = tiny_engine("bert")
