@@ -6,7 +6,6 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from itertools import count
 from types import ModuleType
 
 
@@ -21,17 +20,13 @@ def imported(name: str) -> ModuleType:
             gc.enable()
 
 
-_blocks = count()
-
-
 @contextmanager
 def set_aside() -> Iterator[None]:
     """In the block no collection looks at what was there before it."""
     if gc.get_freeze_count():  # whoever set that aside wants it to stay there
         yield
         return
-    if next(_blocks):
-        gc.collect()  # what an earlier block has left would never be freed
+    gc.collect()  # garbage would be set aside too
     gc.freeze()
     try:
         yield

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from lora_bert.errors import (
     ConfigError,
@@ -19,10 +20,24 @@ from lora_bert.errors import (
 from lora_bert.files import atomic_file
 from lora_bert.wording import by_number, reason
 
+_WITH_DIRECTORIES = {"file", "ftp", "hdfs", "sftp", "smb", "ssh", "webhdfs"}
+"""File systems that have no file without its directory; others have but names with slashes."""
+_STATE = ("size", "created", "mtime", "LastModified", "last_modified", "ETag", "etag", "md5Hash")
+"""What file systems say of a file that changes with it."""
+
 
 def is_url(name: str) -> bool:
     """Whether ``name`` is a URL and not a path of this machine."""
     return "://" in name
+
+
+def base_name(name: str) -> str:
+    """The file's name in a path or URL, without the query that a URL of the web may have."""
+    return posixpath.basename(urlsplit(name).path if _is_of_the_web(name) else name)
+
+
+def _is_of_the_web(name: str) -> bool:
+    return name.startswith(("http://", "https://"))
 
 
 @contextmanager
@@ -64,7 +79,7 @@ def matching(pattern: str) -> list[str]:
         ConfigError: It is a directory.
     """
     with store_of(pattern) as (system, place):
-        if any(mark in place for mark in "*?["):
+        if any(mark in place for mark in ("*[" if _is_of_the_web(pattern) else "*?[")):
             # Names that begin with _ or . say something about the others.
             names = [
                 name
@@ -84,9 +99,20 @@ def matching(pattern: str) -> list[str]:
 
 
 def state_of(name: str) -> str:
-    """What changes when the file changes: its size with its time or tag."""
+    """What changes when the file changes: its size with its time or tag, where these are known.
+
+    Raises:
+        UnavailableError: A file of the web of which the server says neither.
+    """
     with store_of(name) as (system, place):
-        return str(system.ukey(place))
+        told = system.info(place)
+        state = {key: str(told[key]) for key in _STATE if told.get(key) is not None}
+        if _is_of_the_web(name) and not state.keys() - {"size"}:
+            raise UnavailableError(
+                f"'{name}': the server does not say when the file has changed.",
+                hint="Copy it to a disk or a store first.",
+            )
+        return f"{system.ukey(place)} {sorted(state.items())}"
 
 
 def names_in(directory: str) -> set[str]:
@@ -126,7 +152,7 @@ def local_copy(name: str) -> Iterator[Path]:
         yield Path(name)
         return
     with tempfile.TemporaryDirectory(prefix="lora-bert-") as directory:
-        path = Path(directory, posixpath.basename(name))
+        path = Path(directory, base_name(name))
         with store_of(name) as (system, place):
             system.get_file(place, str(path))
         try:
@@ -154,6 +180,8 @@ def whole_file(name: str, *, overwrite: bool = True) -> Iterator[Path]:
         yield work
         try:
             with store_of(name) as (system, place):
+                if _WITH_DIRECTORIES & {*system.protocol}:
+                    system.makedirs(posixpath.dirname(place), exist_ok=True)
                 system.put_file(str(work), place)
         except (NotFoundError, UnavailableError) as error:
             cause = error.__cause__ if isinstance(error.__cause__, Exception) else error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 
 import pytest
 
@@ -20,6 +21,17 @@ def test_what_was_there_is_set_aside_for_the_block_alone():
     with set_aside():
         assert gc.get_freeze_count() > 1000
     assert gc.get_freeze_count() == 0
+
+
+def test_garbage_is_not_set_aside():
+    class Dead:
+        pass
+
+    dead = Dead()
+    dead.itself, gone = dead, weakref.ref(dead)
+    del dead
+    with set_aside():
+        assert gone() is None
 
 
 def test_it_comes_back_after_an_error():

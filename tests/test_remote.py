@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import fsspec
 import pytest
@@ -102,3 +103,36 @@ def test_a_place_that_takes_no_files(store, monkeypatch):
         remote.whole_file("memory://out/a.csv") as work,
     ):
         work.write_text("a")
+
+
+def test_the_state_of_a_file_of_the_web_changes_with_it(monkeypatch):
+    told = {"size": 7, "ETag": "one"}
+    system = SimpleNamespace(
+        info=lambda place: told,
+        ukey=lambda place: "of the URL alone",
+        invalidate_cache=lambda: None,
+    )
+    monkeypatch.setattr("fsspec.core.url_to_fs", lambda url: (system, url))
+    before = remote.state_of("https://host/a.csv")
+    told["ETag"] = "two"
+    assert remote.state_of("https://host/a.csv") != before
+    del told["ETag"]
+    with pytest.raises(UnavailableError, match="does not say when the file has changed"):
+        remote.state_of("https://host/a.csv")
+
+
+def test_a_query_is_no_pattern_and_no_part_of_the_name(monkeypatch):
+    system = SimpleNamespace(
+        info=lambda place: {}, isdir=lambda place: False, invalidate_cache=lambda: None
+    )
+    monkeypatch.setattr("fsspec.core.url_to_fs", lambda url: (system, url))
+    url = "https://host/new.csv?token=1"
+    assert remote.matching(url) == [url]
+    assert remote.base_name(url) == "new.csv"
+    assert remote.base_name("s3://bucket/new?.csv") == "new?.csv"
+
+
+def test_a_file_system_with_directories_gets_them(tmp_path):
+    with remote.whole_file(f"file://{tmp_path}/new/one.csv") as work:
+        work.write_text("whole")
+    assert (tmp_path / "new" / "one.csv").read_text() == "whole"

@@ -125,9 +125,11 @@ class EncoderConfig:
     def has_plain_layers(self) -> bool:
         """Whether its layers are BERT's: norms after the sublayers, scores of contents alone.
 
-        A number that is added to the scores changes nothing of that.
+        A number that is added to the scores changes nothing of that; a convolution does, which sees
+        what stands beside a token.
         """
-        return self.arrangement == "post" and not (self.rotary or self.relative_kinds)
+        others = self.rotary or self.relative_kinds or self.layout.convolution
+        return self.arrangement == "post" and not others
 
     def is_local(self, layer: int) -> bool:
         """Whether a layer attends within a window only."""

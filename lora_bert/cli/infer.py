@@ -112,6 +112,8 @@ def _path(config: InferConfig) -> str:
 
 def _check_place(config: InferConfig) -> None:
     """Raise ConfigError for what only a cluster can do, and for what it cannot."""
+    from lora_bert.remote import is_url
+
     if config.on and not (config.input and config.output):
         raise ConfigError(
             "--on ray answers the rows of --input and writes them to --output: it needs both."
@@ -119,7 +121,7 @@ def _check_place(config: InferConfig) -> None:
     if config.ray_address and not config.on:
         raise ConfigError("--ray-address needs --on ray.")
     for name, value in (("input", config.input), ("output", config.output)):
-        if value and "://" in value and not config.on:
+        if value and is_url(value) and not config.on:
             raise ConfigError(
                 f"--{name} '{value}' is a URL: only --on ray reads and writes these.",
                 hint="On one machine too: it needs no cluster.",

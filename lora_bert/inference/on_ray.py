@@ -30,6 +30,7 @@ from lora_bert.inference.predictor import Predictor, open_predictor
 from lora_bert.inference.ray_cluster import cluster, resources
 from lora_bert.inference.ray_worker import BACKBONE, MODEL, PART, Answerer, Job, read
 from lora_bert.inference.sinks import typed_rows, warn_of_formulas
+from lora_bert.runtime.device import pick_device
 from lora_bert.runtime.progress_bar import track
 from lora_bert.wording import reason
 
@@ -37,8 +38,10 @@ log = logging.getLogger(__name__)
 
 _NOT_DECIDING = ("texts", "input", "output", "overwrite", "on", "ray_address")
 """Options that no answer depends on."""
-_NEEDED = (".safetensors", ".json", ".txt", ".model", ".yaml", ".onnx", ".onnx_data", ".xml")
-"""Endings of the files that a model is made of, beside the weights of a graph, ``.bin``."""
+_NEEDED = (".safetensors", ".json", ".txt", ".model", ".yaml")
+"""Endings of the files that a model or backbone is made of."""
+_GRAPHS = (".onnx", ".onnx_data", ".xml")
+"""Of an exported model too, beside the weights of a graph, ``.bin``."""
 
 
 def predict_on_ray(path: str, config: InferConfig) -> int:
@@ -56,6 +59,8 @@ def predict_on_ray(path: str, config: InferConfig) -> int:
         OutputError, DataError, NotFoundError, AdapterError: As without Ray.
     """
     require("ray", "--on ray needs", ("ray",))
+    if config.ray_address is None:
+        pick_device(config.device)  # a cluster may grow by what is asked for, this machine does not
     sources = _sources(str(config.input))
     output = Output.of(str(config.output), overwrite=config.overwrite)
     output.claim(sources)
@@ -67,15 +72,16 @@ def predict_on_ray(path: str, config: InferConfig) -> int:
     model = {name: file.read_bytes() for name, file in named}
     gpu = config.device != "cpu" and predictor.engine.name == "torch"
     del predictor
+    is_new = not remote.is_url(job.room) and not Path(job.room).is_dir()
     try:
-        if not remote.is_url(job.room):
+        if is_new:
             Path(job.room).mkdir(parents=True, exist_ok=True)
         with cluster(config.ray_address) as nodes:
             taken = resources(nodes, gpu=gpu, must=config.device == "cuda")
             parts = dict(_answered(job, sources, model, taken))
         output.complete(job.room, parts)
     except BaseException:
-        _say_what_waits(job.room)
+        _say_what_waits(job.room, is_new=is_new)
         raise
     return sum(parts.values())
 
@@ -91,9 +97,10 @@ def _job(
 ) -> Job:
     """What the machines are told, after a look at the first rows."""
     reading = read_options(config, training_format(predictor.manifest))
-    typed = {_format(source) for source in sources} == {output.suffix}
-    first, columns, text, schema = _head(sources, config.text_column, reading, typed, output.suffix)
-    typed = typed and (schema is not None or output.suffix == ".jsonl")
+    alike = {_format(source) for source in sources} == {output.suffix}
+    first, columns, text, typed, schema = _head(
+        sources, config.text_column, reading, alike, output.suffix
+    )
     options = {name: value for name, value in asdict(config).items() if name not in _NOT_DECIDING}
     decides = [__version__, options, columns, text, str(schema), typed, output.suffix]
     decides += [
@@ -110,9 +117,12 @@ def _job(
 
 
 def _head(
-    sources: Sequence[str], text_column: str | None, reading: ReadOptions, typed: bool, suffix: str
-) -> tuple[str, tuple[str, ...], str, Any]:
-    """The first file that holds rows, its columns, that of the texts, and the rows' schema."""
+    sources: Sequence[str], text_column: str | None, reading: ReadOptions, alike: bool, suffix: str
+) -> tuple[str, tuple[str, ...], str, bool, Any]:
+    """The first file that holds rows, its columns, that of the texts; whether values keep types.
+
+    They may where files are ``alike``; then the schema of these types comes last, if any.
+    """
     for source in sources:
         with remote.local_copy(source) as path:
             for piece in iter_pieces(path, reading, rows=TEXTS_AT_ONCE):
@@ -120,15 +130,15 @@ def _head(
                     piece.columns, text=text_column, label=None, need_label=False,
                     training=reading.training, cells=piece.values, source=source,
                 )  # fmt: skip
-                originals = typed_rows([path], suffix, reading, TEXTS_AT_ONCE) if typed else None
+                originals = typed_rows([path], suffix, reading, TEXTS_AT_ONCE) if alike else None
                 schema = next(originals).schema if originals and suffix == ".parquet" else None
-                return source, piece.columns, text, schema
+                return source, piece.columns, text, originals is not None, schema
     raise DataError(f"'{sources[0]}' holds no rows.")
 
 
 def _format(name: str) -> str:
     """The ending that a file's name has for its format."""
-    path = PurePath(name)
+    path = PurePath(remote.base_name(name))
     suffix = (path.with_suffix("") if path.suffix.lower() in PACKINGS else path).suffix.lower()
     return ".jsonl" if suffix == ".ndjson" else suffix
 
@@ -136,8 +146,10 @@ def _format(name: str) -> str:
 def _named_files(places: Sequence[Path]) -> Iterator[tuple[str, Path]]:
     """The files of a model, and of the backbone that it has elsewhere, as a machine names them."""
     for name, place in zip((MODEL, BACKBONE), dict.fromkeys(places), strict=False):
-        for file in sorted(place.rglob("*")):
-            needed = file.suffix in _NEEDED or file.with_suffix(".xml").is_file()
+        graphs = name == MODEL
+        for file in sorted(place.rglob("*") if graphs else place.glob("*")):
+            of_graph = file.suffix in _GRAPHS or file.with_suffix(".xml").is_file()
+            needed = file.suffix in _NEEDED or (graphs and of_graph)
             if needed and file.is_file() and not file.relative_to(place).parts[0].startswith("."):
                 yield f"{name}/{file.relative_to(place).as_posix()}", file
 
@@ -211,10 +223,14 @@ def _checked(
         )
 
 
-def _say_what_waits(room: str) -> None:
-    """Say how a job goes on that has ended early; one that has answered nothing leaves nothing."""
+def _say_what_waits(room: str, *, is_new: bool) -> None:
+    """Say how a job goes on that has ended early; one that has answered nothing leaves nothing.
+
+    A directory that was there may be that of the same job, which somebody else has begun.
+    """
     with suppress(LoraBertError):
         if any(name.startswith(PART) for name in remote.names_in(room)):
             log.warning("What is answered so far waits in '%s': the same command goes on.", room)
-        else:
-            remote.remove([room])
+        elif is_new:
+            with suppress(OSError):
+                Path(room).rmdir()

@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lora_bert import remote
 from lora_bert._version import __version__
@@ -14,6 +15,9 @@ from lora_bert.files import PARTS_MARK, claim_output, put_in_place, short_name, 
 from lora_bert.inference.sinks import join_files
 from lora_bert.inference.stream import check_suffix, check_target
 from lora_bert.json_files import json_text
+
+_UNDER_WAY = "_lora_bert.copying.json"
+"""In a directory that is being written to a store of objects, until all parts are there."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,9 @@ class Output:
         check_suffix(name)
         directory, base = posixpath.split(name)
         is_one = "*" not in base
-        if not is_one and (Path(base).stem != "*" or name.count("/") < (4 if "://" in name else 1)):
+        if not is_one and (
+            Path(base).stem != "*" or name.count("/") < (4 if remote.is_url(name) else 1)
+        ):
             raise ConfigError(
                 f"--output '{name}': a pattern stands for the part files of a directory.",
                 hint=f"For example: --output 'scored/*{Path(base).suffix}'",
@@ -68,6 +74,8 @@ class Output:
         if any(name == self.target or name.startswith(f"{self.target}/") for name in sources):
             raise OutputError(f"Output '{self.target}' is or holds an input.")
         taken = remote.names_in(self.target) if not self.is_one else remote.exists(self.target)
+        if isinstance(taken, set) and _UNDER_WAY in taken:
+            return  # what a job was copying when it ended: nothing that was ever complete
         if taken and not self.overwrite:
             raise OutputError(
                 f"Output '{self.target}' exists.", hint="Choose another name, or use --overwrite."
@@ -80,8 +88,8 @@ class Output:
 
     def waiting_room(self, key: str) -> str:
         """The directory beside it where the parts of the job with that ``key`` wait."""
-        parent, name = posixpath.split(self.target)
-        return f"{parent.rstrip('/')}/.{short_name(name)}.{key}"
+        parent, _, name = self.target.rpartition("/")
+        return f"{parent}/.{short_name(name)}.{key}"
 
     def complete(self, room: str, parts: Mapping[str, int]) -> None:
         """Make the output of the parts in the waiting room, name -> rows, and clear the room.
@@ -108,11 +116,16 @@ class Output:
             return
         # No store of objects renames a directory: what says that all are there comes last.
         old = remote.names_in(self.target)
+        self._mark(_UNDER_WAY, mark)
         remote.remove(f"{self.target}/{name}" for name in (PARTS_MARK, *old) if name in old)
         remote.copy(names, room, self.target)
-        with remote.whole_file(f"{self.target}/{PARTS_MARK}") as work:
+        self._mark(PARTS_MARK, mark)
+        remote.remove([f"{self.target}/{_UNDER_WAY}", room])
+
+    def _mark(self, name: str, mark: Mapping[str, Any]) -> None:
+        """Write what says of the directory how far it is."""
+        with remote.whole_file(f"{self.target}/{name}") as work:
             work.write_text(json_text(mark) + "\n", encoding="utf-8")
-        remote.remove([room])
 
 
 def _copies(room: str, names: Sequence[str]) -> Iterator[Path]:

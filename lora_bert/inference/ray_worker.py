@@ -1,7 +1,7 @@
 """What the machines of a Ray cluster do: read files in parts, answer a part, write it.
 
-A part has the same rows whoever reads it, and its file the same name and bytes whoever writes it:
-what is done twice, because a machine went away, is there once.
+A part has the same rows whoever reads it, and its file the same name whoever writes it: what is
+done twice, because a machine went away, is there once.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from lora_bert._version import __version__
 from lora_bert.config import InferConfig
 from lora_bert.data.rows import ReadOptions
 from lora_bert.data.tables import Table, iter_pieces
-from lora_bert.errors import LoraBertError, OutputError, UnavailableError
+from lora_bert.errors import DataError, LoraBertError, OutputError, UnavailableError
 from lora_bert.inference.engines.engine import TEXTS_AT_ONCE
 from lora_bert.inference.predictor import Predictor, open_predictor
 from lora_bert.inference.sinks import in_schema, open_sink, typed_rows
@@ -157,7 +157,7 @@ class Answerer:
         self._predictor: Predictor | None = None
         with self._said.listening():
             job.check_version()
-            self._predictor = _opened(job, ray.get(model))
+            self._predictor, self._place = _opened(job, ray.get(model))
 
     def __call__(self, batch: Mapping[str, Any]) -> Row:
         """Answer one part and write it."""
@@ -193,6 +193,12 @@ def _parts(path: Path, source: str, job: Job) -> Iterator[list[Piece]]:
         path, job.reading, rows=TEXTS_AT_ONCE, columns=job.columns, first=job.first
     )
     typed = typed_rows([path], job.suffix, job.reading, TEXTS_AT_ONCE) if job.typed else None
+    if job.typed and typed is None:
+        raise DataError(
+            f"'{source}' holds its rows in another way than '{job.first}': their values would have "
+            "other types.",
+            hint="Answer such files by themselves, or write csv.",
+        )
     whole = (_piece(replace(piece, source=source), typed, job) for piece in pieces)
     while part := list(islice(whole, PIECES)):
         yield part
@@ -221,21 +227,25 @@ def _unpacked(original: Any) -> Any:
     return pa.ipc.open_stream(original).read_all() if isinstance(original, bytes) else original
 
 
-def _opened(job: Job, model: Model) -> Predictor:
-    """The predictor of the directories that were sent, which are on the disk only meanwhile."""
+def _opened(job: Job, model: Model) -> tuple[Predictor, object]:
+    """The predictor of the directories that were sent, and what holds these if it reads on."""
     if not model:
-        return open_predictor(job.path, job.config)
+        return open_predictor(job.path, job.config), None
     cache = os.environ.get("LORA_BERT_CACHE")
-    with tempfile.TemporaryDirectory(prefix="lora-bert-", ignore_cleanup_errors=True) as place:
-        for name, content in model.items():
-            Path(place, name).parent.mkdir(parents=True, exist_ok=True)
-            Path(place, name).write_bytes(content)
-        backbone = str(Path(place, BACKBONE)) if Path(place, BACKBONE).is_dir() else None
-        # What is noted of these directories goes with them.
-        os.environ["LORA_BERT_CACHE"] = str(Path(place, "cache"))
-        try:
-            return open_predictor(Path(place, MODEL), replace(job.config, backbone=backbone))
-        finally:
-            del os.environ["LORA_BERT_CACHE"]
-            if cache is not None:
-                os.environ["LORA_BERT_CACHE"] = cache
+    held = tempfile.TemporaryDirectory(prefix="lora-bert-", ignore_cleanup_errors=True)
+    place = Path(held.name)
+    for name, content in model.items():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_bytes(content)
+    backbone = str(place / BACKBONE) if (place / BACKBONE).is_dir() else None
+    # What is noted of these directories goes with them.
+    os.environ["LORA_BERT_CACHE"] = str(place / "cache")
+    try:
+        predictor = open_predictor(place / MODEL, replace(job.config, backbone=backbone))
+    finally:
+        del os.environ["LORA_BERT_CACHE"]
+        if cache is not None:
+            os.environ["LORA_BERT_CACHE"] = cache
+    if predictor.engine.name == "torch":  # has all of it in memory; the others open graphs again
+        held.cleanup()
+    return predictor, held

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from functools import cache
 
 import torch
@@ -76,15 +77,24 @@ def check_int8(device: torch.device) -> None:
 
 
 def _quantised(x: Tensor) -> tuple[Tensor, float, int]:
-    """``x`` as uint8 ``q``, and the scale and zero point with ``x ≈ scale · (q - zero point)``."""
+    """``x`` as uint8 ``q``, and the scale and zero point with ``x ≈ scale · (q - zero point)``.
+
+    The scale is NaN, and so is the product, where an element is no number.
+    """
     lowest, highest = (float(end) for end in torch.aminmax(x))
+    if not math.isfinite(highest - lowest):
+        return torch.zeros_like(x, dtype=torch.uint8), math.nan, 0
     lowest, highest = min(lowest, 0.0), max(highest, 0.0)
-    scale = (highest - lowest) / 255 or 1.0
+    scale = max((highest - lowest) / 255, torch.finfo(torch.float32).tiny)
     zero_point = round(-lowest / scale)
     wide, middle = x.to(torch.float32, copy=True), torch.tensor(zero_point - 128.0)
     torch.add(middle, wide, alpha=1 / scale, out=wide)
     # By way of -128..127: torch is three times as fast in making those of floats.
-    return wide.round_().to(torch.int8).view(torch.uint8).add_(128), scale, zero_point
+    return (
+        wide.round_().clamp_(-128, 127).to(torch.int8).view(torch.uint8).add_(128),
+        scale,
+        zero_point,
+    )
 
 
 @cache

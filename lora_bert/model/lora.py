@@ -64,8 +64,8 @@ class LoraUpdate:
     merged: Product | None = None
 
     @cached_property
-    def turned(self) -> tuple[Tensor, Tensor]:
-        """``down`` and ``up`` turned round, for passes that know their gradients."""
+    def transposed(self) -> tuple[Tensor, Tensor]:
+        """``down.T`` and ``up.T``, for passes that know their gradients."""
         return self.down.detach().t(), self.up.detach().t()
 
     def merged_with(self, linears: FusedLinear) -> LoraUpdate:
@@ -148,7 +148,7 @@ def forward_product(
         return fused.forward(x, residual, activation), None
     if update.merged is not None:
         return update.merged(x, residual, activation), None
-    low = x @ update.turned[0]
+    low = x @ update.transposed[0]
     y = fused.forward(x, residual).addmm_(low, update.up)
     return y if activation is None else activation(y), low
 
@@ -171,7 +171,7 @@ def backward_product(
     towards_x = fused.backward(g, residual) if wanted else g.new_empty(0)
     if update is None or low is None:
         return towards_x, None, None
-    narrow = g @ update.turned[1]
+    narrow = g @ update.transposed[1]
     if wanted:
         towards_x.addmm_(narrow, update.down)
     return towards_x, narrow.t() @ x, low.t() @ g

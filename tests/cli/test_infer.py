@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+import torch
 from pyarrow import parquet
 
 import lora_bert
@@ -417,3 +418,14 @@ def test_a_cluster_without_its_package(
     monkeypatch.setitem(sys.modules, "ray", None)
     words = ("infer", "--model", merged, "--input", "in.csv", "--output", "out.csv", "--on", "ray")
     mistake(69, *words, says=["--on ray needs ray, which is not installed", "lora-bert[ray]"])
+
+
+def test_a_gpu_that_this_machine_has_not_is_not_waited_for(
+    mistake: Mistake, merged: Path, here: Path
+) -> None:
+    pytest.importorskip("ray")
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    Path("in.csv").write_text("text\ngood\n")
+    words = ("infer", "--model", merged, "--input", "in.csv", "--output", "out.csv", "--on", "ray")
+    mistake(69, *words, "--device", "cuda", says=["cuda"])

@@ -106,3 +106,32 @@ def test_an_output_that_is_or_holds_an_input(place):
 def test_names_that_are_no_output(name):
     with pytest.raises(ConfigError, match="--output"):
         Output.of(name, overwrite=False)
+
+
+def test_copying_to_a_store_that_ended_midway_goes_on(monkeypatch):
+    output = Output.of("memory://out/all/*.csv", overwrite=False)
+    room = fill(output, "a\n1\n", "a\n2\n")
+    parts = {"part-0.csv": 1, "part-1.csv": 1}
+    copy = remote.copy
+
+    def stopped(names, source, target):
+        copy(list(names)[:1], source, target)
+        raise KeyboardInterrupt
+
+    try:
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(remote, "copy", stopped)
+            output.complete(room, parts)
+        output.claim([])
+        output.complete(room, parts)
+        whole = {"part-0.csv", "part-1.csv", "_lora_bert.json"}
+        assert remote.names_in("memory://out/all") == whole
+        with pytest.raises(OutputError, match="exists"):
+            output.claim([])
+    finally:
+        fsspec.filesystem("memory").rm("/", recursive=True)
+
+
+def test_the_waiting_room_of_an_output_at_a_stores_root_is_there_too():
+    room = Output.of("memory://all.csv", overwrite=False).waiting_room("key")
+    assert room == "memory://.all.csv.key"

@@ -13,6 +13,8 @@ from lora_bert.errors import BackboneError
 from lora_bert.model.activation import activation_named
 from lora_bert.model.builder import build_backbone
 from lora_bert.model.forward import branch, logits, merged_updates, trunk
+from lora_bert.tokens.batching import TokenBatch
+from lora_bert.tokens.tokenized import TokenizedTexts
 from tests.oracle import (
     NO_DROPOUT,
     named_parameters,
@@ -245,3 +247,22 @@ def test_merged_changes_answer_the_same(model_type):
 def test_an_unknown_activation_is_named():
     with pytest.raises(BackboneError, match="activation 'gelu_fast', which is not supported"):
         activation_named("gelu_fast")
+
+
+def test_a_convolution_sees_no_row_beside_its_own():
+    """DeBERTa's first layer has one, with or without relative positions."""
+    model = tiny_classifier(
+        "deberta-v2", conv_kernel_size=3, conv_act="gelu", relative_attention=False,
+        pos_att_type=[], **NO_DROPOUT["deberta-v2"],
+    )  # fmt: skip
+    backbone = build_backbone(model.state_dict(), encoder_config(model.config.to_dict()))
+    assert not backbone.config.has_plain_layers
+    batch, adapter = random_batch([5, 3, 9]), random_adapter(backbone)
+    together = logits(backbone, batch.tokens, adapter)
+    for row, length in enumerate([5, 3, 9]):
+        ids = torch.as_tensor(batch.ids[row][:length]).tolist()
+        alone = TokenizedTexts.of([ids], pad_id=0)
+        torch.testing.assert_close(
+            logits(backbone, TokenBatch.of(alone, [0]), adapter)[0], together[row],
+            rtol=1e-4, atol=1e-5,
+        )  # fmt: skip

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from lora_bert.backbones.families.registry import encoder_config
@@ -33,8 +35,8 @@ def test_it_is_nearly_the_linear_layer(dtype, rows, name):
     act = ACTIVATIONS[name] if name else None
     product = room.Int8Linear(weight.to(dtype), bias.to(dtype))
     plain = F.linear(x, weight, bias)
-    for given, expected in ((None, plain), (residual.to(dtype), plain + residual)):
-        found = product(x.to(dtype), given, act)
+    for below, expected in ((None, plain), (residual.to(dtype), plain + residual)):
+        found = product(x.to(dtype), below, act)
         assert found.dtype == dtype
         right = act(expected) if act else expected
         assert (found - right).norm() < 0.03 * right.norm()
@@ -82,3 +84,27 @@ def test_operators_that_fail_or_compute_something_else_are_not_used(monkeypatch)
     monkeypatch.setattr(room.Int8Linear, "__call__", lambda self, x, *_, **__: torch.zeros_like(x))
     assert not room._can_multiply()
     room._can_multiply.cache_clear()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("ends", [(-3.0, 3.0), (-1.5, 253.5), (-2.5, 0.0), (0.0, 7.0), (0.0, 0.0)])
+def test_the_ends_of_the_range_stay_what_they_are(ends, dtype):
+    x = torch.tensor([ends], dtype=dtype)
+    q, scale, zero_point = room._quantised(x)
+    again = scale * (q.float() - zero_point)
+    assert (again - x.float()).abs().max() <= scale
+
+
+@given(st.lists(st.floats(-1e4, 1e4, width=32), min_size=1, max_size=20))
+def test_nothing_is_rounded_by_more_than_a_step(numbers):
+    x = torch.tensor([numbers])
+    q, scale, zero_point = room._quantised(x)
+    assert (scale * (q.float() - zero_point) - x).abs().max() <= 1.01 * scale
+
+
+@fast
+def test_what_is_no_number_stays_none():
+    product = room.Int8Linear(torch.eye(32))
+    x = torch.ones(4, 32)
+    x[2, 3] = torch.nan
+    assert product(x).isnan().all()

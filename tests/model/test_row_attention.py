@@ -195,3 +195,9 @@ def test_a_torch_whose_operators_are_others_pads(kernel, monkeypatch):
     assert reads_rows(backbone_of("bert", torch.bfloat16))
     monkeypatch.setattr(row_attention, "forward_kernel", kernel)
     assert not reads_rows(backbone_of("bert", torch.bfloat16))
+
+
+def test_a_torch_with_other_gradients_pads(monkeypatch):
+    as_on_a_gpu(monkeypatch)
+    monkeypatch.setattr(row_attention, "backward_kernel", lambda g, q, k, v, *_: (q, k, v))
+    assert not reads_rows(backbone_of("bert", torch.bfloat16))
