@@ -21,6 +21,8 @@ from lora_bert.wording import shortened
 
 ConfigT = TypeVar("ConfigT")
 
+_MAY_BE_EMPTY = ("LABEL", "TEXT")
+
 
 @dataclass(frozen=True)
 class Option:
@@ -172,6 +174,9 @@ def _checked(name: str, value: Any, option: Option) -> Any:
         wanted = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
         shown = shortened(repr(value), 80)
         raise ConfigError(f"{flag(name)}: {shown} is not {wanted[kind]}.")
+    may_be_empty = option.default == "" or option.metavar in _MAY_BE_EMPTY
+    if value == "" and not may_be_empty and not option.choices:
+        raise ConfigError(f"{flag(name)} is empty.", hint="Is a variable of the shell not set?")
     _check_range(name, value, option)
     return value
 

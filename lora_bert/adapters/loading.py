@@ -15,6 +15,7 @@ from lora_bert.adapters.open_backbone import BackboneSource, OpenBackbone
 from lora_bert.adapters.peft_format import PeftAdapter, assemble, read_peft, with_own_words
 from lora_bert.adapters.trained_on import with_kept_options
 from lora_bert.backbones.config import read_config
+from lora_bert.backbones.embedded import EMBEDDED
 from lora_bert.backbones.fingerprint import noted_fingerprint
 from lora_bert.backbones.inside import check_inside
 from lora_bert.backbones.resolve import BackboneFiles, find_backbone, find_local, remember
@@ -86,7 +87,7 @@ def load_any(
     # Only what the user has named: an adapter must not decide what a name means from now on.
     name = loaded.manifest.backbone_name
     named = backbone and not offline and not _mismatch(path, manifest, opened.source)
-    if named and find_local(name) is None:
+    if named and name not in EMBEDDED and find_local(name) is None:
         remember(replace(loaded.files, name=name))
     return loaded
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 RECORD = "entry.json"
 KEPT = ("trunk", "tokens", "openvino")
 """The kinds that come and go by themselves: the least recently used ones make room."""
+_DIGEST = re.compile("[0-9a-f]{64}")
+_HIDDEN = re.compile(r"\..+\.[0-9a-z_]{8,16}")
 BROKEN_OFF = 3600.0
 """A hidden directory that nothing was written to for so many seconds has no writer any more."""
 
@@ -68,6 +71,20 @@ def new_entry(kind: str, key: str, size: int, facts: dict[str, Any]) -> Iterator
 def read_record(path: Path) -> dict[str, Any]:
     """What ``entry.json`` in a directory says; nothing where it says nothing that can be read."""
     return read_own(path / RECORD)
+
+
+def is_leftover(path: Path) -> bool:
+    """Whether a path is where something was being written, or removed."""
+    return bool(_HIDDEN.fullmatch(path.name))
+
+
+def is_own(path: Path) -> bool:
+    """Whether an entry or leftover is of our making: the cache may lie among others' files."""
+    return path.is_dir() and (
+        is_leftover(path)
+        or bool(_DIGEST.fullmatch(path.name))
+        or read_record(path).get("key") == path.name
+    )
 
 
 def discard(path: Path) -> None:
@@ -121,8 +138,8 @@ def make_room(size: int) -> None:
     """Drop broken-off leftovers and, above the limit, the entries not used for the longest time."""
     candidates = []
     for kind in KEPT:
-        for path in (cache_dir() / kind).glob("*"):
-            if not path.name.startswith("."):
+        for path in filter(is_own, (cache_dir() / kind).glob("*")):
+            if not is_leftover(path):
                 candidates.append((last_used(path), size_of(path), path))
             elif time.time() - last_used(path) > BROKEN_OFF:
                 with suppress(OSError):

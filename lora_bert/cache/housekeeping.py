@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lora_bert.backbones.fingerprint import FINGERPRINTS, LOCATIONS
-from lora_bert.cache.entries import BROKEN_OFF, discard, last_used, read_record
+from lora_bert.backbones.embedded import EMBEDDED
+from lora_bert.cache.entries import (
+    BROKEN_OFF,
+    discard,
+    is_leftover,
+    is_own,
+    last_used,
+    read_record,
+)
+from lora_bert.data.named import NAMED, Published
 from lora_bert.errors import ConfigError, NotFoundError, OutputError, did_you_mean
 from lora_bert.files import cache_dir, size_of
 
@@ -19,7 +28,8 @@ FETCHED = "data"
 KINDS = ("backbones", FETCHED, LEFTOVER, "openvino", "tokens", "trunk")
 
 _SHORTEST_KEY = 4
-_NOTES = (LOCATIONS, FINGERPRINTS)  # notes, not caches
+_FETCHED = {Path(data.path).parts[0] for data in NAMED.values() if isinstance(data, Published)}
+_UNPACKED = re.compile(f"({'|'.join(map(re.escape, EMBEDDED))})-[0-9a-f]{{12}}")
 
 
 @dataclass(frozen=True)
@@ -27,7 +37,7 @@ class Entry:
     """Something in the cache.
 
     Attributes:
-        kind: One of :data:`KINDS`, or what a later version calls its own.
+        kind: One of :data:`KINDS`.
         key: Its name in the directory.
         what: The same in words.
         size: Bytes on disk.
@@ -85,18 +95,22 @@ def clear(names: Sequence[str] = (), *, unused_days: float = 0.0) -> list[Entry]
 
 
 def _all() -> list[Entry]:
-    known = [
-        _entry(path)
-        for kind in cache_dir().glob("[!.]*")
-        if kind.is_dir()
-        for path in kind.iterdir()
-        if path.name not in _NOTES
-    ]
+    places = (cache_dir() / kind for kind in KINDS)
+    known = [_entry(path) for place in places for path in place.glob("*") if _is_own(path)]
     return sorted(known, key=lambda entry: (entry.kind, -entry.used, entry.key))
 
 
+def _is_own(path: Path) -> bool:
+    """Whether it is of our making: the cache may lie among others' files."""
+    kind = path.parent.name
+    ours = (kind == FETCHED and path.name in _FETCHED) or (
+        kind == "backbones" and _UNPACKED.fullmatch(path.name)
+    )
+    return is_own(path) or (bool(ours) and path.is_dir())
+
+
 def _entry(path: Path) -> Entry:
-    kind = LEFTOVER if path.name.startswith(".") else path.parent.name
+    kind = LEFTOVER if is_leftover(path) else path.parent.name
     what = str(read_record(path).get("what") or path.name)
     if kind == LEFTOVER:
         what = f"of a write into {path.parent.name}, broken off or under way"

@@ -6,6 +6,7 @@ import errno
 import gc
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -23,7 +24,7 @@ from lora_bert.errors import (
     did_you_mean,
 )
 from lora_bert.runtime.memory import is_out_of_memory
-from lora_bert.runtime.signals import Terminated, stoppable
+from lora_bert.runtime.signals import Terminated, ignore, stoppable
 
 COMMANDS = {
     "train": "Train an adapter on labelled texts.",
@@ -115,6 +116,7 @@ def main(args: Sequence[str] | None = None) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+    ignore(signal.SIGINT)  # all is done: Ctrl-C could only make libraries complain on the way out
     gc.freeze()  # nor at the end: the system takes back what is left all the same
     sys.exit(code)
 

@@ -41,6 +41,7 @@ _TELLING = 6
 _CHANCE = 0.02
 """Share of lines of another encoding that may look like UTF-8."""
 _SHOWN = 3
+_NAME_IT = "Name its encoding with --encoding, for example --encoding latin-1."
 
 
 Stop = tuple[int, int]
@@ -133,7 +134,10 @@ def _utf8_or_older(path: Path, source: str, head: bytes) -> str:
 def _uncertain(source: str, verdict: legacy.Verdict, utf8: Stop) -> DataError:
     """The sentence for bytes that are no words in any encoding, or words in several."""
     shown = [reading for reading in verdict.readings if reading.density <= legacy.READABLE][:_SHOWN]
-    if not shown or any(legacy.decoded(unit) is not None for unit in verdict.units):
+    if any(legacy.decoded(unit) is not None for unit in verdict.units):
+        hint = "Other lines are UTF-8, and --encoding would misread them: mend that line."
+        return _undecodable(source, "utf-8", utf8, hint)
+    if not shown:
         return _undecodable(source, "utf-8", utf8)
     if len(shown) == 1:
         shown = list(verdict.readings[:2])
@@ -176,11 +180,11 @@ def _mixed(source: str, utf8: int, other: int) -> DataError:
     )
 
 
-def _undecodable(source: str, codec: str, stop: Stop) -> DataError:
+def _undecodable(source: str, codec: str, stop: Stop, hint: str = _NAME_IT) -> DataError:
     return DataError(
         f"'{source}' cannot be decoded: it is {legacy.spoken(codec)} only up to byte "
         f"{stop[0]:,} on line {stop[1]:,}.",
-        hint="Name its encoding with --encoding, for example --encoding latin-1.",
+        hint=hint,
     )
 
 

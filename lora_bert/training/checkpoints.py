@@ -169,6 +169,11 @@ def to_continue(output: Path, *, resume: bool, overwrite: bool) -> tuple[Checkpo
         )
     # What Ctrl-C has left in the output is of the same training.
     replaces = overwrite or (checkpoint is not None and _is_its_own(output))
+    if checkpoint is not None and not replaces and (output / MANIFEST).is_file():
+        raise OutputError(
+            f"'{output}' holds an adapter that the stopped training has not written.",
+            hint="Go on and replace it with --resume --overwrite.",
+        )
     claim_output(output, overwrite=replaces)
     return checkpoint, replaces
 

@@ -218,6 +218,18 @@ def test_a_backbone_that_is_gone(reviews, tmp_path, monkeypatch):
     assert load_any(adapter).files.path == moved
 
 
+def test_a_backbone_that_is_given_for_a_known_one_leaves_the_cache_alone(
+    backbones_dir, reviews, tmp_path, monkeypatch
+):
+    """The wheel's own backbone is not unpacked into it only to be passed over."""
+    adapter = lora_bert.train(reviews, output=tmp_path / "out", limit=8, epochs=1).path
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("LORA_BERT_CACHE", str(cache))
+    copy = backbones_dir / "e5-small-zh-en"
+    assert load_any(adapter, backbone=str(copy)).files.path == copy
+    assert not list(cache.glob("backbones/*/"))
+
+
 def test_neither_adapter_nor_model(tmp_path):
     with pytest.raises(AdapterError, match="neither an adapter"):
         kind_of(tmp_path)

@@ -13,6 +13,7 @@ from lora_bert.cache.housekeeping import clear, entries
 from lora_bert.errors import ConfigError, NotFoundError, OutputError
 
 KEYS = ["aaaa1", "aaaa2", "bbbb1"]
+E5, X, Y = "e5-small-zh-en-0123456789ab", ".x.0123456789abcdef", ".y.fedcba9876543210"
 
 
 def write(key, size=1000, kind="trunk", *, days_ago=0.0):
@@ -88,11 +89,11 @@ def test_the_least_recently_used_make_room(monkeypatch):
 
 def test_other_kinds_make_no_room(monkeypatch, cache):
     monkeypatch.setenv("LORA_BERT_CACHE_LIMIT", "0.000001")
-    (cache / "backbones" / "e5").mkdir(parents=True)
-    (cache / "backbones" / "e5" / "weights").write_bytes(bytes(5000))
+    (cache / "backbones" / E5).mkdir(parents=True)
+    (cache / "backbones" / E5 / "weights").write_bytes(bytes(5000))
     write("a", 10)
     write("b", 900)
-    assert names(entries()) == ["e5", "b"]
+    assert names(entries()) == [E5, "b"]
 
 
 @pytest.mark.parametrize(("written", "limit"), [("", 20e9), ("0", 0), ("0.5", 5e8), (" 7 ", 7e9)])
@@ -116,18 +117,18 @@ def test_an_empty_cache():
 def test_the_listing_knows_everything_that_lies_there(cache):
     write("a", 1000)
     write("b", 10, "tokens")
-    for place, size in (("backbones/e5", 30), ("data/waimai", 40), ("trunk/.x.1", 50)):
+    for place, size in ((f"backbones/{E5}", 30), ("data/waimai", 40), (f"trunk/{X}", 50)):
         (cache / place).mkdir(parents=True)
         (cache / place / "file").write_bytes(bytes(size))
     (cache / "backbones" / "known.json").write_text("{}")
     (cache / "stray").write_text("not ours")
     found = {(entry.kind, entry.key): entry for entry in entries()}
     assert list(found) == [
-        ("backbones", "e5"), ("data", "waimai"), ("leftover", ".x.1"), ("tokens", "b"),
+        ("backbones", E5), ("data", "waimai"), ("leftover", X), ("tokens", "b"),
         ("trunk", "a"),
     ]  # fmt: skip
     assert found["trunk", "a"].what == "entry a"
-    assert found["leftover", ".x.1"].what == "of a write into trunk, broken off or under way"
+    assert found["leftover", X].what == "of a write into trunk, broken off or under way"
     assert found["data", "waimai"].size == 40
     assert found["trunk", "a"].size > 1000
     assert found["trunk", "a"].path == cache / "trunk" / "a"
@@ -136,14 +137,14 @@ def test_the_listing_knows_everything_that_lies_there(cache):
 def test_clearing_everything_spares_what_was_fetched_and_noted(cache):
     write("a")
     write("b", kind="tokens")
-    for place in ("backbones/e5", "data/waimai", "trunk/.x.1"):
+    for place in (f"backbones/{E5}", "data/waimai", f"trunk/{X}"):
         (cache / place).mkdir(parents=True)
-    (cache / "trunk" / ".y.2").mkdir()
-    age(cache / "trunk" / ".x.1", 1)
+    (cache / "trunk" / Y).mkdir()
+    age(cache / "trunk" / X, 1)
     (cache / "backbones" / "known.json").write_text("{}")
-    assert sorted(names(clear())) == [".x.1", "a", "b", "e5"]
-    assert sorted(names(entries())) == [".y.2", "waimai"]  # some process may be writing it
-    assert names(clear(["leftover"])) == [".y.2"]
+    assert sorted(names(clear())) == sorted([X, "a", "b", E5])
+    assert sorted(names(entries())) == sorted([Y, "waimai"])  # some process may be writing it
+    assert names(clear(["leftover"])) == [Y]
     assert (cache / "backbones" / "known.json").exists()
     assert names(clear(["data"])) == ["waimai"]
     assert entries() == []
@@ -199,3 +200,21 @@ def test_what_cannot_be_removed_is_said(monkeypatch):
     monkeypatch.setattr(Path, "rename", refuse)
     with pytest.raises(OutputError, match=r"Cannot remove '.*aaaa1': Permission denied\."):
         clear()
+
+
+def test_what_others_keep_there_is_left_alone(cache, monkeypatch):
+    """The cache may have been put into a directory that is shared."""
+    theirs = [
+        "projects/thesis/ch1.tex", "trunk/notes/g.txt", "trunk/.svn/entries", "trunk/g.txt",
+        "data/mine/rows.csv", "backbones/mine/config.json", "tokens/.git.old/x",
+    ]  # fmt: skip
+    for name in theirs:
+        (cache / name).parent.mkdir(parents=True, exist_ok=True)
+        (cache / name).write_text("theirs")
+        age(cache / name, 30)
+    write("a", days_ago=9)
+    assert names(entries()) == names(clear()) == ["a"]
+    assert clear(["data"]) == clear(["backbones"]) == []
+    monkeypatch.setenv("LORA_BERT_CACHE_LIMIT", "0.000001")
+    write("b")
+    assert all((cache / name).read_text() == "theirs" for name in theirs)

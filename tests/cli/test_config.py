@@ -119,6 +119,8 @@ def test_run_yaml_holds_every_option_resolved(adapter: Path) -> None:
         ("epochs: 0", ["--epochs: 0 is too small (at least 1)"]),
         ("clean: 1", ["--clean: 1 is not true or false"]),
         ("backbone: 5", ["--backbone: 5 is not a text"]),
+        ('data: ""', ["--data is empty."]),
+        ('backbone: ""', ["--backbone is empty."]),
         ("columns: [a, 5]", ["--columns: ['a', 5] is not a list of texts"]),
         (
             "label_names: {a: [b]}",

@@ -123,6 +123,22 @@ def test_little_memory(
         assert not Path("out").exists()
 
 
+LATE_CTRL_C = """
+import atexit, signal
+atexit.register(signal.raise_signal, signal.SIGINT)
+from lora_bert.cli import main
+main()
+"""
+
+
+def test_ctrl_c_on_the_way_out_changes_nothing() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LATE_CTRL_C, "cache"],
+        env=environment(), capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 SHORT_OF_MEMORY = """
 import resource
 from lora_bert.training.trainer import Trainer

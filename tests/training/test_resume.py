@@ -435,8 +435,9 @@ def test_what_somebody_else_put_into_the_output_is_kept(train, stop_after, tmp_p
     other = train("other", rank=2)
     shutil.rmtree(stopped.path)
     shutil.copytree(other.path, stopped.path)
-    with pytest.raises(OutputError, match="is not empty"):
+    with pytest.raises(OutputError, match="the stopped training has not written") as caught:
         train(resume=True)
+    assert "resume=True, overwrite=True" in caught.value.hint
     assert (stopped.path / FILES[0]).read_bytes() == (other.path / FILES[0]).read_bytes()
     assert train(resume=True, overwrite=True).resumed_at == 9
 
