@@ -88,9 +88,10 @@ def models(workload: dict[str, Any], target: str) -> dict[str, Any]:
     return {}
 
 
-def export_openvino(model: str, target: str) -> dict[str, Any]:
-    """``lora-bert export MERGED OUT --format openvino``."""
-    _cli("export", model, target, "--format", "openvino")
+def export_openvino(model: str, target: str, samples: str = "") -> dict[str, Any]:
+    """``lora-bert export MERGED OUT --format openvino``; with texts to quantise by, in int8."""
+    int8 = ["--int8", "--data", samples] if samples else []
+    _cli("export", model, target, "--format", "openvino", *int8)
     return {}
 
 
