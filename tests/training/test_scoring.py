@@ -101,7 +101,8 @@ def test_the_trunk_runs_once_over_the_validation_rows(train, monkeypatch):
     kept = train()
     assert sum(seen) == 60
     seen.clear()
-    monkeypatch.setattr(trunk_states, "memory_budget", lambda *_: 0)
+    for room in ("memory_budget", "disk_budget"):
+        monkeypatch.setattr(trunk_states, room, lambda *_: 0)
     assert train().history[0]["log_loss"] == kept.history[0]["log_loss"]
     assert sum(seen) == EPOCHS * 60
 
