@@ -104,21 +104,22 @@ class TrunkBatches:
     depth: int
     room: int = 0
     file: ArrayFile | None = None
-    _kept: dict[bytes, tuple[Tensor | int, Offsets]] = field(default_factory=dict)
+    _kept: dict[bytes, Tensor | int] = field(default_factory=dict)
 
     def __call__(self, rows: np.ndarray) -> tuple[Tensor, Offsets]:
         """The hidden states of a batch, ``[tokens, hidden]``, and where its rows stand."""
-        if there := self._kept.get(rows.tobytes()):
-            kept, offsets = there
+        if (kept := self._kept.get(rows.tobytes())) is not None:
+            # Computed again: of many batches they would take as much memory as the rows.
+            offsets = Offsets.of(self.texts.lengths[rows])
             return (kept if isinstance(kept, Tensor) else self._read(kept, offsets)), offsets
         batch = TokenBatch.of(self.texts, rows)
         hidden = trunk(self.backbone, batch, self.depth)
         if hidden.nbytes <= self.room:
             self.room -= hidden.nbytes
-            self._keep(rows, hidden, batch.offsets)
+            self._keep(rows, hidden)
         return hidden, batch.offsets
 
-    def _keep(self, rows: np.ndarray, hidden: Tensor, offsets: Offsets) -> None:
+    def _keep(self, rows: np.ndarray, hidden: Tensor) -> None:
         kept: Tensor | int = hidden
         if self.file is not None:
             try:
@@ -127,7 +128,7 @@ class TrunkBatches:
                 self.room = 0
                 log.info("Of further validation rows the trunk runs each epoch: %s", error)
                 return
-        self._kept[rows.tobytes()] = kept, offsets
+        self._kept[rows.tobytes()] = kept
 
     def _read(self, begin: int, offsets: Offsets) -> Tensor:
         assert self.file is not None
