@@ -57,12 +57,14 @@ def load_any(
     path: Path, *, backbone: str | None = None, labels: Sequence[str] = (),
     allow_backbone_mismatch: bool = False, offline: bool = False,
     dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu",
+    as_written: bool = False,
 ) -> Loaded:  # fmt: skip
     """Load the adapter or merged model at ``path``, its frozen weights in that precision and place.
 
     ``backbone`` is where an adapter's is, if it is not found by its name; ``labels`` are those of
     an adapter that plain PEFT wrote, which does not keep them. A backbone with another fingerprint
-    can be allowed, with a warning; ``offline`` asks no hub, and notes nothing for later.
+    can be allowed, with a warning; ``offline`` asks no hub, and notes nothing for later;
+    ``as_written`` is of :class:`.BackboneSource`, for a merged model.
 
     Raises:
         NotFoundError, UnavailableError: It, or its backbone, is not to be found.
@@ -77,7 +79,7 @@ def load_any(
     check_inside(path, AdapterError)
     if kind == "merged":
         directory.check_stands_alone(path, backbone, labels)
-        return _load_merged(path, dtype, device)
+        return _load_merged(path, dtype, device, as_written=as_written)
     stored, manifest = read_peft(path), directory.manifest_of(path)
     opened = _backbone_of(
         stored, manifest, backbone=backbone, dtype=dtype, device=device,
@@ -264,11 +266,13 @@ def _check_labels(path: Path, manifest: Manifest, outputs: int) -> None:
         )
 
 
-def _load_merged(path: Path, dtype: torch.dtype, device: torch.device | str) -> Loaded:
+def _load_merged(
+    path: Path, dtype: torch.dtype, device: torch.device | str, *, as_written: bool
+) -> Loaded:
     settings = read_config(path)
     directory.check_answerable(settings, path)
     files = BackboneFiles(path.name, path)
-    base = BackboneSource(files).open(dtype, device).backbone
+    base = BackboneSource(files, as_written).open(dtype, device).backbone
     config, head = base.config, base.config.layout.head
     output = head.output
     if f"{output}.weight" not in base.pretrained_head:

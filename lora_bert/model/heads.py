@@ -27,15 +27,11 @@ def mean_of_rows(hidden: Tensor, offsets: Offsets) -> Tensor:
 def mean_normed(backbone: Backbone, means: Tensor) -> Tensor:
     """The means of rows, ``[rows, hidden]``, as a head reads them: normalised, without parameters.
 
-    A family whose classifier has a mean of its own (ModernBERT) reads them as they are. Elsewhere
-    it is what the additional layer of a merged model makes of them, which has two norms and gets
-    them 2¹⁰ times as large.
+    A family whose classifier has a mean of its own (ModernBERT) reads them as they are.
     """
-    config, shape = backbone.config, means.shape[-1:]
-    if config.head.pooling_key:
-        return means
-    means = F.layer_norm(means, shape, eps=config.layer_norm_eps * 2**-20)
-    return F.layer_norm(means, shape, eps=config.layer_norm_eps)
+    for eps in backbone.config.mean_norms:
+        means = F.layer_norm(means, means.shape[-1:], eps=eps)
+    return means
 
 
 def classify(

@@ -53,7 +53,10 @@ def record(
         if manifest.problem_type == USUAL:  # the command line names no other task
             command = as_command("train", portable, leave_out=_unsaid(config))
         size, changes_layers = adapter.parameter_count, bool(adapter.factors)
-        text = card(manifest, "adapter", command=command, size=size, changes_layers=changes_layers)
+        text = card(
+            manifest, "adapter", command=command, size=size, changes_layers=changes_layers,
+            encoder=encoder,
+        )  # fmt: skip
         (work / "README.md").write_text(text, encoding="utf-8")
         if history := fitted.history:
             metrics, curve = context.task.metrics, work / "curve.png"
