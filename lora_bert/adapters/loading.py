@@ -12,12 +12,14 @@ import torch
 from lora_bert.adapters import directory
 from lora_bert.adapters.manifest import Manifest
 from lora_bert.adapters.open_backbone import BackboneSource, OpenBackbone
+from lora_bert.adapters.peft_config import is_not_for_peft
 from lora_bert.adapters.peft_format import PeftAdapter, assemble, read_peft, with_own_words
 from lora_bert.adapters.trained_on import with_kept_options
 from lora_bert.backbones.config import read_config
 from lora_bert.backbones.embedded import EMBEDDED
 from lora_bert.backbones.fingerprint import noted_fingerprint
 from lora_bert.backbones.inside import check_inside
+from lora_bert.backbones.pooling import pooling_before
 from lora_bert.backbones.resolve import BackboneFiles, find_backbone, find_local, remember
 from lora_bert.backbones.weights import weight_files
 from lora_bert.errors import (
@@ -126,7 +128,10 @@ def _on_backbone(
             "'%s' holds word embeddings of its own, %s: they stand in for those of '%s'.",
             path, counted(len(base.word_embeddings), "row"), files.name,
         )  # fmt: skip
-    adapter = assemble(stored, base, described.pooling if described else None)
+    pooling = described.pooling if described else None
+    if described and pooling is None and not is_not_for_peft(stored.config):
+        pooling = pooling_before(base.config)
+    adapter = assemble(stored, base, pooling)
     outputs = len(adapter.head[f"{base.config.layout.head.output}.weight"])
     manifest = described or _guessed(stored, outputs, base, files, labels)
     manifest = replace(manifest, data=with_kept_options(manifest, path))

@@ -29,7 +29,7 @@ def write_merged(directory: Path, loaded: Loaded) -> None:
         AdapterError: A folded weight is not finite.
     """
     tensors, config = folded(loaded), _config(loaded)
-    if loaded.adapter.pooling == "mean" and not loaded.backbone.config.head.pooling_key:
+    if loaded.adapter.pooling == "mean" and loaded.backbone.config.adds_mean_layer:
         tensors = with_mean_layer(tensors, loaded.backbone.config)
         config = {**config, **settings_with_mean_layer(loaded.backbone.config)}
     write_safetensors(directory / "model.safetensors", tensors)

@@ -157,6 +157,11 @@ class EncoderConfig:
         return "positions turn what the attention mixes" if self.rotates_values else ""
 
     @property
+    def adds_mean_layer(self) -> bool:
+        """Whether a merged model has one layer more where its head reads the mean."""
+        return not (self.no_mean or self.head.pooling_key)
+
+    @property
     def mean_norms(self) -> tuple[float, ...]:
         """What each norm adds to the variance that the mean goes through before a head reads it.
 

@@ -44,9 +44,7 @@ def settings_with_mean_layer(config: EncoderConfig) -> dict[str, Any]:
     return {config.layers_key: config.num_hidden_layers + 1, KEY: True}
 
 
-def config_without_mean_layer(
-    config: EncoderConfig, layer: Mapping[str, Tensor]
-) -> EncoderConfig:
+def config_without_mean_layer(config: EncoderConfig, layer: Mapping[str, Tensor]) -> EncoderConfig:
     """The encoder without the layer that makes the mean, if that is what its last ``layer`` does.
 
     ``layer`` has the tensors by their paths in it. Where somebody has trained the layer since, it

@@ -41,6 +41,11 @@ def resolved_pooling(asked: str, files: BackboneFiles, encoder: EncoderConfig) -
     return "mean" if asked == "mean" else "cls"
 
 
+def pooling_before(encoder: EncoderConfig) -> Pooling:
+    """What heads read before they had a choice: of ours, those that do not say it."""
+    return encoder.head.pooling if encoder.head.pooling_key else "cls"
+
+
 def _auto(files: BackboneFiles, encoder: EncoderConfig) -> Pooling:
     """What the backbone was made for; the first token where that is not known.
 

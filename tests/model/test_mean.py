@@ -15,7 +15,9 @@ from tests.tiny import MEAN
 OWN = {"modernbert": {"classifier_pooling": "mean"}}
 
 
-@pytest.mark.parametrize(("target_modules", "layers"), [("all-linear", "all"), ("attention", "top:1")])
+@pytest.mark.parametrize(
+    ("target_modules", "layers"), [("all-linear", "all"), ("attention", "top:1")]
+)
 @pytest.mark.parametrize("model_type", MEAN)
 def test_logits_and_gradients_equal_pefts(model_type, target_modules, layers):
     asked = {"target_modules": target_modules, "layers": layers, **OWN.get(model_type, {})}

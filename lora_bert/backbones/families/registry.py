@@ -68,7 +68,7 @@ def read_encoder_config(directory: Path) -> EncoderConfig:
             or weights of a layer that is to be looked at are missing.
     """
     config = encoder_config(read_config(directory))
-    if config.raw.get(KEY) is not True or config.no_mean:
+    if config.raw.get(KEY) is not True or not config.adds_mean_layer:
         return config
     path = config.layout.layer_path(config.num_hidden_layers - 1)
     return config_without_mean_layer(config, read_module(directory, path))
