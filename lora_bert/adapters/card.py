@@ -23,12 +23,12 @@ _SHOWN_LABELS = 100
 
 def card(
     manifest: Manifest, kind: Literal["adapter", "merged"], *, command: str = "", size: int = 0,
-    changes_layers: bool = True,
+    changes_layers: bool = True, fitted: bool = False,
 ) -> str:  # fmt: skip
     """Markdown, which UTF-8 can hold, with the metadata header that model hubs read.
 
     Of an adapter it says what ``command`` trained it, how many parameters that were (``size``),
-    and whether it has LoRA matrices beside its head.
+    whether it has LoRA matrices beside its head, and whether that was fitted before any step.
     """
     from jinja2 import Template
 
@@ -54,6 +54,7 @@ def card(
         command=command,
         size=size,
         changes_layers=changes_layers,
+        fitted=fitted,
     )
     # A file's name can be bytes that are no UTF-8; the command and the data name files.
     return f"{rendered}\n".encode("utf-8", "backslashreplace").decode("utf-8")

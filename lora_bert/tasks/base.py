@@ -179,6 +179,11 @@ class Task(Protocol):
         """The mean loss that a fresh head has, about."""
         return self.chance_loss(targets)
 
+    @classmethod
+    def has_probe(cls) -> bool:
+        """Whether :meth:`probe` gives anything."""
+        return cls.probe is not Task.probe
+
     def probe(
         self, features: np.ndarray, targets: np.ndarray, *, seed: int
     ) -> tuple[np.ndarray, np.ndarray] | None:

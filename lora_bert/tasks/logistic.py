@@ -9,8 +9,8 @@ import numpy as np
 _FLOOR = 0.1
 """No feature counts as spread less than this part of the typical spread: one that hardly varies
 would be blown up, and its gradients with it."""
-_PENALTIES = tuple(10.0 ** (1 - step / 2) for step in range(11))
-"""From 10, which leaves the shares of the classes, to 1e-4, which fits any rows wholly."""
+_PENALTIES = tuple(10.0 ** (2 - step / 2) for step in range(13))
+"""From 100, which leaves the shares of the classes, to 1e-4, which fits any rows wholly."""
 _FOLDS = 3
 _WHOLE = 4000
 """So many rows need no cross-validation: a third of them says as much."""
