@@ -25,6 +25,11 @@ class _Rows:
     classes: np.ndarray
     weights: np.ndarray
 
+    @property
+    def outputs(self) -> int:
+        """How many classes there are."""
+        return int(self.classes.max()) + 1
+
     def at(self, chosen: np.ndarray) -> _Rows:
         weights = self.weights[chosen]
         return _Rows(self.features[chosen], self.classes[chosen], weights / weights.sum())
@@ -37,7 +42,8 @@ def logistic_regression(
 
     Multinomial logistic regression with a penalty on the squared weights of standardised features,
     by L-BFGS on one core, so that it has the same bits wherever it runs. The penalty is the one
-    that has the lowest log loss on rows left out.
+    that has the lowest log loss on rows left out. A class without rows is answered with the
+    smallest share of all.
 
     Args:
         features: ``[rows, width]``, float32.
@@ -48,18 +54,22 @@ def logistic_regression(
     import scipy.optimize  # noqa: F401 - what is loaded later is not limited
     from threadpoolctl import threadpool_limits
 
+    there, classes = np.unique(classes, return_inverse=True)
     middle, spread = features.mean(axis=0), features.std(axis=0)
     spread = np.maximum(spread, _FLOOR * np.sqrt(np.square(spread).mean()) + 1e-12)
-    each = weights[classes].astype(np.float32)
+    each = weights[there][classes].astype(np.float32)
     rows = _Rows(((features - middle) / spread).astype(np.float32), classes, each / each.sum())
     with threadpool_limits(1):
-        solution = _along(rows, len(weights), _penalty(rows, len(weights), seed))
-    weight = solution[:, :-1] / spread
-    bias = solution[:, -1] - weight @ middle
-    return weight.astype(np.float32), bias.astype(np.float32)
+        solution = _along(rows, _penalty(rows, seed))
+        fitted = solution[:, :-1] / spread
+        constant = solution[:, -1] - fitted @ middle
+    weight = np.zeros((len(weights), features.shape[1]), dtype=np.float32)
+    bias = np.full(len(weights), solution[:, -1].min(), dtype=np.float32)
+    weight[there], bias[there] = fitted, constant
+    return weight, bias
 
 
-def _penalty(rows: _Rows, outputs: int, seed: int) -> float:
+def _penalty(rows: _Rows, seed: int) -> float:
     """The penalty with the lowest log loss on rows left out."""
     fold_of = folds(rows.classes, _FOLDS, seed)
     left_out = range(_FOLDS if len(fold_of) < _WHOLE else 1)
@@ -68,7 +78,7 @@ def _penalty(rows: _Rows, outputs: int, seed: int) -> float:
         inside, outside = rows.at(fold_of != fold), rows.at(fold_of == fold)
         start = None
         for at, penalty in enumerate(_PENALTIES):
-            start = _fitted(inside, outputs, penalty, start)
+            start = _fitted(inside, rows.outputs, penalty, start)
             losses[at] += _loss(start, outside)[0]
     return _PENALTIES[int(losses.argmin())]
 
@@ -82,11 +92,11 @@ def folds(classes: np.ndarray, count: int, seed: int) -> np.ndarray:
     return parts
 
 
-def _along(rows: _Rows, outputs: int, penalty: float) -> np.ndarray:
+def _along(rows: _Rows, penalty: float) -> np.ndarray:
     """The solution with ``penalty``, each one on the way beginning at the one before."""
     solution = None
     for each in _PENALTIES[: _PENALTIES.index(penalty) + 1]:
-        solution = _fitted(rows, outputs, each, solution)
+        solution = _fitted(rows, rows.outputs, each, solution)
     assert solution is not None
     return solution
 
