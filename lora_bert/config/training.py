@@ -53,6 +53,12 @@ class TrainConfig(LabelledFileOptions, TrainRows):
         "Transformer layers to adapt (auto: the upper half; all: slower, at times a point better).",
         metavar="auto|all|top:N",
     )
+    pooling: str = adapter_option(
+        "auto",
+        "What the head reads: the first token of a text or the mean of its tokens (auto: what the "
+        "backbone was made for; the first token where that is not known).",
+        choices=("auto", "cls", "mean"),
+    )
     head_start: str = training_option(
         "auto",
         "Where the head starts: fitted on the frozen backbone, or at random (auto: fitted, unless "

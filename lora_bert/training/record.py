@@ -40,7 +40,7 @@ def record(
     config, files, encoder = context.config, context.files, context.backbone.config
     start = fitted.progress.head_start
     portable = replace(_portable(config, files.name), head_start=start)
-    manifest = _manifest(context, portable, evaluations)
+    manifest = _manifest(context, adapter, portable, evaluations)
     with atomic_directory(context.output, overwrite=config.overwrite) as work:
         write_peft(
             work, adapter, lora_settings(config, encoder), encoder, backbone_name=files.name,
@@ -56,7 +56,7 @@ def record(
         size, changes_layers = adapter.parameter_count, bool(adapter.factors)
         text = card(
             manifest, "adapter", command=command, size=size, changes_layers=changes_layers,
-            fitted=start == "probe",
+            encoder=encoder, fitted=start == "probe",
         )  # fmt: skip
         (work / "README.md").write_text(text, encoding="utf-8")
         if history := fitted.history:
@@ -65,8 +65,9 @@ def record(
 
 
 def _manifest(
-    context: Context, portable: TrainConfig, evaluations: Mapping[str, Evaluation]
-) -> Manifest:
+    context: Context, adapter: Adapter, portable: TrainConfig,
+    evaluations: Mapping[str, Evaluation],
+) -> Manifest:  # fmt: skip
     """What the adapter says of itself; ``portable`` is the configuration without paths."""
     config, splits = context.config, context.splits
     return Manifest(
@@ -93,6 +94,7 @@ def _manifest(
         metrics={part: _figures(evaluation) for part, evaluation in evaluations.items()},
         versions=versions(),
         tokenizer={"fingerprint": context.tokenizer.fingerprint},
+        pooling=adapter.pooling,
     )
 
 
