@@ -26,6 +26,7 @@ def test_it_is_scikit_learns(weights, penalty, monkeypatch):
     features, classes = clusters(300, 3)
     monkeypatch.setattr(logistic, "_PENALTIES", (penalty,))
     monkeypatch.setattr(logistic, "_ITERATIONS", 1000)
+    monkeypatch.setattr(logistic, "_TOLERANCE", 1e-10)
     weight, bias = SingleLabel(("a", "b", "c"), weights).probe(features, classes, seed=0)
     each = np.asarray(weights or (1, 1, 1), dtype=float)
     total = each[classes].sum()
