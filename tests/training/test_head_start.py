@@ -42,10 +42,10 @@ def saved(result):
 def test_epoch_zero_answers_as_the_probe_does(family, extra, train, tmp_path, monkeypatch):
     """All layers run with LoRA factors that change nothing yet, and the head as it was fitted."""
     seen = {}
-    inner, probe = head_start.with_probe, SingleLabel.probe
+    inner, probe = head_start.fitted_head, SingleLabel.probe
 
-    def watched(context, adapter, trunk):
-        seen.update(context=context, adapter=inner(context, adapter, trunk))
+    def watched(context, *rest):
+        seen.update(context=context, adapter=inner(context, *rest).adapter)
         raise Killed
 
     def noted(self, features, targets, *, seed):
@@ -53,7 +53,7 @@ def test_epoch_zero_answers_as_the_probe_does(family, extra, train, tmp_path, mo
         seen.update(answers=features @ weight.T + bias, targets=targets)
         return weight, bias
 
-    monkeypatch.setattr(fit, "with_probe", watched)
+    monkeypatch.setattr(fit, "fitted_head", watched)
     monkeypatch.setattr(SingleLabel, "probe", noted)
     backbone = write_backbone(tmp_path / "backbone", family, **extra)
     with pytest.raises(Killed):
