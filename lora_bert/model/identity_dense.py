@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lora_bert.backbones.config import Pooling
 from lora_bert.model.backbone import Backbone
 
 _WIDTH = 0.5
@@ -16,14 +17,14 @@ _FLOOR = 0.1
 would be blown up, and its gradients with it."""
 
 
-def identity_dense(backbone: Backbone, read: Tensor) -> dict[str, Tensor]:
-    """The hidden layer's tensors; none where the checkpoint has the layer.
+def identity_dense(backbone: Backbone, read: Tensor, pooling: Pooling) -> dict[str, Tensor]:
+    """The hidden layer's tensors; none where the checkpoint has the layer, for that ``pooling``.
 
     Each feature is passed on, scaled by its spread and moved by its mean in what the head reads,
     ``[rows, hidden]``, float32 on the CPU, so that the activation bends little of it.
     """
     names, config = backbone.config.layout.head, backbone.config.head
-    if f"{names.dense}.weight" in backbone.pretrained_head:
+    if f"{names.dense}.weight" in backbone.pretrained_head and pooling == config.pooling:
         return {}
     middle, spread = read.mean(dim=0), read.std(dim=0, correction=0)
     spread = spread.clamp_min(_FLOOR * float(spread.square().mean().sqrt()) + 1e-6)

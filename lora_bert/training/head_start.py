@@ -127,7 +127,7 @@ def _fitted_head(context: Context, adapter: Adapter, trunk: Trunk) -> FittedHead
     read = _read(context, adapter, trunk, rows)
     with computing_with(1):  # so that no bit depends on the number of cores
         head = {name: tensor.cpu() for name, tensor in adapter.head.items()}
-        head |= identity_dense(backbone, read)
+        head |= identity_dense(backbone, read, adapter.pooling)
         said = features(backbone, read, head, None).numpy()
         targets = context.tokens["train"].targets[rows]
         found = task.probe(said, targets, seed=config.seed) if np.isfinite(said).all() else None
