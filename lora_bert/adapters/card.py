@@ -27,13 +27,13 @@ _SHOWN_LABELS = 100
 
 def card(
     manifest: Manifest, kind: Literal["adapter", "merged"], *, command: str = "", size: int = 0,
-    changes_layers: bool = True, encoder: EncoderConfig | None = None,
+    changes_layers: bool = True, fitted: bool = False, encoder: EncoderConfig | None = None,
 ) -> str:  # fmt: skip
     """Markdown, which UTF-8 can hold, with the metadata header that model hubs read.
 
     Of an adapter it says what ``command`` trained it, how many parameters that were (``size``),
-    and whether it has LoRA matrices beside its head; ``encoder``, for the way to open it with plain
-    PEFT, is that of its backbone.
+    whether it has LoRA matrices beside its head, and whether that was fitted before any step;
+    ``encoder``, for the way to open it with plain PEFT, is that of its backbone.
     """
     from jinja2 import Template
 
@@ -59,6 +59,7 @@ def card(
         command=command,
         size=size,
         changes_layers=changes_layers,
+        fitted=fitted,
         pooling=manifest.pooling or "cls",
         peft=_in_peft(manifest, encoder),
     )

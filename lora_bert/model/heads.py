@@ -39,6 +39,17 @@ def classify(
 ) -> Tensor:
     """What stands for each text, ``[rows, hidden]`` -> outputs ``[rows, outputs]``, both float32.
 
+    Without ``seed`` there is no dropout.
+    """
+    x, name = features(backbone, pooled, head, seed), backbone.config.layout.head.output
+    return F.linear(x, head[f"{name}.weight"], head.get(f"{name}.bias"))
+
+
+def features(
+    backbone: Backbone, pooled: Tensor, head: Mapping[str, Tensor], seed: int | None
+) -> Tensor:
+    """What the last layer of the head reads, ``[rows, hidden]``, float32.
+
     The backbone's configuration says how the head is built; without ``seed`` there is no dropout.
     """
     config, names = backbone.config.head, backbone.config.layout.head
@@ -51,4 +62,4 @@ def classify(
         x = Norm(head[f"{names.norm}.weight"], head.get(f"{names.norm}.bias"), eps)(x)
     if seed is not None:
         x = dropout(x, config.dropout, derived_seed(seed, names.output))
-    return F.linear(x, head[f"{names.output}.weight"], head.get(f"{names.output}.bias"))
+    return x

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lora_bert.model.adapter import Adapter
 from lora_bert.runtime.distributed import processes
 from lora_bert.runtime.memory import reserve_for_blas
-from lora_bert.runtime.threads import computing_with, workers
+from lora_bert.runtime.threads import Workers, computing_with, workers
 from lora_bert.tokens.batching import padding_share
 from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.training.checkpoints import Checkpoint, Checkpoints
 from lora_bert.training.context import Context
 from lora_bert.training.gradients import Gradients, shares_of
+from lora_bert.training.head_start import fitted_head, kept_start, soften
 from lora_bert.training.identity import check_alike, check_same, identity_of, made_elsewhere
 from lora_bert.training.learner import BranchLearner, validate
 from lora_bert.training.methods import fresh_adapter
@@ -54,6 +56,7 @@ def fit(
     begun, after = (checkpoint.identity, checkpoint.progress.step) if checkpoint else (None, 0)
     keeps = "off" if begun and begun["trunk"] is None else config.trunk_cache
     trunk = trunk_states(context, adapter, place=keeps)
+    fitted = fitted_head(context, adapter, trunk, checkpoint.progress if checkpoint else None)
     group, cores = processes(), torch.get_num_threads()
     parts, each = begun["workers"] if begun else shares_of(config, rows, backbone.device)
     with (
@@ -62,26 +65,39 @@ def fit(
         computing_with(threads.cores),
         tracking(config, after=after) as accelerator,
     ):
-        gradients = Gradients(
-            backbone, adapter, trunk.train, rows.lengths, rows.targets, task, threads,
-            seed=config.seed, checkpointing=config.gradient_checkpointing, parts=parts,
-            fetch=trunk.fetch,
-        )  # fmt: skip
         scored = "own" if group.count > 1 else "validation"
+        first = fitted.adapter if fitted else adapter
+        gradients = _gradients(context, first, trunk, threads, parts)
         hidden = {scored: trunk.validation}
         learner = BranchLearner(gradients, _texts(context, trunk), hidden, cores)
+        score = partial(validate, learner, task, targets, scored, trunk.owners)
+        begins = fitted and checkpoint is None
+        start = kept_start(context, learner, adapter, score()) if begins else None
         before = learner.outputs("watched")
-        trainer = Trainer(learner, rows, task, config, accelerator, scored=len(targets))
-        _say_batches(rows, trainer.batches(1))
+        trainer = Trainer(learner, rows, task, config, accelerator, len(targets), start)
+        if fitted and start:
+            soften(context, learner, fitted, start)
+        _say_batches(rows, trainer)
         identity = identity_of(context, workers=(parts, each), trunk=trunk.key)
         check_alike(group.gather(identity | {"step": after}))
         kept = _go_on(trainer, checkpoint, identity) if checkpoint else None
-        score = partial(validate, learner, task, targets, scored, trunk.owners)
         minutes, steps = config.save_every, config.save_every_steps
         if not group.is_first:  # the others save none
             minutes, steps = 0, None
         checkpoints = Checkpoints(place, identity, minutes, steps, kept)
         return trainer.fit(score, checkpoints), learner, before
+
+
+def _gradients(
+    context: Context, adapter: Adapter, trunk: Trunk, threads: Workers, parts: int
+) -> Gradients:
+    """What computes the gradients of the training rows."""
+    config, rows = context.config, context.tokens["train"]
+    return Gradients(
+        context.backbone, adapter, trunk.train, rows.lengths, rows.targets, context.task, threads,
+        seed=config.seed, checkpointing=config.gradient_checkpointing, parts=parts,
+        fetch=trunk.fetch,
+    )  # fmt: skip
 
 
 def _texts(context: Context, trunk: Trunk) -> dict[str, TokenizedTexts]:
@@ -109,12 +125,15 @@ def _say_size(context: Context, trained: int) -> None:
         "Training %s of %s parameters on %s for %s (%s, %s).",
         f"{trained:,}", f"{trained + context.backbone.parameter_count:,}",
         counted(len(context.tokens["train"]), "row"),
-        counted(int(context.config.epochs or 0), "epoch"),
+        counted(int(context.config.epochs or 0), "epoch") if context.config.epochs else "no epoch",
         context.backbone.device, context.config.dtype,
     )  # fmt: skip
 
 
-def _say_batches(rows: Tokens, batches: Sequence[np.ndarray]) -> None:
+def _say_batches(rows: Tokens, trainer: Trainer) -> None:
+    if not trainer.epochs:
+        return
+    batches = trainer.batches(1)
     log.info(
         "%s an epoch, %.1f tokens a text, %.1f %% filler.",
         counted(len(batches), "batch", "batches"), float(rows.lengths.mean()),

@@ -15,6 +15,7 @@ from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
 from lora_bert.model.new_adapter import head_only, new_adapter
 from lora_bert.options import flag
+from lora_bert.tasks.base import Task
 
 
 def with_layers(config: TrainConfig, encoder: EncoderConfig) -> TrainConfig:
@@ -53,6 +54,11 @@ def _refuse_lora_options(config: TrainConfig) -> None:
                 f"{flag(key)} says how layers are adapted; --method head-only adapts none.",
                 hint="Leave one of the two out.",
             )
+
+
+def starts_fitted(config: TrainConfig, task: Task) -> bool:
+    """Whether the head is to be fitted on the frozen backbone before the first step."""
+    return config.head_start != "random" and task.has_probe()
 
 
 def fresh_adapter(config: TrainConfig, backbone: Backbone, outputs: int) -> Adapter:

@@ -33,7 +33,7 @@ from lora_bert.tokens.batching import LAYOUT
 from lora_bert.tokens.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
 from lora_bert.training.context import Context
 from lora_bert.training.identity import check_same, settings_of
-from lora_bert.training.methods import with_layers
+from lora_bert.training.methods import starts_fitted, with_layers
 from lora_bert.training.tokenize_rows import Tokens, check_texts_left, tokenise, warn_of_tokens
 from lora_bert.training.trackers import check_trackers
 
@@ -81,8 +81,7 @@ def prepare(config: TrainConfig, begun: Mapping[str, Any] | None) -> Context:
     config = replace(config, pooling=resolved_pooling(asked, files, encoder))
 
     splits, task = _rows(config)
-    epochs = default_epochs(len(splits.train), task.head().outputs)
-    config = replace(config, epochs=config.epochs or epochs)
+    config = with_epochs(config, task, len(splits.train))
     check_same(begun, {"data": splits.sha256, "settings": settings_of(config)}, config)
 
     tokenizer = load_tokenizer(
@@ -98,6 +97,22 @@ def prepare(config: TrainConfig, begun: Mapping[str, Any] | None) -> Context:
     dtype = pick_dtype(config.dtype, device)
     backbone = build_backbone(weights, encoder, dtype=dtype, device=device)
     return Context(config, files, fingerprint, splits, task, tokenizer, tokens, watched, backbone)
+
+
+def with_epochs(config: TrainConfig, task: Task, rows: int) -> TrainConfig:
+    """The configuration with its number of epochs; none where a fitted head is all.
+
+    Raises:
+        ConfigError: The head is to start where the task can say nothing of it.
+    """
+    if config.head_start == "probe" and not task.has_probe():
+        raise ConfigError(
+            f"--head-start probe: the task '{task.problem_type}' has nothing to fit a head with.",
+            hint="Leave it out, or say --head-start random.",
+        )
+    if config.epochs or (config.method == "head-only" and starts_fitted(config, task)):
+        return config
+    return replace(config, epochs=default_epochs(rows, task.head().outputs))
 
 
 def default_epochs(rows: int, outputs: int) -> int:

@@ -1,0 +1,185 @@
+"""Where the head starts: at random, or where it answers best from the frozen backbone.
+
+Linear probing, then fine-tuning (Kumar et al. 2022, arXiv:2202.10054): the last layer of the head
+is fitted before the first step, on what the frozen layers make of the training rows.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lora_bert.cache.token_states import CHUNK_TOKENS
+from lora_bert.model.adapter import Adapter
+from lora_bert.model.forward import pooled
+from lora_bert.model.heads import features
+from lora_bert.model.identity_dense import identity_dense
+from lora_bert.runtime.distributed import processes
+from lora_bert.runtime.progress_bar import track
+from lora_bert.runtime.threads import computing_with, workers
+from lora_bert.tokens.batching import chunks
+from lora_bert.training.context import Context
+from lora_bert.training.gradients import HiddenStates
+from lora_bert.training.learner import Learner, Validation
+from lora_bert.training.methods import starts_fitted
+from lora_bert.training.progress import Progress
+from lora_bert.training.trainer import fill, in_words
+from lora_bert.training.trunk_states import Trunk
+
+log = logging.getLogger(__name__)
+
+MOST_ROWS = 10_000
+"""A head that goes on to learn is fitted on so many rows; they are drawn where there are more."""
+_MOST_BYTES = 1 << 28
+"""What features may take where the head learns nothing more."""
+_HALVINGS = 20
+"""Of the range in which the share lies of what a fitted head says."""
+_AT_ONCE = 64
+"""Chunks for each process whose hidden states may wait in memory."""
+
+
+@dataclass(frozen=True)
+class FittedHead:
+    """A head that answers best from the frozen backbone, before any step.
+
+    Attributes:
+        adapter: Has it.
+        outputs: What it says of the rows that it was fitted on, ``[rows, outputs]``, on the CPU.
+        targets: Of the same rows.
+    """
+
+    adapter: Adapter
+    outputs: Tensor
+    targets: np.ndarray
+
+
+def kept_start(
+    context: Context, learner: Learner, fresh: Adapter, start: Validation
+) -> Validation | None:
+    """What validation rows say of a fitted head, or None where it begins at random after all.
+
+    With ``auto`` it does where they find it no better than guessing: ``fresh`` has the head then.
+    """
+    config, task = context.config, context.task
+    loss = start.figures["validation_loss"]
+    guess = task.chance_loss(context.tokens["validation"].targets)
+    if config.head_start == "auto" and config.epochs and loss > guess:
+        fill(learner.parameters, fresh.named_tensors)
+        log.info(
+            "The head starts at random: fitted on the frozen backbone it guesses (validation loss "
+            "%.3f, and %.3f by the shares of the answers).", loss, guess,
+        )  # fmt: skip
+        return None
+    said = in_words(start.figures, task)
+    log.info("The head is fitted on the frozen backbone before any step: validation %s.", said)
+    return start
+
+
+def soften(context: Context, learner: Learner, fitted: FittedHead, start: Validation) -> None:
+    """Have the head say less of the rows that it was fitted on: no more than it knows of others.
+
+    A head that answers its own rows too surely leaves the layers no gradient. Its outputs go
+    towards their mean, until the loss of these rows is that of the validation rows.
+    """
+    outputs, wanted = fitted.outputs, start.figures["validation_loss"]
+    middle = outputs.mean(dim=0)
+    low, share = 0.0, 1.0
+    if context.task.validation_loss(outputs, fitted.targets) >= wanted:
+        return
+    for _ in range(_HALVINGS):
+        between = (low + share) / 2
+        less = middle + between * (outputs - middle)
+        if context.task.validation_loss(less, fitted.targets) >= wanted:
+            low = between
+        else:
+            share = between
+    name = context.backbone.config.layout.head.output
+    with torch.no_grad():
+        weight, bias = (learner.parameters[f"{name}.{kind}"] for kind in ("weight", "bias"))
+        weight.mul_(share)
+        bias.mul_(share).add_((1 - share) * middle.to(bias.device))
+
+
+def fitted_head(
+    context: Context, adapter: Adapter, trunk: Trunk, begun: Progress | None
+) -> FittedHead | None:
+    """The adapter with a head that answers best from the frozen backbone, before any step.
+
+    None where it is to start at random, or what it reads of the training rows is no number. A
+    training that goes on, whose progress is ``begun``, has its head in the checkpoint; only texts
+    that are watched ask how it began.
+    """
+    if not starts_fitted(context.config, context.task):
+        return None
+    if begun and not (begun.start and len(context.watched)):
+        return None
+    return _fitted_head(context, adapter, trunk)
+
+
+def _fitted_head(context: Context, adapter: Adapter, trunk: Trunk) -> FittedHead | None:
+    backbone, config, task = context.backbone, context.config, context.task
+    rows = _sample(context, adapter)
+    read = _read(context, adapter, trunk, rows)
+    with computing_with(1):  # so that no bit depends on the number of cores
+        head = {name: tensor.cpu() for name, tensor in adapter.head.items()}
+        head |= identity_dense(backbone, read, adapter.pooling)
+        said = features(backbone, read, head, None).numpy()
+        targets = context.tokens["train"].targets[rows]
+        found = task.probe(said, targets, seed=config.seed) if np.isfinite(said).all() else None
+        if found is None:
+            return None
+        weight, bias = map(torch.from_numpy, found)
+        outputs = torch.from_numpy(said) @ weight.T + bias
+    name = backbone.config.layout.head.output
+    head |= {f"{name}.weight": weight, f"{name}.bias": bias}
+    head = {key: tensor.to(backbone.device) for key, tensor in head.items()}
+    return FittedHead(replace(adapter, head=head), outputs, targets)
+
+
+def _sample(context: Context, adapter: Adapter) -> np.ndarray:
+    """The numbers of the rows that the head is fitted on, the longest first."""
+    lengths = context.tokens["train"].lengths
+    most = MOST_ROWS if adapter.factors else _MOST_BYTES // (4 * context.backbone.hidden_size)
+    rows = np.arange(len(lengths))
+    if len(lengths) > most:
+        rows = np.random.default_rng(context.config.seed).choice(len(lengths), most, replace=False)
+    return rows[np.argsort(-lengths[rows], kind="stable")]
+
+
+def _read(context: Context, adapter: Adapter, trunk: Trunk, rows: np.ndarray) -> Tensor:
+    """What the head reads of rows where no layer has learned, ``[rows, hidden]``, float32.
+
+    Each chunk is computed on one core, and the chunks are those of the lengths alone: neither cores
+    nor processes change a bit.
+    """
+    backbone, group = context.backbone, processes()
+    lengths = context.tokens["train"].lengths[rows]
+    cut = list(chunks(lengths, CHUNK_TOKENS[backbone.device.type]))
+    owners = np.repeat(np.arange(len(cut)) % group.count, [len(part) for part in cut])
+    own: list[np.ndarray] = [np.empty((0, backbone.hidden_size), np.float32)]
+    with (
+        track(len(rows), "the head's start", unit="text") as bar,
+        workers(torch.get_num_threads(), device=backbone.device) as threads,
+    ):
+        for begin in range(0, len(cut), _AT_ONCE * group.count):
+            some = cut[begin : begin + _AT_ONCE * group.count]
+            shares = [some[rank :: group.count] for rank in range(group.count)]
+            wanted = [rows[np.concatenate([np.zeros(0, np.int64), *share])] for share in shares]
+            hidden = trunk.fetch(wanted) if trunk.fetch else trunk.train
+            mine = [rows[part] for part in shares[group.rank]]
+            own += threads.map(partial(_read_at_once, context, adapter, hidden), mine)
+            bar.update(sum(map(len, some)))
+    return torch.from_numpy(group.collect(np.concatenate(own), owners))
+
+
+def _read_at_once(
+    context: Context, adapter: Adapter, hidden: HiddenStates, rows: np.ndarray
+) -> np.ndarray:
+    with torch.inference_mode():
+        read = pooled(context.backbone, *hidden(rows), adapter, updates={})
+        return read.cpu().numpy()
