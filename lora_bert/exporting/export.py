@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import logging
-import operator
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -119,15 +118,16 @@ def run(config: ExportConfig) -> ExportResult:
         most = 1.0 if config.int8 else TOLERANCE
         if not compared["difference"] <= most:
             raise AdapterError(
-                f"The exported model differs from torch by {compared['difference']:.2g} in "
-                f"probability, more than {most:g}; it was not kept."
+                f"The exported model differs from torch by {compared['difference']:.2g} in its "
+                f"{loaded.manifest.restored_task(source).values_are}, more than {most:g}; it was "
+                "not kept."
             )
         facts |= compared | {"versions": {name: importlib.metadata.version(name)
                                       for name in (*_NEEDS[kind], *nncf)}}  # fmt: skip
         (work / MANIFEST).write_text(described.to_json(), encoding="utf-8")
     if compared["agreement"] < _SURPRISING:
         log.warning(
-            "The exported model gives %.1f %% of the texts another label than torch.",
+            "The exported model gives %.1f %% of the texts another answer than torch.",
             100 * (1 - compared["agreement"]),
         )
     return ExportResult(
@@ -170,25 +170,24 @@ def _compared(
     stored = read_exported(work)
     dtype = "auto" if config.int8 else "float32"
     engine = open_engine(stored, engine=config.format, dtype=dtype)
-    after = replace(before, engine=engine, tokenizer=stored.tokenizer)
+    after = replace(before, engine=engine, tokenizer=stored.tokenizer, manifest=stored.manifest)
     task = before.task
-    both = ours, theirs = before.values(rows.texts), after.values(rows.texts)
+    both = ours, _ = before.values(rows.texts), after.values(rows.texts)
     accuracy = moved = None
     if rows.labels and task.classes:
         targets = task.targets(rows, before.tokenizer.encode(rows.texts))
         of_torch, exported = (task.right(values, targets) for values in both)
         if of_torch is not None and exported is not None:
             accuracy = float(of_torch.mean()), float(exported.mean())
-    same = list(map(operator.eq, *map(task.answers, both)))
-    apart = np.abs(ours - theirs).max(axis=1)
+    same, apart = task.alike(*both), task.apart(*both)
     if engine.name == "openvino" and not config.int8 and dtype_name("auto", "cpu") != "float32":
         usual = open_engine(stored, engine=config.format, dtype="auto")
         rounded = replace(after, engine=usual).values(rows.texts)
-        moved = float(np.abs(ours - rounded).max())
+        moved = float(task.apart(ours, rounded).max())
     return {
         "difference": float(apart.max()),
         "median": float(np.median(apart)),
-        "agreement": float(np.mean(same)),
+        "agreement": float(same.mean()),
         "texts": len(rows),
         "accuracy": accuracy,
     }, moved

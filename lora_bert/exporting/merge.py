@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Unpack
 
-import numpy as np
-
 from lora_bert.adapters.directory import check_answerable, is_classifier, kind_of
 from lora_bert.adapters.loading import Loaded, load_any
 from lora_bert.adapters.merged import write_merged
@@ -101,8 +99,8 @@ def run(config: MergeConfig) -> MergeResult:
         difference = _difference(Predictor.of(before, source), exact, texts)
         if not difference <= TOLERANCE:
             raise AdapterError(
-                f"The merged model differs from base + adapter by {difference:.2g} in probability, "
-                f"more than {TOLERANCE:g}; it was not kept."
+                f"The merged model differs from base + adapter by {difference:.2g} in its "
+                f"{exact.task.values_are}, more than {TOLERANCE:g}; it was not kept."
             )
         rounds = dtype_name("auto", "auto") != "float32"
         moved = _difference(exact, open_predictor(work), texts) if rounds else None
@@ -131,4 +129,4 @@ def load_with_samples(
 
 
 def _difference(before: Predictor, after: Predictor, texts: Sequence[str]) -> float:
-    return float(np.abs(before.values(texts) - after.values(texts)).max())
+    return float(before.task.apart(before.values(texts), after.values(texts)).max())
