@@ -58,6 +58,7 @@ class ExportResult:
         size: Bytes of the directory.
         moved: Largest difference from torch in float32 in what ``infer`` computes in here unless it
             is told otherwise, bfloat16; None where that is what was compared.
+        measured_in: What these differences are measured in, in words.
     """
 
     path: Path
@@ -70,6 +71,7 @@ class ExportResult:
     accuracy: tuple[float, float] | None
     size: int
     moved: float | None = None
+    measured_in: str = "probability"
 
     def __repr__(self) -> str:
         return (
@@ -106,6 +108,7 @@ def run(config: ExportConfig) -> ExportResult:
     claim_output(output, overwrite=config.overwrite)
     loaded, rows = load_with_samples(config, source, output)
     precision = "int8" if config.int8 else "float32"
+    task = loaded.manifest.restored_task(source)
     with atomic_directory(output, overwrite=config.overwrite) as work:
         _write_graph(work, loaded, kind, rows.texts if config.int8 else None)
         facts: dict[str, Any] = {"format": kind, "precision": precision}
@@ -118,9 +121,8 @@ def run(config: ExportConfig) -> ExportResult:
         most = 1.0 if config.int8 else TOLERANCE
         if not compared["difference"] <= most:
             raise AdapterError(
-                f"The exported model differs from torch by {compared['difference']:.2g} in its "
-                f"{loaded.manifest.restored_task(source).values_are}, more than {most:g}; it was "
-                "not kept."
+                f"The exported model differs from torch by {compared['difference']:.2g} in "
+                f"{task.apart_in}, more than {most:g}; it was not kept."
             )
         facts |= compared | {"versions": {name: importlib.metadata.version(name)
                                       for name in (*_NEEDS[kind], *nncf)}}  # fmt: skip
@@ -131,7 +133,13 @@ def run(config: ExportConfig) -> ExportResult:
             100 * (1 - compared["agreement"]),
         )
     return ExportResult(
-        path=output, size=size_of(output), format=kind, precision=precision, moved=moved, **compared
+        path=output,
+        size=size_of(output),
+        format=kind,
+        precision=precision,
+        moved=moved,
+        measured_in=task.apart_in,
+        **compared,
     )
 
 

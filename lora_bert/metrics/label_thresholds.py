@@ -120,7 +120,7 @@ def _best(scores: Floats, has: Sets, common: float) -> float:
     f1 = f1_of(hits, hits[-1], taken)
     # A line lies between a probability and the next lower one; none between equals.
     lower = np.append(ranked[1:], 0.0)
-    f1[ranked == lower] = -1.0
+    f1[:-1][ranked[:-1] == lower[:-1]] = -1.0
     return _nearest((ranked + lower) / 2, f1, common)
 
 

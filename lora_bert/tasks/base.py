@@ -113,6 +113,7 @@ class Task(Protocol):
             are right or wrong.
         label_form: What the label of a row is, as ``data/`` reads it.
         values_are: What :meth:`values` gives, in a word.
+        apart_in: What :meth:`apart` is measured in: ``probability``, ``standard deviations``.
         judged_with: Which options of ``evaluate`` that compare or look for a line make sense.
         linear_model: What :meth:`baseline` fits, in words, and ``linear_class`` in scikit-learn's.
         labels: Names of the outputs, in their order.
@@ -124,6 +125,7 @@ class Task(Protocol):
     classes: ClassVar[bool] = False
     label_form: ClassVar[LabelForm] = "one"
     values_are: ClassVar[str] = "numbers"
+    apart_in: ClassVar[str] = "their own unit"
     judged_with: ClassVar[tuple[str, ...]] = ()
     linear_model: ClassVar[str] = ""
     linear_class: ClassVar[str] = ""

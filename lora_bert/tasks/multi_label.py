@@ -80,6 +80,7 @@ class MultiLabel(Task):
     classes: ClassVar[bool] = True
     label_form: ClassVar[LabelForm] = "set"
     values_are: ClassVar[str] = "probabilities"
+    apart_in: ClassVar[str] = "probability"
     judged_with: ClassVar[tuple[str, ...]] = ("against", "baseline")
     linear_model: ClassVar[str] = "one-vs-rest linear SVMs"
     linear_class: ClassVar[str] = "LinearSVC a label"

@@ -61,6 +61,7 @@ class Regression(Task):
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     label_form: ClassVar[LabelForm] = "number"
     values_are: ClassVar[str] = "numbers"
+    apart_in: ClassVar[str] = "standard deviations"
     judged_with: ClassVar[tuple[str, ...]] = ("against", "baseline")
     linear_model: ClassVar[str] = "ridge regression"
     linear_class: ClassVar[str] = "Ridge"
@@ -240,10 +241,11 @@ def _say_outliers(examples: Examples, values: np.ndarray) -> None:
     far = np.flatnonzero((values < low - width) | (values > high + width)) if width else ()
     if not len(far):
         return
-    order = sorted(far, key=lambda row: -abs(values[row] - (low + high) / 2))
-    shown = listed((f"{values[row]:g} ({examples.at(int(row))})" for row in order), 3)
+    order = sorted(far, key=lambda row: -abs(values[row] - (low + high) / 2))[:3]
     log.warning(
-        "%s of %s far from the others, half of which are %.4g to %.4g: %s. If they are mistakes, "
-        "mend them: the loss follows them first.",
-        f"{len(far):,}", counted(len(values), "number lies", "numbers lie"), low, high, shown,
+        "%s far from all others, half of which are %.4g to %.4g: %s%s. If they are mistakes, mend "
+        "them: the loss follows them first.",
+        counted(len(far), "number lies", "numbers lie"), low, high,
+        ", ".join(f"{values[row]:g} ({examples.at(int(row))})" for row in order),
+        " …" if len(far) > len(order) else "",
     )  # fmt: skip

@@ -79,6 +79,7 @@ class SingleLabel(Task):
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     classes: ClassVar[bool] = True
     values_are: ClassVar[str] = "probabilities"
+    apart_in: ClassVar[str] = "probability"
     judged_with: ClassVar[tuple[str, ...]] = (
         "target_accuracy", "out_of_scope", "against", "baseline",
     )  # fmt: skip

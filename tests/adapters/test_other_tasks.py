@@ -55,7 +55,6 @@ def every_command(place: Path, reviews: Path, out: Path):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"problem_type": "regression"}, "is a regression with 3 outputs; one is answered"),
         ({"problem_type": "ranking"}, "for a problem that is not known here .* 'ranking'"),
     ],
 )
@@ -70,6 +69,13 @@ def test_other_problems_are_refused_by_every_command(options, says, somebodys, r
     found = lora_bert.verify(place)
     assert (found.kind, found.exit_code) == ("merged", 65)
     assert describe(place)["problem_type"] == options["problem_type"]
+
+
+def test_a_regression_of_several_numbers(somebodys):
+    place = somebodys(problem_type="regression")
+    with pytest.raises(AdapterError, match="is a regression with 3 outputs; one is answered"):
+        lora_bert.load(place)
+    assert lora_bert.verify(place).exit_code == 65
 
 
 def test_several_labels_and_numbers_are_answered(somebodys):

@@ -92,7 +92,9 @@ def test_amounts_are_told_from_classes(labels, amounts):
 @pytest.mark.parametrize("labels", [[str(at) for at in range(400)] * 9,
                                     [str(3 * at) for at in range(40)]])  # fmt: skip
 def test_many_whole_numbers_may_be_either(labels):
-    with pytest.raises(DataError, match="different whole numbers, .* amounts, or numbers of cl") as e:
+    with pytest.raises(
+        DataError, match="different whole numbers, .* amounts, or numbers of cl"
+    ) as e:
         amounts_in(table(labels), DataOptions())
     assert "--task regression" in e.value.hint
     assert "--task single-label" in e.value.hint
