@@ -81,6 +81,7 @@ def _described(manifest: Manifest) -> dict[str, Any]:
         "labels": list(manifest.labels),
         **({"settings": dict(manifest.settings)} if manifest.settings else {}),
         "max_length": manifest.max_length,
+        **({"pooling": manifest.pooling} if manifest.pooling else {}),
         "clean": manifest.clean,
         "backbone": manifest.backbone_name,
         "provenance": {key: value for key, value in origins.items() if value},

@@ -39,8 +39,9 @@ def record(
         OutputError: It cannot be written, or is taken.
     """
     config, files, encoder = context.config, context.files, context.backbone.config
-    portable = _portable(config, files.name)
-    manifest = _manifest(context, portable, evaluations)
+    start = fitted.progress.head_start
+    portable = replace(_portable(config, files.name), head_start=start)
+    manifest = _manifest(context, adapter, portable, evaluations)
     with atomic_directory(context.output, overwrite=config.overwrite) as work:
         write_peft(
             work, adapter, lora_settings(config, encoder), encoder, backbone_name=files.name,
@@ -54,7 +55,10 @@ def record(
         if option_of(manifest.problem_type):  # the command line names no other task
             command = as_command("train", portable, leave_out=_unsaid(config))
         size, changes_layers = adapter.parameter_count, bool(adapter.factors)
-        text = card(manifest, "adapter", command=command, size=size, changes_layers=changes_layers)
+        text = card(
+            manifest, "adapter", command=command, size=size, changes_layers=changes_layers,
+            encoder=encoder, fitted=start == "probe",
+        )  # fmt: skip
         (work / "README.md").write_text(text, encoding="utf-8")
         if history := fitted.history:
             metrics, curve = context.task.metrics, work / "curve.png"
@@ -62,8 +66,9 @@ def record(
 
 
 def _manifest(
-    context: Context, portable: TrainConfig, evaluations: Mapping[str, Evaluation]
-) -> Manifest:
+    context: Context, adapter: Adapter, portable: TrainConfig,
+    evaluations: Mapping[str, Evaluation],
+) -> Manifest:  # fmt: skip
     """What the adapter says of itself; ``portable`` is the configuration without paths."""
     config, splits = context.config, context.splits
     return Manifest(
@@ -90,6 +95,7 @@ def _manifest(
         metrics={part: _figures(evaluation) for part, evaluation in evaluations.items()},
         versions=versions(),
         tokenizer={"fingerprint": context.tokenizer.fingerprint},
+        pooling=adapter.pooling,
     )
 
 
@@ -103,6 +109,8 @@ def _unsaid(config: TrainConfig) -> tuple[str, ...]:
     usual = ["alpha"] if config.alpha == 2 * config.rank else []
     if config.dtype == dtype_name("auto", config.device):
         usual.append("dtype")
+    if config.head_start == "auto":
+        usual.append("head_start")
     return (*_OF_A_CALL, *usual)
 
 

@@ -35,7 +35,7 @@ def test_they_are_scikit_learns(rows):
     found = score_labels(LABELS, scores, answered, true)
     present = np.flatnonzero((true | answered).any(axis=0))
     each = [f1_score(true[:, at], answered[:, at], zero_division=0) for at in present]
-    assert found.macro_f1 == pytest.approx(np.mean(each) if len(each) else 0)
+    assert found.macro_f1 == pytest.approx(np.mean(each) if each else 0)
     assert found.micro_f1 == pytest.approx(
         f1_score(true, answered, average="micro", zero_division=0)
     )

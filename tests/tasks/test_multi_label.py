@@ -1,4 +1,4 @@
-"""Several labels a text, the whole way: files, training, answers, figures, every form of a model."""
+"""Several labels a text, the whole way: files, training, answers, figures, all forms of a model."""
 
 from __future__ import annotations
 
