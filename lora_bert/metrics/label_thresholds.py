@@ -66,8 +66,7 @@ def best_thresholds(probabilities: Floats, true: Sets) -> tuple[float, ...]:
     best = np.full(true.shape[1], common)
     for label in shown:
         best[label] = _best(probabilities[:, label].astype(np.float64), true[:, label], common)
-    rounded: list[float] = np.round(best, 6).tolist()
-    return tuple(rounded)
+    return tuple(round(float(line), 6) for line in best)
 
 
 def tuned(probabilities: Floats, true: Sets, *, seed: int = 0) -> Tuned:
