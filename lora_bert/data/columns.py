@@ -94,8 +94,8 @@ def find_columns(
     """
     if text is not None and text == label:
         raise ConfigError(f"'{text}' cannot be both the text column and the label column.")
-    text_column = _given(text, columns, source)
-    label_column = label if label_columns(label, columns) else _given(label, columns, source)
+    text_column = given_column(text, columns, source)
+    label_column = label if label_columns(label, columns) else given_column(label, columns, source)
     if text_column is None:
         labels = label_columns(label_column, columns)
         free = [name for name in columns if name not in labels]
@@ -129,8 +129,8 @@ def id_column(columns: Sequence[str], taken: Sequence[str]) -> str | None:
     return next((lower[name] for name in ID_NAMES if name in lower), None)
 
 
-def _given(name: str | None, columns: Sequence[str], source: str) -> str | None:
-    """The name that an option gives, which has to be there."""
+def given_column(name: str | None, columns: Sequence[str], source: str) -> str | None:
+    """The name that an option gives, or None; DataError where there is no such column."""
     if name is None or name in columns:
         return name
     absent = [part for part in parse_names(name) if part not in columns]

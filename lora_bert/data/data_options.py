@@ -23,6 +23,7 @@ class DataOptions:
     """
 
     text_column: str | None = None
+    text_pair_column: str | None = None
     label_column: str | None = None
     label_names: Mapping[str, str] = field(default_factory=dict)
     read: ReadOptions = field(default_factory=ReadOptions)
@@ -46,6 +47,7 @@ def data_options(config: TrainConfig, *, classes: bool = True) -> DataOptions:
     """How a training reads and splits its data; ``classes``: see :class:`DataOptions`."""
     return DataOptions(
         text_column=config.text_column,
+        text_pair_column=config.text_pair_column,
         label_column=config.label_column,
         label_names=parse_label_names(config.label_names),
         read=read_options(config),

@@ -30,7 +30,8 @@ class Splits:
         test: The test rows; None where there are none.
         name: The data set's name without directories.
         sha256: Over the bytes of all files read, in the order train, validation, test.
-        columns: Names of the training rows' text column and label column.
+        columns: What the training rows' columns are called, by ``text``, ``label`` and, of pairs,
+            ``text_pair``.
     """
 
     train: Examples
@@ -38,7 +39,7 @@ class Splits:
     test: Examples | None
     name: str
     sha256: str
-    columns: tuple[str, str]
+    columns: Mapping[str, str]
 
 
 Named = str | Sequence[str] | None

@@ -17,6 +17,7 @@ from lora_bert.training.advice import advise
 from lora_bert.training.checkpoints import discard_checkpoints, note_written
 from lora_bert.training.context import Context
 from lora_bert.training.learner import BranchLearner, Learner, values_of
+from lora_bert.training.prepare import to_watch
 from lora_bert.training.record import record
 from lora_bert.training.train_result import TrainResult, Watched
 from lora_bert.training.trainer import Fit
@@ -54,6 +55,7 @@ def finish(context: Context, fitted: Fit, learner: BranchLearner, before: Tensor
         interrupted=fitted.stopped is not None,
         resumable=fitted.stopped is not None and fitted.saved,
         watched=answers,
+        inputs=context.splits.train.inputs,
     )
 
 
@@ -76,7 +78,8 @@ def _write(
     remember(context.files)
     places = {option: getattr(config, option) for option in DATA_OPTIONS}
     note_data_location(context.splits.sha256, places)
-    return evaluations, [Watched(*row) for row in zip(config.watch, *answers, strict=True)]
+    texts = to_watch(config, context.splits.train.inputs)
+    return evaluations, [Watched(*row) for row in zip(texts, *answers, strict=True)]
 
 
 def _evaluate(context: Context, learner: Learner, fitted: Fit) -> dict[str, Evaluation]:
