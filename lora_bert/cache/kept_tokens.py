@@ -36,7 +36,9 @@ def tokenize_cached(tokenizer: TextTokenizer, texts: Sequence[Text]) -> Tokenize
         ConfigError: ``$LORA_BERT_CACHE_LIMIT`` is not a number.
     """
     columns = columns_of(texts)
-    if sum(sum(map(len, column)) for column in columns) * 4 < WORTH_KEEPING:  # a character has four bytes at most
+    if (
+        sum(sum(map(len, column)) for column in columns) * 4 < WORTH_KEEPING
+    ):  # a character has four bytes at most
         return tokenizer.encode_all(texts)
     key, size = _key(tokenizer, columns)
     if size < WORTH_KEEPING:

@@ -14,6 +14,7 @@ import numpy as np
 from lora_bert.data.examples import Examples
 from lora_bert.data.sources import Splits
 from lora_bert.data.stored import hashes
+from lora_bert.data.texts import columns_of
 from lora_bert.errors import DataError
 from lora_bert.mapped import mapped
 from lora_bert.names import write_label_names
@@ -48,14 +49,15 @@ def warn_about(splits: Splits, *, classes: bool = True) -> list[str]:
         )
     others = {"validation": splits.validation, "test": splits.test}
     judged = {part: examples for part, examples in others.items() if examples}
+    what = "text" if train.inputs == 1 else "pair"
     own, *texts = [_hashes(rows) for rows in (train, *judged.values())]
     shared = [sentence for part, other in zip(judged, texts, strict=True)
-              for sentence in _shared_texts(own, other, part)]  # fmt: skip
+              for sentence in _shared_texts(own, other, part, what)]  # fmt: skip
     sentences = [
         *(spelling_warnings(train.labels) if classes else ()),
         *(_small_classes(train) if classes else ()),
         *shared,
-        *(_contradictions([train, *judged.values()], [own, *texts]) if classes else ()),
+        *(_contradictions([train, *judged.values()], [own, *texts], what) if classes else ()),
     ]
     for sentence in sentences:
         logger.warning("%s", sentence)
@@ -103,23 +105,25 @@ def _small_classes(train: Examples) -> list[str]:
 
 
 def _hashes(rows: Examples) -> np.ndarray:
-    """What stands for each text here, without the white space around it."""
-    return mapped(hashes(map(str.strip, rows.texts), len(rows)))
+    """What stands for each text or pair here, without the white space around it."""
+    columns = [map(str.strip, column) for column in columns_of(rows.texts)]
+    texts = columns[0] if len(columns) == 1 else zip(*columns, strict=True)
+    return mapped(hashes(texts, len(rows)))
 
 
-def _shared_texts(train: np.ndarray, other: np.ndarray, part: str) -> list[str]:
+def _shared_texts(train: np.ndarray, other: np.ndarray, part: str, what: str) -> list[str]:
     known = np.sort(train)
     shared = int((known[np.searchsorted(known[:-1], other)] == other).sum())
     if not shared:
         return []
     share = shared / len(other)
-    texts = counted(len(other), f"{part} text")
+    texts = counted(len(other), f"{part} {what}")
     stand = "stands" if shared == 1 else "stand"
     return [f"{shared:,} of {texts} ({share:.1%}) also {stand} in training."]
 
 
-def _contradictions(parts: list[Examples], texts: list[np.ndarray]) -> list[str]:
-    """Texts that carry more than one label, in one part or in two."""
+def _contradictions(parts: list[Examples], texts: list[np.ndarray], what: str) -> list[str]:
+    """Texts or pairs that carry more than one label, in one part or in two."""
     every = np.concatenate(texts)
     numbers: dict[str, int] = {}
     labels = (numbers.setdefault(label, len(numbers)) for part in parts for label in part.labels)
@@ -134,7 +138,7 @@ def _contradictions(parts: list[Examples], texts: list[np.ndarray]) -> list[str]
     carry = "carries" if count == 1 else "carry"
     example = differs[rows[differs].argmin()]
     places = " and ".join(_place(parts, int(rows[at])) for at in (first[example], example))
-    return [f"{counted(count, 'text')} {carry} more than one label, for example {places}."]
+    return [f"{counted(count, what)} {carry} more than one label, for example {places}."]
 
 
 def _place(parts: Sequence[Examples], row: int) -> str:

@@ -168,10 +168,7 @@ def check_count(columns: Sequence[str], width: int, source: str) -> None:
 def _looks_like_data(first: Sequence[str], others: Sequence[Sequence[str]]) -> bool:
     """Whether no cell is a usual column name and one is a value, a number or a sentence."""
     rows = [row for row in others if list(row) != list(first)]  # a header may stand there twice
-    cells = [
-        (cell, _times(rows, at, cell), _is_usual(cell))
-        for at, cell in enumerate(first)
-    ]
+    cells = [(cell, _times(rows, at, cell), _is_usual(cell)) for at, cell in enumerate(first)]
     if all(usual for _, _, usual in cells):
         return False
     # A text may be called "message" by chance, beside a label that comes again and again.

@@ -16,8 +16,8 @@ logger = logging.getLogger(__name__)
 
 _STEMS = (
     "sentence sent text question query input string str utterance phrase snippet title headline "
-    "document doc passage paragraph post comment claim q s 句子 句 文本 问题 问句 标题 文档 段落 问 "
-    "文 質問 문장 질문 텍스트"
+    "document doc passage paragraph post comment claim q s "
+    "句子 句 文本 问题 问句 标题 文档 段落 问 文 質問 문장 질문 텍스트"
 ).split()
 """What is counted where both texts are of one kind: sentence1 and sentence2, 句子A and 句子B."""
 _COUNTED = (("1", "2", "3"), ("a", "b", "c"), ("one", "two", "three"), ("一", "二", "三"))

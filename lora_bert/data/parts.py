@@ -40,7 +40,9 @@ class Parts:
 
     @property
     def columns(self) -> dict[str, str]:
-        """The columns of the first part that was read: ``text``, ``label``, of pairs ``text_pair``.
+        """What the columns of the first part that was read are called, by their role.
+
+        The roles are ``text``, ``label`` and, where rows are pairs, ``text_pair``.
         """
         text, pair, label = next(iter(self._names.values()))
         return {"text": text, "label": label} | ({"text_pair": pair} if pair else {})

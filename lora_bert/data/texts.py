@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import overload
 
 import numpy as np
@@ -35,6 +35,9 @@ class TextPairs(Sequence[tuple[str, str]]):
         if isinstance(at, slice):
             return TextPairs(first[at], second[at])
         return first[at], second[at]
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return zip(*self.columns, strict=True)
 
     def take(self, rows: np.ndarray) -> TextPairs:
         """The pairs at ``rows``, in that order."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from lora_bert.data.examples import Examples
+from lora_bert.data.texts import Text, columns_of
 from lora_bert.errors import DataError
 from lora_bert.metrics.classification import Indices
 from lora_bert.metrics.comparison import Comparison, compare
@@ -67,6 +69,7 @@ def tfidf_baseline(
 ) -> Baseline:
     """Fit TF-IDF + LinearSVC on the training rows and compare it with answers to the test rows.
 
+    Of pairs the classifier sees the terms of either text, those that both have, and their cosine.
     Character 1-3-grams where more than 30 % of the training letters are of a script written
     without spaces (Chinese, Japanese, Thai, …), word 1-2-grams elsewhere; sublinear term
     frequencies, no n-gram left out for being rare, C = 1: nothing is tuned on the test rows.
@@ -87,21 +90,22 @@ def tfidf_baseline(
     if len(set(train.labels)) < 2:
         raise DataError("The TF-IDF baseline needs training rows of at least two classes.")
     started = time.perf_counter()
-    by_character = unspaced_share(train.texts) > 0.3
+    by_character = unspaced_share(chain(*columns_of(train.texts))) > 0.3
     labels = np.array([*train.labels, *test.labels, *answers], dtype=object)
     _, classes = np.unique(labels, return_inverse=True)
     fitted_on, true, ours = np.split(classes, [len(train), len(train) + len(test)])
     predicted = _fit_and_predict(train.texts, fitted_on, test.texts, by_character)
     grams = "character 1–3-grams" if by_character else "word 1–2-grams"
+    of_pairs = " of both texts and of what they share" if train.inputs > 1 else ""
     return Baseline(
         seconds=time.perf_counter() - started,
         comparison=compare("TF-IDF + linear SVM", ours, predicted, true, metric=metric),
         interval=bootstrap(true, predicted, "accuracy"),
-        description=f"TF-IDF ({grams}) + LinearSVC",
+        description=f"TF-IDF ({grams}){of_pairs} + LinearSVC",
     )
 
 
-def unspaced_share(texts: Sequence[str]) -> float:
+def unspaced_share(texts: Iterable[str]) -> float:
     """Share of the letters that are of a script written without spaces, 0…1."""
     unspaced = letters = 0
     for text in texts:
@@ -111,16 +115,32 @@ def unspaced_share(texts: Sequence[str]) -> float:
 
 
 def _fit_and_predict(
-    train_texts: Sequence[str], train_indices: Indices, test_texts: Sequence[str], chars: bool
+    train_texts: Sequence[Text], train_indices: Indices, test_texts: Sequence[Text], chars: bool
 ) -> Indices:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.svm import LinearSVC
 
     unit, lengths = ("char", (1, 3)) if chars else ("word", (1, 2))
     vectorizer = TfidfVectorizer(analyzer=unit, ngram_range=lengths, sublinear_tf=True)
+    columns = columns_of(train_texts)
     try:
-        features = vectorizer.fit_transform(train_texts)
+        vectorizer.fit(chain(*columns))
     except ValueError as error:  # scikit-learn's "empty vocabulary"
         raise DataError("The TF-IDF baseline finds no words in the training texts.") from error
-    classifier = LinearSVC(C=1.0, random_state=0).fit(features, train_indices)
-    return np.asarray(classifier.predict(vectorizer.transform(test_texts)), dtype=np.int64)
+    fitted_on, asked = (
+        _features([vectorizer.transform(column) for column in each])
+        for each in (columns, columns_of(test_texts))
+    )
+    classifier = LinearSVC(C=1.0, random_state=0).fit(fitted_on, train_indices)
+    return np.asarray(classifier.predict(asked), dtype=np.int64)
+
+
+def _features(terms: Sequence[Any]) -> Any:
+    """The terms of single texts as they are; of pairs those of each, those of both, the cosine."""
+    if len(terms) == 1:
+        return terms[0]
+    from scipy.sparse import csr_matrix, hstack
+
+    first, second = terms
+    cosine = csr_matrix(first.multiply(second).sum(axis=1))
+    return hstack([first, second, first.minimum(second), cosine]).tocsr()

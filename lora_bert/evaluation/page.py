@@ -68,6 +68,7 @@ def report_page(evaluation: Evaluation, rows: Examples, *, title: str) -> str:
         file=shown(Path(rows.source).name),
         unit=rows.unit,
         ids=bool(rows.ids),
+        pairs=rows.inputs > 1,
         **_bars(evaluation),
         **(_curve(evaluation) if evaluation.coverage else {}),
         **(_classes(evaluation.by_class) if evaluation.by_class else {}),

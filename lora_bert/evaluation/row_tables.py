@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lora_bert.data.examples import Examples
+from lora_bert.data.texts import parts_of
 from lora_bert.files import atomic_file
 from lora_bert.tasks.base import Judgement
 
@@ -19,20 +20,28 @@ TABLES = {
 probabilities."""
 
 
+_TEXTS = ("text", "text_pair")
+
+
 def table_rows(judged: Judgement, table: str, rows: Examples) -> list[dict[str, Any]]:
     """The rows of a table, the worst first, by column; none where there are no classes."""
     labels = judged.by_class.labels if judged.by_class else []
     listed = []
     for at, likelier, *scores in getattr(judged, table):
         row = {"line": rows.mark(at), **({"id": rows.ids[at]} if rows.ids else {})}
-        row |= {"text": rows.texts[at], "label": rows.labels[at]}
+        row |= dict(zip(_TEXTS, parts_of(rows.texts[at]), strict=False))
+        row["label"] = rows.labels[at]
         listed.append(row | dict(zip(TABLES[table], (labels[likelier], *scores), strict=True)))
     return listed
 
 
 def table_columns(table: str, rows: Examples) -> list[str]:
-    """The columns: the position, by what it counts, the file's own id, text, label, the table's."""
-    return [rows.unit, *(["id"] if rows.ids else []), "text", "label", *TABLES[table]]
+    """The columns: the position, by what it counts, the file's own id, text, label, the table's.
+
+    Of pairs there is ``text_pair`` behind ``text``.
+    """
+    ids = ["id"] if rows.ids else []
+    return [rows.unit, *ids, *_TEXTS[: rows.inputs], "label", *TABLES[table]]
 
 
 def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

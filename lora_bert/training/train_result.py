@@ -16,8 +16,7 @@ from lora_bert.wording import counted
 
 @dataclass(frozen=True)
 class Watched:
-    """What is predicted of one text, or of a pair, before the first step of a training and after.
-    """
+    """What is predicted of a text, or of a pair, before the first step of a training and after."""
 
     text: Text
     before: Any
