@@ -17,31 +17,31 @@ class TextPairs(Sequence[tuple[str, str]]):
     """Pairs whose first texts and second texts are kept as two columns.
 
     Attributes:
-        columns: The first texts and the second ones, as many of each.
+        sides: The first texts and the second ones, as many of each.
     """
 
     def __init__(self, first: Sequence[str], second: Sequence[str]) -> None:
-        self.columns = (first, second)
+        self.sides = (first, second)
 
     def __len__(self) -> int:
-        return len(self.columns[0])
+        return len(self.sides[0])
 
     @overload
     def __getitem__(self, at: int) -> tuple[str, str]: ...
     @overload
     def __getitem__(self, at: slice) -> TextPairs: ...
     def __getitem__(self, at: int | slice) -> tuple[str, str] | TextPairs:
-        first, second = self.columns
+        first, second = self.sides
         if isinstance(at, slice):
             return TextPairs(first[at], second[at])
         return first[at], second[at]
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        return zip(*self.columns, strict=True)
+        return zip(*self.sides, strict=True)
 
     def take(self, rows: np.ndarray) -> TextPairs:
         """The pairs at ``rows``, in that order."""
-        return TextPairs(*(taken(column, rows) for column in self.columns))
+        return TextPairs(*(taken(column, rows) for column in self.sides))
 
 
 def texts_of(columns: Sequence[Sequence[str]]) -> Sequence[Text]:
@@ -52,7 +52,7 @@ def texts_of(columns: Sequence[Sequence[str]]) -> Sequence[Text]:
 def columns_of(texts: Sequence[Text]) -> tuple[Sequence[str], ...]:
     """The one column of single texts, or the two of pairs; texts of neither are single."""
     if isinstance(texts, TextPairs):
-        return texts.columns
+        return texts.sides
     if not are_pairs(texts):
         return (texts,)  # type: ignore[return-value]
     first, second = zip(*texts, strict=True)
