@@ -7,11 +7,12 @@ import math
 import shlex
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from lora_bert.data.examples import Examples
+from lora_bert.data.pair_groups import text_hashes
 from lora_bert.data.sources import Splits
 from lora_bert.data.stored import hashes
 from lora_bert.data.texts import columns_of
@@ -25,6 +26,8 @@ logger = logging.getLogger(__name__)
 _FEW = 5
 _NAMED = 5
 _EVEN = 0.85
+_OFTEN_SHARED = 0.2
+"""Share of pairs with a known text from which on that is said."""
 _VARIANTS = "\ufe0e\ufe0f"
 """Characters that choose between two looks of the character before them."""
 _JOINED = 100
@@ -57,6 +60,7 @@ def warn_about(splits: Splits, *, classes: bool = True) -> list[str]:
         *(spelling_warnings(train.labels) if classes else ()),
         *(_small_classes(train) if classes else ()),
         *shared,
+        *(_shared_sides(train, judged) if train.inputs > 1 else ()),
         *(_contradictions([train, *judged.values()], [own, *texts], what) if classes else ()),
     ]
     for sentence in sentences:
@@ -120,6 +124,22 @@ def _shared_texts(train: np.ndarray, other: np.ndarray, part: str, what: str) ->
     texts = counted(len(other), f"{part} {what}")
     stand = "stands" if shared == 1 else "stand"
     return [f"{shared:,} of {texts} ({share:.1%}) also {stand} in training."]
+
+
+def _shared_sides(train: Examples, judged: Mapping[str, Examples]) -> list[str]:
+    """What to say of parts whose pairs have a text in common with training pairs."""
+    known = np.concatenate([text_hashes(column) for column in columns_of(train.texts)])
+    sentences = []
+    for part, rows in judged.items():
+        sides = [np.isin(text_hashes(column), known) for column in columns_of(rows.texts)]
+        shared = int((sides[0] | sides[1]).sum())
+        if shared >= _OFTEN_SHARED * len(rows):
+            pairs = counted(len(rows), f"{part} pair")
+            sentences.append(
+                f"{shared:,} of {pairs} ({shared / len(rows):.1%}) have a text that stands in a "
+                "training pair too: the score on them flatters where new texts are to be answered."
+            )
+    return sentences
 
 
 def _contradictions(parts: list[Examples], texts: list[np.ndarray], what: str) -> list[str]:

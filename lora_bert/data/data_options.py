@@ -53,7 +53,7 @@ def data_options(config: TrainConfig, *, classes: bool = True) -> DataOptions:
         read=read_options(config),
         validation_fraction=config.validation_fraction,
         test_fraction=config.test_fraction,
-        split="random" if config.split == "random" or not classes else "stratified",
+        split="random" if config.split == "random" else "stratified",
         split_seed=config.split_seed,
         limit=config.limit,
         classes=classes,

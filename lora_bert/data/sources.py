@@ -239,12 +239,13 @@ def _divided(
     for part in _to_divide(present, options)[1:]:
         rows = parts["train"]
         parts["train"], parts[part] = split(
-            rows, fraction=fractions[part], how=options.split, seed=options.split_seed
-        )
+            rows, fraction=fractions[part], how=options.split, seed=options.split_seed,
+            classes=options.classes,
+        )  # fmt: skip
         logger.info(
             "Split off %s of %s for %s (%s, seed %s).",
-            f"{len(parts[part]):,}", counted(len(rows), "row"), part, options.split,
-            options.split_seed,
+            f"{len(parts[part]):,}", counted(len(rows), "row"), part,
+            options.split if options.classes else "random", options.split_seed,
         )  # fmt: skip
     return parts
 

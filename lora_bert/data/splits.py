@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from lora_bert.data.examples import Examples
+from lora_bert.data.pair_groups import split_groups
 from lora_bert.errors import DataError
 from lora_bert.wording import counted
 
@@ -20,9 +21,13 @@ SplitKind = Literal["stratified", "random"]
 
 
 def split(
-    examples: Examples, *, fraction: float = 0.2, how: SplitKind = "stratified", seed: int
-) -> tuple[Examples, Examples]:
+    examples: Examples, *, fraction: float = 0.2, how: SplitKind = "stratified", seed: int,
+    classes: bool = True,
+) -> tuple[Examples, Examples]:  # fmt: skip
     """Divide examples into training and validation rows.
+
+    Pairs that share a text come into the same part, unless ``how`` is ``"random"`` or nearly all of
+    them do.
 
     Args:
         examples: Labelled rows.
@@ -32,6 +37,7 @@ def split(
             ``stratify=labels``, save that a class of one row stays in training, and that with fewer
             validation rows than classes every class still keeps a training row.
         seed: The seed, from 0 to 2**32 - 1.
+        classes: Whether labels are classes; others are not stratified.
 
     Returns:
         Training rows and validation rows, both shuffled.
@@ -40,9 +46,15 @@ def split(
         DataError: There are too few rows.
     """
     wanted = math.ceil(fraction * len(examples))
-    if len(examples) < 2 or (how == "random" and wanted == len(examples)):
+    at_random = how == "random" or not classes
+    if len(examples) < 2 or (at_random and wanted == len(examples)):
         raise _too_few(examples)
-    if how == "random":
+    if examples.inputs > 1 and how != "random":
+        divided = split_groups(examples, fraction, seed, classes=classes)
+        if divided is not None:
+            logger.info("Pairs that share a text are divided as one.")
+            return examples.take(divided[0]), examples.take(divided[1])
+    if at_random:
         rows = np.random.RandomState(seed).permutation(len(examples))
         train, validation = rows[wanted:], rows[:wanted]
     else:

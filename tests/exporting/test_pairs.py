@@ -13,7 +13,12 @@ from lora_bert.errors import InputTypeError
 
 onnx = pytest.importorskip("onnx", reason="the extras onnx and openvino are not installed")
 
-PAIRS = [("good tasty 7", "很好吃"), ("bad", "awful slow late cold " * 9), ("", "zebra"), ("a", "b")]
+PAIRS = [
+    ("good tasty 7", "很好吃"),
+    ("bad", "awful slow late cold " * 9),
+    ("", "zebra"),
+    ("a", "b"),
+]
 
 
 def inputs_of(graph: Path) -> set[str]:

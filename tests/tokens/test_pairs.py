@@ -90,7 +90,9 @@ def test_ids_are_those_of_the_family_in_transformers(
             ours.encode(PAIRS)
         return
     assert rows_of(ours.encode(PAIRS)) == expected.input_ids
-    typed = expected.token_type_ids if family in TYPED else [[0] * len(r) for r in expected.input_ids]
+    typed = (
+        expected.token_type_ids if family in TYPED else [[0] * len(r) for r in expected.input_ids]
+    )
     assert types_of(ours, PAIRS) == typed
 
 
