@@ -61,7 +61,7 @@ def best_thresholds(probabilities: Floats, true: Sets) -> tuple[float, ...]:
     """
     shown = np.flatnonzero(true.any(axis=0))
     if not len(shown):
-        return (USUAL,) * true.shape[1]
+        return (USUAL,) * int(true.shape[1])
     common = _common(probabilities[:, shown], true[:, shown])
     best = np.full(true.shape[1], common)
     for label in shown:

@@ -21,6 +21,7 @@ from lora_bert.training.advice import advise
 from lora_bert.training.checkpoints import discard_checkpoints, note_written
 from lora_bert.training.context import Context
 from lora_bert.training.learner import BranchLearner, Learner, values_of
+from lora_bert.training.prepare import to_watch
 from lora_bert.training.record import record
 from lora_bert.training.train_result import TrainResult, Watched
 from lora_bert.training.trainer import Fit
@@ -59,6 +60,7 @@ def finish(context: Context, fitted: Fit, learner: BranchLearner, before: Tensor
         interrupted=fitted.stopped is not None,
         resumable=fitted.stopped is not None and fitted.saved,
         watched=answers,
+        inputs=context.splits.train.inputs,
     )
 
 
@@ -70,9 +72,10 @@ def _write(
     task, evaluations = _evaluate(context, learner, fitted)
     context = replace(context, task=task)
     advise(config, fitted, task, context.tokens["train"].targets, evaluations.get("validation"))
+    texts = to_watch(config, context.splits.train.inputs)
     watched = [
         Watched(text, then, now, (" ".join(task.line(then)), " ".join(task.line(now))))
-        for text, then, now in zip(config.watch, *_watched(task, before, learner), strict=True)
+        for text, then, now in zip(texts, *_watched(task, before, learner), strict=True)
     ]
     adapter = learner.adapter.copy()
     with uninterrupted():  # that it stands there, and that its checkpoints know of it, is one thing
