@@ -30,6 +30,7 @@ def files(tmp_path_factory: pytest.TempPathFactory, data_dir: Path) -> Path:
     emotions.mkdir()
     for name in ("train.tsv", "dev.tsv", "test.tsv", "labels.txt"):
         shutil.copy(data_dir / "goemotions" / name, emotions)
+    shutil.copytree(data_dir / "stsb", place / "stsb")
     news = place / "20newsgroups"
     news.mkdir()
     for part in ("train", "test"):
