@@ -37,7 +37,8 @@ def train(tiny_backbone, rows, tmp_path):
 
     def call(**options):
         usual = {"backbone": str(tiny_backbone), "epochs": EPOCHS, "layers": "top:2",
-                 "batch_size": 20, "output": tmp_path / f"{next(made)}"}  # fmt: skip
+                 "batch_size": 20, "head_start": "random",
+                 "output": tmp_path / f"{next(made)}"}  # fmt: skip
         return lora_bert.train(rows, **usual | options)
 
     return call
