@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lora_bert.adapters.card import card
 from lora_bert.adapters.loading import Loaded
 from lora_bert.adapters.manifest import MANIFEST, Manifest
+from lora_bert.backbones.mean_layer import settings_with_mean_layer, with_mean_layer
 from lora_bert.backbones.weights import read_checkpoint, write_safetensors
 from lora_bert.errors import AdapterError
 from lora_bert.json_files import json_text
@@ -27,29 +28,46 @@ def write_merged(directory: Path, loaded: Loaded) -> None:
     Raises:
         AdapterError: A folded weight is not finite.
     """
-    write_safetensors(directory / "model.safetensors", folded(loaded))
+    tensors, config = folded(loaded), _config(loaded)
+    if loaded.adapter.pooling == "mean" and loaded.backbone.config.adds_mean_layer:
+        tensors = with_mean_layer(tensors, loaded.backbone.config)
+        config = {**config, **settings_with_mean_layer(loaded.backbone.config)}
+    write_safetensors(directory / "model.safetensors", tensors)
     manifest = standalone(loaded)
-    describe_merged(directory, loaded, manifest)
+    _describe(directory, loaded, manifest, config)
     (directory / "README.md").write_text(card(manifest, "merged"), encoding="utf-8")
 
 
 def standalone(loaded: Loaded) -> Manifest:
     """What a model made of this says of itself: its tokenizer is the one that is written with it.
 
-    Another version of the ``tokenizers`` library may write the same one otherwise.
+    Another version of the ``tokenizers`` library may write the same one otherwise. What the task
+    does to the outputs is in the last layer.
     """
-    return replace(loaded.manifest, tokenizer={"fingerprint": loaded.tokenizer.fingerprint})
+    task, _, _ = loaded.manifest.restored_task(loaded.files.path).folded()
+    return replace(
+        loaded.manifest, settings=task.settings,
+        tokenizer={"fingerprint": loaded.tokenizer.fingerprint},
+    )  # fmt: skip
 
 
-def describe_merged(directory: Path, loaded: Loaded, manifest: Manifest) -> None:
-    """Write ``config.json``, tokenizer and ``lora_bert.json`` of a model that stands alone."""
-    (directory / "config.json").write_text(json_text(_config(loaded)) + "\n", encoding="utf-8")
+def describe_exported(directory: Path, loaded: Loaded, manifest: Manifest) -> None:
+    """Write ``config.json``, tokenizer and ``lora_bert.json`` of an exported model."""
+    _describe(directory, loaded, manifest, _config(loaded))
+
+
+def _describe(
+    directory: Path, loaded: Loaded, manifest: Manifest, config: Mapping[str, Any]
+) -> None:
+    (directory / "config.json").write_text(json_text(config) + "\n", encoding="utf-8")
     loaded.tokenizer.save(directory)
     (directory / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
 
 
 def folded(loaded: Loaded) -> dict[str, Tensor]:
     """The sequence classifier's state dict, float32: ``W + scaling · up @ down``, and the head.
+
+    What the task does to the head's outputs, as to give them their unit, is in its last layer.
 
     Raises:
         AdapterError: A folded weight is not finite.
@@ -73,12 +91,20 @@ def folded(loaded: Loaded) -> dict[str, Tensor]:
         if not bool(torch.isfinite(tensors[weight]).all()):
             raise AdapterError(f"Folding LoRA into '{weight}' gives NaN or infinity.")
     tensors |= {name: tensor.cpu() for name, tensor in loaded.adapter.head.items()}
+    _, factor, addend = loaded.manifest.restored_task(loaded.files.path).folded()
+    if (factor, addend) != (1, 0):
+        output = config.layout.head.output
+        bias = tensors[f"{output}.bias"]
+        tensors[f"{output}.weight"] = tensors[f"{output}.weight"] * factor
+        tensors[f"{output}.bias"] = bias * factor + addend
     return {name: tensor.detach() for name, tensor in tensors.items()}
 
 
 def _config(loaded: Loaded) -> Mapping[str, Any]:
-    labels = loaded.manifest.labels
+    labels, head = loaded.manifest.labels, loaded.backbone.config.head
     kept = {key: value for key, value in loaded.backbone.config.raw.items() if key not in _DROPPED}
+    if head.pooling_key:
+        kept[head.pooling_key] = loaded.adapter.pooling
     return kept | {
         "architectures": [loaded.backbone.config.architecture],
         "dtype": "float32",

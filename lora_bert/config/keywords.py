@@ -18,6 +18,8 @@ class LabelledFileKeywords(TypedDict, total=False):
     columns: Names | None
     encoding: str
     label_column: Names | None
+    label_separator: str | None
+    label_file: StrPath | None
     label_names: Renaming | None
 
 
@@ -53,6 +55,8 @@ class TrainOptions(LabelledFileKeywords, total=False):
     dropout: float
     target_modules: Names
     layers: str
+    pooling: Literal["auto", "cls", "mean"]
+    head_start: Literal["auto", "probe", "random"]
     epochs: int | None
     learning_rate: float
     batch_size: int
@@ -64,7 +68,7 @@ class TrainOptions(LabelledFileKeywords, total=False):
     weight_decay: float
     class_weights: Literal["none", "balanced"]
     early_stopping: int | None
-    metric: str
+    metric: str | None
     task: str
     seed: int
     watch: Names

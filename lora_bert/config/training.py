@@ -33,7 +33,8 @@ class TrainConfig(LabelledFileOptions, TrainRows):
     )
     method: str = adapter_option(
         "lora",
-        "What is trained: LoRA matrices and the head, or the head alone on the frozen backbone.",
+        "What is trained: LoRA matrices and the head, or the head alone, fitted on the frozen "
+        "backbone in seconds.",
         choices=("lora", "head-only"),
     )
     rank: int = adapter_option(8, "Rank of the LoRA matrices.")
@@ -51,6 +52,18 @@ class TrainConfig(LabelledFileOptions, TrainRows):
         "auto",
         "Transformer layers to adapt (auto: the upper half; all: slower, at times a point better).",
         metavar="auto|all|top:N",
+    )
+    pooling: str = adapter_option(
+        "auto",
+        "What the head reads: the first token of a text or the mean of its tokens (auto: what the "
+        "backbone was made for; the first token where that is not known).",
+        choices=("auto", "cls", "mean"),
+    )
+    head_start: str = training_option(
+        "auto",
+        "Where the head starts: fitted on the frozen backbone, or at random (auto: fitted, unless "
+        "validation rows say that guessing is better).",
+        choices=("auto", "probe", "random"),
     )
     epochs: int | None = training_option(
         None,
@@ -85,13 +98,16 @@ class TrainConfig(LabelledFileOptions, TrainRows):
         metavar="N",
         minimum=1,
     )
-    metric: str = training_option(
-        "accuracy",
-        "What picks the epoch that is kept; of equal ones, the lower loss.",
-        metavar="[accuracy|macro_f1|log_loss]",  # of the task that ships; a task has its own
+    metric: str | None = training_option(
+        None,
+        "What picks the epoch that is kept; of equal ones, the lower loss (default: the first "
+        "figure of the task: accuracy for one label a text).",
+        metavar="[accuracy|macro_f1|log_loss|…]",  # a task has its own
     )
     task: str = training_option(
-        "single_label_classification", "Problem type of a task that is registered.", hidden=True
+        "auto",
+        "What is asked of a text (auto: what the training rows are made for).",
+        metavar="[auto|single-label]",
     )
     seed: int = training_option(
         42, "Seed of initialisation, order and dropout.", minimum=0, maximum=LARGEST_SEED

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import logging
-import operator
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from lora_bert.adapters.directory import EXPORTED, Kind
 from lora_bert.adapters.exported import read_exported
 from lora_bert.adapters.loading import Loaded
 from lora_bert.adapters.manifest import MANIFEST
-from lora_bert.adapters.merged import describe_merged, folded, standalone
+from lora_bert.adapters.merged import describe_exported, folded, standalone
 from lora_bert.config import ExportConfig
 from lora_bert.config.keywords import ExportOptions
 from lora_bert.config.kinds import StrPath
@@ -60,6 +59,7 @@ class ExportResult:
         size: Bytes of the directory.
         moved: Largest difference from torch in float32 in what ``infer`` computes in here unless it
             is told otherwise, bfloat16; None where that is what was compared.
+        measured_in: What these differences are measured in, in words.
     """
 
     path: Path
@@ -72,6 +72,7 @@ class ExportResult:
     accuracy: tuple[float, float] | None
     size: int
     moved: float | None = None
+    measured_in: str = "probability"
 
     def __repr__(self) -> str:
         return (
@@ -108,31 +109,38 @@ def run(config: ExportConfig) -> ExportResult:
     claim_output(output, overwrite=config.overwrite)
     loaded, rows = load_with_samples(config, source, output)
     precision = "int8" if config.int8 else "float32"
+    task = loaded.manifest.restored_task(source)
     with atomic_directory(output, overwrite=config.overwrite) as work:
         _write_graph(work, loaded, kind, rows.texts if config.int8 else None)
         facts: dict[str, Any] = {"format": kind, "precision": precision}
         if config.int8:
             facts["metrics_of"] = "the model in float, before it was quantised"
         described = replace(standalone(loaded), exported=facts)
-        describe_merged(work, loaded, described)
+        describe_exported(work, loaded, described)
         compared, moved = _compared(config, loaded, work, rows)
         # What int8 changes is told, not judged; but not a number is no probability.
         most = 1.0 if config.int8 else TOLERANCE
         if not compared["difference"] <= most:
             raise AdapterError(
                 f"The exported model differs from torch by {compared['difference']:.2g} in "
-                f"probability, more than {most:g}; it was not kept."
+                f"{task.apart_in}, more than {most:g}; it was not kept."
             )
         facts |= compared | {"versions": {name: importlib.metadata.version(name)
                                       for name in (*_NEEDS[kind], *nncf)}}  # fmt: skip
         (work / MANIFEST).write_text(described.to_json(), encoding="utf-8")
     if compared["agreement"] < _SURPRISING:
         log.warning(
-            "The exported model gives %.1f %% of the texts another label than torch.",
+            "The exported model gives %.1f %% of the texts another answer than torch.",
             100 * (1 - compared["agreement"]),
         )
     return ExportResult(
-        path=output, size=size_of(output), format=kind, precision=precision, moved=moved, **compared
+        path=output,
+        size=size_of(output),
+        format=kind,
+        precision=precision,
+        moved=moved,
+        measured_in=task.apart_in,
+        **compared,
     )
 
 
@@ -150,7 +158,10 @@ def _write_graph(work: Path, loaded: Loaded, kind: Kind, samples: Sequence[Text]
     target = work / EXPORTED[kind][0]
     with tempfile.TemporaryDirectory(dir=work) as scratch:
         graph = Path(scratch) / "model.onnx"
-        onnx.save(classifier_graph(tensors, loaded.backbone.config, types=types), graph)
+        graph_of = classifier_graph(
+            tensors, loaded.backbone.config, loaded.adapter.pooling, types=types
+        )
+        onnx.save(graph_of, graph)
         if kind == "onnx" and samples is None:
             graph.rename(target)
         elif kind == "onnx":
@@ -179,25 +190,24 @@ def _compared(
     stored = read_exported(work)
     dtype = "auto" if config.int8 else "float32"
     engine = open_engine(stored, engine=config.format, dtype=dtype)
-    after = replace(before, engine=engine, tokenizer=stored.tokenizer)
+    after = replace(before, engine=engine, tokenizer=stored.tokenizer, manifest=stored.manifest)
     task = before.task
-    both = ours, theirs = before.values(rows.texts), after.values(rows.texts)
+    both = ours, _ = before.values(rows.texts), after.values(rows.texts)
     accuracy = moved = None
     if rows.labels and task.classes:
         targets = task.targets(rows, before.tokenizer.encode(rows.texts))
         of_torch, exported = (task.right(values, targets) for values in both)
         if of_torch is not None and exported is not None:
             accuracy = float(of_torch.mean()), float(exported.mean())
-    same = list(map(operator.eq, *map(task.answers, both)))
-    apart = np.abs(ours - theirs).max(axis=1)
+    same, apart = task.alike(*both), task.apart(*both)
     if engine.name == "openvino" and not config.int8 and dtype_name("auto", "cpu") != "float32":
         usual = open_engine(stored, engine=config.format, dtype="auto")
         rounded = replace(after, engine=usual).values(rows.texts)
-        moved = float(np.abs(ours - rounded).max())
+        moved = float(task.apart(ours, rounded).max())
     return {
         "difference": float(apart.max()),
         "median": float(np.median(apart)),
-        "agreement": float(np.mean(same)),
+        "agreement": float(same.mean()),
         "texts": len(rows),
         "accuracy": accuracy,
     }, moved

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Unpack
 
-import numpy as np
-
 from lora_bert.adapters.directory import check_answerable, is_classifier, kind_of
 from lora_bert.adapters.loading import Loaded, load_any
 from lora_bert.adapters.merged import write_merged
@@ -41,11 +39,13 @@ class MergeResult:
 
     Attributes:
         path: Its directory.
-        difference: Largest difference of a probability between it and base + adapter, float32.
+        difference: Largest difference of a probability (of a number: in standard deviations of the
+            training's) between it and base + adapter, float32.
         texts: On how many texts.
         size: Bytes of the directory.
         moved: Largest difference of a probability of those texts between float32 and what ``infer``
             computes in here unless it is told otherwise, bfloat16; None where that is float32.
+        measured_in: What these differences are measured in, in words.
     """
 
     path: Path
@@ -53,6 +53,7 @@ class MergeResult:
     texts: int
     size: int
     moved: float | None = None
+    measured_in: str = "probability"
 
     def __repr__(self) -> str:
         return (
@@ -97,13 +98,13 @@ def run(config: MergeConfig) -> MergeResult:
     texts = rows.texts
     with atomic_directory(output, overwrite=config.overwrite) as work:
         write_merged(work, before)
-        after = load_any(work)
+        after = load_any(work, as_written=True)  # as everybody reads it
         exact = Predictor.of(after, work)
         difference = _difference(Predictor.of(before, source), exact, texts)
         if not difference <= TOLERANCE:
             raise AdapterError(
-                f"The merged model differs from base + adapter by {difference:.2g} in probability, "
-                f"more than {TOLERANCE:g}; it was not kept."
+                f"The merged model differs from base + adapter by {difference:.2g} in "
+                f"{exact.task.apart_in}, more than {TOLERANCE:g}; it was not kept."
             )
         rounds = dtype_name("auto", "auto") != "float32"
         moved = _difference(exact, open_predictor(work), texts) if rounds else None
@@ -113,6 +114,7 @@ def run(config: MergeConfig) -> MergeResult:
         texts=len(texts),
         size=size_of(output),
         moved=moved,
+        measured_in=exact.task.apart_in,
     )
 
 
@@ -132,4 +134,4 @@ def load_with_samples(
 
 
 def _difference(before: Predictor, after: Predictor, texts: Sequence[Text]) -> float:
-    return float(np.abs(before.values(texts) - after.values(texts)).max())
+    return float(before.task.apart(before.values(texts), after.values(texts)).max())

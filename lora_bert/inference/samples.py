@@ -18,11 +18,12 @@ from lora_bert.data.columns import label_columns
 from lora_bert.data.data_options import read_options
 from lora_bert.data.examples import Examples, examples_from
 from lora_bert.data.given import Given
+from lora_bert.data.label_file import renaming, separator
 from lora_bert.data.locations import to_predict
 from lora_bert.data.rows import NO_TRAINING
 from lora_bert.data.tables import Table, read_table
 from lora_bert.data.texts import Text, TextPairs
-from lora_bert.names import parse_label_names
+from lora_bert.tasks.problem_types import task_of
 from lora_bert.tokens.tokenizer import TextTokenizer
 from lora_bert.wording import counted
 
@@ -87,7 +88,7 @@ def samples(config: MergeConfig | ExportConfig, manifest: Manifest) -> Examples:
     training = training_format(manifest)
     table = read_table(source, read_options(config, training))
     text = manifest.column("text")
-    renamed = {**manifest.label_names, **parse_label_names(config.label_names)}
+    renamed = {**manifest.label_names, **renaming(config)}
     rows = examples_from(
         table,
         text_column=config.text_column or (text if text in table.columns else None),
@@ -97,6 +98,8 @@ def samples(config: MergeConfig | ExportConfig, manifest: Manifest) -> Examples:
         label_names=renamed,
         known_labels=manifest.labels,
         need_labels=False,
+        label_form=task_of(manifest.problem_type).label_form,
+        label_separator=separator(config.label_separator),
     )
     if len(rows) <= MOST_TEXTS:
         return rows

@@ -16,7 +16,7 @@ from lora_bert.model.adapter import Adapter
 from lora_bert.model.attention import attention_context
 from lora_bert.model.backbone import Backbone
 from lora_bert.model.embeddings import embed
-from lora_bert.model.heads import classify, mean_of_rows
+from lora_bert.model.heads import classify, mean_normed, mean_of_rows
 from lora_bert.model.layer import ForwardContext, LoraUpdates, run_layer
 from lora_bert.model.lora import LoraUpdate, lora_update
 from lora_bert.tokens.batching import Offsets, TokenBatch
@@ -45,6 +45,28 @@ def branch(
 ) -> Tensor:
     """Hidden states from below layer ``start`` -> outputs ``[rows, outputs]``, float32.
 
+    What the arguments are, :func:`pooled` says, which gets them all.
+    """
+    read = pooled(
+        backbone, hidden, offsets, adapter,
+        start=start, updates=updates, seed=seed, checkpointing=checkpointing,
+    )  # fmt: skip
+    return classify(backbone, read, adapter.head, seed)
+
+
+def pooled(
+    backbone: Backbone,
+    hidden: Tensor,
+    offsets: Offsets,
+    adapter: Adapter,
+    *,
+    start: int | None = None,
+    updates: LoraUpdates | None = None,
+    seed: int | None = None,
+    checkpointing: bool = False,
+) -> Tensor:
+    """Hidden states from below layer ``start`` -> what the head reads, ``[rows, hidden]``, float32.
+
     Args:
         backbone: The shared backbone.
         hidden: What :func:`trunk` gave, ``[tokens, hidden]``.
@@ -52,7 +74,8 @@ def branch(
         adapter: The adapter that answers.
         start: The lowest layer to run, none that the adapter changes being below it (default:
             ``adapter.depth``).
-        updates: What :func:`lora_updates` makes of the adapter, where it is at hand already.
+        updates: What :func:`lora_updates` makes of the adapter, where it is at hand already; empty:
+            the frozen layers answer.
         seed: Apply dropout (LoRA path and head), this one; None: do not.
         checkpointing: Recompute each layer in the backward pass instead of keeping its
             activations (Chen et al. 2016, arXiv:1604.06174).
@@ -63,7 +86,7 @@ def branch(
     attention = attention_context(backbone, offsets)
     context = ForwardContext(attention, updates, dropout_rate, seed or 0)
     layers = backbone.layers[adapter.depth if start is None else start :]
-    reads_first = backbone.config.head.pooling == "cls"
+    reads_first = adapter.pooling == "cls"
     for number, layer in enumerate(layers, start=1):
         # Where the head reads one token, the last layer computes no other.
         inputs = (backbone, layer, hidden, context, reads_first and number == len(layers))
@@ -76,8 +99,9 @@ def branch(
         hidden = hidden.index_select(0, context.attention.first)
     if backbone.final_norm is not None:
         hidden = backbone.final_norm(hidden)
-    pooled = hidden[: offsets.rows].float() if reads_first else mean_of_rows(hidden, offsets)
-    return classify(backbone, pooled, adapter.head, seed)
+    if reads_first:
+        return hidden[: offsets.rows].float()
+    return mean_normed(backbone, mean_of_rows(hidden, offsets))
 
 
 def logits(

@@ -12,41 +12,42 @@ from typing import Any
 from lora_bert.backbones.config import EncoderConfig
 from lora_bert.backbones.families.registry import read_encoder_config
 from lora_bert.backbones.fingerprint import read_identified
+from lora_bert.backbones.pooling import pooling_before, resolved_pooling
 from lora_bert.backbones.resolve import BackboneFiles, find_backbone
 from lora_bert.backbones.weights import embedded_tokens
 from lora_bert.config import TrainConfig
 from lora_bert.data import named
 from lora_bert.data.data_checks import warn_about, warn_of_imbalance
-from lora_bert.data.data_options import data_options
+from lora_bert.data.data_options import DataOptions, data_options
+from lora_bert.data.label_file import renaming
 from lora_bert.data.locations import inputs
 from lora_bert.data.sources import Splits, load_splits
+from lora_bert.data.tables import Table
 from lora_bert.data.texts import Text, texts_of
-from lora_bert.errors import ConfigError
+from lora_bert.errors import ConfigError, DataError
 from lora_bert.files import spare_inputs
 from lora_bert.json_files import json_text
 from lora_bert.model.builder import build_backbone
 from lora_bert.names import parse_label_names
 from lora_bert.runtime.device import pick_device, pick_dtype
 from lora_bert.tasks.base import Task
-from lora_bert.tasks.problem_types import task_of
+from lora_bert.tasks.problem_types import AUTO, USUAL, chosen_task, option_of, task_of
 from lora_bert.tokens.batching import LAYOUT
 from lora_bert.tokens.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
 from lora_bert.training.context import Context
 from lora_bert.training.identity import check_same, settings_of
-from lora_bert.training.methods import with_layers
+from lora_bert.training.methods import starts_fitted, with_layers
 from lora_bert.training.tokenize_rows import Tokens, check_texts_left, tokenise, warn_of_tokens
 from lora_bert.training.trackers import check_trackers
-from lora_bert.wording import counted
+from lora_bert.wording import counted, listed
 
 log = logging.getLogger(__name__)
 
 
 def resolve(config: TrainConfig) -> TrainConfig:
     """Fill in what depends on other options."""
-    task = task_of(config.task)
-    if config.metric == TrainConfig().metric and task.metrics[0].name != config.metric:
-        config = replace(config, metric=task.metrics[0].name)
-    task.metric(config.metric)
+    if config.task != AUTO:
+        task_of(config.task).metric(config.metric)
     if not any((config.data, config.train, config.validation, config.test)):
         config = replace(config, data=named.DEFAULT)
         log.info("No --data: training on the small data set '%s' that ships here.", named.DEFAULT)
@@ -76,10 +77,13 @@ def prepare(config: TrainConfig, begun: Mapping[str, Any] | None) -> Context:
     files = _files(config)
     encoder = read_encoder_config(files.path)
     config = _fitted_to(config, encoder)
+    if begun and "pooling" not in begun["settings"]:  # by a version that had no choice
+        begun = {**begun, "settings": {**begun["settings"], "pooling": pooling_before(encoder)}}
+    asked = begun["settings"]["pooling"] if begun and config.pooling == "auto" else config.pooling
+    config = replace(config, pooling=resolved_pooling(asked, files, encoder))
 
-    splits, task = _rows(config)
-    epochs = default_epochs(len(splits.train), task.head().outputs)
-    config = replace(config, epochs=config.epochs or epochs)
+    config, splits, task = _rows(config)
+    config = with_epochs(config, task, len(splits.train))
     check_same(begun, {"data": splits.sha256, "settings": settings_of(config)}, config)
 
     tokenizer = load_tokenizer(
@@ -118,6 +122,22 @@ def to_watch(config: TrainConfig, inputs: int) -> Sequence[Text]:
     return texts_of((first, second)[:inputs])
 
 
+def with_epochs(config: TrainConfig, task: Task, rows: int) -> TrainConfig:
+    """The configuration with its number of epochs; none where a fitted head is all.
+
+    Raises:
+        ConfigError: The head is to start where the task can say nothing of it.
+    """
+    if config.head_start == "probe" and not task.has_probe():
+        raise ConfigError(
+            f"--head-start probe: the task '{task.problem_type}' has nothing to fit a head with.",
+            hint="Leave it out, or say --head-start random.",
+        )
+    if config.epochs or (config.method == "head-only" and starts_fitted(config, task)):
+        return config
+    return replace(config, epochs=default_epochs(rows, task.head().outputs))
+
+
 def default_epochs(rows: int, outputs: int) -> int:
     """3; more where that shows fewer than 4,000 rows, or 600 an output, in all; at most 20."""
     return min(20, max(3, math.ceil(max(4000, 600 * outputs) / rows)))
@@ -145,16 +165,27 @@ def _fitted_to(config: TrainConfig, encoder: EncoderConfig) -> TrainConfig:
     return replace(config, max_length=config.max_length or min(DEFAULT_MAX_LENGTH, longest))
 
 
-def _rows(config: TrainConfig) -> tuple[Splits, Task]:
-    """The labelled rows, and the task that they make; what looks wrong with them is said."""
-    kind = task_of(config.task)
+def _rows(config: TrainConfig) -> tuple[TrainConfig, Splits, Task]:
+    """The labelled rows and the task that they make, which the configuration then names.
+
+    What looks wrong with the rows is said.
+    """
+    kind: type[Task] = task_of(USUAL)
+
+    def reading(table: Table, options: DataOptions) -> DataOptions:
+        nonlocal kind
+        kind = chosen_task(config.task, table, options)
+        return data_options(config, classes=kind.classes, label_form=kind.label_form)
+
     splits = load_splits(
         config.data, train=config.train, validation=config.validation, test=config.test,
-        options=data_options(config, classes=kind.classes),
+        options=data_options(config), reading=reading,
     )  # fmt: skip
+    name = option_of(kind.problem_type) or kind.problem_type
+    config = replace(config, task=name, metric=kind.metric(config.metric).name)
     warn_about(splits, classes=kind.classes)
     if kind.classes:
-        warn_of_imbalance(splits.train, metric=config.metric, weights=config.class_weights)
+        warn_of_imbalance(splits.train, metric=str(config.metric), weights=config.class_weights)
     task = kind.of(splits.train, class_weights=config.class_weights)
     if not getattr(task, "labels", ()):  # of a task from elsewhere; after the training it is late
         raise ConfigError(f"The task '{config.task}' has no labels, which name its outputs.")
@@ -162,11 +193,24 @@ def _rows(config: TrainConfig) -> tuple[Splits, Task]:
         json_text(task.settings)
     except TypeError as error:
         raise ConfigError(f"The task '{config.task}' has settings of which {error}.") from None
+    if kind.classes:
+        _check_names(config, task)
+    return config, splits, task
+
+
+def _check_names(config: TrainConfig, task: Task) -> None:
+    """What is wrong with the names that are put for labels."""
     # A name that no label got is a slip of the keyboard.
     for raw, name in parse_label_names(config.label_names).items():
         if name not in task.labels:
             log.warning("No training row has the label '%s', which --label-names renames.", raw)
-    return splits, task
+    if config.label_file:
+        named = renaming(config)
+        if nameless := [label for label in task.labels if label not in named.values()]:
+            raise DataError(
+                f"--label-file: '{config.label_file}' has no name for {listed(nameless)}; it names "
+                f"{counted(len(named), 'label')}, '{next(iter(named))}' to '{[*named][-1]}'."
+            )
 
 
 def _tokens(

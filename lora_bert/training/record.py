@@ -13,14 +13,15 @@ from lora_bert.adapters.peft_format import write_peft
 from lora_bert.adapters.trained_on import RUN, kept_options
 from lora_bert.config import TrainConfig
 from lora_bert.data.given import Given
+from lora_bert.data.label_file import renaming
 from lora_bert.evaluation.plots import curve_png
 from lora_bert.evaluation.result import Evaluation
 from lora_bert.files import atomic_directory
 from lora_bert.model.adapter import Adapter
-from lora_bert.names import parse_label_names
+from lora_bert.names import write_label_names
 from lora_bert.options import as_command, as_yaml
 from lora_bert.runtime.device import dtype_name
-from lora_bert.tasks.problem_types import USUAL
+from lora_bert.tasks.problem_types import option_of
 from lora_bert.training.context import Context
 from lora_bert.training.methods import lora_settings
 from lora_bert.training.trainer import Fit
@@ -38,8 +39,9 @@ def record(
         OutputError: It cannot be written, or is taken.
     """
     config, files, encoder = context.config, context.files, context.backbone.config
-    portable = _portable(config, files.name)
-    manifest = _manifest(context, portable, evaluations)
+    start = fitted.progress.head_start
+    portable = replace(_portable(config, files.name), head_start=start)
+    manifest = _manifest(context, adapter, portable, evaluations)
     with atomic_directory(context.output, overwrite=config.overwrite) as work:
         write_peft(
             work, adapter, lora_settings(config, encoder), encoder, backbone_name=files.name,
@@ -50,10 +52,13 @@ def record(
         run = as_yaml(portable, leave_out=("output", *_OF_A_CALL))
         (work / RUN).write_text(run, encoding="utf-8")
         command = ""
-        if manifest.problem_type == USUAL:  # the command line names no other task
+        if option_of(manifest.problem_type):  # the command line names no other task
             command = as_command("train", portable, leave_out=_unsaid(config))
         size, changes_layers = adapter.parameter_count, bool(adapter.factors)
-        text = card(manifest, "adapter", command=command, size=size, changes_layers=changes_layers)
+        text = card(
+            manifest, "adapter", command=command, size=size, changes_layers=changes_layers,
+            encoder=encoder, fitted=start == "probe",
+        )  # fmt: skip
         (work / "README.md").write_text(text, encoding="utf-8")
         if history := fitted.history:
             metrics, curve = context.task.metrics, work / "curve.png"
@@ -61,8 +66,9 @@ def record(
 
 
 def _manifest(
-    context: Context, portable: TrainConfig, evaluations: Mapping[str, Evaluation]
-) -> Manifest:
+    context: Context, adapter: Adapter, portable: TrainConfig,
+    evaluations: Mapping[str, Evaluation],
+) -> Manifest:  # fmt: skip
     """What the adapter says of itself; ``portable`` is the configuration without paths."""
     config, splits = context.config, context.splits
     return Manifest(
@@ -77,7 +83,7 @@ def _manifest(
             "model_type": context.backbone.config.model_type,
             "fingerprint": context.fingerprint,
         },
-        label_names=parse_label_names(config.label_names),
+        label_names=renaming(config),
         clean=config.clean,
         data={
             "name": splits.name,
@@ -90,11 +96,12 @@ def _manifest(
         metrics={part: _figures(evaluation) for part, evaluation in evaluations.items()},
         versions=versions(),
         tokenizer={"fingerprint": context.tokenizer.fingerprint},
+        pooling=adapter.pooling,
     )
 
 
 def _figures(evaluation: Evaluation) -> dict[str, Any]:
-    kept = (*evaluation.scores.figures, "rows", "interval")
+    kept = (*evaluation.scores.figures, "rows", "interval", f"{evaluation.shown[0].name}_interval")
     return {key: value for key, value in evaluation.as_dict().items() if key in kept}
 
 
@@ -103,6 +110,8 @@ def _unsaid(config: TrainConfig) -> tuple[str, ...]:
     usual = ["alpha"] if config.alpha == 2 * config.rank else []
     if config.dtype == dtype_name("auto", config.device):
         usual.append("dtype")
+    if config.head_start == "auto":
+        usual.append("head_start")
     return (*_OF_A_CALL, *usual)
 
 
@@ -117,6 +126,8 @@ def _portable(config: TrainConfig, backbone_name: str) -> TrainConfig:
     parts = ("train", "validation", "test")
     files = {part: tuple(map(_without_directories, getattr(config, part))) for part in parts}
     data = None if config.data is None else _without_directories(config.data)
+    if config.label_file:
+        config = replace(config, label_names=write_label_names(renaming(config)), label_file=None)
     return replace(config, backbone=backbone_name, data=data, **files, output=None)  # type: ignore[arg-type]
 
 
