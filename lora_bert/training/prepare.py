@@ -93,12 +93,24 @@ def prepare(config: TrainConfig, begun: Mapping[str, Any] | None) -> Context:
     # What could not be answered afterwards is said before.
     watched = tokenizer.encode(to_watch(config, splits.train.inputs))
     tokens = _tokens(splits, tokenizer, task, files.name)
+    _check_metric(config, task, tokens["validation"])
 
     weights, fingerprint = read_identified(files.path, encoder)
     check_same(begun, {"backbone": fingerprint}, config)
     dtype = pick_dtype(config.dtype, device)
     backbone = build_backbone(weights, encoder, dtype=dtype, device=device)
     return Context(config, files, fingerprint, splits, task, tokenizer, tokens, watched, backbone)
+
+
+def _check_metric(config: TrainConfig, task: Task, validation: Tokens) -> None:
+    """Refuse to choose an epoch by a figure that the validation rows do not have."""
+    there = task.figures_of(validation.targets)
+    if task.metric(config.metric) not in there:
+        raise ConfigError(
+            f"--metric {config.metric}: the validation rows say nothing of it; they have "
+            f"{listed(each.name for each in there)}.",
+            hint="Figures of queries need queries with relevant rows and others.",
+        )
 
 
 def to_watch(config: TrainConfig, inputs: int) -> Sequence[Text]:
