@@ -135,7 +135,7 @@ def compare_ranking(
 ) -> Comparison:  # fmt: skip
     """Compare our scores with those of a model called ``other``, ``[rows]`` all.
 
-    A row counts as right with the one that puts it nearer to where it belongs: relevant rows up.
+    The nearer one puts a row further up among all where it is relevant, else further down.
     """
     apart = bootstrap_ranking([ours, theirs], grades, queries, seed=seed)
     both = [score_ranking(scores, grades, queries).figures for scores in (ours, theirs)]
@@ -143,7 +143,9 @@ def compare_ranking(
                for each in METRICS if each.name in both[0]]  # fmt: skip
     sign = np.where(grades > 0, 1, -1)
     we, they = (sign * mean_ranks(scores) for scores in (ours, theirs))
-    return compared(other, figures, we > they, they > we, metric=metric, settings=settings)
+    return compared(
+        other, figures, we > they, they > we, metric=metric, settings=settings, nearer=True
+    )
 
 
 def _of_rows(scores: Floats, relevant: np.ndarray) -> Any:
