@@ -128,14 +128,13 @@ def label_column_of(
         return label if label_columns(label, columns) else None
     free = [name for name in columns if name != text]
     found = _by_name("label", training.label_column, free, source)
-    return found or _of_label_studio(free, cells) or _of_bits(free, text, cells)
+    return found or _of_label_studio(free, cells) or _of_bits(free, cells)
 
 
-def _of_bits(columns: Sequence[str], text: str | None, cells: Cells) -> str | None:
+def _of_bits(columns: Sequence[str], cells: Cells) -> str | None:
     """All columns but those of ids and of texts, where each holds 0 and 1: each is a label's."""
     ids = id_column(columns, ())
-    texts = TEXT_NAMES if text is None else ()
-    rest = [name for name in columns if name != ids and name.strip().lower() not in texts]
+    rest = [name for name in columns if name != ids and name.strip().lower() not in TEXT_NAMES]
     bits = len(rest) > 2 and all(set(cells.get(name, ("",))[:HEAD_ROWS]) <= _BITS for name in rest)
     return write_names(rest) if bits else None
 

@@ -105,9 +105,9 @@ def examples_from(
     label_names: Mapping[str, str] = {},
     known_labels: Collection[str] = (),
     need_labels: bool = True,
-    training: TrainingFormat = NO_TRAINING,
     label_form: LabelForm = "one",
     label_separator: str | None = None,
+    training: TrainingFormat = NO_TRAINING,
 ) -> Examples:
     """The examples in a table; rows with an empty text or label are dropped, and a log says so.
 

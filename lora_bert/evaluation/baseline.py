@@ -101,7 +101,7 @@ def tfidf_baseline(
         raise DataError("The TF-IDF baseline needs training rows of at least two classes.")
     started = time.perf_counter()
     by_character = unspaced_share(chain(*columns_of(train[0].texts))) > 0.3
-    learned, features = _features(train[0].texts, test[0].texts, by_character)
+    learned, features = _both(train[0].texts, test[0].texts, by_character)
     comparison, interval = task.baseline(
         (learned, train[1]), features, values, test[1], metric=metric
     )
@@ -124,10 +124,10 @@ def unspaced_share(texts: Iterable[str]) -> float:
     return unspaced / max(1, unspaced + letters)
 
 
-def _features(
+def _both(
     train_texts: Sequence[Text], test_texts: Sequence[Text], by_character: bool
 ) -> tuple[Any, Any]:
-    """TF-IDF of both, sparse ``[rows, features]``, of the n-grams in the training texts."""
+    """TF-IDF of both, sparse ``[rows, n-grams]``, of the n-grams in the training texts."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     unit, lengths = ("char", (1, 3)) if by_character else ("word", (1, 2))
@@ -138,13 +138,13 @@ def _features(
     except ValueError as error:  # scikit-learn's "empty vocabulary"
         raise DataError("The TF-IDF baseline finds no words in the training texts.") from error
     learned, asked = (
-        _side_by_side([vectorizer.transform(column) for column in each])
+        _features([vectorizer.transform(column) for column in each])
         for each in (columns, columns_of(test_texts))
     )
     return learned, asked
 
 
-def _side_by_side(terms: Sequence[Any]) -> Any:
+def _features(terms: Sequence[Any]) -> Any:
     """The terms of single texts as they are; of pairs those of each, those of both, the cosine."""
     if len(terms) == 1:
         return terms[0]

@@ -158,10 +158,8 @@ def _write_graph(work: Path, loaded: Loaded, kind: Kind, samples: Sequence[Text]
     target = work / EXPORTED[kind][0]
     with tempfile.TemporaryDirectory(dir=work) as scratch:
         graph = Path(scratch) / "model.onnx"
-        graph_of = classifier_graph(
-            tensors, loaded.backbone.config, loaded.adapter.pooling, types=types
-        )
-        onnx.save(graph_of, graph)
+        config, pooling = loaded.backbone.config, loaded.adapter.pooling
+        onnx.save(classifier_graph(tensors, config, pooling, types=types), graph)
         if kind == "onnx" and samples is None:
             graph.rename(target)
         elif kind == "onnx":

@@ -82,7 +82,7 @@ def logistic_regression(
 def logistic_regressions(
     features: np.ndarray, labels: np.ndarray, own: np.ndarray, *, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The weight ``[labels, width]`` and the bias ``[labels]`` of a linear classifier of each label.
+    """The weight ``[labels, width]`` and bias ``[labels]`` of a linear yes or no of each label.
 
     As :func:`logistic_regression`, a sigmoid a label; all of them have the penalty that has the
     lowest log loss together.

@@ -177,7 +177,7 @@ class Regression(Task):
         self, features: np.ndarray, targets: np.ndarray, *, seed: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """Ridge regression of the standardised numbers."""
-        return ridge_regression(features, (targets - self.mean) / self.deviation)
+        return ridge_regression(features, (targets - self.mean) / self.deviation, seed=seed)
 
     def values(self, outputs: np.ndarray) -> np.ndarray:
         """The numbers, float32 ``[rows, 1]``."""
