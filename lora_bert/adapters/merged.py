@@ -14,12 +14,14 @@ from lora_bert.backbones.mean_layer import settings_with_mean_layer, with_mean_l
 from lora_bert.backbones.weights import read_checkpoint, write_safetensors
 from lora_bert.errors import AdapterError
 from lora_bert.json_files import json_text
+from lora_bert.tasks.problem_types import task_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 # Keys of the backbone's config.json that say where it came from or what it was before.
-_DROPPED = ("_name_or_path", "auto_map", "torch_dtype", "label2id", "id2label", "num_labels")
+_DROPPED = ("_name_or_path", "auto_map", "torch_dtype", "label2id", "id2label", "num_labels",
+            "sentence_transformers")  # fmt: skip
 
 
 def write_merged(directory: Path, loaded: Loaded) -> None:
@@ -113,4 +115,5 @@ def _config(loaded: Loaded) -> Mapping[str, Any]:
         "pad_token_id": loaded.tokenizer.pad_id,
         "problem_type": loaded.manifest.problem_type,
         "vocab_size": len(loaded.backbone.word_embeddings),
+        **task_of(loaded.manifest.problem_type).in_config,
     }

@@ -166,8 +166,8 @@ def compare_numbers(
 
 def _figures(answers: Sequence[Floats], true: Floats) -> Any:
     """A function of weights ``[draws, rows]``: of each model the figures by name, ``[draws]``."""
-    truth, ranks = true.astype(np.float64), _ranks(true)
-    models = [(each.astype(np.float64), _ranks(each)) for each in answers]
+    truth, ranks = true.astype(np.float64), mean_ranks(true)
+    models = [(each.astype(np.float64), mean_ranks(each)) for each in answers]
 
     def of(weights: Floats) -> list[dict[str, Floats]]:
         total = weights.sum(axis=1)
@@ -199,7 +199,7 @@ def _correlation(weights: Floats, one: Floats, other: Floats) -> Floats:
     return np.where(varies, np.clip(shared / whole, -1.0, 1.0), 0.0)
 
 
-def _ranks(values: Floats) -> Floats:
+def mean_ranks(values: Floats) -> Floats:
     """Ranks from 1, equal values sharing their mean, ``[rows]``."""
     _, inverse, sizes = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(sizes)
