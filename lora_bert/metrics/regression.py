@@ -13,6 +13,7 @@ from lora_bert.metrics.classification import Floats
 from lora_bert.metrics.comparison import Comparison, Figure, compared
 from lora_bert.metrics.intervals import Interval, ends, redrawn
 from lora_bert.metrics.metric import Metric
+from lora_bert.metrics.suspects import Rows
 
 METRICS = (
     Metric("spearman", "Spearman's ρ", share=False, means="correlation of the ranks"),
@@ -94,12 +95,11 @@ class Errors:
         half, most = np.quantile(np.abs(off), _SHARES).tolist()
         return cls(predicted, true, float(off.mean()), (half, most))
 
-    def residuals(self) -> list[Residual]:
+    def residuals(self) -> Rows[Residual]:
         """The rows, those first whose answer is off most."""
         off = self.predicted - self.true
         order = np.argsort(-np.abs(off), kind="stable")
-        return list(map(Residual, order.tolist(), self.predicted[order].tolist(),
-                        off[order].tolist()))  # fmt: skip
+        return Rows(Residual, order, self.predicted[order], off[order])
 
 
 def score_numbers(predicted: Floats, true: Floats) -> NumberScores:
