@@ -248,7 +248,7 @@ def _guessed(
     if problem not in problem_types():
         raise AdapterError(
             f"'{stored.path}' has {counted(outputs, 'output')} of the problem_type '{problem}'; "
-            "lora-bert answers with one label a text.",
+            f"there are {', '.join(problem_types())}.",
             hint="PEFT and transformers answer with it as it is meant.",
         )
     length = min(DEFAULT_MAX_LENGTH, base.config.max_length)
@@ -260,7 +260,7 @@ def _guessed(
         log.warning("Its labels are called LABEL_0 … LABEL_%d; name them with --labels.", last)
     named = tuple(labels) or tuple(f"LABEL_{index}" for index in range(outputs))
     backbone = {"name": files.name, "revision": files.revision}
-    return Manifest(named, length, backbone, problem_type=problem)
+    return Manifest(named, length, backbone, problem_type=problem, inputs=0)
 
 
 def _check_labels(path: Path, manifest: Manifest, outputs: int) -> None:

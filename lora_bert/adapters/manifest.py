@@ -42,7 +42,7 @@ class Manifest:
         versions: Of the libraries that made it.
         problem_type: Its task, see :func:`lora_bert.tasks.problem_types.problem_types`.
         settings: What the task needs beside the labels.
-        inputs: Texts per row.
+        inputs: Texts a row: 1, or 2 where pairs are asked; 0: not known, either may be.
         exported: Of an exported model: ``format``, ``precision``, and how it compared with torch.
         tokenizer: ``fingerprint`` of the tokenizer that is saved with it.
         pooling: What the head reads, see :class:`~lora_bert.model.adapter.Adapter`; None: what
@@ -72,7 +72,10 @@ class Manifest:
         return f"Manifest({len(self.labels):,} labels on {self.backbone_name!r}{rows})"
 
     def column(self, kind: str) -> str | None:
-        """What the training rows called their column of ``text`` or ``label``, if that is known."""
+        """What the training rows called their column of ``text``, ``text_pair`` or ``label``.
+
+        None where that is not known.
+        """
         columns = self.data.get("columns")
         return columns.get(kind) if isinstance(columns, dict) else None
 
@@ -124,17 +127,17 @@ def read_manifest(path: Path) -> Manifest:
             raise AdapterError(f"'{path}': '{key}' is missing or not a {kind.__name__}.")
     labels = written["labels"]
     if not all(isinstance(label, str) for label in labels):
-        raise AdapterError(f"'{path}': 'labels' must be at least two strings.")
+        raise AdapterError(f"'{path}': 'labels' must be strings.")
     if written["max_length"] < 1:
         raise AdapterError(f"'{path}': 'max_length' is {written['max_length']}; 1 is the least.")
     for key, ours in (
-        ("task", [_TASK]), ("problem_type", problem_types()), ("inputs", [1]),
+        ("task", [_TASK]), ("problem_type", problem_types()), ("inputs", [0, 1, 2]),
         ("pooling", get_args(Pooling)),
     ):  # fmt: skip
         if key in written and written[key] not in ours:
             raise AdapterError(
-                f"'{path}': {key} '{written[key]!s:.60}' is not supported; lora-bert {__version__} "
-                "answers with one label a text.",
+                f"'{path}': {key} '{written[key]!s:.60}' is not supported by lora-bert "
+                f"{__version__}.",
                 hint="If a later version wrote it, update lora-bert; "
                 "if it is a task of your own, import its module first.",
             )

@@ -14,12 +14,14 @@ from lora_bert.backbones.mean_layer import settings_with_mean_layer, with_mean_l
 from lora_bert.backbones.weights import read_checkpoint, write_safetensors
 from lora_bert.errors import AdapterError
 from lora_bert.json_files import json_text
+from lora_bert.tasks.problem_types import task_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 # Keys of the backbone's config.json that say where it came from or what it was before.
-_DROPPED = ("_name_or_path", "auto_map", "torch_dtype", "label2id", "id2label", "num_labels")
+_DROPPED = ("_name_or_path", "auto_map", "torch_dtype", "label2id", "id2label", "num_labels",
+            "sentence_transformers")  # fmt: skip
 
 
 def write_merged(directory: Path, loaded: Loaded) -> None:
@@ -41,9 +43,14 @@ def write_merged(directory: Path, loaded: Loaded) -> None:
 def standalone(loaded: Loaded) -> Manifest:
     """What a model made of this says of itself: its tokenizer is the one that is written with it.
 
-    Another version of the ``tokenizers`` library may write the same one otherwise.
+    Another version of the ``tokenizers`` library may write the same one otherwise. What the task
+    does to the outputs is in the last layer.
     """
-    return replace(loaded.manifest, tokenizer={"fingerprint": loaded.tokenizer.fingerprint})
+    task, _, _ = loaded.manifest.restored_task(loaded.files.path).folded()
+    return replace(
+        loaded.manifest, settings=task.settings,
+        tokenizer={"fingerprint": loaded.tokenizer.fingerprint},
+    )  # fmt: skip
 
 
 def describe_exported(directory: Path, loaded: Loaded, manifest: Manifest) -> None:
@@ -61,6 +68,8 @@ def _describe(
 
 def folded(loaded: Loaded) -> dict[str, Tensor]:
     """The sequence classifier's state dict, float32: ``W + scaling · up @ down``, and the head.
+
+    What the task does to the head's outputs, as to give them their unit, is in its last layer.
 
     Raises:
         AdapterError: A folded weight is not finite.
@@ -84,6 +93,12 @@ def folded(loaded: Loaded) -> dict[str, Tensor]:
         if not bool(torch.isfinite(tensors[weight]).all()):
             raise AdapterError(f"Folding LoRA into '{weight}' gives NaN or infinity.")
     tensors |= {name: tensor.cpu() for name, tensor in loaded.adapter.head.items()}
+    _, factor, addend = loaded.manifest.restored_task(loaded.files.path).folded()
+    if (factor, addend) != (1, 0):
+        output = config.layout.head.output
+        bias = tensors[f"{output}.bias"]
+        tensors[f"{output}.weight"] = tensors[f"{output}.weight"] * factor
+        tensors[f"{output}.bias"] = bias * factor + addend
     return {name: tensor.detach() for name, tensor in tensors.items()}
 
 
@@ -100,4 +115,5 @@ def _config(loaded: Loaded) -> Mapping[str, Any]:
         "pad_token_id": loaded.tokenizer.pad_id,
         "problem_type": loaded.manifest.problem_type,
         "vocab_size": len(loaded.backbone.word_embeddings),
+        **task_of(loaded.manifest.problem_type).in_config,
     }

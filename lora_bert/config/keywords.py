@@ -14,10 +14,13 @@ from lora_bert.config.kinds import Names, Renaming, RowsLike, StrPath
 
 class LabelledFileKeywords(TypedDict, total=False):
     text_column: str | None
+    text_pair_column: str | None
     header: bool | None
     columns: Names | None
     encoding: str
     label_column: Names | None
+    label_separator: str | None
+    label_file: StrPath | None
     label_names: Renaming | None
 
 
@@ -66,10 +69,11 @@ class TrainOptions(LabelledFileKeywords, total=False):
     weight_decay: float
     class_weights: Literal["none", "balanced"]
     early_stopping: int | None
-    metric: str
+    metric: str | None
     task: str
     seed: int
     watch: Names
+    watch_pair: Names
     device: Literal["auto", "cpu", "cuda"]
     dtype: Literal["auto", "float32", "bfloat16"]
     trunk_cache: Literal["auto", "memory", "disk", "off"]

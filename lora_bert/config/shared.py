@@ -92,7 +92,7 @@ class ScoredRows:
         choices=("auto", "train", "validation", "test"),
     )
     baseline: bool = data_option(
-        False, "Score TF-IDF + linear SVM too, trained on the adapter's training rows."
+        False, "Score a linear model on TF-IDF too, trained on the adapter's training rows."
     )
     against: str | None = data_option(
         None, "Another adapter or model, to compare with on the same rows.", metavar="ADAPTER|MODEL"
@@ -100,8 +100,8 @@ class ScoredRows:
     metric: str | None = data_option(
         None,
         "Figure that stands first and that comparisons are judged by (default: the one the "
-        "adapter was trained for, else accuracy).",
-        metavar="[accuracy|macro_f1|log_loss]",  # of the task that ships; a task has its own
+        "adapter was trained for, else the task's first).",
+        metavar="[accuracy|macro_f1|log_loss|…]",  # a task has its own
     )
     target_accuracy: float | None = data_option(
         None,
@@ -135,6 +135,12 @@ class TextFileOptions:
     text_column: str | None = data_option(
         None, "Column with the texts (default: found by name).", metavar="NAME"
     )
+    text_pair_column: str | None = data_option(
+        None,
+        "Column with the second texts, where rows are pairs (default: found by name, such as "
+        "sentence1 and sentence2).",
+        metavar="NAME",
+    )
     header: bool | None = data_option(
         None, "Whether the files have a header line (default: detected)."
     )
@@ -156,6 +162,17 @@ class LabelledFileOptions(TextFileOptions):
         "a,b,c.",
         metavar="NAME",
         form="list",
+    )
+    label_separator: str | None = data_option(
+        None,
+        "What stands between the labels of a cell, where rows have several (default: found).",
+        metavar="TEXT",
+    )
+    label_file: str | None = data_option(
+        None,
+        "File with the names of labels that are numbers: one a line, from 0, or JSON "
+        '{"0": "name"}.',
+        metavar="FILE",
     )
     label_names: str | None = data_option(
         None,

@@ -98,13 +98,16 @@ class TrainConfig(LabelledFileOptions, TrainRows):
         metavar="N",
         minimum=1,
     )
-    metric: str = training_option(
-        "accuracy",
-        "What picks the epoch that is kept; of equal ones, the lower loss.",
-        metavar="[accuracy|macro_f1|log_loss]",  # of the task that ships; a task has its own
+    metric: str | None = training_option(
+        None,
+        "What picks the epoch that is kept; of equal ones, the lower loss (default: the first "
+        "figure of the task: accuracy for one label a text).",
+        metavar="[accuracy|macro_f1|log_loss|…]",  # a task has its own
     )
     task: str = training_option(
-        "single_label_classification", "Problem type of a task that is registered.", hidden=True
+        "auto",
+        "What is asked of a text (auto: what the training rows are made for).",
+        metavar="[auto|single-label|multi-label|regression|relevance]",
     )
     seed: int = training_option(
         42, "Seed of initialisation, order and dropout.", minimum=0, maximum=LARGEST_SEED
@@ -112,6 +115,11 @@ class TrainConfig(LabelledFileOptions, TrainRows):
     watch: tuple[str, ...] = run_option(
         (),
         "Text whose prediction is shown before training and after; may be repeated.",
+        metavar="TEXT",
+    )
+    watch_pair: tuple[str, ...] = run_option(
+        (),
+        "The second text of a pair to watch: once for each --watch.",
         metavar="TEXT",
     )
     device: str = device_option()

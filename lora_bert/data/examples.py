@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import numpy as np
 
 from lora_bert.data.columns import find_columns, id_column, label_columns
-from lora_bert.data.labels import labels_of_columns, read_labels
-from lora_bert.data.rows import Files, Positioned
+from lora_bert.data.data_options import LabelForm
+from lora_bert.data.label_sets import read_label_sets, read_set, written_sets
+from lora_bert.data.labels import Labels, labels_of_columns, read_labels, sets_of_columns
+from lora_bert.data.pair_columns import find_pair
+from lora_bert.data.rows import NO_TRAINING, Files, Positioned, TrainingFormat
 from lora_bert.data.stored import hashes, kept, numbers_at, taken
 from lora_bert.data.tables import Table
+from lora_bert.data.texts import Text, are_pairs, taken_texts, texts_of
 from lora_bert.errors import DataError
 from lora_bert.wording import counted, listed
 
@@ -24,22 +30,54 @@ class Examples(Positioned):
     """Rows of one set. Strings and numbers of many rows lie in files.
 
     Attributes:
-        texts: The texts as they stand in the file.
+        texts: The texts, or pairs of texts, as they stand in the file.
         labels: Their labels, as many; empty when the rows have none.
         lines: As in :class:`Table`, like ``source``, ``unit`` and ``files``.
         ids: What the file's own column of ids calls the rows; empty where it has none.
+        label_form: What a label is; of a ``set`` :func:`.read_set` gives the labels.
     """
 
-    texts: Sequence[str]
+    texts: Sequence[Text]
     labels: Sequence[str]
     lines: Sequence[int] | np.ndarray
     source: str
     unit: str = "line"
     ids: Sequence[str] = ()
     files: Files | None = None
+    label_form: LabelForm = "one"
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    @property
+    def inputs(self) -> int:
+        """Texts a row: 2 where they are pairs."""
+        return 2 if are_pairs(self.texts) else 1
+
+    @property
+    def label_counts(self) -> Counter[str]:
+        """How many rows have each label."""
+        if self.label_form != "set":
+            return Counter(self.labels)
+        counts = Counter[str]()
+        for written, rows in Counter(self.labels).items():
+            counts.update(dict.fromkeys(read_set(written), rows))
+        return counts
+
+    def each(self, label: str) -> tuple[str, ...]:
+        """The labels that one of ``labels`` stands for."""
+        return read_set(label) if self.label_form == "set" else (label,)
+
+    def first_beside(self, known: Collection[str]) -> tuple[int, str] | None:
+        """The first row with a label that is not ``known``, and that label."""
+        strange = {}
+        for label in dict.fromkeys(self.labels):
+            if unknown := [each for each in self.each(label) if each not in known]:
+                strange[label] = unknown[0]
+        if not strange:
+            return None
+        row = next(row for row, label in enumerate(self.labels) if label in strange)
+        return row, strange[self.labels[row]]
 
     def mark(self, row: int) -> int | str:
         """Where a row stands, for a table: its line; of several files ``"b.csv:3"``."""
@@ -51,7 +89,7 @@ class Examples(Positioned):
         rows = np.asarray(indices, dtype=np.int64)
         return replace(
             self,
-            texts=taken(self.texts, rows),
+            texts=taken_texts(self.texts, rows),
             labels=taken(self.labels, rows) if self.labels else (),
             lines=numbers_at(self.lines, rows),
             ids=taken(self.ids, rows) if self.ids else (),
@@ -62,40 +100,59 @@ def examples_from(
     table: Table,
     *,
     text_column: str | None = None,
+    pair_column: str | None = None,
     label_column: str | None = None,
     label_names: Mapping[str, str] = {},
     known_labels: Collection[str] = (),
     need_labels: bool = True,
+    label_form: LabelForm = "one",
+    label_separator: str | None = None,
+    training: TrainingFormat = NO_TRAINING,
 ) -> Examples:
     """The examples in a table; rows with an empty text or label are dropped, and a log says so.
 
-    The columns are found as :func:`find_columns` does; without ``need_labels`` only the texts are
-    taken, unless ``label_column`` is given. ``label_names`` replace labels, ``known_labels`` are
-    what training took for one label, whatever it looks like.
+    The columns are found as :func:`find_pair` and :func:`find_columns` do; without ``need_labels``
+    only the texts are taken, unless ``label_column`` is given. ``label_names`` replace labels,
+    ``known_labels`` are what training took for one label, whatever it looks like; ``label_form``
+    and ``label_separator`` are those of :class:`.DataOptions`.
 
     Raises:
         DataError: A column is not there, or no row is left.
     """
-    text_name, label_name = find_columns(
-        table.columns, text=text_column, label=label_column, need_label=need_labels,
-        cells=table.values, source=table.source,
+    first, second = find_pair(
+        table.columns, text=text_column, pair=pair_column, training=training, cells=table.values,
+        source=table.source,
     )  # fmt: skip
-    texts = table.values[text_name]
-    rows = with_text = _filled(map(str.strip, texts), len(texts))
+    text_name, label_name = find_columns(
+        [name for name in table.columns if name != second], text=first, label=label_column,
+        need_label=need_labels, training=training, cells=table.values, source=table.source,
+    )  # fmt: skip
+    names = (text_name,) if second is None else (text_name, second)
+    texts = texts_of([table.values[name] for name in names])
+    filled = [_filled(map(str.strip, table.values[name]), len(table)) for name in names]
+    rows = with_text = reduce(np.intersect1d, filled)
     labels: list[str] = []
-    if label_name:
+    if label_name and label_form == "one":
         labels = _labels(table, label_name, with_text, label_names, known_labels)
+    elif label_name and label_form == "set":
+        known = {*label_names, *known_labels}
+        sets = _label_sets(table, label_name, with_text, known, label_separator)
+        labels = written_sets(sets, label_names, table.source)
+    elif label_name:
+        cells = map(str.strip, taken(table.values[label_name], with_text))
+        labels = [label_names.get(cell, cell) for cell in cells]
     if labels:
         rows = with_text[_filled(labels, len(with_text))]
     _say_dropped(table, text=len(texts) - len(with_text), label=len(with_text) - len(rows))
     return Examples(
-        texts=taken(texts, rows),
+        texts=taken_texts(texts, rows),
         labels=kept(filter(None, labels)),
         lines=numbers_at(table.lines, rows),
         source=table.source,
         unit=table.unit,
-        ids=_ids(table, rows, (text_name, *label_columns(label_name, table.columns))),
+        ids=_ids(table, rows, (*names, *label_columns(label_name, table.columns))),
         files=table.files,
+        label_form=label_form,
     )
 
 
@@ -127,6 +184,21 @@ def _labels(
             listed(names), table.source, listed(dict.fromkeys(labels)),
         )  # fmt: skip
     return [names.get(label, label) for label in labels] if names else labels
+
+
+def _label_sets(
+    table: Table, column: str, rows: np.ndarray, known: Collection[str], separator: str | None
+) -> list[Labels]:
+    """The labels of each of ``rows``."""
+
+    def at(row: int) -> str:
+        return table.at(int(rows[row]))
+
+    several = label_columns(column, table.columns)
+    if len(several) > 1:
+        return sets_of_columns({name: taken(table.values[name], rows) for name in several}, at=at)
+    cells = [cell.strip() for cell in taken(table.values[column], rows)]
+    return read_label_sets(cells, known, source=table.source, at=at, separator=separator)
 
 
 def _ids(table: Table, rows: np.ndarray, columns: Sequence[str]) -> Sequence[str]:

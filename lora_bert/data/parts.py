@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import logging
 import shlex
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from dataclasses import replace
 
 from lora_bert.data.columns import LABEL_NAMES, find_columns, label_columns
 from lora_bert.data.data_options import DataOptions
 from lora_bert.data.examples import Examples, examples_from
 from lora_bert.data.given import Given
 from lora_bert.data.locations import Location
+from lora_bert.data.pair_columns import find_pair
 from lora_bert.data.tables import Table, iter_tables, read_table
 from lora_bert.errors import DataError
 from lora_bert.names import parse_names
@@ -27,19 +29,33 @@ _HIDDEN = ("-1", "-1.0", "-100", "?", "nan", "none", "null", "na", "n/a", "<na>"
 """Cells of a label column that stand for labels which are kept back."""
 
 
-class Parts:
-    """The examples of each part of a data set; a part is read when it is asked for, and once."""
+Reading = Callable[[Table, DataOptions], DataOptions]
+"""How rows are to be read that were to be read otherwise, after a look at the training rows."""
 
-    def __init__(self, location: Location, options: DataOptions) -> None:
-        self._location, self._options = location, options
+
+class Parts:
+    """The examples of each part of a data set; a part is read when it is asked for, and once.
+
+    Attributes:
+        options: How they are read; when the training rows are, ``reading`` may change them.
+    """
+
+    def __init__(
+        self, location: Location, options: DataOptions, reading: Reading | None = None
+    ) -> None:
+        self._location, self.options, self._reading = location, options, reading
         self._read: dict[str, Examples | str] = {}
-        self._names: dict[str, tuple[str, str]] = {}
+        self._names: dict[str, tuple[str, str | None, str]] = {}
         self._train_columns: tuple[str, ...] = ()
 
     @property
-    def columns(self) -> tuple[str, str]:
-        """The names of the text column and the label column, of the first part that was read."""
-        return next(iter(self._names.values()))
+    def columns(self) -> dict[str, str]:
+        """What the columns of the first part that was read are called, by their role.
+
+        The roles are ``text``, ``label`` and, where rows are pairs, ``text_pair``.
+        """
+        text, pair, label = next(iter(self._names.values()))
+        return {"text": text, "label": label} | ({"text_pair": pair} if pair else {})
 
     def rows(self, part: str) -> Examples:
         """The examples of a part.
@@ -78,33 +94,49 @@ class Parts:
         return self._read[part]
 
     def _read_part(self, part: str) -> Examples | str:
-        table = read_table(self._location.parts[part], self._options.read)
+        table = read_table(self._location.parts[part], self.options.read)
         if part == "train":
             self._train_columns = table.columns
-        text, label = self._columns(part, table)
+            if self._reading:
+                self.options = self._reading(table, self.options)
+        text, pair, label = self._columns(part, table)
         if label is None:
             return f"'{table.source}' has no label column"
         if self._may_lack_labels(part) and (hidden := self._hidden(table, text, label)):
             return f"'{table.source}' has no labels, only {hidden}"
-        self._names[part] = (text, label)
-        options, train = self._options, self._read.get("train")
-        known = train.labels if isinstance(train, Examples) else ()
+        self._names[part] = (text, pair, label)
+        options, train = self.options, self._read.get("train")
+        known = train.label_counts if isinstance(train, Examples) else ()
         return examples_from(
-            table, text_column=text, label_column=label, label_names=options.label_names,
+            table, text_column=text, pair_column=pair, label_column=label,
+            label_names=options.label_names,
             known_labels={*options.read.training.labels, *known},
+            label_form=options.label_form, label_separator=options.label_separator,
         )  # fmt: skip
 
     def _may_lack_labels(self, part: str) -> bool:
         return part != "train" and "train" in self._location.parts
 
-    def _columns(self, part: str, table: Table) -> tuple[str, str | None]:
-        """A table's text column and label column; the latter None where a part has none."""
-        options, training = self._options, self._options.read.training
-        text, label = next(iter(self._names.values()), (options.text_column, None))
-        if text in table.columns and label_columns(label, table.columns):
-            return str(text), label
-        columns = list(table.columns)
-        text = text if text in columns else options.text_column
+    def _columns(self, part: str, table: Table) -> tuple[str, str | None, str | None]:
+        """The columns of a table's texts, of its second texts where there are pairs, of its labels.
+
+        The last one is None where a part has none.
+        """
+        options, training = self.options, self.options.read.training
+        text, pair, label = options.text_column, options.text_pair_column, None
+        for first, second, of_first in list(self._names.values())[:1]:
+            label = of_first
+            if first in table.columns and (second is None or second in table.columns):
+                text, pair = first, second
+                if label_columns(label, table.columns):
+                    return text, pair, label
+            # Whether one part's rows are pairs, so are those of all.
+            training = replace(training, inputs=1 if second is None else 2)
+        text, pair = find_pair(
+            table.columns, text=text, pair=pair, training=training, cells=table.values,
+            source=table.source,
+        )  # fmt: skip
+        columns = [name for name in table.columns if name != pair]
         needed = True
         if self._may_lack_labels(part):
             features = self._features(label or options.label_column or training.label_column)
@@ -112,22 +144,23 @@ class Parts:
             like_labels = [name for name in columns if self._is_usual(name) and name not in texts]
             columns = [name for name in columns if name not in {*like_labels} & {*features}]
             needed = any(name not in features for name in like_labels)
-        return find_columns(
+        text, label = find_columns(
             columns, text=text, label=options.label_column if needed else None, need_label=needed,
             training=training, cells=table.values, source=table.source,
         )  # fmt: skip
+        return text, pair, label
 
     def _features(self, label: str | None) -> Collection[str]:
         """The columns of the training rows that are not their label, so no other part's either."""
         if not self._train_columns and label is not None:
-            first = next(iter_tables(self._location.parts["train"][0], self._options.read, rows=1))
+            first = next(iter_tables(self._location.parts["train"][0], self.options.read, rows=1))
             self._train_columns = first.columns
         labels = label_columns(label, self._train_columns)
         return set(self._train_columns).difference(labels) if labels else ()
 
     def _is_usual(self, name: str) -> bool:
         """Whether a column is called as labels are."""
-        named, trained = self._options.label_column, self._options.read.training.label_column
+        named, trained = self.options.label_column, self.options.read.training.label_column
         if named is not None:
             return name in (named, *parse_names(named))
         return name.strip().lower() in ((trained or "").lower(), *LABEL_NAMES)
@@ -137,12 +170,15 @@ class Parts:
         values: dict[str, None] = {}
         cells = (table.values[name] for name in label_columns(label, table.columns))
         for words, *bits in zip(table.values[text], *cells, strict=True):
-            value = "".join(bits).strip()
+            # Columns of 0 and 1, one a label, are hidden together.
+            value = (bits[0] if len(set(bits)) == 1 else "".join(bits)).strip()
             if value and value.lower() not in _HIDDEN:
                 return ""
             if words.strip():
                 values[value] = None
-        real = {*self.rows("train").labels, *self._options.label_names} if any(values) else set()
+        real = (
+            {*self.rows("train").label_counts, *self.options.label_names} if any(values) else set()
+        )
         if not values or not real.isdisjoint(values):
             return ""
         return listed(values) if any(values) else "empty cells"

@@ -14,7 +14,7 @@ from lora_bert.data.examples import Examples
 from lora_bert.data.given import Given
 from lora_bert.data.locations import Location, locate, locate_files
 from lora_bert.data.part_names import JUDGED_FIRST, PARTS
-from lora_bert.data.parts import Parts
+from lora_bert.data.parts import Parts, Reading
 from lora_bert.data.splits import sample, split
 from lora_bert.errors import ConfigError, DataError, NotFoundError, did_you_mean
 from lora_bert.wording import counted, listed, shortened, utf8_name
@@ -30,7 +30,8 @@ class Splits:
         test: The test rows; None where there are none.
         name: The data set's name without directories.
         sha256: Over the bytes of all files read, in the order train, validation, test.
-        columns: Names of the training rows' text column and label column.
+        columns: What the training rows' columns are called, by ``text``, ``label`` and, of pairs,
+            ``text_pair``.
     """
 
     train: Examples
@@ -38,7 +39,7 @@ class Splits:
     test: Examples | None
     name: str
     sha256: str
-    columns: tuple[str, str]
+    columns: Mapping[str, str]
 
 
 Named = str | Sequence[str] | None
@@ -52,6 +53,7 @@ def load_splits(
     validation: Named = None,
     test: Named = None,
     options: DataOptions = DEFAULTS,
+    reading: Reading | None = None,
 ) -> Splits:
     """Read a data set for training.
 
@@ -63,6 +65,7 @@ def load_splits(
             Validation or test rows without labels are left out, with a warning.
         test: The same of test rows.
         options: How to read and divide.
+        reading: What the training rows, as they stand in the file, make of these options.
 
     Raises:
         ConfigError: ``data`` and ``train`` are both given, or neither though rows to train are
@@ -76,9 +79,9 @@ def load_splits(
             f"'{data}' has no training rows; it has {listed(location.parts)}.",
             hint="A directory's training rows are a file called train, such as train.csv.",
         )
-    parts = Parts(location, options)
+    parts = Parts(location, options, reading)
     labelled = parts.labelled()
-    fitted = _fit_to_train(labelled, options)
+    fitted = _fit_to_train(labelled, parts.options)
     return Splits(
         train=fitted["train"],
         validation=fitted["validation"],
@@ -195,8 +198,9 @@ def _fit_to_train(parts: dict[str, Examples], options: DataOptions) -> dict[str,
 
 def _with_known_labels(train: Examples, other: Examples) -> Examples:
     """The rows of ``other`` with a label that is left after ``--limit`` took rows from training."""
-    known = set(train.labels)
-    kept = [at for at, label in enumerate(other.labels) if label in known]
+    known = set(train.label_counts)
+    within = {label for label in dict.fromkeys(other.labels) if known.issuperset(other.each(label))}
+    kept = [at for at, label in enumerate(other.labels) if label in within]
     if not kept:
         raise DataError(
             f"--limit leaves no label of '{other.source}' in the training rows.",
@@ -238,23 +242,23 @@ def _divided(
     for part in _to_divide(present, options)[1:]:
         rows = parts["train"]
         parts["train"], parts[part] = split(
-            rows, fraction=fractions[part], how=options.split, seed=options.split_seed
-        )
+            rows, fraction=fractions[part], how=options.split, seed=options.split_seed,
+            classes=options.classes,
+        )  # fmt: skip
         logger.info(
             "Split off %s of %s for %s (%s, seed %s).",
-            f"{len(parts[part]):,}", counted(len(rows), "row"), part, options.split,
-            options.split_seed,
+            f"{len(parts[part]):,}", counted(len(rows), "row"), part,
+            options.split if options.classes else "random", options.split_seed,
         )  # fmt: skip
     return parts
 
 
 def _check_labels(train: Examples, other: Examples, *, divided: bool = False) -> None:
     """Raise a :class:`DataError` for the first row of ``other`` with a label ``train`` lacks."""
-    known = dict.fromkeys(train.labels)
-    row = next((row for row, label in enumerate(other.labels) if label not in known), None)
-    if row is None:
+    known = dict.fromkeys(train.label_counts)
+    if (strange := other.first_beside(known)) is None:
         return
-    label = other.labels[row]
+    row, label = strange
     raise DataError(
         f"{other.at(row)}: the label '{shortened(label)}' stands in no training row.",
         hint="--split stratified keeps a row of every class in training."

@@ -16,6 +16,7 @@ from lora_bert.config.kinds import RowsLike, StrPath
 from lora_bert.data.examples import Examples
 from lora_bert.data.given import with_given_rows
 from lora_bert.data.locations import inputs
+from lora_bert.data.texts import Text, are_pairs
 from lora_bert.errors import ConfigError, DataError, TextError, did_you_mean
 from lora_bert.evaluation.baseline import tfidf_baseline
 from lora_bert.evaluation.dataset import EvaluationRows
@@ -23,7 +24,7 @@ from lora_bert.evaluation.overlap import overlap
 from lora_bert.evaluation.page import write_report
 from lora_bert.evaluation.plots import confusion_png
 from lora_bert.evaluation.result import Evaluation, judge
-from lora_bert.evaluation.row_tables import TABLES, table_columns, table_rows, write_rows
+from lora_bert.evaluation.row_tables import table_columns, table_rows, tables_of, write_rows
 from lora_bert.evaluation.training_settings import differences, trained_for
 from lora_bert.files import atomic_directory, claim_file, claim_output, spare_inputs
 from lora_bert.inference.predictor import Predictor, open_predictor
@@ -86,16 +87,17 @@ def run(config: EvaluateConfig) -> Evaluation:
         beside["overlap"] = overlap(rows.texts, training_texts, task.right(values, targets))
     if other:
         _warn_of_rows_seen(config, other, rows.texts)
-        theirs = _values_of(other, rows.texts, config, predictor.labels)
+        theirs = _values_of(other, rows.texts, config, predictor)
         against = str(config.against)
         apart = differences((config.path, predictor.manifest), (against, other.manifest))
         beside["against"] = task.compare(
-            against, values, theirs, targets, metric=metric, settings=apart
+            against, values, theirs, targets, by=other.task, metric=metric, settings=apart
         )
     if config.baseline:
-        log.info("Training TF-IDF + linear SVM on %s rows.", f"{len(source.to_train):,}")
-        answers = task.answers(values)
-        beside["baseline"] = tfidf_baseline(source.to_train, rows, answers, metric=metric)
+        learned = source.to_train
+        log.info("Training TF-IDF + %s on %s rows.", task.linear_model, f"{len(learned):,}")
+        fitted_on = learned, task.targets(learned, _tokens_of(learned, predictor))
+        beside["baseline"] = tfidf_baseline(task, fitted_on, (rows, targets), values, metric=metric)
     if outside:
         values_outside = predictor.values_of(_tokens_of(outside, predictor))
         beside["outside"] = config.out_of_scope, values_outside
@@ -112,7 +114,7 @@ def run(config: EvaluateConfig) -> Evaluation:
 def _check_fits(config: EvaluateConfig, task: Task) -> None:
     """Refuse what only classes can be judged by, before anything is computed."""
     for name in ("target_accuracy", "out_of_scope", "against", "baseline"):
-        if getattr(config, name) and not task.classes:
+        if getattr(config, name) and name not in task.judged_with:
             raise ConfigError(
                 f"{flag(name)} is for models that say which class a text is of; '{config.path}' "
                 f"answers a '{task.problem_type}'."
@@ -124,10 +126,10 @@ def _tokens_of(rows: Examples, predictor: Predictor) -> TokenizedTexts:
     try:
         return predictor.tokenizer.encode(rows.texts)
     except TextError as error:
-        raise error.at(rows.at(rows.texts.index(error.text))) from None
+        raise error.at(rows.at(error.number)) from None
 
 
-def _warn_of_rows_seen(config: EvaluateConfig, other: Predictor, texts: Sequence[str]) -> None:
+def _warn_of_rows_seen(config: EvaluateConfig, other: Predictor, texts: Sequence[Text]) -> None:
     """Say so where the other classifier was trained on rows that both are scored on."""
     own = replace(config, path=str(config.against), data=None, part="auto", train=None)
     training_texts = EvaluationRows(own, other.manifest).trained_on()
@@ -174,9 +176,21 @@ def _spare(config: EvaluateConfig, *predictors: Predictor | None) -> None:
 
 
 def _values_of(
-    other: Predictor, texts: Sequence[str], config: EvaluateConfig, labels: Sequence[str]
+    other: Predictor, texts: Sequence[Text], config: EvaluateConfig, ours: Predictor
 ) -> np.ndarray:
-    """The other classifier's values, its outputs in the order of our ``labels``."""
+    """The other classifier's values, its outputs in the order of our labels."""
+    if other.manifest.problem_type != ours.manifest.problem_type:
+        raise ConfigError(
+            f"--against '{config.against}' answers a '{other.manifest.problem_type}', "
+            f"'{config.path}' a '{ours.manifest.problem_type}': they cannot be compared."
+        )
+    if other.manifest.inputs not in (0, 2 if are_pairs(texts) else 1):
+        kinds = ("single texts", "pairs of texts")
+        own, theirs = kinds[::-1] if other.manifest.inputs == 1 else kinds
+        raise ConfigError(
+            f"--against '{config.against}' was trained on {theirs}, '{config.path}' on {own}."
+        )
+    labels = ours.labels
     if unlike := set(other.labels) ^ set(labels):
         raise ConfigError(
             f"--against '{config.against}' knows other labels than '{config.path}': "
@@ -189,9 +203,8 @@ def _write(output: Path, evaluation: Evaluation, rows: Examples, overwrite: bool
     with atomic_directory(output, overwrite=overwrite) as work:
         text = json_text(evaluation.as_dict()) + "\n"
         (work / "evaluation.json").write_text(text, encoding="utf-8")
-        if evaluation.by_class is None:
-            return
-        confusion_png(evaluation.by_class, work / "confusion.png")
-        for table in TABLES:
+        if evaluation.by_class:
+            confusion_png(evaluation.by_class, work / "confusion.png")
+        for table in tables_of(evaluation):
             lines = (list(row.values()) for row in table_rows(evaluation, table, rows))
             write_rows(work / f"{table}.csv", table_columns(table, rows), lines)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import logging
-import operator
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,13 +22,14 @@ from lora_bert.config.keywords import ExportOptions
 from lora_bert.config.kinds import StrPath
 from lora_bert.data.examples import Examples
 from lora_bert.data.given import with_given_rows
+from lora_bert.data.texts import Text
 from lora_bert.errors import AdapterError
 from lora_bert.exporting.merge import TOLERANCE, load_with_samples
 from lora_bert.exporting.onnx_graph import classifier_graph
 from lora_bert.exporting.quantize import quantise_onnx, quantise_openvino
 from lora_bert.files import atomic_directory, claim_output, size_of
 from lora_bert.inference.engines.choice import open_engine, require
-from lora_bert.inference.engines.graph_inputs import feed
+from lora_bert.inference.engines.graph_inputs import TYPES, feed
 from lora_bert.inference.engines.openvino_engine import import_openvino, read_graph
 from lora_bert.inference.predictor import Predictor
 from lora_bert.options import build
@@ -59,6 +59,7 @@ class ExportResult:
         size: Bytes of the directory.
         moved: Largest difference from torch in float32 in what ``infer`` computes in here unless it
             is told otherwise, bfloat16; None where that is what was compared.
+        measured_in: What these differences are measured in, in words.
     """
 
     path: Path
@@ -71,6 +72,7 @@ class ExportResult:
     accuracy: tuple[float, float] | None
     size: int
     moved: float | None = None
+    measured_in: str = "probability"
 
     def __repr__(self) -> str:
         return (
@@ -107,6 +109,7 @@ def run(config: ExportConfig) -> ExportResult:
     claim_output(output, overwrite=config.overwrite)
     loaded, rows = load_with_samples(config, source, output)
     precision = "int8" if config.int8 else "float32"
+    task = loaded.manifest.restored_task(source)
     with atomic_directory(output, overwrite=config.overwrite) as work:
         _write_graph(work, loaded, kind, rows.texts if config.int8 else None)
         facts: dict[str, Any] = {"format": kind, "precision": precision}
@@ -120,31 +123,43 @@ def run(config: ExportConfig) -> ExportResult:
         if not compared["difference"] <= most:
             raise AdapterError(
                 f"The exported model differs from torch by {compared['difference']:.2g} in "
-                f"probability, more than {most:g}; it was not kept."
+                f"{task.apart_in}, more than {most:g}; it was not kept."
             )
         facts |= compared | {"versions": {name: importlib.metadata.version(name)
                                       for name in (*_NEEDS[kind], *nncf)}}  # fmt: skip
         (work / MANIFEST).write_text(described.to_json(), encoding="utf-8")
     if compared["agreement"] < _SURPRISING:
         log.warning(
-            "The exported model gives %.1f %% of the texts another label than torch.",
+            "The exported model gives %.1f %% of the texts another answer than torch.",
             100 * (1 - compared["agreement"]),
         )
     return ExportResult(
-        path=output, size=size_of(output), format=kind, precision=precision, moved=moved, **compared
+        path=output,
+        size=size_of(output),
+        format=kind,
+        precision=precision,
+        moved=moved,
+        measured_in=task.apart_in,
+        **compared,
     )
 
 
-def _write_graph(work: Path, loaded: Loaded, kind: Kind, samples: Sequence[str] | None) -> None:
+def _takes_types(loaded: Loaded) -> bool:
+    """Whether the graph takes token types: where pairs may be asked, and the backbone has types."""
+    return loaded.manifest.inputs != 1 and loaded.tokenizer.takes_types
+
+
+def _write_graph(work: Path, loaded: Loaded, kind: Kind, samples: Sequence[Text] | None) -> None:
     """Write the graph's files; with ``samples``, texts that show what is usual, in int8."""
     import onnx
 
     tensors = {name: tensor.numpy() for name, tensor in folded(loaded).items()}
+    types = _takes_types(loaded)
     target = work / EXPORTED[kind][0]
     with tempfile.TemporaryDirectory(dir=work) as scratch:
         graph = Path(scratch) / "model.onnx"
-        pooling = loaded.adapter.pooling
-        onnx.save(classifier_graph(tensors, loaded.backbone.config, pooling), graph)
+        config, pooling = loaded.backbone.config, loaded.adapter.pooling
+        onnx.save(classifier_graph(tensors, config, pooling, types=types), graph)
         if kind == "onnx" and samples is None:
             graph.rename(target)
         elif kind == "onnx":
@@ -153,7 +168,8 @@ def _write_graph(work: Path, loaded: Loaded, kind: Kind, samples: Sequence[str] 
             model = read_graph(graph)
             if samples is not None:
                 texts = loaded.tokenizer.encode(samples)
-                inputs = [feed(texts.pad([row]), ()) for row in range(len(texts))]
+                wanted = (TYPES,) if types else ()
+                inputs = [feed(texts.pad([row]), wanted) for row in range(len(texts))]
                 model = quantise_openvino(model, inputs)
             import_openvino().save_model(model, target, compress_to_fp16=False)
 
@@ -163,7 +179,8 @@ def _compared(
 ) -> tuple[dict[str, Any], float | None]:
     """How what was written answers beside torch in float32; and how where ``infer`` rounds more."""
     before = Predictor.of(loaded, work)
-    if before.tokenizer.encode(rows.texts).token_type_ids is not None:
+    with_types = before.tokenizer.encode(rows.texts).token_type_ids is not None
+    if with_types and not _takes_types(loaded):
         raise AdapterError(
             f"The tokenizer of '{config.path}' gives single texts token types, which exported "
             "models do not take."
@@ -171,25 +188,24 @@ def _compared(
     stored = read_exported(work)
     dtype = "auto" if config.int8 else "float32"
     engine = open_engine(stored, engine=config.format, dtype=dtype)
-    after = replace(before, engine=engine, tokenizer=stored.tokenizer)
+    after = replace(before, engine=engine, tokenizer=stored.tokenizer, manifest=stored.manifest)
     task = before.task
-    both = ours, theirs = before.values(rows.texts), after.values(rows.texts)
+    both = ours, _ = before.values(rows.texts), after.values(rows.texts)
     accuracy = moved = None
     if rows.labels and task.classes:
         targets = task.targets(rows, before.tokenizer.encode(rows.texts))
         of_torch, exported = (task.right(values, targets) for values in both)
         if of_torch is not None and exported is not None:
             accuracy = float(of_torch.mean()), float(exported.mean())
-    same = list(map(operator.eq, *map(task.answers, both)))
-    apart = np.abs(ours - theirs).max(axis=1)
+    same, apart = task.alike(*both), task.apart(*both)
     if engine.name == "openvino" and not config.int8 and dtype_name("auto", "cpu") != "float32":
         usual = open_engine(stored, engine=config.format, dtype="auto")
         rounded = replace(after, engine=usual).values(rows.texts)
-        moved = float(np.abs(ours - rounded).max())
+        moved = float(task.apart(ours, rounded).max())
     return {
         "difference": float(apart.max()),
         "median": float(np.median(apart)),
-        "agreement": float(np.mean(same)),
+        "agreement": float(same.mean()),
         "texts": len(rows),
         "accuracy": accuracy,
     }, moved

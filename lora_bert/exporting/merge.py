@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Unpack
 
-import numpy as np
-
 from lora_bert.adapters.directory import check_answerable, is_classifier, kind_of
 from lora_bert.adapters.loading import Loaded, load_any
 from lora_bert.adapters.merged import write_merged
@@ -19,6 +17,7 @@ from lora_bert.config.keywords import MergeOptions
 from lora_bert.config.kinds import StrPath
 from lora_bert.data.examples import Examples
 from lora_bert.data.given import with_given_rows
+from lora_bert.data.texts import Text
 from lora_bert.errors import AdapterError, ConfigError
 from lora_bert.files import atomic_directory, claim_output, size_of, spare_inputs
 from lora_bert.inference.predictor import Predictor, open_predictor
@@ -40,11 +39,13 @@ class MergeResult:
 
     Attributes:
         path: Its directory.
-        difference: Largest difference of a probability between it and base + adapter, float32.
+        difference: Largest difference of a probability (of a number: in standard deviations of the
+            training's) between it and base + adapter, float32.
         texts: On how many texts.
         size: Bytes of the directory.
         moved: Largest difference of a probability of those texts between float32 and what ``infer``
             computes in here unless it is told otherwise, bfloat16; None where that is float32.
+        measured_in: What these differences are measured in, in words.
     """
 
     path: Path
@@ -52,6 +53,7 @@ class MergeResult:
     texts: int
     size: int
     moved: float | None = None
+    measured_in: str = "probability"
 
     def __repr__(self) -> str:
         return (
@@ -101,8 +103,8 @@ def run(config: MergeConfig) -> MergeResult:
         difference = _difference(Predictor.of(before, source), exact, texts)
         if not difference <= TOLERANCE:
             raise AdapterError(
-                f"The merged model differs from base + adapter by {difference:.2g} in probability, "
-                f"more than {TOLERANCE:g}; it was not kept."
+                f"The merged model differs from base + adapter by {difference:.2g} in "
+                f"{exact.task.apart_in}, more than {TOLERANCE:g}; it was not kept."
             )
         rounds = dtype_name("auto", "auto") != "float32"
         moved = _difference(exact, open_predictor(work), texts) if rounds else None
@@ -112,6 +114,7 @@ def run(config: MergeConfig) -> MergeResult:
         texts=len(texts),
         size=size_of(output),
         moved=moved,
+        measured_in=exact.task.apart_in,
     )
 
 
@@ -130,5 +133,5 @@ def load_with_samples(
     return loaded, answerable(rows, loaded.tokenizer) if config.data is None else rows
 
 
-def _difference(before: Predictor, after: Predictor, texts: Sequence[str]) -> float:
-    return float(np.abs(before.values(texts) - after.values(texts)).max())
+def _difference(before: Predictor, after: Predictor, texts: Sequence[Text]) -> float:
+    return float(before.task.apart(before.values(texts), after.values(texts)).max())

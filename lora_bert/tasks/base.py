@@ -18,13 +18,18 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+    from lora_bert.data.data_options import DataOptions, LabelForm
     from lora_bert.data.examples import Examples
+    from lora_bert.data.tables import Table
     from lora_bert.metrics.calibration import Calibration
     from lora_bert.metrics.classification import Scores as ClassScores
     from lora_bert.metrics.comparison import Comparison
     from lora_bert.metrics.coverage import Covered, Target
     from lora_bert.metrics.intervals import Interval
+    from lora_bert.metrics.label_thresholds import LabelCurve
+    from lora_bert.metrics.multilabel import LabelScores
     from lora_bert.metrics.out_of_scope import OutOfScope
+    from lora_bert.metrics.regression import Errors, Residual
     from lora_bert.metrics.suspects import Mistake, Suspect
     from lora_bert.metrics.threshold import Threshold
     from lora_bert.tokens.tokenized import TokenizedTexts
@@ -61,6 +66,9 @@ class Judgement:
         shown: Which of them are shown, in this order.
         intervals: 95 % bootstrap intervals, by the name of the figure.
         by_class: Scores class by class, with the confusions.
+        by_label: Scores label by label, where a row may have several.
+        curves: What each threshold of each label would come to.
+        answers: What the indices in ``wrong`` and ``suspects`` stand for; the classes where empty.
         calibration: Whether the probabilities mean what they say.
         coverage: How many answers are right where only the surest are given.
         threshold: Where to draw the line between two classes.
@@ -68,12 +76,17 @@ class Judgement:
         out_of_scope: How well rows of no class are told apart, where there are some.
         wrong: Rows answered with another class than theirs, the most confident first.
         suspects: Rows whose label is doubted, the most doubtful first.
+        errors: How far numbers are off, where the answers are numbers.
+        residuals: Their rows, those first whose answer is off most.
     """
 
     scores: Scores
     shown: tuple[Metric, ...]
     intervals: Mapping[str, Interval] = field(default_factory=dict)
     by_class: ClassScores | None = None
+    by_label: LabelScores | None = None
+    curves: tuple[LabelCurve, ...] = ()
+    answers: tuple[str, ...] = ()
     calibration: Calibration | None = None
     coverage: tuple[Covered, ...] = ()
     threshold: Threshold | None = None
@@ -81,6 +94,8 @@ class Judgement:
     out_of_scope: OutOfScope | None = None
     wrong: Sequence[Mistake] = ()
     suspects: Sequence[Suspect] = ()
+    errors: Errors | None = None
+    residuals: Sequence[Residual] = ()
 
 
 class Task(Protocol):
@@ -96,7 +111,16 @@ class Task(Protocol):
         classes: Whether a label is one of a few classes, each of which needs rows to learn from:
             then rows are divided class by class, what is wrong with classes is said, and answers
             are right or wrong.
+        label_form: What the label of a row is, as ``data/`` reads it.
+        steep: Whether the slope of the loss grows with the distance of an answer, as a squared
+            error's does: under a head that is fitted already, whose weights are large, the first
+            steps of the layers then throw the answers far off, and they may never come back.
         values_are: What :meth:`values` gives, in a word.
+        apart_in: What :meth:`apart` is measured in: ``probability``, ``standard deviations``.
+        judged_with: Which options of ``evaluate`` that compare or look for a line make sense.
+        linear_model: What :meth:`baseline` fits, in words, and ``linear_class`` in scikit-learn's.
+        in_config: What ``config.json`` of a merged model says of it, in words of transformers and
+            of sentence-transformers; empty: that ``problem_type`` is transformers' own.
         labels: Names of the outputs, in their order.
     """
 
@@ -104,7 +128,14 @@ class Task(Protocol):
     peft_task_type: ClassVar[str] = "SEQ_CLS"
     metrics: ClassVar[tuple[Metric, ...]]
     classes: ClassVar[bool] = False
+    label_form: ClassVar[LabelForm] = "one"
+    steep: ClassVar[bool] = False
     values_are: ClassVar[str] = "numbers"
+    apart_in: ClassVar[str] = "their own unit"
+    judged_with: ClassVar[tuple[str, ...]] = ()
+    linear_model: ClassVar[str] = ""
+    linear_class: ClassVar[str] = ""
+    in_config: ClassVar[Mapping[str, Any]] = {}
     labels: tuple[str, ...]
 
     @classmethod
@@ -123,6 +154,15 @@ class Task(Protocol):
         return cls.metrics[0] if name is None else known[name]
 
     @classmethod
+    def recognises(cls, table: Table, options: DataOptions) -> str:
+        """What in training rows says that they are for this task, in words; "" where nothing does.
+
+        Raises:
+            DataError: They may be, and the user has to say so.
+        """
+        return ""
+
+    @classmethod
     @abstractmethod
     def of(cls, examples: Examples, *, class_weights: str = "none") -> Self:
         """The task of a training set.
@@ -139,10 +179,29 @@ class Task(Protocol):
             AdapterError: They are none that the task can have; the sentence names no file.
         """
 
+    def figures_of(self, targets: np.ndarray) -> tuple[Metric, ...]:
+        """The metrics that rows with these targets have a figure of: all of them."""
+        return self.metrics
+
     @property
     def settings(self) -> dict[str, Any]:
         """What decoding needs beside the labels, as JSON values: kept in the manifest."""
         return {}
+
+    def settings_in_words(self) -> str:
+        """What :attr:`settings` mean, for the card: a sentence without its stop, or ""."""
+        return ""
+
+    def tuned(self, values: np.ndarray, targets: np.ndarray) -> Self:
+        """The same task, what it decides by being chosen on these rows, which are not learned from.
+
+        ``values`` and ``targets`` are those of the validation rows.
+        """
+        return self
+
+    def tuning_notes(self, values: np.ndarray, targets: np.ndarray) -> tuple[str, str]:
+        """What is worth knowing of :meth:`tuned`: a note and a warning, each maybe ""."""
+        return "", ""
 
     @abstractmethod
     def head(self) -> HeadSpec:
@@ -204,6 +263,13 @@ class Task(Protocol):
     def values(self, outputs: np.ndarray) -> np.ndarray:
         """Outputs ``[rows, outputs]`` -> what is shown of them, float32: probabilities, numbers."""
 
+    def folded(self) -> tuple[Self, float, float]:
+        """What a model that stands alone has in its last layer: a factor of the outputs, an addend.
+
+        With the task of such a model, which needs them no more.
+        """
+        return self, 1.0, 0.0
+
     def answering(self, min_score: float | None, otherwise: str | None) -> Self:
         """The same task, which says ``otherwise`` where no answer is as probable as ``min_score``.
 
@@ -263,14 +329,52 @@ class Task(Protocol):
         """
         return Judgement(scores=self.score(values, targets), shown=self.metrics)
 
+    def apart(self, ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+        """How far the values of two forms of one model are apart, ``[rows]``, 0 … about 1."""
+        import numpy as np
+
+        apart: np.ndarray = np.abs(ours - theirs).max(axis=1)
+        return apart
+
+    def alike(self, ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+        """Whether two forms of one model answer each row with the same, bool ``[rows]``."""
+        import numpy as np
+
+        both = zip(self.answers(ours), self.answers(theirs), strict=True)
+        return np.array([our == their for our, their in both], dtype=bool)
+
     def compare(
-        self, other: str, ours: np.ndarray, theirs: np.ndarray, targets: np.ndarray, **options: Any
-    ) -> Comparison:
+        self, other: str, ours: np.ndarray, theirs: np.ndarray, targets: np.ndarray, *,
+        by: Task | None = None, **options: Any,
+    ) -> Comparison:  # fmt: skip
         """Our values beside those of a model called ``other``, its outputs in our order.
 
-        ``options`` are ``metric`` and ``settings`` of :func:`lora_bert.metrics.comparison.compare`.
+        ``by`` is the task of the other model. ``options`` are ``metric`` and ``settings`` of
+        :func:`lora_bert.metrics.comparison.compare`.
 
         Raises:
             ConfigError: Models of this task cannot be compared.
         """
         raise ConfigError(f"--against: models of '{self.problem_type}' cannot be compared.")
+
+    def baseline(
+        self, learned: tuple[Any, np.ndarray], features: Any, ours: np.ndarray,
+        targets: np.ndarray, *, metric: str,
+    ) -> tuple[Comparison, Interval]:  # fmt: skip
+        """Our values beside what a linear model says of the same rows, and its own interval.
+
+        Args:
+            learned: What it learns from: features, sparse ``[rows, n]``, and targets.
+            features: Of the rows that are scored.
+            ours: Our values of them.
+            targets: Theirs.
+            metric: What the verdict is about.
+
+        Returns:
+            The comparison; the 95 % interval of the figure of the linear model that its name says
+            most of: its accuracy, macro-F1 …
+
+        Raises:
+            ConfigError: No such model fits this task.
+        """
+        raise ConfigError(f"--baseline: there is none for '{self.problem_type}'.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
@@ -18,17 +18,27 @@ from lora_bert.backbones.weights import embedded_tokens
 from lora_bert.config import TrainConfig
 from lora_bert.data import named
 from lora_bert.data.data_checks import warn_about, warn_of_imbalance
-from lora_bert.data.data_options import data_options
+from lora_bert.data.data_options import DataOptions, data_options
+from lora_bert.data.label_file import renaming
 from lora_bert.data.locations import inputs
 from lora_bert.data.sources import Splits, load_splits
-from lora_bert.errors import ConfigError
+from lora_bert.data.tables import Table
+from lora_bert.data.texts import Text, texts_of
+from lora_bert.errors import ConfigError, DataError
 from lora_bert.files import spare_inputs
 from lora_bert.json_files import json_text
 from lora_bert.model.builder import build_backbone
 from lora_bert.names import parse_label_names
 from lora_bert.runtime.device import pick_device, pick_dtype
 from lora_bert.tasks.base import Task
-from lora_bert.tasks.problem_types import task_of
+from lora_bert.tasks.problem_types import (
+    AUTO,
+    USUAL,
+    check_metric,
+    chosen_task,
+    option_of,
+    task_of,
+)
 from lora_bert.tokens.batching import LAYOUT
 from lora_bert.tokens.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
 from lora_bert.training.context import Context
@@ -36,16 +46,17 @@ from lora_bert.training.identity import check_same, settings_of
 from lora_bert.training.methods import starts_fitted, with_layers
 from lora_bert.training.tokenize_rows import Tokens, check_texts_left, tokenise, warn_of_tokens
 from lora_bert.training.trackers import check_trackers
+from lora_bert.wording import counted, listed
 
 log = logging.getLogger(__name__)
 
 
 def resolve(config: TrainConfig) -> TrainConfig:
     """Fill in what depends on other options."""
-    task = task_of(config.task)
-    if config.metric == TrainConfig().metric and task.metrics[0].name != config.metric:
-        config = replace(config, metric=task.metrics[0].name)
-    task.metric(config.metric)
+    if config.task != AUTO:
+        task_of(config.task).metric(config.metric)
+    elif config.metric is not None:
+        check_metric(config.metric)
     if not any((config.data, config.train, config.validation, config.test)):
         config = replace(config, data=named.DEFAULT)
         log.info("No --data: training on the small data set '%s' that ships here.", named.DEFAULT)
@@ -80,7 +91,7 @@ def prepare(config: TrainConfig, begun: Mapping[str, Any] | None) -> Context:
     asked = begun["settings"]["pooling"] if begun and config.pooling == "auto" else config.pooling
     config = replace(config, pooling=resolved_pooling(asked, files, encoder))
 
-    splits, task = _rows(config)
+    config, splits, task = _rows(config)
     config = with_epochs(config, task, len(splits.train))
     check_same(begun, {"data": splits.sha256, "settings": settings_of(config)}, config)
 
@@ -89,14 +100,47 @@ def prepare(config: TrainConfig, begun: Mapping[str, Any] | None) -> Context:
         rows=embedded_tokens(files.path, encoder),
     )  # fmt: skip
     # What could not be answered afterwards is said before.
-    watched = tokenizer.encode(config.watch)
+    watched = tokenizer.encode(to_watch(config, splits.train.inputs))
     tokens = _tokens(splits, tokenizer, task, files.name)
+    _check_metric(config, task, tokens["validation"])
 
     weights, fingerprint = read_identified(files.path, encoder)
     check_same(begun, {"backbone": fingerprint}, config)
     dtype = pick_dtype(config.dtype, device)
     backbone = build_backbone(weights, encoder, dtype=dtype, device=device)
     return Context(config, files, fingerprint, splits, task, tokenizer, tokens, watched, backbone)
+
+
+def _check_metric(config: TrainConfig, task: Task, validation: Tokens) -> None:
+    """Refuse to choose an epoch by a figure that the validation rows do not have."""
+    there = task.figures_of(validation.targets)
+    if task.metric(config.metric) not in there:
+        raise ConfigError(
+            f"--metric {config.metric}: the validation rows say nothing of it; they have "
+            f"{listed(each.name for each in there)}.",
+            hint="Figures of queries need queries with relevant rows and others.",
+        )
+
+
+def to_watch(config: TrainConfig, inputs: int) -> Sequence[Text]:
+    """The texts or pairs of ``--watch``, of which a row has ``inputs``.
+
+    Raises:
+        ConfigError: They are not what the rows are.
+    """
+    first, second = config.watch, config.watch_pair
+    if inputs == 1 and second:
+        raise ConfigError(
+            "--watch-pair: the training rows are single texts.",
+            hint="Name their second texts with --text-pair-column.",
+        )
+    if inputs > 1 and len(first) != len(second):
+        raise ConfigError(
+            f"--watch and --watch-pair: {counted(len(first), 'first text')} and "
+            f"{counted(len(second), 'second text')} make no pairs, which the training rows are.",
+            hint="Give --watch-pair once for each --watch.",
+        )
+    return texts_of((first, second)[:inputs])
 
 
 def with_epochs(config: TrainConfig, task: Task, rows: int) -> TrainConfig:
@@ -142,16 +186,27 @@ def _fitted_to(config: TrainConfig, encoder: EncoderConfig) -> TrainConfig:
     return replace(config, max_length=config.max_length or min(DEFAULT_MAX_LENGTH, longest))
 
 
-def _rows(config: TrainConfig) -> tuple[Splits, Task]:
-    """The labelled rows, and the task that they make; what looks wrong with them is said."""
-    kind = task_of(config.task)
+def _rows(config: TrainConfig) -> tuple[TrainConfig, Splits, Task]:
+    """The labelled rows and the task that they make, which the configuration then names.
+
+    What looks wrong with the rows is said.
+    """
+    kind: type[Task] = task_of(USUAL)
+
+    def reading(table: Table, options: DataOptions) -> DataOptions:
+        nonlocal kind
+        kind = chosen_task(config.task, table, options)
+        return data_options(config, classes=kind.classes, label_form=kind.label_form)
+
     splits = load_splits(
         config.data, train=config.train, validation=config.validation, test=config.test,
-        options=data_options(config, classes=kind.classes),
+        options=data_options(config), reading=reading,
     )  # fmt: skip
+    name = option_of(kind.problem_type) or kind.problem_type
+    config = replace(config, task=name, metric=kind.metric(config.metric).name)
     warn_about(splits, classes=kind.classes)
     if kind.classes:
-        warn_of_imbalance(splits.train, metric=config.metric, weights=config.class_weights)
+        warn_of_imbalance(splits.train, metric=str(config.metric), weights=config.class_weights)
     task = kind.of(splits.train, class_weights=config.class_weights)
     if not getattr(task, "labels", ()):  # of a task from elsewhere; after the training it is late
         raise ConfigError(f"The task '{config.task}' has no labels, which name its outputs.")
@@ -159,11 +214,24 @@ def _rows(config: TrainConfig) -> tuple[Splits, Task]:
         json_text(task.settings)
     except TypeError as error:
         raise ConfigError(f"The task '{config.task}' has settings of which {error}.") from None
+    if kind.classes:
+        _check_names(config, task)
+    return config, splits, task
+
+
+def _check_names(config: TrainConfig, task: Task) -> None:
+    """What is wrong with the names that are put for labels."""
     # A name that no label got is a slip of the keyboard.
     for raw, name in parse_label_names(config.label_names).items():
         if name not in task.labels:
             log.warning("No training row has the label '%s', which --label-names renames.", raw)
-    return splits, task
+    if config.label_file:
+        named = renaming(config)
+        if nameless := [label for label in task.labels if label not in named.values()]:
+            raise DataError(
+                f"--label-file: '{config.label_file}' has no name for {listed(nameless)}; it names "
+                f"{counted(len(named), 'label')}, '{next(iter(named))}' to '{[*named][-1]}'."
+            )
 
 
 def _tokens(
@@ -174,6 +242,7 @@ def _tokens(
     tokens = {
         part: tokenise(rows, tokenizer, task) for part, rows in parts.items() if rows is not None
     }
-    check_texts_left(tokens["train"], tokenizer, splits.train.source)
+    pairs = splits.train.inputs > 1
+    check_texts_left(tokens["train"], tokenizer, splits.train.source, pairs=pairs)
     warn_of_tokens(tokens["train"], tokenizer, backbone_name)
     return tokens

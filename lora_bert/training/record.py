@@ -13,19 +13,20 @@ from lora_bert.adapters.peft_format import write_peft
 from lora_bert.adapters.trained_on import RUN, kept_options
 from lora_bert.config import TrainConfig
 from lora_bert.data.given import Given
+from lora_bert.data.label_file import renaming
 from lora_bert.evaluation.plots import curve_png
 from lora_bert.evaluation.result import Evaluation
 from lora_bert.files import atomic_directory
 from lora_bert.model.adapter import Adapter
-from lora_bert.names import parse_label_names
+from lora_bert.names import write_label_names
 from lora_bert.options import as_command, as_yaml
 from lora_bert.runtime.device import dtype_name
-from lora_bert.tasks.problem_types import USUAL
+from lora_bert.tasks.problem_types import option_of
 from lora_bert.training.context import Context
 from lora_bert.training.methods import lora_settings
 from lora_bert.training.trainer import Fit
 
-_OF_A_CALL = ("overwrite", "resume", "watch", "log_to")
+_OF_A_CALL = ("overwrite", "resume", "watch", "watch_pair", "log_to")
 """Options that say what to do with what is there already, or show; not what to learn."""
 
 
@@ -51,7 +52,7 @@ def record(
         run = as_yaml(portable, leave_out=("output", *_OF_A_CALL))
         (work / RUN).write_text(run, encoding="utf-8")
         command = ""
-        if manifest.problem_type == USUAL:  # the command line names no other task
+        if option_of(manifest.problem_type):  # the command line names no other task
             command = as_command("train", portable, leave_out=_unsaid(config))
         size, changes_layers = adapter.parameter_count, bool(adapter.factors)
         text = card(
@@ -75,19 +76,20 @@ def _manifest(
         problem_type=context.task.problem_type,
         settings=context.task.settings,
         max_length=context.tokenizer.max_length,
+        inputs=splits.train.inputs,
         backbone={
             "name": context.files.name,
             "revision": context.files.revision,
             "model_type": context.backbone.config.model_type,
             "fingerprint": context.fingerprint,
         },
-        label_names=parse_label_names(config.label_names),
+        label_names=renaming(config),
         clean=config.clean,
         data={
             "name": splits.name,
             "sha256": splits.sha256,
             "rows": {part: len(rows) for part, rows in context.tokens.items()},
-            "columns": dict(zip(("text", "label"), splits.columns, strict=True)),
+            "columns": dict(splits.columns),
             "told": kept_options(portable),
             **({"from_python": True} if _is_given(config) else {}),
         },
@@ -99,7 +101,7 @@ def _manifest(
 
 
 def _figures(evaluation: Evaluation) -> dict[str, Any]:
-    kept = (*evaluation.scores.figures, "rows", "interval")
+    kept = (*evaluation.scores.figures, "rows", "interval", f"{evaluation.shown[0].name}_interval")
     return {key: value for key, value in evaluation.as_dict().items() if key in kept}
 
 
@@ -124,6 +126,8 @@ def _portable(config: TrainConfig, backbone_name: str) -> TrainConfig:
     parts = ("train", "validation", "test")
     files = {part: tuple(map(_without_directories, getattr(config, part))) for part in parts}
     data = None if config.data is None else _without_directories(config.data)
+    if config.label_file:
+        config = replace(config, label_names=write_label_names(renaming(config)), label_file=None)
     return replace(config, backbone=backbone_name, data=data, **files, output=None)  # type: ignore[arg-type]
 
 

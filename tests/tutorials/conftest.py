@@ -26,6 +26,16 @@ def files(tmp_path_factory: pytest.TempPathFactory, data_dir: Path) -> Path:
     write(place / "test", chosen[500:650])
     shutil.copy(data_dir / "waimai" / "waimai_10k.csv", place)
     shutil.copytree(data_dir / "chnsenticorp", place / "chnsenticorp")
+    emotions = place / "goemotions"
+    emotions.mkdir()
+    for name in ("train.tsv", "dev.tsv", "test.tsv", "labels.txt"):
+        shutil.copy(data_dir / "goemotions" / name, emotions)
+    shutil.copytree(data_dir / "stsb", place / "stsb")
+    pairs = place / "bq"
+    pairs.mkdir()
+    for name in ("dev.csv", "test.csv"):
+        lines = (data_dir / "bq" / name).read_text(encoding="utf-8").splitlines()
+        (pairs / name).write_text("\n".join(lines[:ROWS]), encoding="utf-8")
     news = place / "20newsgroups"
     news.mkdir()
     for part in ("train", "test"):
