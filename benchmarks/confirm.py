@@ -5,6 +5,7 @@ from __future__ import annotations
 from benchmarks.cases import (
     LINEAR,
     SEEDS,
+    THREADS,
     Case,
     cases,
     cell,
@@ -34,7 +35,7 @@ _CASES = (_INTENTS[0], *cases((8, 64, None)))
 
 def measure(options: Options) -> Record:
     """A seed after the other, until the hours are used up."""
-    record = new_record("confirm", options, test_rows=TEST_ROWS)
+    record = new_record("confirm", options, test_rows=TEST_ROWS, threads=THREADS)
     for at, seed in enumerate(SEEDS[: options.rounds_or(len(SEEDS))], start=1):
         for case in _CASES:
             known, held = read_set(case.data)

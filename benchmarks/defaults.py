@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks.cases import (
     LINEAR,
+    THREADS,
     Case,
     cases,
     cell,
@@ -91,7 +92,8 @@ _CENTRE = TRIALS["the middle"]
 def measure(options: Options) -> Record:
     """Trials that are missing, until the hours are used up."""
     options = replace(options, resume=True)
-    record = new_record("defaults", options, validation_rows=VALIDATION_ROWS, seed=SEED)
+    record = new_record("defaults", options, validation_rows=VALIDATION_ROWS, seed=SEED,
+                        threads=THREADS)  # fmt: skip
     rows: dict[str, tuple[list[Row], list[Row]]] = {}
     for case, stage in _order():
         if case.data not in rows:
