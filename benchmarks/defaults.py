@@ -42,6 +42,7 @@ SEED = 42
 BEFORE = {
     "pooling": "cls", "head_start": "random", "learning_rate": 1e-3, "warmup": 0.1,
     "layers": "auto", "rank": 8, "dropout": 0.0, "weight_decay": 0.01, "batch_size": 32,
+    "validation_fraction": 0.2,
 }  # fmt: skip
 """The defaults of the release before; its epochs are :func:`earlier_epochs`."""
 MIDDLE = {**BEFORE, "pooling": "mean", "head_start": "probe", "epochs": 5}
@@ -52,6 +53,7 @@ STAGES: tuple[dict[str, dict[str, Any]], ...] = (
         "pooling cls": {**MIDDLE, "pooling": "cls"},
         "head start random": {**MIDDLE, "head_start": "random"},
         "method head-only": {"method": "head-only", "pooling": "mean"},
+        "a tenth held out": {**MIDDLE, "validation_fraction": 0.1},
     },
     {
         "epochs 2": {**MIDDLE, "epochs": 2},
