@@ -12,6 +12,9 @@ from lora_bert.backbones.nearby import above, below, in_words
 from lora_bert.errors import BackboneError, missing
 from lora_bert.json_files import read_object
 
+Pooling = Literal["cls", "mean", "none"]
+"""What a head reads: a text's first token, the mean of its tokens, or every token by itself."""
+
 
 @dataclass(frozen=True)
 class HeadConfig:
@@ -19,7 +22,8 @@ class HeadConfig:
 
     Attributes:
         activation: Name of the activation after the dense layer.
-        pooling: What the head reads: the first token, or the mean of all tokens.
+        pooling: What the classifier of ``transformers`` reads by this configuration.
+        pooling_key: The key of ``config.json`` that says so; "": it always reads the first token.
         dropout: Rate before the output layer, 0 to 1.
         input_dropout: Rate before the dense layer, 0 to 1.
         dense_bias: Whether a new head's dense layer has a bias.
@@ -27,7 +31,8 @@ class HeadConfig:
     """
 
     activation: str
-    pooling: Literal["cls", "mean"]
+    pooling: Pooling
+    pooling_key: str
     dropout: float
     input_dropout: float
     dense_bias: bool
@@ -52,6 +57,10 @@ class EncoderConfig:
         type_vocab_size: Number of token types; 0 where the family has none.
         layer_norm_eps: What all norms add to the variance.
         initializer_range: Standard deviation of a new head's weights.
+        layers_key: The key of ``config.json`` that counts the layers.
+        groups_layers: Layers come in groups that share their weights (ALBERT).
+        has_mean_layer: The files hold one layer more, which makes the mean of the tokens and is
+            left out here: see :mod:`lora_bert.backbones.mean_layer`.
         arrangement: ``post``: a norm after each sublayer; ``pre``: before it, with a gated
             feed-forward part.
         position_offset: Learned positions start at the padding id + 1 and skip padding (RoBERTa).
@@ -86,6 +95,9 @@ class EncoderConfig:
     layer_norm_eps: float
     hidden_act: str
     initializer_range: float
+    layers_key: str = "num_hidden_layers"
+    groups_layers: bool = False
+    has_mean_layer: bool = False
     arrangement: Literal["post", "pre"] = "post"
     position_offset: bool = False
     projects_first: bool = False
@@ -130,6 +142,35 @@ class EncoderConfig:
         """
         others = self.rotary or self.relative_kinds or self.layout.convolution
         return self.arrangement == "post" and not others
+
+    @property
+    def no_mean(self) -> str:
+        """Why no model of ``transformers`` could give this head the mean of the tokens; "": can."""
+        if self.head.pooling_key:
+            return ""
+        if self.groups_layers:
+            return "layers share their weights"
+        if self.arrangement == "pre":
+            return "norms come before the sublayers"
+        if self.layout.relative and not self.relative_kinds:
+            return "all layers share what positions add to the attention"
+        return "positions turn what the attention mixes" if self.rotates_values else ""
+
+    @property
+    def adds_mean_layer(self) -> bool:
+        """Whether a merged model has one layer more where its head reads the mean."""
+        return not (self.no_mean or self.head.pooling_key)
+
+    @property
+    def mean_norms(self) -> tuple[float, ...]:
+        """What each norm adds to the variance that the mean goes through before a head reads it.
+
+        None in a family whose classifier has a mean of its own. Elsewhere two norms without
+        parameters, as in :mod:`lora_bert.backbones.mean_layer`, where the first one gets the mean
+        2¹⁰ times as large.
+        """
+        eps = self.layer_norm_eps
+        return () if self.head.pooling_key else (eps * 2**-20, eps)
 
     def is_local(self, layer: int) -> bool:
         """Whether a layer attends within a window only."""

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from lora_bert.backbones.config import EncoderConfig
-from lora_bert.backbones.families.registry import read_encoder_config
+from lora_bert.backbones.config import EncoderConfig, read_config
+from lora_bert.backbones.families.registry import encoder_config
 from lora_bert.backbones.fingerprint import fingerprint
-from lora_bert.backbones.resolve import TOKENIZER_FILES, find_pickled
+from lora_bert.backbones.nearby import model_of
+from lora_bert.backbones.resolve import POOLING, TOKENIZER_FILES, find_pickled
 from lora_bert.backbones.weights import canonical, read_safetensors, shards_of, write_safetensors
 from lora_bert.config import ConvertConfig
 from lora_bert.config.keywords import ConvertOptions
@@ -81,7 +82,7 @@ def run(config: ConvertConfig) -> Conversion:
     claim_output(output, overwrite=config.overwrite)
     source = find_pickled(config.path, config.revision)
     spare_inputs(output, (source,))
-    encoder = read_encoder_config(source)
+    encoder = encoder_config(read_config(source))
     pickles = _pickles(source)
     with atomic_directory(output, overwrite=config.overwrite) as work:
         stored = {name: part for path in pickles for name, part in _unpickled(path, work).items()}
@@ -133,3 +134,6 @@ def _write(work: Path, source: Path, encoder: EncoderConfig, tensors: dict[str, 
     for pattern in TOKENIZER_FILES:
         for path in source.glob(pattern):
             shutil.copyfile(path, work / path.name)
+    for path in model_of(source).glob(POOLING):
+        (work / path.parent.name).mkdir()
+        shutil.copyfile(path, work / path.parent.name / path.name)

@@ -53,6 +53,7 @@ class TrainOptions(LabelledFileKeywords, total=False):
     dropout: float
     target_modules: Names
     layers: str
+    pooling: Literal["auto", "cls", "mean"]
     epochs: int | None
     learning_rate: float
     batch_size: int

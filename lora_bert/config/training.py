@@ -52,6 +52,12 @@ class TrainConfig(LabelledFileOptions, TrainRows):
         "Transformer layers to adapt (auto: the upper half; all: slower, at times a point better).",
         metavar="auto|all|top:N",
     )
+    pooling: str = adapter_option(
+        "auto",
+        "What the head reads: the first token of a text or the mean of its tokens (auto: what the "
+        "backbone was made for; the first token where that is not known).",
+        choices=("auto", "cls", "mean"),
+    )
     epochs: int | None = training_option(
         None,
         "Passes over the training rows (default: 3; up to 20 on few rows or many classes).",

@@ -24,6 +24,16 @@ def mean_of_rows(hidden: Tensor, offsets: Offsets) -> Tensor:
     return sums / tensor_on(offsets.lengths, hidden.device)[:, None]
 
 
+def mean_normed(backbone: Backbone, means: Tensor) -> Tensor:
+    """The means of rows, ``[rows, hidden]``, as a head reads them: normalised, without parameters.
+
+    A family whose classifier has a mean of its own (ModernBERT) reads them as they are.
+    """
+    for eps in backbone.config.mean_norms:
+        means = F.layer_norm(means, means.shape[-1:], eps=eps)
+    return means
+
+
 def classify(
     backbone: Backbone, pooled: Tensor, head: Mapping[str, Tensor], seed: int | None
 ) -> Tensor:

@@ -39,7 +39,7 @@ RESIZE = (
     "and save it; or take the token out of tokenizer.json or of the texts."
 )
 """How to mend a token without a row."""
-_AT_ONCE = 1024
+_AT_ONCE, _CHARACTERS_AT_ONCE = 1024, 1 << 18
 _SPECIAL = tuple(f"{kind}_token" for kind in "bos eos unk sep pad cls mask".split())
 
 
@@ -129,8 +129,7 @@ class TextTokenizer:
         """As :meth:`encode`, whatever the embeddings have rows for."""
         # In pieces: the library's own objects take many times the room of what is kept of them, and
         # others wait for the end of one.
-        starts = range(0, max(1, len(texts)), _AT_ONCE)
-        return TokenizedTexts.joined(self._encode(texts[at : at + _AT_ONCE]) for at in starts)
+        return TokenizedTexts.joined(map(self._encode, _pieces(texts)))
 
     def _encode(self, texts: Sequence[str]) -> TokenizedTexts:
         # A lone surrogate (half an emoji, out of broken JSON) cannot be handed to Rust.
@@ -348,6 +347,15 @@ def _silent() -> Iterator[None]:
             yield
         finally:
             logging.disable(level)
+
+
+def _pieces(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """So many texts, or of long ones fewer; one empty piece of none."""
+    for start in range(0, max(1, len(texts)), _AT_ONCE):
+        some = texts[start : start + _AT_ONCE]
+        step = 1 + _CHARACTERS_AT_ONCE * len(some) // max(1, sum(map(len, some)))
+        for at in range(0, max(1, len(some)), step):
+            yield some[at : at + step]
 
 
 def _content(token: Any) -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 
 from lora_bert.adapters.peft_format import LoraSettings
-from lora_bert.backbones.config import EncoderConfig
+from lora_bert.backbones.config import EncoderConfig, Pooling
 from lora_bert.config import TrainConfig
 from lora_bert.errors import ConfigError
 from lora_bert.model import target_modules
@@ -59,11 +59,15 @@ def fresh_adapter(config: TrainConfig, backbone: Backbone, outputs: int) -> Adap
     """The adapter before its first step, where the backbone is."""
     generator = torch.Generator().manual_seed(config.seed)
     if config.method == "head-only":
-        return head_only(backbone, outputs, generator=generator).to(backbone.device)
-    return new_adapter(
-        backbone, outputs, rank=config.rank, alpha=float(config.alpha or 0), dropout=config.dropout,
-        target_modules=config.target_modules, layers=config.layers, generator=generator,
-    ).to(backbone.device)  # fmt: skip
+        adapter = head_only(backbone, outputs, generator=generator)
+    else:
+        adapter = new_adapter(
+            backbone, outputs, rank=config.rank, alpha=float(config.alpha or 0),
+            dropout=config.dropout, target_modules=config.target_modules, layers=config.layers,
+            generator=generator,
+        )  # fmt: skip
+    pooling: Pooling = "mean" if config.pooling == "mean" else "cls"
+    return replace(adapter, pooling=pooling).to(backbone.device)
 
 
 def lora_settings(config: TrainConfig, encoder: EncoderConfig) -> LoraSettings:

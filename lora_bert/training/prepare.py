@@ -12,6 +12,7 @@ from typing import Any
 from lora_bert.backbones.config import EncoderConfig
 from lora_bert.backbones.families.registry import read_encoder_config
 from lora_bert.backbones.fingerprint import read_identified
+from lora_bert.backbones.pooling import pooling_before, resolved_pooling
 from lora_bert.backbones.resolve import BackboneFiles, find_backbone
 from lora_bert.backbones.weights import embedded_tokens
 from lora_bert.config import TrainConfig
@@ -74,6 +75,10 @@ def prepare(config: TrainConfig, begun: Mapping[str, Any] | None) -> Context:
     files = _files(config)
     encoder = read_encoder_config(files.path)
     config = _fitted_to(config, encoder)
+    if begun and "pooling" not in begun["settings"]:  # by a version that had no choice
+        begun = {**begun, "settings": {**begun["settings"], "pooling": pooling_before(encoder)}}
+    asked = begun["settings"]["pooling"] if begun and config.pooling == "auto" else config.pooling
+    config = replace(config, pooling=resolved_pooling(asked, files, encoder))
 
     splits, task = _rows(config)
     epochs = default_epochs(len(splits.train), task.head().outputs)

@@ -39,7 +39,7 @@ def record(
     """
     config, files, encoder = context.config, context.files, context.backbone.config
     portable = _portable(config, files.name)
-    manifest = _manifest(context, portable, evaluations)
+    manifest = _manifest(context, adapter, portable, evaluations)
     with atomic_directory(context.output, overwrite=config.overwrite) as work:
         write_peft(
             work, adapter, lora_settings(config, encoder), encoder, backbone_name=files.name,
@@ -53,7 +53,10 @@ def record(
         if manifest.problem_type == USUAL:  # the command line names no other task
             command = as_command("train", portable, leave_out=_unsaid(config))
         size, changes_layers = adapter.parameter_count, bool(adapter.factors)
-        text = card(manifest, "adapter", command=command, size=size, changes_layers=changes_layers)
+        text = card(
+            manifest, "adapter", command=command, size=size, changes_layers=changes_layers,
+            encoder=encoder,
+        )  # fmt: skip
         (work / "README.md").write_text(text, encoding="utf-8")
         if history := fitted.history:
             metrics, curve = context.task.metrics, work / "curve.png"
@@ -61,8 +64,9 @@ def record(
 
 
 def _manifest(
-    context: Context, portable: TrainConfig, evaluations: Mapping[str, Evaluation]
-) -> Manifest:
+    context: Context, adapter: Adapter, portable: TrainConfig,
+    evaluations: Mapping[str, Evaluation],
+) -> Manifest:  # fmt: skip
     """What the adapter says of itself; ``portable`` is the configuration without paths."""
     config, splits = context.config, context.splits
     return Manifest(
@@ -89,6 +93,7 @@ def _manifest(
         metrics={part: _figures(evaluation) for part, evaluation in evaluations.items()},
         versions=versions(),
         tokenizer={"fingerprint": context.tokenizer.fingerprint},
+        pooling=adapter.pooling,
     )
 
 
