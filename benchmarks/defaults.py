@@ -59,7 +59,8 @@ STAGES: tuple[dict[str, dict[str, Any]], ...] = (
         "epochs 2": {**MIDDLE, "epochs": 2},
         "epochs 10": {**MIDDLE, "epochs": 10},
         "epochs 20": {**MIDDLE, "epochs": 20},
-        "rate 3e-4": {**MIDDLE, "learning_rate": 3e-4},
+        "rate 2e-4": {**MIDDLE, "learning_rate": 2e-4},
+        "rate 5e-4": {**MIDDLE, "learning_rate": 5e-4},
         "rate 2e-3": {**MIDDLE, "learning_rate": 2e-3},
     },
     {
@@ -151,7 +152,8 @@ def tables(record: Record) -> list[Table]:
         if mine:
             found.append(Table(f"{title}: accuracy on validation rows, % (CPU seconds)", header,
                                [row for row in rows if set(row[1:-1]) != {"-"}]))  # fmt: skip
-    return [*found, _against_linear(record), _rare_classes(record)]
+    return [*found, *(table for table in (_against_linear(record), _rare_classes(record))
+                      if table.rows)]  # fmt: skip
 
 
 def goals(record: Record) -> list[Goal]:

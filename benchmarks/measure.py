@@ -73,6 +73,8 @@ def once(contender: Contender, work: Path, *, round_number: int = 0) -> Raw:
         check=False,
     )
     wall = time.perf_counter() - started
+    if done.returncode < 0:
+        raise MeasurementError(f"ended by signal {-done.returncode}")
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
         (work / "failed.log").write_text(done.stderr, encoding="utf-8")
