@@ -33,9 +33,9 @@ NOTES = f"""\
 Every trial is a training with the defaults of the release before, but for pooling, head start and
 epochs (*the middle*, from which each other trial changes one thing). It is given 8 or 64 rows of
 every class, or all (10,000 at most), of which it holds out a fifth by itself, and is scored on
-{VALIDATION_ROWS:,} other rows of the set's training part. One seed. The test rows are not looked
-at here: `confirm` does that once, with three seeds. Few rows come first, and what matters most;
-`--hours` (of a processor, all trials together, 12 by default) says when to stop.
+{VALIDATION_ROWS:,} other rows of the set's training part, with one seed. The test rows are not
+looked at here: `confirm` does that, once. Few rows come first, and what matters most; `--hours`
+(of a processor, all trials together, 12 by default) says when to stop.
 """
 SIZES: tuple[int | None, ...] = (8, 64, None)
 SEED = 42

@@ -61,11 +61,12 @@ def render(records: dict[str, Record], results: Path, docs: Path) -> str:
     """The page of all measurements, a section a benchmark."""
     parts = [_INTRODUCTION]
     for name in NAMES:
-        parts += [f"## {name}\n", f"{_sentence(benchmark(name).SUMMARY)}\n", benchmark(name).NOTES]
-        mine = _of(name, records)
+        parts += [f"## {name}\n", f"{_sentence(benchmark(name).SUMMARY)}\n"]
         if page := getattr(benchmark(name), "PAGE", ""):
-            parts.append(f"The tables stand on [a page of their own]({page}).\n")
+            parts.append(f"It has [a page of its own]({page}).\n")
             continue
+        parts.append(benchmark(name).NOTES)
+        mine = _of(name, records)
         if not mine:
             parts.append(f"Not measured yet: `python -m benchmarks {name}`.\n")
         for record in mine:
@@ -106,13 +107,14 @@ def _of(name: str, records: dict[str, Record]) -> list[Record]:
 
 
 def _fill_page(text: str, name: str, records: dict[str, Record], results: Path) -> str:
-    """A page by hand with a benchmark's tables between its two comments."""
+    """A page by hand with a benchmark's notes and tables between its two comments."""
     mine, docs = _of(name, records), ROOT / "docs"
     parts = [part for record in mine
              for part in _section(record, results, docs, alone=len(mine) == 1)]  # fmt: skip
     shown = "\n".join(parts) or f"Not measured yet: `python -m benchmarks {name}`.\n"
     start, end = f"<!-- benchmarks: {name} -->\n", "<!-- end -->"
     before, _, rest = text.partition(start)
+    shown = f"{benchmark(name).NOTES}\n{shown}"
     return f"{before}{start}\n{shown}\n{end}{rest.partition(end)[2]}"
 
 
