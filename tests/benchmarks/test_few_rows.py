@@ -208,10 +208,10 @@ def test_an_environment_is_made_once_and_sees_what_is_here(tmp_path, monkeypatch
 
 
 def test_a_page_by_hand_keeps_its_words():
-    page = "# Title\n<!-- benchmarks: few-rows -->\nold\n<!-- end -->\nbelow\n"
+    page = "# Title\n<!-- benchmarks: few-rows -->\nstale figures\n<!-- end -->\nbelow\n"
     found = _fill_page(page, "few-rows", {}, RESULTS)
     assert found.startswith("# Title\n<!-- benchmarks: few-rows -->\n")
     assert "Not measured yet" in found
-    assert "old" not in found
+    assert "stale figures" not in found
     assert found.endswith("<!-- end -->\nbelow\n")
     assert _fill_page(found, "few-rows", {}, RESULTS) == found
