@@ -109,7 +109,7 @@ class Predictor:
 
         Of a classifier they are probabilities: rows add up to 1.
         """
-        texts = self._listed(texts)
+        texts = self.listed(texts)
         if len(texts) <= TEXTS_AT_ONCE:
             return self.values_of(self.tokenizer.encode(texts))
         starts = range(0, len(texts), TEXTS_AT_ONCE)
@@ -133,29 +133,28 @@ class Predictor:
         if isinstance(parts, str):
             raise InputTypeError("Lists of texts are needed, and this is one text.")
         _refuse(parts)
-        encoded = map(self.tokenizer.encode, map(self._listed, parts))
+        encoded = map(self.tokenizer.encode, map(self.listed, parts))
         return map(self.task.values, answers(self.engine, encoded, self.batch_size, total))
 
-    def _listed(self, texts: Iterable[Text]) -> Sequence[Text]:
-        """Texts or pairs as a list; a list of them is not copied."""
+    def listed(self, texts: Iterable[Text], numbers: Sequence[int] | None = None) -> Sequence[Text]:
+        """Texts or pairs as a list; a list of them is not copied.
+
+        ``numbers`` are the places of the texts among others, for the error.
+
+        Raises:
+            InputTypeError: They are not what the predictor is asked.
+        """
         inputs = self.manifest.inputs
-        what = "pairs of texts" if inputs == 2 else "texts"
-        if isinstance(texts, str):
-            raise InputTypeError(
-                f"A list of {what} is needed, and this is one text.",
-                hint="For one pair, pass [(first, second)]." if inputs == 2
-                else "For one text, pass [text].",
-            )  # fmt: skip
-        _refuse(texts)
-        if isinstance(texts, TextPairs) and inputs != 1:
-            return texts
-        listed = texts if isinstance(texts, (list, tuple)) else list(texts)
+        listed = list_of_texts(texts, pairs=inputs == 2)
+        if isinstance(listed, TextPairs) and inputs != 1:
+            return listed
         for at, text in enumerate(listed):
             # Where nobody has said what is asked, the first text does.
             wanted = inputs or (1 if isinstance(listed[0], str) else 2)
             if _parts(text) != wanted:
-                raise _unfit(text, at, wanted, trained=bool(inputs))
-        return [tuple(pair) for pair in listed] if are_pairs(listed) else listed
+                place = at if numbers is None else numbers[at]
+                raise _unfit(text, place, wanted, trained=bool(inputs))
+        return [(pair[0], pair[1]) for pair in listed] if are_pairs(listed) else listed
 
 
 @called_from_python(LoadConfig, LoadOptions)
@@ -209,6 +208,21 @@ def open_predictor(path: StrPath, config: Answering | None = None) -> Predictor:
         allow_backbone_mismatch=config.allow_backbone_mismatch,
     )  # fmt: skip
     return Predictor.of(loaded, place, config.batch_size)
+
+
+def list_of_texts(texts: Iterable[Text], *, pairs: bool = False) -> Sequence[Text]:
+    """Texts, or ``pairs``, as a sequence; a list of them is not copied.
+
+    Raises:
+        InputTypeError: It is one text, or something else than texts.
+    """
+    if isinstance(texts, str):
+        raise InputTypeError(
+            f"A list of {'pairs of texts' if pairs else 'texts'} is needed, and this is one text.",
+            hint="For one pair, pass [(first, second)]." if pairs else "For one text, pass [text].",
+        )
+    _refuse(texts)
+    return texts if isinstance(texts, (list, tuple, TextPairs)) else list(texts)
 
 
 def _parts(text: object) -> int:

@@ -18,6 +18,7 @@ from lora_bert.model.fused_linear import FusedLinear
 from lora_bert.model.layer_by_hand import SLOTS, layer_by_hand
 from lora_bert.model.lora import LoraUpdate, adapted
 from lora_bert.model.row_attention import RowAttention
+from lora_bert.model.segment_update import SegmentUpdate
 
 LoraUpdates = Mapping[str, LoraUpdate]
 """What an adapter changes, by the name of the fused linear."""
@@ -32,12 +33,14 @@ class ForwardContext:
         updates: What the adapter changes, by the name of the fused linear.
         dropout_rate: Dropout on the LoRA path; 0 outside training.
         seed: What decides which elements it drops.
+        segments: What several adapters change, in place of ``updates``; without gradients.
     """
 
     attention: AttentionContext | RowAttention
     updates: LoraUpdates = field(default_factory=dict)
     dropout_rate: float = 0.0
     seed: int = 0
+    segments: Mapping[str, SegmentUpdate] = field(default_factory=dict)
 
     def linear(
         self,
@@ -47,6 +50,8 @@ class ForwardContext:
         activation: Activation | None = None,
     ) -> Tensor:
         """The linear layers with what the adapter changes in them, plus ``residual``, activated."""
+        if by_segment := self.segments.get(fused.name):
+            return by_segment.product(x, fused, residual, activation)
         seed = derived_seed(self.seed, fused.name) if self.dropout_rate else 0
         update = self.updates.get(fused.name)
         rate = self.dropout_rate

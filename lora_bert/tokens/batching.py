@@ -9,7 +9,7 @@ filler at the end of a batch: tokens that no row reads.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -35,6 +35,9 @@ _A_BATCH = 128
 
 _POOL = 50
 """Batches that are sorted by length together: more are more alike in a batch, fewer mix better."""
+
+Cut = Callable[[np.ndarray, int], list[np.ndarray]]
+"""Lengths of rows and a batch size -> row numbers in batches."""
 
 _NEAR, _EXCHANGES = 2048, 12
 """From how many of the next rows shorter ones are taken, and how many at most."""
@@ -222,6 +225,28 @@ def by_tokens(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
     """
     order = _sorted(np.arange(len(lengths)), lengths)
     return [order[rows] for rows in chunks(lengths[order], batch_size * LONG_ROW)]
+
+
+def by_owner(
+    lengths: np.ndarray, owners: np.ndarray, batch_size: int, cut: Cut
+) -> list[np.ndarray]:
+    """Row numbers in batches in which the rows of one owner, an adapter, stand beside each other.
+
+    ``owners`` has the owner's number for each row. On a CPU, owners with rows for a whole batch
+    have batches of their own, as ``cut`` makes them, and those of the others are put together; a
+    GPU is the faster the more it has to do at once. Owners with rows of like length are neighbours.
+    """
+    counts = np.bincount(owners)
+    mean = np.bincount(owners, lengths) / np.maximum(counts, 1)
+    order = np.lexsort((-lengths, owners, -mean[owners]))
+    if cut is by_tokens:
+        return [order[rows] for rows in chunks(lengths[order], batch_size * LONG_ROW)]
+    batches = []
+    for owner in np.flatnonzero(counts >= batch_size):
+        rows = np.flatnonzero(owners == owner)
+        batches += [rows[part] for part in cut(lengths[rows], batch_size)]
+    few = order[counts[owners[order]] < batch_size]
+    return batches + [few[at : at + batch_size] for at in range(0, len(few), batch_size)]
 
 
 def chunks(lengths: np.ndarray, tokens: int) -> Iterator[np.ndarray]:

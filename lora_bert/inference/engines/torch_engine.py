@@ -14,8 +14,9 @@ from torch import Tensor
 from lora_bert.inference.engines.engine import Compute, shares
 from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
-from lora_bert.model.forward import branch, branch_start, logits, lora_updates, merged_updates
+from lora_bert.model.forward import branch, branch_start, logits, merged_updates
 from lora_bert.model.layer import LoraUpdates
+from lora_bert.model.segments import PreparedAdapter
 from lora_bert.runtime.threads import Workers
 from lora_bert.tokens.batching import Offsets, TokenBatch, by_length, by_tokens
 from lora_bert.tokens.tokenized import TokenizedTexts
@@ -53,13 +54,13 @@ class TorchEngine:
         return f"{self.name} {self._backbone.precision}, {self._backbone.device}"
 
     @cached_property
-    def _updates(self) -> LoraUpdates:
-        with torch.no_grad():
-            return lora_updates(self._backbone, self._adapter)
+    def prepared(self) -> PreparedAdapter:
+        """The adapter as it answers together with others."""
+        return PreparedAdapter.of(self._backbone, self._adapter)
 
     def logits(self, texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
         """The logits of one batch."""
-        return self._logits(self._updates, texts, rows)
+        return self._logits(self.prepared.updates, texts, rows)
 
     def side_by_side(self, texts: int | None) -> tuple[Compute, Workers]:
         """Threads with their share of the cores; where a GPU computes, two take turns.
@@ -67,10 +68,14 @@ class TorchEngine:
         While one waits for its answers the other one makes the next batch ready.
         """
         if self._backbone.device.type != "cpu":
-            return self.logits, Workers(2)
+            return self.logits, self.threads()
         many = texts is None or texts >= _WORTH_MERGING
-        compute = partial(self._logits, self._merged() if many else self._updates)
-        return compute, Workers(*shares())
+        updates = self._merged() if many else self.prepared.updates
+        return partial(self._logits, updates), self.threads()
+
+    def threads(self) -> Workers:
+        """The threads on which many batches are computed."""
+        return Workers(*shares()) if self._backbone.device.type == "cpu" else Workers(2)
 
     def _logits(self, updates: LoraUpdates, texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
         backbone, adapter = self._backbone, self._adapter
