@@ -83,10 +83,10 @@ def load_any(
         directory.check_stands_alone(path, backbone, labels)
         return _load_merged(path, dtype, device, as_written=as_written)
     stored, manifest = read_peft(path), directory.manifest_of(path)
-    opened = _backbone_of(
-        stored, manifest, backbone=backbone, dtype=dtype, device=device,
-        mismatch=allow_backbone_mismatch, offline=offline,
-    )  # fmt: skip
+    source = _source_of(
+        stored, manifest, backbone=backbone, mismatch=allow_backbone_mismatch, offline=offline
+    )
+    opened = source.open(dtype, device)
     loaded = _on_backbone(stored, manifest, opened, labels)
     # Only what the user has named: an adapter must not decide what a name means from now on.
     name = loaded.manifest.backbone_name
@@ -94,6 +94,17 @@ def load_any(
     if named and name not in EMBEDDED and find_local(name) is None:
         remember(replace(loaded.files, name=name))
     return loaded
+
+
+def backbone_files(path: Path) -> BackboneFiles:
+    """Where the backbone is that the adapter at ``path`` was trained on.
+
+    Raises:
+        NotFoundError, UnavailableError: It is not to be found.
+        AdapterError: The adapter is incomplete or damaged, or only another backbone is here.
+    """
+    stored, manifest = read_peft(path), directory.manifest_of(path)
+    return _source_of(stored, manifest).files
 
 
 def load_adapter(path: Path, backbone: OpenBackbone, *, labels: Sequence[str] = ()) -> Loaded:
@@ -184,11 +195,11 @@ def _mismatch(path: Path, manifest: Manifest | None, source: BackboneSource) -> 
     )
 
 
-def _backbone_of(
-    stored: PeftAdapter, manifest: Manifest | None, *, backbone: str | None, dtype: torch.dtype,
-    device: torch.device | str, mismatch: bool, offline: bool,
-) -> OpenBackbone:  # fmt: skip
-    """The backbone of an adapter.
+def _source_of(
+    stored: PeftAdapter, manifest: Manifest | None, *, backbone: str | None = None,
+    mismatch: bool = False, offline: bool = False,
+) -> BackboneSource:  # fmt: skip
+    """The files of an adapter's backbone.
 
     Equal shapes are not enough: on other weights an adapter's answers mean nothing.
     """
@@ -198,14 +209,14 @@ def _backbone_of(
     for files in _places(name, stored, needed, named=backbone is not None, offline=offline):
         source = BackboneSource(files)
         if not (wrong := _mismatch(stored.path, manifest, source)):
-            return source.open(dtype, device)
+            return source
         others.append((source, wrong))
     source, wrong = others[0]
     if not mismatch:
         hint = "Name the right one with --backbone; --allow-backbone-mismatch takes this one."
         raise AdapterError(wrong, hint=hint)
     log.warning("%s Its answers may mean nothing.", wrong)
-    return source.open(dtype, device)
+    return source
 
 
 def _places(

@@ -4,7 +4,13 @@ A field's ``option(...)`` says what it means and what it may be. The command lin
 from these classes, ``--config FILE`` its keys, the Python functions their keyword arguments.
 """
 
-from lora_bert.config.answering import EvaluateConfig, InferConfig, LoadConfig, SessionConfig
+from lora_bert.config.answering import (
+    DirectoryConfig,
+    EvaluateConfig,
+    InferConfig,
+    LoadConfig,
+    SessionConfig,
+)
 from lora_bert.config.models import (
     BackboneConfig,
     CacheConfig,
@@ -20,6 +26,7 @@ __all__ = [
     "BackboneConfig",
     "CacheConfig",
     "ConvertConfig",
+    "DirectoryConfig",
     "EvaluateConfig",
     "ExportConfig",
     "InferConfig",

@@ -47,6 +47,20 @@ class SessionConfig(Computing):
 
 
 @dataclass(frozen=True)
+class DirectoryConfig(Computing):
+    """The options of ``Session.from_directory``, from Python alone."""
+
+    directory: str = option("", "Directory of adapters.", positional=True, metavar="DIR")
+    backbone: str | None = run_option(None, "Their backbone, if not found by name.", metavar="DIR")
+    memory: float | None = run_option(
+        None, "Gigabytes that adapters may take.", minimum=0, metavar="GB"
+    )
+    pinned: str | None = run_option(
+        None, "Names of adapters that stay in memory.", metavar="NAME,…", form="list"
+    )
+
+
+@dataclass(frozen=True)
 class InferConfig(Answering, TextFileOptions):
     """The options of ``infer``."""
 

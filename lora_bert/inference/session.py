@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, overload
 
 import numpy as np
 
-from lora_bert.adapters.loading import load_adapter
+from lora_bert.adapters.loading import backbone_files, load_adapter
 from lora_bert.adapters.open_backbone import open_backbone
 from lora_bert.backbones.embedded import EMBEDDED
-from lora_bert.config import LoadConfig, SessionConfig
+from lora_bert.config import DirectoryConfig, LoadConfig, SessionConfig
 from lora_bert.config.kinds import Names, StrPath
 from lora_bert.data.texts import Text
-from lora_bert.errors import ConfigError, did_you_mean
-from lora_bert.inference.predictor import Predictor
+from lora_bert.errors import ConfigError, InputTypeError, NotFoundError
+from lora_bert.inference.adapter_pool import AdapterPool, adapter_names
+from lora_bert.inference.many_adapters import Request
+from lora_bert.inference.predictor import Predictor, list_of_texts
 from lora_bert.names import parse_names
 from lora_bert.options import build
 from lora_bert.python_face import called_from_python
 from lora_bert.runtime.device import pick_device, pick_dtype
+from lora_bert.wording import counted
 
 
 class Session:
@@ -65,8 +67,60 @@ class Session:
         precision = pick_dtype(config.dtype, where)
         self._backbone = open_backbone(config.backbone, dtype=precision, device=where)
         self._batch_size = config.batch_size
-        self._predictors: dict[str, Predictor] = {}
-        self._lock = threading.Lock()
+        self._pool = AdapterPool(self._loaded)
+
+    @classmethod
+    @called_from_python(DirectoryConfig)
+    def from_directory(
+        cls,
+        directory: StrPath,
+        *,
+        backbone: StrPath | None = None,
+        memory: float | None = None,
+        pinned: Names | None = None,
+        device: str = "auto",
+        dtype: str = "auto",
+        batch_size: int = 32,
+    ) -> Self:
+        """A session with the adapters of a directory, each of which is loaded when it is asked.
+
+        The directory is the truth: an adapter that is put there can be asked, one whose files have
+        changed is read anew, one that is gone is unknown. Answers under way are finished by the
+        adapter that began them. Put an adapter in its place whole, by renaming its directory.
+
+        Args:
+            directory: Has a directory for each adapter, which is called as that.
+            backbone: As above (default: the one that the first of the adapters needs).
+            memory: Gigabytes that the adapters may take (default: any number); beyond it, those
+                that were asked longest ago are let go, and loaded again when they are asked.
+            pinned: Names of adapters that stay in memory once they are loaded.
+            device: As above, as are ``dtype`` and ``batch_size``.
+            dtype: See there.
+            batch_size: See there.
+
+        Raises:
+            NotFoundError: No such directory, no adapter in it, or the backbone is not to be found.
+            ConfigError: Nothing is called as one of ``pinned``; else as above.
+        """
+        values = {
+            "directory": directory, "backbone": backbone, "memory": memory, "pinned": pinned,
+            "device": device, "dtype": dtype, "batch_size": batch_size,
+        }  # fmt: skip
+        config = build(DirectoryConfig, values)
+        place = Path(config.directory)
+        names = adapter_names(place)
+        if config.backbone is None and not names:
+            raise NotFoundError(
+                f"'{place}' holds no adapter, so it does not say on which backbone they are.",
+                hint="Name the backbone, or put an adapter into the directory.",
+            )
+        on = config.backbone or str(backbone_files(place / names[0]).path)
+        session = cls(on, device=device, dtype=dtype, batch_size=batch_size)
+        limit = None if config.memory is None else config.memory * 1e9
+        session._pool = AdapterPool(session._loaded, place, limit)
+        for name in parse_names(config.pinned):
+            session.pin(name)
+        return session
 
     def __repr__(self) -> str:
         name = self._backbone.source.files.name
@@ -74,18 +128,31 @@ class Session:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The adapters' names, in the order in which they were added."""
-        with self._lock:
-            return tuple(self._predictors)
+        """The adapters' names: in the order in which they were added, then the directory's."""
+        return self._pool.names
+
+    @property
+    def loaded(self) -> tuple[str, ...]:
+        """The names of those in memory; those of the directory that were asked last stand last."""
+        return self._pool.loaded
 
     @called_from_python(LoadConfig)
-    def add(self, path: StrPath, name: str | None = None, *, labels: Names | None = None) -> str:
-        """Load an adapter.
+    def add(
+        self,
+        path: StrPath,
+        name: str | None = None,
+        *,
+        labels: Names | None = None,
+        replace: bool = False,
+    ) -> str:
+        """Load an adapter, which stays until it is removed.
 
         Args:
             path: Its directory.
             name: What it is called here (default: as its directory is).
             labels: The labels of an adapter that plain PEFT wrote, in the order of its outputs.
+            replace: Take the place of an adapter of this name; answers that are under way are
+                finished by that one.
 
         Returns:
             Its name.
@@ -99,68 +166,137 @@ class Session:
         config = build(LoadConfig, {"path": path, "labels": labels})
         place = Path(config.path)
         name = name or place.resolve().name
-        with self._lock:
-            self._check_free(name)
-        loaded = load_adapter(place, self._backbone, labels=parse_names(config.labels))
-        predictor = Predictor.of(loaded, place, self._batch_size)
-        with self._lock:
-            self._check_free(name)
-            self._predictors[name] = predictor
+        if not replace:
+            self._pool.check_free(name)
+        predictor = self._loaded(place, labels=parse_names(config.labels))
+        self._pool.add(name, predictor, replace=replace)
         return name
 
     def remove(self, name: str) -> None:
         """Forget an adapter; its answers that are under way are finished.
 
+        What stands in the session's directory stays there, and is unknown to this session.
+
         Raises:
             ConfigError: There is none of this name.
         """
-        with self._lock:
-            self._known(name)
-            del self._predictors[name]
+        self._pool.remove(name)
+
+    def pin(self, name: str, *, pinned: bool = True) -> None:
+        """Keep an adapter of the directory in memory once it is loaded; or no longer.
+
+        Raises:
+            ConfigError: There is none of this name.
+        """
+        self._pool.pin(name, pinned=pinned)
 
     def predictor(self, adapter: str) -> Predictor:
         """The :class:`Predictor` of an adapter, with its labels and ``stream``.
 
         Raises:
             ConfigError: There is none of this name.
+            AdapterError: It has to be loaded first, and is incomplete, damaged, or made for another
+                backbone.
         """
-        with self._lock:
-            return self._known(adapter)
+        return self._pool.get(adapter)
 
+    @overload
+    def predict(
+        self, texts: Sequence[Text], *, adapter: str | Sequence[str],
+        min_score: float | None = None, otherwise: str | None = None,
+    ) -> list[Any]: ...  # fmt: skip
+    @overload
+    def predict(
+        self, texts: Sequence[Text], *, adapters: Sequence[str],
+        min_score: float | None = None, otherwise: str | None = None,
+    ) -> dict[str, list[Any]]: ...  # fmt: skip
     def predict(
         self,
         texts: Sequence[Text],
         *,
-        adapter: str,
+        adapter: str | Sequence[str] | None = None,
+        adapters: Sequence[str] | None = None,
         min_score: float | None = None,
         otherwise: str | None = None,
-    ) -> list[Any]:
-        """One prediction per text, in order, by the adapter of that name.
+    ) -> list[Any] | dict[str, list[Any]]:
+        """One prediction per text, in order.
 
-        Texts, ``min_score`` and ``otherwise`` are those of :meth:`Predictor.predict`.
+        Args:
+            texts: As those of :meth:`Predictor.predict`.
+            adapter: The name of the adapter that answers; or a list of names, one for each text.
+                Texts of different adapters are computed together.
+            adapters: Names of adapters that answer every text; what they have in common is computed
+                once. The predictions come in a dict, a list for each name.
+            min_score: As :meth:`Predictor.predict`.
+            otherwise: Likewise.
 
         Raises:
-            ConfigError: There is none; else as :meth:`Predictor.predict`.
-            InputTypeError: It is one text, or something else than texts.
+            ConfigError: There is no such adapter, or there are not as many names as texts; else as
+                :meth:`Predictor.predict`.
+            InputTypeError: It is one text, or something else than texts; or a text is not what its
+                adapter is asked.
         """
-        return self.predictor(adapter).predict(texts, min_score=min_score, otherwise=otherwise)
+        if isinstance(adapter, str) and adapters is None:
+            return self.predictor(adapter).predict(texts, min_score=min_score, otherwise=otherwise)
+        request = self._request(texts, adapter, adapters)
+        tasks = request.tasks(min_score, otherwise)
+        values = request.values(self._batch_size)
+        return request.arranged(
+            [task.decode(each) for task, each in zip(tasks, values, strict=True)]
+        )
 
-    def values(self, texts: Sequence[Text], *, adapter: str) -> np.ndarray:
-        """:meth:`Predictor.values` of the adapter of this name: ``[texts, labels]``, float32."""
-        return self.predictor(adapter).values(texts)
+    @overload
+    def values(self, texts: Sequence[Text], *, adapter: str) -> np.ndarray: ...
+    @overload
+    def values(
+        self, texts: Sequence[Text], *, adapter: list[str] | tuple[str, ...]
+    ) -> list[np.ndarray]: ...
+    @overload
+    def values(
+        self, texts: Sequence[Text], *, adapters: Sequence[str]
+    ) -> dict[str, np.ndarray]: ...
+    def values(
+        self,
+        texts: Sequence[Text],
+        *,
+        adapter: str | Sequence[str] | None = None,
+        adapters: Sequence[str] | None = None,
+    ) -> np.ndarray | list[np.ndarray] | dict[str, np.ndarray]:
+        """:meth:`Predictor.values` of one adapter: float32 ``[texts, labels]``.
+
+        Of a list of names, one for each text: a list of arrays ``[labels]``; of ``adapters``, which
+        answer every text: a dict of arrays ``[texts, labels]``.
+
+        Raises:
+            ConfigError, InputTypeError: As :meth:`predict`.
+        """
+        if isinstance(adapter, str) and adapters is None:
+            return self.predictor(adapter).values(texts)
+        request = self._request(texts, adapter, adapters)
+        return request.arranged(request.values(self._batch_size))
 
     probabilities = values
     """The same by the name that a classifier's have."""
 
-    def _known(self, name: str) -> Predictor:
-        if name not in self._predictors:
-            hint = did_you_mean(name, self._predictors)
-            raise ConfigError(f"The session has no adapter '{name}'.", hint=hint)
-        return self._predictors[name]
-
-    def _check_free(self, name: str) -> None:
-        if name in self._predictors:
+    def _request(
+        self, texts: Sequence[Text], adapter: Any, adapters: Sequence[str] | None
+    ) -> Request:
+        """Texts for many adapters as they are now, whatever becomes of these."""
+        names = adapter if adapters is None else adapters
+        if (adapter is None) == (adapters is None):
+            raise ConfigError("Either adapter or adapters says who answers.")
+        if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+            raise InputTypeError("adapters: a list of names is needed.")
+        names = list(names)
+        listed = list_of_texts(texts)
+        if adapters is None and len(names) != len(listed):
             raise ConfigError(
-                f"The session has an adapter '{name}' already.",
-                hint="Give this one another name, or remove that one first.",
+                f"{counted(len(listed), 'text')} and {counted(len(names), 'name')} of adapters.",
+                hint="adapter is one name for all texts, or as many names as there are texts.",
             )
+        predictors = {name: self.predictor(name) for name in dict.fromkeys(names)}
+        return Request(listed, predictors, names if adapters is None else None)
+
+    def _loaded(self, place: Path, labels: tuple[str, ...] = ()) -> Predictor:
+        loaded = load_adapter(place, self._backbone, labels=labels)
+        return Predictor.of(loaded, place, self._batch_size)

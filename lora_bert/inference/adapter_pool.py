@@ -1,0 +1,234 @@
+"""Predictors by name: added one by one, or the adapters of a directory, loaded when asked."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lora_bert.adapters.manifest import MANIFEST
+from lora_bert.adapters.peft_config import CONFIG, WEIGHTS
+from lora_bert.backbones.fingerprint import Stamp, stamp_of
+from lora_bert.errors import AdapterError, ConfigError, LoraBertError, did_you_mean, missing
+from lora_bert.inference.engines.torch_engine import TorchEngine
+from lora_bert.inference.predictor import Predictor
+
+_FILES = (CONFIG, WEIGHTS, MANIFEST, "tokenizer.json")
+_TRIES = 5
+
+
+@dataclass
+class _Entry:
+    """A name; ``predictor`` and what was read for it change together, under the pool's lock."""
+
+    predictor: Predictor | None = None
+    stamp: Stamp | None = None
+    loading: threading.Lock = field(default_factory=threading.Lock)
+
+
+class AdapterPool:
+    """Adapters by name, for many threads at once.
+
+    Those that were added stay until they are removed. Those of the directory are loaded when they
+    are asked for, and again where their files have changed since; beyond the limit, those that
+    were asked longest ago are let go. Whoever has got a predictor keeps it as long as it answers.
+
+    Args:
+        load: Loads the adapter of a directory.
+        directory: Holds a directory for each adapter; its name is the adapter's.
+        limit: Bytes that adapters of the directory may take together; None for any number.
+        pinned: Names of those that are never let go.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[Path], Predictor],
+        directory: Path | None = None,
+        limit: float | None = None,
+        pinned: Iterable[str] = (),
+    ) -> None:
+        self._load, self._directory, self._limit = load, directory, limit
+        self._added: dict[str, Predictor] = {}
+        self._lazy: OrderedDict[str, _Entry] = OrderedDict()
+        self._removed: set[str] = set()
+        self._pinned = set(pinned)
+        self._lock = threading.Lock()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Those that were added, in that order, then those of the directory by name."""
+        with self._lock:
+            added, removed = tuple(self._added), set(self._removed)
+        return added + tuple(
+            name for name in _adapters_in(self._directory)
+            if name not in removed and name not in added
+        )  # fmt: skip
+
+    @property
+    def loaded(self) -> tuple[str, ...]:
+        """Those in memory: the added ones, then those asked longest ago."""
+        with self._lock:
+            return (*self._added, *(name for name, each in self._lazy.items() if each.predictor))
+
+    def add(self, name: str, predictor: Predictor, *, replace: bool) -> None:
+        """Answer to a name from now on.
+
+        Raises:
+            ConfigError: It is taken, and not to be replaced.
+        """
+        with self._lock:
+            if not replace:
+                self._check_free(name)
+            self._added[name] = predictor
+            self._lazy.pop(name, None)
+
+    def check_free(self, name: str) -> None:
+        """Raise ConfigError for a name that is taken."""
+        with self._lock:
+            self._check_free(name)
+
+    def remove(self, name: str) -> None:
+        """Answer to a name no more; ConfigError where there is none."""
+        with self._lock:
+            if not self._has(name):
+                raise self._unknown(name)
+            self._added.pop(name, None)
+            self._lazy.pop(name, None)
+            if self._directory:
+                self._removed.add(name)
+
+    def pin(self, name: str, *, pinned: bool) -> None:
+        """Keep an adapter in memory once it is there, or no longer; ConfigError: there is none."""
+        with self._lock:
+            if not self._has(name):
+                raise self._unknown(name)
+            (self._pinned.add if pinned else self._pinned.discard)(name)
+            self._let_go(keep=name)
+
+    def get(self, name: str) -> Predictor:
+        """The predictor of a name, loaded if need be.
+
+        Raises:
+            ConfigError: There is none of this name.
+            AdapterError: Incomplete, damaged, or made for another backbone.
+        """
+        with self._lock:
+            if (added := self._added.get(name)) is not None:
+                return added
+            if not self._has(name):
+                self._lazy.pop(name, None)
+                raise self._unknown(name)
+            entry = self._lazy.setdefault(name, _Entry())
+            self._lazy.move_to_end(name)
+        with entry.loading:
+            return self._current(name, entry)
+
+    def _current(self, name: str, entry: _Entry) -> Predictor:
+        """What stands in the directory now: loaded once, whoever asks at the same time."""
+        place = _below(self._directory, name)
+        if entry.predictor is not None and entry.stamp == _stamp(place):
+            return entry.predictor
+        predictor, stamp = self._read(place)
+        with self._lock:
+            entry.predictor, entry.stamp = predictor, stamp
+            self._let_go(keep=name)
+        return predictor
+
+    def _read(self, place: Path) -> tuple[Predictor, Stamp]:
+        """An adapter whose files were the same all the while; what goes wrong else is no fault."""
+        for _ in range(_TRIES):
+            stamp = _stamp(place)
+            try:
+                predictor = self._load(place)
+            except LoraBertError:
+                if _stamp(place) == stamp:
+                    raise
+            else:
+                if _stamp(place) == stamp:
+                    return predictor, stamp
+        raise AdapterError(
+            f"'{place}' is being written: its files changed whenever they were read.",
+            hint="Write an adapter beside its place, and rename it.",
+        )
+
+    def _let_go(self, keep: str) -> None:
+        if self._limit is None:
+            return
+        sizes = {name: _bytes(each.predictor) for name, each in self._lazy.items()
+                 if each.predictor}  # fmt: skip
+        total = sum(sizes.values())
+        for name, size in sizes.items():
+            if total <= self._limit:
+                return
+            if name != keep and name not in self._pinned:
+                del self._lazy[name]
+                total -= size
+
+    def _has(self, name: str) -> bool:
+        here = self._directory and name not in self._removed and _is_name(name)
+        return name in self._added or bool(here and _is_adapter(_below(self._directory, name)))
+
+    def _check_free(self, name: str) -> None:
+        if self._has(name):
+            raise ConfigError(
+                f"The session has an adapter '{name}' already.",
+                hint="Give this one another name, remove that one first, or say replace=True.",
+            )
+
+    def _unknown(self, name: str) -> ConfigError:
+        known = (*self._added, *_adapters_in(self._directory))
+        hint = did_you_mean(name, [each for each in known if each not in self._removed])
+        return ConfigError(f"The session has no adapter '{name}'.", hint=hint)
+
+
+def adapter_names(directory: Path) -> list[str]:
+    """The names of the adapters in a directory, sorted.
+
+    Raises:
+        NotFoundError: No such directory.
+    """
+    if not directory.is_dir():
+        raise missing(directory, "directory of adapters")
+    return _adapters_in(directory)
+
+
+def _adapters_in(directory: Path | None) -> list[str]:
+    if directory is None:
+        return []
+    with suppress(FileNotFoundError):
+        return sorted(place.name for place in directory.iterdir()
+                      if _is_name(place.name) and _is_adapter(place))  # fmt: skip
+    return []
+
+
+def _is_adapter(place: Path) -> bool:
+    return (place / CONFIG).is_file()
+
+
+def _is_name(name: str) -> bool:
+    """Whether it names an entry of a directory, and nothing above or below; not a hidden one."""
+    return bool(name) and Path(name).name == name and not name.startswith(".") and "\0" not in name
+
+
+def _below(directory: Path | None, name: str) -> Path:
+    return (directory or Path()) / name
+
+
+def _stamp(place: Path) -> Stamp:
+    with suppress(FileNotFoundError):  # it goes while it is looked at
+        return stamp_of([file for name in _FILES if (file := place / name).is_file()])
+    return []
+
+
+def _bytes(predictor: Predictor | None) -> int:
+    """What an adapter takes: its tensors, and what it changes in the backbone's precision."""
+    if predictor is None or not isinstance(predictor.engine, TorchEngine):
+        return 0
+    prepared = predictor.engine.prepared
+    tensors = list(prepared.adapter.tensors)
+    for update in prepared.updates.values():
+        tensors += [update.down, update.up]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
