@@ -7,20 +7,21 @@ Frozen products are computed over all tokens at once, LoRA by segment, and each 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from lora_bert.model.adapter import Adapter
-from lora_bert.model.attention import attention_context
+from lora_bert.model.attention import AttentionContext, attention_context
 from lora_bert.model.backbone import Backbone, Layer
 from lora_bert.model.embeddings import embed
 from lora_bert.model.forward import branch_start, lora_updates, pooled, trunk
 from lora_bert.model.heads import classify, mean_normed, mean_of_rows
 from lora_bert.model.layer import ForwardContext, LoraUpdates, run_layer
-from lora_bert.model.segment_update import Part, SegmentUpdate
+from lora_bert.model.row_attention import RowAttention
+from lora_bert.model.segment_update import Segments, SegmentUpdate
 from lora_bert.runtime.device import tensor_on
 from lora_bert.tokens.batching import LONG_ROW, SLICE_TOKENS, Offsets, TokenBatch
 from lora_bert.tokens.tokenized import cu_seqlens, flat_index
@@ -115,36 +116,44 @@ def read_by_segment(
             for rows, adapter in _numbered(segments)
         ]  # fmt: skip
     attention, last = attention_context(backbone, offsets), len(backbone.layers) - 1
-    ends = offsets.cu_seqlens[cu_seqlens([rows for rows, _ in segments])]
+    bounds = cu_seqlens([rows for rows, _ in segments])
+    at = Segments(offsets.cu_seqlens[bounds].tolist())
     for layer in backbone.layers[start:last]:
-        context = ForwardContext(attention, segments=_updates(layer, segments, ends))
+        context = ForwardContext(attention, segments=_updates(layer, segments, at))
         hidden = run_layer(backbone, layer, hidden, context)
     poolings = [adapter.adapter.pooling for _, adapter in segments]
     if len(set(poolings)) == 1:
-        return _last_layer(hidden, offsets, segments)
+        return _last_layer(hidden, offsets, segments, attention)
     read: dict[int, Tensor] = {}
     for pooling in set(poolings):
         chosen = [number for number, each in enumerate(poolings) if each == pooling]
         numbered = list(_numbered(segments))
         rows = np.concatenate([numbered[number][0] for number in chosen])
         some, places = _rows_of(hidden, offsets, rows)
-        parts = _last_layer(some, places, [segments[number] for number in chosen])
+        there = attention_context(backbone, places)
+        parts = _last_layer(some, places, [segments[number] for number in chosen], there)
         read |= dict(zip(chosen, parts, strict=True))
     return [read[number] for number in range(len(segments))]
 
 
-def _last_layer(hidden: Tensor, offsets: Offsets, segments: Sequence[Segment]) -> list[Tensor]:
+def _last_layer(
+    hidden: Tensor, offsets: Offsets, segments: Sequence[Segment],
+    attention: AttentionContext | RowAttention,
+) -> list[Tensor]:  # fmt: skip
     """From below the last layer to what heads read that read the same; see :func:`pooled`."""
     backbone, adapter = segments[0][1].backbone, segments[0][1].adapter
     rows = cu_seqlens([rows for rows, _ in segments])
     layer, reads_first = backbone.layers[-1], adapter.pooling == "cls"
-    updates = _updates(layer, segments, offsets.cu_seqlens[rows])
+    updates = _updates(layer, segments, Segments(offsets.cu_seqlens[rows].tolist()))
     if reads_first:
         # Behind its attention the layer computes a token a row.
-        behind = _updates(layer, segments, rows)
-        kept = layer.fused["attention_input"].name
-        updates = {name: updates[name] if name == kept else behind[name] for name in updates}
-    context = ForwardContext(attention_context(backbone, offsets), segments=updates)
+        kept, behind = layer.fused["attention_input"].name, Segments(rows.tolist())
+        updates |= {
+            name: replace(update, segments=behind)
+            for name, update in updates.items()
+            if name != kept
+        }
+    context = ForwardContext(attention, segments=updates)
     hidden = run_layer(backbone, layer, hidden, context, reads_first)
     if backbone.final_norm is not None:
         hidden = backbone.final_norm(hidden)
@@ -153,22 +162,13 @@ def _last_layer(hidden: Tensor, offsets: Offsets, segments: Sequence[Segment]) -
     return list(torch.split(read, [count for count, _ in segments]))
 
 
-def _updates(
-    layer: Layer, segments: Sequence[Segment], ends: np.ndarray
-) -> dict[str, SegmentUpdate]:
-    """What the adapters change in a layer, by the name of the fused linear.
-
-    Segment ``n`` goes from ``ends[n]`` to ``ends[n + 1]``.
-    """
-    bounds, found = ends.tolist(), dict[str, SegmentUpdate]()
+def _updates(layer: Layer, segments: Sequence[Segment], at: Segments) -> dict[str, SegmentUpdate]:
+    """What the adapters change in a layer, by the name of the fused linear."""
+    found = {}
     for name in (fused.name for fused in layer.fused.values()):
-        parts: list[Part] = [
-            (bounds[number], bounds[number + 1], update)
-            for number, (_, adapter) in enumerate(segments)
-            if (update := adapter.updates.get(name))
-        ]
-        if parts:
-            found[name] = SegmentUpdate(tuple(parts))
+        updates = [adapter.updates.get(name) for _, adapter in segments]
+        if any(updates):
+            found[name] = SegmentUpdate(at, updates)
     return found
 
 

@@ -14,6 +14,7 @@ from lora_bert.tokens.batching import (
     Blocks,
     TokenBatch,
     by_length,
+    by_owner,
     by_padded_length,
     by_tokens,
     chunks,
@@ -156,6 +157,31 @@ def test_by_length_has_few_numbers_of_tokens_and_no_filler():
     assert padding_share(lengths, batches) < 0.002
     assert len({filled(int(lengths[batch].sum())) for batch in batches}) < 25
     assert np.mean([len(batch) for batch in batches]) > 26
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 300), st.integers(0, 6)), min_size=1, max_size=120),
+    st.integers(1, 40), st.sampled_from([by_length, by_tokens]),
+)  # fmt: skip
+def test_by_owner_has_every_row_once_and_those_of_one_owner_side_by_side(rows, size, cut):
+    lengths, owners = (np.array(column) for column in zip(*rows, strict=True))
+    batches = by_owner(lengths, owners, size, cut)
+    assert sorted(np.concatenate(batches).tolist()) == list(range(len(rows)))
+    for batch in batches:
+        changes = int((np.diff(owners[batch]) != 0).sum())
+        assert changes == len(set(owners[batch].tolist())) - 1
+        if cut is by_length:
+            assert len(batch) <= size
+        else:
+            assert len(batch) == 1 or lengths[batch].sum() <= size * LONG_ROW
+
+
+def test_owners_of_many_rows_have_batches_of_their_own():
+    owners = np.array([0] * 70 + [1] * 3 + [2] * 5)
+    lengths = np.full(78, 9)
+    *own, last = (set(owners[rows].tolist()) for rows in by_owner(lengths, owners, 32, by_length))
+    assert all(each == {0} for each in own)
+    assert last == {1, 2}
 
 
 def test_by_length_begins_with_the_longest():
