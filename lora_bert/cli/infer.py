@@ -7,8 +7,9 @@ import json
 import logging
 import shlex
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,13 +18,17 @@ import click
 
 from lora_bert.cli.console import visible
 from lora_bert.cli.declare import declare
+from lora_bert.cli.infer_answers import Answers, ManyAnswers, OneAnswer
 from lora_bert.config import InferConfig
 from lora_bert.errors import ConfigError, DataError
 from lora_bert.json_files import json_text
 from lora_bert.wording import counted
 
 if TYPE_CHECKING:
+    from lora_bert.data.rows import ReadOptions
+    from lora_bert.data.tables import Table
     from lora_bert.data.texts import Text
+    from lora_bert.inference.sinks import Sink
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +43,7 @@ def command(config: InferConfig, as_json: bool) -> None:
     Texts and lines are answered with label, probability and text, separated by tabs. A file's rows
     keep their columns and get prediction, score and prob_LABEL. An adapter of pairs is asked TEXT
     with --pair TEXT, lines with a tab between the two, or files with two columns of texts.
+    Several adapters answer each text, their names first; in files, before the columns' names.
 
     Examples:
       lora-bert infer --adapter adapters/waimai "很快，好吃" "等了两个小时"
@@ -46,6 +52,8 @@ def command(config: InferConfig, as_json: bool) -> None:
       lora-bert infer --adapter runs/reviews --json "好吃"
       lora-bert infer --adapter runs/bq "怎么提前还款" --pair "可以提前还钱吗"
       lora-bert infer --adapter runs/intents --min-score 0.6 --otherwise human "…"
+      lora-bert infer --adapter runs/reviews --adapter runs/intents "好吃"
+      lora-bert infer --adapter adapters/ --adapter-column which --input new.csv
       lora-bert infer --adapter runs/reviews          (asks for texts on a terminal)
     """
     path = _path(config)
@@ -59,6 +67,8 @@ def command(config: InferConfig, as_json: bool) -> None:
     if config.input:
         _file(config, path, as_json)
         return
+    if config.adapter_column:
+        raise ConfigError("--adapter-column names a column of the rows of --input: it needs that.")
     # Started with its standard input closed, a program has none at all.
     no_input = not config.texts and sys.stdin is None
     asking = not config.texts and not no_input and sys.stdin.isatty()
@@ -68,37 +78,37 @@ def command(config: InferConfig, as_json: bool) -> None:
             hint='lora-bert infer --adapter DIR "a text"',
         )
     _warn_of_files(config.texts)
-    from lora_bert.data.texts import parts_of
-    from lora_bert.inference.predictor import open_predictor
-
-    predictor = open_predictor(path, config)
     # What is wrong with the options is said before anybody is asked for a text.
-    task = predictor.task.answering(config.min_score, config.otherwise)
-    pairs = predictor.manifest.inputs == 2 or bool(config.pair)
+    answers = ManyAnswers.of(config) if _several(config) else OneAnswer.of(path, config)
+    pairs = answers.inputs == 2 or bool(config.pair)
     if config.texts:
-        source: Iterable[Text] = _given(config, predictor.manifest.inputs)
+        source: Iterable[Text] = _given(config, answers.inputs)
     elif asking:
         source = _typed(("text> ", "pair> ") if pairs else ("text> ",))
     else:
         source = _pairs(_lines()) if pairs else _lines()
+    _say(answers, source, asking=asking, as_json=as_json)
+
+
+def _say(answers: Answers, source: Iterable[Text], *, asking: bool, as_json: bool) -> None:
+    """Answer texts: in one JSON document, or line by line, at once where somebody is ``asking``."""
+    from lora_bert.data.texts import parts_of
+
     if as_json:
         texts = list(source)
-        answers = zip(texts, task.decode(predictor.values(texts)), strict=True)
         named = [
-            {
-                **dict(zip(("text", "text_pair"), parts_of(text), strict=False)),
-                **task.document(each),
-            }
-            for text, each in answers
+            {**dict(zip(("text", "text_pair"), parts_of(text), strict=False)), **document}
+            for text, document in zip(texts, answers.documents(texts), strict=True)
         ]
         click.echo(json_text(named))
         return
     walking = iter(source)
     while texts := list(islice(walking, 1 if asking else LINES_AT_ONCE)):
-        for text, answer in zip(texts, task.decode(predictor.values(texts)), strict=True):
-            # One line a text, whatever stands in it.
-            line = (*task.line(answer), *parts_of(text))
-            click.echo("\t".join(visible(part.translate(_BLANKS)) for part in line))
+        for text, lines in zip(texts, answers.lines(texts), strict=True):
+            for cells in lines:
+                # One line an answer, whatever stands in it.
+                line = (*cells, *parts_of(text))
+                click.echo("\t".join(visible(part.translate(_BLANKS)) for part in line))
 
 
 def _given(config: InferConfig, inputs: int) -> Sequence[Text]:
@@ -159,7 +169,7 @@ def _is_file(text: str) -> bool:
 def _path(config: InferConfig) -> str:
     if config.adapter and config.model:
         raise ConfigError("Give either --adapter or --model, not both.")
-    path = config.adapter or config.model
+    path = config.adapter[0] if config.adapter else config.model
     if not path:
         first = config.texts[0] if config.texts else ""
         here = first and any(
@@ -170,6 +180,11 @@ def _path(config: InferConfig) -> str:
     return path
 
 
+def _several(config: InferConfig) -> bool:
+    """Whether several adapters are asked, or whichever a row names."""
+    return len(config.adapter) > 1 or config.adapter_column is not None
+
+
 def _check_place(config: InferConfig) -> None:
     """Raise ConfigError for what only a cluster can do, and for what it cannot."""
     from lora_bert.remote import is_url
@@ -177,6 +192,10 @@ def _check_place(config: InferConfig) -> None:
     if config.on and not (config.input and config.output):
         raise ConfigError(
             "--on ray answers the rows of --input and writes them to --output: it needs both."
+        )
+    if config.on and _several(config):
+        raise ConfigError(
+            "--on ray answers with one adapter.", hint="Run it for one after the other."
         )
     if config.ray_address and not config.on:
         raise ConfigError("--ray-address needs --on ray.")
@@ -189,14 +208,11 @@ def _check_place(config: InferConfig) -> None:
 
 
 def _file(config: InferConfig, path: str, as_json: bool) -> None:
-    from lora_bert.adapters.trained_on import training_format
-    from lora_bert.data.data_options import read_options
     from lora_bert.data.locations import to_predict
     from lora_bert.data.tables import iter_tables
     from lora_bert.inference.engines.engine import TEXTS_AT_ONCE
-    from lora_bert.inference.predictor import open_predictor
     from lora_bert.inference.sinks import Delimited
-    from lora_bert.inference.stream import check_target, predict_file, predict_into
+    from lora_bert.inference.stream import check_target, into_file
 
     if config.on:
         from lora_bert.inference.on_ray import predict_on_ray
@@ -209,22 +225,41 @@ def _file(config: InferConfig, path: str, as_json: bool) -> None:
     target = Path(config.output) if config.output else None
     if target:
         check_target(files, target, overwrite=config.overwrite)
-    predictor = open_predictor(path, config)
-    options = read_options(config, training_format(predictor.manifest))
+    options, write = _writer(config, path)
+    if target is None:
+        write(iter_tables(files, options, rows=TEXTS_AT_ONCE), Delimited(sys.stdout))
+        return
+    rows = into_file(files, target, write, options=options, overwrite=config.overwrite)
+    _say_rows(rows, str(target), as_json)
+
+
+def _writer(
+    config: InferConfig, path: str
+) -> tuple[ReadOptions, Callable[[Iterable[Table], Sink], int]]:
+    """How the files are read, and what answers rows into a sink."""
+    from lora_bert.adapters.trained_on import training_format
+    from lora_bert.data.data_options import read_options
+    from lora_bert.inference.predictor import open_predictor
+    from lora_bert.inference.stream import predict_into
+
     how: dict[str, Any] = {
         "text_column": config.text_column,
         "text_pair_column": config.text_pair_column,
         "min_score": config.min_score,
         "otherwise": config.otherwise,
     }
-    if target is None:
-        pieces = iter_tables(files, options, rows=TEXTS_AT_ONCE)
-        predict_into(predictor, pieces, Delimited(sys.stdout), **how)
-        return
-    rows = predict_file(
-        predictor, files, target, options=options, overwrite=config.overwrite, **how
-    )
-    _say_rows(rows, str(target), as_json)
+    if not _several(config):
+        predictor = open_predictor(path, config)
+        options = read_options(config, training_format(predictor.manifest))
+        return options, partial(predict_into, predictor, **how)
+    from lora_bert.inference.stream_many import common_format, open_adapters, predict_many_into
+
+    if config.model:
+        raise ConfigError("--adapter-column names adapters, and --model is none.")
+    predictors = open_adapters(config.adapter, config)
+    how |= {"adapter_column": config.adapter_column, "batch_size": config.batch_size}
+    options = read_options(config, common_format(predictors))
+    return options, partial(predict_many_into, predictors, **how)
 
 
 def _say_rows(rows: int, output: str, as_json: bool) -> None:

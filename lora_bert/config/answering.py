@@ -70,7 +70,18 @@ class InferConfig(Answering, TextFileOptions):
         "The second text of a pair, of an adapter that was trained on pairs: once for each TEXT.",
         metavar="TEXT",
     )
-    adapter: str | None = option(None, "Adapter directory.", metavar="DIR")
+    adapter: tuple[str, ...] = option(
+        (),
+        "Adapter directory. Given several times, each of them answers every text, and shares with "
+        "the others what it can.",
+        metavar="DIR",
+    )
+    adapter_column: str | None = option(
+        None,
+        "Column of --input that names the adapter of each row, one of those of --adapter, by the "
+        "name of its directory; a directory of adapters stands for all of them.",
+        metavar="NAME",
+    )
     model: str | None = option(None, "Merged or exported model; needs no backbone.", metavar="DIR")
     input: str | None = option(
         None,

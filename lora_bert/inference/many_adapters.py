@@ -32,20 +32,6 @@ class Request:
     predictors: Mapping[str, Predictor]
     names: Sequence[str] | None
 
-    def tasks(self, min_score: float | None, otherwise: str | None) -> list[Task]:
-        """The task of each predictor, with the options of :meth:`Predictor.predict`.
-
-        Raises:
-            ConfigError: They make no sense for one of them, which is named.
-        """
-        found = []
-        for name, predictor in self.predictors.items():
-            try:
-                found.append(predictor.task.answering(min_score, otherwise))
-            except ConfigError as error:
-                raise ConfigError(f"Adapter '{name}': {error}", hint=error.hint) from None
-        return found
-
     def values(self, batch_size: int) -> list[np.ndarray]:
         """For each predictor the values of its own texts, float32 ``[its texts, labels]``.
 
@@ -90,6 +76,23 @@ class Request:
             return None
         numbers = {name: number for number, name in enumerate(self.predictors)}
         return np.array([numbers[name] for name in self.names], dtype=np.int64)
+
+
+def tasks_of(
+    predictors: Mapping[str, Predictor], min_score: float | None, otherwise: str | None
+) -> dict[str, Task]:
+    """The task of each adapter, with the options of :meth:`Predictor.predict`.
+
+    Raises:
+        ConfigError: They make no sense for one of them, which is named.
+    """
+    found = {}
+    for name, predictor in predictors.items():
+        try:
+            found[name] = predictor.task.answering(min_score, otherwise)
+        except ConfigError as error:
+            raise ConfigError(f"Adapter '{name}': {error}", hint=error.hint) from None
+    return found
 
 
 def _encoded(

@@ -16,7 +16,7 @@ from lora_bert.config.kinds import Names, StrPath
 from lora_bert.data.texts import Text
 from lora_bert.errors import ConfigError, InputTypeError, NotFoundError
 from lora_bert.inference.adapter_pool import AdapterPool, adapter_names
-from lora_bert.inference.many_adapters import Request
+from lora_bert.inference.many_adapters import Request, tasks_of
 from lora_bert.inference.predictor import Predictor, list_of_texts
 from lora_bert.names import parse_names
 from lora_bert.options import build
@@ -239,7 +239,7 @@ class Session:
         if isinstance(adapter, str) and adapters is None:
             return self.predictor(adapter).predict(texts, min_score=min_score, otherwise=otherwise)
         request = self._request(texts, adapter, adapters)
-        tasks = request.tasks(min_score, otherwise)
+        tasks = tasks_of(request.predictors, min_score, otherwise).values()
         values = request.values(self._batch_size)
         return request.arranged(
             [task.decode(each) for task, each in zip(tasks, values, strict=True)]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from lora_bert.data.locations import to_predict
@@ -50,17 +51,31 @@ def predict_file(
         DataError, NotFoundError: The input cannot be read.
     """
     files = to_predict(source) if isinstance(source, Path) else source
+    write = partial(
+        predict_into, predictor, text_column=text_column, text_pair_column=text_pair_column,
+        min_score=min_score, otherwise=otherwise,
+    )  # fmt: skip
+    return into_file(files, target, write, options=options, overwrite=overwrite)
+
+
+def into_file(
+    files: Sequence[Path], target: Path, write: Callable[[Iterable[Table], Sink], int], *,
+    options: ReadOptions = DEFAULT_READ, overwrite: bool = False,
+) -> int:  # fmt: skip
+    """Have the rows of ``files`` written to ``target``, whole or not at all; how many there were.
+
+    ``write`` gets the rows in pieces and the sink.
+
+    Raises:
+        ConfigError, OutputError, DataError, NotFoundError: As :func:`predict_file`.
+    """
     check_target(files, target, overwrite=overwrite)
     suffix = target.suffix.lower()
     with (
         atomic_file(target, overwrite=overwrite) as work,
         open_sink(work, suffix, typed_rows(files, suffix, options, TEXTS_AT_ONCE)) as sink,
     ):
-        pieces = iter_tables(files, options, rows=TEXTS_AT_ONCE)
-        rows = predict_into(
-            predictor, pieces, sink, text_column=text_column, text_pair_column=text_pair_column,
-            min_score=min_score, otherwise=otherwise,
-        )  # fmt: skip
+        rows = write(iter_tables(files, options, rows=TEXTS_AT_ONCE), sink)
         warn_of_formulas(sink.formulas)
         return rows
 
@@ -96,7 +111,7 @@ def predict_into(
         for values in predictor.stream(texts()):
             piece = waiting.popleft()
             columns = task.columns(values)
-            names = names or _free_names(piece.columns, columns)
+            names = names or free_names(piece.columns, columns)
             sink.write(piece, dict(zip(names, columns.values(), strict=True)))
             rows += len(piece)
     except TextError as error:
@@ -121,7 +136,7 @@ def check_suffix(target: str) -> None:
         )
 
 
-def _free_names(taken: Sequence[str], names: Iterable[str]) -> list[str]:
+def free_names(taken: Sequence[str], names: Iterable[str]) -> list[str]:
     """Names for the added columns that the input does not have."""
     free: list[str] = []
     for wanted in names:

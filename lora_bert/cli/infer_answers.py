@@ -1,0 +1,96 @@
+"""What ``infer`` says of texts: the answer of one adapter or model, or those of several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from lora_bert.config import InferConfig
+
+if TYPE_CHECKING:
+    from lora_bert.data.texts import Text
+    from lora_bert.inference.predictor import Predictor
+    from lora_bert.tasks.base import Task
+
+
+class Answers(Protocol):
+    """Answers texts."""
+
+    @property
+    def inputs(self) -> int:
+        """How many texts a row has; 0: one or two."""
+
+    def lines(self, texts: Sequence[Text]) -> Iterator[list[tuple[str, ...]]]:
+        """For each text the cells that stand before it, a line for each answer."""
+
+    def documents(self, texts: Sequence[Text]) -> Iterator[dict[str, Any]]:
+        """For each text what stands behind it in JSON."""
+
+
+@dataclass(frozen=True)
+class OneAnswer:
+    """Of one adapter or model."""
+
+    predictor: Predictor
+    task: Task
+    inputs: int
+
+    @classmethod
+    def of(cls, path: str, config: InferConfig) -> OneAnswer:
+        """Open it."""
+        from lora_bert.inference.predictor import open_predictor
+
+        predictor = open_predictor(path, config)
+        task = predictor.task.answering(config.min_score, config.otherwise)
+        return cls(predictor, task, predictor.manifest.inputs)
+
+    def lines(self, texts: Sequence[Text]) -> Iterator[list[tuple[str, ...]]]:
+        """A line a text."""
+        return ([self.task.line(each)] for each in self._predictions(texts))
+
+    def documents(self, texts: Sequence[Text]) -> Iterator[dict[str, Any]]:
+        """As the task has them."""
+        return map(self.task.document, self._predictions(texts))
+
+    def _predictions(self, texts: Sequence[Text]) -> list[Any]:
+        return self.task.decode(self.predictor.values(texts))
+
+
+@dataclass(frozen=True)
+class ManyAnswers:
+    """Of several adapters on one backbone, by name."""
+
+    predictors: Mapping[str, Predictor]
+    tasks: Mapping[str, Task]
+    inputs: int
+    batch_size: int
+
+    @classmethod
+    def of(cls, config: InferConfig) -> ManyAnswers:
+        """Open them."""
+        from lora_bert.inference.many_adapters import tasks_of
+        from lora_bert.inference.stream_many import common_format, open_adapters
+
+        predictors = open_adapters(config.adapter, config)
+        tasks = tasks_of(predictors, config.min_score, config.otherwise)
+        return cls(predictors, tasks, common_format(predictors).inputs, config.batch_size)
+
+    def lines(self, texts: Sequence[Text]) -> Iterator[list[tuple[str, ...]]]:
+        """A line an adapter, its name first."""
+        for answers in self._predictions(texts):
+            yield [(name, *self.tasks[name].line(each)) for name, each in answers.items()]
+
+    def documents(self, texts: Sequence[Text]) -> Iterator[dict[str, Any]]:
+        """Those of the tasks, by the adapter's name."""
+        for answers in self._predictions(texts):
+            found = {name: self.tasks[name].document(each) for name, each in answers.items()}
+            yield {"adapters": found}
+
+    def _predictions(self, texts: Sequence[Text]) -> Iterator[dict[str, Any]]:
+        from lora_bert.inference.many_adapters import Request
+
+        values = Request(texts, self.predictors, None).values(self.batch_size)
+        tasks = zip(self.tasks.items(), values, strict=True)
+        answers = {name: task.decode(each) for (name, task), each in tasks}
+        return ({name: each[row] for name, each in answers.items()} for row in range(len(texts)))

@@ -1,0 +1,162 @@
+"""Files in, files out, for many adapters: each row by all of them, or by the one that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lora_bert.adapters.loading import backbone_files
+from lora_bert.adapters.peft_config import CONFIG
+from lora_bert.adapters.trained_on import training_format
+from lora_bert.config.shared import Answering
+from lora_bert.data.pair_columns import find_text_columns
+from lora_bert.data.rows import TrainingFormat
+from lora_bert.data.tables import Table
+from lora_bert.data.texts import texts_of
+from lora_bert.errors import ConfigError, DataError, TextError, did_you_mean
+from lora_bert.inference.adapter_pool import adapter_names
+from lora_bert.inference.many_adapters import Request, tasks_of
+from lora_bert.inference.predictor import Predictor
+from lora_bert.inference.session import Session
+from lora_bert.inference.sinks import Sink
+from lora_bert.inference.stream import free_names
+
+_OF_ONE_ROW = {"prediction": str, "score": float}
+"""The columns of rows that are answered by different adapters; what a task lacks stays empty."""
+
+
+def open_adapters(paths: Sequence[str], config: Answering) -> dict[str, Predictor]:
+    """Adapters on one backbone by the names of their directories.
+
+    A directory that holds adapters stands for all of them.
+
+    Raises:
+        ConfigError: Two have the same name, or an option fits no more than one adapter.
+        NotFoundError, AdapterError: As :func:`.open_predictor`.
+    """
+    places: dict[str, Path] = {}
+    for place in _expanded(paths):
+        name = place.resolve().name
+        if name in places and not places[name].samefile(place):
+            raise ConfigError(
+                f"'{places[name]}' and '{place}' are both called '{name}', and answers are told "
+                "apart by that.",
+                hint="Rename one of the directories.",
+            )
+        places.setdefault(name, place)
+    for flag, given in (
+        ("--labels", config.labels), ("--engine", config.engine not in ("auto", "torch")),
+        ("--allow-backbone-mismatch", config.allow_backbone_mismatch),
+    ):  # fmt: skip
+        if given:
+            raise ConfigError(f"{flag} is for one adapter, and several are to answer.")
+    backbone = config.backbone or str(backbone_files(next(iter(places.values()))).path)
+    session = Session(
+        backbone, device=config.device, dtype=config.dtype, batch_size=config.batch_size
+    )
+    return {name: session.predictor(session.add(place)) for name, place in places.items()}
+
+
+def common_format(predictors: Mapping[str, Predictor]) -> TrainingFormat:
+    """How files are read that all of the adapters answer: as their training's, where that agrees.
+
+    Raises:
+        ConfigError: Some are asked single texts, others pairs.
+    """
+    formats = {name: training_format(each.manifest) for name, each in predictors.items()}
+    first_name, first = next(iter(formats.items()))
+    for name, other in formats.items():
+        if other.inputs != first.inputs:
+            kinds = {0: "either", 1: "single texts", 2: "pairs of texts"}
+            raise ConfigError(
+                f"'{first_name}' is asked {kinds[first.inputs]}, '{name}' {kinds[other.inputs]}: "
+                "they cannot answer the same rows.",
+                hint="Ask them one after the other.",
+            )
+    names = ("header", "columns", "encoding", "text_column", "pair_column")
+    alike = {
+        name: getattr(first, name) for name in names
+        if len({getattr(each, name) for each in formats.values()}) == 1
+    }  # fmt: skip
+    return TrainingFormat(inputs=first.inputs, **alike)
+
+
+def predict_many_into(
+    predictors: Mapping[str, Predictor], pieces: Iterable[Table], sink: Sink, *, batch_size: int,
+    adapter_column: str | None = None, text_column: str | None = None,
+    text_pair_column: str | None = None, min_score: float | None = None,
+    otherwise: str | None = None,
+) -> int:  # fmt: skip
+    """Answer rows that are read in ``pieces`` into a sink; how many there were.
+
+    The columns are those of each adapter's task, with its name and ``_`` before them; with
+    ``adapter_column``, which names the adapter of each row, ``prediction``, as text, and ``score``.
+
+    Raises:
+        ConfigError, DataError: As :func:`.predict_file`; or a row names no adapter of these.
+    """
+    training, rows = common_format(predictors), 0
+    tasks = tasks_of(predictors, min_score, otherwise)
+    columns: tuple[str, ...] = ()
+    names: Sequence[str] = ()
+    for piece in pieces:
+        columns = columns or find_text_columns(
+            piece.columns, text=text_column, pair=text_pair_column, training=training,
+            cells=piece.values, source=piece.source,
+        ).names  # fmt: skip
+        texts = texts_of([piece.values[name] for name in columns])
+        named = None if adapter_column is None else _adapters_of(piece, adapter_column, predictors)
+        try:
+            values = Request(texts, predictors, named).values(batch_size)
+        except TextError as error:
+            raise error.at(piece.at(error.number)) from None
+        each = {name: task.columns(part)
+                for (name, task), part in zip(tasks.items(), values, strict=True)}  # fmt: skip
+        added = _side_by_side(each) if named is None else _by_row(each, named)
+        names = names or free_names(piece.columns, added)
+        sink.write(piece, dict(zip(names, added.values(), strict=True)))
+        rows += len(piece)
+    return rows
+
+
+def _expanded(paths: Sequence[str]) -> Iterable[Path]:
+    for path in map(Path, paths):
+        names = () if not path.is_dir() or (path / CONFIG).exists() else adapter_names(path)
+        yield from (path / name for name in names) if names else (path,)
+
+
+def _adapters_of(piece: Table, column: str, known: Iterable[str]) -> list[str]:
+    """The adapter of each row."""
+    if column not in piece.columns:
+        raise DataError(
+            f"'{piece.source}' has no column '{column}', which is to name the adapter of each row.",
+            hint=did_you_mean(column, piece.columns) or f"It has: {', '.join(piece.columns)}.",
+        )
+    named, known = list(piece.values[column]), list(known)
+    for row, name in enumerate(named):
+        if name not in known:
+            raise DataError(
+                f"{piece.at(row)}: its adapter, '{name:.60}' in the column '{column}', is none of "
+                "those that are given.",
+                hint=did_you_mean(name, known) or f"There are: {', '.join(known[:8])}.",
+            )
+    return named
+
+
+def _side_by_side(each: Mapping[str, Mapping[str, Sequence[Any]]]) -> dict[str, Sequence[Any]]:
+    return {f"{name}_{column}": values
+            for name, columns in each.items() for column, values in columns.items()}  # fmt: skip
+
+
+def _by_row(
+    each: Mapping[str, Mapping[str, Sequence[Any]]], named: Sequence[str]
+) -> dict[str, Sequence[Any]]:
+    """The columns that rows of different tasks may have in common, in the order of the rows."""
+    found = dict[str, Sequence[Any]]()
+    for column, kind in _OF_ONE_ROW.items():
+        rest = {name: map(kind, columns[column]) for name, columns in each.items()
+                if column in columns}  # fmt: skip
+        if rest:
+            found[column] = [next(rest[name]) if name in rest else None for name in named]
+    return found
