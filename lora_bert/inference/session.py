@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self, overload
 
@@ -90,17 +90,17 @@ class Session:
 
         Args:
             directory: Has a directory for each adapter, which is called as that.
-            backbone: As above (default: the one that the first of the adapters needs).
+            backbone: As :class:`Session` has it (default: what the first of the adapters needs).
             memory: Gigabytes that the adapters may take (default: any number); beyond it, those
                 that were asked longest ago are let go, and loaded again when they are asked.
             pinned: Names of adapters that stay in memory once they are loaded.
-            device: As above, as are ``dtype`` and ``batch_size``.
+            device: As :class:`Session` has it, and so are ``dtype`` and ``batch_size``.
             dtype: See there.
             batch_size: See there.
 
         Raises:
             NotFoundError: No such directory, no adapter in it, or the backbone is not to be found.
-            ConfigError: Nothing is called as one of ``pinned``; else as above.
+            ConfigError: No adapter is called as one of ``pinned``; else as :class:`Session`.
         """
         values = {
             "directory": directory, "backbone": backbone, "memory": memory, "pinned": pinned,
@@ -285,10 +285,7 @@ class Session:
         names = adapter if adapters is None else adapters
         if (adapter is None) == (adapters is None):
             raise ConfigError("Either adapter or adapters says who answers.")
-        if isinstance(names, str) or not all(isinstance(name, str) for name in names):
-            raise InputTypeError("adapters: a list of names is needed.")
-        names = list(names)
-        listed = list_of_texts(texts)
+        names, listed = _list_of_names(names), list_of_texts(texts)
         if adapters is None and len(names) != len(listed):
             raise ConfigError(
                 f"{counted(len(listed), 'text')} and {counted(len(names), 'name')} of adapters.",
@@ -300,3 +297,11 @@ class Session:
     def _loaded(self, place: Path, labels: tuple[str, ...] = ()) -> Predictor:
         loaded = load_adapter(place, self._backbone, labels=labels)
         return Predictor.of(loaded, place, self._batch_size)
+
+
+def _list_of_names(names: Any) -> list[str]:
+    if isinstance(names, Iterable) and not isinstance(names, str):
+        listed = list(names)
+        if all(isinstance(name, str) for name in listed):
+            return listed
+    raise InputTypeError("The names of adapters are needed as a list of strings.")

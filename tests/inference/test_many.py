@@ -158,8 +158,9 @@ def test_what_is_refused(session):
         session.predict(["good", ("a", "b")], adapters=["topics", "several"])
     with pytest.raises(InputTypeError, match=r"pass \[text\]"):
         session.predict("good", adapters=["topics"])
-    with pytest.raises(InputTypeError, match="list of names"):
-        session.predict(["good"], adapters="topics")
+    for names in ("topics", 5, [5]):
+        with pytest.raises(InputTypeError, match="a list of strings"):
+            session.predict(["good"], adapters=names)
     with pytest.raises(InputTypeError, match="not dict"):
         session.predict({"good": 1}, adapter=["topics"])
     for wrong in ({}, {"adapter": "topics", "adapters": ["topics"]}):
