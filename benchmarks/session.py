@@ -33,7 +33,7 @@ def measure(options: Options) -> Record:
     record = new_record("session", options, texts=TEXTS, source=workload.source)
     trained = {"workload": workload.as_json(), "target": str(options.work)}
     once(Contender("models", "benchmarks.public:models", trained), options.work)
-    places = [str(_other_weights(options.work / "adapter", number)) for number in range(ADAPTERS)]
+    places = [str(other_weights(options.work / "adapter", number)) for number in range(ADAPTERS)]
     given = {"places": places, "source": workload.test, "backbone": workload.backbone}
     contenders = [
         Contender(name, "benchmarks.session:one_after_another", {**given, "shared": name == OURS})
@@ -70,7 +70,7 @@ def one_after_another(
     return found
 
 
-def _other_weights(adapter: Path, number: int) -> Path:
+def other_weights(adapter: Path, number: int) -> Path:
     """A copy of an adapter, every tensor of it moved a little."""
     import torch
     from safetensors.torch import load_file, save_file
