@@ -32,6 +32,7 @@ class Splits:
         sha256: Over the bytes of all files read, in the order train, validation, test.
         columns: What the training rows' columns are called, by ``text``, ``label`` and, of pairs,
             ``text_pair``.
+        held_out: Whether the validation rows were split off the training rows.
     """
 
     train: Examples
@@ -40,6 +41,7 @@ class Splits:
     name: str
     sha256: str
     columns: Mapping[str, str]
+    held_out: bool = False
 
 
 Named = str | Sequence[str] | None
@@ -89,6 +91,7 @@ def load_splits(
         name=location.name,
         sha256=fingerprint(file for part in labelled for file in location.parts[part]),
         columns=parts.columns,
+        held_out="validation" not in labelled,
     )
 
 

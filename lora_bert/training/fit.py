@@ -21,7 +21,7 @@ from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.training.checkpoints import Checkpoint, Checkpoints
 from lora_bert.training.context import Context
 from lora_bert.training.gradients import Gradients, shares_of
-from lora_bert.training.head_start import fitted_head, kept_start, soften
+from lora_bert.training.head_start import fit_to_all, fitted_head, kept_start, soften
 from lora_bert.training.identity import check_alike, check_same, identity_of, made_elsewhere
 from lora_bert.training.learner import BranchLearner, validate
 from lora_bert.training.methods import fresh_adapter
@@ -85,18 +85,21 @@ def fit(
         if not group.is_first:  # the others save none
             minutes, steps = 0, None
         checkpoints = Checkpoints(place, identity, minutes, steps, kept)
-        return trainer.fit(score, checkpoints), learner, before
+        found = trainer.fit(score, checkpoints)
+        if found.keeps_start and not found.stopped:
+            found.fitted_to_all = fit_to_all(context, learner, adapter, trunk, fitted)
+        return found, learner, before
 
 
 def _gradients(
     context: Context, adapter: Adapter, trunk: Trunk, threads: Workers, parts: int
 ) -> Gradients:
     """What computes the gradients of the training rows."""
-    config, rows = context.config, context.tokens["train"]
+    config, rows, states = context.config, context.tokens["train"], trunk.parts["train"]
     return Gradients(
-        context.backbone, adapter, trunk.train, rows.lengths, rows.targets, context.task, threads,
+        context.backbone, adapter, states.hidden, rows.lengths, rows.targets, context.task, threads,
         seed=config.seed, checkpointing=config.gradient_checkpointing, parts=parts,
-        fetch=trunk.fetch,
+        fetch=states.fetch,
     )  # fmt: skip
 
 

@@ -41,7 +41,7 @@ def record(
     config, files, encoder = context.config, context.files, context.backbone.config
     start = fitted.progress.head_start
     portable = replace(_portable(config, files.name), head_start=start)
-    manifest = _manifest(context, adapter, portable, evaluations)
+    manifest = _manifest(context, adapter, portable, fitted, evaluations)
     with atomic_directory(context.output, overwrite=config.overwrite) as work:
         write_peft(
             work, adapter, lora_settings(config, encoder), encoder, backbone_name=files.name,
@@ -66,7 +66,7 @@ def record(
 
 
 def _manifest(
-    context: Context, adapter: Adapter, portable: TrainConfig,
+    context: Context, adapter: Adapter, portable: TrainConfig, fitted: Fit,
     evaluations: Mapping[str, Evaluation],
 ) -> Manifest:  # fmt: skip
     """What the adapter says of itself; ``portable`` is the configuration without paths."""
@@ -91,6 +91,7 @@ def _manifest(
             "rows": {part: len(rows) for part, rows in context.tokens.items()},
             "columns": dict(splits.columns),
             "told": kept_options(portable),
+            **({"fitted_to_all": True} if fitted.fitted_to_all else {}),
             **({"from_python": True} if _is_given(config) else {}),
         },
         metrics={part: _figures(evaluation) for part, evaluation in evaluations.items()},
