@@ -41,7 +41,7 @@ class TrainOptions(LabelledFileKeywords, total=False):
     train: RowsLike
     validation: RowsLike
     test: RowsLike
-    validation_fraction: float
+    validation_fraction: float | None
     test_fraction: float
     split: Literal["stratified", "random"]
     split_seed: int

@@ -42,9 +42,10 @@ class TrainRows:
     test: tuple[str, ...] = data_option(
         (), "Test file or pattern, scored once at the end; may be repeated.", metavar="FILE"
     )
-    validation_fraction: float = data_option(
-        0.2,
-        "Share of the rows held out where there is no validation file.",
+    validation_fraction: float | None = data_option(
+        None,
+        "Share of the rows held out where there is no validation file (default: 0.2; 0.1 of fewer "
+        "than 20 rows a class).",
         minimum=0,
         maximum=1,
         exclusive=True,

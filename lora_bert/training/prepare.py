@@ -90,6 +90,8 @@ def prepare(config: TrainConfig, begun: Mapping[str, Any] | None) -> Context:
         begun = {**begun, "settings": {**begun["settings"], "pooling": pooling_before(encoder)}}
     asked = begun["settings"]["pooling"] if begun and config.pooling == "auto" else config.pooling
     config = replace(config, pooling=resolved_pooling(asked, files, encoder))
+    if begun and config.validation_fraction is None:  # by a version that always held out a fifth
+        config = replace(config, validation_fraction=begun["settings"].get("validation_fraction"))
 
     config, splits, task = _rows(config)
     config = with_epochs(config, task, len(splits.train))

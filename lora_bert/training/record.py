@@ -40,7 +40,10 @@ def record(
     """
     config, files, encoder = context.config, context.files, context.backbone.config
     start = fitted.progress.head_start
-    portable = replace(_portable(config, files.name), head_start=start)
+    held_out = context.splits.held_out or config.validation_fraction
+    portable = replace(
+        _portable(config, files.name), head_start=start, validation_fraction=held_out
+    )
     manifest = _manifest(context, adapter, portable, fitted, evaluations)
     with atomic_directory(context.output, overwrite=config.overwrite) as work:
         write_peft(
@@ -113,6 +116,8 @@ def _unsaid(config: TrainConfig) -> tuple[str, ...]:
         usual.append("dtype")
     if config.head_start == "auto":
         usual.append("head_start")
+    if config.validation_fraction is None:
+        usual.append("validation_fraction")
     return (*_OF_A_CALL, *usual)
 
 
