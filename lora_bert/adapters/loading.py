@@ -124,7 +124,7 @@ def _on_backbone(
             "'%s' holds word embeddings of its own, %s: they stand in for those of '%s'.",
             path, counted(len(base.word_embeddings), "row"), files.name,
         )  # fmt: skip
-    adapter = assemble(stored, base)
+    adapter = assemble(stored, base, described.pooling if described else None)
     outputs = len(adapter.head[f"{base.config.layout.head.output}.weight"])
     manifest = described or _guessed(stored, outputs, base, files, labels)
     manifest = replace(manifest, data=with_kept_options(manifest, path))
@@ -283,7 +283,7 @@ def _load_merged(path: Path, dtype: torch.dtype, device: torch.device | str) -> 
             "texts needs beside its output layer: it is another kind of model, or not whole.",
             hint="To train a text classifier on its encoder: lora-bert train --backbone …",
         )
-    adapter = Adapter({}, base.pretrained_head, len(base.layers))
+    adapter = Adapter({}, base.pretrained_head, len(base.layers), pooling=config.head.pooling)
     outputs = len(base.pretrained_head[f"{output}.weight"])
     # Where nothing is said of the outputs, they are what the weights have.
     manifest = directory.standalone_manifest(

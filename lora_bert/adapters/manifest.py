@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, get_args
 
 from lora_bert._version import __version__
+from lora_bert.backbones.config import Pooling
 from lora_bert.errors import AdapterError
 from lora_bert.json_files import json_text, read_object
 from lora_bert.tasks.base import Task
@@ -44,6 +45,8 @@ class Manifest:
         inputs: Texts per row.
         exported: Of an exported model: ``format``, ``precision``, and how it compared with torch.
         tokenizer: ``fingerprint`` of the tokenizer that is saved with it.
+        pooling: What the head reads, see :class:`~lora_bert.model.adapter.Adapter`; None: what the
+            backbone's own classifier reads.
     """
 
     labels: tuple[str, ...]
@@ -61,6 +64,7 @@ class Manifest:
     exported: Mapping[str, Any] = field(default_factory=dict)
     tokenizer: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    pooling: Pooling | None = None
 
     def __repr__(self) -> str:
         name = self.data.get("name")
@@ -87,7 +91,7 @@ class Manifest:
     def to_json(self) -> str:
         """The text of ``lora_bert.json``."""
         written = asdict(self)
-        for key in ("exported", "tokenizer", "settings"):
+        for key in ("exported", "tokenizer", "settings", "pooling"):
             if not written[key]:
                 del written[key]
         return json_text(written) + "\n"
@@ -123,7 +127,10 @@ def read_manifest(path: Path) -> Manifest:
         raise AdapterError(f"'{path}': 'labels' must be at least two strings.")
     if written["max_length"] < 1:
         raise AdapterError(f"'{path}': 'max_length' is {written['max_length']}; 1 is the least.")
-    for key, ours in (("task", [_TASK]), ("problem_type", problem_types()), ("inputs", [1])):
+    for key, ours in (
+        ("task", [_TASK]), ("problem_type", problem_types()), ("inputs", [1]),
+        ("pooling", get_args(Pooling)),
+    ):  # fmt: skip
         if key in written and written[key] not in ours:
             raise AdapterError(
                 f"'{path}': {key} '{written[key]!s:.60}' is not supported; lora-bert {__version__} "

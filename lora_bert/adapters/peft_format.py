@@ -20,7 +20,7 @@ from lora_bert.adapters.peft_config import (
     read_peft_config,
     value_for,
 )
-from lora_bert.backbones.config import EncoderConfig
+from lora_bert.backbones.config import EncoderConfig, Pooling
 from lora_bert.backbones.layout import Layout
 from lora_bert.backbones.weights import check_finite, read_safetensors, write_safetensors
 from lora_bert.errors import AdapterError
@@ -134,8 +134,10 @@ def _word_embeddings(backbone: Backbone) -> str:
     return f"{layout.prefix}{layout.word_embeddings}.weight"
 
 
-def assemble(stored: PeftAdapter, backbone: Backbone) -> Adapter:
+def assemble(stored: PeftAdapter, backbone: Backbone, pooling: Pooling | None = None) -> Adapter:
     """The adapter as a state object, every shape checked against the backbone's.
+
+    ``pooling`` is what its head reads; None: what the backbone's own classifier reads.
 
     What the adapter lacks of the head's hidden layers comes from the backbone, where that has them;
     LoRA on the pooler, which PEFT's ``all-linear`` means too, is folded into it.
@@ -176,7 +178,9 @@ def assemble(stored: PeftAdapter, backbone: Backbone) -> Adapter:
             head[name] = tensor.float()
     _check_head(stored, head, backbone)
     depth = min((depths[name] for name in factors), default=len(backbone.layers))
-    return Adapter(factors, head, depth, float(stored.config.get("lora_dropout") or 0.0))
+    dropout = float(stored.config.get("lora_dropout") or 0.0)
+    pooling = pooling or backbone.config.head.pooling
+    return Adapter(factors, head, depth, dropout, pooling)
 
 
 def _factors(stored: PeftAdapter, name: str, shape: tuple[int, ...] | None) -> LoraFactors:

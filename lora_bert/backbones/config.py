@@ -12,6 +12,9 @@ from lora_bert.backbones.nearby import above, below, in_words
 from lora_bert.errors import BackboneError, missing
 from lora_bert.json_files import read_object
 
+Pooling = Literal["cls", "mean", "none"]
+"""What a head reads: a text's first token, the mean of its tokens, or every token by itself."""
+
 
 @dataclass(frozen=True)
 class HeadConfig:
@@ -19,7 +22,8 @@ class HeadConfig:
 
     Attributes:
         activation: Name of the activation after the dense layer.
-        pooling: What the head reads: the first token, or the mean of all tokens.
+        pooling: What the classifier of ``transformers`` reads by this configuration.
+        pooling_key: The key of ``config.json`` that says so; "": it always reads the first token.
         dropout: Rate before the output layer, 0 to 1.
         input_dropout: Rate before the dense layer, 0 to 1.
         dense_bias: Whether a new head's dense layer has a bias.
@@ -27,7 +31,8 @@ class HeadConfig:
     """
 
     activation: str
-    pooling: Literal["cls", "mean"]
+    pooling: Pooling
+    pooling_key: str
     dropout: float
     input_dropout: float
     dense_bias: bool

@@ -50,7 +50,6 @@ COMMON: Mapping[str, Kind] = {
     "attention_probs_dropout_prob": RATE,
     "classifier_dropout": RATE,
     "hidden_act": TEXT,
-    "classifier_pooling": TEXT,
 }
 """What every family's settings must be, by our names; a family's own are in its file."""
 

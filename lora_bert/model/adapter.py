@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from lora_bert.backbones.config import Pooling
 from lora_bert.model.lora import LoraFactors
 
 
@@ -20,12 +21,15 @@ class Adapter:
         head: The classification head's tensors by their names in ``transformers``, float32.
         depth: Index of the lowest layer it changes: the trunk is the layers below.
         dropout: Dropout on the LoRA path while training.
+        pooling: What the head reads: ``cls``: the first token of a text; ``mean``: the mean of its
+            tokens, see :func:`~lora_bert.model.heads.mean_normed`; ``none``: every token.
     """
 
     factors: Mapping[str, LoraFactors]
     head: Mapping[str, Tensor]
     depth: int
     dropout: float = 0.0
+    pooling: Pooling = "cls"
 
     def __repr__(self) -> str:
         return (

@@ -16,7 +16,7 @@ from lora_bert.model.adapter import Adapter
 from lora_bert.model.attention import attention_context
 from lora_bert.model.backbone import Backbone
 from lora_bert.model.embeddings import embed
-from lora_bert.model.heads import classify, mean_of_rows
+from lora_bert.model.heads import classify, mean_normed, mean_of_rows
 from lora_bert.model.layer import ForwardContext, LoraUpdates, run_layer
 from lora_bert.model.lora import LoraUpdate, lora_update
 from lora_bert.tokens.batching import Offsets, TokenBatch
@@ -63,7 +63,7 @@ def branch(
     attention = attention_context(backbone, offsets)
     context = ForwardContext(attention, updates, dropout_rate, seed or 0)
     layers = backbone.layers[adapter.depth if start is None else start :]
-    reads_first = backbone.config.head.pooling == "cls"
+    reads_first = adapter.pooling == "cls"
     for number, layer in enumerate(layers, start=1):
         # Where the head reads one token, the last layer computes no other.
         inputs = (backbone, layer, hidden, context, reads_first and number == len(layers))
@@ -76,7 +76,10 @@ def branch(
         hidden = hidden.index_select(0, context.attention.first)
     if backbone.final_norm is not None:
         hidden = backbone.final_norm(hidden)
-    pooled = hidden[: offsets.rows].float() if reads_first else mean_of_rows(hidden, offsets)
+    if reads_first:
+        pooled = hidden[: offsets.rows].float()
+    else:
+        pooled = mean_normed(backbone, mean_of_rows(hidden, offsets))
     return classify(backbone, pooled, adapter.head, seed)
 
 

@@ -24,6 +24,20 @@ def mean_of_rows(hidden: Tensor, offsets: Offsets) -> Tensor:
     return sums / tensor_on(offsets.lengths, hidden.device)[:, None]
 
 
+def mean_normed(backbone: Backbone, means: Tensor) -> Tensor:
+    """The means of rows, ``[rows, hidden]``, as a head reads them: normalised, without parameters.
+
+    A family whose classifier has a mean of its own (ModernBERT) reads them as they are. Elsewhere
+    it is what the additional layer of a merged model makes of them, which has two norms and gets
+    them 2¹⁰ times as large.
+    """
+    config, shape = backbone.config, means.shape[-1:]
+    if config.head.pooling_key:
+        return means
+    means = F.layer_norm(means, shape, eps=config.layer_norm_eps * 2**-20)
+    return F.layer_norm(means, shape, eps=config.layer_norm_eps)
+
+
 def classify(
     backbone: Backbone, pooled: Tensor, head: Mapping[str, Tensor], seed: int | None
 ) -> Tensor:

@@ -38,13 +38,14 @@ def new_adapter(
     names = target_names(backbone.config, target_modules, layers)
     factors = {name: initial_lora_factors(linears[name], rank, alpha, generator) for name in names}
     depth = parse_layers(layers, backbone.config).start
-    return Adapter(factors, _new_head(backbone, label_count, generator), depth, dropout)
+    head = _new_head(backbone, label_count, generator)
+    return Adapter(factors, head, depth, dropout, backbone.config.head.pooling)
 
 
 def head_only(backbone: Backbone, label_count: int, *, generator: torch.Generator) -> Adapter:
     """An adapter that changes no layer: its head, to train on the frozen backbone."""
     head = _new_head(backbone, label_count, generator)
-    return Adapter({}, head, depth=len(backbone.layers))
+    return Adapter({}, head, len(backbone.layers), pooling=backbone.config.head.pooling)
 
 
 def _new_head(

@@ -39,7 +39,7 @@ def record(
     """
     config, files, encoder = context.config, context.files, context.backbone.config
     portable = _portable(config, files.name)
-    manifest = _manifest(context, portable, evaluations)
+    manifest = _manifest(context, adapter, portable, evaluations)
     with atomic_directory(context.output, overwrite=config.overwrite) as work:
         write_peft(
             work, adapter, lora_settings(config, encoder), encoder, backbone_name=files.name,
@@ -61,8 +61,9 @@ def record(
 
 
 def _manifest(
-    context: Context, portable: TrainConfig, evaluations: Mapping[str, Evaluation]
-) -> Manifest:
+    context: Context, adapter: Adapter, portable: TrainConfig,
+    evaluations: Mapping[str, Evaluation],
+) -> Manifest:  # fmt: skip
     """What the adapter says of itself; ``portable`` is the configuration without paths."""
     config, splits = context.config, context.splits
     return Manifest(
@@ -89,6 +90,7 @@ def _manifest(
         metrics={part: _figures(evaluation) for part, evaluation in evaluations.items()},
         versions=versions(),
         tokenizer={"fingerprint": context.tokenizer.fingerprint},
+        pooling=adapter.pooling,
     )
 
 

@@ -44,7 +44,8 @@ def test_logits_equal_transformers(model_type, extra):
     ids = torch.randint(3, 60, (5, 40), generator=torch.Generator().manual_seed(1))
     mask = torch.arange(40)[None] < torch.tensor([40, 1, 7, 33, 20])[:, None]
     ids = ids.masked_fill(~mask, padding)
-    adapter = Adapter({}, backbone.pretrained_head, depth=2)
+    pooling = backbone.config.head.pooling
+    adapter = Adapter({}, backbone.pretrained_head, depth=2, pooling=pooling)
     ours = logits(backbone, Batch(ids, mask, None, padding).tokens, adapter)
     with torch.no_grad():
         theirs = model(input_ids=ids, attention_mask=mask.long()).logits

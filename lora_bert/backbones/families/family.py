@@ -21,12 +21,14 @@ class HeadRules:
         activation: After the dense layer; ``activation_key`` names the key that says otherwise.
         dropout: Keys that give the head's dropout; the first that is there counts.
         input_dropout: The same for the dropout of the pooled vector.
+        pooling_key: Names the key that says what the head reads, where there is one.
     """
 
     activation: str = "tanh"
     activation_key: str = ""
     dropout: tuple[str, ...] = ("classifier_dropout", "hidden_dropout_prob")
     input_dropout: tuple[str, ...] = ()
+    pooling_key: str = ""
 
     def read(self, layout: Layout, values: ConfigValues) -> HeadConfig:
         """The head of one backbone."""
@@ -34,7 +36,8 @@ class HeadRules:
         has_norm, get = bool(layout.head.norm), values.raw.get
         return HeadConfig(
             activation=str(get(self.activation_key) or self.activation),
-            pooling="mean" if get("classifier_pooling") == "mean" else "cls",
+            pooling="mean" if get(self.pooling_key) == "mean" else "cls",
+            pooling_key=self.pooling_key,
             dropout=values.first(self.dropout),
             input_dropout=values.first(self.input_dropout),
             dense_bias=not has_norm or bool(get("classifier_bias")),

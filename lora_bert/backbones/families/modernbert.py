@@ -73,7 +73,10 @@ MODERNBERT = Family(
         head=HeadLayout(dense="head.dense", norm="head.norm", modules=("head", "classifier")),
     ),
     head=HeadRules(
-        activation="gelu", activation_key="classifier_activation", dropout=("classifier_dropout",)
+        activation="gelu",
+        activation_key="classifier_activation",
+        dropout=("classifier_dropout",),
+        pooling_key="classifier_pooling",
     ),
     keys={"layer_norm_eps": "norm_eps", "hidden_act": "hidden_activation"},
     defaults={
@@ -94,6 +97,7 @@ MODERNBERT = Family(
         "local_rope_theta": _BASE,
         "global_rope_theta": _BASE,
         "classifier_activation": TEXT,
+        "classifier_pooling": TEXT,
     },
     telling=("local_attention",),
     specialise=_specialise,
