@@ -119,6 +119,8 @@ def _on_backbone(
     path, files = stored.path, opened.source.files
     base = opened.backbone if described else with_own_words(stored, opened.backbone)
     own_words = base is not opened.backbone
+    if (described.pooling if described else stored.of_tokens) in ("none", True):
+        base = base.reading_tokens()
     if own_words:
         log.warning(
             "'%s' holds word embeddings of its own, %s: they stand in for those of '%s'.",

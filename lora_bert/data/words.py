@@ -14,8 +14,8 @@ Span = tuple[int, int]
 SINGLE = "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 SINGLE += "\uff66-\uff9f\U00020000-\U0003ffff"
 # ASCII's marks and symbols, those of Latin text, of typographers and of Chinese, full-width ones.
-MARKS = r"!-/:-@\[-`{-~¡-¿×÷\u2010-\u2027\u2030-\u205e\u20a0-\u20bf\u3001-\u3003\u3008-\u3020"
-MARKS += r"\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65"
+MARKS = "!-/:-@\\[-`{-~¡-¿×÷\u2010-\u2027\u2030-\u205e\u20a0-\u20bf\u3001-\u3003\u3008-\u3020"
+MARKS += "\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65"
 
 RULES = {
     "spaces": f"[{SINGLE}]",

@@ -180,11 +180,11 @@ def _compared(
         if of_torch is not None and exported is not None:
             accuracy = float(of_torch.mean()), float(exported.mean())
     same = list(map(operator.eq, *map(task.answers, both)))
-    apart = np.abs(ours - theirs).max(axis=1)
+    apart = task.apart(ours, theirs)
     if engine.name == "openvino" and not config.int8 and dtype_name("auto", "cpu") != "float32":
         usual = open_engine(stored, engine=config.format, dtype="auto")
         rounded = replace(after, engine=usual).values(rows.texts)
-        moved = float(np.abs(ours - rounded).max())
+        moved = float(task.apart(ours, rounded).max())
     return {
         "difference": float(apart.max()),
         "median": float(np.median(apart)),

@@ -131,4 +131,4 @@ def load_with_samples(
 
 
 def _difference(before: Predictor, after: Predictor, texts: Sequence[str]) -> float:
-    return float(np.abs(before.values(texts) - after.values(texts)).max())
+    return float(before.task.apart(before.values(texts), after.values(texts)).max())

@@ -42,7 +42,8 @@ def classifier_graph(tensors: Mapping[str, np.ndarray], config: EncoderConfig) -
     writer = Writer()
     places = _Places(writer, tensors, config)
     logits = _Classifier(writer, _apart(tensors, config), config, places).logits()
-    return writer.model(logits, labels=len(tensors[f"{config.layout.head.output}.weight"]))
+    outputs = len(tensors[f"{config.layout.head.output}.weight"])
+    return writer.model(logits, outputs, of_tokens=config.head.pooling == "none")
 
 
 def _apart(tensors: Mapping[str, np.ndarray], config: EncoderConfig) -> dict[str, np.ndarray]:
@@ -74,7 +75,7 @@ class _Classifier:
     places: _Places
 
     def logits(self) -> str:
-        """Token ids -> ``[rows, labels]``."""
+        """Token ids -> ``[rows, labels]``; of each token ``[rows, length, labels]``."""
         hidden = self._embedded()
         write = self._layer_after if self.config.arrangement == "post" else self._layer_before
         for index in range(self.config.num_hidden_layers):
@@ -220,9 +221,13 @@ class _Classifier:
             real = op("Unsqueeze", self.writer.cast(MASK, "FLOAT"), [2])
             total = op("ReduceSum", op("Mul", hidden, real), [1], keepdims=0)
             pooled = op("Div", total, op("ReduceSum", real, [1], keepdims=0))
+        elif self.config.head.pooling == "none":
+            pooled = hidden
         else:
             pooled = op("Gather", hidden, np.int64(0), axis=1)
-        inner = self._activated(self._linear(pooled, head.dense), self.config.head.activation)
+        inner = pooled
+        if head.dense:
+            inner = self._activated(self._linear(inner, head.dense), self.config.head.activation)
         if head.norm:
             inner = self._norm(inner, head.norm)
         return self._linear(inner, head.output)

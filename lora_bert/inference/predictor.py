@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -115,7 +116,7 @@ class Predictor:
 
     def values_of(self, tokens: TokenizedTexts) -> np.ndarray:
         """The same of texts that the predictor's tokenizer has encoded."""
-        return self.task.values(answer(self.engine, tokens, self.batch_size))
+        return self.task.row_values(answer(self.engine, tokens, self.batch_size), tokens)
 
     probabilities = values
     """The same by the name that a classifier's have."""
@@ -130,8 +131,15 @@ class Predictor:
         if isinstance(parts, str):
             raise InputTypeError("Lists of texts are needed, and this is one text.")
         _refuse(parts)
-        encoded = map(self.tokenizer.encode, map(_listed, parts))
-        return map(self.task.values, answers(self.engine, encoded, self.batch_size, total))
+        waiting: deque[TokenizedTexts] = deque()
+
+        def encoded() -> Iterator[TokenizedTexts]:
+            for part in parts:
+                waiting.append(self.tokenizer.encode(_listed(part)))
+                yield waiting[-1]
+
+        outputs = answers(self.engine, encoded(), self.batch_size, total)
+        return (self.task.row_values(each, waiting.popleft()) for each in outputs)
 
 
 @called_from_python(LoadConfig, LoadOptions)

@@ -245,6 +245,6 @@ def _beyond(tokenizer: TextTokenizer) -> str:
 def _answers(predictor: Predictor) -> str:
     texts = answerable(probes(), predictor.tokenizer).texts
     kind = predictor.task.values_are
-    if not np.isfinite(predictor.values(texts)).all():
+    if not predictor.task.finite(predictor.values(texts)):
         raise AdapterError(f"Its answers to the texts that ship are not {kind}.")
     return f"{kind} for {counted(len(texts), 'text')}"

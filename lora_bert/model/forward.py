@@ -45,6 +45,8 @@ def branch(
 ) -> Tensor:
     """Hidden states from below layer ``start`` -> outputs ``[rows, outputs]``, float32.
 
+    Where the head reads every token, they are ``[tokens, outputs]``, without the filler.
+
     Args:
         backbone: The shared backbone.
         hidden: What :func:`trunk` gave, ``[tokens, hidden]``.
@@ -78,6 +80,8 @@ def branch(
         hidden = backbone.final_norm(hidden)
     if reads_first:
         pooled = hidden[: offsets.rows].float()
+    elif adapter.pooling == "none":
+        pooled = hidden[: int(offsets.lengths.sum())].float()
     else:
         pooled = mean_normed(backbone, mean_of_rows(hidden, offsets))
     return classify(backbone, pooled, adapter.head, seed)

@@ -32,9 +32,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class HeadSpec:
-    """How many outputs the head of a task has, which reads the vector that stands for a text."""
+    """The head of a task.
+
+    Attributes:
+        outputs: How many it has.
+        of_tokens: Whether it reads each token by itself, and not the vector that stands for a text.
+    """
 
     outputs: int
+    of_tokens: bool = False
 
 
 class Scores(Protocol):
@@ -97,6 +103,8 @@ class Task(Protocol):
             then rows are divided class by class, what is wrong with classes is said, and answers
             are right or wrong.
         values_are: What :meth:`values` gives, in a word.
+        words: The rule of :mod:`lora_bert.data.words` by which answers are given of words; "": they
+            are of whole texts.
         labels: Names of the outputs, in their order.
     """
 
@@ -105,6 +113,7 @@ class Task(Protocol):
     metrics: ClassVar[tuple[Metric, ...]]
     classes: ClassVar[bool] = False
     values_are: ClassVar[str] = "numbers"
+    words: str = ""
     labels: tuple[str, ...]
 
     @classmethod
@@ -182,6 +191,23 @@ class Task(Protocol):
     @abstractmethod
     def values(self, outputs: np.ndarray) -> np.ndarray:
         """Outputs ``[rows, outputs]`` -> what is shown of them, float32: probabilities, numbers."""
+
+    def row_values(self, outputs: np.ndarray, tokens: TokenizedTexts) -> np.ndarray:
+        """Outputs of all rows -> :meth:`values`, a row each.
+
+        Where the head reads tokens, outputs are ``[tokens, outputs]``, and ``tokens`` say which
+        rows they belong to.
+        """
+        return self.values(outputs)
+
+    def apart(self, ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+        """The largest difference of two models' values of each row, ``[rows]``."""
+        differences: np.ndarray = abs(ours - theirs)
+        return differences.reshape(len(ours), -1).max(axis=1)
+
+    def finite(self, values: np.ndarray) -> bool:
+        """Whether values are numbers, all of them."""
+        return bool((abs(values) < float("inf")).all())
 
     def answering(self, min_score: float | None, otherwise: str | None) -> Self:
         """The same task, which says ``otherwise`` where no answer is as probable as ``min_score``.

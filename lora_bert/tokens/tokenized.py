@@ -37,6 +37,9 @@ class TokenizedTexts:
         token_type_ids: Token-type ids, uint8 ``[tokens]``, or None for all zeros.
         truncated: Which texts were longer than the tokenizer keeps, bool ``[texts]``.
         pad_id: What fills a row up.
+        spans: Where the word stands in its text that the token begins, in characters, int32
+            ``[tokens, 2]``, -1 at other tokens; None where words are not asked for.
+        texts: The texts themselves, where words are asked for.
     """
 
     ids: np.ndarray
@@ -44,6 +47,8 @@ class TokenizedTexts:
     token_type_ids: np.ndarray | None
     truncated: np.ndarray
     pad_id: int
+    spans: np.ndarray | None = None
+    texts: Sequence[str] = ()
 
     @classmethod
     def of(
@@ -53,6 +58,7 @@ class TokenizedTexts:
         *,
         token_type_ids: Sequence[Sequence[int]] | None = None,
         truncated: Sequence[bool] | None = None,
+        spans: Sequence[np.ndarray] = (),
     ) -> TokenizedTexts:
         """The encodings of texts whose tokens are given one by one."""
         starts = cu_seqlens([len(row) for row in ids])
@@ -65,6 +71,7 @@ class TokenizedTexts:
             token_type_ids=kinds if kinds is not None and kinds.any() else None,
             truncated=np.asarray(truncated or [False] * len(ids), dtype=bool),
             pad_id=pad_id,
+            spans=np.concatenate(spans) if len(spans) else None,
         )
 
     @classmethod
@@ -73,7 +80,7 @@ class TokenizedTexts:
 
         Many tokens are written into a file as they come, part by part.
         """
-        ids, types = GrowingArray(np.int32), GrowingArray(np.uint8)
+        ids, types, spans = GrowingArray(np.int32), GrowingArray(np.uint8), GrowingArray(np.int32)
         starts, truncated = GrowingArray(np.int64), GrowingArray(bool)
         starts.add(np.zeros(1))
         for part in parts:
@@ -82,6 +89,8 @@ class TokenizedTexts:
                 types.add(part.token_type_ids)
             starts.add(ids.size + part.starts[1:])
             ids.add(part.ids)
+            if part.spans is not None:
+                spans.add(part.spans.ravel())
             truncated.add(part.truncated)
         if types.size:
             types.add(np.zeros(ids.size - types.size, np.uint8))
@@ -91,6 +100,7 @@ class TokenizedTexts:
             token_type_ids=types.whole() if types.size else None,
             truncated=truncated.whole(),
             pad_id=part.pad_id,
+            spans=spans.whole().reshape(-1, 2) if spans.size else None,
         )
 
     def take(self, rows: np.ndarray) -> TokenizedTexts:
@@ -98,7 +108,10 @@ class TokenizedTexts:
         lengths = self.lengths[rows]
         index, starts = flat_index(self.starts[rows], lengths), cu_seqlens(lengths)
         types = None if self.token_type_ids is None else self.token_type_ids[index]
-        return TokenizedTexts(self.ids[index], starts, types, self.truncated[rows], self.pad_id)
+        spans = None if self.spans is None else self.spans[index]
+        texts = [self.texts[row] for row in rows.tolist()] if self.texts else ()
+        truncated = self.truncated[rows]
+        return TokenizedTexts(self.ids[index], starts, types, truncated, self.pad_id, spans, texts)
 
     def __len__(self) -> int:
         return len(self.starts) - 1

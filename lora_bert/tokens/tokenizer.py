@@ -14,7 +14,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from lora_bert.tokens.sentencepiece_file import read_sentencepiece
 from lora_bert.tokens.sentencepiece_layouts import UnusualModelError, convert, layout_of
 from lora_bert.tokens.shared_tokenizer import SharedTokenizer, prepared, shared_tokenizer
 from lora_bert.tokens.tokenized import TokenizedTexts
+from lora_bert.tokens.word_pieces import word_spans
 from lora_bert.wording import reason
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class TextTokenizer:
         max_length: Tokens kept of a text, special ones included.
         takes_types: Whether the model's forward knows ``token_type_ids``.
         rows: How many tokens the model's embeddings have a row for; None: not known.
+        words: The rule of :mod:`lora_bert.data.words` by which words are looked for; "": by none.
     """
 
     shared: SharedTokenizer
@@ -62,6 +64,7 @@ class TextTokenizer:
     max_length: int
     takes_types: bool
     rows: int | None = None
+    words: str = ""
 
     def __repr__(self) -> str:
         pieces = self.core.get_vocab_size()
@@ -130,19 +133,23 @@ class TextTokenizer:
         # In pieces: the library's own objects take many times the room of what is kept of them, and
         # others wait for the end of one.
         starts = range(0, max(1, len(texts)), _AT_ONCE)
-        return TokenizedTexts.joined(self._encode(texts[at : at + _AT_ONCE]) for at in starts)
+        made = TokenizedTexts.joined(self._encode(texts[at : at + _AT_ONCE]) for at in starts)
+        return replace(made, texts=texts) if self.words else made
 
     def _encode(self, texts: Sequence[str]) -> TokenizedTexts:
         # A lone surrogate (half an emoji, out of broken JSON) cannot be handed to Rust.
         safe = [_without_surrogates(text) for text in texts]
         with self.shared.lock, _in_words("The tokenizer", BackboneError):
             self.core.enable_truncation(self.max_length)
-            encodings = self.core.encode_batch_fast(safe)
+            encode = self.core.encode_batch if self.words else self.core.encode_batch_fast
+            encodings = encode(safe)
+        both = zip(safe, encodings, strict=True) if self.words else ()
         return TokenizedTexts.of(
             [each.ids for each in encodings],
             self.pad_id,
             token_type_ids=[each.type_ids for each in encodings] if self.takes_types else None,
             truncated=[bool(each.overflowing) for each in encodings],
+            spans=[word_spans(text, each.offsets, self.words) for text, each in both],
         )
 
     def save(self, directory: Path) -> None:
@@ -165,6 +172,7 @@ def load_tokenizer(
     *,
     max_length: int,
     clean: bool = False,
+    words: str = "",
     rows: int | None = None,
     error: type[LoraBertError] = BackboneError,
 ) -> TextTokenizer:
@@ -175,6 +183,7 @@ def load_tokenizer(
         config: The encoder's.
         max_length: Tokens kept of a text.
         clean: Put the tutorials' cleaning before the normaliser: punctuation to spaces, strip.
+        words: Have tokens end where words do that this rule finds, and look for words.
         rows: How many tokens the model's embeddings have a row for; None: not known.
         error: Which error a missing or damaged tokenizer is.
 
@@ -182,7 +191,7 @@ def load_tokenizer(
         error: No tokenizer there, or a damaged one, or one without padding, or one whose special
             tokens the embeddings have no row for.
     """
-    shared, written = _read(directory, config, error, clean=clean)
+    shared, written = _read(directory, config, error, clean=clean, words=words)
     core = shared.core
     special = {name: written[name] for name in _SPECIAL if _content(written.get(name))}
     if config.pad_token_id < core.get_vocab_size():
@@ -190,7 +199,7 @@ def load_tokenizer(
     pad_id = core.token_to_id(_content(special.get("pad_token")) or "")
     if pad_id is None:
         raise error(f"The tokenizer in '{directory}' has no padding token.")
-    made = TextTokenizer(shared, special, pad_id, max_length, config.takes_types, rows)
+    made = TextTokenizer(shared, special, pad_id, max_length, config.takes_types, rows, words)
     _check_special(made, directory, error)
     return made
 
@@ -212,15 +221,15 @@ def _check_special(made: TextTokenizer, directory: Path, error: type[LoraBertErr
 
 
 def _read(
-    directory: Path, config: EncoderConfig, error: type[LoraBertError], *, clean: bool
+    directory: Path, config: EncoderConfig, error: type[LoraBertError], *, clean: bool, words: str
 ) -> tuple[SharedTokenizer, dict[str, Any]]:
     """The tokenizer and its configuration, from files."""
     path = directory / "tokenizer.json"
     if not path.is_file():
-        return _convert(directory, config, error, clean=clean)
+        return _convert(directory, config, error, clean=clean, words=words)
     text = read_text(path, error)
     with _in_words(f"'{path}'", error):
-        shared = shared_tokenizer(text, clean=clean)
+        shared = shared_tokenizer(text, clean=clean, words=words)
     return shared, _settings(directory, error)
 
 
@@ -251,13 +260,13 @@ def _in_words(what: str, error: type[LoraBertError]) -> Iterator[None]:
 
 
 def _convert(
-    directory: Path, config: EncoderConfig, error: type[LoraBertError], *, clean: bool
+    directory: Path, config: EncoderConfig, error: type[LoraBertError], *, clean: bool, words: str
 ) -> tuple[SharedTokenizer, dict[str, Any]]:
     """Build the fast tokenizer of a directory with vocabulary files only."""
     if any((directory / name).is_file() for name in ("vocab.txt", "vocab.json")):
         _check_no_jieba(directory, config, error)
         _check_whole(directory, error)
-        return _by_transformers(directory, config, error, clean=clean)
+        return _by_transformers(directory, config, error, clean=clean, words=words)
     found = sorted(directory.glob("*.model"))
     if not found:
         raise error(f"'{directory}' has no tokenizer: no tokenizer.json and no vocabulary.")
@@ -276,7 +285,7 @@ def _convert(
             hint="Have transformers write tokenizer.json: "
             "AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)",
         ) from problem
-    return prepared(core, clean=clean), written | special
+    return prepared(core, clean=clean, words=words), written | special
 
 
 def _added(
@@ -316,7 +325,7 @@ def _check_whole(directory: Path, error: type[LoraBertError]) -> None:
 
 
 def _by_transformers(
-    directory: Path, config: EncoderConfig, error: type[LoraBertError], *, clean: bool
+    directory: Path, config: EncoderConfig, error: type[LoraBertError], *, clean: bool, words: str
 ) -> tuple[SharedTokenizer, dict[str, Any]]:
     """Have transformers build the fast tokenizer of a ``vocab.txt``, or of a ``vocab.json``."""
     log.info("Building a fast tokenizer from the vocabulary in '%s'.", directory)
@@ -334,7 +343,7 @@ def _by_transformers(
         ) from problem
     with tempfile.TemporaryDirectory() as work:
         slow.save_pretrained(work)
-        return _read(Path(work), config, error, clean=clean)
+        return _read(Path(work), config, error, clean=clean, words=words)
 
 
 @contextmanager

@@ -65,7 +65,9 @@ def _write(
     evaluations = _evaluate(context, learner, fitted)
     advise(config, fitted, task, context.tokens["train"].targets, evaluations.get("validation"))
     both = (before, learner.outputs("watched"))
-    answers = [task.decode(task.values(outputs.numpy())) for outputs in both]
+    answers = [
+        task.decode(task.row_values(outputs.numpy(), context.watched)) for outputs in both
+    ]
     adapter = learner.adapter.copy()
     with uninterrupted():  # that it stands there, and that its checkpoints know of it, is one thing
         record(context, adapter, fitted, evaluations)
@@ -94,7 +96,7 @@ def _evaluate(context: Context, learner: Learner, fitted: Fit) -> dict[str, Eval
                 if fitted.stopped:
                     log.info("Scoring the adapter on %s (%s); another Ctrl-C skips that.",
                              counted(len(rows), "row"), part)  # fmt: skip
-                values = values_of(task, learner.outputs(part))
+                values = values_of(task, learner.outputs(part), rows.encodings)
             evaluations[part] = judge(task, values, rows.targets, metric=context.config.metric)
     except KeyboardInterrupt as stop:
         fitted.stopped = stop

@@ -48,7 +48,7 @@ def fit(
     """
     reserve_for_blas()
     config, backbone, task = context.config, context.backbone, context.task
-    rows, targets = context.tokens["train"], context.tokens["validation"].targets
+    rows, validation = context.tokens["train"], context.tokens["validation"]
     adapter = fresh_adapter(config, backbone, task.head().outputs)
     _say_size(context, adapter.parameter_count)
     begun, after = (checkpoint.identity, checkpoint.progress.step) if checkpoint else (None, 0)
@@ -71,12 +71,12 @@ def fit(
         hidden = {scored: trunk.validation}
         learner = BranchLearner(gradients, _texts(context, trunk), hidden, cores)
         before = learner.outputs("watched")
-        trainer = Trainer(learner, rows, task, config, accelerator, scored=len(targets))
+        trainer = Trainer(learner, rows, task, config, accelerator, scored=len(validation))
         _say_batches(rows, trainer.batches(1))
         identity = identity_of(context, workers=(parts, each), trunk=trunk.key)
         check_alike(group.gather(identity | {"step": after}))
         kept = _go_on(trainer, checkpoint, identity) if checkpoint else None
-        score = partial(validate, learner, task, targets, scored, trunk.owners)
+        score = partial(validate, learner, task, validation, scored, trunk.owners)
         minutes, steps = config.save_every, config.save_every_steps
         if not group.is_first:  # the others save none
             minutes, steps = 0, None
