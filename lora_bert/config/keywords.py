@@ -64,7 +64,7 @@ class TrainOptions(LabelledFileKeywords, total=False):
     weight_decay: float
     class_weights: Literal["none", "balanced"]
     early_stopping: int | None
-    metric: str
+    metric: str | None
     task: str
     seed: int
     watch: Names

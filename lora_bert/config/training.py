@@ -85,13 +85,16 @@ class TrainConfig(LabelledFileOptions, TrainRows):
         metavar="N",
         minimum=1,
     )
-    metric: str = training_option(
-        "accuracy",
-        "What picks the epoch that is kept; of equal ones, the lower loss.",
-        metavar="[accuracy|macro_f1|log_loss]",  # of the task that ships; a task has its own
+    metric: str | None = training_option(
+        None,
+        "What picks the epoch that is kept; of equal ones, the lower loss (default: the first "
+        "figure of the task: accuracy for one label a text).",
+        metavar="[accuracy|macro_f1|log_loss|…]",  # a task has its own
     )
     task: str = training_option(
-        "single_label_classification", "Problem type of a task that is registered.", hidden=True
+        "auto",
+        "What is asked of a text (auto: what the training rows are made for).",
+        metavar="[auto|single-label]",
     )
     seed: int = training_option(
         42, "Seed of initialisation, order and dropout.", minimum=0, maximum=LARGEST_SEED

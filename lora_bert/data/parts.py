@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import shlex
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from lora_bert.data.columns import LABEL_NAMES, find_columns, label_columns
 from lora_bert.data.data_options import DataOptions
@@ -27,11 +27,21 @@ _HIDDEN = ("-1", "-1.0", "-100", "?", "nan", "none", "null", "na", "n/a", "<na>"
 """Cells of a label column that stand for labels which are kept back."""
 
 
-class Parts:
-    """The examples of each part of a data set; a part is read when it is asked for, and once."""
+Reading = Callable[[Table, DataOptions], DataOptions]
+"""How rows are to be read that were to be read otherwise, after a look at the training rows."""
 
-    def __init__(self, location: Location, options: DataOptions) -> None:
-        self._location, self._options = location, options
+
+class Parts:
+    """The examples of each part of a data set; a part is read when it is asked for, and once.
+
+    Attributes:
+        options: How they are read; when the training rows are, ``reading`` may change them.
+    """
+
+    def __init__(
+        self, location: Location, options: DataOptions, reading: Reading | None = None
+    ) -> None:
+        self._location, self.options, self._reading = location, options, reading
         self._read: dict[str, Examples | str] = {}
         self._names: dict[str, tuple[str, str]] = {}
         self._train_columns: tuple[str, ...] = ()
@@ -78,16 +88,18 @@ class Parts:
         return self._read[part]
 
     def _read_part(self, part: str) -> Examples | str:
-        table = read_table(self._location.parts[part], self._options.read)
+        table = read_table(self._location.parts[part], self.options.read)
         if part == "train":
             self._train_columns = table.columns
+            if self._reading:
+                self.options = self._reading(table, self.options)
         text, label = self._columns(part, table)
         if label is None:
             return f"'{table.source}' has no label column"
         if self._may_lack_labels(part) and (hidden := self._hidden(table, text, label)):
             return f"'{table.source}' has no labels, only {hidden}"
         self._names[part] = (text, label)
-        options, train = self._options, self._read.get("train")
+        options, train = self.options, self._read.get("train")
         known = train.labels if isinstance(train, Examples) else ()
         return examples_from(
             table, text_column=text, label_column=label, label_names=options.label_names,
@@ -99,7 +111,7 @@ class Parts:
 
     def _columns(self, part: str, table: Table) -> tuple[str, str | None]:
         """A table's text column and label column; the latter None where a part has none."""
-        options, training = self._options, self._options.read.training
+        options, training = self.options, self.options.read.training
         text, label = next(iter(self._names.values()), (options.text_column, None))
         if text in table.columns and label_columns(label, table.columns):
             return str(text), label
@@ -120,14 +132,14 @@ class Parts:
     def _features(self, label: str | None) -> Collection[str]:
         """The columns of the training rows that are not their label, so no other part's either."""
         if not self._train_columns and label is not None:
-            first = next(iter_tables(self._location.parts["train"][0], self._options.read, rows=1))
+            first = next(iter_tables(self._location.parts["train"][0], self.options.read, rows=1))
             self._train_columns = first.columns
         labels = label_columns(label, self._train_columns)
         return set(self._train_columns).difference(labels) if labels else ()
 
     def _is_usual(self, name: str) -> bool:
         """Whether a column is called as labels are."""
-        named, trained = self._options.label_column, self._options.read.training.label_column
+        named, trained = self.options.label_column, self.options.read.training.label_column
         if named is not None:
             return name in (named, *parse_names(named))
         return name.strip().lower() in ((trained or "").lower(), *LABEL_NAMES)
@@ -142,7 +154,7 @@ class Parts:
                 return ""
             if words.strip():
                 values[value] = None
-        real = {*self.rows("train").labels, *self._options.label_names} if any(values) else set()
+        real = {*self.rows("train").labels, *self.options.label_names} if any(values) else set()
         if not values or not real.isdisjoint(values):
             return ""
         return listed(values) if any(values) else "empty cells"

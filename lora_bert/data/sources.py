@@ -14,7 +14,7 @@ from lora_bert.data.examples import Examples
 from lora_bert.data.given import Given
 from lora_bert.data.locations import Location, locate, locate_files
 from lora_bert.data.part_names import JUDGED_FIRST, PARTS
-from lora_bert.data.parts import Parts
+from lora_bert.data.parts import Parts, Reading
 from lora_bert.data.splits import sample, split
 from lora_bert.errors import ConfigError, DataError, NotFoundError, did_you_mean
 from lora_bert.wording import counted, listed, shortened, utf8_name
@@ -52,6 +52,7 @@ def load_splits(
     validation: Named = None,
     test: Named = None,
     options: DataOptions = DEFAULTS,
+    reading: Reading | None = None,
 ) -> Splits:
     """Read a data set for training.
 
@@ -63,6 +64,7 @@ def load_splits(
             Validation or test rows without labels are left out, with a warning.
         test: The same of test rows.
         options: How to read and divide.
+        reading: What the training rows, as they stand in the file, make of these options.
 
     Raises:
         ConfigError: ``data`` and ``train`` are both given, or neither though rows to train are
@@ -76,9 +78,9 @@ def load_splits(
             f"'{data}' has no training rows; it has {listed(location.parts)}.",
             hint="A directory's training rows are a file called train, such as train.csv.",
         )
-    parts = Parts(location, options)
+    parts = Parts(location, options, reading)
     labelled = parts.labelled()
-    fitted = _fit_to_train(labelled, options)
+    fitted = _fit_to_train(labelled, parts.options)
     return Splits(
         train=fitted["train"],
         validation=fitted["validation"],

@@ -17,7 +17,7 @@ from lora_bert.tasks.problem_types import task_of
 
 log = logging.getLogger(__name__)
 
-_NO_MATTER = (RUN_OPTIONS - {"dtype"}) | {"encoding", "gradient_checkpointing"}
+_NO_MATTER = (RUN_OPTIONS - {"dtype"}) | {"encoding", "gradient_checkpointing", "task"}
 """Options that say how to go about it; not what is learned, nor from what."""
 
 

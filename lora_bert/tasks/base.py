@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+    from lora_bert.data.data_options import DataOptions
     from lora_bert.data.examples import Examples
+    from lora_bert.data.tables import Table
     from lora_bert.metrics.calibration import Calibration
     from lora_bert.metrics.classification import Scores as ClassScores
     from lora_bert.metrics.comparison import Comparison
@@ -130,6 +132,15 @@ class Task(Protocol):
                 hint=did_you_mean(name, known),
             )
         return cls.metrics[0] if name is None else known[name]
+
+    @classmethod
+    def recognises(cls, table: Table, options: DataOptions) -> str:
+        """What in training rows says that they are for this task, in words; "" where nothing does.
+
+        Raises:
+            DataError: They may be, and the user has to say so.
+        """
+        return ""
 
     @classmethod
     @abstractmethod

@@ -1,18 +1,40 @@
-"""Which tasks there are, by problem type."""
+"""Which tasks there are, by problem type and by what ``--task`` calls them."""
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
-from typing import TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from lora_bert.errors import ConfigError, did_you_mean
 from lora_bert.tasks.base import Task
 
+if TYPE_CHECKING:
+    from lora_bert.data.data_options import DataOptions
+    from lora_bert.data.tables import Table
+
+log = logging.getLogger(__name__)
+
+AUTO = "auto"
+"""What ``--task`` says where the training rows are to decide."""
+
 USUAL = "single_label_classification"
 """The task of a model that does not say which is its."""
 
-_OURS = {USUAL: ("lora_bert.tasks.single_label", "SingleLabel")}
-"""Imported when they are asked for: a name alone costs no numpy."""
+
+class _Ours(NamedTuple):
+    """What ``--task`` calls a task, its module and its class."""
+
+    option: str
+    module: str
+    name: str
+
+
+_OURS = {
+    USUAL: _Ours("single-label", "lora_bert.tasks.single_label", "SingleLabel"),
+}
+"""Imported when they are asked for: a name alone costs no numpy. The training rows are shown to one
+after the other, in this order; where none knows them for its own, they are the usual one's."""
 _REGISTERED: dict[str, type[Task]] = {}
 _ELSEWHERE = {
     "multi_label_classification": "a multi-label classifier, which gives each label a yes or a no",
@@ -43,20 +65,43 @@ def described(problem_type: str) -> str:
     return _ELSEWHERE.get(problem_type, "made for a problem that is not known here")
 
 
-def task_of(problem_type: str) -> type[Task]:
-    """The task of a problem type.
+def option_of(problem_type: str) -> str:
+    """What ``--task`` calls a problem type; "" for one that the command line does not name."""
+    return _OURS[problem_type].option if problem_type in _OURS else ""
+
+
+def task_of(name: str) -> type[Task]:
+    """The task of a problem type, or of a name that ``--task`` has for one.
 
     Raises:
         ConfigError: None is known by that name.
     """
-    if problem_type in _REGISTERED:
-        return _REGISTERED[problem_type]
-    if problem_type not in _OURS:
-        known = problem_types()
+    if name in _REGISTERED:
+        return _REGISTERED[name]
+    ours = next((ours for key, ours in _OURS.items() if name in (key, ours.option)), None)
+    if ours is None:
+        known = [*(ours.option for ours in _OURS.values()), *problem_types()]
         raise ConfigError(
-            f"The problem type '{problem_type:.60}' is not supported.",
-            hint=did_you_mean(problem_type, known) or f"There are: {', '.join(known)}.",
+            f"The problem type '{name:.60}' is not supported.",
+            hint=did_you_mean(name, known) or f"There are: {', '.join(known)}.",
         )
-    module, name = _OURS[problem_type]
-    task: type[Task] = getattr(import_module(module), name)
+    task: type[Task] = getattr(import_module(ours.module), ours.name)
     return task
+
+
+def chosen_task(name: str, table: Table, options: DataOptions) -> type[Task]:
+    """The task that ``--task`` names, or, for ``auto``, the one that the training rows are made for.
+
+    Raises:
+        ConfigError: None is known by that name.
+        DataError: The rows may be meant for one task or another.
+    """
+    if name != AUTO:
+        return task_of(name)
+    for problem_type, ours in _OURS.items():
+        task = task_of(problem_type)
+        if problem_type != USUAL and (reason := task.recognises(table, options)):
+            log.info("Task %s: %s. Another one: --task.", ours.option, reason)
+            return task
+    log.info("Task %s: each row has one label.", _OURS[USUAL].option)
+    return task_of(USUAL)

@@ -17,9 +17,10 @@ from lora_bert.backbones.weights import embedded_tokens
 from lora_bert.config import TrainConfig
 from lora_bert.data import named
 from lora_bert.data.data_checks import warn_about, warn_of_imbalance
-from lora_bert.data.data_options import data_options
+from lora_bert.data.data_options import DataOptions, data_options
 from lora_bert.data.locations import inputs
 from lora_bert.data.sources import Splits, load_splits
+from lora_bert.data.tables import Table
 from lora_bert.errors import ConfigError
 from lora_bert.files import spare_inputs
 from lora_bert.json_files import json_text
@@ -27,7 +28,7 @@ from lora_bert.model.builder import build_backbone
 from lora_bert.names import parse_label_names
 from lora_bert.runtime.device import pick_device, pick_dtype
 from lora_bert.tasks.base import Task
-from lora_bert.tasks.problem_types import task_of
+from lora_bert.tasks.problem_types import AUTO, USUAL, chosen_task, option_of, task_of
 from lora_bert.tokens.batching import LAYOUT
 from lora_bert.tokens.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
 from lora_bert.training.context import Context
@@ -41,10 +42,8 @@ log = logging.getLogger(__name__)
 
 def resolve(config: TrainConfig) -> TrainConfig:
     """Fill in what depends on other options."""
-    task = task_of(config.task)
-    if config.metric == TrainConfig().metric and task.metrics[0].name != config.metric:
-        config = replace(config, metric=task.metrics[0].name)
-    task.metric(config.metric)
+    if config.task != AUTO:
+        task_of(config.task).metric(config.metric)
     if not any((config.data, config.train, config.validation, config.test)):
         config = replace(config, data=named.DEFAULT)
         log.info("No --data: training on the small data set '%s' that ships here.", named.DEFAULT)
@@ -75,7 +74,7 @@ def prepare(config: TrainConfig, begun: Mapping[str, Any] | None) -> Context:
     encoder = read_encoder_config(files.path)
     config = _fitted_to(config, encoder)
 
-    splits, task = _rows(config)
+    config, splits, task = _rows(config)
     epochs = default_epochs(len(splits.train), task.head().outputs)
     config = replace(config, epochs=config.epochs or epochs)
     check_same(begun, {"data": splits.sha256, "settings": settings_of(config)}, config)
@@ -122,16 +121,27 @@ def _fitted_to(config: TrainConfig, encoder: EncoderConfig) -> TrainConfig:
     return replace(config, max_length=config.max_length or min(DEFAULT_MAX_LENGTH, longest))
 
 
-def _rows(config: TrainConfig) -> tuple[Splits, Task]:
-    """The labelled rows, and the task that they make; what looks wrong with them is said."""
-    kind = task_of(config.task)
+def _rows(config: TrainConfig) -> tuple[TrainConfig, Splits, Task]:
+    """The labelled rows and the task that they make, which the configuration then names.
+
+    What looks wrong with the rows is said.
+    """
+    kind: type[Task] = task_of(USUAL)
+
+    def reading(table: Table, options: DataOptions) -> DataOptions:
+        nonlocal kind
+        kind = chosen_task(config.task, table, options)
+        return data_options(config, classes=kind.classes)
+
     splits = load_splits(
         config.data, train=config.train, validation=config.validation, test=config.test,
-        options=data_options(config, classes=kind.classes),
+        options=data_options(config), reading=reading,
     )  # fmt: skip
+    name = option_of(kind.problem_type) or kind.problem_type
+    config = replace(config, task=name, metric=kind.metric(config.metric).name)
     warn_about(splits, classes=kind.classes)
     if kind.classes:
-        warn_of_imbalance(splits.train, metric=config.metric, weights=config.class_weights)
+        warn_of_imbalance(splits.train, metric=str(config.metric), weights=config.class_weights)
     task = kind.of(splits.train, class_weights=config.class_weights)
     if not getattr(task, "labels", ()):  # of a task from elsewhere; after the training it is late
         raise ConfigError(f"The task '{config.task}' has no labels, which name its outputs.")
@@ -143,7 +153,7 @@ def _rows(config: TrainConfig) -> tuple[Splits, Task]:
     for raw, name in parse_label_names(config.label_names).items():
         if name not in task.labels:
             log.warning("No training row has the label '%s', which --label-names renames.", raw)
-    return splits, task
+    return config, splits, task
 
 
 def _tokens(

@@ -20,7 +20,7 @@ from lora_bert.model.adapter import Adapter
 from lora_bert.names import parse_label_names
 from lora_bert.options import as_command, as_yaml
 from lora_bert.runtime.device import dtype_name
-from lora_bert.tasks.problem_types import USUAL
+from lora_bert.tasks.problem_types import option_of
 from lora_bert.training.context import Context
 from lora_bert.training.methods import lora_settings
 from lora_bert.training.trainer import Fit
@@ -50,7 +50,7 @@ def record(
         run = as_yaml(portable, leave_out=("output", *_OF_A_CALL))
         (work / RUN).write_text(run, encoding="utf-8")
         command = ""
-        if manifest.problem_type == USUAL:  # the command line names no other task
+        if option_of(manifest.problem_type):  # the command line names no other task
             command = as_command("train", portable, leave_out=_unsaid(config))
         size, changes_layers = adapter.parameter_count, bool(adapter.factors)
         text = card(manifest, "adapter", command=command, size=size, changes_layers=changes_layers)
