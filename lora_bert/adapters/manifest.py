@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from lora_bert._version import __version__
 from lora_bert.backbones.config import Pooling
+from lora_bert.data.tag_schemes import Tagging
 from lora_bert.errors import AdapterError
 from lora_bert.json_files import json_text, read_object
 from lora_bert.tasks.base import Task
@@ -16,7 +17,6 @@ from lora_bert.tasks.problem_types import USUAL, problem_types, task_of
 
 MANIFEST = "lora_bert.json"
 SCHEMA = 1
-_TASK = "text-classification"
 
 _OBJECTS = (
     "backbone", "label_names", "data", "metrics", "versions", "tokenizer", "exported", "settings",
@@ -57,7 +57,7 @@ class Manifest:
     data: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
-    task: str = _TASK
+    task: str = "text-classification"
     problem_type: str = USUAL
     inputs: int = 1
     schema_version: int = SCHEMA
@@ -82,6 +82,12 @@ class Manifest:
             return task_of(self.problem_type).restored(self.labels, self.settings)
         except AdapterError as error:
             raise AdapterError(f"'{place}': {error}", hint=error.hint) from error
+
+    @property
+    def tagging(self) -> Tagging | None:
+        """How words are tagged and cut, where that is the task."""
+        kept = {name: self.settings.get(name) for name in Tagging._fields}
+        return Tagging(**kept) if all(isinstance(kept[name], str) for name in kept) else None
 
     @property
     def backbone_name(self) -> str:
@@ -128,7 +134,7 @@ def read_manifest(path: Path) -> Manifest:
     if written["max_length"] < 1:
         raise AdapterError(f"'{path}': 'max_length' is {written['max_length']}; 1 is the least.")
     for key, ours in (
-        ("task", [_TASK]), ("problem_type", problem_types()), ("inputs", [1]),
+        ("task", [task_of(known).pipeline for known in problem_types()]), ("problem_type", problem_types()), ("inputs", [1]),
         ("pooling", get_args(Pooling)),
     ):  # fmt: skip
         if key in written and written[key] not in ours:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 # Keys of the backbone's config.json that say where it came from or what it was before.
-_DROPPED = ("_name_or_path", "auto_map", "torch_dtype", "label2id", "id2label", "num_labels")
+_DROPPED = ("_name_or_path", "auto_map", "torch_dtype", "label2id", "id2label", "num_labels",
+            "problem_type")  # fmt: skip
 
 
 def write_merged(directory: Path, loaded: Loaded) -> None:
@@ -62,6 +63,8 @@ def folded(loaded: Loaded) -> dict[str, Tensor]:
         name: tensor.float()
         for name, tensor in read_checkpoint(loaded.files.path, config).items()
         if name.startswith(prefix) and not name.endswith("position_ids")
+        # A head that reads tokens has no pooler before it.
+        and not (loaded.adapter.pooling == "none" and name.startswith(f"{prefix}pooler."))
     }
     if loaded.own_words:
         tensors[f"{prefix}{config.layout.word_embeddings}.weight"] = (
@@ -79,12 +82,14 @@ def folded(loaded: Loaded) -> dict[str, Tensor]:
 def _config(loaded: Loaded) -> Mapping[str, Any]:
     labels = loaded.manifest.labels
     kept = {key: value for key, value in loaded.backbone.config.raw.items() if key not in _DROPPED}
-    return kept | {
+    # What transformers knows of problems is of texts.
+    of_text = loaded.adapter.pooling != "none"
+    problem = {"problem_type": loaded.manifest.problem_type} if of_text else {}
+    return kept | problem | {
         "architectures": [loaded.backbone.config.architecture],
         "dtype": "float32",
         "id2label": {str(index): label for index, label in enumerate(labels)},
         "label2id": {label: index for index, label in enumerate(labels)},
         "pad_token_id": loaded.tokenizer.pad_id,
-        "problem_type": loaded.manifest.problem_type,
         "vocab_size": len(loaded.backbone.word_embeddings),
     }

@@ -98,6 +98,7 @@ def training_format(manifest: Manifest) -> TrainingFormat:
         text_column=manifest.column("text"),
         label_column=manifest.column("label"),
         labels=frozenset((*manifest.labels, *manifest.label_names)),
+        tagging=manifest.tagging,
     )
 
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from lora_bert.config import TrainConfig
 from lora_bert.config.shared import TextFileOptions
 from lora_bert.data.rows import NO_TRAINING, ReadOptions, TrainingFormat
 from lora_bert.data.splits import SplitKind
 from lora_bert.names import parse_label_names, parse_names
+
+
+LabelForm = Literal["one", "tags"]
+"""What a row's label is: one label; the tags of its words."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +24,7 @@ class DataOptions:
     Attributes:
         label_names: Names to put for the labels in the file.
         read: How to read the files, and what an adapter's training called the columns.
+        label_form: What a row's label is.
         classes: Whether a label is one of a few classes, each of which must have training rows.
     """
 
@@ -31,6 +37,7 @@ class DataOptions:
     split: SplitKind = "stratified"
     split_seed: int = 42
     limit: int | None = None
+    label_form: LabelForm = "one"
     classes: bool = True
 
 
@@ -42,8 +49,10 @@ def read_options(config: TextFileOptions, training: TrainingFormat = NO_TRAINING
     return ReadOptions(config.header, parse_names(config.columns), config.encoding, training)
 
 
-def data_options(config: TrainConfig, *, classes: bool = True) -> DataOptions:
-    """How a training reads and splits its data; ``classes``: see :class:`DataOptions`."""
+def data_options(
+    config: TrainConfig, *, classes: bool = True, label_form: LabelForm = "one"
+) -> DataOptions:
+    """How a training reads and splits its data; ``classes`` and ``label_form``: of its task."""
     return DataOptions(
         text_column=config.text_column,
         label_column=config.label_column,
@@ -54,5 +63,6 @@ def data_options(config: TrainConfig, *, classes: bool = True) -> DataOptions:
         split="random" if config.split == "random" or not classes else "stratified",
         split_seed=config.split_seed,
         limit=config.limit,
+        label_form=label_form,
         classes=classes,
     )

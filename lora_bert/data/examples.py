@@ -13,6 +13,7 @@ from lora_bert.data.labels import labels_of_columns, read_labels
 from lora_bert.data.rows import Files, Positioned
 from lora_bert.data.stored import hashes, kept, numbers_at, taken
 from lora_bert.data.tables import Table
+from lora_bert.data.tag_schemes import Tagging
 from lora_bert.errors import DataError
 from lora_bert.wording import counted, listed
 
@@ -28,6 +29,8 @@ class Examples(Positioned):
         labels: Their labels, as many; empty when the rows have none.
         lines: As in :class:`Table`, like ``source``, ``unit`` and ``files``.
         ids: What the file's own column of ids calls the rows; empty where it has none.
+        tagging: How words are tagged, where labels are entities; see
+            :mod:`lora_bert.data.tagged`.
     """
 
     texts: Sequence[str]
@@ -37,6 +40,7 @@ class Examples(Positioned):
     unit: str = "line"
     ids: Sequence[str] = ()
     files: Files | None = None
+    tagging: Tagging | None = None
 
     def __len__(self) -> int:
         return len(self.texts)

@@ -16,6 +16,7 @@ from lora_bert.data.examples import Examples, examples_from
 from lora_bert.data.given import Given
 from lora_bert.data.locations import Location
 from lora_bert.data.tables import Table, iter_tables, read_table
+from lora_bert.data.tagged import tag_columns, tagged_examples
 from lora_bert.errors import DataError
 from lora_bert.names import parse_names
 from lora_bert.wording import listed
@@ -93,9 +94,12 @@ class Parts:
             self._train_columns = table.columns
             if self._reading:
                 self.options = self._reading(table, self.options)
-        text, label = self._columns(part, table)
+        tagged = self.options.label_form == "tags"
+        text, label = self._tag_columns(table) if tagged else self._columns(part, table)
         if label is None:
             return f"'{table.source}' has no label column"
+        if tagged:
+            return self._tagged(part, table, text, label)
         if self._may_lack_labels(part) and (hidden := self._hidden(table, text, label)):
             return f"'{table.source}' has no labels, only {hidden}"
         self._names[part] = (text, label)
@@ -105,6 +109,26 @@ class Parts:
             table, text_column=text, label_column=label, label_names=options.label_names,
             known_labels={*options.read.training.labels, *known},
         )  # fmt: skip
+
+    def _tag_columns(self, table: Table) -> tuple[str, str | None]:
+        """A table's column of words or texts, and that of their tags."""
+        options, training = self.options, self.options.read.training
+        before = next(iter(self._names.values()), (training.text_column, training.label_column))
+        text, label = (name if name in table.columns else None for name in before)
+        return tag_columns(
+            table.columns, text=options.text_column or text, tags=options.label_column or label,
+            source=table.source,
+        )  # fmt: skip
+
+    def _tagged(self, part: str, table: Table, text: str, label: str) -> Examples | str:
+        """The examples of a part whose words are tagged, as those of the training are."""
+        if self._may_lack_labels(part) and not any(cell.strip() for cell in table.values[label]):
+            return f"'{table.source}' has no tags, only empty cells"
+        options, train = self.options, self._read.get("train")
+        trained = options.read.training.tagging
+        tagging = train.tagging if isinstance(train, Examples) else trained
+        self._names[part] = (text, label)
+        return tagged_examples(table, text, label, names=options.label_names, tagging=tagging)
 
     def _may_lack_labels(self, part: str) -> bool:
         return part != "train" and "train" in self._location.parts

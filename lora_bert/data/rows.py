@@ -9,6 +9,7 @@ from pathlib import PurePath
 
 import numpy as np
 
+from lora_bert.data.tag_schemes import Tagging
 from lora_bert.wording import position
 
 HEAD_ROWS = 1000
@@ -25,6 +26,7 @@ class TrainingFormat:
         encoding: Counts for files that are not UTF-8.
         text_column: What the text column was called; ``label_column`` likewise.
         labels: The labels as the files had them: each is one label, whatever it looks like.
+        tagging: How its words were tagged, where labels are tags.
     """
 
     header: bool | None = None
@@ -33,6 +35,7 @@ class TrainingFormat:
     text_column: str | None = None
     label_column: str | None = None
     labels: frozenset[str] = frozenset()
+    tagging: Tagging | None = None
 
 
 NO_TRAINING = TrainingFormat()

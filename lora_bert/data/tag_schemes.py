@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 Entity = tuple[int, int, str]
 
@@ -21,6 +22,18 @@ SCHEMES = {
     "BILOU": "BILU",
 }
 """The letters of a first, an inner, a last and an only word, where a scheme tells them apart."""
+
+
+
+class Tagging(NamedTuple):
+    """How the words of a data set are tagged.
+
+    ``words`` is the rule of :mod:`lora_bert.data.words` by which texts are cut into words.
+    """
+
+    scheme: str
+    words: str
+
 
 _TAG = re.compile(r"([BIMELSUW])[-_](.+)")
 _ROLES = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S", "W": "S"}

@@ -36,7 +36,8 @@ class EvaluationRows:
 
     def __init__(self, config: EvaluateConfig, manifest: Manifest) -> None:
         self.config, self.manifest = config, manifest
-        self._classes = task_of(manifest.problem_type).classes
+        task = task_of(manifest.problem_type)
+        self._form: dict[str, Any] = {"classes": task.classes, "label_form": task.label_form}
 
     def to_score(self) -> Examples:
         """The rows to score."""
@@ -106,7 +107,7 @@ class EvaluationRows:
     def options(self) -> DataOptions:
         """Reading as the options say; labels and split as in the adapter's training."""
         config = self.config
-        base = data_options(self.training or TrainConfig(), classes=self._classes)
+        base = data_options(self.training or TrainConfig(), **self._form)
         return replace(
             base,
             text_column=config.text_column,
@@ -180,5 +181,5 @@ class EvaluationRows:
     def _split(self, own: TrainConfig) -> Splits:
         return load_splits(
             own.data, train=own.train, validation=own.validation, test=own.test,
-            options=data_options(own, classes=self._classes),
+            options=data_options(own, **self._form),
         )  # fmt: skip

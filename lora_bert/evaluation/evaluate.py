@@ -86,7 +86,7 @@ def run(config: EvaluateConfig) -> Evaluation:
         beside["overlap"] = overlap(rows.texts, training_texts, task.right(values, targets))
     if other:
         _warn_of_rows_seen(config, other, rows.texts)
-        theirs = _values_of(other, rows.texts, config, predictor.labels)
+        theirs = _values_of(other, rows.texts, config, task)
         against = str(config.against)
         apart = differences((config.path, predictor.manifest), (against, other.manifest))
         beside["against"] = task.compare(
@@ -174,15 +174,15 @@ def _spare(config: EvaluateConfig, *predictors: Predictor | None) -> None:
 
 
 def _values_of(
-    other: Predictor, texts: Sequence[str], config: EvaluateConfig, labels: Sequence[str]
+    other: Predictor, texts: Sequence[str], config: EvaluateConfig, task: Task
 ) -> np.ndarray:
-    """The other classifier's values, its outputs in the order of our ``labels``."""
-    if unlike := set(other.labels) ^ set(labels):
+    """The other classifier's values, its outputs in the order of our task's labels."""
+    if unlike := set(other.labels) ^ set(task.labels):
         raise ConfigError(
             f"--against '{config.against}' knows other labels than '{config.path}': "
             f"{listed(sorted(unlike))}."
         )
-    return other.values(texts)[:, [other.labels.index(label) for label in labels]]
+    return task.reordered(other.values(texts), [other.labels.index(each) for each in task.labels])
 
 
 def _write(output: Path, evaluation: Evaluation, rows: Examples, overwrite: bool) -> None:

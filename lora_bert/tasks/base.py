@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from lora_bert.data.data_options import DataOptions
+    from lora_bert.data.data_options import DataOptions, LabelForm
     from lora_bert.data.examples import Examples
     from lora_bert.data.tables import Table
     from lora_bert.metrics.calibration import Calibration
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lora_bert.metrics.intervals import Interval
     from lora_bert.metrics.out_of_scope import OutOfScope
     from lora_bert.metrics.suspects import Mistake, Suspect
+    from lora_bert.metrics.tagging import TypeScores
     from lora_bert.metrics.threshold import Threshold
     from lora_bert.tokens.tokenized import TokenizedTexts
 
@@ -69,6 +70,7 @@ class Judgement:
         shown: Which of them are shown, in this order.
         intervals: 95 % bootstrap intervals, by the name of the figure.
         by_class: Scores class by class, with the confusions.
+        by_type: Scores of entities, type by type.
         calibration: Whether the probabilities mean what they say.
         coverage: How many answers are right where only the surest are given.
         threshold: Where to draw the line between two classes.
@@ -82,6 +84,7 @@ class Judgement:
     shown: tuple[Metric, ...]
     intervals: Mapping[str, Interval] = field(default_factory=dict)
     by_class: ClassScores | None = None
+    by_type: tuple[TypeScores, ...] = ()
     calibration: Calibration | None = None
     coverage: tuple[Covered, ...] = ()
     threshold: Threshold | None = None
@@ -99,11 +102,13 @@ class Task(Protocol):
     Attributes:
         problem_type: As ``config.json`` and the manifest call it; the key in the registry.
         peft_task_type: As ``adapter_config.json`` calls it: ``SEQ_CLS``, ``TOKEN_CLS`` …
+        pipeline: The pipeline of ``transformers`` that answers so.
         metrics: Figures that can pick the best epoch; the first one does unless another is asked
             for.
         classes: Whether a label is one of a few classes, each of which needs rows to learn from:
             then rows are divided class by class, what is wrong with classes is said, and answers
             are right or wrong.
+        label_form: What the label of a row is, as ``data/`` reads it.
         values_are: What :meth:`values` gives, in a word.
         words: The rule of :mod:`lora_bert.data.words` by which answers are given of words; "": they
             are of whole texts.
@@ -112,8 +117,10 @@ class Task(Protocol):
 
     problem_type: ClassVar[str]
     peft_task_type: ClassVar[str] = "SEQ_CLS"
+    pipeline: ClassVar[str] = "text-classification"
     metrics: ClassVar[tuple[Metric, ...]]
     classes: ClassVar[bool] = False
+    label_form: ClassVar[LabelForm] = "one"
     values_are: ClassVar[str] = "numbers"
     words: str = ""
     labels: tuple[str, ...]
@@ -215,6 +222,10 @@ class Task(Protocol):
         """The largest difference of two models' values of each row, ``[rows]``."""
         differences: np.ndarray = abs(ours - theirs)
         return differences.reshape(len(ours), -1).max(axis=1)
+
+    def reordered(self, values: np.ndarray, order: Sequence[int]) -> np.ndarray:
+        """Values of a model whose outputs are in another order, in ours."""
+        return values[:, order]
 
     def finite(self, values: np.ndarray) -> bool:
         """Whether values are numbers, all of them."""

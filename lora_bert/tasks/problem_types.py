@@ -30,7 +30,11 @@ class _Ours(NamedTuple):
     name: str
 
 
+TAGGING = "token_tagging"
+"""The task of a token classifier of ``transformers``."""
+
 _OURS = {
+    TAGGING: _Ours("token-tagging", "lora_bert.tasks.token_tagging", "TokenTagging"),
     USUAL: _Ours("single-label", "lora_bert.tasks.single_label", "SingleLabel"),
 }
 """Imported when they are asked for: a name alone costs no numpy. The training rows are shown to one

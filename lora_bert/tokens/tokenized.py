@@ -58,7 +58,7 @@ class TokenizedTexts:
         *,
         token_type_ids: Sequence[Sequence[int]] | None = None,
         truncated: Sequence[bool] | None = None,
-        spans: Sequence[np.ndarray] = (),
+        spans: Sequence[np.ndarray] | None = None,
     ) -> TokenizedTexts:
         """The encodings of texts whose tokens are given one by one."""
         starts = cu_seqlens([len(row) for row in ids])
@@ -71,7 +71,7 @@ class TokenizedTexts:
             token_type_ids=kinds if kinds is not None and kinds.any() else None,
             truncated=np.asarray(truncated or [False] * len(ids), dtype=bool),
             pad_id=pad_id,
-            spans=np.concatenate(spans) if len(spans) else None,
+            spans=None if spans is None else np.concatenate([np.empty((0, 2), np.int32), *spans]),
         )
 
     @classmethod
@@ -100,7 +100,7 @@ class TokenizedTexts:
             token_type_ids=types.whole() if types.size else None,
             truncated=truncated.whole(),
             pad_id=part.pad_id,
-            spans=spans.whole().reshape(-1, 2) if spans.size else None,
+            spans=None if part.spans is None else spans.whole().reshape(-1, 2),
         )
 
     def take(self, rows: np.ndarray) -> TokenizedTexts:

@@ -143,13 +143,15 @@ class TextTokenizer:
             self.core.enable_truncation(self.max_length)
             encode = self.core.encode_batch if self.words else self.core.encode_batch_fast
             encodings = encode(safe)
-        both = zip(safe, encodings, strict=True) if self.words else ()
         return TokenizedTexts.of(
             [each.ids for each in encodings],
             self.pad_id,
             token_type_ids=[each.type_ids for each in encodings] if self.takes_types else None,
             truncated=[bool(each.overflowing) for each in encodings],
-            spans=[word_spans(text, each.offsets, self.words) for text, each in both],
+            spans=[
+                word_spans(text, each.offsets, self.words)
+                for text, each in zip(safe, encodings, strict=True)
+            ] if self.words else None,
         )
 
     def save(self, directory: Path) -> None:

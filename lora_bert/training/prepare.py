@@ -75,13 +75,15 @@ def prepare(config: TrainConfig, begun: Mapping[str, Any] | None) -> Context:
     config = _fitted_to(config, encoder)
 
     config, splits, task = _rows(config)
+    if task.head().of_tokens:
+        encoder = encoder.reading_tokens()
     epochs = default_epochs(len(splits.train), task.head().outputs)
     config = replace(config, epochs=config.epochs or epochs)
     check_same(begun, {"data": splits.sha256, "settings": settings_of(config)}, config)
 
     tokenizer = load_tokenizer(
         files.path, encoder, max_length=int(config.max_length or 0), clean=config.clean,
-        rows=embedded_tokens(files.path, encoder),
+        words=task.words, rows=embedded_tokens(files.path, encoder),
     )  # fmt: skip
     # What could not be answered afterwards is said before.
     watched = tokenizer.encode(config.watch)
@@ -131,7 +133,7 @@ def _rows(config: TrainConfig) -> tuple[TrainConfig, Splits, Task]:
     def reading(table: Table, options: DataOptions) -> DataOptions:
         nonlocal kind
         kind = chosen_task(config.task, table, options)
-        return data_options(config, classes=kind.classes)
+        return data_options(config, classes=kind.classes, label_form=kind.label_form)
 
     splits = load_splits(
         config.data, train=config.train, validation=config.validation, test=config.test,

@@ -1,0 +1,117 @@
+"""What taggers are trained on: a word a line, its tag in the last column, a blank line between.
+
+CoNLL's shared tasks brought it up; the tag schemes' names serve as endings of such files.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from lora_bert.data.opening import TAGGED, open_text
+from lora_bert.data.rows import HEAD_ROWS, OpenTable
+from lora_bert.data.tag_schemes import parts_of
+from lora_bert.errors import DataError
+from lora_bert.wording import counted, shortened
+
+logger = logging.getLogger(__name__)
+
+COLUMNS = ("tokens", "tags")
+"""Both as JSON lists."""
+_BETWEEN_DOCUMENTS = "-DOCSTART-"
+_COMMENT = re.compile(r"# ?\S.*[ =].*")
+_MOSTLY = 0.98
+
+
+def is_conll(path: Path, codec: str, suffix: str) -> bool:
+    """Whether a file holds sentences so; where its name does not say it, the last column has to.
+
+    Then nearly every line ends with a tag of a scheme, some of them of an entity, and some lines
+    are blank.
+    """
+    with open_text(path, codec) as stream:
+        lines = [line.rstrip("\r\n") for line in islice(stream, HEAD_ROWS)]
+    if suffix in TAGGED:
+        return True
+    filled = [line for line in lines if line.strip() and not _is_between(line)]
+    cells = [_cells(line) for line in filled]
+    tags = [parts_of(row[-1]) for row in cells if len(row) > 1]
+    entities = sum(bool(parts and parts[0]) for parts in tags)
+    told = sum(parts is not None for parts in tags)
+    return 0 < entities and told >= _MOSTLY * len(filled) and len(filled) < len(lines)
+
+
+def read(path: Path, source: str, codec: str) -> OpenTable:
+    """Open such a file: a sentence a row, which stands where its first word does.
+
+    A file of one column has words alone, and its rows have no tags.
+    """
+    with open_text(path, codec) as stream:
+        head = (line.rstrip("\r\n") for line in islice(stream, HEAD_ROWS))
+        widths = [len(_cells(line)) for line in head if line.strip() and not _is_between(line)]
+    if widths and max(widths) == 1:
+        rows = ((line, (tokens,)) for line, (tokens, _) in _sentences(path, source, codec, 1))
+        return OpenTable(COLUMNS[:1], rows)
+    return OpenTable(COLUMNS, _sentences(path, source, codec, 2))
+
+
+def _sentences(
+    path: Path, source: str, codec: str, least: int
+) -> Iterator[tuple[int, tuple[str, str]]]:
+    lost = 0
+    for start, lines in _blocks(path, codec):
+        tokens, tags = [], []
+        for line, content in lines:
+            cells = _cells(content)
+            if len(cells) < least and parts_of(cells[-1]) is not None:
+                cells = ["", *cells]
+            if len(cells) < least:
+                raise DataError(
+                    f"'{source}', line {line:,}: '{shortened(content.strip(), 40)}' has no tag.",
+                    hint="Every line is a word and its tag, with a tab or a space between; a blank "
+                    "line ends a sentence.",
+                )
+            if not cells[0].strip():
+                lost += 1
+                continue
+            tokens.append(cells[0])
+            tags.append(cells[-1])
+        if tokens:
+            yield start, (_json(tokens), _json(tags))
+    if lost:
+        logger.warning("'%s': %s without a word left out.", source, counted(lost, "tag"))
+
+
+def _blocks(path: Path, codec: str) -> Iterator[tuple[int, list[tuple[int, str]]]]:
+    """The lines between blank ones, numbered, and where each block begins."""
+    block: list[tuple[int, str]] = []
+    with open_text(path, codec) as stream:
+        for line, text in enumerate(stream, start=1):
+            content = text.rstrip("\r\n")
+            if content.strip("\ufeff \t") and not _is_between(content):
+                block.append((line, content))
+            elif block and not _COMMENT.fullmatch(content):
+                yield block[0][0], block
+                block = []
+    if block:
+        yield block[0][0], block
+
+
+def _is_between(line: str) -> bool:
+    """Whether a line belongs to no sentence: it begins a document, or is a comment."""
+    if line.startswith(_BETWEEN_DOCUMENTS):
+        return True
+    return bool(_COMMENT.fullmatch(line)) and parts_of(_cells(line)[-1]) is None
+
+
+def _cells(line: str) -> list[str]:
+    """The columns of a line; between tabs a word may be empty, or hold spaces."""
+    return line.split("\t") if "\t" in line else line.split()
+
+
+def _json(values: list[str]) -> str:
+    return json.dumps(values, ensure_ascii=False)

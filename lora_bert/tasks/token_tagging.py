@@ -1,0 +1,412 @@
+"""Token tagging: a tag for each word, and the entities that the tags stand for."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from lora_bert.data.tag_schemes import OUTSIDE, SCHEMES, entities_of, parts_of, tags_of
+from lora_bert.data.tagged import tag_columns, tags_in
+from lora_bert.data.words import RULES, words_in
+from lora_bert.errors import AdapterError, ConfigError, DataError, did_you_mean
+from lora_bert.metrics.comparison import Comparison
+from lora_bert.metrics.metric import Metric
+from lora_bert.metrics.tagging import METRICS, SHOWN, Scores, compare, intervals, score
+from lora_bert.tasks.base import HeadSpec, Judgement, Task
+from lora_bert.tasks.legal_tags import LegalTags
+from lora_bert.tasks.word_targets import NO_WORD, gold, of_tokens, of_words, padded, row_targets
+from lora_bert.tokens.tokenized import TokenizedTexts
+from lora_bert.wording import shortened
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lora_bert.data.data_options import DataOptions, LabelForm
+    from lora_bert.data.examples import Examples
+    from lora_bert.data.tables import Table
+
+_SHOWN = 5
+"""Entities in the ``repr`` of a prediction."""
+
+
+@dataclass(frozen=True)
+class Entity:
+    """A part of a text.
+
+    Attributes:
+        start: Its first character's number, from 0.
+        end: The number of the character behind its last one.
+        label: Its type.
+        score: The mean probability of its words' tags, 0..1.
+        text: What it says.
+    """
+
+    start: int
+    end: int
+    label: str
+    score: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Tagged:
+    """What a tagger says of one text.
+
+    Attributes:
+        entities: In their order.
+        words: The words.
+        tags: Their tags, in the scheme of the training's files.
+        scores: The tags' probabilities, 0..1; of entities each word's own.
+    """
+
+    entities: tuple[Entity, ...]
+    words: tuple[str, ...]
+    tags: tuple[str, ...]
+    scores: tuple[float, ...]
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{shortened(each.text)!r}: {each.label}" for each in self.entities[:_SHOWN])
+        more = len(self.entities) - _SHOWN
+        return f"Tagged({shown}{f', … {more:,} more' if more > 0 else ''})"
+
+
+@dataclass(frozen=True, eq=False)
+class WordValues:
+    """The values of one text: probabilities ``[words, tags]`` of the words that were read.
+
+    ``spans``, int32 ``[words, 2]``, say where these stand in ``text``.
+    """
+
+    text: str
+    spans: np.ndarray
+    probabilities: np.ndarray
+
+
+@dataclass(frozen=True)
+class TokenTagging(Task):
+    """Tags of words: a softmax at the first piece of each.
+
+    Attributes:
+        labels: The tags in IOB2, in the order of the outputs.
+        scheme: In which tags are written for users, a key of
+            :data:`~lora_bert.data.tag_schemes.SCHEMES`.
+        words: How texts are cut into words, a key of :data:`~lora_bert.data.words.RULES`.
+        class_weights: Of each tag in the loss; None weighs every word alike.
+        legal: Whether only sequences that stand for entities are answered; else each word has its
+            likeliest tag, and an entity begins where the type changes too.
+    """
+
+    problem_type: ClassVar[str] = "token_tagging"
+    peft_task_type: ClassVar[str] = "TOKEN_CLS"
+    pipeline: ClassVar[str] = "token-classification"
+    metrics: ClassVar[tuple[Metric, ...]] = METRICS
+    label_form: ClassVar[LabelForm] = "tags"
+    values_are: ClassVar[str] = "probabilities"
+
+    labels: tuple[str, ...]
+    scheme: str = "IOB2"
+    words: str = "punctuation"
+    class_weights: tuple[float, ...] | None = None
+    legal: bool = True
+
+    @classmethod
+    def recognises(cls, table: Table, options: DataOptions) -> str:
+        """Words with a tag each, or texts with marked parts."""
+        try:
+            text, label = tag_columns(
+                table.columns, text=options.text_column, tags=options.label_column,
+                source=table.source,
+            )  # fmt: skip
+        except DataError:  # of another task's table
+            return ""
+        return tags_in(table, text, label) if label else ""
+
+    @classmethod
+    def of(cls, examples: Examples, *, class_weights: str = "none") -> Self:
+        """The types that occur, in alphabetical order; O comes first.
+
+        ``balanced`` weights are the words' number / (tags · words of the tag), by square root: most
+        words are O.
+        """
+        if examples.tagging is None:
+            raise DataError(f"'{examples.source}' has no tags.")
+        kinds = Counter(kind for row in examples.labels for _, _, kind in json.loads(row))
+        if not kinds:
+            raise DataError(
+                f"'{examples.source}' has no entity: every tag is {OUTSIDE}, and there is nothing "
+                "to learn."
+            )
+        labels = [OUTSIDE, *(f"{letter}-{kind}" for kind in sorted(kinds) for letter in "BI")]
+        scheme, words = examples.tagging
+        task = cls(tuple(labels), scheme, words)
+        if class_weights != "balanced":
+            return task
+        tags = [task._true(*row) for row in zip(examples.texts, examples.labels, strict=True)]
+        counts = np.bincount(np.concatenate(tags), minlength=len(labels))
+        weights = np.sqrt(counts.sum() / (len(labels) * np.maximum(counts, 1)))
+        return replace(task, class_weights=tuple(weights.tolist()))
+
+    @classmethod
+    def restored(cls, labels: Sequence[str], settings: Mapping[str, Any]) -> Self:
+        """A saved adapter's.
+
+        Raises:
+            AdapterError: The labels are no IOB2 tags, or a setting is none.
+        """
+        if len(set(labels)) != len(labels):
+            raise AdapterError("'labels' holds the same label twice.")
+        letters = [parts_of(label) for label in labels]
+        if wrong := [label for label, parts in zip(labels, letters, strict=True)
+                     if parts is None or parts[0] not in ("", "B", "I")]:  # fmt: skip
+            raise AdapterError(
+                f"the label '{shortened(wrong[0])}' is no tag of IOB2 (O, B-TYPE, I-TYPE).",
+                hint="Name the tags of an adapter that plain PEFT wrote with --labels, in the order "
+                "of its outputs.",
+            )
+        scheme, words = settings.get("scheme", "IOB2"), settings.get("words", "punctuation")
+        if scheme not in SCHEMES or words not in RULES:
+            raise AdapterError(f"no such tags or words: '{scheme!s:.20}', '{words!s:.20}'.")
+        return cls(tuple(labels), scheme, words)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The scheme, and how texts are cut into words."""
+        return {"scheme": self.scheme, "words": self.words}
+
+    def head(self) -> HeadSpec:
+        """An output a tag, of each token."""
+        return HeadSpec(len(self.labels), of_tokens=True)
+
+    @cached_property
+    def _index(self) -> dict[str, int]:
+        return {label: number for number, label in enumerate(self.labels)}
+
+    @cached_property
+    def _legal_tags(self) -> LegalTags:
+        return LegalTags(self.labels)
+
+    def _true(self, text: str, label: str) -> np.ndarray:
+        """The tags of a labelled text's words, indices ``[words]``; KeyError for another type's."""
+        spans = words_in(text, self.words)
+        starts = np.array([start for start, _ in spans])
+        entities = [
+            (*np.searchsorted(starts, (start, end)).tolist(), kind)
+            for start, end, kind in json.loads(label)
+        ]
+        return np.array([self._index[tag] for tag in tags_of(entities, len(spans))], np.int16)
+
+    def targets(self, examples: Examples, tokens: TokenizedTexts, *, hint: str = "") -> np.ndarray:
+        """The tags of each row's tokens and words, int16 ``[rows, longest]``.
+
+        See :mod:`lora_bert.tasks.word_targets`.
+
+        Raises:
+            DataError: A type that is none of these; names the row.
+        """
+        if tokens.spans is None:
+            raise ValueError("the tokenizer was not asked for words")
+        rows = []
+        for row, (text, label) in enumerate(zip(examples.texts, examples.labels, strict=True)):
+            try:
+                tags = self._true(text, label)
+            except KeyError as error:
+                kind = str(error.args[0])[2:]
+                known = sorted({label[2:] for label in self.labels if label != OUTSIDE})
+                raise DataError(
+                    f"{examples.at(row)}: the type '{shortened(kind)}' is not one of the adapter's.",
+                    hint=f"{did_you_mean(kind, known)} It knows: {', '.join(known[:20])}. Rename "
+                    f"types with --label-names old=new,…. {hint}".strip(),
+                ) from None
+            spans = tokens.spans[tokens.starts[row] : tokens.starts[row + 1]]
+            starts = [start for start, _ in words_in(text, self.words)]
+            rows.append(row_targets(tags, starts, spans[:, 0]))
+        return padded(rows)
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Summed cross-entropy at the first piece of each word, ``outputs [tokens, tags]``."""
+        from torch.nn import functional as F
+
+        outputs = outputs.float()
+        weights = None if self.class_weights is None else outputs.new_tensor(self.class_weights)
+        return F.cross_entropy(
+            outputs, of_tokens(targets).long(), weight=weights, ignore_index=NO_WORD,
+            reduction="sum",
+        )  # fmt: skip
+
+    @property
+    def _weights(self) -> np.ndarray:
+        return np.asarray(self.class_weights or np.ones(len(self.labels)))
+
+    def weight(self, targets: np.ndarray) -> float:
+        """The words that are read, or the sum of their tags' weights; at least 1."""
+        return max(1.0, float(self._weights[targets[targets >= 0]].sum()))
+
+    def chance_loss(self, targets: np.ndarray) -> float:
+        """The entropy of the tags' shares, as the loss weighs them, in nats."""
+        counts = np.bincount(targets[targets >= 0], minlength=len(self.labels)) * self._weights
+        shares = counts[counts > 0] / counts.sum()
+        return abs(float(-(shares * np.log(shares)).sum()))
+
+    def fresh_loss(self, targets: np.ndarray) -> float:
+        """That of even odds, in nats."""
+        return math.log(len(self.labels))
+
+    def values(self, outputs: np.ndarray) -> np.ndarray:
+        """Probabilities ``[tokens, tags]``; each row adds up to 1."""
+        powers = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
+        probabilities: np.ndarray = powers / powers.sum(axis=-1, keepdims=True)
+        return probabilities
+
+    def row_values(self, outputs: np.ndarray, tokens: TokenizedTexts) -> np.ndarray:
+        """The probabilities of each row's words: :class:`WordValues` ``[rows]``."""
+        if tokens.spans is None:
+            raise ValueError("the tokenizer was not asked for words")
+        begins = np.flatnonzero(tokens.spans[:, 0] >= 0)
+        probabilities, spans = self.values(outputs[begins]), tokens.spans[begins]
+        bounds = np.searchsorted(begins, tokens.starts).tolist()
+        rows = np.empty(len(tokens), dtype=object)
+        for row, text in enumerate(tokens.texts):
+            part = slice(bounds[row], bounds[row + 1])
+            rows[row] = WordValues(text, spans[part], probabilities[part])
+        return rows
+
+    def reordered(self, values: np.ndarray, order: Sequence[int]) -> np.ndarray:
+        """The values with their outputs in another order."""
+        rows = np.empty(len(values), dtype=object)
+        for at, each in enumerate(values):
+            rows[at] = replace(each, probabilities=each.probabilities[:, order])
+        return rows
+
+    def apart(self, ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+        """The largest difference of a probability of each row, ``[rows]``."""
+        return np.array([
+            float(abs(one.probabilities - two.probabilities).max(initial=0))
+            for one, two in zip(ours, theirs, strict=True)
+        ])  # fmt: skip
+
+    def finite(self, values: np.ndarray) -> bool:
+        """Whether all probabilities are numbers."""
+        return all(bool(np.isfinite(each.probabilities).all()) for each in values)
+
+    def answering(
+        self, min_score: float | None, otherwise: str | None, aggregation: str | None = None
+    ) -> Self:
+        """The same task, which answers legal sequences alone, or each word's likeliest tag.
+
+        ``aggregation`` is ``legal`` (default) or ``first``.
+
+        Raises:
+            ConfigError: Options that are for labels.
+        """
+        super().answering(min_score, otherwise)
+        if aggregation not in (None, "legal", "first"):
+            raise ConfigError(f"--aggregation: '{aggregation}' is not one of legal, first.")
+        return replace(self, legal=aggregation != "first")
+
+    def tags(self, values: WordValues) -> np.ndarray:
+        """The indices of the tags that are answered, ``[words]``."""
+        if self.legal:
+            return self._legal_tags(values.probabilities)
+        best: np.ndarray = values.probabilities.argmax(axis=1)
+        return best
+
+    def decode(self, values: np.ndarray) -> list[Tagged]:
+        """Values of rows -> what is said of them."""
+        return [self._tagged(each) for each in values]
+
+    def _tagged(self, values: WordValues) -> Tagged:
+        text, spans, chosen = values.text, values.spans.tolist(), self.tags(values)
+        scores = values.probabilities[np.arange(len(chosen)), chosen].tolist()
+        tags = [self.labels[tag] for tag in chosen]
+        found = entities_of(tags, strict=self.legal)
+        entities = tuple(
+            Entity(
+                spans[start][0], spans[end - 1][1], kind, sum(scores[start:end]) / (end - start),
+                text[spans[start][0] : spans[end - 1][1]],
+            )
+            for start, end, kind in found
+        )  # fmt: skip
+        written = tags_of(found, len(tags), self.scheme)
+        words = tuple(text[start:end] for start, end in spans)
+        return Tagged(entities, words, tuple(written), tuple(scores))
+
+    def answers(self, values: np.ndarray) -> list[list[dict[str, Any]]]:
+        """The entities of each row, as JSON values."""
+        return [[vars(entity) for entity in each.entities] for each in self.decode(values)]
+
+    def columns(self, values: np.ndarray) -> dict[str, Sequence[Any]]:
+        """The entities, the words, and their tags in the scheme of the training's files."""
+        said = self.decode(values)
+        return {
+            "prediction": [[vars(entity) for entity in each.entities] for each in said],
+            "words": [list(each.words) for each in said],
+            "tags": [list(each.tags) for each in said],
+        }
+
+    def line(self, prediction: Tagged) -> tuple[str, ...]:
+        """The entities with their types, or a dash."""
+        said = ", ".join(f"{each.text} [{each.label}]" for each in prediction.entities)
+        return (said or "-",)
+
+    def document(self, prediction: Tagged) -> dict[str, Any]:
+        """The entities, the words, their tags and these tags' probabilities."""
+        return {
+            "prediction": [vars(entity) for entity in prediction.entities],
+            "words": list(prediction.words),
+            "tags": list(prediction.tags),
+            "scores": list(prediction.scores),
+        }
+
+    def right(self, values: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Whether every word of a row has its tag."""
+        counts = self.score(values, targets).counts
+        right: np.ndarray = counts[:, 3] == counts[:, 4]
+        return right
+
+    def score(self, values: np.ndarray, targets: np.ndarray) -> Scores:
+        """Entity F1, token accuracy, type by type; a word that was not read counts as O."""
+        if not self.finite(values):
+            raise AdapterError(
+                "The model's probabilities are not numbers.",
+                hint="Its training has probably diverged: train again with a lower --learning-rate.",
+            )
+        return score(self._said(values, targets), self._gold(targets))
+
+    def _gold(self, targets: np.ndarray) -> list[list[str]]:
+        return [[self.labels[tag] for tag in gold(row).tolist()] for row in targets]
+
+    def _said(self, values: np.ndarray, targets: np.ndarray) -> list[list[str]]:
+        """The answered tags of all words of the rows."""
+        outside, rows = self._index[OUTSIDE], []
+        for each, row in zip(values, targets, strict=True):
+            words = of_words(row)
+            tags = np.full(len(words), outside)
+            tags[words >= 0] = self.tags(each)
+            rows.append([self.labels[tag] for tag in tags.tolist()])
+        return rows
+
+    def judge(
+        self, values: np.ndarray, targets: np.ndarray, *, target_accuracy: float | None = None,
+        outside: tuple[Sequence[str], np.ndarray] | None = None, seed: int = 0,
+    ) -> Judgement:  # fmt: skip
+        """The figures with intervals, type by type."""
+        scores = self.score(values, targets)
+        return Judgement(
+            scores=scores, shown=SHOWN, intervals=intervals(scores, seed=seed),
+            by_type=scores.per_type,
+        )  # fmt: skip
+
+    def compare(
+        self, other: str, ours: np.ndarray, theirs: np.ndarray, targets: np.ndarray, **options: Any
+    ) -> Comparison:
+        """Entity F1 and token accuracy of both."""
+        return compare(
+            other, self.score(ours, targets), self.score(theirs, targets), **options
+        )
