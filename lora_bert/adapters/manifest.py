@@ -133,8 +133,9 @@ def read_manifest(path: Path) -> Manifest:
         raise AdapterError(f"'{path}': 'labels' must be at least two strings.")
     if written["max_length"] < 1:
         raise AdapterError(f"'{path}': 'max_length' is {written['max_length']}; 1 is the least.")
+    pipelines = [task_of(known).pipeline for known in problem_types()]
     for key, ours in (
-        ("task", [task_of(known).pipeline for known in problem_types()]), ("problem_type", problem_types()), ("inputs", [1]),
+        ("task", pipelines), ("problem_type", problem_types()), ("inputs", [1]),
         ("pooling", get_args(Pooling)),
     ):  # fmt: skip
         if key in written and written[key] not in ours:

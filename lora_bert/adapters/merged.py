@@ -62,7 +62,8 @@ def folded(loaded: Loaded) -> dict[str, Tensor]:
     tensors = {
         name: tensor.float()
         for name, tensor in read_checkpoint(loaded.files.path, config).items()
-        if name.startswith(prefix) and not name.endswith("position_ids")
+        if name.startswith(prefix)
+        and not name.endswith("position_ids")
         # A head that reads tokens has no pooler before it.
         and not (loaded.adapter.pooling == "none" and name.startswith(f"{prefix}pooler."))
     }
@@ -85,11 +86,15 @@ def _config(loaded: Loaded) -> Mapping[str, Any]:
     # What transformers knows of problems is of texts.
     of_text = loaded.adapter.pooling != "none"
     problem = {"problem_type": loaded.manifest.problem_type} if of_text else {}
-    return kept | problem | {
-        "architectures": [loaded.backbone.config.architecture],
-        "dtype": "float32",
-        "id2label": {str(index): label for index, label in enumerate(labels)},
-        "label2id": {label: index for index, label in enumerate(labels)},
-        "pad_token_id": loaded.tokenizer.pad_id,
-        "vocab_size": len(loaded.backbone.word_embeddings),
-    }
+    return (
+        kept
+        | problem
+        | {
+            "architectures": [loaded.backbone.config.architecture],
+            "dtype": "float32",
+            "id2label": {str(index): label for index, label in enumerate(labels)},
+            "label2id": {label: index for index, label in enumerate(labels)},
+            "pad_token_id": loaded.tokenizer.pad_id,
+            "vocab_size": len(loaded.backbone.word_embeddings),
+        }
+    )

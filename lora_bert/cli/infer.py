@@ -65,6 +65,7 @@ def command(config: InferConfig, as_json: bool) -> None:
     predictor = open_predictor(path, config)
     # What is wrong with the options is said before anybody is asked for a text.
     task = predictor.task.answering(config.min_score, config.otherwise)
+    task = task.aggregating(config.aggregation)
     if as_json:
         texts = list(config.texts or _lines())
         answers = zip(texts, task.decode(predictor.values(texts)), strict=True)
@@ -155,6 +156,7 @@ def _file(config: InferConfig, path: str, as_json: bool) -> None:
         "text_column": config.text_column,
         "min_score": config.min_score,
         "otherwise": config.otherwise,
+        "aggregation": config.aggregation,
     }
     if target is None:
         pieces = iter_tables(files, options, rows=TEXTS_AT_ONCE)

@@ -24,7 +24,6 @@ SCHEMES = {
 """The letters of a first, an inner, a last and an only word, where a scheme tells them apart."""
 
 
-
 class Tagging(NamedTuple):
     """How the words of a data set are tagged.
 

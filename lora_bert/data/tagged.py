@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from lora_bert.data.columns import LABEL_NAMES, TEXT_NAMES
+from lora_bert.data.columns import LABEL_NAMES, TEXT_NAMES, WORD_NAMES
 from lora_bert.data.examples import Examples
 from lora_bert.data.literals import literal
 from lora_bert.data.rows import HEAD_ROWS
@@ -30,7 +30,6 @@ from lora_bert.wording import counted, listed, shortened
 
 logger = logging.getLogger(__name__)
 
-WORD_NAMES = ("tokens", "words", "token", "word")
 TAG_NAMES = (
     "tags", "ner_tags", "ner", "bio_tags", "token_labels", "word_labels", "slots", "entities",
     "spans", "annotations", *LABEL_NAMES,
@@ -131,20 +130,32 @@ def tagged_examples(
     if not left:
         raise DataError(f"'{table.source}' has nothing left: no row has words and tags.")
     return Examples(
-        kept(texts), kept(labels), numbers_at(table.lines, np.asarray(left)), table.source, table.unit,
-        files=table.files, tagging=tagging,
+        kept(texts), kept(labels), numbers_at(table.lines, np.asarray(left)),
+        table.source, table.unit, files=table.files, tagging=tagging,
     )  # fmt: skip
 
 
-def untagged_texts(cells: Iterable[str], rule: str) -> list[tuple[str, list[tuple[int, int]]]]:
-    """Texts and where their words stand; lists of words are joined, in other texts none is given."""
-    both = ((cell, _tokens(cell)) for cell in cells)
-    return [(cell, []) if words is None else joined(words, rule) for cell, words in both]
+def untagged_texts(cells: Iterable[str], rule: str) -> tuple[list[str], Places]:
+    """Texts, and where their words stand; lists of words are joined, of other texts none is given.
 
+    No word is empty: one that is nothing but spaces is left out.
+    """
+    texts, places = [], []
+    for cell in cells:
+        words = _tokens(cell)
+        own = [word for word in words or () if word.strip()]
+        text, spans = joined(own, rule) if words is not None else (cell, [])
+        texts.append(text)
+        places.append(spans)
+    return texts, places
+
+
+Places = Sequence[Sequence[tuple[int, int]]]
+"""Where the words of each text stand, in characters, where they are given."""
 
 _Words = str | list[str]
 _Marked = tuple[int, int, str, str]
-"""Where a marked part begins and ends, its type, and the part itself, or "" where it is not said."""
+"""Where a marked part begins and ends, its type, and what it holds, where that is said."""
 _Said = list[str] | list[_Marked]
 
 
@@ -213,7 +224,7 @@ def _marked(item: Any) -> _Marked | None:
 
 
 def _by_type(value: Mapping[str, Any]) -> Iterator[_Marked]:
-    """CLUENER's objects, ``{"name": {"叶老桂": [[9, 11]]}}``, whose ends are of the last character."""
+    """CLUENER's objects, ``{"name": {"叶老桂": [[9, 11]]}}``: an end is the last character's."""
     for kind, found in value.items():
         for part, places in found.items() if isinstance(found, Mapping) else ():
             for start, end in places:
@@ -242,9 +253,7 @@ def _scheme(
     return None
 
 
-def _tagging(
-    table: Table, filled: Sequence[int], read: Sequence[tuple[_Words, _Said]]
-) -> Tagging:
+def _tagging(table: Table, filled: Sequence[int], read: Sequence[tuple[_Words, _Said]]) -> Tagging:
     """How training rows are tagged, which a log says."""
     tokens = [words for words, _ in read if isinstance(words, list)]
     if tokens:
@@ -278,9 +287,7 @@ def _entities(
     return text, [(spans[start][0], spans[end - 1][1], kind) for start, end, kind in found]
 
 
-def _fitted(
-    text: str, marked: Sequence[_Marked], rule: str, mended: _Mended
-) -> Iterator[Entity]:
+def _fitted(text: str, marked: Sequence[_Marked], rule: str, mended: _Mended) -> Iterator[Entity]:
     """Marked parts that begin and end where words do, in order, none of which overlap."""
     words, last, counts = words_in(text, rule), 0, mended.counts
     placed = [_placed(text, *part, mended) for part in marked]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import date
 from functools import cache
 from importlib.resources import files
@@ -18,6 +19,7 @@ from lora_bert.files import atomic_file
 from lora_bert.metrics.classification import Scores
 from lora_bert.metrics.comparison import ACCURACY, Comparison
 from lora_bert.metrics.intervals import Interval
+from lora_bert.metrics.tagging import Mark, MarkedText
 from lora_bert.wording import printable
 
 _SHOWN_ROWS = 25
@@ -68,11 +70,26 @@ def report_page(evaluation: Evaluation, rows: Examples, *, title: str) -> str:
         file=shown(Path(rows.source).name),
         unit=rows.unit,
         ids=bool(rows.ids),
+        marked=[_marked(each, rows) for each in evaluation.marked[:_SHOWN_ROWS]],
         **_bars(evaluation),
         **(_curve(evaluation) if evaluation.coverage else {}),
         **(_classes(evaluation.by_class) if evaluation.by_class else {}),
     )
     return page
+
+
+def _marked(marked: MarkedText, rows: Examples) -> dict[str, Any]:
+    """A text in pieces, each with the type it has and whether both sides say so: said, and true."""
+    said, true = (_pieces(marked.text, marks) for marks in (marked.said, marked.true))
+    return {"at": rows.mark(marked.row), "said": said, "true": true if true != said else []}
+
+
+def _pieces(text: str, marks: Sequence[Mark]) -> list[tuple[str, str, bool]]:
+    pieces, last = [], 0
+    for start, end, kind, shared in marks:
+        pieces += [(text[last:start], "", True), (text[start:end], kind, shared)]
+        last = end
+    return [piece for piece in (*pieces, (text[last:], "", True)) if piece[0]]
 
 
 def _curve(evaluation: Evaluation) -> dict[str, Any]:

@@ -67,6 +67,8 @@ class Evaluation(Judgement):
             "against": self.against and self.against.as_dict(),
             "baseline": self.baseline and self.baseline.as_dict(),
         }  # fmt: skip
+        if self.by_type:
+            parts["per_type"] = [asdict(entry) for entry in self.by_type]
         if classes is None:
             return document | {name: part for name, part in parts.items() if part}
         return document | parts | {
@@ -102,6 +104,8 @@ class Evaluation(Judgement):
             parts.append(report.coverage_table(self.coverage, width=width))
         if self.out_of_scope:
             parts.append(report.scope_table(self.out_of_scope, width=width))
+        if self.by_type:
+            parts.append(report.types_table(self.by_type, width=width))
         if self.by_class:
             parts.append(report.classes_table(self.by_class, width=width))
             parts.append(report.confusion_table(self.by_class, width=width))

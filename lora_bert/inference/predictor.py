@@ -83,23 +83,27 @@ class Predictor:
         *,
         min_score: float | None = None,
         otherwise: str | None = None,
+        aggregation: str | None = None,
     ) -> list[Any]:
         """One prediction per text, in order; an empty list for no texts.
 
-        A classifier's are of the class :class:`lora_bert.Prediction`.
+        A classifier's are of the class :class:`lora_bert.Prediction`, a tagger's of the class
+        :class:`lora_bert.Tagged`.
 
         Args:
             texts: Any number of texts; longer ones are cut at the adapter's maximum length.
             min_score: Where no label's probability reaches it, the answer is ``otherwise``; None
                 answers every text with its likeliest label.
             otherwise: That answer (default: ``unknown``).
+            aggregation: How a tagger joins words to entities: ``legal`` (default): the likeliest of
+                all tags that stand for entities; ``first``: each word's likeliest tag.
 
         Raises:
             InputTypeError: It is one text, or something else than texts.
             ConfigError: ``otherwise`` is one of the labels, or given without ``min_score``, which
                 must be in 0..1.
         """
-        task = self.task.answering(min_score, otherwise)
+        task = self.task.answering(min_score, otherwise).aggregating(aggregation)
         return task.decode(self.values(texts))
 
     def values(self, texts: Sequence[str]) -> np.ndarray:

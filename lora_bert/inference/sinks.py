@@ -100,7 +100,13 @@ class Delimited:
             self.started = True
         kept = [piece.values[name] for name in piece.columns]
         self.formulas += sum(bool(_FORMULA.match(text)) for texts in kept for text in texts)
-        writer.writerows(zip(*kept, *added.values(), strict=True))
+        more = [list(map(_cell, values)) for values in added.values()]
+        writer.writerows(zip(*kept, *more, strict=True))
+
+
+def _cell(value: Any) -> Any:
+    """A value as one cell: lists and objects as their JSON text."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
 
 
 def join_files(parts: Iterable[Path], target: Path, suffix: str) -> None:

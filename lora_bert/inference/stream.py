@@ -11,6 +11,7 @@ from lora_bert.data.columns import find_columns
 from lora_bert.data.locations import to_predict
 from lora_bert.data.rows import DEFAULT_READ, ReadOptions, TrainingFormat
 from lora_bert.data.tables import Table, iter_tables
+from lora_bert.data.tagged import Places, untagged_texts
 from lora_bert.errors import ConfigError, OutputError, TextError
 from lora_bert.files import atomic_file, claim_file
 from lora_bert.inference.engines.engine import TEXTS_AT_ONCE
@@ -32,6 +33,7 @@ def predict_file(
     overwrite: bool = False,
     min_score: float | None = None,
     otherwise: str | None = None,
+    aggregation: str | None = None,
 ) -> int:
     """Classify every row of ``source`` into ``target``; how many there were.
 
@@ -40,7 +42,8 @@ def predict_file(
 
     The columns of the input stay as they are and in order; behind them stand those of the task, a
     classifier's are ``prediction``, ``score`` and ``prob_<label>``. A name that the input has
-    already gets a number. ``min_score`` and ``otherwise`` are those of ``Predictor.predict``.
+    already gets a number. ``min_score``, ``otherwise`` and ``aggregation`` are those of
+    ``Predictor.predict``.
 
     Raises:
         ConfigError: An output format that is not known.
@@ -57,7 +60,7 @@ def predict_file(
         pieces = iter_tables(files, options, rows=TEXTS_AT_ONCE)
         rows = predict_into(
             predictor, pieces, sink, text_column=text_column,
-            min_score=min_score, otherwise=otherwise,
+            min_score=min_score, otherwise=otherwise, aggregation=aggregation,
         )  # fmt: skip
         warn_of_formulas(sink.formulas)
         return rows
@@ -65,36 +68,39 @@ def predict_file(
 
 def predict_into(
     predictor: Predictor, pieces: Iterable[Table], sink: Sink, *, text_column: str | None = None,
-    min_score: float | None = None, otherwise: str | None = None,
+    min_score: float | None = None, otherwise: str | None = None, aggregation: str | None = None,
 ) -> int:  # fmt: skip
     """As :func:`predict_file`, of rows that are read in ``pieces``, into any sink."""
-    waiting: deque[tuple[Table, str]] = deque()
-    training = TrainingFormat(text_column=predictor.manifest.column("text"))
-    task = predictor.task.answering(min_score, otherwise)
+    waiting: deque[tuple[Table, Sequence[str], Places]] = deque()
+    manifest = predictor.manifest
+    training = TrainingFormat(text_column=manifest.column("text"), tagging=manifest.tagging)
+    task = predictor.task.answering(min_score, otherwise).aggregating(aggregation)
 
     def texts() -> Iterator[Sequence[str]]:
-        text = ""
+        column = ""
         for piece in pieces:
-            if not text:
-                text, _ = find_columns(
+            if not column:
+                column, _ = find_columns(
                     piece.columns, text=text_column, label=None, need_label=False,
                     training=training, cells=piece.values, source=piece.source,
                 )  # fmt: skip
-            waiting.append((piece, text))
-            yield piece.values[text]
+            cells = piece.values[column]
+            part, places = untagged_texts(cells, task.words) if task.words else (cells, ())
+            waiting.append((piece, part, places))
+            yield part
 
     rows = 0
     names: Sequence[str] = ()
     try:
         for values in predictor.stream(texts()):
-            piece, _ = waiting.popleft()
-            columns = task.columns(values)
+            piece, _, places = waiting.popleft()
+            columns = task.columns_at(values, places) if places else task.columns(values)
             names = names or _free_names(piece.columns, columns)
             sink.write(piece, dict(zip(names, columns.values(), strict=True)))
             rows += len(piece)
     except TextError as error:
-        piece, column = waiting[-1]
-        raise error.at(piece.at(piece.values[column].index(error.text))) from None
+        piece, part, _ = waiting[-1]
+        raise error.at(piece.at(part.index(error.text))) from None
     return rows
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -45,6 +45,32 @@ class TypeScores:
     f1: float
     entities: int
     predicted: int
+
+
+class Mark(NamedTuple):
+    """An entity in a text, characters ``start`` to ``end``; whether the other side has it too."""
+
+    start: int
+    end: int
+    type: str
+    shared: bool
+
+
+@dataclass(frozen=True)
+class MarkedText:
+    """One row's entities, as they are said and as they are.
+
+    Attributes:
+        row: Its number.
+        text: Its text.
+        said: What the tagger says.
+        true: What the row's label says.
+    """
+
+    row: int
+    text: str
+    said: tuple[Mark, ...]
+    true: tuple[Mark, ...]
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from lora_bert.metrics.intervals import Interval
     from lora_bert.metrics.out_of_scope import OutOfScope
     from lora_bert.metrics.suspects import Mistake, Suspect
-    from lora_bert.metrics.tagging import TypeScores
+    from lora_bert.metrics.tagging import MarkedText, TypeScores
     from lora_bert.metrics.threshold import Threshold
     from lora_bert.tokens.tokenized import TokenizedTexts
 
@@ -71,6 +71,7 @@ class Judgement:
         intervals: 95 % bootstrap intervals, by the name of the figure.
         by_class: Scores class by class, with the confusions.
         by_type: Scores of entities, type by type.
+        marked: Rows with their entities, those with the most mistakes first.
         calibration: Whether the probabilities mean what they say.
         coverage: How many answers are right where only the surest are given.
         threshold: Where to draw the line between two classes.
@@ -85,6 +86,7 @@ class Judgement:
     intervals: Mapping[str, Interval] = field(default_factory=dict)
     by_class: ClassScores | None = None
     by_type: tuple[TypeScores, ...] = ()
+    marked: Sequence[MarkedText] = ()
     calibration: Calibration | None = None
     coverage: tuple[Covered, ...] = ()
     threshold: Threshold | None = None
@@ -243,6 +245,16 @@ class Task(Protocol):
             )
         return self
 
+    def aggregating(self, aggregation: str | None) -> Self:
+        """The same task, which joins tags of words to entities in another way.
+
+        Raises:
+            ConfigError: There is no such way, or it does not tag words.
+        """
+        if aggregation is not None:
+            raise ConfigError(f"--aggregation is for taggers, and this is a '{self.problem_type}'.")
+        return self
+
     @abstractmethod
     def decode(self, values: np.ndarray) -> list[Any]:
         """Values -> a prediction a row, in order."""
@@ -254,6 +266,12 @@ class Task(Protocol):
     def columns(self, values: np.ndarray) -> dict[str, Sequence[Any]]:
         """What a file of predictions gets, by the column's name, in order."""
         return {"prediction": self.answers(values)}
+
+    def columns_at(
+        self, values: np.ndarray, words: Sequence[Sequence[tuple[int, int]]]
+    ) -> dict[str, Sequence[Any]]:
+        """As :meth:`columns`, of rows whose file gives their words, where these stand."""
+        return self.columns(values)
 
     def line(self, prediction: Any) -> tuple[str, ...]:
         """A prediction as it stands before its text in a terminal, cell by cell."""

@@ -94,7 +94,7 @@ def task_of(name: str) -> type[Task]:
 
 
 def chosen_task(name: str, table: Table, options: DataOptions) -> type[Task]:
-    """The task that ``--task`` names, or, for ``auto``, the one that the training rows are made for.
+    """The task that ``--task`` names, or, for ``auto``, the one that training rows are made for.
 
     Raises:
         ConfigError: None is known by that name.

@@ -18,9 +18,18 @@ from lora_bert.data.words import RULES, words_in
 from lora_bert.errors import AdapterError, ConfigError, DataError, did_you_mean
 from lora_bert.metrics.comparison import Comparison
 from lora_bert.metrics.metric import Metric
-from lora_bert.metrics.tagging import METRICS, SHOWN, Scores, compare, intervals, score
+from lora_bert.metrics.tagging import (
+    METRICS,
+    SHOWN,
+    MarkedText,
+    Scores,
+    compare,
+    intervals,
+    score,
+)
 from lora_bert.tasks.base import HeadSpec, Judgement, Task
 from lora_bert.tasks.legal_tags import LegalTags
+from lora_bert.tasks.tagged_words import Entity, Tagged, WordValues, marked_text, tags_at
 from lora_bert.tasks.word_targets import NO_WORD, gold, of_tokens, of_words, padded, row_targets
 from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.wording import shortened
@@ -32,61 +41,8 @@ if TYPE_CHECKING:
     from lora_bert.data.examples import Examples
     from lora_bert.data.tables import Table
 
-_SHOWN = 5
-"""Entities in the ``repr`` of a prediction."""
-
-
-@dataclass(frozen=True)
-class Entity:
-    """A part of a text.
-
-    Attributes:
-        start: Its first character's number, from 0.
-        end: The number of the character behind its last one.
-        label: Its type.
-        score: The mean probability of its words' tags, 0..1.
-        text: What it says.
-    """
-
-    start: int
-    end: int
-    label: str
-    score: float
-    text: str
-
-
-@dataclass(frozen=True)
-class Tagged:
-    """What a tagger says of one text.
-
-    Attributes:
-        entities: In their order.
-        words: The words.
-        tags: Their tags, in the scheme of the training's files.
-        scores: The tags' probabilities, 0..1; of entities each word's own.
-    """
-
-    entities: tuple[Entity, ...]
-    words: tuple[str, ...]
-    tags: tuple[str, ...]
-    scores: tuple[float, ...]
-
-    def __repr__(self) -> str:
-        shown = ", ".join(f"{shortened(each.text)!r}: {each.label}" for each in self.entities[:_SHOWN])
-        more = len(self.entities) - _SHOWN
-        return f"Tagged({shown}{f', … {more:,} more' if more > 0 else ''})"
-
-
-@dataclass(frozen=True, eq=False)
-class WordValues:
-    """The values of one text: probabilities ``[words, tags]`` of the words that were read.
-
-    ``spans``, int32 ``[words, 2]``, say where these stand in ``text``.
-    """
-
-    text: str
-    spans: np.ndarray
-    probabilities: np.ndarray
+_MOST_MARKED = 100
+_WAYS = ("legal", "first")
 
 
 @dataclass(frozen=True)
@@ -167,8 +123,8 @@ class TokenTagging(Task):
                      if parts is None or parts[0] not in ("", "B", "I")]:  # fmt: skip
             raise AdapterError(
                 f"the label '{shortened(wrong[0])}' is no tag of IOB2 (O, B-TYPE, I-TYPE).",
-                hint="Name the tags of an adapter that plain PEFT wrote with --labels, in the order "
-                "of its outputs.",
+                hint="The tags of an adapter that plain PEFT wrote are named with --labels, in the "
+                "order of its outputs.",
             )
         scheme, words = settings.get("scheme", "IOB2"), settings.get("words", "punctuation")
         if scheme not in SCHEMES or words not in RULES:
@@ -220,7 +176,7 @@ class TokenTagging(Task):
                 kind = str(error.args[0])[2:]
                 known = sorted({label[2:] for label in self.labels if label != OUTSIDE})
                 raise DataError(
-                    f"{examples.at(row)}: the type '{shortened(kind)}' is not one of the adapter's.",
+                    f"{examples.at(row)}: the type '{shortened(kind)}' is none of the adapter's.",
                     hint=f"{did_you_mean(kind, known)} It knows: {', '.join(known[:20])}. Rename "
                     f"types with --label-names old=new,…. {hint}".strip(),
                 ) from None
@@ -295,20 +251,17 @@ class TokenTagging(Task):
         """Whether all probabilities are numbers."""
         return all(bool(np.isfinite(each.probabilities).all()) for each in values)
 
-    def answering(
-        self, min_score: float | None, otherwise: str | None, aggregation: str | None = None
-    ) -> Self:
+    def aggregating(self, aggregation: str | None) -> Self:
         """The same task, which answers legal sequences alone, or each word's likeliest tag.
 
-        ``aggregation`` is ``legal`` (default) or ``first``.
+        ``aggregation`` is ``legal`` or ``first``; None changes nothing.
 
         Raises:
-            ConfigError: Options that are for labels.
+            ConfigError: It is neither.
         """
-        super().answering(min_score, otherwise)
-        if aggregation not in (None, "legal", "first"):
-            raise ConfigError(f"--aggregation: '{aggregation}' is not one of legal, first.")
-        return replace(self, legal=aggregation != "first")
+        if aggregation not in (None, *_WAYS):
+            raise ConfigError(f"--aggregation: '{aggregation}' is not one of {', '.join(_WAYS)}.")
+        return self if aggregation is None else replace(self, legal=aggregation == _WAYS[0])
 
     def tags(self, values: WordValues) -> np.ndarray:
         """The indices of the tags that are answered, ``[words]``."""
@@ -343,12 +296,22 @@ class TokenTagging(Task):
 
     def columns(self, values: np.ndarray) -> dict[str, Sequence[Any]]:
         """The entities, the words, and their tags in the scheme of the training's files."""
-        said = self.decode(values)
-        return {
-            "prediction": [[vars(entity) for entity in each.entities] for each in said],
-            "words": [list(each.words) for each in said],
-            "tags": [list(each.tags) for each in said],
-        }
+        return self.columns_at(values, [()] * len(values))
+
+    def columns_at(
+        self, values: np.ndarray, words: Sequence[Sequence[tuple[int, int]]]
+    ) -> dict[str, Sequence[Any]]:
+        """As :meth:`columns`; where a row's words are given, these are the ones that are tagged."""
+        columns: dict[str, list[Any]] = {"prediction": [], "words": [], "tags": []}
+        for each, given in zip(values, words, strict=True):
+            said = self._tagged(each)
+            columns["prediction"].append([vars(entity) for entity in said.entities])
+            text, tags = each.text, list(said.tags)
+            if given:
+                tags = tags_at(said.entities, given, self.scheme)
+            columns["words"].append([text[a:b] for a, b in given] if given else list(said.words))
+            columns["tags"].append(tags)
+        return dict(columns)
 
     def line(self, prediction: Tagged) -> tuple[str, ...]:
         """The entities with their types, or a dash."""
@@ -364,18 +327,12 @@ class TokenTagging(Task):
             "scores": list(prediction.scores),
         }
 
-    def right(self, values: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        """Whether every word of a row has its tag."""
-        counts = self.score(values, targets).counts
-        right: np.ndarray = counts[:, 3] == counts[:, 4]
-        return right
-
     def score(self, values: np.ndarray, targets: np.ndarray) -> Scores:
         """Entity F1, token accuracy, type by type; a word that was not read counts as O."""
         if not self.finite(values):
             raise AdapterError(
                 "The model's probabilities are not numbers.",
-                hint="Its training has probably diverged: train again with a lower --learning-rate.",
+                hint="Its training has probably diverged: lower the --learning-rate.",
             )
         return score(self._said(values, targets), self._gold(targets))
 
@@ -400,13 +357,19 @@ class TokenTagging(Task):
         scores = self.score(values, targets)
         return Judgement(
             scores=scores, shown=SHOWN, intervals=intervals(scores, seed=seed),
-            by_type=scores.per_type,
+            by_type=scores.per_type, marked=self._marked(scores, values, targets),
         )  # fmt: skip
+
+    def _marked(self, scores: Scores, values: np.ndarray, targets: np.ndarray) -> list[MarkedText]:
+        """Rows with their entities, at most so many, those with the most mistakes first."""
+        right, said, there, *_ = scores.counts.T
+        order = np.argsort(-(said + there - 2 * right), kind="stable")[:_MOST_MARKED].tolist()
+        tags = self._said(values[order], targets[order])
+        rows = zip(order, tags, self._gold(targets[order]), strict=True)
+        return [marked_text(row, values[row].text, self.words, *both) for row, *both in rows]
 
     def compare(
         self, other: str, ours: np.ndarray, theirs: np.ndarray, targets: np.ndarray, **options: Any
     ) -> Comparison:
         """Entity F1 and token accuracy of both."""
-        return compare(
-            other, self.score(ours, targets), self.score(theirs, targets), **options
-        )
+        return compare(other, self.score(ours, targets), self.score(theirs, targets), **options)

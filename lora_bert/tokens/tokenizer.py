@@ -151,7 +151,9 @@ class TextTokenizer:
             spans=[
                 word_spans(text, each.offsets, self.words)
                 for text, each in zip(safe, encodings, strict=True)
-            ] if self.words else None,
+            ]
+            if self.words
+            else None,
         )
 
     def save(self, directory: Path) -> None:

@@ -65,9 +65,7 @@ def _write(
     evaluations = _evaluate(context, learner, fitted)
     advise(config, fitted, task, context.tokens["train"].targets, evaluations.get("validation"))
     both = (before, learner.outputs("watched"))
-    answers = [
-        task.decode(task.row_values(outputs.numpy(), context.watched)) for outputs in both
-    ]
+    answers = [task.decode(task.row_values(outputs.numpy(), context.watched)) for outputs in both]
     adapter = learner.adapter.copy()
     with uninterrupted():  # that it stands there, and that its checkpoints know of it, is one thing
         record(context, adapter, fitted, evaluations)
