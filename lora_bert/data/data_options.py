@@ -12,7 +12,6 @@ from lora_bert.data.rows import NO_TRAINING, ReadOptions, TrainingFormat
 from lora_bert.data.splits import SplitKind
 from lora_bert.names import parse_label_names, parse_names
 
-
 LabelForm = Literal["one", "tags"]
 """What a row's label is: one label; the tags of its words."""
 

@@ -72,9 +72,7 @@ class WordValues:
     probabilities: np.ndarray
 
 
-def tags_at(
-    entities: Sequence[Entity], words: Sequence[tuple[int, int]], scheme: str
-) -> list[str]:
+def tags_at(entities: Sequence[Entity], words: Sequence[tuple[int, int]], scheme: str) -> list[str]:
     """The tags, in a scheme, of words that stand there in the entities' text."""
     starts, ends = np.array(words).T
     found = [
@@ -85,7 +83,9 @@ def tags_at(
     return tags_of(found, len(words), scheme)
 
 
-def marked_text(row: int, text: str, rule: str, said: Sequence[str], true: Sequence[str]) -> MarkedText:
+def marked_text(
+    row: int, text: str, rule: str, said: Sequence[str], true: Sequence[str]
+) -> MarkedText:
     """A row's entities, by the tags of all its words."""
     spans = words_in(text, rule)
     found, real = entities_of(said), entities_of(true)

@@ -42,7 +42,7 @@ def is_conll(path: Path, codec: str, suffix: str) -> bool:
     tags = [parts_of(row[-1]) for row in cells if len(row) > 1]
     entities = sum(bool(parts and parts[0]) for parts in tags)
     told = sum(parts is not None for parts in tags)
-    return 0 < entities and told >= _MOSTLY * len(filled) and len(filled) < len(lines)
+    return entities > 0 and told >= _MOSTLY * len(filled) and len(filled) < len(lines)
 
 
 def read(path: Path, source: str, codec: str) -> OpenTable:
