@@ -86,8 +86,10 @@ class Manifest:
     @property
     def tagging(self) -> Tagging | None:
         """How words are tagged and cut, where that is the task."""
-        kept = {name: self.settings.get(name) for name in Tagging._fields}
-        return Tagging(**kept) if all(isinstance(kept[name], str) for name in kept) else None
+        scheme, words = (self.settings.get(name) for name in Tagging._fields)
+        if not isinstance(scheme, str) or not isinstance(words, str):
+            return None
+        return Tagging(scheme, words)
 
     @property
     def backbone_name(self) -> str:

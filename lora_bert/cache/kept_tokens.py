@@ -85,8 +85,8 @@ def _read(key: str, pad_id: int, *, words: bool) -> TokenizedTexts | None:
     except (OSError, ValueError) as error:
         reject(path, error)
         return None
-    types = types if len(types) else None
-    return TokenizedTexts(ids, starts, types, truncated, pad_id, spans[0] if spans else None)
+    own = types if len(types) else None
+    return TokenizedTexts(ids, starts, own, truncated, pad_id, spans[0] if spans else None)
 
 
 def _write(key: str, made: TokenizedTexts) -> None:

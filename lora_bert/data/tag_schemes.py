@@ -81,7 +81,7 @@ def entities_of(
 
 def tags_of(entities: Iterable[Entity], words: int, scheme: str = "IOB2") -> list[str]:
     """The tags of so many words; the entities are in order and do not overlap."""
-    first, inner, last, only = SCHEMES[scheme]
+    first, inner, last, only = list(SCHEMES[scheme])
     tags = [OUTSIDE] * words
     before: Entity = (-1, -1, "")
     for start, end, kind in entities:

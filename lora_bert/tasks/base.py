@@ -222,12 +222,13 @@ class Task(Protocol):
 
     def apart(self, ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
         """The largest difference of two models' values of each row, ``[rows]``."""
-        differences: np.ndarray = abs(ours - theirs)
-        return differences.reshape(len(ours), -1).max(axis=1)
+        differences: np.ndarray = abs(ours - theirs).reshape(len(ours), -1).max(axis=1)
+        return differences
 
     def reordered(self, values: np.ndarray, order: Sequence[int]) -> np.ndarray:
         """Values of a model whose outputs are in another order, in ours."""
-        return values[:, order]
+        reordered: np.ndarray = values[:, order]
+        return reordered
 
     def finite(self, values: np.ndarray) -> bool:
         """Whether values are numbers, all of them."""

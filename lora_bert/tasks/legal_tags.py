@@ -39,7 +39,7 @@ class LegalTags:
 
     def __call__(self, probabilities: np.ndarray) -> np.ndarray:
         """Probabilities of tags ``[words, labels]`` -> the tags' indices, int64 ``[words]``."""
-        best = probabilities.argmax(axis=1)
+        best: np.ndarray = probabilities.argmax(axis=1)
         if not len(best) or (self._first[best[0]] and self._follows[best[:-1], best[1:]].all()):
             return best
         return self._searched(np.log(np.maximum(probabilities, np.finfo(np.float32).tiny)))
