@@ -72,8 +72,8 @@ Directories as they lie around are understood where that is certain:
   `sentencepiece.bpe.model`), as the official DeBERTa-v2/v3 repositories have it. That file is read
   without the library, for the layouts of DeBERTa-v2/v3, ALBERT, CamemBERT and XLM-R; tests hold the
   ids against sentencepiece. RoFormer's own tokenizer, which cuts Chinese with jieba, is refused.
-- Of a sentence-transformers model the transformer is used, in the old layout from `0_Transformer`;
-  poolings and dense layers on top are not.
+- Of a sentence-transformers model the transformer is used, in the old layout from `0_Transformer`.
+  Its `1_Pooling` says what `--pooling auto` is; dense layers on top are not used.
 - A classifier can be a backbone: its encoder is used, its last layer is not.
 - A tokenizer may know tokens that the embeddings have no row for, as where tokens were added and
   the embeddings not resized. It works until a text holds one: `train` names the token and the row
@@ -92,7 +92,9 @@ model.save_pretrained("new"), tokenizer.save_pretrained("new")
 AFTER_BACKBONES = """\
 *Token types* count where `type_vocab_size` is more than 1. *Some layers alone*: whether
 `--layers top:N` adapts the upper layers only, so that those below run once for the rows of a
-training; where layers share their weights it is refused. *Backward pass*: by hand is the faster one
+training; where layers share their weights it is refused. *Mean of the tokens*: what a head may read
+with [`--pooling mean`](training.md#what-the-head-reads), and how a merged model computes it.
+*Backward pass*: by hand is the faster one
 on CPUs; autograd is torch's own. A backbone of another family is refused: lora-bert lacks a
 description of its layers.
 
@@ -168,11 +170,12 @@ def backbones_page() -> str:
         for name in sorted(FAMILIES)
     ]
     header = ("`model_type`", "class", "positions", "token types", "some layers alone")
-    header += ("backward pass", "head")
+    header += ("mean of the tokens", "backward pass", "head")
     rows = [
         (f"`{one.model_type}`", one.architecture, _positions(one),
          "yes" if one.layout.token_type_embeddings else "no",
          "no: shared weights" if one.shares_layers else "yes",
+         _mean(one),
          "by hand" if one.has_plain_layers else "autograd",
          _code(one.layout.head.modules))
         for one in kinds
@@ -183,6 +186,13 @@ def backbones_page() -> str:
     names = [_row((_code(group), _code(paths))) for paths, group in groups.items()]
     table = [_row(header), _row("---" for _ in header), *map(_row, rows)]
     return "\n".join([BACKBONES, *table, "", AFTER_BACKBONES + "\n".join(names), ADDING_A_FAMILY])
+
+
+def _mean(one: EncoderConfig) -> str:
+    """How merged models make the mean that a head may read."""
+    if one.no_mean:
+        return f"no: {one.no_mean}"
+    return "its own" if one.head.pooling_key else "one more layer"
 
 
 KEYWORDS = '''\

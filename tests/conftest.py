@@ -142,6 +142,24 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def trained_on_means(tmp_path_factory: pytest.TempPathFactory, reviews: Path) -> dict[str, Path]:
+    """As :func:`trained`, of each family whose heads can read the mean of the tokens."""
+    import lora_bert
+    from tests.tiny import MEAN, write_backbone
+
+    places = {}
+    for family in MEAN:
+        place = places[family] = tmp_path_factory.mktemp(f"means-{family}")
+        backbone = write_backbone(place / f"{family}-backbone", family)
+        lora_bert.train(
+            reviews, backbone=str(backbone), output=place / "adapter", epochs=1, batch_size=8,
+            learning_rate=0.03, dtype="float32", pooling="mean",
+        )  # fmt: skip
+        lora_bert.merge(place / "adapter", place / "merged")
+    return places
+
+
+@pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, reviews: Path) -> dict[str, Path]:
     """A directory for each family: ``NAME-backbone``, ``adapter`` and ``merged`` inside."""
     import lora_bert

@@ -24,7 +24,7 @@ from lora_bert.model.new_adapter import new_adapter
 from lora_bert.model.target_modules import parse_layers, target_suffixes
 from lora_bert.tokens.batching import TokenBatch
 from lora_bert.tokens.tokenized import TokenizedTexts
-from tests.tiny import FAMILIES, tiny_classifier
+from tests.tiny import FAMILIES, tiny_classifier, with_mean_layer_added
 
 _USUAL = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 NO_DROPOUT: Mapping[str, Mapping[str, float]] = {
@@ -80,10 +80,15 @@ def peft_twin(
     layers: str = "all",
     **extra: Any,
 ) -> Any:
-    """The PEFT model of ``adapter`` on the classifier that :func:`tiny_engine` is made of."""
+    """The PEFT model of ``adapter`` on the classifier that :func:`tiny_engine` is made of.
+
+    If its head reads the mean of the tokens, that has a layer more.
+    """
     model = tiny_classifier(model_type, **NO_DROPOUT[model_type], **extra)
     config = encoder_config(model.config.to_dict())
     top = parse_layers(layers, config)
+    deeper = adapter.pooling == "mean" and not config.head.pooling_key
+    model = with_mean_layer_added(model) if deeper else model
     rank = next(iter(adapter.factors.values())).lora_A.shape[0]
     twin = get_peft_model(
         model,
@@ -92,7 +97,7 @@ def peft_twin(
             r=rank,
             lora_alpha=2 * rank,
             target_modules=list(target_suffixes(config, target_modules)),
-            layers_to_transform=list(top) if top.start else None,
+            layers_to_transform=list(top) if top.start or deeper else None,
             modules_to_save=list(config.layout.head.modules),
         ),
     )

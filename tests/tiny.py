@@ -12,6 +12,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 from lora_bert.backbones.config import EncoderConfig
 from lora_bert.backbones.families.registry import encoder_config
+from lora_bert.backbones.mean_layer import settings_with_mean_layer, with_mean_layer
 
 FAMILIES = (
     "bert", "roberta", "distilbert", "modernbert", "xlm-roberta", "electra", "albert", "deberta-v2",
@@ -19,6 +20,10 @@ FAMILIES = (
 )  # fmt: skip
 SPLIT = tuple(family for family in FAMILIES if family != "albert")
 """Those of which some layers can be adapted alone."""
+MEAN = tuple(family for family in FAMILIES if family not in ("albert", "mpnet"))
+"""Those whose heads can read the mean of a text's tokens."""
+ADDED = tuple(family for family in MEAN if family != "modernbert")
+"""Those to whose merged models a layer is added for that."""
 WORDS = "good bad fine awful tasty cold hot slow fast late".split()
 CHARACTERS = [*string.ascii_lowercase, *string.digits, *"很好吃太慢了差快味道送餐"]
 # Padding is not id 0: nothing may assume that it is.
@@ -76,6 +81,17 @@ def tiny_classifier(model_type: str, labels: int = 3, **extra: Any) -> Any:
             noise = torch.randn_like(parameter) * 0.1
             parameter.copy_(parameter + noise if "orm" in name else noise)
     return model
+
+
+def with_mean_layer_added(model: Any, dtype: torch.dtype = torch.float32, **options: Any) -> Any:
+    """A ``transformers`` classifier with one layer more, which makes the mean of the tokens."""
+    config = encoder_config(model.config.to_dict())
+    settings = model.config.to_dict() | settings_with_mean_layer(config)
+    deeper = transformers.AutoModelForSequenceClassification.from_config(
+        transformers.AutoConfig.for_model(**settings), **options
+    )
+    deeper.load_state_dict(with_mean_layer(model.state_dict(), config))
+    return deeper.eval().to(dtype)
 
 
 def write_backbone(directory: Path, model_type: str = "bert", **extra: Any) -> Path:

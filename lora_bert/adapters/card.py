@@ -6,12 +6,16 @@ Its text is the template ``card.md``; model hubs read the metadata at its head.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Literal
 
 from lora_bert.adapters.manifest import Manifest
+from lora_bert.adapters.peft_format import reads_otherwise
+from lora_bert.backbones.config import EncoderConfig
 from lora_bert.backbones.embedded import EMBEDDED
+from lora_bert.backbones.mean_layer import last_norm
 from lora_bert.metrics.metric import Metric
 from lora_bert.tasks.problem_types import task_of
 
@@ -23,12 +27,13 @@ _SHOWN_LABELS = 100
 
 def card(
     manifest: Manifest, kind: Literal["adapter", "merged"], *, command: str = "", size: int = 0,
-    changes_layers: bool = True,
+    changes_layers: bool = True, fitted: bool = False, encoder: EncoderConfig | None = None,
 ) -> str:  # fmt: skip
     """Markdown, which UTF-8 can hold, with the metadata header that model hubs read.
 
     Of an adapter it says what ``command`` trained it, how many parameters that were (``size``),
-    and whether it has LoRA matrices beside its head.
+    whether it has LoRA matrices beside its head, and whether that was fitted before any step;
+    ``encoder``, for the way to open it with plain PEFT, is that of its backbone.
     """
     from jinja2 import Template
 
@@ -57,9 +62,38 @@ def card(
         command=command,
         size=size,
         changes_layers=changes_layers,
+        fitted=fitted,
+        pooling=manifest.pooling or "cls",
+        peft=_in_peft(manifest, encoder),
     )
     # A file's name can be bytes that are no UTF-8; the command and the data name files.
     return f"{rendered}\n".encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _in_peft(manifest: Manifest, encoder: EncoderConfig | None) -> dict[str, Any]:
+    """What plain PEFT needs where the head reads what the backbone's classifier does not.
+
+    ``refuses`` says that it does; ``key`` and ``value`` are of the configuration of a model that
+    reads it, ``last`` and so on are the parts of the one that has a layer more for that.
+    """
+    pooling = manifest.pooling
+    if encoder is None or pooling is None or not reads_otherwise(pooling, encoder):
+        return {"refuses": False}
+    if encoder.head.pooling_key:
+        return {"refuses": True, "key": encoder.head.pooling_key, "value": _quoted(pooling)}
+    if pooling != "mean":  # on a merged model that has the layer
+        return {"refuses": True}
+    layout, count = encoder.layout, encoder.num_hidden_layers
+    added = f"base.{layout.prefix}{layout.layer_path(count)}"
+    parts = {
+        "last": f"base.{last_norm(encoder)}",
+        "added": added,
+        "value_linear": f"added.{layout.linears['value']}",
+        "attention_output": f"added.{layout.linears['attention_output']}",
+    }
+    python = {name: re.sub(r"\.(\d+)", r"[\1]", path) for name, path in parts.items()}
+    size = {"key": encoder.layers_key, "value": count + 1, "width": encoder.hidden_size}
+    return {"refuses": True, **size, **python}
 
 
 def _name(manifest: Manifest) -> str:

@@ -80,6 +80,7 @@ def _described(manifest: Manifest) -> dict[str, Any]:
         "problem_type": manifest.problem_type,
         "labels": list(manifest.labels),
         "max_length": manifest.max_length,
+        **({"pooling": manifest.pooling} if manifest.pooling else {}),
         "clean": manifest.clean,
         "backbone": manifest.backbone_name,
         "provenance": {key: value for key, value in origins.items() if value},

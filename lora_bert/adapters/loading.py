@@ -12,12 +12,14 @@ import torch
 from lora_bert.adapters import directory
 from lora_bert.adapters.manifest import Manifest
 from lora_bert.adapters.open_backbone import BackboneSource, OpenBackbone
+from lora_bert.adapters.peft_config import is_not_for_peft
 from lora_bert.adapters.peft_format import PeftAdapter, assemble, read_peft, with_own_words
 from lora_bert.adapters.trained_on import with_kept_options
 from lora_bert.backbones.config import read_config
 from lora_bert.backbones.embedded import EMBEDDED
 from lora_bert.backbones.fingerprint import noted_fingerprint
 from lora_bert.backbones.inside import check_inside
+from lora_bert.backbones.pooling import pooling_before
 from lora_bert.backbones.resolve import BackboneFiles, find_backbone, find_local, remember
 from lora_bert.backbones.weights import weight_files
 from lora_bert.errors import (
@@ -57,12 +59,14 @@ def load_any(
     path: Path, *, backbone: str | None = None, labels: Sequence[str] = (),
     allow_backbone_mismatch: bool = False, offline: bool = False,
     dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu",
+    as_written: bool = False,
 ) -> Loaded:  # fmt: skip
     """Load the adapter or merged model at ``path``, its frozen weights in that precision and place.
 
     ``backbone`` is where an adapter's is, if it is not found by its name; ``labels`` are those of
     an adapter that plain PEFT wrote, which does not keep them. A backbone with another fingerprint
-    can be allowed, with a warning; ``offline`` asks no hub, and notes nothing for later.
+    can be allowed, with a warning; ``offline`` asks no hub, and notes nothing for later;
+    ``as_written`` is of :class:`.BackboneSource`, for a merged model.
 
     Raises:
         NotFoundError, UnavailableError: It, or its backbone, is not to be found.
@@ -77,7 +81,7 @@ def load_any(
     check_inside(path, AdapterError)
     if kind == "merged":
         directory.check_stands_alone(path, backbone, labels)
-        return _load_merged(path, dtype, device)
+        return _load_merged(path, dtype, device, as_written=as_written)
     stored, manifest = read_peft(path), directory.manifest_of(path)
     opened = _backbone_of(
         stored, manifest, backbone=backbone, dtype=dtype, device=device,
@@ -127,7 +131,10 @@ def _on_backbone(
             "'%s' holds word embeddings of its own, %s: they stand in for those of '%s'.",
             path, counted(len(base.word_embeddings), "row"), files.name,
         )  # fmt: skip
-    adapter = assemble(stored, base, described.pooling if described else None)
+    pooling = described.pooling if described else None
+    if described and pooling is None and not is_not_for_peft(stored.config):
+        pooling = pooling_before(base.config)
+    adapter = assemble(stored, base, pooling)
     outputs = len(adapter.head[f"{base.config.layout.head.output}.weight"])
     manifest = described or _guessed(stored, outputs, base, files, labels)
     manifest = replace(manifest, data=with_kept_options(manifest, path))
@@ -271,11 +278,13 @@ def _check_labels(path: Path, manifest: Manifest, outputs: int) -> None:
         )
 
 
-def _load_merged(path: Path, dtype: torch.dtype, device: torch.device | str) -> Loaded:
+def _load_merged(
+    path: Path, dtype: torch.dtype, device: torch.device | str, *, as_written: bool
+) -> Loaded:
     settings = read_config(path)
     directory.check_answerable(settings, path)
     files = BackboneFiles(path.name, path)
-    base = BackboneSource(files).open(dtype, device).backbone
+    base = BackboneSource(files, as_written).open(dtype, device).backbone
     if directory.reads_tokens(settings):
         base = base.reading_tokens()
     config, head = base.config, base.config.layout.head

@@ -45,8 +45,8 @@ class Manifest:
         inputs: Texts per row.
         exported: Of an exported model: ``format``, ``precision``, and how it compared with torch.
         tokenizer: ``fingerprint`` of the tokenizer that is saved with it.
-        pooling: What the head reads, see :class:`~lora_bert.model.adapter.Adapter`; None: what the
-            backbone's own classifier reads.
+        pooling: What the head reads, see :class:`~lora_bert.model.adapter.Adapter`; None: what
+            :func:`~lora_bert.backbones.pooling.pooling_before` says.
     """
 
     labels: tuple[str, ...]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lora_bert.adapters.card import card
 from lora_bert.adapters.loading import Loaded
 from lora_bert.adapters.manifest import MANIFEST, Manifest
+from lora_bert.backbones.mean_layer import settings_with_mean_layer, with_mean_layer
 from lora_bert.backbones.weights import read_checkpoint, write_safetensors
 from lora_bert.errors import AdapterError
 from lora_bert.json_files import json_text
@@ -28,9 +29,13 @@ def write_merged(directory: Path, loaded: Loaded) -> None:
     Raises:
         AdapterError: A folded weight is not finite.
     """
-    write_safetensors(directory / "model.safetensors", folded(loaded))
+    tensors, config = folded(loaded), _config(loaded)
+    if loaded.adapter.pooling == "mean" and loaded.backbone.config.adds_mean_layer:
+        tensors = with_mean_layer(tensors, loaded.backbone.config)
+        config = {**config, **settings_with_mean_layer(loaded.backbone.config)}
+    write_safetensors(directory / "model.safetensors", tensors)
     manifest = standalone(loaded)
-    describe_merged(directory, loaded, manifest)
+    _describe(directory, loaded, manifest, config)
     (directory / "README.md").write_text(card(manifest, "merged"), encoding="utf-8")
 
 
@@ -42,9 +47,15 @@ def standalone(loaded: Loaded) -> Manifest:
     return replace(loaded.manifest, tokenizer={"fingerprint": loaded.tokenizer.fingerprint})
 
 
-def describe_merged(directory: Path, loaded: Loaded, manifest: Manifest) -> None:
-    """Write ``config.json``, tokenizer and ``lora_bert.json`` of a model that stands alone."""
-    (directory / "config.json").write_text(json_text(_config(loaded)) + "\n", encoding="utf-8")
+def describe_exported(directory: Path, loaded: Loaded, manifest: Manifest) -> None:
+    """Write ``config.json``, tokenizer and ``lora_bert.json`` of an exported model."""
+    _describe(directory, loaded, manifest, _config(loaded))
+
+
+def _describe(
+    directory: Path, loaded: Loaded, manifest: Manifest, config: Mapping[str, Any]
+) -> None:
+    (directory / "config.json").write_text(json_text(config) + "\n", encoding="utf-8")
     loaded.tokenizer.save(directory)
     (directory / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
 
@@ -81,20 +92,17 @@ def folded(loaded: Loaded) -> dict[str, Tensor]:
 
 
 def _config(loaded: Loaded) -> Mapping[str, Any]:
-    labels = loaded.manifest.labels
+    labels, head = loaded.manifest.labels, loaded.backbone.config.head
     kept = {key: value for key, value in loaded.backbone.config.raw.items() if key not in _DROPPED}
-    # What transformers knows of problems is of texts.
-    of_text = loaded.adapter.pooling != "none"
-    problem = {"problem_type": loaded.manifest.problem_type} if of_text else {}
-    return (
-        kept
-        | problem
-        | {
-            "architectures": [loaded.backbone.config.architecture],
-            "dtype": "float32",
-            "id2label": {str(index): label for index, label in enumerate(labels)},
-            "label2id": {label: index for index, label in enumerate(labels)},
-            "pad_token_id": loaded.tokenizer.pad_id,
-            "vocab_size": len(loaded.backbone.word_embeddings),
-        }
-    )
+    if head.pooling_key and loaded.adapter.pooling != "none":
+        kept[head.pooling_key] = loaded.adapter.pooling
+    if loaded.adapter.pooling != "none":  # what transformers knows of problems is of texts
+        kept["problem_type"] = loaded.manifest.problem_type
+    return kept | {
+        "architectures": [loaded.backbone.config.architecture],
+        "dtype": "float32",
+        "id2label": {str(index): label for index, label in enumerate(labels)},
+        "label2id": {label: index for index, label in enumerate(labels)},
+        "pad_token_id": loaded.tokenizer.pad_id,
+        "vocab_size": len(loaded.backbone.word_embeddings),
+    }

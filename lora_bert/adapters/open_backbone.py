@@ -10,8 +10,8 @@ from weakref import WeakValueDictionary
 import torch
 from torch import Tensor
 
-from lora_bert.backbones.config import EncoderConfig
-from lora_bert.backbones.families.registry import read_encoder_config
+from lora_bert.backbones.config import EncoderConfig, read_config
+from lora_bert.backbones.families.registry import encoder_config, read_encoder_config
 from lora_bert.backbones.fingerprint import (
     Stamp,
     cached_fingerprint,
@@ -31,9 +31,14 @@ _LOCK = threading.Lock()
 
 @dataclass(frozen=True)
 class BackboneSource:
-    """The files of a backbone, or of a merged model, which are read when they are needed."""
+    """The files of a backbone, or of a merged model, which are read when they are needed.
+
+    With ``as_written`` a layer that makes the mean of the tokens is a layer like the others, as it
+    is for plain ``transformers``.
+    """
 
     files: BackboneFiles
+    as_written: bool = False
 
     @cached_property
     def stamp(self) -> Stamp:
@@ -49,7 +54,8 @@ class BackboneSource:
 
     @cached_property
     def _config(self) -> EncoderConfig:
-        return read_encoder_config(self.files.path)
+        path = self.files.path
+        return encoder_config(read_config(path)) if self.as_written else read_encoder_config(path)
 
     @cached_property
     def _tensors(self) -> dict[str, Tensor]:
@@ -63,7 +69,8 @@ class BackboneSource:
         Raises:
             BackboneError: Incomplete, damaged, or of an unknown family.
         """
-        key = (f"{self.files.path.resolve()} {self.stamp}", dtype, torch.device(device))
+        files = f"{self.files.path.resolve()} {self.stamp} {self.as_written}"
+        key = (files, dtype, torch.device(device))
         with _LOCK:
             if (backbone := _OPEN.get(key)) is None:
                 backbone = build_backbone(self._tensors, self._config, dtype=dtype, device=device)

@@ -36,8 +36,10 @@ FOLD_IN = (
 )
 NO_MODULES = "dummy-target-modules"
 """PEFT's own word for "no layer", where an empty list is an error."""
+OTHERWISE = "the head reads another vector than PEFT would give it: README.md here says how"
+"""PEFT refuses to initialise LoRA matrices so, with these words in its error."""
 # Initialisations that leave the backbone's weights as they are; PiSSA, OLoRA and kin change them.
-_HARMLESS_INITIAL = (True, False, None, "gaussian", "eva", "orthogonal")
+_HARMLESS_INITIAL = (True, False, None, "gaussian", "eva", "orthogonal", OTHERWISE)
 
 
 def read_peft_config(directory: Path) -> dict[str, Any]:
@@ -66,8 +68,27 @@ def read_peft_config(directory: Path) -> dict[str, Any]:
     return config
 
 
+def not_for_peft(layers: int, *, changes_layers: bool) -> dict[str, Any]:
+    """What makes plain PEFT refuse an adapter whose head reads what PEFT would not give it.
+
+    An adapter without LoRA matrices asks for a layer more than the backbone has (``layers``).
+    """
+    if changes_layers:
+        return {"init_lora_weights": OTHERWISE}
+    return {"layer_replication": [[0, layers + 1]]}
+
+
+def is_not_for_peft(config: Mapping[str, Any]) -> bool:
+    """Whether an ``adapter_config.json`` says what :func:`not_for_peft` gives."""
+    if config.get("target_modules") == NO_MODULES:
+        return bool(config.get("layer_replication"))
+    return config.get("init_lora_weights") == OTHERWISE
+
+
 def _check_computable(config: Mapping[str, Any], path: Path) -> None:
     used = [key for key in _UNSUPPORTED if config.get(key)]
+    if is_not_for_peft(config):
+        used = [key for key in used if key != "layer_replication"]
     if config.get("bias", "none") != "none":
         used.append("bias")
     initial = config.get("init_lora_weights", True)

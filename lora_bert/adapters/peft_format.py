@@ -17,6 +17,8 @@ from lora_bert.adapters.peft_config import (
     FOLD_IN,
     NO_MODULES,
     WEIGHTS,
+    is_not_for_peft,
+    not_for_peft,
     read_peft_config,
     value_for,
 )
@@ -62,7 +64,15 @@ def write_peft(
     directory: Path, adapter: Adapter, settings: LoraSettings, encoder: EncoderConfig,
     *, task_type: str, backbone_name: str, revision: str | None,
 ) -> None:  # fmt: skip
-    """Write both files into ``directory``."""
+    """Write both files into ``directory``.
+
+    Where the head reads another vector than the backbone's classifier gives it, plain PEFT is made
+    to refuse the adapter: it would open it in silence and answer otherwise.
+    """
+    layers = list(settings.layers) if settings.layers else None
+    otherwise = reads_otherwise(adapter.pooling, encoder)
+    if settings.target_modules and (otherwise or encoder.has_mean_layer):
+        layers = layers or list(range(encoder.num_hidden_layers))  # PEFT's model has one more
     config = {
         "peft_type": "LORA",
         "task_type": task_type,
@@ -78,15 +88,23 @@ def write_peft(
         "fan_in_fan_out": False,
         "init_lora_weights": True,
         "target_modules": list(settings.target_modules) or NO_MODULES,
-        "layers_to_transform": list(settings.layers) if settings.layers else None,
+        "layers_to_transform": layers,
         "modules_to_save": list(encoder.layout.head.modules),
     }
+    if otherwise:
+        count = encoder.num_hidden_layers
+        config |= not_for_peft(count, changes_layers=bool(settings.target_modules))
     (directory / CONFIG).write_text(json_text(config) + "\n", encoding="utf-8")
     tensors = {f"{_PREFIX}{name}": tensor for name, tensor in adapter.head.items()}
     for name, pair in adapter.factors.items():
         tensors[f"{_PREFIX}{name}{_LORA_A}"] = pair.lora_A
         tensors[f"{_PREFIX}{name}{_LORA_B}"] = pair.lora_B
     write_safetensors(directory / WEIGHTS, tensors)
+
+
+def reads_otherwise(pooling: Pooling, encoder: EncoderConfig) -> bool:
+    """Whether a head reads another vector than the backbone's own classifier would give it."""
+    return pooling not in ("none", encoder.head.pooling)
 
 
 def read_peft(directory: Path) -> PeftAdapter:
@@ -179,8 +197,24 @@ def assemble(stored: PeftAdapter, backbone: Backbone, pooling: Pooling | None = 
     _check_head(stored, head, backbone)
     depth = min((depths[name] for name in factors), default=len(backbone.layers))
     dropout = float(stored.config.get("lora_dropout") or 0.0)
-    pooling = pooling or backbone.config.head.pooling
+    pooling = _pooling(stored, backbone.config, pooling)
     return Adapter(factors, head, depth, dropout, pooling)
+
+
+def _pooling(stored: PeftAdapter, encoder: EncoderConfig, described: Pooling | None) -> Pooling:
+    """What the head reads: as ``lora_bert.json`` describes it, else as the backbone's own does."""
+    if described is None and is_not_for_peft(stored.config):
+        raise AdapterError(
+            f"'{stored.path}' does not say what its head reads, as its lora_bert.json should.",
+            hint="Copy the directory again, with all its files.",
+        )
+    if described == "mean" and encoder.no_mean:
+        raise AdapterError(
+            f"'{stored.path}' reads the mean of a text's tokens, which this {encoder.model_type} "
+            f"backbone has not: {encoder.no_mean}.",
+            hint=_OTHER_BACKBONE,
+        )
+    return described or encoder.head.pooling
 
 
 def _factors(stored: PeftAdapter, name: str, shape: tuple[int, ...] | None) -> LoraFactors:

@@ -57,6 +57,10 @@ class EncoderConfig:
         type_vocab_size: Number of token types; 0 where the family has none.
         layer_norm_eps: What all norms add to the variance.
         initializer_range: Standard deviation of a new head's weights.
+        layers_key: The key of ``config.json`` that counts the layers.
+        groups_layers: Layers come in groups that share their weights (ALBERT).
+        has_mean_layer: The files hold one layer more, which makes the mean of the tokens and is
+            left out here: see :mod:`lora_bert.backbones.mean_layer`.
         arrangement: ``post``: a norm after each sublayer; ``pre``: before it, with a gated
             feed-forward part.
         position_offset: Learned positions start at the padding id + 1 and skip padding (RoBERTa).
@@ -91,6 +95,9 @@ class EncoderConfig:
     layer_norm_eps: float
     hidden_act: str
     initializer_range: float
+    layers_key: str = "num_hidden_layers"
+    groups_layers: bool = False
+    has_mean_layer: bool = False
     arrangement: Literal["post", "pre"] = "post"
     position_offset: bool = False
     projects_first: bool = False
@@ -156,6 +163,35 @@ class EncoderConfig:
             layout=replace(self.layout, head=head),
             head=replace(self.head, pooling="none"),
         )
+
+    @property
+    def no_mean(self) -> str:
+        """Why no model of ``transformers`` could give this head the mean of the tokens; "": can."""
+        if self.head.pooling_key:
+            return ""
+        if self.groups_layers:
+            return "layers share their weights"
+        if self.arrangement == "pre":
+            return "norms come before the sublayers"
+        if self.layout.relative and not self.relative_kinds:
+            return "all layers share what positions add to the attention"
+        return "positions turn what the attention mixes" if self.rotates_values else ""
+
+    @property
+    def adds_mean_layer(self) -> bool:
+        """Whether a merged model has one layer more where its head reads the mean."""
+        return not (self.no_mean or self.head.pooling_key)
+
+    @property
+    def mean_norms(self) -> tuple[float, ...]:
+        """What each norm adds to the variance that the mean goes through before a head reads it.
+
+        None in a family whose classifier has a mean of its own. Elsewhere two norms without
+        parameters, as in :mod:`lora_bert.backbones.mean_layer`, where the first one gets the mean
+        2¹⁰ times as large.
+        """
+        eps = self.layer_norm_eps
+        return () if self.head.pooling_key else (eps * 2**-20, eps)
 
     def is_local(self, layer: int) -> bool:
         """Whether a layer attends within a window only."""

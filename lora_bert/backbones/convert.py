@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from lora_bert.backbones.config import EncoderConfig
-from lora_bert.backbones.families.registry import read_encoder_config
+from lora_bert.backbones.config import EncoderConfig, read_config
+from lora_bert.backbones.families.registry import encoder_config
 from lora_bert.backbones.fingerprint import fingerprint
-from lora_bert.backbones.resolve import TOKENIZER_FILES, find_pickled
+from lora_bert.backbones.resolve import POOLING, TOKENIZER_FILES, find_pickled
 from lora_bert.backbones.weights import canonical, read_safetensors, shards_of, write_safetensors
 from lora_bert.config import ConvertConfig
 from lora_bert.config.keywords import ConvertOptions
@@ -81,7 +81,7 @@ def run(config: ConvertConfig) -> Conversion:
     claim_output(output, overwrite=config.overwrite)
     source = find_pickled(config.path, config.revision)
     spare_inputs(output, (source,))
-    encoder = read_encoder_config(source)
+    encoder = encoder_config(read_config(source))
     pickles = _pickles(source)
     with atomic_directory(output, overwrite=config.overwrite) as work:
         stored = {name: part for path in pickles for name, part in _unpickled(path, work).items()}
@@ -130,6 +130,8 @@ def _write(work: Path, source: Path, encoder: EncoderConfig, tensors: dict[str, 
     # What asks for code of its own is not needed by anyone who has the family.
     plain = {key: value for key, value in encoder.raw.items() if key != "auto_map"}
     write_json(work / "config.json", plain)
-    for pattern in TOKENIZER_FILES:
+    for pattern in (*TOKENIZER_FILES, POOLING):
         for path in source.glob(pattern):
-            shutil.copyfile(path, work / path.name)
+            target = work / path.relative_to(source)
+            target.parent.mkdir(exist_ok=True)
+            shutil.copyfile(path, target)

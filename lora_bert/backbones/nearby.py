@@ -36,8 +36,13 @@ def transformer_in(directory: Path) -> Path | None:
 
 def name_of(directory: Path) -> str:
     """What a local backbone is called: as its directory; sentence-transformers', as the model."""
+    return model_of(directory).name
+
+
+def model_of(directory: Path) -> Path:
+    """The directory of the model that a transformer is a part of: itself, or the one above it."""
     home = directory.resolve()
-    return home.parent.name if _module(home.parent) == home else home.name
+    return home.parent if _module(home.parent) == home else home
 
 
 def _module(directory: Path) -> Path | None:

@@ -27,6 +27,8 @@ TOKENIZER_FILES = tuple(
     "tokenizer* special_tokens_map.json added_tokens.json vocab.* merges.txt *.model".split()
 )
 """Patterns of the files that a tokenizer is made of."""
+POOLING = "*_Pooling/config.json"
+"""Pattern of the file in which sentence-transformers says what is read of a text."""
 _WEIGHTS, _PICKLES = "model*.safetensors", "pytorch_model*.bin"
 _SECONDS_TO_ANSWER = 3.0
 
@@ -147,7 +149,7 @@ def _from_hub(name: str, revision: str | None, weights: str, *, offline: bool = 
     """The snapshot of a hub's model in the hub's own cache, with the files ``weights`` matches."""
     from huggingface_hub import constants, errors, snapshot_download
 
-    wanted = ["config.json", *TOKENIZER_FILES, weights, f"{weights}.index.json"]
+    wanted = ["config.json", *TOKENIZER_FILES, POOLING, weights, f"{weights}.index.json"]
     fetch = partial(snapshot_download, name, revision=revision, allow_patterns=wanted)
     try:
         path = Path(fetch(local_files_only=True))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from lora_bert.backbones.config import EncoderConfig
 from lora_bert.backbones.inside import check_inside
+from lora_bert.backbones.mean_layer import without_mean_layer
 from lora_bert.backbones.nearby import no_weights
 from lora_bert.errors import BackboneError, LoraBertError
 from lora_bert.files import disk_error
@@ -127,7 +128,26 @@ def read_checkpoint(
         if not checked:
             check_finite(shard, path, BackboneError)
         tensors |= shard
-    return canonical(tensors, config, directory)
+    named = canonical(tensors, config, directory)
+    return without_mean_layer(named, config) if config.has_mean_layer else named
+
+
+def read_module(directory: Path, path: str) -> dict[str, Tensor]:
+    """The tensors of one module, by their paths in it; ``path`` is that below the encoder.
+
+    Raises:
+        BackboneError: The weights are missing or damaged.
+    """
+    from safetensors import safe_open
+
+    tensors: dict[str, Tensor] = {}
+    for file in weight_files(directory):
+        with _readable(file, BackboneError), safe_open(file, framework="pt") as stored:
+            for name in stored.keys():  # noqa: SIM118
+                _, inside, rest = f".{name}".rpartition(f".{path}.")
+                if inside:
+                    tensors[rest] = stored.get_tensor(name)
+    return tensors
 
 
 def embedded_tokens(directory: Path, config: EncoderConfig) -> int:

@@ -36,8 +36,11 @@ def command(config: TrainConfig, as_json: bool) -> Answer:
         click.get_current_context().exit(130 if result.interrupted else 0)
     resumed_at = result.resumed_at
     steps = f", steps {resumed_at + 1:,} to {result.steps:,}" if resumed_at else ""
+    kept = f"epoch {result.best_epoch}"
+    if result.head_start == "probe" and not result.best_epoch:
+        kept = "the fitted head"
     lines = [
-        f"adapter     {result.path} ({result.size / 1e6:.1f} MB, epoch {result.best_epoch})",
+        f"adapter     {result.path} ({result.size / 1e6:.1f} MB, {kept})",
         f"trained     {result.trainable:,} of {result.total:,} parameters "
         f"({result.trainable / result.total:.2%}) in {result.seconds:.0f} s{steps}",
     ]

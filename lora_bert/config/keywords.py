@@ -53,6 +53,8 @@ class TrainOptions(LabelledFileKeywords, total=False):
     dropout: float
     target_modules: Names
     layers: str
+    pooling: Literal["auto", "cls", "mean"]
+    head_start: Literal["auto", "probe", "random"]
     epochs: int | None
     learning_rate: float
     batch_size: int

@@ -33,7 +33,8 @@ class TrainConfig(LabelledFileOptions, TrainRows):
     )
     method: str = adapter_option(
         "lora",
-        "What is trained: LoRA matrices and the head, or the head alone on the frozen backbone.",
+        "What is trained: LoRA matrices and the head, or the head alone, fitted on the frozen "
+        "backbone in seconds.",
         choices=("lora", "head-only"),
     )
     rank: int = adapter_option(8, "Rank of the LoRA matrices.")
@@ -51,6 +52,18 @@ class TrainConfig(LabelledFileOptions, TrainRows):
         "auto",
         "Transformer layers to adapt (auto: the upper half; all: slower, at times a point better).",
         metavar="auto|all|top:N",
+    )
+    pooling: str = adapter_option(
+        "auto",
+        "What the head reads: the first token of a text or the mean of its tokens (auto: what the "
+        "backbone was made for; the first token where that is not known).",
+        choices=("auto", "cls", "mean"),
+    )
+    head_start: str = training_option(
+        "auto",
+        "Where the head starts: fitted on the frozen backbone, or at random (auto: fitted, unless "
+        "validation rows say that guessing is better).",
+        choices=("auto", "probe", "random"),
     )
     epochs: int | None = training_option(
         None,

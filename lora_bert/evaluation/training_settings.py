@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 _NO_MATTER = (RUN_OPTIONS - {"dtype"}) | {"encoding", "gradient_checkpointing", "task"}
 """Options that say how to go about it; not what is learned, nor from what."""
+_BEFORE = {"head_start": "random"}
+"""What trainings did before there was an option for it."""
 
 
 def training_settings(path: str | Path) -> Mapping[str, Any]:
@@ -32,7 +34,7 @@ def training_settings(path: str | Path) -> Mapping[str, Any]:
         log.info("How '%s' was trained is not known: %s", path, error)
         return {}
     return {
-        name: written.get(name, option.default)
+        name: written.get(name, _BEFORE.get(name, option.default))
         for name, option in options_of(TrainConfig).items()
         if name not in _NO_MATTER
     }

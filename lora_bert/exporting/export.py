@@ -17,7 +17,7 @@ from lora_bert.adapters.directory import EXPORTED, Kind
 from lora_bert.adapters.exported import read_exported
 from lora_bert.adapters.loading import Loaded
 from lora_bert.adapters.manifest import MANIFEST
-from lora_bert.adapters.merged import describe_merged, folded, standalone
+from lora_bert.adapters.merged import describe_exported, folded, standalone
 from lora_bert.config import ExportConfig
 from lora_bert.config.keywords import ExportOptions
 from lora_bert.config.kinds import StrPath
@@ -113,7 +113,7 @@ def run(config: ExportConfig) -> ExportResult:
         if config.int8:
             facts["metrics_of"] = "the model in float, before it was quantised"
         described = replace(standalone(loaded), exported=facts)
-        describe_merged(work, loaded, described)
+        describe_exported(work, loaded, described)
         compared, moved = _compared(config, loaded, work, rows)
         # What int8 changes is told, not judged; but not a number is no probability.
         most = 1.0 if config.int8 else TOLERANCE
@@ -143,7 +143,8 @@ def _write_graph(work: Path, loaded: Loaded, kind: Kind, samples: Sequence[str] 
     target = work / EXPORTED[kind][0]
     with tempfile.TemporaryDirectory(dir=work) as scratch:
         graph = Path(scratch) / "model.onnx"
-        onnx.save(classifier_graph(tensors, loaded.backbone.config), graph)
+        pooling = loaded.adapter.pooling
+        onnx.save(classifier_graph(tensors, loaded.backbone.config, pooling), graph)
         if kind == "onnx" and samples is None:
             graph.rename(target)
         elif kind == "onnx":

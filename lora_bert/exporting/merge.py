@@ -94,7 +94,7 @@ def run(config: MergeConfig) -> MergeResult:
     texts = rows.texts
     with atomic_directory(output, overwrite=config.overwrite) as work:
         write_merged(work, before)
-        after = load_any(work)
+        after = load_any(work, as_written=True)  # as everybody reads it
         exact = Predictor.of(after, work)
         difference = _difference(Predictor.of(before, source), exact, texts)
         if not difference <= TOLERANCE:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from lora_bert.backbones.config import EncoderConfig
+from lora_bert.backbones.config import EncoderConfig, Pooling
 from lora_bert.backbones.layout import Layout
 from lora_bert.errors import BackboneError
 from lora_bert.exporting.onnx_writer import Writer
@@ -23,10 +23,11 @@ from lora_bert.inference.engines.graph_inputs import IDS, MASK
 
 _MOST_BYTES = 2**31 - 2**24  # protobuf's limit, less the graph itself
 _UNSEEN = np.float32(-3e4)  # what is added to a masked score: exp gives 0, in float16 too
+Tensors = Mapping[str, np.ndarray]
 _QUERY_KEY_VALUE = ("query", "key", "value")
 
 
-def classifier_graph(tensors: Mapping[str, np.ndarray], config: EncoderConfig) -> Any:
+def classifier_graph(tensors: Tensors, config: EncoderConfig, pooling: Pooling) -> Any:
     """The ONNX model of a sequence classifier, made of its float32 state dict.
 
     It takes ``input_ids`` and ``attention_mask`` and gives ``logits``; token types are 0.
@@ -41,12 +42,12 @@ def classifier_graph(tensors: Mapping[str, np.ndarray], config: EncoderConfig) -
         )
     writer = Writer()
     places = _Places(writer, tensors, config)
-    logits = _Classifier(writer, _apart(tensors, config), config, places).logits()
+    logits = _Classifier(writer, _apart(tensors, config), config, places, pooling).logits()
     outputs = len(tensors[f"{config.layout.head.output}.weight"])
-    return writer.model(logits, outputs, of_tokens=config.head.pooling == "none")
+    return writer.model(logits, outputs, of_tokens=pooling == "none")
 
 
-def _apart(tensors: Mapping[str, np.ndarray], config: EncoderConfig) -> dict[str, np.ndarray]:
+def _apart(tensors: Tensors, config: EncoderConfig) -> dict[str, np.ndarray]:
     """The same tensors with query, key and value apart where a family keeps them in one."""
     apart = dict(tensors)
     if "query_key_value" in config.layout.linears:
@@ -70,9 +71,10 @@ class _Classifier:
     """
 
     writer: Writer
-    tensors: Mapping[str, np.ndarray]
+    tensors: Tensors
     config: EncoderConfig
     places: _Places
+    pooling: Pooling
 
     def logits(self) -> str:
         """Token ids -> ``[rows, labels]``; of each token ``[rows, length, labels]``."""
@@ -157,7 +159,7 @@ class _Classifier:
         """Whether a layer computes the first token of each row and no other."""
         last = index == self.config.num_hidden_layers - 1
         convolved = self.layout.convolution and not index
-        return last and self.config.head.pooling == "cls" and not convolved
+        return last and self.pooling == "cls" and not convolved
 
     def _queries(self, index: int, hidden: str) -> str:
         """The hidden states of the tokens that a layer computes."""
@@ -217,11 +219,11 @@ class _Classifier:
 
     def _classified(self, hidden: str) -> str:
         op, head = self.writer.op, self.layout.head
-        if self.config.head.pooling == "mean":
-            real = op("Unsqueeze", self.writer.cast(MASK, "FLOAT"), [2])
-            total = op("ReduceSum", op("Mul", hidden, real), [1], keepdims=0)
-            pooled = op("Div", total, op("ReduceSum", real, [1], keepdims=0))
-        elif self.config.head.pooling == "none":
+        if self.pooling == "mean":
+            pooled, ones = self.writer.mean(hidden), np.ones(self.config.hidden_size, np.float32)
+            for eps in self.config.mean_norms:
+                pooled = op("LayerNormalization", pooled, ones, axis=-1, epsilon=eps)
+        elif self.pooling == "none":
             pooled = hidden
         else:
             pooled = op("Gather", hidden, np.int64(0), axis=1)
@@ -287,7 +289,7 @@ class _Places:
     """
 
     writer: Writer
-    tensors: Mapping[str, np.ndarray]
+    tensors: Tensors
     config: EncoderConfig
 
     def bias(self, local: bool) -> str:

@@ -46,6 +46,12 @@ class Writer:
         """The first entry of a value along a dimension, which is then 1 long."""
         return self.op("Slice", value, [0], [1], [axis])
 
+    def mean(self, hidden: str) -> str:
+        """The mean of each row's real tokens, ``[rows, length, hidden]`` -> ``[rows, hidden]``."""
+        real = self.op("Unsqueeze", self.cast(MASK, "FLOAT"), [2])
+        total = self.op("ReduceSum", self.op("Mul", hidden, real), [1], keepdims=0)
+        return self.op("Div", total, self.op("ReduceSum", real, [1], keepdims=0))
+
     def cast(self, value: str, kind: str) -> str:
         """A value as ``FLOAT``, ``INT64`` or ``BOOL``."""
         from onnx import TensorProto

@@ -47,6 +47,30 @@ def branch(
 
     Where the head reads every token, they are ``[tokens, outputs]``, without the filler.
 
+    What the arguments are, :func:`pooled` says, which gets them all.
+    """
+    read = pooled(
+        backbone, hidden, offsets, adapter,
+        start=start, updates=updates, seed=seed, checkpointing=checkpointing,
+    )  # fmt: skip
+    return classify(backbone, read, adapter.head, seed)
+
+
+def pooled(
+    backbone: Backbone,
+    hidden: Tensor,
+    offsets: Offsets,
+    adapter: Adapter,
+    *,
+    start: int | None = None,
+    updates: LoraUpdates | None = None,
+    seed: int | None = None,
+    checkpointing: bool = False,
+) -> Tensor:
+    """Hidden states from below layer ``start`` -> what the head reads, ``[rows, hidden]``, float32.
+
+    Of a head that reads every token, the rows are tokens.
+
     Args:
         backbone: The shared backbone.
         hidden: What :func:`trunk` gave, ``[tokens, hidden]``.
@@ -54,7 +78,8 @@ def branch(
         adapter: The adapter that answers.
         start: The lowest layer to run, none that the adapter changes being below it (default:
             ``adapter.depth``).
-        updates: What :func:`lora_updates` makes of the adapter, where it is at hand already.
+        updates: What :func:`lora_updates` makes of the adapter, where it is at hand already; empty:
+            the frozen layers answer.
         seed: Apply dropout (LoRA path and head), this one; None: do not.
         checkpointing: Recompute each layer in the backward pass instead of keeping its
             activations (Chen et al. 2016, arXiv:1604.06174).
@@ -79,12 +104,10 @@ def branch(
     if backbone.final_norm is not None:
         hidden = backbone.final_norm(hidden)
     if reads_first:
-        pooled = hidden[: offsets.rows].float()
-    elif adapter.pooling == "none":
-        pooled = hidden[: int(offsets.lengths.sum())].float()
-    else:
-        pooled = mean_normed(backbone, mean_of_rows(hidden, offsets))
-    return classify(backbone, pooled, adapter.head, seed)
+        return hidden[: offsets.rows].float()
+    if adapter.pooling == "none":
+        return hidden[: int(offsets.lengths.sum())].float()
+    return mean_normed(backbone, mean_of_rows(hidden, offsets))
 
 
 def logits(

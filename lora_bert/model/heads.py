@@ -27,15 +27,11 @@ def mean_of_rows(hidden: Tensor, offsets: Offsets) -> Tensor:
 def mean_normed(backbone: Backbone, means: Tensor) -> Tensor:
     """The means of rows, ``[rows, hidden]``, as a head reads them: normalised, without parameters.
 
-    A family whose classifier has a mean of its own (ModernBERT) reads them as they are. Elsewhere
-    it is what the additional layer of a merged model makes of them, which has two norms and gets
-    them 2¹⁰ times as large.
+    A family whose classifier has a mean of its own (ModernBERT) reads them as they are.
     """
-    config, shape = backbone.config, means.shape[-1:]
-    if config.head.pooling_key:
-        return means
-    means = F.layer_norm(means, shape, eps=config.layer_norm_eps * 2**-20)
-    return F.layer_norm(means, shape, eps=config.layer_norm_eps)
+    for eps in backbone.config.mean_norms:
+        means = F.layer_norm(means, means.shape[-1:], eps=eps)
+    return means
 
 
 def classify(
@@ -44,6 +40,17 @@ def classify(
     """What stands for each text, ``[rows, hidden]`` -> outputs ``[rows, outputs]``, both float32.
 
     Of a head that reads every token, the rows are tokens.
+
+    Without ``seed`` there is no dropout.
+    """
+    x, name = features(backbone, pooled, head, seed), backbone.config.layout.head.output
+    return F.linear(x, head[f"{name}.weight"], head.get(f"{name}.bias"))
+
+
+def features(
+    backbone: Backbone, pooled: Tensor, head: Mapping[str, Tensor], seed: int | None
+) -> Tensor:
+    """What the last layer of the head reads, ``[rows, hidden]``, float32.
 
     The backbone's configuration says how the head is built; without ``seed`` there is no dropout.
     """
@@ -59,4 +66,4 @@ def classify(
         x = Norm(head[f"{names.norm}.weight"], head.get(f"{names.norm}.bias"), eps)(x)
     if seed is not None:
         x = dropout(x, config.dropout, derived_seed(seed, names.output))
-    return F.linear(x, head[f"{names.output}.weight"], head.get(f"{names.output}.bias"))
+    return x

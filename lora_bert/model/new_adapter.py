@@ -38,14 +38,13 @@ def new_adapter(
     names = target_names(backbone.config, target_modules, layers)
     factors = {name: initial_lora_factors(linears[name], rank, alpha, generator) for name in names}
     depth = parse_layers(layers, backbone.config).start
-    head = _new_head(backbone, label_count, generator)
-    return Adapter(factors, head, depth, dropout, backbone.config.head.pooling)
+    return Adapter(factors, _new_head(backbone, label_count, generator), depth, dropout)
 
 
 def head_only(backbone: Backbone, label_count: int, *, generator: torch.Generator) -> Adapter:
     """An adapter that changes no layer: its head, to train on the frozen backbone."""
     head = _new_head(backbone, label_count, generator)
-    return Adapter({}, head, len(backbone.layers), pooling=backbone.config.head.pooling)
+    return Adapter({}, head, depth=len(backbone.layers))
 
 
 def _new_head(

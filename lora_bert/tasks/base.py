@@ -208,6 +208,27 @@ class Task(Protocol):
         """The mean loss that a fresh head has, about."""
         return self.chance_loss(targets)
 
+    @classmethod
+    def has_probe(cls) -> bool:
+        """Whether :meth:`probe` gives anything."""
+        return cls.probe is not Task.probe
+
+    def probe(
+        self, features: np.ndarray, targets: np.ndarray, *, seed: int
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """The last linear layer of the head that answers best from what a frozen backbone says.
+
+        Args:
+            features: What that layer reads, float32 ``[rows, width]``, or ``[tokens, width]``.
+            targets: Of the same rows, ``[rows, …]``.
+            seed: Whatever is drawn depends on it alone.
+
+        Returns:
+            Its weight, float32 ``[outputs, width]``, and bias ``[outputs]``; None: the task has no
+            such answer, and the layer starts at random.
+        """
+        return None
+
     @abstractmethod
     def values(self, outputs: np.ndarray) -> np.ndarray:
         """Outputs ``[rows, outputs]`` -> what is shown of them, float32: probabilities, numbers."""

@@ -21,6 +21,7 @@ from lora_bert.metrics.out_of_scope import out_of_scope
 from lora_bert.metrics.suspects import mistakes, suspects
 from lora_bert.metrics.threshold import best_threshold
 from lora_bert.tasks.base import HeadSpec, Judgement, Task
+from lora_bert.tasks.logistic import logistic_regression
 from lora_bert.tasks.problem_types import USUAL
 from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.wording import shortened
@@ -159,6 +160,12 @@ class SingleLabel(Task):
     def fresh_loss(self, targets: np.ndarray) -> float:
         """That of even odds, in nats."""
         return math.log(len(self.labels))
+
+    def probe(
+        self, features: np.ndarray, targets: np.ndarray, *, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Logistic regression with the weights of the classes, as strong as rows left out say."""
+        return logistic_regression(features, targets, self._weights, seed=seed)
 
     @property
     def _weights(self) -> np.ndarray:

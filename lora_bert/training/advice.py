@@ -37,6 +37,8 @@ def advise(
 
     ``targets`` are those of the training rows; ``validation`` has the scores of the kept adapter.
     """
+    if fitted.history and fitted.progress.start and not fitted.best_epoch:
+        log.info("No epoch was better than the fitted head, which is kept as it was.")
     if not fitted.history or validation is None or (scores := validation.by_class) is None:
         return
     guess = task.chance_loss(targets)

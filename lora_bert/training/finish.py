@@ -51,6 +51,7 @@ def finish(context: Context, fitted: Fit, learner: BranchLearner, before: Tensor
         trainable=trainable,
         total=trainable + context.backbone.parameter_count,
         size=size_of(output),
+        head_start=fitted.progress.head_start,
         interrupted=fitted.stopped is not None,
         resumable=fitted.stopped is not None and fitted.saved,
         watched=answers,

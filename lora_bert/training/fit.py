@@ -20,6 +20,7 @@ from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.training.checkpoints import Checkpoint, Checkpoints
 from lora_bert.training.context import Context
 from lora_bert.training.gradients import Gradients, shares_of
+from lora_bert.training.head_start import begins_fitted, kept_start, with_probe
 from lora_bert.training.identity import check_alike, check_same, identity_of, made_elsewhere
 from lora_bert.training.learner import BranchLearner, validate
 from lora_bert.training.methods import fresh_adapter
@@ -54,6 +55,8 @@ def fit(
     begun, after = (checkpoint.identity, checkpoint.progress.step) if checkpoint else (None, 0)
     keeps = "off" if begun and begun["trunk"] is None else config.trunk_cache
     trunk = trunk_states(context, adapter, place=keeps)
+    begins = begins_fitted(context, checkpoint.progress if checkpoint else None)
+    fitted = with_probe(context, adapter, trunk) if begins else None
     group, cores = processes(), torch.get_num_threads()
     parts, each = begun["workers"] if begun else shares_of(config, rows, backbone.device)
     with (
@@ -63,20 +66,24 @@ def fit(
         tracking(config, after=after) as accelerator,
     ):
         gradients = Gradients(
-            backbone, adapter, trunk.train, rows.lengths, rows.targets, task, threads,
+            backbone, fitted or adapter, trunk.train, rows.lengths, rows.targets, task, threads,
             seed=config.seed, checkpointing=config.gradient_checkpointing, parts=parts,
             fetch=trunk.fetch,
         )  # fmt: skip
         scored = "own" if group.count > 1 else "validation"
         hidden = {scored: trunk.validation}
         learner = BranchLearner(gradients, _texts(context, trunk), hidden, cores)
+        score = partial(validate, learner, task, validation, scored, trunk.owners)
+        start = None
+        if fitted and checkpoint is None:
+            start = kept_start(context, learner, adapter, score())
         before = learner.outputs("watched")
-        trainer = Trainer(learner, rows, task, config, accelerator, scored=len(validation))
-        _say_batches(rows, trainer.batches(1))
+        trainer = Trainer(learner, rows, task, config, accelerator, len(validation), start)
+        if config.epochs:
+            _say_batches(rows, trainer.batches(1))
         identity = identity_of(context, workers=(parts, each), trunk=trunk.key)
         check_alike(group.gather(identity | {"step": after}))
         kept = _go_on(trainer, checkpoint, identity) if checkpoint else None
-        score = partial(validate, learner, task, validation, scored, trunk.owners)
         minutes, steps = config.save_every, config.save_every_steps
         if not group.is_first:  # the others save none
             minutes, steps = 0, None
@@ -109,7 +116,7 @@ def _say_size(context: Context, trained: int) -> None:
         "Training %s of %s parameters on %s for %s (%s, %s).",
         f"{trained:,}", f"{trained + context.backbone.parameter_count:,}",
         counted(len(context.tokens["train"]), "row"),
-        counted(int(context.config.epochs or 0), "epoch"),
+        counted(int(context.config.epochs or 0), "epoch") if context.config.epochs else "no epoch",
         context.backbone.device, context.config.dtype,
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 
 from lora_bert.adapters.peft_format import LoraSettings
-from lora_bert.backbones.config import EncoderConfig
+from lora_bert.backbones.config import EncoderConfig, Pooling
 from lora_bert.config import TrainConfig
 from lora_bert.errors import ConfigError
 from lora_bert.model import target_modules
@@ -15,6 +15,7 @@ from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
 from lora_bert.model.new_adapter import head_only, new_adapter
 from lora_bert.options import flag
+from lora_bert.tasks.base import Task
 
 
 def with_layers(config: TrainConfig, encoder: EncoderConfig) -> TrainConfig:
@@ -55,15 +56,25 @@ def _refuse_lora_options(config: TrainConfig) -> None:
             )
 
 
+def starts_fitted(config: TrainConfig, task: Task) -> bool:
+    """Whether the head is to be fitted on the frozen backbone before the first step."""
+    return config.head_start != "random" and task.has_probe()
+
+
 def fresh_adapter(config: TrainConfig, backbone: Backbone, outputs: int) -> Adapter:
     """The adapter before its first step, where the backbone is."""
     generator = torch.Generator().manual_seed(config.seed)
     if config.method == "head-only":
-        return head_only(backbone, outputs, generator=generator).to(backbone.device)
-    return new_adapter(
-        backbone, outputs, rank=config.rank, alpha=float(config.alpha or 0), dropout=config.dropout,
-        target_modules=config.target_modules, layers=config.layers, generator=generator,
-    ).to(backbone.device)  # fmt: skip
+        adapter = head_only(backbone, outputs, generator=generator)
+    else:
+        adapter = new_adapter(
+            backbone, outputs, rank=config.rank, alpha=float(config.alpha or 0),
+            dropout=config.dropout, target_modules=config.target_modules, layers=config.layers,
+            generator=generator,
+        )  # fmt: skip
+    pooling: Pooling = "mean" if config.pooling == "mean" else "cls"
+    pooling = "none" if backbone.config.head.pooling == "none" else pooling
+    return replace(adapter, pooling=pooling).to(backbone.device)
 
 
 def lora_settings(config: TrainConfig, encoder: EncoderConfig) -> LoraSettings:

@@ -12,6 +12,7 @@ from typing import Any
 from lora_bert.backbones.config import EncoderConfig
 from lora_bert.backbones.families.registry import read_encoder_config
 from lora_bert.backbones.fingerprint import read_identified
+from lora_bert.backbones.pooling import pooling_before, resolved_pooling
 from lora_bert.backbones.resolve import BackboneFiles, find_backbone
 from lora_bert.backbones.weights import embedded_tokens
 from lora_bert.config import TrainConfig
@@ -33,7 +34,7 @@ from lora_bert.tokens.batching import LAYOUT
 from lora_bert.tokens.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
 from lora_bert.training.context import Context
 from lora_bert.training.identity import check_same, settings_of
-from lora_bert.training.methods import with_layers
+from lora_bert.training.methods import starts_fitted, with_layers
 from lora_bert.training.tokenize_rows import Tokens, check_texts_left, tokenise, warn_of_tokens
 from lora_bert.training.trackers import check_trackers
 
@@ -73,12 +74,20 @@ def prepare(config: TrainConfig, begun: Mapping[str, Any] | None) -> Context:
     files = _files(config)
     encoder = read_encoder_config(files.path)
     config = _fitted_to(config, encoder)
+    if begun and "pooling" not in begun["settings"]:  # by a version that had no choice
+        begun = {**begun, "settings": {**begun["settings"], "pooling": pooling_before(encoder)}}
+    asked = begun["settings"]["pooling"] if begun and config.pooling == "auto" else config.pooling
+    config = replace(config, pooling=resolved_pooling(asked, files, encoder))
 
     config, splits, task = _rows(config)
     if task.head().of_tokens:
-        encoder = encoder.reading_tokens()
-    epochs = default_epochs(len(splits.train), task.head().outputs)
-    config = replace(config, epochs=config.epochs or epochs)
+        encoder, config = encoder.reading_tokens(), replace(config, pooling="auto")
+        if asked != "auto":
+            raise ConfigError(
+                f"--pooling {asked}: the head of a '{config.task}' reads every token.",
+                hint="Leave it out.",
+            )
+    config = with_epochs(config, task, len(splits.train))
     check_same(begun, {"data": splits.sha256, "settings": settings_of(config)}, config)
 
     tokenizer = load_tokenizer(
@@ -94,6 +103,22 @@ def prepare(config: TrainConfig, begun: Mapping[str, Any] | None) -> Context:
     dtype = pick_dtype(config.dtype, device)
     backbone = build_backbone(weights, encoder, dtype=dtype, device=device)
     return Context(config, files, fingerprint, splits, task, tokenizer, tokens, watched, backbone)
+
+
+def with_epochs(config: TrainConfig, task: Task, rows: int) -> TrainConfig:
+    """The configuration with its number of epochs; none where a fitted head is all.
+
+    Raises:
+        ConfigError: The head is to start where the task can say nothing of it.
+    """
+    if config.head_start == "probe" and not task.has_probe():
+        raise ConfigError(
+            f"--head-start probe: the task '{task.problem_type}' has nothing to fit a head with.",
+            hint="Leave it out, or say --head-start random.",
+        )
+    if config.epochs or (config.method == "head-only" and starts_fitted(config, task)):
+        return config
+    return replace(config, epochs=default_epochs(rows, task.head().outputs))
 
 
 def default_epochs(rows: int, outputs: int) -> int:

@@ -22,7 +22,10 @@ class Progress:
         epoch_weight: What it is to be divided by.
         epoch_seconds: Spent on it by runs that were stopped in it.
         history: A dict for each epoch that was scored: epoch, train_loss, seconds, the figures.
-        best_epoch: Counted from 1; 0 before the first one was scored.
+        best_epoch: Counted from 1; 0 before the first one was scored, or where none was better
+            than the start.
+        start: What the validation rows said of a fitted head before the first step; empty where the
+            head started at random.
         cuts: Into how many times as many slices as usual batches are cut, since memory ran out.
     """
 
@@ -32,12 +35,18 @@ class Progress:
     epoch_seconds: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
     best_epoch: int = 0
+    start: dict[str, float] = field(default_factory=dict)
     cuts: int = 1
 
     @property
     def epoch(self) -> int:
         """The epoch under way, counted from 1."""
         return len(self.history) + 1
+
+    @property
+    def head_start(self) -> str:
+        """Where the head started, as ``--head-start`` has it: ``probe`` or ``random``."""
+        return "probe" if self.start else "random"
 
     @property
     def moment(self) -> tuple[int, int]:
@@ -77,9 +86,8 @@ class Progress:
         row = {"epoch": self.epoch, "train_loss": self.mean_loss,
                "seconds": self.epoch_seconds + seconds, **figures}  # fmt: skip
         sign = 1 if metric.higher_is_better else -1
-        ranks = [
-            (sign * past[metric.name], -past["validation_loss"]) for past in (*self.history, row)
-        ]
+        scored = [past for past in (self.start, *self.history, row) if past]
+        ranks = [(sign * past[metric.name], -past["validation_loss"]) for past in scored]
         better = len(ranks) == 1 or ranks[-1] > max(ranks[:-1])
         self.history.append(row)
         if better:

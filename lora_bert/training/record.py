@@ -38,7 +38,8 @@ def record(
         OutputError: It cannot be written, or is taken.
     """
     config, files, encoder = context.config, context.files, context.backbone.config
-    portable = _portable(config, files.name)
+    start = fitted.progress.head_start
+    portable = replace(_portable(config, files.name), head_start=start)
     manifest = _manifest(context, adapter, portable, evaluations)
     with atomic_directory(context.output, overwrite=config.overwrite) as work:
         write_peft(
@@ -53,7 +54,10 @@ def record(
         if option_of(manifest.problem_type):  # the command line names no other task
             command = as_command("train", portable, leave_out=_unsaid(config))
         size, changes_layers = adapter.parameter_count, bool(adapter.factors)
-        text = card(manifest, "adapter", command=command, size=size, changes_layers=changes_layers)
+        text = card(
+            manifest, "adapter", command=command, size=size, changes_layers=changes_layers,
+            encoder=encoder, fitted=start == "probe",
+        )  # fmt: skip
         (work / "README.md").write_text(text, encoding="utf-8")
         if history := fitted.history:
             metrics, curve = context.task.metrics, work / "curve.png"
@@ -105,6 +109,8 @@ def _unsaid(config: TrainConfig) -> tuple[str, ...]:
     usual = ["alpha"] if config.alpha == 2 * config.rank else []
     if config.dtype == dtype_name("auto", config.device):
         usual.append("dtype")
+    if config.head_start == "auto":
+        usual.append("head_start")
     return (*_OF_A_CALL, *usual)
 
 

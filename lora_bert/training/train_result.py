@@ -32,7 +32,9 @@ class TrainResult:
         evaluations: By part: ``validation``, and ``test`` where there is one; scored as
             ``evaluate`` does; without those that Ctrl-C cut short.
         history: A dict an epoch: epoch, train_loss, seconds and the validation figures.
-        best_epoch: The epoch that was kept, from 1; 0 when stopped before the first one ended.
+        best_epoch: The epoch that was kept, from 1; 0 where a fitted head was kept as it was, or
+            stopped before the first one ended.
+        head_start: Where the head started: ``probe`` (fitted on the frozen backbone), ``random``.
         steps: Optimizer steps, those of earlier calls that were gone on with included.
         trainable: Trained parameters; ``total``: those and the frozen ones.
         size: Bytes of the adapter's directory.
@@ -52,6 +54,7 @@ class TrainResult:
     trainable: int
     total: int
     size: int
+    head_start: str = "random"
     interrupted: bool = False
     resumable: bool = False
     watched: Sequence[Watched] = ()
@@ -104,6 +107,7 @@ class TrainResult:
             **{part: judged.as_dict() for part, judged in self.evaluations.items()},
             "history": [dict(row) for row in self.history],
             "best_epoch": self.best_epoch,
+            "head_start": self.head_start,
             "steps": self.steps,
             "resumed_at": self.resumed_at,
             "trainable_parameters": self.trainable,

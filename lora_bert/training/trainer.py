@@ -78,6 +78,7 @@ class Trainer:
         config: With its ``epochs``.
         accelerator: Logs to trackers (default: to none).
         scored: How many rows a validation scores (default 0), for the time that it will take.
+        start: What the validation says before the first step, if that counts as an epoch does.
 
     Attributes:
         progress: How far it has come.
@@ -92,12 +93,16 @@ class Trainer:
         config: TrainConfig,
         accelerator: Accelerator | None = None,
         scored: int = 0,
+        start: Validation | None = None,
     ) -> None:
         self.learner, self.rows, self.task, self.config = learner, rows, task, config
         self.epochs, self.metric = int(config.epochs or 0), task.metric(config.metric)
         self.progress = Progress()
         self.best: dict[str, Tensor] | None = None
         self._best_values: np.ndarray | None = None
+        if start is not None:
+            self.progress.start = start.figures
+            self._keep(start.values)
         self._movement: Movement | None = None
         self._stood_still = False
         self._batches: dict[int, list[np.ndarray]] = {}
@@ -220,7 +225,7 @@ class Trainer:
         parameters, tensors = self.learner.parameters, checkpoint.tensors
         fill(parameters, {name: tensors[f"adapter.{name}"] for name in parameters})
         # Copied: these are maps of a file that is to be removed.
-        if self.progress.best_epoch:
+        if self.progress.best_epoch or self.progress.start:
             self.best = {
                 name: tensors[f"best.{name}"].to(parameter.device, copy=True)
                 for name, parameter in parameters.items()
@@ -275,12 +280,15 @@ class Trainer:
                 )
         better = self.progress.end_epoch(validation.figures, seconds, self.metric)
         if better:
-            self.best = {
-                name: tensor.detach().clone() for name, tensor in self.learner.parameters.items()
-            }
-            self._best_values = validation.values
+            self._keep(validation.values)
         self._log("validation", validation.figures, self.progress.step)
         _say_epoch(self.progress.history[-1], self.epochs, self.task, better=better)
+
+    def _keep(self, values: np.ndarray) -> None:
+        """Note the parameters of this moment as the best, and what validation rows say of them."""
+        parameters = self.learner.parameters
+        self.best = {name: tensor.detach().clone() for name, tensor in parameters.items()}
+        self._best_values = values
 
     def batches(self, epoch: int) -> list[np.ndarray]:
         """The row numbers of an epoch's batches, in order; epochs count from 1.
@@ -327,6 +335,8 @@ class Trainer:
             log.warning("Stopped by SIGTERM at step %d.%s", progress.step, onwards)
             raise stop
         kept = f"epoch {progress.best_epoch}" if progress.best_epoch else "this moment"
+        if progress.start and not progress.best_epoch:
+            kept = "the start"
         log.warning("Stopped by Ctrl-C: keeping the adapter of %s.%s", kept, onwards)
 
 
@@ -348,10 +358,15 @@ def linear_schedule(warmup: int, steps: int) -> Callable[[int], float]:
     return factor
 
 
-def _say_epoch(row: dict[str, Any], epochs: int, task: Task, *, better: bool) -> None:
+def in_words(row: Mapping[str, float], task: Task) -> str:
+    """The figures of validation rows that share a unit: ``accuracy 85.09 %, macro-F1 83.54 %``."""
     shares = [f"{each.shown} {100 * row[each.name]:.2f} %" for each in task.metrics if each.share]
     numbers = [f"{each.shown} {row[each.name]:.3f}" for each in task.metrics]
+    return ", ".join(shares or numbers)
+
+
+def _say_epoch(row: dict[str, Any], epochs: int, task: Task, *, better: bool) -> None:
     log.info(
         "epoch %d/%d: loss %.3f, validation %s, %.0f s%s", row["epoch"], epochs, row["train_loss"],
-        ", ".join(shares or numbers), row["seconds"], " (best so far)" if better else "",
+        in_words(row, task), row["seconds"], " (best so far)" if better else "",
     )  # fmt: skip

@@ -10,7 +10,7 @@ from lora_bert.backbones.families.registry import encoder_config
 from lora_bert.errors import BackboneError
 from lora_bert.exporting import onnx_graph as graph
 from lora_bert.exporting.onnx_graph import classifier_graph
-from tests.tiny import FAMILIES, VOCABULARY, tiny_classifier
+from tests.tiny import ADDED, FAMILIES, VOCABULARY, tiny_classifier, with_mean_layer_added
 
 onnxruntime = pytest.importorskip("onnxruntime")
 onnx = pytest.importorskip("onnx")
@@ -27,11 +27,17 @@ VARIANTS = [
 ]
 
 
-def compute(model, ids, mask):
-    """What the graph of a ``transformers`` model gives."""
-    config = model.config.to_dict()
+def configured(settings):
+    """The encoder, and what its classifier in ``transformers`` reads."""
+    config = encoder_config(settings)
+    return config, config.head.pooling
+
+
+def compute(model, ids, mask, pooling=None):
+    """What the graph of a ``transformers`` model gives, with another ``pooling`` if need be."""
+    config, own = configured(model.config.to_dict())
     tensors = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
-    written = classifier_graph(tensors, encoder_config(config)).SerializeToString()
+    written = classifier_graph(tensors, config, pooling or own).SerializeToString()
     session = onnxruntime.InferenceSession(written, providers=["CPUExecutionProvider"])
     return session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
 
@@ -40,15 +46,25 @@ def compute(model, ids, mask):
 def test_the_same_logits_as_transformers(family, extra):
     labels = {"labels": extra["num_labels"]} if "num_labels" in extra else {}
     more = {key: value for key, value in extra.items() if key != "num_labels"}
-    model = tiny_classifier(family, **labels, **more)
+    check(tiny_classifier(family, **labels, **more))
+
+
+@pytest.mark.parametrize("family", ADDED)
+def test_the_mean_as_the_additional_layer_makes_it(family):
+    model = tiny_classifier(family)
+    check(model, with_mean_layer_added(model), "mean")
+
+
+def check(model, twin=None, pooling=None):
+    """Compare the graph of a ``transformers`` model with a model."""
     random = np.random.default_rng(0)
     for lengths in ([1], [3, 30, 9], [16] * 5, [1, 128]):
         ids = random.integers(5, len(VOCABULARY), (len(lengths), max(lengths)))
         mask = (np.arange(max(lengths)) < np.array(lengths)[:, None]).astype(np.int64)
         ids[mask == 0] = 1
         with torch.no_grad():
-            wanted = model(torch.from_numpy(ids), torch.from_numpy(mask)).logits.numpy()
-        np.testing.assert_allclose(compute(model, ids, mask), wanted, atol=1e-5)
+            wanted = (twin or model)(torch.from_numpy(ids), torch.from_numpy(mask)).logits.numpy()
+        np.testing.assert_allclose(compute(model, ids, mask, pooling), wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +78,7 @@ def test_the_last_layer_computes_the_first_token_alone_if_the_head_reads_no_othe
 ):
     model = tiny_classifier(family, **extra)
     tensors = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
-    written = classifier_graph(tensors, encoder_config(model.config.to_dict()))
+    written = classifier_graph(tensors, *configured(model.config.to_dict()))
     seen = [node.output[0] for node in written.graph.node if node.op_type == "Softmax"]
     written.graph.output.extend(
         onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in seen

@@ -16,7 +16,7 @@ from tests.oracle import random_adapter
 from tests.row_kernel import as_on_a_gpu
 from tests.training.test_loop import run
 
-OPTIONS = [{}, {"layers": "all", "dropout": 0.1}, {"batch_tokens": 90}]
+OPTIONS = [{}, {"layers": "all", "dropout": 0.1}, {"batch_tokens": 90}, {"pooling": "mean"}]
 
 
 @pytest.fixture

@@ -94,6 +94,44 @@ def test_killed_after_any_step_it_ends_in_the_same_bits(step, options, train, st
     assert not (tmp_path / "out.checkpoints").exists()
 
 
+@pytest.mark.parametrize("step", [5, 6, 17])
+@pytest.mark.parametrize("options", [{}, {"method": "head-only", "dropout": 0.0}])
+def test_so_does_a_head_that_reads_the_mean(step, options, train, stop_after):
+    options = {"pooling": "mean", **options}
+    whole = train("whole", **options)
+    stop_after(step)
+    with pytest.raises(Killed):
+        train(**options)
+    stop_after(0)
+    with pytest.raises(ConfigError, match="was begun with pooling='mean', not cls"):
+        train(**options | {"pooling": "cls"}, resume=True)
+    # Left out, it is what it was.
+    assert same(train(**options | {"pooling": "auto"}, resume=True), whole)
+
+
+def test_what_was_begun_before_heads_had_a_choice_goes_on(train, stop_after, tmp_path):
+    options = {"backbone": str(write_backbone(tmp_path / "e5-of-mine"))}
+    whole = train("whole", **options, pooling="cls")
+    stop_after(5)
+    with pytest.raises(Killed):
+        train(**options, pooling="cls")
+    stop_after(0)
+    for path in (tmp_path / "out.checkpoints").glob("step-*/lora_bert_checkpoint.json"):
+        state = json.loads(path.read_text())
+        del state["identity"]["settings"]["pooling"]
+        content = {key: state[key] for key in ("identity", "progress", "schedule")}
+        path.write_text(json.dumps({**state, "state_sha256": checkpoints._digest(content)}))
+    with pytest.raises(ConfigError, match="was begun with pooling='cls', not mean"):
+        train(**options, resume=True, pooling="mean")
+    assert same(train(**options, resume=True), whole)
+    manifests = [tmp_path / name / "lora_bert.json" for name in ("out", "whole")]
+    assert [json.loads(path.read_text())["pooling"] for path in manifests] == ["cls", "cls"]
+    # Begun today it reads what the backbone was made for.
+    assert json.loads((train("new", **options).path / "lora_bert.json").read_text())["pooling"] == (
+        "mean"
+    )
+
+
 def test_killed_again_and_again(train, stop_after):
     whole = train("whole")
     for step in (3, 5, 6, 9, 11, 13, 16):

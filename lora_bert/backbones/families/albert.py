@@ -16,7 +16,8 @@ def _specialise(config: EncoderConfig, values: ConfigValues) -> EncoderConfig:
     if values.need("inner_group_num") != 1:
         raise BackboneError("ALBERT backbones with several layers in a group are not supported.")
     per_group = config.num_hidden_layers / values.need("num_hidden_groups")
-    return replace(config, layout=replace(config.layout, layers_per_group=per_group))
+    layout = replace(config.layout, layers_per_group=per_group)
+    return replace(config, layout=layout, groups_layers=True)
 
 
 ALBERT = replace(

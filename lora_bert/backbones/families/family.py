@@ -104,6 +104,7 @@ class Family:
             layer_norm_eps=float(need("layer_norm_eps")),
             hidden_act=need("hidden_act"),
             initializer_range=float(need("initializer_range")),
+            layers_key=self.keys.get("num_hidden_layers", "num_hidden_layers"),
             position_offset=self.position_offset,
         )
         return self.specialise(config, values) if self.specialise else config

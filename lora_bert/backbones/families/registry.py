@@ -14,6 +14,8 @@ from typing import Any
 
 from lora_bert.backbones.config import EncoderConfig, read_config
 from lora_bert.backbones.families.family import Family
+from lora_bert.backbones.mean_layer import KEY, config_without_mean_layer
+from lora_bert.backbones.weights import read_module
 from lora_bert.errors import BackboneError, did_you_mean
 
 FAMILIES: dict[str, Family] = {}
@@ -58,13 +60,18 @@ def encoder_config(raw: Mapping[str, Any]) -> EncoderConfig:
 
 
 def read_encoder_config(directory: Path) -> EncoderConfig:
-    """The encoder that the ``config.json`` of a directory describes.
+    """The encoder that the ``config.json`` of a directory describes, without a layer of our making.
 
     Raises:
         NotFoundError: No such directory.
-        BackboneError: There is no ``config.json``, it cannot be read, or describes no encoder.
+        BackboneError: There is no ``config.json``, it cannot be read, or describes no encoder;
+            or weights of a layer that is to be looked at are missing.
     """
-    return encoder_config(read_config(directory))
+    config = encoder_config(read_config(directory))
+    if config.raw.get(KEY) is not True or not config.adds_mean_layer:
+        return config
+    path = config.layout.layer_path(config.num_hidden_layers - 1)
+    return config_without_mean_layer(config, read_module(directory, path))
 
 
 def _line_to_add(raw: Mapping[str, Any]) -> str:

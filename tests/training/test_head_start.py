@@ -1,0 +1,205 @@
+"""Where the head starts: fitted on the frozen backbone, or at random."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+import lora_bert
+from lora_bert.model.forward import logits
+from lora_bert.tasks.single_label import SingleLabel
+from lora_bert.tokens.batching import TokenBatch
+from lora_bert.training import fit, head_start
+from lora_bert.training.trainer import Trainer
+from tests.tiny import FAMILIES, write_backbone
+
+
+class Killed(BaseException):
+    """Stands for kill -9."""
+
+
+@pytest.fixture
+def train(tiny_backbone, reviews, tmp_path):
+    def call(output="out", **options):
+        usual = {"data": reviews, "backbone": str(tiny_backbone), "epochs": 2, "dtype": "float32"}
+        return lora_bert.train(**usual | options, output=tmp_path / output)
+
+    return call
+
+
+def saved(result):
+    return (result.path / "adapter_model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("family", "extra"),
+    [(family, {}) for family in FAMILIES]
+    + [("modernbert", {"classifier_pooling": "mean", "classifier_bias": True})],
+)
+def test_epoch_zero_answers_as_the_probe_does(family, extra, train, tmp_path, monkeypatch):
+    """All layers run with LoRA factors that change nothing yet, and the head as it was fitted."""
+    seen = {}
+    inner, probe = head_start.with_probe, SingleLabel.probe
+
+    def watched(context, adapter, trunk):
+        seen.update(context=context, adapter=inner(context, adapter, trunk))
+        raise Killed
+
+    def noted(self, features, targets, *, seed):
+        weight, bias = probe(self, features, targets, seed=seed)
+        seen.update(answers=features @ weight.T + bias, targets=targets)
+        return weight, bias
+
+    monkeypatch.setattr(fit, "with_probe", watched)
+    monkeypatch.setattr(SingleLabel, "probe", noted)
+    backbone = write_backbone(tmp_path / "backbone", family, **extra)
+    with pytest.raises(Killed):
+        train(backbone=str(backbone))
+    context, adapter = seen["context"], seen["adapter"]
+    rows = context.tokens["train"]
+    order = np.argsort(-rows.lengths, kind="stable")
+    assert np.array_equal(rows.targets[order], seen["targets"])
+    found = logits(context.backbone, TokenBatch.of(rows.encodings, order), adapter)
+    expected = torch.from_numpy(seen["answers"])
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5 * float(expected.abs().max()))
+    assert float(expected.std()) > 0.1
+
+
+def test_the_log_the_card_and_the_settings_say_where_it_started(train, caplog):
+    caplog.set_level("INFO")
+    fitted = train("fitted")
+    assert caplog.text.count("The head is fitted on the frozen backbone before any step: ") == 1
+    assert fitted.head_start == "probe"
+    assert "The head was fitted on the frozen backbone before the first step." in (
+        (fitted.path / "README.md").read_text()
+    )
+    assert "--head-start" not in (fitted.path / "README.md").read_text()
+    assert yaml.safe_load((fitted.path / "run.yaml").read_text())["head_start"] == "probe"
+    caplog.clear()
+    random = train("random", head_start="random")
+    assert "fitted" not in caplog.text
+    assert "fitted" not in (random.path / "README.md").read_text()
+    assert "--head-start random" in (random.path / "README.md").read_text()
+    assert random.as_dict()["head_start"] == "random"
+    assert saved(random) != saved(fitted)
+
+
+def test_auto_starts_at_random_where_validation_rows_find_that_better(train, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    random = train("random", head_start="random")
+    monkeypatch.setattr(
+        SingleLabel, "probe",
+        lambda self, features, targets, *, seed: (
+            np.full((2, features.shape[1]), 9, np.float32), np.array([99, 0], np.float32)
+        ),
+    )  # fmt: skip
+    found = train("auto")
+    assert "The head starts at random: fitted on the frozen backbone it guesses" in caplog.text
+    assert found.head_start == "random"
+    assert yaml.safe_load((found.path / "run.yaml").read_text())["head_start"] == "random"
+    assert saved(found) == saved(random)
+    assert train("probe", head_start="probe").head_start == "probe"
+
+
+def test_features_that_are_no_numbers_start_at_random(train, monkeypatch):
+    random = train("random", head_start="random")
+    monkeypatch.setattr(
+        head_start,
+        "_read",
+        lambda context, adapter, trunk, rows: torch.full((len(rows), 32), torch.nan),
+    )
+    found = train("nan")
+    assert found.head_start == "random"
+    assert saved(found) == saved(random)
+
+
+def test_the_head_alone_is_fitted_without_an_epoch(train, caplog):
+    caplog.set_level("INFO")
+    result = train(method="head-only", epochs=None)
+    assert result.accuracy >= 0.9
+    assert (result.best_epoch, result.steps, list(result.history)) == (0, 0, [])
+    assert "The head was fitted on the frozen backbone." in (result.path / "README.md").read_text()
+    assert yaml.safe_load((result.path / "run.yaml").read_text())["epochs"] is None
+    again = train("again", method="head-only", epochs=None)
+    assert saved(again) == saved(result)
+    learned = train("learned", method="head-only", epochs=None, head_start="random")
+    assert len(learned.history) > 3
+
+
+def test_no_epoch_is_kept_that_is_worse_than_the_start(train, caplog):
+    caplog.set_level("INFO")
+    result = train(learning_rate=0.9, max_grad_norm=0)
+    start = load_file(train("head", method="head-only", epochs=None).path
+                      / "adapter_model.safetensors")  # fmt: skip
+    assert result.best_epoch == 0
+    assert "No epoch was better than the fitted head, which is kept as it was." in caplog.text
+    kept = load_file(result.path / "adapter_model.safetensors")
+    for name in start:
+        torch.testing.assert_close(kept[name], start[name])
+
+
+@pytest.mark.parametrize("moment", ["probe", "step"])
+def test_killed_before_its_first_step_is_done_it_ends_in_the_same_bits(
+    moment, train, monkeypatch, tmp_path
+):
+    whole = train("whole", watch=("good",))
+
+    def killed(*_, **__):
+        raise Killed
+
+    target = (fit, "kept_start") if moment == "probe" else (Trainer, "step")
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(*target, killed)
+        train()
+    assert not list((tmp_path / "out.checkpoints").glob("step-*"))
+    found = train(resume=True, watch=("good",))
+    assert saved(found) == saved(whole)
+    assert found.watched[0].before.scores == whole.watched[0].before.scores
+
+
+def test_what_was_begun_goes_on_without_fitting_again(train, monkeypatch):
+    whole = train("whole", save_every_steps=1, watch=("good",))
+    inner = Trainer.step
+
+    def third(self, group):
+        if self.progress.step == 2:
+            raise Killed
+        inner(self, group)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Trainer, "step", third)
+        train(save_every_steps=1)
+    monkeypatch.setattr(SingleLabel, "probe", None)
+    found = train(save_every_steps=1, resume=True)
+    assert found.resumed_at == 2
+    assert found.head_start == "probe"
+    assert saved(found) == saved(whole)
+
+
+def test_many_rows_are_drawn(train, monkeypatch):
+    seen = []
+    probe = SingleLabel.probe
+    monkeypatch.setattr(head_start, "MOST_ROWS", 20)
+    monkeypatch.setattr(
+        SingleLabel, "probe",
+        lambda self, features, targets, *, seed: (
+            seen.append(features.shape), probe(self, features, targets, seed=seed)
+        )[1],
+    )  # fmt: skip
+    first, again = train("first"), train("again")
+    assert seen == [(20, 32)] * 2
+    assert saved(first) == saved(again)
+
+
+def test_cores_change_no_bit(train, monkeypatch):
+    before, results = torch.get_num_threads(), []
+    try:
+        for cores in (1, 2):
+            torch.set_num_threads(cores)
+            results.append(saved(train(f"{cores}", method="head-only", epochs=None)))
+    finally:
+        torch.set_num_threads(before)
+    assert results[0] == results[1]
