@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lora_bert.inference.predictor import Predictor, load
     from lora_bert.inference.session import Session
     from lora_bert.inference.verify import Verification, verify
+    from lora_bert.tasks.multi_label import LabelsPrediction
     from lora_bert.tasks.single_label import Prediction
     from lora_bert.tasks.tagged_words import Tagged
     from lora_bert.training.train import train
@@ -30,6 +31,7 @@ _HOME = {
     "Conversion": "backbones.convert",
     "Evaluation": "evaluation.result",
     "ExportResult": "exporting.export",
+    "LabelsPrediction": "tasks.multi_label",
     "LoraBertError": "errors",
     "MergeResult": "exporting.merge",
     "Prediction": "tasks.single_label",
@@ -52,6 +54,7 @@ __all__ = [
     "Conversion",
     "Evaluation",
     "ExportResult",
+    "LabelsPrediction",
     "LoraBertError",
     "MergeResult",
     "Prediction",

@@ -55,9 +55,15 @@ def card(
         source="embedded" if backbone in EMBEDDED else elsewhere,
         backbone=_quoted(backbone),
         revision=_quoted(revision) if revision else "",
+        settings=manifest.restored_task("it").settings_in_words(),
         labels=[_quoted(label) for label in manifest.labels[:_SHOWN_LABELS]],
         metrics=metrics,
         scores=scores,
+        intervals={
+            part: interval
+            for part, figures in scores.items()
+            if (interval := _interval(figures, metrics[0]))
+        },
         rows=counts if isinstance(counts, dict) else {},
         command=command,
         size=size,
@@ -104,11 +110,16 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
+def _interval(figures: Mapping[str, Any], metric: Metric) -> Any:
+    """That of the first figure; an accuracy's has no other name."""
+    return figures.get("interval" if metric.name == "accuracy" else f"{metric.name}_interval")
+
+
 def _is_whole(figures: Any, metrics: Sequence[Metric]) -> bool:
     """Whether a part's figures are what this version writes: a stranger's may be anything."""
     if not isinstance(figures, dict):
         return False
-    interval = figures.get("interval", [0, 0])
+    interval = _interval(figures, metrics[0]) or [0, 0]
     numbers = [figures.get(key) for key in (*(metric.name for metric in metrics), "rows")]
     return (
         isinstance(interval, list)

@@ -79,6 +79,7 @@ def _described(manifest: Manifest) -> dict[str, Any]:
         "task": manifest.task,
         "problem_type": manifest.problem_type,
         "labels": list(manifest.labels),
+        **({"settings": dict(manifest.settings)} if manifest.settings else {}),
         "max_length": manifest.max_length,
         **({"pooling": manifest.pooling} if manifest.pooling else {}),
         "clean": manifest.clean,

@@ -14,7 +14,7 @@ from lora_bert.backbones.resolve import find_local
 from lora_bert.errors import AdapterError, ConfigError, LoraBertError, missing
 from lora_bert.files import sha256
 from lora_bert.json_files import read_object
-from lora_bert.tasks.problem_types import TAGGING, USUAL, described, problem_types
+from lora_bert.tasks.problem_types import TAGGING, USUAL, problem_types
 from lora_bert.wording import listed
 
 Kind = Literal["adapter", "merged", "openvino", "onnx"]
@@ -228,10 +228,10 @@ def check_answerable(config: Mapping[str, Any], path: Path) -> None:
     problem = problem_type_of(config)
     if problem not in problem_types():
         raise AdapterError(
-            f"'{path}' is {described(problem)} (problem_type '{problem}'); lora-bert answers with "
-            "one label a text.",
-            hint="transformers answers with it as it is meant. To train a classifier of one label "
-            "a text on its encoder: lora-bert train --backbone …",
+            f"'{path}' is made for a problem that is not known here (problem_type '{problem}'); "
+            f"there are {', '.join(problem_types())}.",
+            hint="transformers answers with it as it is meant. To train a classifier on its "
+            "encoder: lora-bert train --backbone …",
         )
 
 
@@ -263,9 +263,9 @@ def labels_in(config: Mapping[str, Any], path: Path) -> tuple[str, ...]:
     names = config.get("id2label")
     if names is None:
         count = config.get("num_labels", _UNSAID_LABELS)
-        if type(count) is int and 2 <= count <= _MOST_LABELS:
+        if type(count) is int and 1 <= count <= _MOST_LABELS:
             return tuple(f"LABEL_{index}" for index in range(count))
-    if not isinstance(names, dict) or len(names) < 2:
+    if not isinstance(names, dict) or not names:
         raise AdapterError(f"'{path / 'config.json'}' names no labels (id2label).")
     try:
         labels = {int(key): str(name) for key, name in names.items()}

@@ -254,7 +254,7 @@ def _guessed(
     if problem not in problem_types():
         raise AdapterError(
             f"'{stored.path}' has {counted(outputs, 'output')} of the problem_type '{problem}'; "
-            "lora-bert answers with one label a text.",
+            f"there are {', '.join(problem_types())}.",
             hint="PEFT and transformers answer with it as it is meant.",
         )
     length = min(DEFAULT_MAX_LENGTH, base.config.max_length)

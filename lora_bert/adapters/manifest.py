@@ -132,7 +132,7 @@ def read_manifest(path: Path) -> Manifest:
             raise AdapterError(f"'{path}': '{key}' is missing or not a {kind.__name__}.")
     labels = written["labels"]
     if not all(isinstance(label, str) for label in labels):
-        raise AdapterError(f"'{path}': 'labels' must be at least two strings.")
+        raise AdapterError(f"'{path}': 'labels' must be strings.")
     if written["max_length"] < 1:
         raise AdapterError(f"'{path}': 'max_length' is {written['max_length']}; 1 is the least.")
     pipelines = [task_of(known).pipeline for known in problem_types()]
@@ -142,8 +142,8 @@ def read_manifest(path: Path) -> Manifest:
     ):  # fmt: skip
         if key in written and written[key] not in ours:
             raise AdapterError(
-                f"'{path}': {key} '{written[key]!s:.60}' is not supported; lora-bert {__version__} "
-                "answers with one label a text.",
+                f"'{path}': {key} '{written[key]!s:.60}' is not supported by lora-bert "
+                f"{__version__}.",
                 hint="If a later version wrote it, update lora-bert; "
                 "if it is a task of your own, import its module first.",
             )

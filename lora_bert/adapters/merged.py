@@ -42,9 +42,14 @@ def write_merged(directory: Path, loaded: Loaded) -> None:
 def standalone(loaded: Loaded) -> Manifest:
     """What a model made of this says of itself: its tokenizer is the one that is written with it.
 
-    Another version of the ``tokenizers`` library may write the same one otherwise.
+    Another version of the ``tokenizers`` library may write the same one otherwise. What the task
+    does to the outputs is in the last layer.
     """
-    return replace(loaded.manifest, tokenizer={"fingerprint": loaded.tokenizer.fingerprint})
+    task, _, _ = loaded.manifest.restored_task(loaded.files.path).folded()
+    return replace(
+        loaded.manifest, settings=task.settings,
+        tokenizer={"fingerprint": loaded.tokenizer.fingerprint},
+    )  # fmt: skip
 
 
 def describe_exported(directory: Path, loaded: Loaded, manifest: Manifest) -> None:
@@ -62,6 +67,8 @@ def _describe(
 
 def folded(loaded: Loaded) -> dict[str, Tensor]:
     """The sequence classifier's state dict, float32: ``W + scaling · up @ down``, and the head.
+
+    What the task does to the head's outputs, as to give them their unit, is in its last layer.
 
     Raises:
         AdapterError: A folded weight is not finite.
@@ -88,6 +95,12 @@ def folded(loaded: Loaded) -> dict[str, Tensor]:
         if not bool(torch.isfinite(tensors[weight]).all()):
             raise AdapterError(f"Folding LoRA into '{weight}' gives NaN or infinity.")
     tensors |= {name: tensor.cpu() for name, tensor in loaded.adapter.head.items()}
+    _, factor, addend = loaded.manifest.restored_task(loaded.files.path).folded()
+    if (factor, addend) != (1, 0):
+        output = config.layout.head.output
+        bias = tensors[f"{output}.bias"]
+        tensors[f"{output}.weight"] = tensors[f"{output}.weight"] * factor
+        tensors[f"{output}.bias"] = bias * factor + addend
     return {name: tensor.detach() for name, tensor in tensors.items()}
 
 

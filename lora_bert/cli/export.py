@@ -31,10 +31,10 @@ def command(config: ExportConfig, as_json: bool) -> Answer:
 
     result = run(config)
     size, texts = f"{result.size / 1e6:.1f} MB", f"{result.texts:,} texts"
-    compared = f"largest difference in probability {result.difference:.1e} on {texts}"
+    compared = f"largest difference in {result.measured_in} {result.difference:.1e} on {texts}"
     if result.precision != "float32":
         compared = (
-            f"with torch in float32 on {texts}: probabilities move by {result.median:.2g} in the "
+            f"with torch in float32 on {texts}: answers move, in {result.measured_in}, by {result.median:.2g} in the "
             f"median text and by {result.difference:.2g} in the worst"
         )
     accuracy = ""
@@ -44,7 +44,7 @@ def command(config: ExportConfig, as_json: bool) -> Answer:
     return Answer(
         dataclasses.asdict(result) | {"path": str(result.path)},
         f"exported    {result.path} ({result.format}, {result.precision}, {size})\n"
-        f"compared    {compared}, same label on {result.agreement:.1%}\n"
+        f"compared    {compared}, same answer on {result.agreement:.1%}\n"
         f"{in_bfloat16(result.moved)}"
         f"{accuracy}"
         f'next        lora-bert infer --model {shlex.quote(str(result.path))} "…"',

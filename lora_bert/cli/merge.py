@@ -29,7 +29,7 @@ def command(config: MergeConfig, as_json: bool) -> Answer:
     return Answer(
         dataclasses.asdict(result) | {"path": str(result.path)},
         f"merged      {result.path} ({result.size / 1e6:.1f} MB)\n"
-        f"compared    largest difference in probability {result.difference:.1e} on "
+        f"compared    largest difference in {result.measured_in} {result.difference:.1e} on "
         f"{result.texts:,} texts, both in float32\n"
         f"{in_bfloat16(result.moved)}"
         f'next        lora-bert infer --model {shlex.quote(str(result.path))} "…"',

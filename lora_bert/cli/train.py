@@ -48,9 +48,7 @@ def command(config: TrainConfig, as_json: bool) -> Answer:
         rows = counted(evaluation.scores.rows, "row")
         lines.append(f"{part:<11} {score_words(evaluation, evaluation.metric)}, {rows}")
     for text in result.watched:
-        before, after = (
-            f"{answer.label} {answer.score:.4f}" for answer in (text.before, text.after)
-        )
+        before, after = text.lines
         lines.append(f"watched     {before} → {after}  {printable(shortened(text.text))}")
     path = shlex.quote(str(result.path))
     if result.resumable:

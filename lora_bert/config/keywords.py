@@ -18,6 +18,8 @@ class LabelledFileKeywords(TypedDict, total=False):
     columns: Names | None
     encoding: str
     label_column: Names | None
+    label_separator: str | None
+    label_file: StrPath | None
     label_names: Renaming | None
 
 

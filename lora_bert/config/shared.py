@@ -157,6 +157,17 @@ class LabelledFileOptions(TextFileOptions):
         metavar="NAME",
         form="list",
     )
+    label_separator: str | None = data_option(
+        None,
+        "What stands between the labels of a cell, where rows have several (default: found).",
+        metavar="TEXT",
+    )
+    label_file: str | None = data_option(
+        None,
+        "File with the names of labels that are numbers: one a line, from 0, or JSON "
+        '{"0": "name"}.',
+        metavar="FILE",
+    )
     label_names: str | None = data_option(
         None,
         "Rename labels while reading: 0=negative,1=positive. A label with a comma or an equals "

@@ -107,15 +107,40 @@ def find_columns(
         if text_column is None:
             raise _no_column("text", columns, source, cells)
     if label_column is None and need_label:
-        free = [name for name in columns if name != text_column]
-        label_column = _by_name("label", training, free, source)
-        label_column = label_column or _of_label_studio(free, cells)
+        label_column = label_column_of(
+            columns, text=text_column, label=None, training=training, cells=cells, source=source
+        )
         if label_column is None:
             raise _no_column("label", columns, source, cells)
     detected = {"text": None if text else text_column, "label": None if label else label_column}
     if notes := [f"{role} column '{name}'" for role, name in detected.items() if name]:
         logger.info("%s", ", ".join(notes))
     return text_column, label_column
+
+
+def label_column_of(
+    columns: Sequence[str], *, text: str | None, label: str | None, training: TrainingFormat,
+    cells: Cells, source: str,
+) -> str | None:  # fmt: skip
+    """The label column of a table, as :func:`find_columns` finds it; None where it does not.
+
+    Raises:
+        DataError: Several could be meant.
+    """
+    if label is not None:
+        return label if label_columns(label, columns) else None
+    free = [name for name in columns if name != text]
+    found = _by_name("label", training, free, source)
+    return found or _of_label_studio(free, cells) or _of_bits(free, text, cells)
+
+
+def _of_bits(columns: Sequence[str], text: str | None, cells: Cells) -> str | None:
+    """All columns but those of ids and of texts, where each holds 0 and 1: each is a label's."""
+    ids = id_column(columns, ())
+    texts = TEXT_NAMES if text is None else ()
+    rest = [name for name in columns if name != ids and name.strip().lower() not in texts]
+    bits = len(rest) > 2 and all(set(cells.get(name, ("",))[:HEAD_ROWS]) <= _BITS for name in rest)
+    return write_names(rest) if bits else None
 
 
 def label_columns(label: str | None, columns: Sequence[str]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import math
 import shlex
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -42,17 +42,16 @@ def warn_about(splits: Splits, *, classes: bool = True) -> list[str]:
     """
     train = splits.train
     if classes and len(set(train.labels)) == 1:
-        raise DataError(
-            f"'{train.source}' has one class only, '{shortened(train.labels[0])}': there is "
-            "nothing to tell apart."
-        )
+        only = ", ".join(train.each(train.labels[0]))
+        what = f"one class only, '{shortened(only)}'" if only else "no label in any row"
+        raise DataError(f"'{train.source}' has {what}: there is nothing to tell apart.")
     others = {"validation": splits.validation, "test": splits.test}
     judged = {part: examples for part, examples in others.items() if examples}
     own, *texts = [_hashes(rows) for rows in (train, *judged.values())]
     shared = [sentence for part, other in zip(judged, texts, strict=True)
               for sentence in _shared_texts(own, other, part)]  # fmt: skip
     sentences = [
-        *(spelling_warnings(train.labels) if classes else ()),
+        *(spelling_warnings(train.label_counts) if classes else ()),
         *(_small_classes(train) if classes else ()),
         *shared,
         *(_contradictions([train, *judged.values()], [own, *texts]) if classes else ()),
@@ -70,6 +69,8 @@ def warn_of_imbalance(train: Examples, *, metric: str, weights: str) -> str:
     count as imbalanced. A few rows a class say too little. The sentence is "" where there is
     nothing to say or both ``--metric`` and ``--class-weights`` are there.
     """
+    if train.label_form != "one":  # a label of few rows is the rule
+        return ""
     wanted = ["--metric macro_f1"] if metric != "macro_f1" else []
     wanted += ["--class-weights balanced"] if weights != "balanced" else []
     sizes = Counter(train.labels).most_common()
@@ -91,7 +92,7 @@ def warn_of_imbalance(train: Examples, *, metric: str, weights: str) -> str:
 
 
 def _small_classes(train: Examples) -> list[str]:
-    sizes = Counter(train.labels)
+    sizes = train.label_counts
     small = [(label, size) for label, size in sizes.items() if size < _FEW]
     if not small:
         return []
@@ -146,8 +147,11 @@ def _place(parts: Sequence[Examples], row: int) -> str:
     return part.at(row)
 
 
-def spelling_warnings(labels: Sequence[str]) -> list[str]:
-    """What to say of labels that one meant to be one: the groups and the option that joins them."""
+def spelling_warnings(labels: Iterable[str] | Mapping[str, int]) -> list[str]:
+    """What to say of labels that one meant to be one: the groups and the option that joins them.
+
+    Given is the label of each row, or how many rows each has.
+    """
     sizes = Counter(labels)
     groups: dict[str, list[str]] = {}
     for label in sizes:

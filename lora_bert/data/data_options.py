@@ -8,12 +8,14 @@ from typing import Literal
 
 from lora_bert.config import TrainConfig
 from lora_bert.config.shared import TextFileOptions
+from lora_bert.data.label_file import renaming, separator
 from lora_bert.data.rows import NO_TRAINING, ReadOptions, TrainingFormat
-from lora_bert.data.splits import SplitKind
-from lora_bert.names import parse_label_names, parse_names
+from lora_bert.names import parse_names
 
-LabelForm = Literal["one", "tags"]
-"""What a row's label is: one label; the tags of its words."""
+SplitKind = Literal["stratified", "random"]
+
+LabelForm = Literal["one", "set", "number", "tags"]
+"""What a row's label is: one label; none, one or several of them; a number; tags of its words."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,9 @@ class DataOptions:
     Attributes:
         label_names: Names to put for the labels in the file.
         read: How to read the files, and what an adapter's training called the columns.
+        label_separator: What stands between the labels of a cell; None looks for it.
         label_form: What a row's label is.
-        classes: Whether a label is one of a few classes, each of which must have training rows.
+        classes: Whether labels are of a few classes, each of which must have training rows.
     """
 
     text_column: str | None = None
@@ -36,6 +39,7 @@ class DataOptions:
     split: SplitKind = "stratified"
     split_seed: int = 42
     limit: int | None = None
+    label_separator: str | None = None
     label_form: LabelForm = "one"
     classes: bool = True
 
@@ -51,17 +55,22 @@ def read_options(config: TextFileOptions, training: TrainingFormat = NO_TRAINING
 def data_options(
     config: TrainConfig, *, classes: bool = True, label_form: LabelForm = "one"
 ) -> DataOptions:
-    """How a training reads and splits its data; ``classes`` and ``label_form``: of its task."""
+    """How a training reads and splits its data; ``classes`` and ``label_form``: of its task.
+
+    Raises:
+        ConfigError, DataError, NotFoundError: Its renaming of labels makes no sense.
+    """
     return DataOptions(
         text_column=config.text_column,
         label_column=config.label_column,
-        label_names=parse_label_names(config.label_names),
+        label_names=renaming(config),
         read=read_options(config),
         validation_fraction=config.validation_fraction,
         test_fraction=config.test_fraction,
         split="random" if config.split == "random" or not classes else "stratified",
         split_seed=config.split_seed,
         limit=config.limit,
+        label_separator=separator(config.label_separator),
         label_form=label_form,
         classes=classes,
     )

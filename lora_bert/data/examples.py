@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lora_bert.data.columns import find_columns, id_column, label_columns
-from lora_bert.data.labels import labels_of_columns, read_labels
+from lora_bert.data.data_options import LabelForm
+from lora_bert.data.label_sets import read_label_sets, read_set, written_sets
+from lora_bert.data.labels import Labels, labels_of_columns, read_labels, sets_of_columns
 from lora_bert.data.rows import Files, Positioned
 from lora_bert.data.stored import hashes, kept, numbers_at, taken
 from lora_bert.data.tables import Table
@@ -29,6 +32,7 @@ class Examples(Positioned):
         labels: Their labels, as many; empty when the rows have none.
         lines: As in :class:`Table`, like ``source``, ``unit`` and ``files``.
         ids: What the file's own column of ids calls the rows; empty where it has none.
+        label_form: What a label is; of a ``set`` :func:`.read_set` gives the labels.
         tagging: How words are tagged, where labels are entities; see
             :mod:`lora_bert.data.tagged`.
     """
@@ -40,10 +44,36 @@ class Examples(Positioned):
     unit: str = "line"
     ids: Sequence[str] = ()
     files: Files | None = None
+    label_form: LabelForm = "one"
     tagging: Tagging | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    @property
+    def label_counts(self) -> Counter[str]:
+        """How many rows have each label."""
+        if self.label_form != "set":
+            return Counter(self.labels)
+        counts = Counter[str]()
+        for written, rows in Counter(self.labels).items():
+            counts.update(dict.fromkeys(read_set(written), rows))
+        return counts
+
+    def each(self, label: str) -> tuple[str, ...]:
+        """The labels that one of ``labels`` stands for."""
+        return read_set(label) if self.label_form == "set" else (label,)
+
+    def first_beside(self, known: Collection[str]) -> tuple[int, str] | None:
+        """The first row with a label that is not ``known``, and that label."""
+        strange = {}
+        for label in dict.fromkeys(self.labels):
+            if unknown := [each for each in self.each(label) if each not in known]:
+                strange[label] = unknown[0]
+        if not strange:
+            return None
+        row = next(row for row, label in enumerate(self.labels) if label in strange)
+        return row, strange[self.labels[row]]
 
     def mark(self, row: int) -> int | str:
         """Where a row stands, for a table: its line; of several files ``"b.csv:3"``."""
@@ -70,12 +100,15 @@ def examples_from(
     label_names: Mapping[str, str] = {},
     known_labels: Collection[str] = (),
     need_labels: bool = True,
+    label_form: LabelForm = "one",
+    label_separator: str | None = None,
 ) -> Examples:
     """The examples in a table; rows with an empty text or label are dropped, and a log says so.
 
     The columns are found as :func:`find_columns` does; without ``need_labels`` only the texts are
     taken, unless ``label_column`` is given. ``label_names`` replace labels, ``known_labels`` are
-    what training took for one label, whatever it looks like.
+    what training took for one label, whatever it looks like; ``label_form`` and ``label_separator``
+    are those of :class:`.DataOptions`.
 
     Raises:
         DataError: A column is not there, or no row is left.
@@ -87,8 +120,15 @@ def examples_from(
     texts = table.values[text_name]
     rows = with_text = _filled(map(str.strip, texts), len(texts))
     labels: list[str] = []
-    if label_name:
+    if label_name and label_form == "one":
         labels = _labels(table, label_name, with_text, label_names, known_labels)
+    elif label_name and label_form == "set":
+        known = {*label_names, *known_labels}
+        sets = _label_sets(table, label_name, with_text, known, label_separator)
+        labels = written_sets(sets, label_names, table.source)
+    elif label_name:
+        cells = map(str.strip, taken(table.values[label_name], with_text))
+        labels = [label_names.get(cell, cell) for cell in cells]
     if labels:
         rows = with_text[_filled(labels, len(with_text))]
     _say_dropped(table, text=len(texts) - len(with_text), label=len(with_text) - len(rows))
@@ -100,6 +140,7 @@ def examples_from(
         unit=table.unit,
         ids=_ids(table, rows, (text_name, *label_columns(label_name, table.columns))),
         files=table.files,
+        label_form=label_form,
     )
 
 
@@ -131,6 +172,21 @@ def _labels(
             listed(names), table.source, listed(dict.fromkeys(labels)),
         )  # fmt: skip
     return [names.get(label, label) for label in labels] if names else labels
+
+
+def _label_sets(
+    table: Table, column: str, rows: np.ndarray, known: Collection[str], separator: str | None
+) -> list[Labels]:
+    """The labels of each of ``rows``."""
+
+    def at(row: int) -> str:
+        return table.at(int(rows[row]))
+
+    several = label_columns(column, table.columns)
+    if len(several) > 1:
+        return sets_of_columns({name: taken(table.values[name], rows) for name in several}, at=at)
+    cells = [cell.strip() for cell in taken(table.values[column], rows)]
+    return read_label_sets(cells, known, source=table.source, at=at, separator=separator)
 
 
 def _ids(table: Table, rows: np.ndarray, columns: Sequence[str]) -> Sequence[str]:

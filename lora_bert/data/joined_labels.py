@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 
-_STRONG = (",", ";", "|", "#", "\n", "\t", "、", "，", "；")
+STRONG = (",", ";", "|", "#", "\n", "\t", "、", "，", "；")
 """Separators that hardly stand in a class's name where its parts are classes too."""
 _WEAK = (" ", "/", "+", "&")
 """Separators that do stand there: ``order``, ``status`` and ``order status`` may be classes."""
@@ -38,13 +38,13 @@ def joined(cells: Sequence[str], standing: AbstractSet[str]) -> str:
 
     ``standing`` are the labels that rows have alone, ``cells`` among them.
     """
-    for separator in (*_STRONG, *_WEAK):
+    for separator in (*STRONG, *_WEAK):
         combined = _combined(cells, separator)
         known = [parts for parts in combined.values() if standing >= set(parts)]
         if not known or (separator == "," and _may_be_decimals(combined, standing)):
             continue
         numbers = separator == " " and all(part.isdigit() for parts in known for part in parts)
-        if separator in _STRONG or numbers:
+        if separator in STRONG or numbers:
             certain = 2 * len(known) >= len(combined) or _mostly_stand(combined.values(), standing)
         else:
             certain = len(known) == len(combined) >= _CERTAIN_WEAK
@@ -53,25 +53,25 @@ def joined(cells: Sequence[str], standing: AbstractSet[str]) -> str:
     return ""
 
 
-def suspected(cells: Sequence[str], standing: AbstractSet[str]) -> str:
-    """A cell that looks like several labels where that is not certain, or ""."""
-    for separator in _STRONG:
+def suspected(cells: Sequence[str], standing: AbstractSet[str]) -> tuple[str, str]:
+    """A separator and a cell that looks like several labels where that is not certain, or ""s."""
+    for separator in STRONG:
         combined = _combined(cells, separator)
         if not combined or (separator == "," and _are_decimals(combined, standing)):
             continue
         if _mostly_stand(combined.values(), standing):
-            return next(iter(combined))
+            return separator, next(iter(combined))
         seen = Counter(part for parts in combined.values() for part in set(parts))
         recurring = [cell for cell, parts in combined.items()
                      if all(seen[part] > 1 or part in standing for part in parts)]  # fmt: skip
         if len(recurring) >= max(2, _RECURRING * len(combined)):
-            return recurring[0]
+            return separator, recurring[0]
     for separator in _WEAK:
         combined = _combined(cells, separator)
         known = [cell for cell, parts in combined.items() if standing >= set(parts)]
         if len(known) > 1 and 2 * len(known) >= len(combined):
-            return known[0]
-    return ""
+            return separator, known[0]
+    return "", ""
 
 
 def _combined(cells: Iterable[str], separator: str) -> dict[str, tuple[str, ...]]:

@@ -13,11 +13,11 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from lora_bert.data.joined_labels import joined, parts_of, suspected
+from lora_bert.data.joined_labels import STRONG, joined, parts_of, suspected
 from lora_bert.data.literals import Number, literal
 from lora_bert.errors import DataError
 from lora_bert.names import write_label_names
-from lora_bert.wording import counted, listed, shortened
+from lora_bert.wording import counted, listed, printable, shortened
 
 logger = logging.getLogger(__name__)
 
@@ -50,28 +50,61 @@ def read_labels(cells: Sequence[str], named: Collection[str], *, source: str, at
         DataError: A row has several labels, or what stands there is no label: spans of a text,
             vectors of numbers, an object of no known shape.
     """
-    distinct = [cell for cell in dict.fromkeys(cells) if cell and cell not in named]
-    taken_out = _nested(distinct, source, lambda cell: at(cells.index(cell)))
-    plain = [cell for cell in distinct if cell not in taken_out]
-    single = (labels[0] for labels in taken_out.values() if len(labels) == 1)
-    standing = {*plain, *named, *single}
-    if separator := joined(plain, standing):
-        taken_out |= {
-            cell: tuple(dict.fromkeys(parts))
-            for cell in plain
-            if len(parts := parts_of(cell, separator)) > 1 and standing >= set(parts)
-        }
-    elif example := suspected(plain, standing):
-        logger.warning(
-            "Labels of '%s' such as '%s' look like several labels in one cell; each is taken for a "
-            "class of its own.",
-            source,
-            shortened(example, 40),
-        )
+    taken_out = sets_in(cells, named, source=source, at=at)
     if several := {cell: labels for cell, labels in taken_out.items() if len(labels) > 1}:
         raise _several(cells, several, at)
     label = {cell: labels[0] if labels else "" for cell, labels in taken_out.items()}
     return [label.get(cell, cell) for cell in cells] if label else list(cells)
+
+
+def sets_in(
+    cells: Sequence[str], named: Collection[str], *, source: str, at: At,
+    separator: str | None = None, likely: bool = False, quiet: bool = False,
+) -> dict[str, Labels]:  # fmt: skip
+    """The labels of the cells that hold a list, an object or, parted by something, several labels.
+
+    What the others are: one label, or none where they are empty.
+
+    Args:
+        cells: As :func:`read_labels` takes them, like ``named``, ``source`` and ``at``.
+        named: Such a cell is one label.
+        source: For messages.
+        at: For messages.
+        separator: What parts the labels of a cell; None looks whether something does.
+        likely: Whether something does that only looks so.
+        quiet: Whether nothing is said of what was understood.
+
+    Raises:
+        DataError: As :func:`read_labels`, but for several labels.
+    """
+    distinct = [cell for cell in dict.fromkeys(cells) if cell and cell not in named]
+    taken_out = _nested(distinct, source, lambda cell: at(cells.index(cell)), quiet=quiet)
+    plain = [cell for cell in distinct if cell not in taken_out]
+    if separator is not None:
+        whole = ((cell, [part.strip() for part in cell.split(separator)]) for cell in plain)
+        return taken_out | {cell: _distinct(parts) for cell, parts in whole}
+    single = (labels[0] for labels in taken_out.values() if len(labels) == 1)
+    standing = {*plain, *named, *single}
+    if found := joined(plain, standing):
+        every = likely and found in STRONG
+        return taken_out | {
+            cell: tuple(dict.fromkeys(parts))
+            for cell in plain
+            if len(parts := parts_of(cell, found)) > 1 and (every or standing >= set(parts))
+        }
+    found, example = suspected(plain, standing)
+    if likely and found in STRONG:
+        logger.info("The labels of '%s' are parted at '%s', as in '%s'; --label-separator says it "
+                    "otherwise.", source, printable(found), shortened(example, 40))  # fmt: skip
+        return taken_out | {cell: _distinct(map(str.strip, cell.split(found))) for cell in plain}
+    if example and not quiet:
+        logger.warning(
+            "Labels of '%s' such as '%s' look like several labels in one cell; each is taken for a "
+            "class of its own. If they are several: --task multi-label.",
+            source,
+            shortened(example, 40),
+        )
+    return taken_out
 
 
 def labels_of_columns(columns: Mapping[str, Sequence[str]], *, at: At) -> list[str]:
@@ -79,6 +112,20 @@ def labels_of_columns(columns: Mapping[str, Sequence[str]], *, at: At) -> list[s
 
     Raises:
         DataError: A row has several, or a cell is neither 0 nor 1.
+    """
+    sets = sets_of_columns(columns, at=at)
+    several = [index for index, labels in enumerate(sets) if len(labels) > 1]
+    if several:
+        ones = sets[several[0]]
+        raise _multi_label(at(several[0]), ones, len(several), len(sets), "")
+    return [next(iter(labels), "") for labels in sets]
+
+
+def sets_of_columns(columns: Mapping[str, Sequence[str]], *, at: At) -> list[Labels]:
+    """The labels of each row: of columns of 0 and 1, the names of those that hold 1.
+
+    Raises:
+        DataError: A cell is neither 0 nor 1.
     """
     first: dict[tuple[str, ...], tuple[str, ...]] = {}  # equal rows as one object
     rows = [first.setdefault(row, row) for row in zip(*columns.values(), strict=True)]
@@ -89,25 +136,23 @@ def labels_of_columns(columns: Mapping[str, Sequence[str]], *, at: At) -> list[s
                 raise DataError(
                     f"{at(rows.index(row))}: column '{shortened(name)}' holds "
                     f"'{shortened(cell, 40)}' where 0 or 1 is needed.",
-                    hint="Of several label columns, the one that holds 1 names the row's label.",
+                    hint="Of several label columns, those that hold 1 name the row's labels.",
                 )
         cells = zip(columns, row, strict=True)
         labels[row] = tuple(name for name, cell in cells if cell.strip().lower() in _ONE)
-    several = [index for index, row in enumerate(rows) if len(labels[row]) > 1]
-    if several:
-        ones = labels[rows[several[0]]]
-        raise _multi_label(at(several[0]), ones, len(several), len(rows), "")
-    return [next(iter(labels[row]), "") for row in rows]
+    return [labels[row] for row in rows]
 
 
-def _nested(distinct: Sequence[str], source: str, at: Callable[[str], str]) -> dict[str, Labels]:
+def _nested(
+    distinct: Sequence[str], source: str, at: Callable[[str], str], *, quiet: bool
+) -> dict[str, Labels]:
     """The labels of the cells that hold a list or an object."""
     values = {cell: value for cell in distinct if (value := literal(cell)) is not None}
     if not values or _are_intervals(values, distinct):
         return {}
     vectors = _vectors(values) if len(values) == len(distinct) else {}
     labels = vectors or {cell: _labels(value, cell, at) for cell, value in values.items()}
-    if any(len(several) > 1 for several in labels.values()):
+    if quiet or any(len(several) > 1 for several in labels.values()):
         return labels
     if vectors:
         size = len(next(value for value in values.values() if value))
@@ -170,7 +215,11 @@ def _labels(value: Any, cell: str, at: Callable[[str], str]) -> Labels:
     if any(isinstance(item, (list, dict)) for item in value):
         if len(value) == 1:
             return _labels(value[0], cell, at)
-        raise _no_shape(cell, at)
+        keys = [_key_of_label(item) if isinstance(item, dict) else None for item in value]
+        named = [item[key] for item, key in zip(value, keys, strict=True) if key]
+        if len(named) < len(value) or any(isinstance(item, (list, dict)) for item in named):
+            raise _no_shape(cell, at)
+        return _distinct(named)
     return _distinct(value)
 
 
@@ -254,7 +303,7 @@ def _multi_label(place: str, labels: Labels, number: int, rows: int, as_one: str
     have = "has" if number == 1 else "have"
     return DataError(
         f"{place}: several labels in one row, {listed(labels)}; {number:,} of "
-        f"{counted(rows, 'row')} {have} several, and every text is trained with one label so far.",
-        hint="Keep the rows of one label"
+        f"{counted(rows, 'row')} {have} several, where each row must have one.",
+        hint="To learn all of them: --task multi-label. Keep the rows of one label"
         + (f", or make a class of a combination: --label-names {as_one}." if as_one else "."),
     )

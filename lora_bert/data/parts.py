@@ -104,10 +104,11 @@ class Parts:
             return f"'{table.source}' has no labels, only {hidden}"
         self._names[part] = (text, label)
         options, train = self.options, self._read.get("train")
-        known = train.labels if isinstance(train, Examples) else ()
+        known = train.label_counts if isinstance(train, Examples) else ()
         return examples_from(
             table, text_column=text, label_column=label, label_names=options.label_names,
             known_labels={*options.read.training.labels, *known},
+            label_form=options.label_form, label_separator=options.label_separator,
         )  # fmt: skip
 
     def _tag_columns(self, table: Table) -> tuple[str, str | None]:
@@ -178,7 +179,9 @@ class Parts:
                 return ""
             if words.strip():
                 values[value] = None
-        real = {*self.rows("train").labels, *self.options.label_names} if any(values) else set()
+        real = (
+            {*self.rows("train").label_counts, *self.options.label_names} if any(values) else set()
+        )
         if not values or not real.isdisjoint(values):
             return ""
         return listed(values) if any(values) else "empty cells"

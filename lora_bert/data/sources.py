@@ -197,8 +197,9 @@ def _fit_to_train(parts: dict[str, Examples], options: DataOptions) -> dict[str,
 
 def _with_known_labels(train: Examples, other: Examples) -> Examples:
     """The rows of ``other`` with a label that is left after ``--limit`` took rows from training."""
-    known = set(train.labels)
-    kept = [at for at, label in enumerate(other.labels) if label in known]
+    known = set(train.label_counts)
+    within = {label for label in dict.fromkeys(other.labels) if known.issuperset(other.each(label))}
+    kept = [at for at, label in enumerate(other.labels) if label in within]
     if not kept:
         raise DataError(
             f"--limit leaves no label of '{other.source}' in the training rows.",
@@ -252,11 +253,10 @@ def _divided(
 
 def _check_labels(train: Examples, other: Examples, *, divided: bool = False) -> None:
     """Raise a :class:`DataError` for the first row of ``other`` with a label ``train`` lacks."""
-    known = dict.fromkeys(train.labels)
-    row = next((row for row, label in enumerate(other.labels) if label not in known), None)
-    if row is None:
+    known = dict.fromkeys(train.label_counts)
+    if (strange := other.first_beside(known)) is None:
         return
-    label = other.labels[row]
+    row, label = strange
     raise DataError(
         f"{other.at(row)}: the label '{shortened(label)}' stands in no training row.",
         hint="--split stratified keeps a row of every class in training."

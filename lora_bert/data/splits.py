@@ -6,17 +6,17 @@ import logging
 import math
 import random
 from collections import Counter
-from typing import Literal
+from collections.abc import Sequence
 
 import numpy as np
 
+from lora_bert.data.data_options import SplitKind
 from lora_bert.data.examples import Examples
+from lora_bert.data.label_sets import read_set
 from lora_bert.errors import DataError
 from lora_bert.wording import counted
 
 logger = logging.getLogger(__name__)
-
-SplitKind = Literal["stratified", "random"]
 
 
 def split(
@@ -30,7 +30,8 @@ def split(
         how: ``"random"`` gives exactly what scikit-learn's ``train_test_split`` gives with
             ``test_size=fraction, random_state=seed``; ``"stratified"`` what it gives with
             ``stratify=labels``, save that a class of one row stays in training, and that with fewer
-            validation rows than classes every class still keeps a training row.
+            validation rows than classes every class still keeps a training row. Rows of several
+            labels are divided by the rarest of them.
         seed: The seed, from 0 to 2**32 - 1.
 
     Returns:
@@ -47,6 +48,8 @@ def split(
         train, validation = rows[wanted:], rows[:wanted]
     else:
         train, validation = _stratified(examples, fraction, seed)
+        if examples.label_form == "set":
+            train, validation = _with_every_label(examples, train, validation)
     return examples.take(train), examples.take(validation)
 
 
@@ -58,8 +61,9 @@ def sample(examples: Examples, limit: int, seed: int) -> Examples:
 
 
 def _stratified(examples: Examples, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    numbers = {label: number for number, label in enumerate(sorted(set(examples.labels)))}
-    labels = np.fromiter(map(numbers.__getitem__, examples.labels), np.int32, len(examples))
+    strata = _strata(examples)
+    numbers = {label: number for number, label in enumerate(sorted(set(strata)))}
+    labels = np.fromiter(map(numbers.__getitem__, strata), np.int32, len(examples))
     sizes = np.bincount(labels)
     single, several = (np.flatnonzero(which) for which in (sizes[labels] == 1, sizes[labels] > 1))
     if not len(several):
@@ -81,6 +85,28 @@ def _stratified(examples: Examples, fraction: float, seed: int) -> tuple[np.ndar
             counted(classes, "class", "classes"),
         )
     return np.concatenate([train, single]), validation
+
+
+def _strata(examples: Examples) -> Sequence[str]:
+    """Of each row its label; of several the rarest, of none ""."""
+    if examples.label_form != "set":
+        return examples.labels
+    counts = examples.label_counts
+    rarest = {
+        written: min(read_set(written), key=lambda label: (counts[label], label), default="")
+        for written in dict.fromkeys(examples.labels)
+    }
+    return [rarest[written] for written in examples.labels]
+
+
+def _with_every_label(
+    examples: Examples, train: np.ndarray, validation: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same rows, those with a label that no training row has put into training."""
+    known = {label for at in train for label in read_set(examples.labels[at])}
+    lacking = np.array([not known.issuperset(read_set(examples.labels[at])) for at in validation],
+                       dtype=bool)  # fmt: skip
+    return np.concatenate([train, validation[lacking]]), validation[~lacking]
 
 
 def _in_shares(

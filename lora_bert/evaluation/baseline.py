@@ -12,9 +12,9 @@ import numpy as np
 
 from lora_bert.data.examples import Examples
 from lora_bert.errors import DataError
-from lora_bert.metrics.classification import Indices
-from lora_bert.metrics.comparison import Comparison, compare
-from lora_bert.metrics.intervals import Interval, bootstrap
+from lora_bert.metrics.comparison import Comparison
+from lora_bert.metrics.intervals import Interval
+from lora_bert.tasks.base import Task
 
 # Han, Kana, Hangul, Thai, Lao, Myanmar, Khmer: written without spaces, or with long inflected
 # words (Korean), so that runs of characters say more than what stands between spaces.
@@ -27,11 +27,11 @@ _LETTER = re.compile(r"[^\W\d_]")
 
 @dataclass(frozen=True)
 class Baseline:
-    """How TF-IDF + LinearSVC does on the same test rows.
+    """How a linear model on TF-IDF does on the same test rows.
 
     Attributes:
-        comparison: The judged classifier against it, row by row.
-        interval: 95 % bootstrap interval of its accuracy.
+        comparison: The judged model against it, row by row.
+        interval: 95 % bootstrap interval of the first figure of its kind: accuracy, macro-F1 …
         seconds: Wall time of fitting and predicting.
         description: What was fitted, in words.
     """
@@ -52,27 +52,37 @@ class Baseline:
         return self.comparison["macro_f1"].theirs
 
     def __repr__(self) -> str:
-        figures = f"accuracy {self.accuracy:.3f}, macro-F1 {self.macro_f1:.3f}"
+        figures = ", ".join(
+            f"{figure.metric.shown} {figure.theirs:.3f}" for figure in self.comparison.figures[:2]
+        )
         return f"Baseline({self.description}: {figures}; beside it: {self.comparison.verdict})"
 
     def as_dict(self) -> dict[str, Any]:
         """Everything in it as plain JSON values; ``interval`` is that of its own accuracy."""
-        names = ("accuracy", "macro_f1", "interval", "seconds", "description")
-        plain = {name: getattr(self, name) for name in names}
-        return plain | {"interval": list(self.interval), "comparison": self.comparison.as_dict()}
+        figures = {figure.name: figure.theirs for figure in self.comparison.figures}
+        return figures | {
+            "interval": list(self.interval),
+            "seconds": self.seconds,
+            "description": self.description,
+            "comparison": self.comparison.as_dict(),
+        }
 
 
 def tfidf_baseline(
-    train: Examples, test: Examples, answers: Sequence[str], *, metric: str = "accuracy"
-) -> Baseline:
-    """Fit TF-IDF + LinearSVC on the training rows and compare it with answers to the test rows.
+    task: Task, train: tuple[Examples, np.ndarray], test: tuple[Examples, np.ndarray],
+    values: np.ndarray, *, metric: str,
+) -> Baseline:  # fmt: skip
+    """Fit a linear model on TF-IDF of the training rows, and compare our ``values`` with its own.
+
+    Rows come with their targets; ``values`` are those of the test rows. The task says which model:
+    LinearSVC for one label a text. Where answers are of words, it is given texts as they are.
 
     Character 1-3-grams where more than 30 % of the training letters are of a script written
     without spaces (Chinese, Japanese, Thai, …), word 1-2-grams elsewhere; sublinear term
     frequencies, no n-gram left out for being rare, C = 1: nothing is tuned on the test rows.
 
-    The verdict is about ``metric``, or the accuracy where that needs probabilities, which a linear
-    SVM does not have.
+    The verdict is about ``metric``, or the first figure where that needs probabilities, which a
+    linear SVM does not have.
 
     Raises:
         DataError: The training rows hold fewer than two classes or no usable text, or there are no
@@ -82,22 +92,27 @@ def tfidf_baseline(
         S. Wang, C. Manning (2012). Baselines and bigrams: simple, good sentiment and topic
         classification. ACL 2012.
     """
-    if len(test) == 0:
+    if len(test[0]) == 0:
         raise DataError("There are no rows to score the TF-IDF baseline on.")
-    if len(set(train.labels)) < 2:
-        raise DataError("The TF-IDF baseline needs training rows of at least two classes.")
     started = time.perf_counter()
-    by_character = unspaced_share(train.texts) > 0.3
-    labels = np.array([*train.labels, *test.labels, *answers], dtype=object)
-    _, classes = np.unique(labels, return_inverse=True)
-    fitted_on, true, ours = np.split(classes, [len(train), len(train) + len(test)])
-    predicted = _fit_and_predict(train.texts, fitted_on, test.texts, by_character)
+    if task.words:
+        comparison, interval = task.baseline(
+            (train[0].texts, train[1]), test[0].texts, values, test[1], metric=metric
+        )
+        return Baseline(comparison, interval, time.perf_counter() - started, task.linear_model)
+    if len(set(train[0].labels)) < 2:
+        raise DataError("The TF-IDF baseline needs training rows of at least two classes.")
+    by_character = unspaced_share(train[0].texts) > 0.3
+    learned, features = _features(train[0].texts, test[0].texts, by_character)
+    comparison, interval = task.baseline(
+        (learned, train[1]), features, values, test[1], metric=metric
+    )
     grams = "character 1–3-grams" if by_character else "word 1–2-grams"
     return Baseline(
         seconds=time.perf_counter() - started,
-        comparison=compare("TF-IDF + linear SVM", ours, predicted, true, metric=metric),
-        interval=bootstrap(true, predicted, "accuracy"),
-        description=f"TF-IDF ({grams}) + LinearSVC",
+        comparison=comparison,
+        interval=interval,
+        description=f"TF-IDF ({grams}) + {task.linear_class}",
     )
 
 
@@ -110,17 +125,16 @@ def unspaced_share(texts: Sequence[str]) -> float:
     return unspaced / max(1, unspaced + letters)
 
 
-def _fit_and_predict(
-    train_texts: Sequence[str], train_indices: Indices, test_texts: Sequence[str], chars: bool
-) -> Indices:
+def _features(
+    train_texts: Sequence[str], test_texts: Sequence[str], by_character: bool
+) -> tuple[Any, Any]:
+    """TF-IDF of both, sparse ``[rows, n-grams]``, of the n-grams in the training texts."""
     from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.svm import LinearSVC
 
-    unit, lengths = ("char", (1, 3)) if chars else ("word", (1, 2))
+    unit, lengths = ("char", (1, 3)) if by_character else ("word", (1, 2))
     vectorizer = TfidfVectorizer(analyzer=unit, ngram_range=lengths, sublinear_tf=True)
     try:
-        features = vectorizer.fit_transform(train_texts)
+        learned = vectorizer.fit_transform(train_texts)
     except ValueError as error:  # scikit-learn's "empty vocabulary"
         raise DataError("The TF-IDF baseline finds no words in the training texts.") from error
-    classifier = LinearSVC(C=1.0, random_state=0).fit(features, train_indices)
-    return np.asarray(classifier.predict(vectorizer.transform(test_texts)), dtype=np.int64)
+    return learned, vectorizer.transform(test_texts)

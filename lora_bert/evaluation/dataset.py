@@ -17,11 +17,11 @@ from lora_bert.data.data_options import DataOptions, data_options, read_options
 from lora_bert.data.digests import note_data_location, noted_data_location, whole_fingerprints
 from lora_bert.data.examples import Examples
 from lora_bert.data.given import Given
+from lora_bert.data.label_file import renaming, separator
 from lora_bert.data.part_names import DATA_OPTIONS
 from lora_bert.data.sources import Splits, load_rows, load_splits
 from lora_bert.data.splits import sample
 from lora_bert.errors import ConfigError, DataError, NotFoundError
-from lora_bert.names import parse_label_names
 from lora_bert.tasks.problem_types import task_of
 
 log = logging.getLogger(__name__)
@@ -112,7 +112,8 @@ class EvaluationRows:
             base,
             text_column=config.text_column,
             label_column=config.label_column,
-            label_names={**self.manifest.label_names, **parse_label_names(config.label_names)},
+            label_names={**self.manifest.label_names, **renaming(config)},
+            label_separator=separator(config.label_separator) or base.label_separator,
             read=read_options(config, training_format(self.manifest)),
             limit=None if config.part == "auto" else base.limit,
         )

@@ -23,7 +23,7 @@ from lora_bert.evaluation.overlap import overlap
 from lora_bert.evaluation.page import write_report
 from lora_bert.evaluation.plots import confusion_png
 from lora_bert.evaluation.result import Evaluation, judge
-from lora_bert.evaluation.row_tables import TABLES, table_columns, table_rows, write_rows
+from lora_bert.evaluation.row_tables import table_columns, table_rows, tables_of, write_rows
 from lora_bert.evaluation.training_settings import differences, trained_for
 from lora_bert.files import atomic_directory, claim_file, claim_output, spare_inputs
 from lora_bert.inference.predictor import Predictor, open_predictor
@@ -86,16 +86,18 @@ def run(config: EvaluateConfig) -> Evaluation:
         beside["overlap"] = overlap(rows.texts, training_texts, task.right(values, targets))
     if other:
         _warn_of_rows_seen(config, other, rows.texts)
-        theirs = _values_of(other, rows.texts, config, task)
+        theirs = _values_of(other, rows.texts, config, predictor)
         against = str(config.against)
         apart = differences((config.path, predictor.manifest), (against, other.manifest))
         beside["against"] = task.compare(
-            against, values, theirs, targets, metric=metric, settings=apart
+            against, values, theirs, targets, by=other.task, metric=metric, settings=apart
         )
     if config.baseline:
-        log.info("Training TF-IDF + linear SVM on %s rows.", f"{len(source.to_train):,}")
-        answers = task.answers(values)
-        beside["baseline"] = tfidf_baseline(source.to_train, rows, answers, metric=metric)
+        learned = source.to_train
+        what = task.linear_model if task.words else f"TF-IDF + {task.linear_model}"
+        log.info("Training %s on %s rows.", what, f"{len(learned):,}")
+        fitted_on = learned, task.targets(learned, _tokens_of(learned, predictor))
+        beside["baseline"] = tfidf_baseline(task, fitted_on, (rows, targets), values, metric=metric)
     if outside:
         values_outside = predictor.values_of(_tokens_of(outside, predictor))
         beside["outside"] = config.out_of_scope, values_outside
@@ -112,7 +114,7 @@ def run(config: EvaluateConfig) -> Evaluation:
 def _check_fits(config: EvaluateConfig, task: Task) -> None:
     """Refuse what only classes can be judged by, before anything is computed."""
     for name in ("target_accuracy", "out_of_scope", "against", "baseline"):
-        if getattr(config, name) and not task.classes:
+        if getattr(config, name) and name not in task.judged_with:
             raise ConfigError(
                 f"{flag(name)} is for models that say which class a text is of; '{config.path}' "
                 f"answers a '{task.problem_type}'."
@@ -174,24 +176,29 @@ def _spare(config: EvaluateConfig, *predictors: Predictor | None) -> None:
 
 
 def _values_of(
-    other: Predictor, texts: Sequence[str], config: EvaluateConfig, task: Task
+    other: Predictor, texts: Sequence[str], config: EvaluateConfig, ours: Predictor
 ) -> np.ndarray:
-    """The other classifier's values, its outputs in the order of our task's labels."""
-    if unlike := set(other.labels) ^ set(task.labels):
+    """The other classifier's values, its outputs in the order of our labels."""
+    if other.manifest.problem_type != ours.manifest.problem_type:
+        raise ConfigError(
+            f"--against '{config.against}' answers a '{other.manifest.problem_type}', "
+            f"'{config.path}' a '{ours.manifest.problem_type}': they cannot be compared."
+        )
+    labels = ours.labels
+    if unlike := set(other.labels) ^ set(labels):
         raise ConfigError(
             f"--against '{config.against}' knows other labels than '{config.path}': "
             f"{listed(sorted(unlike))}."
         )
-    return task.reordered(other.values(texts), [other.labels.index(each) for each in task.labels])
+    return ours.task.reordered(other.values(texts), [other.labels.index(each) for each in labels])
 
 
 def _write(output: Path, evaluation: Evaluation, rows: Examples, overwrite: bool) -> None:
     with atomic_directory(output, overwrite=overwrite) as work:
         text = json_text(evaluation.as_dict()) + "\n"
         (work / "evaluation.json").write_text(text, encoding="utf-8")
-        if evaluation.by_class is None:
-            return
-        confusion_png(evaluation.by_class, work / "confusion.png")
-        for table in TABLES:
+        if evaluation.by_class:
+            confusion_png(evaluation.by_class, work / "confusion.png")
+        for table in tables_of(evaluation):
             lines = (list(row.values()) for row in table_rows(evaluation, table, rows))
             write_rows(work / f"{table}.csv", table_columns(table, rows), lines)

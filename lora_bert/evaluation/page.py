@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 from datetime import date
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from lora_bert._version import __version__
 from lora_bert.data.examples import Examples
@@ -16,9 +17,11 @@ from lora_bert.evaluation import report
 from lora_bert.evaluation.result import Evaluation
 from lora_bert.evaluation.row_tables import table_rows
 from lora_bert.files import atomic_file
-from lora_bert.metrics.classification import Scores
+from lora_bert.metrics.classification import PerClass, Scores
 from lora_bert.metrics.comparison import ACCURACY, Comparison
 from lora_bert.metrics.intervals import Interval
+from lora_bert.metrics.label_thresholds import LabelCurve
+from lora_bert.metrics.regression import Errors
 from lora_bert.metrics.tagging import Mark, MarkedText
 from lora_bert.wording import printable
 
@@ -27,6 +30,9 @@ _MATRIX_CLASSES = 20
 _SHOWN_CLASSES = 500
 """More would make a page of megabytes; evaluation.json has them."""
 _LISTED_CONFUSIONS = 30
+_DRAWN_LABELS = 60
+_DRAWN_ROWS = 1500
+_BARS = 40
 _SHOWN_CHARACTERS = 400
 _ENOUGH_ROWS = 20
 """Fewer rows seen in training say nothing about how much they flatter."""
@@ -70,6 +76,11 @@ def report_page(evaluation: Evaluation, rows: Examples, *, title: str) -> str:
         file=shown(Path(rows.source).name),
         unit=rows.unit,
         ids=bool(rows.ids),
+        curves=(drawn := _curves(evaluation)),
+        labels_left_out=len(evaluation.curves) - len(drawn),
+        line=_line,
+        numbers_drawn=_numbers(evaluation.errors) if evaluation.errors else None,
+        residuals=table_rows(evaluation, "residuals", rows, most=_SHOWN_ROWS),
         marked=[_marked(each, rows) for each in evaluation.marked[:_SHOWN_ROWS]],
         **_bars(evaluation),
         **(_curve(evaluation) if evaluation.coverage else {}),
@@ -92,6 +103,48 @@ def _pieces(text: str, marks: Sequence[Mark]) -> list[tuple[str, str, bool]]:
     return [piece for piece in (*pieces, (text[last:], "", True)) if piece[0]]
 
 
+def _curves(evaluation: Evaluation) -> list[tuple[LabelCurve, PerClass]]:
+    """The labels whose thresholds are drawn: all, or those with the lowest F1."""
+    if evaluation.by_label is None:
+        return []
+    known = {curve.label: curve for curve in evaluation.curves}
+    scores = evaluation.by_label
+    many = len(scores.per_label) > _DRAWN_LABELS
+    entries = scores.worst[:_DRAWN_LABELS] if many else scores.per_label
+    return [(known[entry.label], entry) for entry in entries]
+
+
+def _line(curve: LabelCurve, shares: Sequence[float]) -> str:
+    """The points of a line in the picture of a label's thresholds."""
+    return " ".join(
+        f"{8 + 144 * at:.1f},{100 - 92 * share:.1f}"
+        for at, share in zip(curve.at, shares, strict=True)
+    )
+
+
+def _numbers(errors: Errors) -> dict[str, Any]:
+    """The pictures of predicted against true numbers, and of their errors."""
+    chosen = np.arange(len(errors.true))
+    if sampled := len(chosen) > _DRAWN_ROWS:
+        chosen = np.random.default_rng(0).permutation(len(chosen))[:_DRAWN_ROWS]
+    both = np.stack([errors.true, errors.predicted])
+    low, high = float(both.min()), float(both.max())
+    place = 280 * (both[:, chosen] - low) / max(high - low, 1e-300)
+    off = errors.predicted - errors.true
+    widest = float(np.abs(off).max()) or 1.0
+    counts, _ = np.histogram(off, bins=_BARS, range=(-widest, widest))
+    width = 280 / _BARS
+    return {
+        "points": [(f"{40 + x:.1f}", f"{290 - y:.1f}") for x, y in place.T.tolist()],
+        "sampled": sampled,
+        "low": f"{low:.3g}",
+        "high": f"{high:.3g}",
+        "widest": f"{widest:.3g}",
+        "bars": [(f"{40 + width * at + 0.5:.1f}", f"{width - 1:.1f}", 270 * rows / counts.max(),
+                  rows) for at, rows in enumerate(counts.tolist())],
+    }  # fmt: skip
+
+
 def _curve(evaluation: Evaluation) -> dict[str, Any]:
     """The picture of accuracy against coverage."""
     floor = _floor(min(line.accuracy or 0 for line in evaluation.coverage))
@@ -107,18 +160,19 @@ def _curve(evaluation: Evaluation) -> dict[str, Any]:
 
 @cache
 def _template() -> Any:
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+        loader=PackageLoader("lora_bert", "evaluation"), autoescape=True,
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
     environment.filters |= {
         "percent": report.percent, "shown": shown, "decimal": report.decimal,
         "setting": report.setting_words, "target": report.target_words,
-        "scope": report.scope_words, "points": lambda share: f"{100 * share:+.1f}",
+        "scope": report.scope_words, "errors": report.errors_words,
+        "points": lambda share: f"{100 * share:+.1f}",
     }  # fmt: skip
-    source = (files("lora_bert.evaluation") / "page.html").read_text(encoding="utf-8")
-    return environment.from_string(source)
+    return environment.get_template("page.html")
 
 
 def shown(text: str) -> str:

@@ -11,8 +11,11 @@ from lora_bert.metrics.classification import PerClass, Scores
 from lora_bert.metrics.comparison import Comparison, Figure
 from lora_bert.metrics.coverage import Covered, Target
 from lora_bert.metrics.intervals import Interval
+from lora_bert.metrics.label_thresholds import LabelCurve
 from lora_bert.metrics.metric import Metric
+from lora_bert.metrics.multilabel import LabelScores
 from lora_bert.metrics.out_of_scope import OutOfScope
+from lora_bert.metrics.regression import Errors
 from lora_bert.metrics.tagging import TypeScores
 from lora_bert.metrics.threshold import Threshold
 from lora_bert.tasks.base import Judgement
@@ -76,6 +79,8 @@ def figures_part(judged: Judgement, metric: str, overlap: Overlap | None, width:
         error, by_chance = percent(judged.calibration.error), percent(judged.calibration.by_chance)
         exact = f"exact probabilities would show {by_chance}"
         lines.append(("calibration", f"error {error} ({exact}): {judged.calibration.verdict}"))
+    if judged.errors:
+        lines.append(("errors", errors_words(judged.errors)))
     lines.append(("rows", f"{judged.scores.rows:,}"))
     if overlap and overlap.rows:
         lines.append(("seen", _seen_words(overlap)))
@@ -86,6 +91,16 @@ def figures_part(judged: Judgement, metric: str, overlap: Overlap | None, width:
     if judged.out_of_scope:
         lines.append(("out of scope", scope_words(judged.out_of_scope)))
     return _named_lines(lines, width)
+
+
+def errors_words(errors: Errors) -> str:
+    """How far answers are off, and to which side."""
+    (half, most), bias = errors.within, errors.bias
+    side = "high" if bias > 0 else "low"
+    return (
+        f"half of the answers are off by {half:.3g} at most, nine in ten by {most:.3g}; on average "
+        f"they are {abs(bias):.2g} too {side}"
+    )
 
 
 def _seen_words(overlap: Overlap) -> str:
@@ -157,12 +172,11 @@ def baseline_part(baseline: Baseline, width: int) -> str:
 
 def _comparison_lines(against: Comparison) -> list[tuple[str, str]]:
     first, *others = against.figures
-    shown = [first, *(figure for figure in others if figure.metric.share)]
+    shown = [first, *(figure for figure in others if figure.metric.share or against.nearer)]
     return [
         ("verdict", against.verdict),
         *((figure.metric.shown, _figure_words(figure)) for figure in shown),
-        ("rows", f"{against.only_ours:,} only this one has right, {against.only_theirs:,} only the "
-         f"other; McNemar p = {against.p_value:.2g}"),
+        ("rows", against.rows_in_words),
     ]  # fmt: skip
 
 
@@ -212,9 +226,19 @@ def scope_table(scope: OutOfScope, *, width: int = 80) -> str:
     return _titled(title, _table(header, rows, 1, width), width)
 
 
+def labels_table(scores: LabelScores, curves: Sequence[LabelCurve], *, width: int = 80) -> str:
+    """The table of the labels with their thresholds; of more than 20 those with the lowest F1."""
+    entries, title = _worst_classes(scores.per_label, scores.worst)
+    lines = {curve.label: f"{curve.threshold:.3f}" for curve in curves}
+    rows = [(*_class_row(entry), lines[entry.label]) for entry in entries]
+    table = _table(("label", *_CLASS_COLUMNS[1:], "threshold"), rows, 1, width)
+    all_of_them = f"{title}; --output and --json have all of them"
+    return _titled(all_of_them.replace("classes", "labels"), table, width) if title else table
+
+
 def classes_table(scores: Scores, *, width: int = 80) -> str:
     """The table of the classes; of more than 20 those with the lowest F1."""
-    entries, title = _worst_classes(scores)
+    entries, title = _worst_classes(scores.per_class, scores.worst)
     table = _table(_CLASS_COLUMNS, list(map(_class_row, entries)), 1, width)
     all_of_them = f"{title}; --output and --json have all of them"
     return _titled(all_of_them, table, width) if title else table
@@ -240,19 +264,22 @@ def _type_row(entry: TypeScores) -> tuple[str, ...]:
     return (entry.type, precision, recall, _share(entry.f1), *counts)
 
 
-def classes_html(scores: Scores) -> str:
+def classes_html(scores: Scores | LabelScores) -> str:
     """The same for a notebook."""
-    entries, title = _worst_classes(scores)
+    every = scores.per_class if isinstance(scores, Scores) else scores.per_label
+    entries, title = _worst_classes(every, scores.worst)
     table = html_table(_CLASS_COLUMNS, list(map(_class_row, entries)))
     return html_text(f"{title}; scores.per_class has all of them") + table if title else table
 
 
-def _worst_classes(scores: Scores) -> tuple[Sequence[PerClass], str]:
+def _worst_classes(
+    every: Sequence[PerClass], worst: Sequence[PerClass]
+) -> tuple[Sequence[PerClass], str]:
     """All classes; of more than 20 those with the lowest F1, and what the table is then called."""
-    if len(scores.per_class) <= _ALL_CLASSES:
-        return scores.per_class, ""
-    worst = [entry for entry in scores.worst[:_WORST] if entry.rows + entry.predicted]
-    return worst, f"classes: the {len(worst)} with the lowest F1 of {len(scores.per_class):,}"
+    if len(every) <= _ALL_CLASSES:
+        return every, ""
+    worst = [entry for entry in worst[:_WORST] if entry.rows + entry.predicted]
+    return worst, f"classes: the {len(worst)} with the lowest F1 of {len(every):,}"
 
 
 def _class_row(entry: PerClass) -> tuple[str, ...]:

@@ -69,6 +69,15 @@ class Evaluation(Judgement):
         }  # fmt: skip
         if self.by_type:
             parts["per_type"] = [asdict(entry) for entry in self.by_type]
+        if self.by_label:
+            parts |= {
+                "per_label": [asdict(entry) for entry in self.by_label.per_label],
+                "thresholds": {curve.label: curve.threshold for curve in self.curves},
+            }
+        if self.errors:
+            half, most = self.errors.within
+            parts["errors"] = {"bias": self.errors.bias, "half_within": half,
+                               "nine_in_ten_within": most}  # fmt: skip
         if classes is None:
             return document | {name: part for name, part in parts.items() if part}
         return document | parts | {
@@ -81,11 +90,14 @@ class Evaluation(Judgement):
         words = [report.score_words(self, self.shown[0].name), counted(self.scores.rows, "row")]
         if self.by_class:
             words.append(counted(len(self.by_class.labels), "class", "classes"))
+        if self.by_label:
+            words.append(counted(len(self.by_label.per_label), "label"))
         return f"Evaluation({', '.join(words)})"
 
     def _repr_html_(self) -> str:
         """The summary and the classes, for a notebook."""
-        classes = report.classes_html(self.by_class) if self.by_class else ""
+        entries = self.by_class or self.by_label
+        classes = report.classes_html(entries) if entries else ""
         return html_text(self.summary()) + classes
 
     def summary(self, width: int = 80) -> str:
@@ -106,6 +118,8 @@ class Evaluation(Judgement):
             parts.append(report.scope_table(self.out_of_scope, width=width))
         if self.by_type:
             parts.append(report.types_table(self.by_type, width=width))
+        if self.by_label:
+            parts.append(report.labels_table(self.by_label, self.curves, width=width))
         if self.by_class:
             parts.append(report.classes_table(self.by_class, width=width))
             parts.append(report.confusion_table(self.by_class, width=width))

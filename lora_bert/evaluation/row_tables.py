@@ -14,20 +14,33 @@ from lora_bert.tasks.base import Judgement
 TABLES = {
     "wrong": ("prediction", "score"),
     "suspects": ("suggestion", "label_score", "suggestion_score"),
+    "residuals": ("prediction", "error"),
 }
-"""What a judgement and a file call it -> the columns behind a row's label: the likelier label, and
-probabilities."""
+"""What a judgement and a file call it -> the columns behind a row's label: the likelier label and
+probabilities, or numbers."""
+_NUMBERS = ("residuals",)
 
 
-def table_rows(judged: Judgement, table: str, rows: Examples) -> list[dict[str, Any]]:
-    """The rows of a table, the worst first, by column; none where there are no classes."""
-    labels = judged.by_class.labels if judged.by_class else []
+def table_rows(
+    judged: Judgement, table: str, rows: Examples, *, most: int | None = None
+) -> list[dict[str, Any]]:
+    """The rows of a table, the worst first, by column: ``most`` of them; [] without that table."""
+    labels = judged.answers or (judged.by_class.labels if judged.by_class else ())
     listed = []
-    for at, likelier, *scores in getattr(judged, table):
+    for at, *cells in getattr(judged, table)[:most]:
         row = {"line": rows.mark(at), **({"id": rows.ids[at]} if rows.ids else {})}
-        row |= {"text": rows.texts[at], "label": rows.labels[at]}
-        listed.append(row | dict(zip(TABLES[table], (labels[likelier], *scores), strict=True)))
+        row |= {"text": rows.texts[at], "label": ", ".join(rows.each(rows.labels[at]))}
+        if table not in _NUMBERS:
+            cells[0] = labels[cells[0]]
+        listed.append(row | dict(zip(TABLES[table], cells, strict=True)))
     return listed
+
+
+def tables_of(judged: Judgement) -> list[str]:
+    """The tables that a judgement can have rows in."""
+    if judged.by_class or judged.answers:
+        return [table for table in TABLES if table not in _NUMBERS]
+    return list(_NUMBERS) if judged.errors else []
 
 
 def table_columns(table: str, rows: Examples) -> list[str]:

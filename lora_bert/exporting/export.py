@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import logging
-import operator
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -59,6 +58,7 @@ class ExportResult:
         size: Bytes of the directory.
         moved: Largest difference from torch in float32 in what ``infer`` computes in here unless it
             is told otherwise, bfloat16; None where that is what was compared.
+        measured_in: What these differences are measured in, in words.
     """
 
     path: Path
@@ -71,6 +71,7 @@ class ExportResult:
     accuracy: tuple[float, float] | None
     size: int
     moved: float | None = None
+    measured_in: str = "probability"
 
     def __repr__(self) -> str:
         return (
@@ -107,6 +108,7 @@ def run(config: ExportConfig) -> ExportResult:
     claim_output(output, overwrite=config.overwrite)
     loaded, rows = load_with_samples(config, source, output)
     precision = "int8" if config.int8 else "float32"
+    task = loaded.manifest.restored_task(source)
     with atomic_directory(output, overwrite=config.overwrite) as work:
         _write_graph(work, loaded, kind, rows.texts if config.int8 else None)
         facts: dict[str, Any] = {"format": kind, "precision": precision}
@@ -120,18 +122,24 @@ def run(config: ExportConfig) -> ExportResult:
         if not compared["difference"] <= most:
             raise AdapterError(
                 f"The exported model differs from torch by {compared['difference']:.2g} in "
-                f"probability, more than {most:g}; it was not kept."
+                f"{task.apart_in}, more than {most:g}; it was not kept."
             )
         facts |= compared | {"versions": {name: importlib.metadata.version(name)
                                       for name in (*_NEEDS[kind], *nncf)}}  # fmt: skip
         (work / MANIFEST).write_text(described.to_json(), encoding="utf-8")
     if compared["agreement"] < _SURPRISING:
         log.warning(
-            "The exported model gives %.1f %% of the texts another label than torch.",
+            "The exported model gives %.1f %% of the texts another answer than torch.",
             100 * (1 - compared["agreement"]),
         )
     return ExportResult(
-        path=output, size=size_of(output), format=kind, precision=precision, moved=moved, **compared
+        path=output,
+        size=size_of(output),
+        format=kind,
+        precision=precision,
+        moved=moved,
+        measured_in=task.apart_in,
+        **compared,
     )
 
 
@@ -171,17 +179,16 @@ def _compared(
     stored = read_exported(work)
     dtype = "auto" if config.int8 else "float32"
     engine = open_engine(stored, engine=config.format, dtype=dtype)
-    after = replace(before, engine=engine, tokenizer=stored.tokenizer)
+    after = replace(before, engine=engine, tokenizer=stored.tokenizer, manifest=stored.manifest)
     task = before.task
-    both = ours, theirs = before.values(rows.texts), after.values(rows.texts)
+    both = ours, _ = before.values(rows.texts), after.values(rows.texts)
     accuracy = moved = None
     if rows.labels and task.classes:
         targets = task.targets(rows, before.tokenizer.encode(rows.texts))
         of_torch, exported = (task.right(values, targets) for values in both)
         if of_torch is not None and exported is not None:
             accuracy = float(of_torch.mean()), float(exported.mean())
-    same = list(map(operator.eq, *map(task.answers, both)))
-    apart = task.apart(ours, theirs)
+    same, apart = task.alike(*both), task.apart(*both)
     if engine.name == "openvino" and not config.int8 and dtype_name("auto", "cpu") != "float32":
         usual = open_engine(stored, engine=config.format, dtype="auto")
         rounded = replace(after, engine=usual).values(rows.texts)
@@ -189,7 +196,7 @@ def _compared(
     return {
         "difference": float(apart.max()),
         "median": float(np.median(apart)),
-        "agreement": float(np.mean(same)),
+        "agreement": float(same.mean()),
         "texts": len(rows),
         "accuracy": accuracy,
     }, moved

@@ -38,11 +38,13 @@ class MergeResult:
 
     Attributes:
         path: Its directory.
-        difference: Largest difference of a probability between it and base + adapter, float32.
+        difference: Largest difference of a probability (of a number: in standard deviations of the
+            training's) between it and base + adapter, float32.
         texts: On how many texts.
         size: Bytes of the directory.
         moved: Largest difference of a probability of those texts between float32 and what ``infer``
             computes in here unless it is told otherwise, bfloat16; None where that is float32.
+        measured_in: What these differences are measured in, in words.
     """
 
     path: Path
@@ -50,6 +52,7 @@ class MergeResult:
     texts: int
     size: int
     moved: float | None = None
+    measured_in: str = "probability"
 
     def __repr__(self) -> str:
         return (
@@ -99,8 +102,8 @@ def run(config: MergeConfig) -> MergeResult:
         difference = _difference(Predictor.of(before, source), exact, texts)
         if not difference <= TOLERANCE:
             raise AdapterError(
-                f"The merged model differs from base + adapter by {difference:.2g} in probability, "
-                f"more than {TOLERANCE:g}; it was not kept."
+                f"The merged model differs from base + adapter by {difference:.2g} in "
+                f"{exact.task.apart_in}, more than {TOLERANCE:g}; it was not kept."
             )
         rounds = dtype_name("auto", "auto") != "float32"
         moved = _difference(exact, open_predictor(work), texts) if rounds else None
@@ -110,6 +113,7 @@ def run(config: MergeConfig) -> MergeResult:
         texts=len(texts),
         size=size_of(output),
         moved=moved,
+        measured_in=exact.task.apart_in,
     )
 
 

@@ -15,9 +15,11 @@ from lora_bert.data.columns import label_columns
 from lora_bert.data.data_options import read_options
 from lora_bert.data.examples import Examples, examples_from
 from lora_bert.data.given import Given
+from lora_bert.data.label_file import renaming, separator
 from lora_bert.data.locations import to_predict
 from lora_bert.data.tables import Table, read_table
-from lora_bert.names import parse_label_names
+from lora_bert.data.tagged import tag_columns, untagged_texts
+from lora_bert.tasks.problem_types import task_of
 from lora_bert.tokens.tokenizer import TextTokenizer
 from lora_bert.wording import counted
 
@@ -74,16 +76,7 @@ def samples(config: MergeConfig | ExportConfig, manifest: Manifest) -> Examples:
         return probes()
     source = data.to_judge if isinstance(data, Given) else to_predict(Path(data))
     table = read_table(source, read_options(config, training_format(manifest)))
-    text = manifest.column("text")
-    renamed = {**manifest.label_names, **parse_label_names(config.label_names)}
-    rows = examples_from(
-        table,
-        text_column=config.text_column or (text if text in table.columns else None),
-        label_column=config.label_column or _known_labels(table, manifest, renamed),
-        label_names=renamed,
-        known_labels=manifest.labels,
-        need_labels=False,
-    )
+    rows = _words(table, config, manifest) if manifest.tagging else _texts(table, config, manifest)
     if len(rows) <= MOST_TEXTS:
         return rows
     # Drawn, because files are often sorted by label; with one seed, so that it can be repeated.
@@ -94,3 +87,31 @@ def samples(config: MergeConfig | ExportConfig, manifest: Manifest) -> Examples:
         rows.source,
     )
     return rows.take(sorted(random.Random(0).sample(range(len(rows)), MOST_TEXTS)))
+
+
+def _texts(table: Table, config: MergeConfig | ExportConfig, manifest: Manifest) -> Examples:
+    """The rows of a table of texts."""
+    text = manifest.column("text")
+    renamed = {**manifest.label_names, **renaming(config)}
+    return examples_from(
+        table,
+        text_column=config.text_column or (text if text in table.columns else None),
+        label_column=config.label_column or _known_labels(table, manifest, renamed),
+        label_names=renamed,
+        known_labels=manifest.labels,
+        need_labels=False,
+        label_form=task_of(manifest.problem_type).label_form,
+        label_separator=separator(config.label_separator),
+    )
+
+
+def _words(table: Table, config: MergeConfig | ExportConfig, manifest: Manifest) -> Examples:
+    """The texts of a table of words, without tags."""
+    rule = manifest.restored_task(config.data).words
+    kept = manifest.column("text")
+    column, _ = tag_columns(
+        table.columns, text=config.text_column or (kept if kept in table.columns else None),
+        tags=None, source=table.source,
+    )  # fmt: skip
+    texts, _ = untagged_texts(table.values[column], rule)
+    return Examples(texts, (), table.lines, table.source, table.unit, files=table.files)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lora_bert.metrics.classification import Floats, Indices
 
@@ -76,8 +77,13 @@ def calibration(probabilities: Floats, true: Indices, *, seed: int = 0) -> Calib
         C. Guo, G. Pleiss, Y. Sun, K. Weinberger (2017). On calibration of modern neural networks.
         ICML 2017.
     """
-    confidence = probabilities.max(axis=1).astype(np.float64)
     right = probabilities.argmax(axis=1) == true
+    return calibration_of(probabilities.max(axis=1), right, seed=seed)
+
+
+def calibration_of(confidence: Floats, right: NDArray[np.bool_], *, seed: int = 0) -> Calibration:
+    """The calibration of statements, each with its probability and whether it is true, ``[n]``."""
+    confidence = confidence.astype(np.float64)
     place = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
     rows = np.bincount(place, minlength=BINS)
     confident = np.bincount(place, confidence, minlength=BINS)
@@ -87,7 +93,7 @@ def calibration(probabilities: Floats, true: Indices, *, seed: int = 0) -> Calib
     figures = (rows.tolist(), (confident / some).tolist(), (correct / some).tolist())
     by_chance = _by_chance(confidence, place, confident.astype(np.float64), seed)
     return Calibration(
-        error=float(np.abs(confident - correct).sum() / len(true)),
+        error=float(np.abs(confident - correct).sum() / len(right)),
         by_chance=float(by_chance.mean()),
         chance_limit=float(np.quantile(by_chance, 0.95)),
         overconfidence=float(confidence.mean() - right.mean()),

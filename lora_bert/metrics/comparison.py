@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lora_bert.metrics.classification import METRICS, Floats, Indices, macro_f1_of
-from lora_bert.metrics.intervals import Interval, paired_macro_f1, paired_mean
+from lora_bert.metrics.intervals import Interval, mean_interval, paired_macro_f1
 from lora_bert.metrics.metric import Metric
 from lora_bert.wording import shortened
 
@@ -60,6 +61,8 @@ class Comparison:
         p_value: McNemar's exact test: how likely a split of those rows as uneven as this one would
             be if both were equally often right.
         settings: What differs between the two, by name: ours, theirs.
+        nearer: Whether those rows are the ones to which only one of the two is nearer: answers that
+            are numbers are not right or wrong.
     """
 
     other: str
@@ -69,6 +72,18 @@ class Comparison:
     only_theirs: int
     p_value: float
     settings: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    nearer: bool = False
+
+    @property
+    def rows_in_words(self) -> str:
+        """In how many rows one of the two does better, and whether that may be chance."""
+        ours, theirs = f"{self.only_ours:,}", f"{self.only_theirs:,}"
+        if self.nearer:
+            return f"this one is nearer in {ours}, the other in {theirs}; sign test p = {self.p_value:.2g}"
+        return (
+            f"{ours} only this one has right, {theirs} only the other; McNemar p = "
+            f"{self.p_value:.2g}"
+        )
 
     @property
     def accuracy(self) -> float:
@@ -135,11 +150,8 @@ def compare(
         Q. McNemar (1947). Note on the sampling error of the difference between correlated
         proportions or percentages. Psychometrika 12(2), 153-157.
     """
-    from scipy.stats import binomtest
-
     we, they = ours == true, theirs == true
     only_ours, only_theirs = int((we & ~they).sum()), int((they & ~we).sum())
-    split = only_ours + only_theirs
     interval = _accuracy_interval(only_ours, only_theirs, len(true), seed)
     f1 = macro_f1_of(ours, true), macro_f1_of(theirs, true)
     figures = [
@@ -148,12 +160,33 @@ def compare(
     ]
     if losses:
         means = float(losses[0].mean()), float(losses[1].mean())
-        figures.append(Figure(LOG_LOSS, *means, paired_mean(losses[0] - losses[1], seed=seed)))
-    figures.sort(key=lambda figure: figure.name != metric)
+        figures.append(Figure(LOG_LOSS, *means, mean_interval(losses[0] - losses[1], seed=seed)))
+    return compared(other, figures, we, they, metric=metric, settings=settings)
+
+
+def compared(
+    other: str, figures: Sequence[Figure], we: NDArray[np.bool_], they: NDArray[np.bool_], *,
+    metric: str, settings: Mapping[str, tuple[Any, Any]] | None = None, nearer: bool = False,
+) -> Comparison:  # fmt: skip
+    """The comparison of these figures, and of the rows that are right with each, bool ``[rows]``.
+
+    The verdict is about ``metric``, or the first figure where that is not among them.
+    """
+    from scipy.stats import binomtest
+
+    only_ours, only_theirs = int((we & ~they).sum()), int((they & ~we).sum())
+    split = only_ours + only_theirs
+    ordered = sorted(figures, key=lambda figure: figure.name != metric)
     p_value = float(binomtest(only_ours, split).pvalue) if split else 1.0
-    verdict_about = figures[0].name
     return Comparison(
-        other, verdict_about, tuple(figures), only_ours, only_theirs, p_value, settings or {}
+        other,
+        ordered[0].name,
+        tuple(ordered),
+        only_ours,
+        only_theirs,
+        p_value,
+        settings or {},
+        nearer,
     )
 
 

@@ -47,15 +47,15 @@ def bootstrap(
     rng, rows = np.random.default_rng(seed), len(true)
     if statistic == "accuracy":  # rows right of a fixed number are binomial
         right = int((true == predicted).sum())
-        return _ends(rng.binomial(rows, right / rows, size=resamples) / rows)
+        return ends(rng.binomial(rows, right / rows, size=resamples) / rows)
     if statistic != "macro_f1":
         raise ValueError(f"no bootstrap of {statistic!r}: there are accuracy and macro_f1")
     classes = int(max(true.max(), predicted.max())) + 1
     confusion = count_confusions(true, predicted, classes)
     of_true, of_predicted = np.nonzero(confusion)
     figure = _macro_f1_of(of_true, of_predicted, classes)
-    drawn = _redrawn(confusion[of_true, of_predicted], classes, rng, resamples)
-    return _ends(np.concatenate([figure(counts) for counts in drawn]))
+    drawn = redrawn(confusion[of_true, of_predicted], classes, rng, resamples)
+    return ends(np.concatenate([figure(counts) for counts in drawn]))
 
 
 def paired_macro_f1(true: Indices, ours: Indices, theirs: Indices, *, seed: int = 0) -> Interval:
@@ -68,27 +68,27 @@ def paired_macro_f1(true: Indices, ours: Indices, theirs: Indices, *, seed: int 
     cells, counts = np.unique(triples, return_counts=True)
     of_true, of_ours, of_theirs = cells // classes**2, cells // classes % classes, cells % classes
     we, they = (_macro_f1_of(of_true, answers, classes) for answers in (of_ours, of_theirs))
-    drawn = _redrawn(counts, classes, np.random.default_rng(seed))
-    return _ends(np.concatenate([we(counts) - they(counts) for counts in drawn]))
+    drawn = redrawn(counts, classes, np.random.default_rng(seed))
+    return ends(np.concatenate([we(counts) - they(counts) for counts in drawn]))
 
 
-def paired_mean(differences: Floats, *, seed: int = 0) -> Interval:
-    """95 % interval of the mean of ``differences``, [rows], for instance of their losses.
+def mean_interval(figures: Floats, *, seed: int = 0) -> Interval:
+    """95 % interval of a mean over rows, [rows]: of a figure, or of two classifiers' differences.
 
-    Beyond a few thousand rows those with nearly the same difference are drawn as one cell.
+    Beyond a few thousand rows those with nearly the same figure are drawn as one cell.
     """
-    cells = np.array_split(np.sort(differences), min(len(differences), _CELLS_OF_A_MEAN))
+    cells = np.array_split(np.sort(figures), min(len(figures), _CELLS_OF_A_MEAN))
     sizes = np.array([len(cell) for cell in cells])
     means = np.array([cell.mean() for cell in cells])
-    drawn = _redrawn(sizes, 1, np.random.default_rng(seed))
-    return _ends(np.concatenate([counts @ means for counts in drawn]) / len(differences))
+    drawn = redrawn(sizes, 1, np.random.default_rng(seed))
+    return ends(np.concatenate([counts @ means for counts in drawn]) / len(figures))
 
 
 def ratio(parts: Indices, wholes: Indices, *, seed: int = 0) -> Interval:
     """95 % interval of ``sum(parts) / sum(wholes)`` over rows drawn anew; both are ``[rows]``."""
     cells, counts = np.unique(np.stack([parts, wholes]), axis=1, return_counts=True)
-    drawn = _redrawn(counts, 1, np.random.default_rng(seed))
-    return _ends(np.concatenate([_quotients(counts, *cells) for counts in drawn]))
+    drawn = redrawn(counts, 1, np.random.default_rng(seed))
+    return ends(np.concatenate([_quotients(counts, *cells) for counts in drawn]))
 
 
 def paired_ratio(
@@ -96,8 +96,8 @@ def paired_ratio(
 ) -> Interval:
     """95 % interval of our :func:`ratio` less theirs, each drawn row judging both."""
     cells, counts = np.unique(np.stack([*ours, *theirs]), axis=1, return_counts=True)
-    drawn = _redrawn(counts, 1, np.random.default_rng(seed))
-    return _ends(np.concatenate([
+    drawn = redrawn(counts, 1, np.random.default_rng(seed))
+    return ends(np.concatenate([
         _quotients(counts, *cells[:2]) - _quotients(counts, *cells[2:]) for counts in drawn
     ]))  # fmt: skip
 
@@ -108,11 +108,12 @@ def _quotients(counts: Floats, parts: Indices, wholes: Indices) -> Floats:
     return np.divide(counts @ parts, below, out=np.zeros(len(counts)), where=below > 0)
 
 
-def _ends(values: Floats) -> Interval:
+def ends(values: Floats) -> Interval:
+    """The 95 % interval of a figure, by what it was on rows drawn anew, ``[draws]``."""
     return Interval(*np.quantile(values, [(1 - 0.95) / 2, (1 + 0.95) / 2]).tolist())
 
 
-def _redrawn(
+def redrawn(
     counts: NDArray[np.int64], classes: int, rng: np.random.Generator, resamples: int = 2000
 ) -> Iterator[NDArray[np.float64]]:
     """The rows of all cells drawn anew: counts [some of the resamples, cells], batch by batch."""

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from lora_bert.metrics.comparison import Comparison
     from lora_bert.metrics.coverage import Covered, Target
     from lora_bert.metrics.intervals import Interval
+    from lora_bert.metrics.label_thresholds import LabelCurve
+    from lora_bert.metrics.multilabel import LabelScores
     from lora_bert.metrics.out_of_scope import OutOfScope
+    from lora_bert.metrics.regression import Errors, Residual
     from lora_bert.metrics.suspects import Mistake, Suspect
     from lora_bert.metrics.tagging import MarkedText, TypeScores
     from lora_bert.metrics.threshold import Threshold
@@ -70,6 +73,9 @@ class Judgement:
         shown: Which of them are shown, in this order.
         intervals: 95 % bootstrap intervals, by the name of the figure.
         by_class: Scores class by class, with the confusions.
+        by_label: Scores label by label, where a row may have several.
+        curves: What each threshold of each label would come to.
+        answers: What the indices in ``wrong`` and ``suspects`` stand for; the classes where empty.
         by_type: Scores of entities, type by type.
         marked: Rows with their entities, those with the most mistakes first.
         calibration: Whether the probabilities mean what they say.
@@ -79,12 +85,17 @@ class Judgement:
         out_of_scope: How well rows of no class are told apart, where there are some.
         wrong: Rows answered with another class than theirs, the most confident first.
         suspects: Rows whose label is doubted, the most doubtful first.
+        errors: How far numbers are off, where the answers are numbers.
+        residuals: Their rows, those first whose answer is off most.
     """
 
     scores: Scores
     shown: tuple[Metric, ...]
     intervals: Mapping[str, Interval] = field(default_factory=dict)
     by_class: ClassScores | None = None
+    by_label: LabelScores | None = None
+    curves: tuple[LabelCurve, ...] = ()
+    answers: tuple[str, ...] = ()
     by_type: tuple[TypeScores, ...] = ()
     marked: Sequence[MarkedText] = ()
     calibration: Calibration | None = None
@@ -94,6 +105,8 @@ class Judgement:
     out_of_scope: OutOfScope | None = None
     wrong: Sequence[Mistake] = ()
     suspects: Sequence[Suspect] = ()
+    errors: Errors | None = None
+    residuals: Sequence[Residual] = ()
 
 
 class Task(Protocol):
@@ -112,6 +125,9 @@ class Task(Protocol):
             are right or wrong.
         label_form: What the label of a row is, as ``data/`` reads it.
         values_are: What :meth:`values` gives, in a word.
+        apart_in: What :meth:`apart` is measured in: ``probability``, ``standard deviations``.
+        judged_with: Which options of ``evaluate`` that compare or look for a line make sense.
+        linear_model: What :meth:`baseline` fits, in words, and ``linear_class`` in scikit-learn's.
         words: The rule of :mod:`lora_bert.data.words` by which answers are given of words; "": they
             are of whole texts.
         labels: Names of the outputs, in their order.
@@ -124,6 +140,10 @@ class Task(Protocol):
     classes: ClassVar[bool] = False
     label_form: ClassVar[LabelForm] = "one"
     values_are: ClassVar[str] = "numbers"
+    apart_in: ClassVar[str] = "their own unit"
+    judged_with: ClassVar[tuple[str, ...]] = ()
+    linear_model: ClassVar[str] = ""
+    linear_class: ClassVar[str] = ""
     words: str = ""
     labels: tuple[str, ...]
 
@@ -172,6 +192,21 @@ class Task(Protocol):
     def settings(self) -> dict[str, Any]:
         """What decoding needs beside the labels, as JSON values: kept in the manifest."""
         return {}
+
+    def settings_in_words(self) -> str:
+        """What :attr:`settings` mean, for the card: a sentence without its stop, or ""."""
+        return ""
+
+    def tuned(self, values: np.ndarray, targets: np.ndarray) -> Self:
+        """The same task, what it decides by being chosen on these rows, which are not learned from.
+
+        ``values`` and ``targets`` are those of the validation rows.
+        """
+        return self
+
+    def tuning_notes(self, values: np.ndarray, targets: np.ndarray) -> tuple[str, str]:
+        """What is worth knowing of :meth:`tuned`: a note and a warning, each maybe ""."""
+        return "", ""
 
     @abstractmethod
     def head(self) -> HeadSpec:
@@ -241,11 +276,6 @@ class Task(Protocol):
         """
         return self.values(outputs)
 
-    def apart(self, ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
-        """The largest difference of two models' values of each row, ``[rows]``."""
-        differences: np.ndarray = abs(ours - theirs).reshape(len(ours), -1).max(axis=1)
-        return differences
-
     def reordered(self, values: np.ndarray, order: Sequence[int]) -> np.ndarray:
         """Values of a model whose outputs are in another order, in ours."""
         reordered: np.ndarray = values[:, order]
@@ -254,6 +284,13 @@ class Task(Protocol):
     def finite(self, values: np.ndarray) -> bool:
         """Whether values are numbers, all of them."""
         return bool((abs(values) < float("inf")).all())
+
+    def folded(self) -> tuple[Self, float, float]:
+        """What a model that stands alone has in its last layer: a factor of the outputs, an addend.
+
+        With the task of such a model, which needs them no more.
+        """
+        return self, 1.0, 0.0
 
     def answering(self, min_score: float | None, otherwise: str | None) -> Self:
         """The same task, which says ``otherwise`` where no answer is as probable as ``min_score``.
@@ -330,14 +367,52 @@ class Task(Protocol):
         """
         return Judgement(scores=self.score(values, targets), shown=self.metrics)
 
+    def apart(self, ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+        """How far the values of two forms of one model are apart, ``[rows]``, 0 … about 1."""
+        import numpy as np
+
+        apart: np.ndarray = np.abs(ours - theirs).max(axis=1)
+        return apart
+
+    def alike(self, ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+        """Whether two forms of one model answer each row with the same, bool ``[rows]``."""
+        import numpy as np
+
+        both = zip(self.answers(ours), self.answers(theirs), strict=True)
+        return np.array([our == their for our, their in both], dtype=bool)
+
     def compare(
-        self, other: str, ours: np.ndarray, theirs: np.ndarray, targets: np.ndarray, **options: Any
-    ) -> Comparison:
+        self, other: str, ours: np.ndarray, theirs: np.ndarray, targets: np.ndarray, *,
+        by: Task | None = None, **options: Any,
+    ) -> Comparison:  # fmt: skip
         """Our values beside those of a model called ``other``, its outputs in our order.
 
-        ``options`` are ``metric`` and ``settings`` of :func:`lora_bert.metrics.comparison.compare`.
+        ``by`` is the task of the other model. ``options`` are ``metric`` and ``settings`` of
+        :func:`lora_bert.metrics.comparison.compare`.
 
         Raises:
             ConfigError: Models of this task cannot be compared.
         """
         raise ConfigError(f"--against: models of '{self.problem_type}' cannot be compared.")
+
+    def baseline(
+        self, learned: tuple[Any, np.ndarray], features: Any, ours: np.ndarray,
+        targets: np.ndarray, *, metric: str,
+    ) -> tuple[Comparison, Interval]:  # fmt: skip
+        """Our values beside what a linear model says of the same rows, and its own interval.
+
+        Args:
+            learned: What it learns from: features, sparse ``[rows, n]``, and targets.
+            features: Of the rows that are scored.
+            ours: Our values of them.
+            targets: Theirs.
+            metric: What the verdict is about.
+
+        Returns:
+            The comparison; the 95 % interval of the figure of the linear model that its name says
+            most of: its accuracy, macro-F1 …
+
+        Raises:
+            ConfigError: No such model fits this task.
+        """
+        raise ConfigError(f"--baseline: there is none for '{self.problem_type}'.")

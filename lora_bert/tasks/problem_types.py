@@ -35,15 +35,13 @@ TAGGING = "token_tagging"
 
 _OURS = {
     TAGGING: _Ours("token-tagging", "lora_bert.tasks.token_tagging", "TokenTagging"),
+    "multi_label_classification": _Ours("multi-label", "lora_bert.tasks.multi_label", "MultiLabel"),
+    "regression": _Ours("regression", "lora_bert.tasks.regression", "Regression"),
     USUAL: _Ours("single-label", "lora_bert.tasks.single_label", "SingleLabel"),
 }
 """Imported when they are asked for: a name alone costs no numpy. The training rows are shown to one
 after the other, in this order; where none knows them for its own, they are the usual one's."""
 _REGISTERED: dict[str, type[Task]] = {}
-_ELSEWHERE = {
-    "multi_label_classification": "a multi-label classifier, which gives each label a yes or a no",
-    "regression": "a regression model, which gives a number",
-}
 
 TaskT = TypeVar("TaskT", bound=type[Task])
 
@@ -62,11 +60,6 @@ def unregister(problem_type: str) -> None:
 def problem_types() -> list[str]:
     """The problem types of all tasks."""
     return sorted({*_OURS, *_REGISTERED})
-
-
-def described(problem_type: str) -> str:
-    """What a model of a problem type is for which there is no task."""
-    return _ELSEWHERE.get(problem_type, "made for a problem that is not known here")
 
 
 def option_of(problem_type: str) -> str:
@@ -94,7 +87,7 @@ def task_of(name: str) -> type[Task]:
 
 
 def chosen_task(name: str, table: Table, options: DataOptions) -> type[Task]:
-    """The task that ``--task`` names, or, for ``auto``, the one that training rows are made for.
+    """The task that ``--task`` names or, for ``auto``, that the training rows are made for.
 
     Raises:
         ConfigError: None is known by that name.

@@ -15,7 +15,7 @@ from lora_bert.metrics.calibration import calibration
 from lora_bert.metrics.classification import FIGURES, METRICS, Scores, losses, score
 from lora_bert.metrics.comparison import Comparison, compare
 from lora_bert.metrics.coverage import coverage, reach
-from lora_bert.metrics.intervals import bootstrap
+from lora_bert.metrics.intervals import Interval, bootstrap
 from lora_bert.metrics.metric import Metric
 from lora_bert.metrics.out_of_scope import out_of_scope
 from lora_bert.metrics.suspects import mistakes, suspects
@@ -80,6 +80,12 @@ class SingleLabel(Task):
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     classes: ClassVar[bool] = True
     values_are: ClassVar[str] = "probabilities"
+    apart_in: ClassVar[str] = "probability"
+    judged_with: ClassVar[tuple[str, ...]] = (
+        "target_accuracy", "out_of_scope", "against", "baseline",
+    )  # fmt: skip
+    linear_model: ClassVar[str] = "linear SVM"
+    linear_class: ClassVar[str] = "LinearSVC"
 
     labels: tuple[str, ...]
     class_weights: tuple[float, ...] | None = None
@@ -287,9 +293,23 @@ class SingleLabel(Task):
         )
 
     def compare(
-        self, other: str, ours: np.ndarray, theirs: np.ndarray, targets: np.ndarray, **options: Any
-    ) -> Comparison:
+        self, other: str, ours: np.ndarray, theirs: np.ndarray, targets: np.ndarray, *,
+        by: Task | None = None, **options: Any,
+    ) -> Comparison:  # fmt: skip
         """Accuracy, macro-F1 and log loss of both."""
         both = losses(ours, targets), losses(theirs, targets)
         answers = ours.argmax(axis=1), theirs.argmax(axis=1)
         return compare(other, *answers, targets, losses=both, **options)
+
+    def baseline(
+        self, learned: tuple[Any, np.ndarray], features: Any, ours: np.ndarray,
+        targets: np.ndarray, *, metric: str,
+    ) -> tuple[Comparison, Interval]:  # fmt: skip
+        """Our answers beside those of a linear SVM, whose own interval is that of its accuracy."""
+        from sklearn.svm import LinearSVC
+
+        classifier = LinearSVC(C=1.0, random_state=0).fit(*learned)
+        theirs = np.asarray(classifier.predict(features), dtype=np.int64)
+        other = f"TF-IDF + {self.linear_model}"
+        compared = compare(other, ours.argmax(axis=1), theirs, targets, metric=metric)
+        return compared, bootstrap(targets, theirs, "accuracy")

@@ -17,6 +17,7 @@ from lora_bert.data.tagged import tag_columns, tags_in
 from lora_bert.data.words import RULES, words_in
 from lora_bert.errors import AdapterError, ConfigError, DataError, did_you_mean
 from lora_bert.metrics.comparison import Comparison
+from lora_bert.metrics.intervals import Interval
 from lora_bert.metrics.metric import Metric
 from lora_bert.metrics.tagging import (
     METRICS,
@@ -67,6 +68,9 @@ class TokenTagging(Task):
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     label_form: ClassVar[LabelForm] = "tags"
     values_are: ClassVar[str] = "probabilities"
+    apart_in: ClassVar[str] = "probability"
+    judged_with: ClassVar[tuple[str, ...]] = ("against", "baseline")
+    linear_model: ClassVar[str] = "the most frequent tag of each word"
 
     labels: tuple[str, ...]
     scheme: str = "IOB2"
@@ -381,8 +385,28 @@ class TokenTagging(Task):
         rows = zip(order, tags, self._gold(targets[order]), strict=True)
         return [marked_text(row, values[row].text, self.words, *both) for row, *both in rows]
 
+    def baseline(
+        self, learned: tuple[Any, np.ndarray], features: Any, ours: np.ndarray,
+        targets: np.ndarray, *, metric: str,
+    ) -> tuple[Comparison, Interval]:  # fmt: skip
+        """Our values beside tags that each word has most often; ``features`` are the texts."""
+        known: dict[str, Counter[int]] = {}
+        for text, row in zip(learned[0], learned[1], strict=True):
+            for (start, end), tag in zip(words_in(text, self.words), gold(row), strict=True):
+                known.setdefault(text[start:end].lower(), Counter())[int(tag)] += 1
+        usual = {word: self.labels[tags.most_common(1)[0][0]] for word, tags in known.items()}
+        said = []
+        for text in features:
+            words = [text[start:end].lower() for start, end in words_in(text, self.words)]
+            tags = [usual.get(word, OUTSIDE) for word in words]
+            said.append(tags_of(entities_of(tags, strict=False), len(tags)))
+        theirs = score(said, self._gold(targets))
+        compared = compare(self.linear_model, self.score(ours, targets), theirs, metric=metric)
+        return compared, intervals(theirs)[METRICS[0].name]
+
     def compare(
-        self, other: str, ours: np.ndarray, theirs: np.ndarray, targets: np.ndarray, **options: Any
-    ) -> Comparison:
+        self, other: str, ours: np.ndarray, theirs: np.ndarray, targets: np.ndarray, *,
+        by: Task | None = None, **options: Any,
+    ) -> Comparison:  # fmt: skip
         """Entity F1 and token accuracy of both."""
         return compare(other, self.score(ours, targets), self.score(theirs, targets), **options)

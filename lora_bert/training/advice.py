@@ -39,17 +39,19 @@ def advise(
     """
     if fitted.history and fitted.progress.start and not fitted.best_epoch:
         log.info("No epoch was better than the fitted head, which is kept as it was.")
-    if not fitted.history or validation is None or (scores := validation.by_class) is None:
+    if not fitted.history or validation is None:
         return
+    scores = validation.by_class
     guess = task.chance_loss(targets)
     even = task.fresh_loss(targets)
     metric = task.metric(config.metric)
     losses = seen = [float(row["train_loss"]) for row in fitted.history]
     if config.class_weights == "none":  # the validation's loss is never weighted
         seen = losses + [float(row["validation_loss"]) for row in fitted.history]
-    if min(seen) > _NO_LOWER * guess and not _beats_guessing(validation, scores):
+    beats = scores is not None and _beats_guessing(validation, scores)
+    if min(seen) > _NO_LOWER * guess and not beats:
         log.warning("%s", _nothing(config, losses, guess, even, stood_still=fitted.stood_still))
-    elif answer := _only_answer(scores):
+    elif scores and (answer := _only_answer(scores)):
         log.warning(
             "Every validation row is predicted '%s': %s.", shortened(answer), _remedies(config)
         )
@@ -79,13 +81,13 @@ def _nothing(
     at = f"--learning-rate: it was {rate:g}, and {DEFAULT_RATE:g} is the default."
     if top > _ROSE * even and top > _ROSE * min(losses) and rate > DEFAULT_RATE / 10:
         return (
-            f"Nothing was learned: the loss rose to {top:.3g}, where guessing by the classes' "
-            f"shares has {guess:.3g}. Lower {at}"
+            f"Nothing was learned: the loss rose to {top:.3g}, where answers that know "
+            f"nothing of a text have {guess:.3g}. Lower {at}"
         )
     course = f"the loss was {losses[0]:.3g}"
     if len(losses) > 1:
         course = f"the loss went from {losses[0]:.3g} to {losses[-1]:.3g}"
-    said = f"Nothing was learned: {course}, where guessing by the classes' shares has {guess:.3g}. "
+    said = f"Nothing was learned: {course}, where answers that know nothing of a text have {guess:.3g}. "
     if 0 < config.max_grad_norm < SMALLEST_NORM:
         return f"{said}Raise --max-grad-norm: it was {config.max_grad_norm:g}."
     if rate < DEFAULT_RATE / 2:

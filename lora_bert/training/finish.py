@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
+import numpy as np
 from torch import Tensor
 
 from lora_bert.backbones.resolve import remember
@@ -13,6 +15,7 @@ from lora_bert.evaluation.result import Evaluation, judge
 from lora_bert.files import size_of
 from lora_bert.runtime.distributed import processes
 from lora_bert.runtime.signals import uninterrupted
+from lora_bert.tasks.base import Task
 from lora_bert.training.advice import advise
 from lora_bert.training.checkpoints import discard_checkpoints, note_written
 from lora_bert.training.context import Context
@@ -62,11 +65,16 @@ def _write(
     context: Context, fitted: Fit, learner: BranchLearner, before: Tensor
 ) -> tuple[dict[str, Evaluation], list[Watched]]:
     """Judge and write; the scores, and what is said of the texts to watch."""
-    config, task, output = context.config, context.task, context.output
-    evaluations = _evaluate(context, learner, fitted)
+    config, output = context.config, context.output
+    task, evaluations = _evaluate(context, learner, fitted)
+    context = replace(context, task=task)
     advise(config, fitted, task, context.tokens["train"].targets, evaluations.get("validation"))
     both = (before, learner.outputs("watched"))
-    answers = [task.decode(task.row_values(outputs.numpy(), context.watched)) for outputs in both]
+    said = [task.decode(task.row_values(each.numpy(), context.watched)) for each in both]
+    watched = [
+        Watched(text, then, now, (" ".join(task.line(then)), " ".join(task.line(now))))
+        for text, then, now in zip(config.watch, *said, strict=True)
+    ]
     adapter = learner.adapter.copy()
     with uninterrupted():  # that it stands there, and that its checkpoints know of it, is one thing
         record(context, adapter, fitted, evaluations)
@@ -77,14 +85,16 @@ def _write(
     remember(context.files)
     places = {option: getattr(config, option) for option in DATA_OPTIONS}
     note_data_location(context.splits.sha256, places)
-    return evaluations, [Watched(*row) for row in zip(config.watch, *answers, strict=True)]
+    return evaluations, watched
 
 
-def _evaluate(context: Context, learner: Learner, fitted: Fit) -> dict[str, Evaluation]:
-    """What every part but the training rows says of the kept adapter.
+def _evaluate(
+    context: Context, learner: Learner, fitted: Fit
+) -> tuple[Task, dict[str, Evaluation]]:
+    """What every part but the training rows says of the kept adapter, and the task as tuned.
 
-    The validation rows were answered when its epoch ended; they are answered again only where that
-    was before a resume.
+    The validation rows, by which it is tuned, come first. They were answered when its epoch ended;
+    they are answered again only where that was before a resume.
     """
     task, evaluations = context.task, dict[str, Evaluation]()
     try:
@@ -96,8 +106,19 @@ def _evaluate(context: Context, learner: Learner, fitted: Fit) -> dict[str, Eval
                     log.info("Scoring the adapter on %s (%s); another Ctrl-C skips that.",
                              counted(len(rows), "row"), part)  # fmt: skip
                 values = values_of(task, learner.outputs(part), rows.encodings)
+            if part == "validation":
+                task = _tuned(task, values, rows.targets)
             evaluations[part] = judge(task, values, rows.targets, metric=context.config.metric)
     except KeyboardInterrupt as stop:
         fitted.stopped = stop
         log.warning("Stopped while scoring: the adapter is kept, not all of its scores.")
-    return evaluations
+    return task, evaluations
+
+
+def _tuned(task: Task, values: np.ndarray, targets: np.ndarray) -> Task:
+    note, warning = task.tuning_notes(values, targets)
+    if note:
+        log.info("%s", note)
+    if warning:
+        log.warning("%s", warning)
+    return task.tuned(values, targets)

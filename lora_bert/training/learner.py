@@ -136,7 +136,8 @@ def validate(
     outputs = torch.from_numpy(processes().collect(learner.outputs(part).numpy(), owners))
     values = values_of(task, outputs, tokens)
     loss = task.validation_loss(outputs, targets)
-    return Validation({**task.score(values, targets).figures, "validation_loss": loss}, values)
+    figures = task.tuned(values, targets).score(values, targets).figures
+    return Validation({**figures, "validation_loss": loss}, values)
 
 
 def values_of(task: Task, outputs: Tensor, tokens: TokenizedTexts) -> np.ndarray:

@@ -19,10 +19,11 @@ from lora_bert.config import TrainConfig
 from lora_bert.data import named
 from lora_bert.data.data_checks import warn_about, warn_of_imbalance
 from lora_bert.data.data_options import DataOptions, data_options
+from lora_bert.data.label_file import renaming
 from lora_bert.data.locations import inputs
 from lora_bert.data.sources import Splits, load_splits
 from lora_bert.data.tables import Table
-from lora_bert.errors import ConfigError
+from lora_bert.errors import ConfigError, DataError
 from lora_bert.files import spare_inputs
 from lora_bert.json_files import json_text
 from lora_bert.model.builder import build_backbone
@@ -37,6 +38,7 @@ from lora_bert.training.identity import check_same, settings_of
 from lora_bert.training.methods import starts_fitted, with_layers
 from lora_bert.training.tokenize_rows import Tokens, check_texts_left, tokenise, warn_of_tokens
 from lora_bert.training.trackers import check_trackers
+from lora_bert.wording import counted, listed
 
 log = logging.getLogger(__name__)
 
@@ -176,11 +178,24 @@ def _rows(config: TrainConfig) -> tuple[TrainConfig, Splits, Task]:
         json_text(task.settings)
     except TypeError as error:
         raise ConfigError(f"The task '{config.task}' has settings of which {error}.") from None
+    if kind.classes:
+        _check_names(config, task)
+    return config, splits, task
+
+
+def _check_names(config: TrainConfig, task: Task) -> None:
+    """What is wrong with the names that are put for labels."""
     # A name that no label got is a slip of the keyboard.
     for raw, name in parse_label_names(config.label_names).items():
         if name not in task.labels:
             log.warning("No training row has the label '%s', which --label-names renames.", raw)
-    return config, splits, task
+    if config.label_file:
+        named = renaming(config)
+        if nameless := [label for label in task.labels if label not in named.values()]:
+            raise DataError(
+                f"--label-file: '{config.label_file}' has no name for {listed(nameless)}; it names "
+                f"{counted(len(named), 'label')}, '{next(iter(named))}' to '{[*named][-1]}'."
+            )
 
 
 def _tokens(

@@ -13,11 +13,12 @@ from lora_bert.adapters.peft_format import write_peft
 from lora_bert.adapters.trained_on import RUN, kept_options
 from lora_bert.config import TrainConfig
 from lora_bert.data.given import Given
+from lora_bert.data.label_file import renaming
 from lora_bert.evaluation.plots import curve_png
 from lora_bert.evaluation.result import Evaluation
 from lora_bert.files import atomic_directory
 from lora_bert.model.adapter import Adapter
-from lora_bert.names import parse_label_names
+from lora_bert.names import write_label_names
 from lora_bert.options import as_command, as_yaml
 from lora_bert.runtime.device import dtype_name
 from lora_bert.tasks.problem_types import option_of
@@ -82,7 +83,7 @@ def _manifest(
             "model_type": context.backbone.config.model_type,
             "fingerprint": context.fingerprint,
         },
-        label_names=parse_label_names(config.label_names),
+        label_names=renaming(config),
         clean=config.clean,
         data={
             "name": splits.name,
@@ -100,7 +101,7 @@ def _manifest(
 
 
 def _figures(evaluation: Evaluation) -> dict[str, Any]:
-    kept = (*evaluation.scores.figures, "rows", "interval")
+    kept = (*evaluation.scores.figures, "rows", "interval", f"{evaluation.shown[0].name}_interval")
     return {key: value for key, value in evaluation.as_dict().items() if key in kept}
 
 
@@ -125,6 +126,8 @@ def _portable(config: TrainConfig, backbone_name: str) -> TrainConfig:
     parts = ("train", "validation", "test")
     files = {part: tuple(map(_without_directories, getattr(config, part))) for part in parts}
     data = None if config.data is None else _without_directories(config.data)
+    if config.label_file:
+        config = replace(config, label_names=write_label_names(renaming(config)), label_file=None)
     return replace(config, backbone=backbone_name, data=data, **files, output=None)  # type: ignore[arg-type]
 
 

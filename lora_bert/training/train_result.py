@@ -15,11 +15,20 @@ from lora_bert.wording import counted
 
 @dataclass(frozen=True)
 class Watched:
-    """What is predicted of one text before the first step of a training, and after the last."""
+    """What is predicted of one text before the first step of a training, and after the last.
+
+    Attributes:
+        lines: Both as they stand in a terminal.
+    """
 
     text: str
     before: Any
     after: Any
+    lines: tuple[str, str] = ("", "")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Text and predictions as plain JSON values."""
+        return {name: value for name, value in asdict(self).items() if name != "lines"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +125,7 @@ class TrainResult:
             "seconds": self.seconds,
             "interrupted": self.interrupted,
             "resumable": self.resumable,
-            "watched": [asdict(watched) for watched in self.watched],
+            "watched": [watched.as_dict() for watched in self.watched],
         }
 
 

@@ -53,7 +53,7 @@ def test_keys_of_a_later_release_are_no_hindrance(tmp_path):
         ({"schema_version": None}, "schema version None"),
         ({"labels": None}, "'labels' is missing or not a list"),
         ({"labels": ["one"]}, "at least two strings"),
-        ({"labels": [0, 1]}, "at least two strings"),
+        ({"labels": [0, 1]}, "'labels' must be strings"),
         ({"labels": ["same", "same"]}, "the same label twice"),
         ({"max_length": "64"}, "'max_length' is missing or not a int"),
         ({"backbone": "b"}, "'backbone' is missing or not a dict"),

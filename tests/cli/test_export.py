@@ -35,7 +35,7 @@ def test_export_says_what_it_compared(cli: Cli, merged: Path) -> None:
     assert (outcome.code, outcome.stderr) == (0, "")
     lines = dict(line.split(maxsplit=1) for line in outcome.stdout.splitlines())
     assert lines["exported"].startswith("out dir (openvino, float32, 0.")
-    assert lines["compared"].endswith(" on 64 texts, same label on 100.0%")
+    assert lines["compared"].endswith(" on 64 texts, same answer on 100.0%")
     assert lines["next"] == "lora-bert infer --model 'out dir' \"…\""
     assert {file.name for file in Path("out dir").iterdir()} == {
         "config.json",
@@ -64,9 +64,9 @@ def test_int8_says_in_probabilities_what_it_changes(cli: Cli, adapter: Path, rev
     found = cli(*words, "--overwrite", "--json").document
     assert 0 < found["median"] <= found["difference"] < 1
     assert (
-        f"compared    with torch in float32 on 60 texts: probabilities move by "
+        f"compared    with torch in float32 on 60 texts: answers move, in probability, by "
         f"{found['median']:.2g} in the median text and by {found['difference']:.2g} in the worst, "
-        "same label on "
+        "same answer on "
     ) in text
     assert "exported, on 60 texts\n" in text
     lines = dict(line.split(maxsplit=1) for line in cli("info", "out").stdout.splitlines())

@@ -49,7 +49,8 @@ def test_columns_of_0_and_1_are_remembered(train: Cli, cli: Cli, mistake: Mistak
     assert cli("merge", "out", "merged", "--data", data).code == 0
 
     written("hot.csv", ["text", "praise", "insult", "threat"], [*rows, ["x", 1, 1, 0]])
-    words = ("train", "--data", "hot.csv", "--output", "new", *columns)
+    one = ("--task", "single-label")
+    words = ("train", "--data", "hot.csv", "--output", "new", *columns, *one)
     mistake(BAD, *words, says=["line 42: several labels in one row, 'praise', 'insult'; 1 of 41"])
 
 
@@ -70,7 +71,7 @@ def test_a_combination_is_a_class_where_it_is_named(train: Cli, mistake: Mistake
     kinds = ("red", "green", "red,green")
     rows: list[list[object]] = [[f"text {n}", kinds[n % 3]] for n in range(60)]
     data = written("colours.csv", ["text", "label"], rows)
-    words = ("train", "--data", data, "--output", "out")
+    words = ("train", "--data", data, "--output", "out", "--task", "single-label")
     error = mistake(BAD, *words, says=["line 4: several labels in one row, 'red', 'green'; 20 of"])
     pasted = shlex.split(error[error.index("--label-names") :].rstrip("."))
     outcome = train(data, *pasted)

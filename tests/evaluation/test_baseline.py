@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from sklearn.model_selection import train_test_split
 from lora_bert.data.examples import Examples
 from lora_bert.errors import DataError
 from lora_bert.evaluation.baseline import tfidf_baseline, unspaced_share
+from lora_bert.tasks.single_label import SingleLabel
 
 CHINESE = ["很好吃", "味道很好", "送得太慢", "太慢了凉了"]
 ENGLISH = ["very tasty food", "tasty and warm", "far too slow", "slow and cold"]
@@ -23,12 +25,20 @@ def examples(texts, labels):
     return Examples(tuple(texts), tuple(labels), lines, "rows.csv")
 
 
+def baseline_of(train, test, answers, metric="accuracy"):
+    """The baseline of rows of one label, beside these answers."""
+    task = SingleLabel(tuple(dict.fromkeys([*train.labels, *test.labels, *answers])))
+    values = np.array([[label == answer for label in task.labels] for answer in answers], float)
+    both = [(rows, task.targets(rows, None)) for rows in (train, test)]
+    return tfidf_baseline(task, *both, values, metric=metric)
+
+
 @pytest.mark.parametrize(
     ("texts", "grams"),
     [(CHINESE, "character 1–3-grams"), (ENGLISH, "word 1–2-grams")],
 )
 def test_learns_and_says_with_which_grams(texts, grams):
-    baseline = tfidf_baseline(examples(texts, LABELS), examples(texts, LABELS), LABELS)
+    baseline = baseline_of(examples(texts, LABELS), examples(texts, LABELS), LABELS)
     assert baseline.accuracy == baseline.macro_f1 == 1.0
     assert baseline.description == f"TF-IDF ({grams}) + LinearSVC"
     assert 0 < baseline.seconds < 60
@@ -54,7 +64,7 @@ def test_share_is_a_share(texts):
 
 
 def test_label_never_seen_in_training_counts_as_wrong():
-    baseline = tfidf_baseline(
+    baseline = baseline_of(
         examples(ENGLISH, LABELS), examples(["tasty food", "slow"], ["good", "new"]), ["good"] * 2
     )
     assert baseline.accuracy == 0.5
@@ -65,22 +75,22 @@ def test_label_never_seen_in_training_counts_as_wrong():
 
 def test_one_class():
     with pytest.raises(DataError, match="at least two classes"):
-        tfidf_baseline(examples(ENGLISH, ["good"] * 4), examples(ENGLISH, LABELS), LABELS)
+        baseline_of(examples(ENGLISH, ["good"] * 4), examples(ENGLISH, LABELS), LABELS)
 
 
 def test_no_test_rows():
     with pytest.raises(DataError, match="no rows"):
-        tfidf_baseline(examples(ENGLISH, LABELS), examples([], []), [])
+        baseline_of(examples(ENGLISH, LABELS), examples([], []), [])
 
 
 def test_texts_without_words():
     with pytest.raises(DataError, match="no words"):
-        tfidf_baseline(examples(["!", "?", ".", ","], LABELS), examples(ENGLISH, LABELS), LABELS)
+        baseline_of(examples(["!", "?", ".", ","], LABELS), examples(ENGLISH, LABELS), LABELS)
 
 
 def test_its_answers_are_compared_row_by_row():
     texts, labels = ["tasty food", "slow", "very slow"], ["good", "bad", "bad"]
-    found = tfidf_baseline(
+    found = baseline_of(
         examples(ENGLISH, LABELS), examples(texts, labels), ["good"] * 3, metric="macro_f1"
     )
     comparison = found.comparison
@@ -90,7 +100,7 @@ def test_its_answers_are_compared_row_by_row():
     assert (found.accuracy, found.macro_f1) == (1, 1)
     assert "log_loss" not in found.as_dict()["comparison"]
     # A linear SVM has no probabilities to compare.
-    found = tfidf_baseline(
+    found = baseline_of(
         examples(ENGLISH, LABELS), examples(texts, labels), labels, metric="log_loss"
     )
     assert found.comparison.metric == "accuracy"
@@ -101,7 +111,7 @@ def test_waimai(data_dir):
         rows = [(row["review"], row["label"]) for row in csv.DictReader(stream)]
     train, test = train_test_split(rows, test_size=0.2, random_state=2023)
     texts, labels = zip(*test, strict=True)
-    baseline = tfidf_baseline(examples(*zip(*train, strict=True)), examples(texts, labels), labels)
+    baseline = baseline_of(examples(*zip(*train, strict=True)), examples(texts, labels), labels)
     assert baseline.accuracy == pytest.approx(0.897, abs=0.003)
     assert baseline.interval.low < baseline.accuracy < baseline.interval.high
     assert "character" in baseline.description

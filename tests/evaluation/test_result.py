@@ -61,11 +61,12 @@ def test_as_dict_is_json_and_says_what_was_scored(rows):
 
 
 def test_baseline_in_the_dict_and_the_text(rows):
+    train = Examples(("good", "bad"), ("a", "c"), (2, 3), "train.csv")
+    test = Examples(("good", "bad"), ("a", "a"), (2, 3), "test.csv")
     baseline = tfidf_baseline(
-        Examples(("good", "bad"), ("a", "c"), (2, 3), "train.csv"),
-        Examples(("good", "bad"), ("a", "a"), (2, 3), "test.csv"),
-        ["a", "a"],
-    )
+        SingleLabel(("a", "b", "c")), (train, np.array([0, 2])), (test, np.array([0, 0])),
+        np.array([[1, 0, 0], [1, 0, 0]]), metric="accuracy",
+    )  # fmt: skip
     result = judge(SingleLabel(("a", "b", "c")), *rows, baseline=baseline)
     document = json.loads(json.dumps(result.as_dict()))
     assert document["baseline"]["accuracy"] == 0.5

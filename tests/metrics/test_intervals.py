@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score
 
-from lora_bert.metrics.intervals import bootstrap, paired_macro_f1, paired_mean
+from lora_bert.metrics.intervals import bootstrap, mean_interval, paired_macro_f1
 
 
 def rows_of(seed: int, rows: int, classes: int, accuracy: float):
@@ -106,9 +106,9 @@ def test_paired_macro_f1_agrees_with_drawing_the_rows_themselves():
 
 
 @pytest.mark.parametrize("rows", [80, 30_000])
-def test_paired_mean_is_as_wide_as_its_standard_error_says(rows):
+def test_mean_interval_is_as_wide_as_its_standard_error_says(rows):
     differences = np.random.default_rng(3).exponential(1, rows) - 1.2
-    low, high = paired_mean(differences)
+    low, high = mean_interval(differences)
     error = differences.std() / np.sqrt(rows)
     assert low == pytest.approx(differences.mean() - 1.96 * error, abs=0.3 * error)
     assert high == pytest.approx(differences.mean() + 1.96 * error, abs=0.3 * error)
