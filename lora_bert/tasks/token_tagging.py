@@ -264,6 +264,11 @@ class TokenTagging(Task):
             for one, two in zip(ours, theirs, strict=True)
         ])  # fmt: skip
 
+    def alike(self, ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+        """Whether every word of a row has the same tag from both, bool ``[rows]``."""
+        both = zip(ours, theirs, strict=True)
+        return np.array([np.array_equal(self.tags(our), self.tags(their)) for our, their in both])
+
     def finite(self, values: np.ndarray) -> bool:
         """Whether all probabilities are numbers."""
         return all(bool(np.isfinite(each.probabilities).all()) for each in values)

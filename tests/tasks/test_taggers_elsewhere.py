@@ -67,9 +67,11 @@ def test_plain_peft_is_opened(model_type, modules, tmp_path):
     backbone = write_backbone(tmp_path / "backbone", model_type)
     torch.manual_seed(0)
     base = AutoModelForTokenClassification.from_pretrained(backbone, num_labels=3)
-    peft = get_peft_model(
-        base, LoraConfig(task_type="TOKEN_CLS", r=2, target_modules=modules)
-    ).eval()
+    saved = ["head", "classifier"] if model_type == "modernbert" else None
+    config = LoraConfig(
+        task_type="TOKEN_CLS", r=2, target_modules=modules, modules_to_save=saved
+    )  # fmt: skip
+    peft = get_peft_model(base, config).eval()
     for name, parameter in peft.named_parameters():
         if "lora_B" in name:
             parameter.data.normal_(std=0.1)
