@@ -50,11 +50,14 @@ class DataError(LoraBertError):
 
 
 class TextError(DataError):
-    """A text cannot be answered; :meth:`at` adds where it stands, for those who know."""
+    """A text cannot be answered; :meth:`at` adds where it stands, for those who know.
 
-    def __init__(self, message: str, *, text: str, hint: str = "") -> None:
+    ``number`` is its place among the texts that were encoded at once, from 0.
+    """
+
+    def __init__(self, message: str, *, number: int, hint: str = "") -> None:
         super().__init__(message, hint=hint)
-        self.text = text
+        self.number = number
 
     def at(self, where: str) -> DataError:
         """The same error with the place of the text: ``"'a.csv', line 3"``."""

@@ -104,6 +104,35 @@ def merged(tmp_path_factory: pytest.TempPathFactory, adapter: Path) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def pair_rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """60 labelled pairs: whether both texts are of one kind; csv with sentence1,sentence2,label."""
+    kinds = (["good", "tasty", "fast", "hot", "好吃"], ["bad", "awful", "slow", "cold", "太慢了"])
+    rows = ["sentence1,sentence2,label"]
+    for number in range(60):
+        first, second = kinds[number % 2], kinds[(number + number // 2) % 2]
+        texts = (f"{first[number % 5]} {number}", f"{second[(number * 3) % 5]} {number % 7}")
+        rows.append(",".join((*texts, "same" if first is second else "other")))
+    path = tmp_path_factory.mktemp("data") / "pairs.csv"
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def pair_adapter(
+    tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path, pair_rows: Path
+) -> Path:
+    """An adapter trained on :func:`pair_rows` with :func:`tiny_backbone`; do not change it."""
+    import lora_bert
+
+    path = tmp_path_factory.mktemp("adapters") / "pairs"
+    lora_bert.train(
+        pair_rows, backbone=str(tiny_backbone), output=str(path), epochs=1, batch_size=8,
+        learning_rate=0.03, dtype="float32",
+    )  # fmt: skip
+    return path
+
+
 @pytest.fixture(autouse=True)
 def a_gpu(request: pytest.FixtureRequest) -> None:
     """Tests that are marked ``cuda`` skip where there is none."""

@@ -104,7 +104,9 @@ def write_backbone(directory: Path, model_type: str = "bert", **extra: Any) -> P
     core.normalizer = normalizers.BertNormalizer()
     core.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     core.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 0), ("[SEP]", 2)]
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 0), ("[SEP]", 2)],
     )
     transformers.PreTrainedTokenizerFast(
         tokenizer_object=core,

@@ -167,7 +167,8 @@ def standalone_manifest(path: Path, config: Mapping[str, Any], positions: int) -
         raise AdapterError(f"'{settings}': model_max_length is {length!r}.")
     return Manifest(
         labels_in(config, path), int(min(length, positions)), {"name": path.name},
-        problem_type=problem_type_of(config), pooling="none" if reads_tokens(config) else None,
+        problem_type=problem_type_of(config), inputs=1 if reads_tokens(config) else 0,
+        pooling="none" if reads_tokens(config) else None,
     )  # fmt: skip
 
 

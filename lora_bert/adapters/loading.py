@@ -267,7 +267,8 @@ def _guessed(
     named = tuple(labels) or tuple(f"LABEL_{index}" for index in range(outputs))
     backbone = {"name": files.name, "revision": files.revision}
     pooling = base.config.head.pooling
-    return Manifest(named, length, backbone, problem_type=problem, pooling=pooling)
+    inputs = 1 if pooling == "none" else 0
+    return Manifest(named, length, backbone, problem_type=problem, inputs=inputs, pooling=pooling)
 
 
 def _check_labels(path: Path, manifest: Manifest, outputs: int) -> None:

@@ -42,7 +42,7 @@ class Manifest:
         versions: Of the libraries that made it.
         problem_type: Its task, see :func:`lora_bert.tasks.problem_types.problem_types`.
         settings: What the task needs beside the labels.
-        inputs: Texts per row.
+        inputs: Texts a row: 1, or 2 where pairs are asked; 0: not known, either may be.
         exported: Of an exported model: ``format``, ``precision``, and how it compared with torch.
         tokenizer: ``fingerprint`` of the tokenizer that is saved with it.
         pooling: What the head reads, see :class:`~lora_bert.model.adapter.Adapter`; None: what
@@ -72,7 +72,10 @@ class Manifest:
         return f"Manifest({len(self.labels):,} labels on {self.backbone_name!r}{rows})"
 
     def column(self, kind: str) -> str | None:
-        """What the training rows called their column of ``text`` or ``label``, if that is known."""
+        """What the training rows called their column of ``text``, ``text_pair`` or ``label``.
+
+        None where that is not known.
+        """
         columns = self.data.get("columns")
         return columns.get(kind) if isinstance(columns, dict) else None
 
@@ -137,7 +140,7 @@ def read_manifest(path: Path) -> Manifest:
         raise AdapterError(f"'{path}': 'max_length' is {written['max_length']}; 1 is the least.")
     pipelines = [task_of(known).pipeline for known in problem_types()]
     for key, ours in (
-        ("task", pipelines), ("problem_type", problem_types()), ("inputs", [1]),
+        ("task", pipelines), ("problem_type", problem_types()), ("inputs", [0, 1, 2]),
         ("pooling", get_args(Pooling)),
     ):  # fmt: skip
         if key in written and written[key] not in ours:

@@ -96,6 +96,8 @@ def training_format(manifest: Manifest) -> TrainingFormat:
         columns=parse_names(config.columns),
         encoding=config.encoding,
         text_column=manifest.column("text"),
+        pair_column=manifest.column("text_pair"),
+        inputs=manifest.inputs,
         label_column=manifest.column("label"),
         labels=frozenset((*manifest.labels, *manifest.label_names)),
         tagging=manifest.tagging,

@@ -7,11 +7,13 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 import tokenizers
 
 from lora_bert.cache.entries import find_entry, new_entry, reject, total_limit
+from lora_bert.data.texts import Text, columns_of
 from lora_bert.errors import OutputError
 from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.tokens.tokenizer import TextTokenizer
@@ -26,23 +28,26 @@ _FILES = ("ids", "starts", "types", "truncated")
 _SPANS = "spans"
 
 
-def tokenize_cached(tokenizer: TextTokenizer, texts: Sequence[str]) -> TokenizedTexts:
+def tokenize_cached(tokenizer: TextTokenizer, texts: Sequence[Text]) -> TokenizedTexts:
     """What ``tokenizer.encode_all(texts)`` gives, from the disk if it was made before.
 
     The key is what it depends on: the tokenizer with its cleaning, the maximum length, and every
-    text in order. Texts of less than :data:`WORTH_KEEPING` bytes are tokenised at once.
+    text or pair in order. Texts of less than :data:`WORTH_KEEPING` bytes are tokenised at once.
 
     Raises:
         ConfigError: ``$LORA_BERT_CACHE_LIMIT`` is not a number.
     """
-    if sum(map(len, texts)) * 4 < WORTH_KEEPING:  # a character has four bytes at most
+    columns = columns_of(texts)
+    if (
+        sum(sum(map(len, column)) for column in columns) * 4 < WORTH_KEEPING
+    ):  # a character has four bytes at most
         return tokenizer.encode_all(texts)
-    key, size = _key(tokenizer, texts)
+    key, size = _key(tokenizer, columns)
     if size < WORTH_KEEPING:
         return tokenizer.encode_all(texts)
     kept = _read(key, tokenizer.pad_id, words=bool(tokenizer.words))
     if kept is not None:
-        return replace(kept, texts=texts) if tokenizer.words else kept
+        return replace(kept, texts=columns[0]) if tokenizer.words else kept
     made = tokenizer.encode_all(texts)
     try:
         _write(key, made)
@@ -51,8 +56,11 @@ def tokenize_cached(tokenizer: TextTokenizer, texts: Sequence[str]) -> Tokenized
     return made
 
 
-def _key(tokenizer: TextTokenizer, texts: Sequence[str]) -> tuple[str, int]:
-    """SHA-256 of everything that the tokens depend on, and the bytes of the texts."""
+def _key(tokenizer: TextTokenizer, columns: Sequence[Sequence[str]]) -> tuple[str, int]:
+    """SHA-256 of everything that the tokens depend on, and the bytes of the texts.
+
+    ``columns`` are the texts, or the first texts of pairs and the second ones.
+    """
     settings = {
         "format": 2,
         "tokenizers": tokenizers.__version__,
@@ -61,10 +69,11 @@ def _key(tokenizer: TextTokenizer, texts: Sequence[str]) -> tuple[str, int]:
         "pad_id": tokenizer.pad_id,
         "takes_types": tokenizer.takes_types,
         **({"words": tokenizer.words} if tokenizer.words else {}),
+        **({"pairs": True} if len(columns) > 1 else {}),
     }
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     total = 0
-    for text in texts:
+    for text in chain.from_iterable(columns):
         written = text.encode("utf-8", "replace")
         total += len(written)
         # Its length first: two texts must not look like one.

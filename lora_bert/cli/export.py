@@ -34,8 +34,8 @@ def command(config: ExportConfig, as_json: bool) -> Answer:
     compared = f"largest difference in {result.measured_in} {result.difference:.1e} on {texts}"
     if result.precision != "float32":
         compared = (
-            f"with torch in float32 on {texts}: answers move, in {result.measured_in}, by {result.median:.2g} in the "
-            f"median text and by {result.difference:.2g} in the worst"
+            f"with torch in float32 on {texts}: answers move, in {result.measured_in}, by "
+            f"{result.median:.2g} in the median text and by {result.difference:.2g} in the worst"
         )
     accuracy = ""
     if result.accuracy:

@@ -7,19 +7,23 @@ import json
 import logging
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lora_bert.cli.console import visible
 from lora_bert.cli.declare import declare
 from lora_bert.config import InferConfig
-from lora_bert.errors import ConfigError
+from lora_bert.errors import ConfigError, DataError
 from lora_bert.json_files import json_text
+from lora_bert.wording import counted
+
+if TYPE_CHECKING:
+    from lora_bert.data.texts import Text
 
 log = logging.getLogger(__name__)
 
@@ -32,19 +36,23 @@ def command(config: InferConfig, as_json: bool) -> None:
     """Classify texts given as arguments, as lines of standard input, or as rows of a file.
 
     Texts and lines are answered with label, probability and text, separated by tabs. A file's rows
-    keep their columns and get prediction, score and prob_LABEL.
+    keep their columns and get prediction, score and prob_LABEL. An adapter of pairs is asked TEXT
+    with --pair TEXT, lines with a tab between the two, or files with two columns of texts.
 
     Examples:
       lora-bert infer --adapter adapters/waimai "很快，好吃" "等了两个小时"
       lora-bert infer --model out/ < lines.txt
       lora-bert infer --adapter runs/reviews --input new.csv --output scored.csv
       lora-bert infer --adapter runs/reviews --json "好吃"
+      lora-bert infer --adapter runs/bq "怎么提前还款" --pair "可以提前还钱吗"
       lora-bert infer --adapter runs/intents --min-score 0.6 --otherwise human "…"
       lora-bert infer --adapter runs/reviews          (asks for texts on a terminal)
     """
     path = _path(config)
     if config.input and config.texts:
         raise ConfigError("Give either texts or --input, not both.")
+    if config.pair and not config.texts:
+        raise ConfigError("--pair is the second text of a pair, and no first TEXT is given.")
     if config.output and not config.input:
         raise ConfigError("--output needs --input.", hint="Without it, redirect: … > FILE")
     _check_place(config)
@@ -60,24 +68,76 @@ def command(config: InferConfig, as_json: bool) -> None:
             hint='lora-bert infer --adapter DIR "a text"',
         )
     _warn_of_files(config.texts)
+    from lora_bert.data.texts import parts_of
     from lora_bert.inference.predictor import open_predictor
 
     predictor = open_predictor(path, config)
     # What is wrong with the options is said before anybody is asked for a text.
     task = predictor.task.answering(config.min_score, config.otherwise)
     task = task.aggregating(config.aggregation)
+    pairs = predictor.manifest.inputs == 2 or bool(config.pair)
+    if config.texts:
+        source: Iterable[Text] = _given(config, predictor.manifest.inputs)
+    elif asking:
+        source = _typed(("text> ", "pair> ") if pairs else ("text> ",))
+    else:
+        source = _pairs(_lines()) if pairs else _lines()
     if as_json:
-        texts = list(config.texts or _lines())
+        texts = list(source)
         answers = zip(texts, task.decode(predictor.values(texts)), strict=True)
-        click.echo(json_text([{"text": text, **task.document(each)} for text, each in answers]))
+        named = [
+            {
+                **dict(zip(("text", "text_pair"), parts_of(text), strict=False)),
+                **task.document(each),
+            }
+            for text, each in answers
+        ]
+        click.echo(json_text(named))
         return
-    source = _typed() if asking else config.texts or _lines()
     walking = iter(source)
     while texts := list(islice(walking, 1 if asking else LINES_AT_ONCE)):
         for text, answer in zip(texts, task.decode(predictor.values(texts)), strict=True):
             # One line a text, whatever stands in it.
-            line = (*task.line(answer), text)
+            line = (*task.line(answer), *parts_of(text))
             click.echo("\t".join(visible(part.translate(_BLANKS)) for part in line))
+
+
+def _given(config: InferConfig, inputs: int) -> Sequence[Text]:
+    """The texts of the arguments, or the pairs that they make with those of ``--pair``.
+
+    Raises:
+        ConfigError: They are not what the adapter, with so many ``inputs``, is asked.
+    """
+    first, second = config.texts, config.pair
+    if inputs == 1 and second:
+        raise ConfigError(
+            "--pair: the adapter was trained on single texts.", hint="Leave --pair out."
+        )
+    if inputs == 2 and not second:
+        raise ConfigError(
+            "The adapter was trained on pairs of texts, and only the first ones are given.",
+            hint='Give the second text with --pair: lora-bert infer … "TEXT" --pair "TEXT"',
+        )
+    if second and len(first) != len(second):
+        raise ConfigError(
+            f"{counted(len(first), 'TEXT')} and {counted(len(second), '--pair')} make no pairs.",
+            hint="Give --pair once for each TEXT.",
+        )
+    return list(zip(first, second, strict=True)) if second else first
+
+
+def _pairs(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Lines with a tab in each as pairs; DataError for another one."""
+    for number, line in enumerate(lines, start=1):
+        first, tab, second = line.partition("\t")
+        if not tab or "\t" in second:
+            tabs = counted(line.count("\t"), "tab")
+            raise DataError(
+                f"standard input, line {number}: {tabs}; the two texts of a pair stand on one line "
+                "with one tab between them.",
+                hint="Files with more columns: --input FILE.",
+            )
+        yield first, second
 
 
 def _warn_of_files(texts: Sequence[str]) -> None:
@@ -154,6 +214,7 @@ def _file(config: InferConfig, path: str, as_json: bool) -> None:
     options = read_options(config, training_format(predictor.manifest))
     how: dict[str, Any] = {
         "text_column": config.text_column,
+        "text_pair_column": config.text_pair_column,
         "min_score": config.min_score,
         "otherwise": config.otherwise,
         "aggregation": config.aggregation,
@@ -182,11 +243,13 @@ def _lines() -> Iterator[str]:
     return (line.rstrip("\r\n") for line in stream)
 
 
-def _typed() -> Iterator[str]:
-    """Texts typed at a prompt, until an empty line or the end of input."""
+def _typed(prompts: Sequence[str]) -> Iterator[Text]:
+    """Texts, or pairs, typed at one prompt or two, until an empty line or the end of input."""
     while True:
-        click.echo("text> ", nl=False, err=True)
-        line = sys.stdin.readline().rstrip("\r\n")
-        if not line.strip():
-            return
-        yield line
+        typed: list[str] = []
+        for prompt in prompts:
+            click.echo(prompt, nl=False, err=True)
+            typed.append(sys.stdin.readline().rstrip("\r\n"))
+            if not typed[-1].strip():
+                return
+        yield typed[0] if len(typed) == 1 else (typed[0], typed[1])

@@ -26,6 +26,7 @@ def command(config: TrainConfig, as_json: bool) -> Answer:
       lora-bert train --data waimai --backbone bert-base-chinese --rank 16
       lora-bert train --config adapters/waimai/run.yaml --output runs/again
     """
+    from lora_bert.data.texts import parts_of
     from lora_bert.evaluation.report import score_words
     from lora_bert.runtime.distributed import processes
     from lora_bert.training.train import run
@@ -49,11 +50,13 @@ def command(config: TrainConfig, as_json: bool) -> Answer:
         lines.append(f"{part:<11} {score_words(evaluation, evaluation.metric)}, {rows}")
     for text in result.watched:
         before, after = text.lines
-        lines.append(f"watched     {before} → {after}  {printable(shortened(text.text))}")
+        said = " | ".join(printable(shortened(part)) for part in parts_of(text.text))
+        lines.append(f"watched     {before} → {after}  {said}")
     path = shlex.quote(str(result.path))
     if result.resumable:
         lines.append("next        the same command with --resume goes on")
     elif not result.interrupted:
         lines.append(f"next        lora-bert evaluate {path}")
-        lines.append(f'            lora-bert infer --adapter {path} "…"')
+        pair = ' --pair "…"' if result.inputs > 1 else ""
+        lines.append(f'            lora-bert infer --adapter {path} "…"{pair}')
     return Answer(result.as_dict(), "\n".join(lines), 130 if result.interrupted else 0)

@@ -51,6 +51,11 @@ class InferConfig(Answering, TextFileOptions):
     """The options of ``infer``."""
 
     texts: tuple[str, ...] = option((), "Texts to classify.", positional=True, metavar="[TEXT]…")
+    pair: tuple[str, ...] = option(
+        (),
+        "The second text of a pair, of an adapter that was trained on pairs: once for each TEXT.",
+        metavar="TEXT",
+    )
     adapter: str | None = option(None, "Adapter directory.", metavar="DIR")
     model: str | None = option(None, "Merged or exported model; needs no backbone.", metavar="DIR")
     input: str | None = option(

@@ -14,6 +14,7 @@ from lora_bert.config.kinds import Names, Renaming, RowsLike, StrPath
 
 class LabelledFileKeywords(TypedDict, total=False):
     text_column: str | None
+    text_pair_column: str | None
     header: bool | None
     columns: Names | None
     encoding: str
@@ -72,6 +73,7 @@ class TrainOptions(LabelledFileKeywords, total=False):
     task: str
     seed: int
     watch: Names
+    watch_pair: Names
     device: Literal["auto", "cpu", "cuda"]
     dtype: Literal["auto", "float32", "bfloat16"]
     trunk_cache: Literal["auto", "memory", "disk", "off"]

@@ -24,6 +24,7 @@ RowsLike: TypeAlias = (
     | Sequence[StrPath]
     | Iterable[Mapping[str, Any]]
     | Iterable[tuple[str, Any]]
+    | Iterable[tuple[str, str, Any]]
     | Mapping[str, Any]
     | Frame
 )

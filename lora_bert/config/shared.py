@@ -135,6 +135,12 @@ class TextFileOptions:
     text_column: str | None = data_option(
         None, "Column with the texts (default: found by name).", metavar="NAME"
     )
+    text_pair_column: str | None = data_option(
+        None,
+        "Column with the second texts, where rows are pairs (default: found by name, such as "
+        "sentence1 and sentence2).",
+        metavar="NAME",
+    )
     header: bool | None = data_option(
         None, "Whether the files have a header line (default: detected)."
     )

@@ -117,6 +117,11 @@ class TrainConfig(LabelledFileOptions, TrainRows):
         "Text whose prediction is shown before training and after; may be repeated.",
         metavar="TEXT",
     )
+    watch_pair: tuple[str, ...] = run_option(
+        (),
+        "The second text of a pair to watch: once for each --watch.",
+        metavar="TEXT",
+    )
     device: str = device_option()
     dtype: str = dtype_option()
     trunk_cache: str = run_option(

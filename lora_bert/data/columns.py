@@ -97,8 +97,8 @@ def find_columns(
     """
     if text is not None and text == label:
         raise ConfigError(f"'{text}' cannot be both the text column and the label column.")
-    text_column = _given(text, columns, source)
-    label_column = label if label_columns(label, columns) else _given(label, columns, source)
+    text_column = given_column(text, columns, source)
+    label_column = label if label_columns(label, columns) else given_column(label, columns, source)
     if text_column is None:
         labels = label_columns(label_column, columns)
         free = [name for name in columns if name not in labels]
@@ -131,14 +131,13 @@ def label_column_of(
         return label if label_columns(label, columns) else None
     free = [name for name in columns if name != text]
     found = _by_name("label", training, free, source)
-    return found or _of_label_studio(free, cells) or _of_bits(free, text, cells)
+    return found or _of_label_studio(free, cells) or _of_bits(free, cells)
 
 
-def _of_bits(columns: Sequence[str], text: str | None, cells: Cells) -> str | None:
+def _of_bits(columns: Sequence[str], cells: Cells) -> str | None:
     """All columns but those of ids and of texts, where each holds 0 and 1: each is a label's."""
     ids = id_column(columns, ())
-    texts = TEXT_NAMES if text is None else ()
-    rest = [name for name in columns if name != ids and name.strip().lower() not in texts]
+    rest = [name for name in columns if name != ids and name.strip().lower() not in TEXT_NAMES]
     bits = len(rest) > 2 and all(set(cells.get(name, ("",))[:HEAD_ROWS]) <= _BITS for name in rest)
     return write_names(rest) if bits else None
 
@@ -157,8 +156,8 @@ def id_column(columns: Sequence[str], taken: Sequence[str]) -> str | None:
     return next((lower[name] for name in ID_NAMES if name in lower), None)
 
 
-def _given(name: str | None, columns: Sequence[str], source: str) -> str | None:
-    """The name that an option gives, which has to be there."""
+def given_column(name: str | None, columns: Sequence[str], source: str) -> str | None:
+    """The name that an option gives, or None; DataError where there is no such column."""
     if name is None or name in columns:
         return name
     absent = [part for part in parse_names(name) if part not in columns]

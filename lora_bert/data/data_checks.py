@@ -12,8 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from lora_bert.data.examples import Examples
+from lora_bert.data.pair_groups import text_hashes
 from lora_bert.data.sources import Splits
 from lora_bert.data.stored import hashes
+from lora_bert.data.texts import columns_of
 from lora_bert.errors import DataError
 from lora_bert.mapped import mapped
 from lora_bert.names import write_label_names
@@ -24,6 +26,8 @@ logger = logging.getLogger(__name__)
 _FEW = 5
 _NAMED = 5
 _EVEN = 0.85
+_OFTEN_SHARED = 0.2
+"""Share of pairs with a known text from which on that is said."""
 _VARIANTS = "\ufe0e\ufe0f"
 """Characters that choose between two looks of the character before them."""
 _JOINED = 100
@@ -47,14 +51,16 @@ def warn_about(splits: Splits, *, classes: bool = True) -> list[str]:
         raise DataError(f"'{train.source}' has {what}: there is nothing to tell apart.")
     others = {"validation": splits.validation, "test": splits.test}
     judged = {part: examples for part, examples in others.items() if examples}
+    what = "text" if train.inputs == 1 else "pair"
     own, *texts = [_hashes(rows) for rows in (train, *judged.values())]
     shared = [sentence for part, other in zip(judged, texts, strict=True)
-              for sentence in _shared_texts(own, other, part)]  # fmt: skip
+              for sentence in _shared_texts(own, other, part, what)]  # fmt: skip
     sentences = [
         *(spelling_warnings(train.label_counts) if classes else ()),
         *(_small_classes(train) if classes else ()),
         *shared,
-        *(_contradictions([train, *judged.values()], [own, *texts]) if classes else ()),
+        *(_shared_sides(train, judged) if train.inputs > 1 else ()),
+        *(_contradictions([train, *judged.values()], [own, *texts], what) if classes else ()),
     ]
     for sentence in sentences:
         logger.warning("%s", sentence)
@@ -104,23 +110,41 @@ def _small_classes(train: Examples) -> list[str]:
 
 
 def _hashes(rows: Examples) -> np.ndarray:
-    """What stands for each text here, without the white space around it."""
-    return mapped(hashes(map(str.strip, rows.texts), len(rows)))
+    """What stands for each text or pair here, without the white space around it."""
+    columns = [map(str.strip, column) for column in columns_of(rows.texts)]
+    texts = columns[0] if len(columns) == 1 else zip(*columns, strict=True)
+    return mapped(hashes(texts, len(rows)))
 
 
-def _shared_texts(train: np.ndarray, other: np.ndarray, part: str) -> list[str]:
+def _shared_texts(train: np.ndarray, other: np.ndarray, part: str, what: str) -> list[str]:
     known = np.sort(train)
     shared = int((known[np.searchsorted(known[:-1], other)] == other).sum())
     if not shared:
         return []
     share = shared / len(other)
-    texts = counted(len(other), f"{part} text")
+    texts = counted(len(other), f"{part} {what}")
     stand = "stands" if shared == 1 else "stand"
     return [f"{shared:,} of {texts} ({share:.1%}) also {stand} in training."]
 
 
-def _contradictions(parts: list[Examples], texts: list[np.ndarray]) -> list[str]:
-    """Texts that carry more than one label, in one part or in two."""
+def _shared_sides(train: Examples, judged: Mapping[str, Examples]) -> list[str]:
+    """What to say of parts whose pairs have a text in common with training pairs."""
+    known = np.concatenate([text_hashes(column) for column in columns_of(train.texts)])
+    sentences = []
+    for part, rows in judged.items():
+        sides = [np.isin(text_hashes(column), known) for column in columns_of(rows.texts)]
+        shared = int((sides[0] | sides[1]).sum())
+        if shared >= _OFTEN_SHARED * len(rows):
+            pairs = counted(len(rows), f"{part} pair")
+            sentences.append(
+                f"{shared:,} of {pairs} ({shared / len(rows):.1%}) have a text that stands in a "
+                "training pair too: the score on them flatters where new texts are to be answered."
+            )
+    return sentences
+
+
+def _contradictions(parts: list[Examples], texts: list[np.ndarray], what: str) -> list[str]:
+    """Texts or pairs that carry more than one label, in one part or in two."""
     every = np.concatenate(texts)
     numbers: dict[str, int] = {}
     labels = (numbers.setdefault(label, len(numbers)) for part in parts for label in part.labels)
@@ -135,7 +159,7 @@ def _contradictions(parts: list[Examples], texts: list[np.ndarray]) -> list[str]
     carry = "carries" if count == 1 else "carry"
     example = differs[rows[differs].argmin()]
     places = " and ".join(_place(parts, int(rows[at])) for at in (first[example], example))
-    return [f"{counted(count, 'text')} {carry} more than one label, for example {places}."]
+    return [f"{counted(count, what)} {carry} more than one label, for example {places}."]
 
 
 def _place(parts: Sequence[Examples], row: int) -> str:

@@ -31,6 +31,7 @@ class DataOptions:
     """
 
     text_column: str | None = None
+    text_pair_column: str | None = None
     label_column: str | None = None
     label_names: Mapping[str, str] = field(default_factory=dict)
     read: ReadOptions = field(default_factory=ReadOptions)
@@ -62,12 +63,13 @@ def data_options(
     """
     return DataOptions(
         text_column=config.text_column,
+        text_pair_column=config.text_pair_column,
         label_column=config.label_column,
         label_names=renaming(config),
         read=read_options(config),
         validation_fraction=config.validation_fraction,
         test_fraction=config.test_fraction,
-        split="random" if config.split == "random" or not classes else "stratified",
+        split="random" if config.split == "random" else "stratified",
         split_seed=config.split_seed,
         limit=config.limit,
         label_separator=separator(config.label_separator),

@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import numpy as np
 
@@ -13,10 +14,12 @@ from lora_bert.data.columns import find_columns, id_column, label_columns
 from lora_bert.data.data_options import LabelForm
 from lora_bert.data.label_sets import read_label_sets, read_set, written_sets
 from lora_bert.data.labels import Labels, labels_of_columns, read_labels, sets_of_columns
-from lora_bert.data.rows import Files, Positioned
+from lora_bert.data.pair_columns import find_pair
+from lora_bert.data.rows import NO_TRAINING, Files, Positioned, TrainingFormat
 from lora_bert.data.stored import hashes, kept, numbers_at, taken
 from lora_bert.data.tables import Table
 from lora_bert.data.tag_schemes import Tagging
+from lora_bert.data.texts import Text, are_pairs, taken_texts, texts_of
 from lora_bert.errors import DataError
 from lora_bert.wording import counted, listed
 
@@ -28,7 +31,7 @@ class Examples(Positioned):
     """Rows of one set. Strings and numbers of many rows lie in files.
 
     Attributes:
-        texts: The texts as they stand in the file.
+        texts: The texts, or pairs of texts, as they stand in the file.
         labels: Their labels, as many; empty when the rows have none.
         lines: As in :class:`Table`, like ``source``, ``unit`` and ``files``.
         ids: What the file's own column of ids calls the rows; empty where it has none.
@@ -37,7 +40,7 @@ class Examples(Positioned):
             :mod:`lora_bert.data.tagged`.
     """
 
-    texts: Sequence[str]
+    texts: Sequence[Text]
     labels: Sequence[str]
     lines: Sequence[int] | np.ndarray
     source: str
@@ -49,6 +52,11 @@ class Examples(Positioned):
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    @property
+    def inputs(self) -> int:
+        """Texts a row: 2 where they are pairs."""
+        return 2 if are_pairs(self.texts) else 1
 
     @property
     def label_counts(self) -> Counter[str]:
@@ -85,7 +93,7 @@ class Examples(Positioned):
         rows = np.asarray(indices, dtype=np.int64)
         return replace(
             self,
-            texts=taken(self.texts, rows),
+            texts=taken_texts(self.texts, rows),
             labels=taken(self.labels, rows) if self.labels else (),
             lines=numbers_at(self.lines, rows),
             ids=taken(self.ids, rows) if self.ids else (),
@@ -96,29 +104,37 @@ def examples_from(
     table: Table,
     *,
     text_column: str | None = None,
+    pair_column: str | None = None,
     label_column: str | None = None,
     label_names: Mapping[str, str] = {},
     known_labels: Collection[str] = (),
     need_labels: bool = True,
     label_form: LabelForm = "one",
     label_separator: str | None = None,
+    training: TrainingFormat = NO_TRAINING,
 ) -> Examples:
     """The examples in a table; rows with an empty text or label are dropped, and a log says so.
 
-    The columns are found as :func:`find_columns` does; without ``need_labels`` only the texts are
-    taken, unless ``label_column`` is given. ``label_names`` replace labels, ``known_labels`` are
-    what training took for one label, whatever it looks like; ``label_form`` and ``label_separator``
-    are those of :class:`.DataOptions`.
+    The columns are found as :func:`find_pair` and :func:`find_columns` do; without ``need_labels``
+    only the texts are taken, unless ``label_column`` is given. ``label_names`` replace labels,
+    ``known_labels`` are what training took for one label, whatever it looks like; ``label_form``
+    and ``label_separator`` are those of :class:`.DataOptions`.
 
     Raises:
         DataError: A column is not there, or no row is left.
     """
-    text_name, label_name = find_columns(
-        table.columns, text=text_column, label=label_column, need_label=need_labels,
-        cells=table.values, source=table.source,
+    first, second = find_pair(
+        table.columns, text=text_column, pair=pair_column, training=training, cells=table.values,
+        source=table.source,
     )  # fmt: skip
-    texts = table.values[text_name]
-    rows = with_text = _filled(map(str.strip, texts), len(texts))
+    text_name, label_name = find_columns(
+        [name for name in table.columns if name != second], text=first, label=label_column,
+        need_label=need_labels, training=training, cells=table.values, source=table.source,
+    )  # fmt: skip
+    names = (text_name,) if second is None else (text_name, second)
+    texts = texts_of([table.values[name] for name in names])
+    filled = [_filled(map(str.strip, table.values[name]), len(table)) for name in names]
+    rows = with_text = reduce(np.intersect1d, filled)
     labels: list[str] = []
     if label_name and label_form == "one":
         labels = _labels(table, label_name, with_text, label_names, known_labels)
@@ -133,12 +149,12 @@ def examples_from(
         rows = with_text[_filled(labels, len(with_text))]
     _say_dropped(table, text=len(texts) - len(with_text), label=len(with_text) - len(rows))
     return Examples(
-        texts=taken(texts, rows),
+        texts=taken_texts(texts, rows),
         labels=kept(filter(None, labels)),
         lines=numbers_at(table.lines, rows),
         source=table.source,
         unit=table.unit,
-        ids=_ids(table, rows, (text_name, *label_columns(label_name, table.columns))),
+        ids=_ids(table, rows, (*names, *label_columns(label_name, table.columns))),
         files=table.files,
         label_form=label_form,
     )

@@ -18,7 +18,8 @@ from lora_bert.data.part_names import DATA_OPTIONS, JUDGED_FIRST, PARTS
 from lora_bert.errors import DataError
 from lora_bert.wording import listed, position, repeated
 
-_PAIR = ("text", "label")
+_NAMES = {2: ("text", "label"), 3: ("text", "text_pair", "label")}
+"""What the values of a tuple are, by their number."""
 
 
 class Given(str):
@@ -72,7 +73,8 @@ def given_rows(value: Any, option: str) -> Any:
     """Rows as :class:`Given`; the name of a file, or a list of those, as it is.
 
     Args:
-        value: A list of dicts, or of ``(text, label)`` pairs; columns by name; a DataFrame; a
+        value: A list of dicts, of ``(text, label)`` pairs, or of ``(text, second text, label)``
+            triples; columns by name; a DataFrame; a
             ``datasets.Dataset``. For ``data`` also a mapping of ``train``, ``validation`` and
             ``test`` to any of them, such as a ``datasets.DatasetDict``.
         option: The option that it is given for, for messages.
@@ -156,13 +158,16 @@ def _of_list(rows: list[Any], kind: str, option: str) -> Given:
     if rows and all(isinstance(row, Mapping) for row in rows):
         names = list(dict.fromkeys(name for row in rows for name in row))
         return _table(kind, names, [[row.get(name) for row in rows] for name in names])
+    first = rows[0] if rows else ()
+    width = 3 if isinstance(first, (list, tuple)) and len(first) == 3 else 2
+    what = "a (text, second text, label) triple" if width == 3 else "a (text, label) pair"
     for number, row in enumerate(rows, start=1):
-        if not isinstance(row, (list, tuple)) or len(row) != len(_PAIR):
+        if not isinstance(row, (list, tuple)) or len(row) != width:
             raise DataError(
-                f"{option}: row {number:,} is neither a dict nor a (text, label) pair.",
+                f"{option}: row {number:,} is neither a dict nor {what}.",
                 hint='For example: [{"text": "…", "label": "…"}], or [("…", "…")].',
             )
-    return _table(kind, _PAIR, _turned(rows, len(_PAIR)))
+    return _table(kind, _NAMES[width], _turned(rows, width))
 
 
 def _turned(rows: Sequence[Sequence[Any]], width: int) -> list[list[Any]]:

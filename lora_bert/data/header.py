@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lora_bert.data.columns import LABEL_NAMES, LONG, NUMBER, TEXT_NAMES, guess
+from lora_bert.data.pair_columns import PAIR_NAMES, plain_name
 from lora_bert.data.rows import ReadOptions, TrainingFormat
 from lora_bert.errors import DataError
 from lora_bert.names import write_names
@@ -17,9 +18,10 @@ logger = logging.getLogger(__name__)
 
 _OTHER_NAMES = (
     "id idx index guid uid no split cat source date time name user username author score rating "
-    "stars sentence1 sentence2 text_a text_b question1 question2 premise hypothesis lang language"
+    "stars lang language"
 ).split()
 _USUAL = frozenset((*TEXT_NAMES, *LABEL_NAMES, *_OTHER_NAMES))
+_OF_PAIRS = frozenset(PAIR_NAMES)
 _SENTENCE = re.compile(r"[。！？，；…!?]|[.,;]\s|\.$")
 _MOST_TITLES = 5
 _OFTEN = 0.05
@@ -133,7 +135,7 @@ def _names_columns(names: Sequence[str], training: TrainingFormat) -> bool:
     """Whether a cell is a usual column name; a label of the training, such as "no", is none."""
     label = training.label_column
     at = training.columns.index(label) if label and _is_row(names, training) else None
-    return any(name.lower() in _USUAL for number, name in enumerate(names) if number != at)
+    return any(_is_usual(name) for number, name in enumerate(names) if number != at)
 
 
 def _is_row(first: Sequence[str], training: TrainingFormat) -> bool:
@@ -146,7 +148,12 @@ def _is_row(first: Sequence[str], training: TrainingFormat) -> bool:
 
 def holds_usual_name(line: str) -> bool:
     """Whether a line holds a usual column name between separators, spaces and quotes."""
-    return any(name.strip(" \"'").lower() in _USUAL for name in re.split(r"[\t,;|^~\r\n]", line))
+    return any(_is_usual(name.strip(" \"'")) for name in re.split(r"[\t,;|^~\r\n]", line))
+
+
+def _is_usual(name: str) -> bool:
+    """Whether columns are often called so."""
+    return name.strip().strip("\ufeff").lower() in _USUAL or plain_name(name) in _OF_PAIRS
 
 
 def check_count(columns: Sequence[str], width: int, source: str) -> None:
@@ -161,10 +168,7 @@ def check_count(columns: Sequence[str], width: int, source: str) -> None:
 def _looks_like_data(first: Sequence[str], others: Sequence[Sequence[str]]) -> bool:
     """Whether no cell is a usual column name and one is a value, a number or a sentence."""
     rows = [row for row in others if list(row) != list(first)]  # a header may stand there twice
-    cells = [
-        (cell, _times(rows, at, cell), cell.strip().strip("\ufeff").lower() in _USUAL)
-        for at, cell in enumerate(first)
-    ]
+    cells = [(cell, _times(rows, at, cell), _is_usual(cell)) for at, cell in enumerate(first)]
     if all(usual for _, _, usual in cells):
         return False
     # A text may be called "message" by chance, beside a label that comes again and again.

@@ -9,12 +9,14 @@ from __future__ import annotations
 import logging
 import shlex
 from collections.abc import Callable, Collection
+from dataclasses import replace
 
 from lora_bert.data.columns import LABEL_NAMES, find_columns, label_columns
 from lora_bert.data.data_options import DataOptions
 from lora_bert.data.examples import Examples, examples_from
 from lora_bert.data.given import Given
 from lora_bert.data.locations import Location
+from lora_bert.data.pair_columns import find_pair
 from lora_bert.data.tables import Table, iter_tables, read_table
 from lora_bert.data.tagged import tag_columns, tagged_examples
 from lora_bert.errors import DataError
@@ -44,13 +46,17 @@ class Parts:
     ) -> None:
         self._location, self.options, self._reading = location, options, reading
         self._read: dict[str, Examples | str] = {}
-        self._names: dict[str, tuple[str, str]] = {}
+        self._names: dict[str, tuple[str, str | None, str]] = {}
         self._train_columns: tuple[str, ...] = ()
 
     @property
-    def columns(self) -> tuple[str, str]:
-        """The names of the text column and the label column, of the first part that was read."""
-        return next(iter(self._names.values()))
+    def columns(self) -> dict[str, str]:
+        """What the columns of the first part that was read are called, by their role.
+
+        The roles are ``text``, ``label`` and, where rows are pairs, ``text_pair``.
+        """
+        text, pair, label = next(iter(self._names.values()))
+        return {"text": text, "label": label} | ({"text_pair": pair} if pair else {})
 
     def rows(self, part: str) -> Examples:
         """The examples of a part.
@@ -95,31 +101,33 @@ class Parts:
             if self._reading:
                 self.options = self._reading(table, self.options)
         tagged = self.options.label_form == "tags"
-        text, label = self._tag_columns(table) if tagged else self._columns(part, table)
+        text, pair, label = self._tag_columns(table) if tagged else self._columns(part, table)
         if label is None:
             return f"'{table.source}' has no label column"
         if tagged:
             return self._tagged(part, table, text, label)
         if self._may_lack_labels(part) and (hidden := self._hidden(table, text, label)):
             return f"'{table.source}' has no labels, only {hidden}"
-        self._names[part] = (text, label)
+        self._names[part] = (text, pair, label)
         options, train = self.options, self._read.get("train")
         known = train.label_counts if isinstance(train, Examples) else ()
         return examples_from(
-            table, text_column=text, label_column=label, label_names=options.label_names,
+            table, text_column=text, pair_column=pair, label_column=label,
+            label_names=options.label_names,
             known_labels={*options.read.training.labels, *known},
             label_form=options.label_form, label_separator=options.label_separator,
         )  # fmt: skip
 
-    def _tag_columns(self, table: Table) -> tuple[str, str | None]:
+    def _tag_columns(self, table: Table) -> tuple[str, None, str | None]:
         """A table's column of words or texts, and that of their tags."""
         options, training = self.options, self.options.read.training
         before = next(iter(self._names.values()), (training.text_column, training.label_column))
-        text, label = (name if name in table.columns else None for name in before)
-        return tag_columns(
-            table.columns, text=options.text_column or text, tags=options.label_column or label,
-            source=table.source,
+        known = [name if name in table.columns else None for name in before]
+        text, label = tag_columns(
+            table.columns, text=options.text_column or known[0],
+            tags=options.label_column or known[-1], source=table.source,
         )  # fmt: skip
+        return text, None, label
 
     def _tagged(self, part: str, table: Table, text: str, label: str) -> Examples | str:
         """The examples of a part whose words are tagged, as those of the training are."""
@@ -128,20 +136,32 @@ class Parts:
         options, train = self.options, self._read.get("train")
         trained = options.read.training.tagging
         tagging = train.tagging if isinstance(train, Examples) else trained
-        self._names[part] = (text, label)
+        self._names[part] = (text, None, label)
         return tagged_examples(table, text, label, names=options.label_names, tagging=tagging)
 
     def _may_lack_labels(self, part: str) -> bool:
         return part != "train" and "train" in self._location.parts
 
-    def _columns(self, part: str, table: Table) -> tuple[str, str | None]:
-        """A table's text column and label column; the latter None where a part has none."""
+    def _columns(self, part: str, table: Table) -> tuple[str, str | None, str | None]:
+        """The columns of a table's texts, of its second texts where there are pairs, of its labels.
+
+        The last one is None where a part has none.
+        """
         options, training = self.options, self.options.read.training
-        text, label = next(iter(self._names.values()), (options.text_column, None))
-        if text in table.columns and label_columns(label, table.columns):
-            return str(text), label
-        columns = list(table.columns)
-        text = text if text in columns else options.text_column
+        text, pair, label = options.text_column, options.text_pair_column, None
+        for first, second, of_first in list(self._names.values())[:1]:
+            label = of_first
+            if first in table.columns and (second is None or second in table.columns):
+                text, pair = first, second
+                if label_columns(label, table.columns):
+                    return text, pair, label
+            # Whether one part's rows are pairs, so are those of all.
+            training = replace(training, inputs=1 if second is None else 2)
+        text, pair = find_pair(
+            table.columns, text=text, pair=pair, training=training, cells=table.values,
+            source=table.source,
+        )  # fmt: skip
+        columns = [name for name in table.columns if name != pair]
         needed = True
         if self._may_lack_labels(part):
             features = self._features(label or options.label_column or training.label_column)
@@ -149,10 +169,11 @@ class Parts:
             like_labels = [name for name in columns if self._is_usual(name) and name not in texts]
             columns = [name for name in columns if name not in {*like_labels} & {*features}]
             needed = any(name not in features for name in like_labels)
-        return find_columns(
+        text, label = find_columns(
             columns, text=text, label=options.label_column if needed else None, need_label=needed,
             training=training, cells=table.values, source=table.source,
         )  # fmt: skip
+        return text, pair, label
 
     def _features(self, label: str | None) -> Collection[str]:
         """The columns of the training rows that are not their label, so no other part's either."""

@@ -24,7 +24,9 @@ class TrainingFormat:
 
     Attributes:
         encoding: Counts for files that are not UTF-8.
-        text_column: What the text column was called; ``label_column`` likewise.
+        text_column: What the text column was called; ``pair_column``, of second texts, and
+            ``label_column`` likewise.
+        inputs: How many texts a row has; 0: not known, the columns' names decide.
         labels: The labels as the files had them: each is one label, whatever it looks like.
         tagging: How its words were tagged, where labels are tags.
     """
@@ -33,7 +35,9 @@ class TrainingFormat:
     columns: tuple[str, ...] = ()
     encoding: str = "auto"
     text_column: str | None = None
+    pair_column: str | None = None
     label_column: str | None = None
+    inputs: int = 0
     labels: frozenset[str] = frozenset()
     tagging: Tagging | None = None
 

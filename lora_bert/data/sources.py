@@ -30,7 +30,8 @@ class Splits:
         test: The test rows; None where there are none.
         name: The data set's name without directories.
         sha256: Over the bytes of all files read, in the order train, validation, test.
-        columns: Names of the training rows' text column and label column.
+        columns: What the training rows' columns are called, by ``text``, ``label`` and, of pairs,
+            ``text_pair``.
     """
 
     train: Examples
@@ -38,7 +39,7 @@ class Splits:
     test: Examples | None
     name: str
     sha256: str
-    columns: tuple[str, str]
+    columns: Mapping[str, str]
 
 
 Named = str | Sequence[str] | None
@@ -241,12 +242,13 @@ def _divided(
     for part in _to_divide(present, options)[1:]:
         rows = parts["train"]
         parts["train"], parts[part] = split(
-            rows, fraction=fractions[part], how=options.split, seed=options.split_seed
-        )
+            rows, fraction=fractions[part], how=options.split, seed=options.split_seed,
+            classes=options.classes,
+        )  # fmt: skip
         logger.info(
             "Split off %s of %s for %s (%s, seed %s).",
-            f"{len(parts[part]):,}", counted(len(rows), "row"), part, options.split,
-            options.split_seed,
+            f"{len(parts[part]):,}", counted(len(rows), "row"), part,
+            options.split if options.classes else "random", options.split_seed,
         )  # fmt: skip
     return parts
 

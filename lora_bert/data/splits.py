@@ -13,6 +13,7 @@ import numpy as np
 from lora_bert.data.data_options import SplitKind
 from lora_bert.data.examples import Examples
 from lora_bert.data.label_sets import read_set
+from lora_bert.data.pair_groups import split_groups
 from lora_bert.errors import DataError
 from lora_bert.wording import counted
 
@@ -20,9 +21,13 @@ logger = logging.getLogger(__name__)
 
 
 def split(
-    examples: Examples, *, fraction: float = 0.2, how: SplitKind = "stratified", seed: int
-) -> tuple[Examples, Examples]:
+    examples: Examples, *, fraction: float = 0.2, how: SplitKind = "stratified", seed: int,
+    classes: bool = True,
+) -> tuple[Examples, Examples]:  # fmt: skip
     """Divide examples into training and validation rows.
+
+    Pairs that share a text come into the same part, unless ``how`` is ``"random"`` or nearly all of
+    them do.
 
     Args:
         examples: Labelled rows.
@@ -33,6 +38,7 @@ def split(
             validation rows than classes every class still keeps a training row. Rows of several
             labels are divided by the rarest of them.
         seed: The seed, from 0 to 2**32 - 1.
+        classes: Whether labels are classes; others are not stratified.
 
     Returns:
         Training rows and validation rows, both shuffled.
@@ -41,9 +47,15 @@ def split(
         DataError: There are too few rows.
     """
     wanted = math.ceil(fraction * len(examples))
-    if len(examples) < 2 or (how == "random" and wanted == len(examples)):
+    at_random = how == "random" or not classes
+    if len(examples) < 2 or (at_random and wanted == len(examples)):
         raise _too_few(examples)
-    if how == "random":
+    if examples.inputs > 1 and how != "random":
+        divided = split_groups(examples, fraction, seed, classes=classes)
+        if divided is not None:
+            logger.info("Pairs that share a text are divided as one.")
+            return examples.take(divided[0]), examples.take(divided[1])
+    if at_random:
         rows = np.random.RandomState(seed).permutation(len(examples))
         train, validation = rows[wanted:], rows[:wanted]
     else:

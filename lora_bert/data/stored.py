@@ -108,8 +108,10 @@ def numbers_at(numbers: Sequence[int] | np.ndarray, rows: np.ndarray) -> Sequenc
     return tuple([numbers[at] for at in rows.tolist()])
 
 
-def hashes(strings: Iterable[str], count: int) -> np.ndarray:
+def hashes(strings: Iterable[str | tuple[str, ...]], count: int) -> np.ndarray:
     """A number for each of ``count`` strings by which equal ones are found, int64 ``[count]``.
+
+    Several strings in a tuple are as one.
 
     They hold in this process alone. That two of a million different strings have the same one is a
     chance of 1 in 30 million.

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from lora_bert.data.examples import Examples
+from lora_bert.data.texts import Text, columns_of
 from lora_bert.errors import DataError
 from lora_bert.metrics.comparison import Comparison
 from lora_bert.metrics.intervals import Interval
@@ -77,6 +79,7 @@ def tfidf_baseline(
     Rows come with their targets; ``values`` are those of the test rows. The task says which model:
     LinearSVC for one label a text. Where answers are of words, it is given texts as they are.
 
+    Of pairs the classifier sees the terms of either text, those that both have, and their cosine.
     Character 1-3-grams where more than 30 % of the training letters are of a script written
     without spaces (Chinese, Japanese, Thai, …), word 1-2-grams elsewhere; sublinear term
     frequencies, no n-gram left out for being rare, C = 1: nothing is tuned on the test rows.
@@ -102,21 +105,22 @@ def tfidf_baseline(
         return Baseline(comparison, interval, time.perf_counter() - started, task.linear_model)
     if len(set(train[0].labels)) < 2:
         raise DataError("The TF-IDF baseline needs training rows of at least two classes.")
-    by_character = unspaced_share(train[0].texts) > 0.3
-    learned, features = _features(train[0].texts, test[0].texts, by_character)
+    by_character = unspaced_share(chain(*columns_of(train[0].texts))) > 0.3
+    learned, features = _both(train[0].texts, test[0].texts, by_character)
     comparison, interval = task.baseline(
         (learned, train[1]), features, values, test[1], metric=metric
     )
     grams = "character 1–3-grams" if by_character else "word 1–2-grams"
+    of_pairs = " of both texts and of what they share" if train[0].inputs > 1 else ""
     return Baseline(
         seconds=time.perf_counter() - started,
         comparison=comparison,
         interval=interval,
-        description=f"TF-IDF ({grams}) + {task.linear_class}",
+        description=f"TF-IDF ({grams}){of_pairs} + {task.linear_class}",
     )
 
 
-def unspaced_share(texts: Sequence[str]) -> float:
+def unspaced_share(texts: Iterable[str]) -> float:
     """Share of the letters that are of a script written without spaces, 0…1."""
     unspaced = letters = 0
     for text in texts:
@@ -125,16 +129,32 @@ def unspaced_share(texts: Sequence[str]) -> float:
     return unspaced / max(1, unspaced + letters)
 
 
-def _features(
-    train_texts: Sequence[str], test_texts: Sequence[str], by_character: bool
+def _both(
+    train_texts: Sequence[Text], test_texts: Sequence[Text], by_character: bool
 ) -> tuple[Any, Any]:
     """TF-IDF of both, sparse ``[rows, n-grams]``, of the n-grams in the training texts."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     unit, lengths = ("char", (1, 3)) if by_character else ("word", (1, 2))
     vectorizer = TfidfVectorizer(analyzer=unit, ngram_range=lengths, sublinear_tf=True)
+    columns = columns_of(train_texts)
     try:
-        learned = vectorizer.fit_transform(train_texts)
+        vectorizer.fit(chain(*columns))
     except ValueError as error:  # scikit-learn's "empty vocabulary"
         raise DataError("The TF-IDF baseline finds no words in the training texts.") from error
-    return learned, vectorizer.transform(test_texts)
+    learned, asked = (
+        _features([vectorizer.transform(column) for column in each])
+        for each in (columns, columns_of(test_texts))
+    )
+    return learned, asked
+
+
+def _features(terms: Sequence[Any]) -> Any:
+    """The terms of single texts as they are; of pairs those of each, those of both, the cosine."""
+    if len(terms) == 1:
+        return terms[0]
+    from scipy.sparse import csr_matrix, hstack
+
+    first, second = terms
+    cosine = csr_matrix(first.multiply(second).sum(axis=1))
+    return hstack([first, second, first.minimum(second), cosine]).tocsr()

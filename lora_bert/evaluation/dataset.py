@@ -21,6 +21,7 @@ from lora_bert.data.label_file import renaming, separator
 from lora_bert.data.part_names import DATA_OPTIONS
 from lora_bert.data.sources import Splits, load_rows, load_splits
 from lora_bert.data.splits import sample
+from lora_bert.data.texts import Text
 from lora_bert.errors import ConfigError, DataError, NotFoundError
 from lora_bert.tasks.problem_types import task_of
 
@@ -75,8 +76,8 @@ class EvaluationRows:
             return load_rows(self.config.train, options=self.options)[0]
         return self.own("train")
 
-    def trained_on(self) -> Sequence[str] | None:
-        """The texts of the training rows; None where they are not here any more."""
+    def trained_on(self) -> Sequence[Text] | None:
+        """The texts or pairs of the training rows; None where they are not here any more."""
         own = self.training.data if self.training and not self.config.train else None
         if own in named.NAMED and not named.is_here(own):
             log.info("Whether rows were seen in training is not known: '%s' is not here.", own)
@@ -111,6 +112,7 @@ class EvaluationRows:
         return replace(
             base,
             text_column=config.text_column,
+            text_pair_column=config.text_pair_column,
             label_column=config.label_column,
             label_names={**self.manifest.label_names, **renaming(config)},
             label_separator=separator(config.label_separator) or base.label_separator,
@@ -180,7 +182,10 @@ class EvaluationRows:
             return None
 
     def _split(self, own: TrainConfig) -> Splits:
+        options = data_options(own, **self._form)
+        # Whether they are pairs was decided by the training, and not by what names say today.
+        asked = replace(options.read.training, inputs=self.manifest.inputs)
         return load_splits(
             own.data, train=own.train, validation=own.validation, test=own.test,
-            options=data_options(own, **self._form),
+            options=replace(options, read=replace(options.read, training=asked)),
         )  # fmt: skip

@@ -16,6 +16,7 @@ from lora_bert.config.kinds import RowsLike, StrPath
 from lora_bert.data.examples import Examples
 from lora_bert.data.given import with_given_rows
 from lora_bert.data.locations import inputs
+from lora_bert.data.texts import Text, are_pairs
 from lora_bert.errors import ConfigError, DataError, TextError, did_you_mean
 from lora_bert.evaluation.baseline import tfidf_baseline
 from lora_bert.evaluation.dataset import EvaluationRows
@@ -126,10 +127,10 @@ def _tokens_of(rows: Examples, predictor: Predictor) -> TokenizedTexts:
     try:
         return predictor.tokenizer.encode(rows.texts)
     except TextError as error:
-        raise error.at(rows.at(rows.texts.index(error.text))) from None
+        raise error.at(rows.at(error.number)) from None
 
 
-def _warn_of_rows_seen(config: EvaluateConfig, other: Predictor, texts: Sequence[str]) -> None:
+def _warn_of_rows_seen(config: EvaluateConfig, other: Predictor, texts: Sequence[Text]) -> None:
     """Say so where the other classifier was trained on rows that both are scored on."""
     own = replace(config, path=str(config.against), data=None, part="auto", train=None)
     training_texts = EvaluationRows(own, other.manifest).trained_on()
@@ -176,13 +177,19 @@ def _spare(config: EvaluateConfig, *predictors: Predictor | None) -> None:
 
 
 def _values_of(
-    other: Predictor, texts: Sequence[str], config: EvaluateConfig, ours: Predictor
+    other: Predictor, texts: Sequence[Text], config: EvaluateConfig, ours: Predictor
 ) -> np.ndarray:
     """The other classifier's values, its outputs in the order of our labels."""
     if other.manifest.problem_type != ours.manifest.problem_type:
         raise ConfigError(
             f"--against '{config.against}' answers a '{other.manifest.problem_type}', "
             f"'{config.path}' a '{ours.manifest.problem_type}': they cannot be compared."
+        )
+    if other.manifest.inputs not in (0, 2 if are_pairs(texts) else 1):
+        kinds = ("single texts", "pairs of texts")
+        own, theirs = kinds[::-1] if other.manifest.inputs == 1 else kinds
+        raise ConfigError(
+            f"--against '{config.against}' was trained on {theirs}, '{config.path}' on {own}."
         )
     labels = ours.labels
     if unlike := set(other.labels) ^ set(labels):

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lora_bert.data.stored import hashes
+from lora_bert.data.texts import Text, are_pairs, parts_of
 from lora_bert.metrics.intervals import Interval, bootstrap
 
 
@@ -23,6 +24,7 @@ class Overlap:
         unseen_rows: How many do not.
         unseen_accuracy: Accuracy on those: the one that says something of new texts; None likewise.
         unseen_interval: Its 95 % bootstrap interval; None likewise.
+        pairs: Whether they are pairs of texts.
     """
 
     rows: int
@@ -31,12 +33,13 @@ class Overlap:
     unseen_rows: int
     unseen_accuracy: float | None
     unseen_interval: Interval | None
+    pairs: bool = False
 
 
 def overlap(
-    texts: Sequence[str], training_texts: Sequence[str], right: NDArray[np.bool_] | None
+    texts: Sequence[Text], training_texts: Sequence[Text], right: NDArray[np.bool_] | None
 ) -> Overlap:
-    """Score rows whose text stands in the training rows apart from the others.
+    """Score rows whose text, or pair, stands in the training rows apart from the others.
 
     Letter case and the amount of white space make no other text. ``right`` says whether each scored
     row is answered rightly, [rows]; None where that is no question.
@@ -54,8 +57,10 @@ def overlap(
         unseen_rows=int((~seen).sum()),
         unseen_accuracy=float(new.mean()) if len(new) else None,
         unseen_interval=bootstrap(every, new.astype(int), "accuracy") if len(new) else None,
+        pairs=are_pairs(texts),
     )
 
 
-def _plain(text: str) -> str:
-    return " ".join(text.split()).casefold()
+def _plain(text: Text) -> str | tuple[str, ...]:
+    plain = tuple(" ".join(part.split()).casefold() for part in parts_of(text))
+    return plain[0] if len(plain) == 1 else plain

@@ -82,6 +82,7 @@ def report_page(evaluation: Evaluation, rows: Examples, *, title: str) -> str:
         numbers_drawn=_numbers(evaluation.errors) if evaluation.errors else None,
         residuals=table_rows(evaluation, "residuals", rows, most=_SHOWN_ROWS),
         marked=[_marked(each, rows) for each in evaluation.marked[:_SHOWN_ROWS]],
+        pairs=rows.inputs > 1,
         **_bars(evaluation),
         **(_curve(evaluation) if evaluation.coverage else {}),
         **(_classes(evaluation.by_class) if evaluation.by_class else {}),

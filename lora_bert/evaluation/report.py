@@ -106,7 +106,8 @@ def errors_words(errors: Errors) -> str:
 def _seen_words(overlap: Overlap) -> str:
     texts = overlap.rows + overlap.unseen_rows
     different = f" ({overlap.texts:,} different)" if overlap.texts < overlap.rows else ""
-    seen = f"{overlap.rows:,} of {texts:,} texts{different} stand in the training rows too"
+    what = "pairs" if overlap.pairs else "texts"
+    seen = f"{overlap.rows:,} of {texts:,} {what}{different} stand in the training rows too"
     if not overlap.unseen_rows:
         return f"{seen}: none is new"
     if overlap.unseen_accuracy is None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lora_bert.data.examples import Examples
+from lora_bert.data.texts import parts_of
 from lora_bert.files import atomic_file
 from lora_bert.tasks.base import Judgement
 
@@ -21,6 +22,9 @@ probabilities, or numbers."""
 _NUMBERS = ("residuals",)
 
 
+_TEXTS = ("text", "text_pair")
+
+
 def table_rows(
     judged: Judgement, table: str, rows: Examples, *, most: int | None = None
 ) -> list[dict[str, Any]]:
@@ -29,7 +33,8 @@ def table_rows(
     listed = []
     for at, *cells in getattr(judged, table)[:most]:
         row = {"line": rows.mark(at), **({"id": rows.ids[at]} if rows.ids else {})}
-        row |= {"text": rows.texts[at], "label": ", ".join(rows.each(rows.labels[at]))}
+        row |= dict(zip(_TEXTS, parts_of(rows.texts[at]), strict=False))
+        row["label"] = ", ".join(rows.each(rows.labels[at]))
         if table not in _NUMBERS:
             cells[0] = labels[cells[0]]
         listed.append(row | dict(zip(TABLES[table], cells, strict=True)))
@@ -44,8 +49,12 @@ def tables_of(judged: Judgement) -> list[str]:
 
 
 def table_columns(table: str, rows: Examples) -> list[str]:
-    """The columns: the position, by what it counts, the file's own id, text, label, the table's."""
-    return [rows.unit, *(["id"] if rows.ids else []), "text", "label", *TABLES[table]]
+    """The columns: the position, by what it counts, the file's own id, text, label, the table's.
+
+    Of pairs there is ``text_pair`` behind ``text``.
+    """
+    ids = ["id"] if rows.ids else []
+    return [rows.unit, *ids, *_TEXTS[: rows.inputs], "label", *TABLES[table]]
 
 
 def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

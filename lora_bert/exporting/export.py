@@ -22,13 +22,14 @@ from lora_bert.config.keywords import ExportOptions
 from lora_bert.config.kinds import StrPath
 from lora_bert.data.examples import Examples
 from lora_bert.data.given import with_given_rows
+from lora_bert.data.texts import Text
 from lora_bert.errors import AdapterError
 from lora_bert.exporting.merge import TOLERANCE, load_with_samples
 from lora_bert.exporting.onnx_graph import classifier_graph
 from lora_bert.exporting.quantize import quantise_onnx, quantise_openvino
 from lora_bert.files import atomic_directory, claim_output, size_of
 from lora_bert.inference.engines.choice import open_engine, require
-from lora_bert.inference.engines.graph_inputs import feed
+from lora_bert.inference.engines.graph_inputs import TYPES, feed
 from lora_bert.inference.engines.openvino_engine import import_openvino, read_graph
 from lora_bert.inference.predictor import Predictor
 from lora_bert.options import build
@@ -143,16 +144,22 @@ def run(config: ExportConfig) -> ExportResult:
     )
 
 
-def _write_graph(work: Path, loaded: Loaded, kind: Kind, samples: Sequence[str] | None) -> None:
+def _takes_types(loaded: Loaded) -> bool:
+    """Whether the graph takes token types: where pairs may be asked, and the backbone has types."""
+    return loaded.manifest.inputs != 1 and loaded.tokenizer.takes_types
+
+
+def _write_graph(work: Path, loaded: Loaded, kind: Kind, samples: Sequence[Text] | None) -> None:
     """Write the graph's files; with ``samples``, texts that show what is usual, in int8."""
     import onnx
 
     tensors = {name: tensor.numpy() for name, tensor in folded(loaded).items()}
+    types = _takes_types(loaded)
     target = work / EXPORTED[kind][0]
     with tempfile.TemporaryDirectory(dir=work) as scratch:
         graph = Path(scratch) / "model.onnx"
-        pooling = loaded.adapter.pooling
-        onnx.save(classifier_graph(tensors, loaded.backbone.config, pooling), graph)
+        config, pooling = loaded.backbone.config, loaded.adapter.pooling
+        onnx.save(classifier_graph(tensors, config, pooling, types=types), graph)
         if kind == "onnx" and samples is None:
             graph.rename(target)
         elif kind == "onnx":
@@ -161,7 +168,8 @@ def _write_graph(work: Path, loaded: Loaded, kind: Kind, samples: Sequence[str] 
             model = read_graph(graph)
             if samples is not None:
                 texts = loaded.tokenizer.encode(samples)
-                inputs = [feed(texts.pad([row]), ()) for row in range(len(texts))]
+                wanted = (TYPES,) if types else ()
+                inputs = [feed(texts.pad([row]), wanted) for row in range(len(texts))]
                 model = quantise_openvino(model, inputs)
             import_openvino().save_model(model, target, compress_to_fp16=False)
 
@@ -171,7 +179,8 @@ def _compared(
 ) -> tuple[dict[str, Any], float | None]:
     """How what was written answers beside torch in float32; and how where ``infer`` rounds more."""
     before = Predictor.of(loaded, work)
-    if before.tokenizer.encode(rows.texts).token_type_ids is not None:
+    with_types = before.tokenizer.encode(rows.texts).token_type_ids is not None
+    if with_types and not _takes_types(loaded):
         raise AdapterError(
             f"The tokenizer of '{config.path}' gives single texts token types, which exported "
             "models do not take."

@@ -17,6 +17,7 @@ from lora_bert.config.keywords import MergeOptions
 from lora_bert.config.kinds import StrPath
 from lora_bert.data.examples import Examples
 from lora_bert.data.given import with_given_rows
+from lora_bert.data.texts import Text
 from lora_bert.errors import AdapterError, ConfigError
 from lora_bert.files import atomic_directory, claim_output, size_of, spare_inputs
 from lora_bert.inference.predictor import Predictor, open_predictor
@@ -132,5 +133,5 @@ def load_with_samples(
     return loaded, answerable(rows, loaded.tokenizer) if config.data is None else rows
 
 
-def _difference(before: Predictor, after: Predictor, texts: Sequence[str]) -> float:
+def _difference(before: Predictor, after: Predictor, texts: Sequence[Text]) -> float:
     return float(before.task.apart(before.values(texts), after.values(texts)).max())

@@ -19,7 +19,7 @@ from lora_bert.backbones.config import EncoderConfig, Pooling
 from lora_bert.backbones.layout import Layout
 from lora_bert.errors import BackboneError
 from lora_bert.exporting.onnx_writer import Writer
-from lora_bert.inference.engines.graph_inputs import IDS, MASK
+from lora_bert.inference.engines.graph_inputs import IDS, MASK, TYPES
 
 _MOST_BYTES = 2**31 - 2**24  # protobuf's limit, less the graph itself
 _UNSEEN = np.float32(-3e4)  # what is added to a masked score: exp gives 0, in float16 too
@@ -27,10 +27,12 @@ Tensors = Mapping[str, np.ndarray]
 _QUERY_KEY_VALUE = ("query", "key", "value")
 
 
-def classifier_graph(tensors: Tensors, config: EncoderConfig, pooling: Pooling) -> Any:
+def classifier_graph(
+    tensors: Tensors, config: EncoderConfig, pooling: Pooling, *, types: bool = False
+) -> Any:
     """The ONNX model of a sequence classifier, made of its float32 state dict.
 
-    It takes ``input_ids`` and ``attention_mask`` and gives ``logits``; token types are 0.
+    It takes ids, mask and, with ``types``, token types (else they are 0), and gives ``logits``.
 
     Raises:
         BackboneError: More weights than an ONNX file can hold, or a setting that is not supported.
@@ -40,7 +42,7 @@ def classifier_graph(tensors: Tensors, config: EncoderConfig, pooling: Pooling) 
         raise BackboneError(
             f"The model has {size / 1e9:.1f} GB of weights; an ONNX file cannot hold more than 2."
         )
-    writer = Writer()
+    writer = Writer((IDS, MASK, TYPES) if types else (IDS, MASK))
     places = _Places(writer, tensors, config)
     logits = _Classifier(writer, _apart(tensors, config), config, places, pooling).logits()
     outputs = len(tensors[f"{config.layout.head.output}.weight"])
@@ -92,9 +94,12 @@ class _Classifier:
         op, layout, constant = self.writer.op, self.layout, self.writer.constant
         words = f"{layout.prefix}{layout.word_embeddings}.weight"
         hidden = op("Gather", constant(self.tensors[words], words), IDS)
-        # What every token has in common: the first type, the first task.
-        same_paths = (layout.token_type_embeddings, layout.task_embeddings)
-        parts = [f"{layout.prefix}{path}.weight" for path in same_paths if path]
+        paths = [layout.token_type_embeddings, layout.task_embeddings]
+        if TYPES in self.writer.inputs:
+            name = f"{layout.prefix}{paths.pop(0)}.weight"
+            hidden = op("Add", hidden, op("Gather", constant(self.tensors[name], name), TYPES))
+        # What every token has in common: the first task and, of single texts, the first type.
+        parts = [f"{layout.prefix}{path}.weight" for path in paths if path]
         same = sum((self.tensors[name][0] for name in parts), np.zeros(1, np.float32))
         if layout.position_embeddings:
             table = self.tensors[f"{layout.prefix}{layout.position_embeddings}.weight"]
@@ -277,8 +282,7 @@ class _Classifier:
     @property
     def _scale(self) -> float:
         """Of attention scores."""
-        terms = 1 + len(self.config.relative_kinds)
-        return 1 / math.sqrt(self.config.head_size * terms)
+        return 1 / math.sqrt(self.config.head_size * (1 + len(self.config.relative_kinds)))
 
 
 @dataclass(frozen=True)
@@ -379,9 +383,8 @@ class _Places:
 
     def _looked_up(self, entries: np.ndarray, axis: int) -> str:
         """Of entries for every distance along an axis, those of all queries and keys."""
-        op = self.writer.op
-        index = op("Add", self._apart(), np.int64(self.config.max_length - 1))
-        return op("Gather", entries, index, axis=axis)
+        index = self.writer.op("Add", self._apart(), np.int64(self.config.max_length - 1))
+        return self.writer.op("Gather", entries, index, axis=axis)
 
     def _apart(self) -> str:
         """Query's place less key's, ``[length, length]``."""
@@ -398,8 +401,7 @@ class _Places:
         op, size = self.writer.op, self.config.head_size
         steps = np.arange(0, size, 2, dtype=np.float32)
         speeds = 1 / self.config.rotary_base(local=local) ** (steps / size)
-        halves = self.config.rotary == "halves"
-        speeds = np.tile(speeds, 2) if halves else np.repeat(speeds, 2)
+        speeds = np.tile(speeds, 2) if self.config.rotary == "halves" else np.repeat(speeds, 2)
         places = op("Unsqueeze", self.writer.cast(self._at(), "FLOAT"), [1])
         angles = op("Mul", places, speeds[None].astype(np.float32))
         return op("Cos", angles), op("Sin", angles)

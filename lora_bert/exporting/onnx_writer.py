@@ -15,8 +15,12 @@ _OPSET, _IR = 20, 10  # what ONNX Runtime 1.17 and OpenVINO 2024 read
 
 @dataclass(frozen=True)
 class Writer:
-    """Nodes in the order of the computation, each once; a value is known by its name."""
+    """Nodes in the order of the computation, each once; a value is known by its name.
 
+    ``inputs`` are the names of what the model takes, int64 ``[rows, length]`` each.
+    """
+
+    inputs: tuple[str, ...] = (IDS, MASK)
     nodes: list[Any] = field(default_factory=list)
     constants: dict[str, Any] = field(default_factory=dict)
     known: dict[Any, Any] = field(default_factory=dict)
@@ -67,7 +71,7 @@ class Writer:
 
         self.nodes.append(helper.make_node("Identity", [logits], [LOGITS], name=LOGITS))
         value, shape = helper.make_tensor_value_info, ["rows", "length"]
-        taken = [value(name, TensorProto.INT64, shape) for name in (IDS, MASK)]
+        taken = [value(name, TensorProto.INT64, shape) for name in self.inputs]
         given = value(LOGITS, TensorProto.FLOAT, [*(shape if of_tokens else shape[:1]), labels])
         constants = list(self.constants.values())
         graph = helper.make_graph(self.nodes, "classifier", taken, [given], constants)

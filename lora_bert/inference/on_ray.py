@@ -16,10 +16,10 @@ from lora_bert import errors, remote
 from lora_bert._version import __version__
 from lora_bert.adapters.trained_on import training_format
 from lora_bert.config import InferConfig
-from lora_bert.data.columns import find_columns
 from lora_bert.data.data_options import read_options
 from lora_bert.data.locations import part_to_predict, to_predict
 from lora_bert.data.opening import PACKINGS
+from lora_bert.data.pair_columns import TextColumns, find_text_columns
 from lora_bert.data.rows import ReadOptions
 from lora_bert.data.tables import iter_pieces
 from lora_bert.errors import DataError, LoraBertError, UnavailableError
@@ -36,7 +36,7 @@ from lora_bert.wording import reason
 
 log = logging.getLogger(__name__)
 
-_NOT_DECIDING = ("texts", "input", "output", "overwrite", "on", "ray_address")
+_NOT_DECIDING = ("texts", "pair", "input", "output", "overwrite", "on", "ray_address")
 """Options that no answer depends on."""
 _NEEDED = (".safetensors", ".json", ".txt", ".model", ".yaml")
 """Endings of the files that a model or backbone is made of."""
@@ -98,11 +98,9 @@ def _job(
     """What the machines are told, after a look at the first rows."""
     reading = read_options(config, training_format(predictor.manifest))
     alike = {_format(source) for source in sources} == {output.suffix}
-    first, columns, text, typed, schema = _head(
-        sources, config.text_column, reading, alike, output.suffix
-    )
+    first, columns, texts, typed, schema = _head(sources, config, reading, alike, output.suffix)
     options = {name: value for name, value in asdict(config).items() if name not in _NOT_DECIDING}
-    decides = [__version__, options, columns, text, str(schema), typed, output.suffix]
+    decides = [__version__, options, columns, texts, str(schema), typed, output.suffix]
     decides += [
         (name, file.stat().st_size, file.stat().st_mtime_ns)
         for name, file in _named_files(predictor.places)
@@ -110,29 +108,29 @@ def _job(
     key = sha256(json.dumps(decides).encode()).hexdigest()[:16]
     room = output.waiting_room(key)
     return Job(
-        path=str(Path(path).absolute()), config=config, reading=reading, text=text,
+        path=str(Path(path).absolute()), config=config, reading=reading, texts=texts,
         columns=columns, first=first, schema=schema, typed=typed, room=room,
         suffix=output.suffix, done=frozenset(remote.names_in(room)),
     )  # fmt: skip
 
 
 def _head(
-    sources: Sequence[str], text_column: str | None, reading: ReadOptions, alike: bool, suffix: str
-) -> tuple[str, tuple[str, ...], str, bool, Any]:
-    """The first file that holds rows, its columns, that of the texts; whether values keep types.
+    sources: Sequence[str], config: InferConfig, reading: ReadOptions, alike: bool, suffix: str
+) -> tuple[str, tuple[str, ...], TextColumns, bool, Any]:
+    """The first file that holds rows, its columns, those of texts; whether values keep types.
 
     They may where files are ``alike``; then the schema of these types comes last, if any.
     """
     for source in sources:
         with remote.local_copy(source) as path:
             for piece in iter_pieces(path, reading, rows=TEXTS_AT_ONCE):
-                text, _ = find_columns(
-                    piece.columns, text=text_column, label=None, need_label=False,
+                texts = find_text_columns(
+                    piece.columns, text=config.text_column, pair=config.text_pair_column,
                     training=reading.training, cells=piece.values, source=source,
                 )  # fmt: skip
                 originals = typed_rows([path], suffix, reading, TEXTS_AT_ONCE) if alike else None
                 schema = next(originals).schema if originals and suffix == ".parquet" else None
-                return source, piece.columns, text, originals is not None, schema
+                return source, piece.columns, texts, originals is not None, schema
     raise DataError(f"'{sources[0]}' holds no rows.")
 
 

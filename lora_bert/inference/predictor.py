@@ -19,6 +19,7 @@ from lora_bert.config.keywords import LoadOptions
 from lora_bert.config.kinds import StrPath
 from lora_bert.config.shared import Answering
 from lora_bert.data.columns import TEXT_NAMES
+from lora_bert.data.texts import Text, TextPairs, are_pairs
 from lora_bert.errors import InputTypeError
 from lora_bert.inference.engines.choice import check_fits, open_engine
 from lora_bert.inference.engines.engine import TEXTS_AT_ONCE, Engine, answer, answers
@@ -79,19 +80,20 @@ class Predictor:
     @called_from_python(InferConfig)
     def predict(
         self,
-        texts: Sequence[str],
+        texts: Sequence[Text],
         *,
         min_score: float | None = None,
         otherwise: str | None = None,
         aggregation: str | None = None,
     ) -> list[Any]:
-        """One prediction per text, in order; an empty list for no texts.
+        """One prediction per text, or per pair, in order; an empty list for no texts.
 
         A classifier's are of the class :class:`lora_bert.Prediction`, a tagger's of the class
         :class:`lora_bert.Tagged`.
 
         Args:
-            texts: Any number of texts; longer ones are cut at the adapter's maximum length.
+            texts: Any number of texts, or of pairs ``(first, second)`` where the adapter was
+                trained on pairs; longer ones are cut at the adapter's maximum length.
             min_score: Where no label's probability reaches it, the answer is ``otherwise``; None
                 answers every text with its likeliest label.
             otherwise: That answer (default: ``unknown``).
@@ -99,19 +101,20 @@ class Predictor:
                 all tags that stand for entities; ``first``: each word's likeliest tag.
 
         Raises:
-            InputTypeError: It is one text, or something else than texts.
+            InputTypeError: It is one text, or something else than texts, or texts where pairs are
+                needed, or pairs where texts are.
             ConfigError: ``otherwise`` is one of the labels, or given without ``min_score``, which
                 must be in 0..1.
         """
         task = self.task.answering(min_score, otherwise).aggregating(aggregation)
         return task.decode(self.values(texts))
 
-    def values(self, texts: Sequence[str]) -> np.ndarray:
+    def values(self, texts: Sequence[Text]) -> np.ndarray:
         """What predictions are made of, ``[texts, labels]``, float32.
 
         Of a classifier they are probabilities: rows add up to 1.
         """
-        texts = _listed(texts)
+        texts = self._listed(texts)
         if len(texts) <= TEXTS_AT_ONCE:
             return self.values_of(self.tokenizer.encode(texts))
         starts = range(0, len(texts), TEXTS_AT_ONCE)
@@ -126,11 +129,11 @@ class Predictor:
     """The same by the name that a classifier's have."""
 
     def stream(
-        self, parts: Iterable[Sequence[str]], total: int | None = None
+        self, parts: Iterable[Sequence[Text]], total: int | None = None
     ) -> Iterator[np.ndarray]:
         """:meth:`values` of each part, in order; the next is read while one is computed.
 
-        Parts are lists of texts; ``total`` is the number of texts in all, if that is known.
+        Parts are lists of texts or of pairs; ``total`` is their number in all, if that is known.
         """
         if isinstance(parts, str):
             raise InputTypeError("Lists of texts are needed, and this is one text.")
@@ -139,11 +142,32 @@ class Predictor:
 
         def encoded() -> Iterator[TokenizedTexts]:
             for part in parts:
-                waiting.append(self.tokenizer.encode(_listed(part)))
+                waiting.append(self.tokenizer.encode(self._listed(part)))
                 yield waiting[-1]
 
         outputs = answers(self.engine, encoded(), self.batch_size, total)
         return (self.task.row_values(each, waiting.popleft()) for each in outputs)
+
+    def _listed(self, texts: Iterable[Text]) -> Sequence[Text]:
+        """Texts or pairs as a list; a list of them is not copied."""
+        inputs = self.manifest.inputs
+        what = "pairs of texts" if inputs == 2 else "texts"
+        if isinstance(texts, str):
+            raise InputTypeError(
+                f"A list of {what} is needed, and this is one text.",
+                hint="For one pair, pass [(first, second)]." if inputs == 2
+                else "For one text, pass [text].",
+            )  # fmt: skip
+        _refuse(texts)
+        if isinstance(texts, TextPairs) and inputs != 1:
+            return texts
+        listed = texts if isinstance(texts, (list, tuple)) else list(texts)
+        for at, text in enumerate(listed):
+            # Where nobody has said what is asked, the first text does.
+            wanted = inputs or (1 if isinstance(listed[0], str) else 2)
+            if _parts(text) != wanted:
+                raise _unfit(text, at, wanted, trained=bool(inputs))
+        return [tuple(pair) for pair in listed] if are_pairs(listed) else listed
 
 
 @called_from_python(LoadConfig, LoadOptions)
@@ -199,20 +223,27 @@ def open_predictor(path: StrPath, config: Answering | None = None) -> Predictor:
     return Predictor.of(loaded, place, config.batch_size)
 
 
-def _listed(texts: Iterable[str]) -> Sequence[str]:
-    """Texts as a list; a list of texts is not copied."""
-    if isinstance(texts, str):
-        raise InputTypeError(
-            "A list of texts is needed, and this is one text.", hint="For one text, pass [text]."
-        )
-    _refuse(texts)
-    listed = texts if isinstance(texts, (list, tuple)) else list(texts)
-    for at, text in enumerate(listed):
-        if not isinstance(text, str):
-            raise InputTypeError(
-                f"A list of texts is needed; number {at} is of type {type(text).__name__}."
-            )
-    return listed
+def _parts(text: object) -> int:
+    """1 of a text, 2 of a pair of texts, 0 of anything else."""
+    if isinstance(text, str):
+        return 1
+    is_pair = isinstance(text, (tuple, list)) and len(text) == 2
+    return 2 if is_pair and all(isinstance(part, str) for part in text) else 0  # type: ignore[attr-defined]
+
+
+def _unfit(text: object, at: int, wanted: int, *, trained: bool) -> InputTypeError:
+    """The error for what is no text where one is wanted, or no pair where that is."""
+    what = "pairs of texts" if wanted == 2 else "texts"
+    said = {1: "one text", 2: "a pair"}.get(_parts(text), f"of type {type(text).__name__}")
+    if isinstance(text, (tuple, list)) and not _parts(text):
+        said = f"a {type(text).__name__} of {len(text):,}"
+    hint = ""
+    if _parts(text) and not trained:
+        hint = "Ask texts alone, or pairs alone."
+    elif _parts(text):
+        trained_on = "pairs: ask (first, second)" if wanted == 2 else "single texts"
+        hint = f"The adapter was trained on {trained_on}."
+    return InputTypeError(f"A list of {what} is needed; number {at} is {said}.", hint=hint)
 
 
 def _refuse(texts: object) -> None:

@@ -22,6 +22,7 @@ from typing import Any
 
 from lora_bert._version import __version__
 from lora_bert.config import InferConfig
+from lora_bert.data.pair_columns import TextColumns
 from lora_bert.data.rows import ReadOptions
 from lora_bert.data.tables import Table, iter_pieces
 from lora_bert.errors import DataError, LoraBertError, OutputError, UnavailableError
@@ -55,7 +56,7 @@ class Job:
     Attributes:
         path: The adapter or model.
         reading: How the files are read.
-        text: The text column.
+        texts: The column of the texts, or the two of pairs.
         columns: Those of all files, which are called as in the file ``first``.
         schema: Of ``first``, where values keep their types and the format has a schema; else None.
         typed: Whether values keep their types.
@@ -67,7 +68,7 @@ class Job:
     path: str
     config: InferConfig
     reading: ReadOptions
-    text: str
+    texts: TextColumns
     columns: tuple[str, ...]
     first: str
     schema: Any
@@ -181,9 +182,9 @@ class Answerer:
             open_sink(work, job.suffix, iter(originals) if originals[0] else None) as sink,
         ):
             predict_into(
-                predictor, (piece for piece, _ in pieces), sink, text_column=job.text,
-                min_score=job.config.min_score, otherwise=job.config.otherwise,
-                aggregation=job.config.aggregation,
+                predictor, (piece for piece, _ in pieces), sink, text_column=job.texts.text,
+                text_pair_column=job.texts.pair, min_score=job.config.min_score,
+                otherwise=job.config.otherwise, aggregation=job.config.aggregation,
             )  # fmt: skip
         self._said.entries.append(["formulas", sink.formulas])
 
@@ -210,7 +211,7 @@ def _piece(piece: Table, originals: Iterator[Any] | None, job: Job) -> Piece:
         return piece, None
     original = next(originals)
     # Of the strings only the texts are needed then.
-    piece = replace(piece, values={job.text: piece.values[job.text]})
+    piece = replace(piece, values={name: piece.values[name] for name in job.texts.names})
     if job.suffix != ".parquet":
         return piece, original
     import pyarrow as pa

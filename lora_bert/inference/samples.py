@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.resources import files as package_files
 from pathlib import Path
+
+import numpy as np
 
 from lora_bert.adapters.manifest import Manifest
 from lora_bert.adapters.trained_on import training_format
@@ -17,8 +20,10 @@ from lora_bert.data.examples import Examples, examples_from
 from lora_bert.data.given import Given
 from lora_bert.data.label_file import renaming, separator
 from lora_bert.data.locations import to_predict
+from lora_bert.data.rows import NO_TRAINING
 from lora_bert.data.tables import Table, read_table
 from lora_bert.data.tagged import tag_columns, untagged_texts
+from lora_bert.data.texts import Text, TextPairs
 from lora_bert.tasks.problem_types import task_of
 from lora_bert.tokens.tokenizer import TextTokenizer
 from lora_bert.wording import counted
@@ -28,11 +33,16 @@ log = logging.getLogger(__name__)
 MOST_TEXTS = 1000
 
 
-def probes() -> Examples:
-    """The 64 texts that ship for the comparison, Chinese and English, short and long; no labels."""
+def probes(inputs: int = 1) -> Examples:
+    """The 64 texts that ship for the comparison, Chinese and English, short and long; no labels.
+
+    Where a row has two ``inputs``, they are 64 pairs of these.
+    """
     resource = package_files("lora_bert.inference") / "probes.txt"
-    texts = tuple(resource.read_text(encoding="utf-8").splitlines())
-    return Examples(texts, (), tuple(range(1, len(texts) + 1)), "probes.txt")
+    first = tuple(resource.read_text(encoding="utf-8").splitlines())
+    # Pairs are each text with the one after it.
+    texts = TextPairs(first, (*first[1:], first[0])) if inputs == 2 else first
+    return Examples(texts, (), tuple(range(1, len(first) + 1)), "probes.txt")
 
 
 def answerable(rows: Examples, tokenizer: TextTokenizer) -> Examples:
@@ -41,7 +51,8 @@ def answerable(rows: Examples, tokenizer: TextTokenizer) -> Examples:
     if not beyond:
         return rows
     kept = [row for row in range(len(rows)) if row not in beyond]
-    return rows.take(kept) if kept else Examples(("",), (), (1,), rows.source)
+    empty: Sequence[Text] = ("",) if rows.inputs == 1 else TextPairs(("",), ("",))
+    return rows.take(np.array(kept)) if kept else Examples(empty, (), (1,), rows.source)
 
 
 def _known_labels(table: Table, manifest: Manifest, renamed: Mapping[str, str]) -> str | None:
@@ -73,7 +84,7 @@ def samples(config: MergeConfig | ExportConfig, manifest: Manifest) -> Examples:
     """
     data = config.data
     if data is None:
-        return probes()
+        return probes(manifest.inputs)
     source = data.to_judge if isinstance(data, Given) else to_predict(Path(data))
     table = read_table(source, read_options(config, training_format(manifest)))
     rows = _words(table, config, manifest) if manifest.tagging else _texts(table, config, manifest)
@@ -90,12 +101,14 @@ def samples(config: MergeConfig | ExportConfig, manifest: Manifest) -> Examples:
 
 
 def _texts(table: Table, config: MergeConfig | ExportConfig, manifest: Manifest) -> Examples:
-    """The rows of a table of texts."""
-    text = manifest.column("text")
+    """The rows of a table of texts, or of pairs."""
+    training, text = training_format(manifest), manifest.column("text")
     renamed = {**manifest.label_names, **renaming(config)}
     return examples_from(
         table,
         text_column=config.text_column or (text if text in table.columns else None),
+        pair_column=config.text_pair_column,
+        training=replace(NO_TRAINING, pair_column=training.pair_column, inputs=training.inputs),
         label_column=config.label_column or _known_labels(table, manifest, renamed),
         label_names=renamed,
         known_labels=manifest.labels,

@@ -14,6 +14,7 @@ from lora_bert.adapters.open_backbone import open_backbone
 from lora_bert.backbones.embedded import EMBEDDED
 from lora_bert.config import LoadConfig, SessionConfig
 from lora_bert.config.kinds import Names, StrPath
+from lora_bert.data.texts import Text
 from lora_bert.errors import ConfigError, did_you_mean
 from lora_bert.inference.predictor import Predictor
 from lora_bert.names import parse_names
@@ -128,7 +129,7 @@ class Session:
 
     def predict(
         self,
-        texts: Sequence[str],
+        texts: Sequence[Text],
         *,
         adapter: str,
         min_score: float | None = None,
@@ -147,7 +148,7 @@ class Session:
             texts, min_score=min_score, otherwise=otherwise, aggregation=aggregation
         )
 
-    def values(self, texts: Sequence[str], *, adapter: str) -> np.ndarray:
+    def values(self, texts: Sequence[Text], *, adapter: str) -> np.ndarray:
         """:meth:`Predictor.values` of the adapter of this name: ``[texts, labels]``, float32."""
         return self.predictor(adapter).values(texts)
 

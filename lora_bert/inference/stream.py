@@ -7,11 +7,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from lora_bert.data.columns import find_columns
 from lora_bert.data.locations import to_predict
+from lora_bert.data.pair_columns import find_text_columns
 from lora_bert.data.rows import DEFAULT_READ, ReadOptions, TrainingFormat
 from lora_bert.data.tables import Table, iter_tables
 from lora_bert.data.tagged import Places, untagged_texts
+from lora_bert.data.texts import Text, texts_of
 from lora_bert.errors import ConfigError, OutputError, TextError
 from lora_bert.files import atomic_file, claim_file
 from lora_bert.inference.engines.engine import TEXTS_AT_ONCE
@@ -29,6 +30,7 @@ def predict_file(
     target: Path,
     *,
     text_column: str | None = None,
+    text_pair_column: str | None = None,
     options: ReadOptions = DEFAULT_READ,
     overwrite: bool = False,
     min_score: float | None = None,
@@ -59,7 +61,7 @@ def predict_file(
     ):
         pieces = iter_tables(files, options, rows=TEXTS_AT_ONCE)
         rows = predict_into(
-            predictor, pieces, sink, text_column=text_column,
+            predictor, pieces, sink, text_column=text_column, text_pair_column=text_pair_column,
             min_score=min_score, otherwise=otherwise, aggregation=aggregation,
         )  # fmt: skip
         warn_of_formulas(sink.formulas)
@@ -68,39 +70,42 @@ def predict_file(
 
 def predict_into(
     predictor: Predictor, pieces: Iterable[Table], sink: Sink, *, text_column: str | None = None,
-    min_score: float | None = None, otherwise: str | None = None, aggregation: str | None = None,
+    text_pair_column: str | None = None, min_score: float | None = None,
+    otherwise: str | None = None, aggregation: str | None = None,
 ) -> int:  # fmt: skip
     """As :func:`predict_file`, of rows that are read in ``pieces``, into any sink."""
-    waiting: deque[tuple[Table, Sequence[str], Places]] = deque()
+    waiting: deque[tuple[Table, Places]] = deque()
     manifest = predictor.manifest
-    training = TrainingFormat(text_column=manifest.column("text"), tagging=manifest.tagging)
+    training = TrainingFormat(
+        text_column=manifest.column("text"), pair_column=manifest.column("text_pair"),
+        inputs=manifest.inputs, tagging=manifest.tagging,
+    )  # fmt: skip
     task = predictor.task.answering(min_score, otherwise).aggregating(aggregation)
 
-    def texts() -> Iterator[Sequence[str]]:
-        column = ""
+    def texts() -> Iterator[Sequence[Text]]:
+        names: tuple[str, ...] = ()
         for piece in pieces:
-            if not column:
-                column, _ = find_columns(
-                    piece.columns, text=text_column, label=None, need_label=False,
-                    training=training, cells=piece.values, source=piece.source,
-                )  # fmt: skip
-            cells = piece.values[column]
-            part, places = untagged_texts(cells, task.words) if task.words else (cells, ())
-            waiting.append((piece, part, places))
-            yield part
+            if not names:
+                names = find_text_columns(
+                    piece.columns, text=text_column, pair=text_pair_column, training=training,
+                    cells=piece.values, source=piece.source,
+                ).names  # fmt: skip
+            cells = [piece.values[name] for name in names]
+            part, places = untagged_texts(cells[0], task.words) if task.words else (None, ())
+            waiting.append((piece, places))
+            yield texts_of(cells) if part is None else part
 
     rows = 0
     names: Sequence[str] = ()
     try:
         for values in predictor.stream(texts()):
-            piece, _, places = waiting.popleft()
+            piece, places = waiting.popleft()
             columns = task.columns_at(values, places) if places else task.columns(values)
             names = names or _free_names(piece.columns, columns)
             sink.write(piece, dict(zip(names, columns.values(), strict=True)))
             rows += len(piece)
     except TextError as error:
-        piece, part, _ = waiting[-1]
-        raise error.at(piece.at(part.index(error.text))) from None
+        raise error.at(waiting[-1][0].at(error.number)) from None
     return rows
 
 

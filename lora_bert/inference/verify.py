@@ -22,6 +22,7 @@ from lora_bert.backbones.weights import embedded_tokens, weight_files
 from lora_bert.config import TrainConfig, VerifyConfig
 from lora_bert.config.keywords import VerifyOptions
 from lora_bert.config.kinds import StrPath
+from lora_bert.data.texts import are_pairs
 from lora_bert.errors import AdapterError, BackboneError, LoraBertError
 from lora_bert.inference.predictor import Predictor, open_predictor
 from lora_bert.inference.samples import answerable, probes
@@ -241,8 +242,9 @@ def _beyond(tokenizer: TextTokenizer) -> str:
 
 
 def _answers(predictor: Predictor) -> str:
-    texts = answerable(probes(), predictor.tokenizer).texts
+    texts = answerable(probes(predictor.manifest.inputs), predictor.tokenizer).texts
     kind = predictor.task.values_are
     if not predictor.task.finite(predictor.values(texts)):
         raise AdapterError(f"Its answers to the texts that ship are not {kind}.")
-    return f"{kind} for {counted(len(texts), 'text')}"
+    what = "pair" if are_pairs(texts) else "text"
+    return f"{kind} for {counted(len(texts), what)}"

@@ -79,7 +79,8 @@ class Comparison:
         """In how many rows one of the two does better, and whether that may be chance."""
         ours, theirs = f"{self.only_ours:,}", f"{self.only_theirs:,}"
         if self.nearer:
-            return f"this one is nearer in {ours}, the other in {theirs}; sign test p = {self.p_value:.2g}"
+            nearer = f"this one is nearer in {ours}, the other in {theirs}"
+            return f"{nearer}; sign test p = {self.p_value:.2g}"
         return (
             f"{ours} only this one has right, {theirs} only the other; McNemar p = "
             f"{self.p_value:.2g}"

@@ -61,13 +61,12 @@ def best_thresholds(probabilities: Floats, true: Sets) -> tuple[float, ...]:
     """
     shown = np.flatnonzero(true.any(axis=0))
     if not len(shown):
-        return (USUAL,) * true.shape[1]
+        return (USUAL,) * int(true.shape[1])
     common = _common(probabilities[:, shown], true[:, shown])
     best = np.full(true.shape[1], common)
     for label in shown:
         best[label] = _best(probabilities[:, label].astype(np.float64), true[:, label], common)
-    rounded: list[float] = np.round(best, 6).tolist()
-    return tuple(rounded)
+    return tuple(round(float(line), 6) for line in best)
 
 
 def tuned(probabilities: Floats, true: Sets, *, seed: int = 0) -> Tuned:

@@ -26,6 +26,7 @@ from lora_bert.metrics.multilabel import (
     score_labels,
 )
 from lora_bert.tasks.base import HeadSpec, Judgement, Task
+from lora_bert.tasks.logistic import logistic_regressions
 from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.wording import counted, listed, shortened
 
@@ -197,6 +198,13 @@ class MultiLabel(Task):
     def validation_loss(self, outputs: Tensor, targets: np.ndarray) -> float:
         """The log loss, weighed or not."""
         return float(losses(self.values(outputs.numpy()), targets.astype(bool)).mean())
+
+    def probe(
+        self, features: np.ndarray, targets: np.ndarray, *, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Logistic regression of each label, as strong as rows left out say."""
+        weights = np.asarray(self.label_weights or np.ones(len(self.labels)))
+        return logistic_regressions(features, targets, weights, seed=seed)
 
     def values(self, outputs: np.ndarray) -> np.ndarray:
         """The probability of each label, ``[rows, labels]``, in the outputs' dtype."""

@@ -24,6 +24,7 @@ from lora_bert.metrics.regression import (
     score_numbers,
 )
 from lora_bert.tasks.base import HeadSpec, Judgement, Task
+from lora_bert.tasks.ridge import ridge_regression
 from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.wording import counted
 
@@ -167,6 +168,12 @@ class Regression(Task):
     def chance_loss(self, targets: np.ndarray) -> float:
         """That of the mean for every text."""
         return float(np.square((targets - targets.mean()) / self.deviation).mean())
+
+    def probe(
+        self, features: np.ndarray, targets: np.ndarray, *, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Ridge regression of the standardised numbers."""
+        return ridge_regression(features, (targets - self.mean) / self.deviation, seed=seed)
 
     def values(self, outputs: np.ndarray) -> np.ndarray:
         """The numbers, float32 ``[rows, 1]``."""

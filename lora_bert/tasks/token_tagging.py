@@ -14,6 +14,7 @@ import numpy as np
 
 from lora_bert.data.tag_schemes import OUTSIDE, SCHEMES, entities_of, parts_of, tags_of
 from lora_bert.data.tagged import tag_columns, tags_in
+from lora_bert.data.texts import columns_of
 from lora_bert.data.words import RULES, words_in
 from lora_bert.errors import AdapterError, ConfigError, DataError, did_you_mean
 from lora_bert.metrics.comparison import Comparison
@@ -110,7 +111,8 @@ class TokenTagging(Task):
         task = cls(tuple(labels), scheme, words)
         if class_weights != "balanced":
             return task
-        tags = [task._true(*row) for row in zip(examples.texts, examples.labels, strict=True)]
+        texts = columns_of(examples.texts)[0]
+        tags = [task._true(*row) for row in zip(texts, examples.labels, strict=True)]
         counts = np.bincount(np.concatenate(tags), minlength=len(labels))
         weights = np.sqrt(counts.sum() / (len(labels) * np.maximum(counts, 1)))
         return replace(task, class_weights=tuple(weights.tolist()))
@@ -174,8 +176,8 @@ class TokenTagging(Task):
         """
         if tokens.spans is None:
             raise ValueError("the tokenizer was not asked for words")
-        rows = []
-        for row, (text, label) in enumerate(zip(examples.texts, examples.labels, strict=True)):
+        rows, texts = [], columns_of(examples.texts)[0]
+        for row, (text, label) in enumerate(zip(texts, examples.labels, strict=True)):
             try:
                 tags = self._true(text, label)
             except KeyError as error:

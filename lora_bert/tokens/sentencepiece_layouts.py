@@ -54,6 +54,7 @@ class Layout:
         back: Tokens behind the pieces.
         strips_before_mask: Whether the mask token takes the space before it along.
         prepares: Whether ALBERT's preparation comes first.
+        as_roberta: Whether two separators stand between the texts of a pair, all of type 0.
     """
 
     file: str
@@ -63,6 +64,7 @@ class Layout:
     back: tuple[str, ...] = ()
     strips_before_mask: bool = True
     prepares: bool = False
+    as_roberta: bool = False
 
 
 LAYOUTS: Mapping[str, Layout] = {
@@ -82,6 +84,7 @@ LAYOUTS: Mapping[str, Layout] = {
         front=("<s>NOTUSED", "<pad>", "</s>NOTUSED", "<unk>", "<unk>NOTUSED"),
         skipped=1,
         back=("<mask>",),
+        as_roberta=True,
     ),
     "XLMRobertaTokenizer": Layout(
         "sentencepiece.bpe.model",
@@ -89,6 +92,7 @@ LAYOUTS: Mapping[str, Layout] = {
         front=("<s>", "<pad>", "</s>", "<unk>"),
         skipped=3,
         back=("<mask>",),
+        as_roberta=True,
     ),
 }
 """By the name of the class in transformers."""
@@ -160,9 +164,10 @@ def convert(
             )
     _add_special(core, special, layout)
     first, last = names["cls_token"], names["sep_token"]
+    second = [last, "$B", last] if layout.as_roberta else ["$B:1", f"{last}:1"]
     core.post_processor = processors.TemplateProcessing(
         single=[first, "$A", last],
-        pair=[first, "$A", last, "$B:1", f"{last}:1"],
+        pair=[first, "$A", last, *second],
         special_tokens=[(one, core.token_to_id(one)) for one in dict.fromkeys((first, last))],
     )
     return core, special

@@ -22,7 +22,8 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from lora_bert.backbones.config import EncoderConfig
-from lora_bert.errors import BackboneError, LoraBertError, TextError
+from lora_bert.data.texts import Text, are_pairs, columns_of, parts_of
+from lora_bert.errors import BackboneError, ConfigError, LoraBertError, TextError
 from lora_bert.files import write_json
 from lora_bert.json_files import read_object, read_text
 from lora_bert.tokens.sentencepiece_file import read_sentencepiece
@@ -111,34 +112,66 @@ class TextTokenizer:
         added = self.core.get_added_tokens_decoder().get(number)
         return added.content if added else str(self.core.id_to_token(number))
 
-    def encode(self, texts: Sequence[str]) -> TokenizedTexts:
-        """Each text as token ids, cut to ``max_length``, special tokens at both ends.
+    def encode(self, texts: Sequence[Text]) -> TokenizedTexts:
+        """Each text, or pair of texts, as token ids, cut to ``max_length``, with special tokens.
+
+        Of a pair that is too long the longer text is cut, token by token, until both fit, which
+        transformers calls ``longest_first``.
 
         Raises:
+            ConfigError: ``max_length`` has no room for a pair.
+            BackboneError: The tokenizer puts nothing between the texts of a pair.
             TextError: A text holds a token that the embeddings have no row for.
         """
         made = self.encode_all(texts)
-        for text, tokens in self.beyond_in(made).items():
+        for number, tokens in self.beyond_in(made).items():
+            shown = " | ".join(parts_of(texts[number]))
             raise TextError(
-                f"The text '{texts[text]:.60}' holds {_quoted(tokens)}: the tokenizer knows that, "
+                f"The text '{shown:.60}' holds {_quoted(tokens)}: the tokenizer knows that, "
                 f"but the model's embeddings, of {self.rows:,} rows, have none for it.",
-                text=texts[text],
+                number=number,
                 hint="Take the token out of the text; or, before an adapter is trained, give the "
                 "backbone a row for it: model.resize_token_embeddings(len(tokenizer))",
             )
         return made
 
-    def encode_all(self, texts: Sequence[str]) -> TokenizedTexts:
+    def encode_all(self, texts: Sequence[Text]) -> TokenizedTexts:
         """As :meth:`encode`, whatever the embeddings have rows for."""
+        if are_pairs(texts):
+            self._check_takes_pairs()
         # In pieces: the library's own objects take many times the room of what is kept of them, and
         # others wait for the end of one.
         starts = range(0, max(1, len(texts)), _AT_ONCE)
         made = TokenizedTexts.joined(self._encode(texts[at : at + _AT_ONCE]) for at in starts)
-        return replace(made, texts=texts) if self.words else made
+        return replace(made, texts=columns_of(texts)[0]) if self.words else made
 
-    def _encode(self, texts: Sequence[str]) -> TokenizedTexts:
+    def special_tokens(self, *, pair: bool) -> int:
+        """How many special tokens a text has, or a ``pair``."""
+        return self.core.num_special_tokens_to_add(is_pair=pair)
+
+    def _check_takes_pairs(self) -> None:
+        alone, both = (self.special_tokens(pair=pair) for pair in (False, True))
+        if both <= alone:
+            raise BackboneError(
+                "The backbone's tokenizer puts no token between the two texts of a pair: it was "
+                "made for single texts.",
+                hint="Use another backbone, or give the post_processor of its tokenizer.json a "
+                "template for pairs.",
+            )
+        if self.max_length < both + 2:
+            raise ConfigError(
+                f"--max-length {self.max_length} has no room for a pair of texts, which has {both} "
+                "special tokens.",
+                hint="Use a larger --max-length.",
+            )
+
+    def _encode(self, texts: Sequence[Text]) -> TokenizedTexts:
         # A lone surrogate (half an emoji, out of broken JSON) cannot be handed to Rust.
-        safe = [_without_surrogates(text) for text in texts]
+        safe = [
+            _without_surrogates(text) if isinstance(text, str)
+            else tuple(map(_without_surrogates, text))
+            for text in texts
+        ]  # fmt: skip
         with self.shared.lock, _in_words("The tokenizer", BackboneError):
             self.core.enable_truncation(self.max_length)
             encode = self.core.encode_batch if self.words else self.core.encode_batch_fast
@@ -150,7 +183,7 @@ class TextTokenizer:
             truncated=[bool(each.overflowing) for each in encodings],
             spans=[
                 word_spans(text, each.offsets, self.words)
-                for text, each in zip(safe, encodings, strict=True)
+                for text, each in zip(columns_of(texts)[0], encodings, strict=True)
             ]
             if self.words
             else None,

@@ -87,7 +87,10 @@ def _nothing(
     course = f"the loss was {losses[0]:.3g}"
     if len(losses) > 1:
         course = f"the loss went from {losses[0]:.3g} to {losses[-1]:.3g}"
-    said = f"Nothing was learned: {course}, where answers that know nothing of a text have {guess:.3g}. "
+    said = (
+        f"Nothing was learned: {course}, where answers that know nothing of a text have "
+        f"{guess:.3g}. "
+    )
     if 0 < config.max_grad_norm < SMALLEST_NORM:
         return f"{said}Raise --max-grad-norm: it was {config.max_grad_norm:g}."
     if rate < DEFAULT_RATE / 2:

@@ -20,6 +20,7 @@ from lora_bert.training.advice import advise
 from lora_bert.training.checkpoints import discard_checkpoints, note_written
 from lora_bert.training.context import Context
 from lora_bert.training.learner import BranchLearner, Learner, values_of
+from lora_bert.training.prepare import to_watch
 from lora_bert.training.record import record
 from lora_bert.training.train_result import TrainResult, Watched
 from lora_bert.training.trainer import Fit
@@ -58,6 +59,7 @@ def finish(context: Context, fitted: Fit, learner: BranchLearner, before: Tensor
         interrupted=fitted.stopped is not None,
         resumable=fitted.stopped is not None and fitted.saved,
         watched=answers,
+        inputs=context.splits.train.inputs,
     )
 
 
@@ -71,9 +73,10 @@ def _write(
     advise(config, fitted, task, context.tokens["train"].targets, evaluations.get("validation"))
     both = (before, learner.outputs("watched"))
     said = [task.decode(task.row_values(each.numpy(), context.watched)) for each in both]
+    texts = to_watch(config, context.splits.train.inputs)
     watched = [
         Watched(text, then, now, (" ".join(task.line(then)), " ".join(task.line(now))))
-        for text, then, now in zip(config.watch, *said, strict=True)
+        for text, then, now in zip(texts, *said, strict=True)
     ]
     adapter = learner.adapter.copy()
     with uninterrupted():  # that it stands there, and that its checkpoints know of it, is one thing

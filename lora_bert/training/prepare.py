@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
@@ -23,6 +23,7 @@ from lora_bert.data.label_file import renaming
 from lora_bert.data.locations import inputs
 from lora_bert.data.sources import Splits, load_splits
 from lora_bert.data.tables import Table
+from lora_bert.data.texts import Text, texts_of
 from lora_bert.errors import ConfigError, DataError
 from lora_bert.files import spare_inputs
 from lora_bert.json_files import json_text
@@ -97,7 +98,7 @@ def prepare(config: TrainConfig, begun: Mapping[str, Any] | None) -> Context:
         words=task.words, rows=embedded_tokens(files.path, encoder),
     )  # fmt: skip
     # What could not be answered afterwards is said before.
-    watched = tokenizer.encode(config.watch)
+    watched = tokenizer.encode(to_watch(config, splits.train.inputs))
     tokens = _tokens(splits, tokenizer, task, files.name)
 
     weights, fingerprint = read_identified(files.path, encoder)
@@ -121,6 +122,27 @@ def with_epochs(config: TrainConfig, task: Task, rows: int) -> TrainConfig:
     if config.epochs or (config.method == "head-only" and starts_fitted(config, task)):
         return config
     return replace(config, epochs=default_epochs(rows, task.head().outputs))
+
+
+def to_watch(config: TrainConfig, inputs: int) -> Sequence[Text]:
+    """The texts or pairs of ``--watch``, of which a row has ``inputs``.
+
+    Raises:
+        ConfigError: They are not what the rows are.
+    """
+    first, second = config.watch, config.watch_pair
+    if inputs == 1 and second:
+        raise ConfigError(
+            "--watch-pair: the training rows are single texts.",
+            hint="Name their second texts with --text-pair-column.",
+        )
+    if inputs > 1 and len(first) != len(second):
+        raise ConfigError(
+            f"--watch and --watch-pair: {counted(len(first), 'first text')} and "
+            f"{counted(len(second), 'second text')} make no pairs, which the training rows are.",
+            hint="Give --watch-pair once for each --watch.",
+        )
+    return texts_of((first, second)[:inputs])
 
 
 def default_epochs(rows: int, outputs: int) -> int:
@@ -206,6 +228,7 @@ def _tokens(
     tokens = {
         part: tokenise(rows, tokenizer, task) for part, rows in parts.items() if rows is not None
     }
-    check_texts_left(tokens["train"], tokenizer, splits.train.source)
+    pairs = splits.train.inputs > 1
+    check_texts_left(tokens["train"], tokenizer, splits.train.source, pairs=pairs)
     warn_of_tokens(tokens["train"], tokenizer, backbone_name)
     return tokens

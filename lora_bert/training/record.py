@@ -26,7 +26,7 @@ from lora_bert.training.context import Context
 from lora_bert.training.methods import lora_settings
 from lora_bert.training.trainer import Fit
 
-_OF_A_CALL = ("overwrite", "resume", "watch", "log_to")
+_OF_A_CALL = ("overwrite", "resume", "watch", "watch_pair", "log_to")
 """Options that say what to do with what is there already, or show; not what to learn."""
 
 
@@ -77,6 +77,7 @@ def _manifest(
         task=context.task.pipeline,
         settings=context.task.settings,
         max_length=context.tokenizer.max_length,
+        inputs=splits.train.inputs,
         backbone={
             "name": context.files.name,
             "revision": context.files.revision,
@@ -89,7 +90,7 @@ def _manifest(
             "name": splits.name,
             "sha256": splits.sha256,
             "rows": {part: len(rows) for part, rows in context.tokens.items()},
-            "columns": dict(zip(("text", "label"), splits.columns, strict=True)),
+            "columns": dict(splits.columns),
             "told": kept_options(portable),
             **({"from_python": True} if _is_given(config) else {}),
         },

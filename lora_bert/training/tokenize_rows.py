@@ -61,9 +61,14 @@ def tokenise(examples: Examples, tokenizer: TextTokenizer, task: Task) -> Tokens
     return Tokens(encodings, mapped(np.asarray(task.targets(examples, encodings))))
 
 
-def check_texts_left(tokens: Tokens, tokenizer: TextTokenizer, source: str) -> None:
-    """Warn of texts that are empty to the model, as "！！" is cleaned; DataError if all are."""
-    special = tokenizer.core.num_special_tokens_to_add(is_pair=False)
+def check_texts_left(
+    tokens: Tokens, tokenizer: TextTokenizer, source: str, *, pairs: bool = False
+) -> None:
+    """Warn of texts that are empty to the model, as "！！" is cleaned; DataError if all are.
+
+    A pair is empty where both of its texts are.
+    """
+    special = tokenizer.special_tokens(pair=pairs)
     empty = int((tokens.lengths <= special).sum())
     if empty == len(tokens):
         raise DataError(

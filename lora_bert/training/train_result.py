@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from lora_bert.data.texts import Text
 from lora_bert.evaluation.display import html_table, html_text
 from lora_bert.evaluation.report import figure_text
 from lora_bert.evaluation.result import Evaluation
@@ -15,13 +16,13 @@ from lora_bert.wording import counted
 
 @dataclass(frozen=True)
 class Watched:
-    """What is predicted of one text before the first step of a training, and after the last.
+    """What is predicted of a text, or of a pair, before the first step of a training and after.
 
     Attributes:
         lines: Both as they stand in a terminal.
     """
 
-    text: str
+    text: Text
     before: Any
     after: Any
     lines: tuple[str, str] = ("", "")
@@ -52,6 +53,7 @@ class TrainResult:
         watched: What was predicted of the texts to watch.
         seconds: Of the call.
         resumed_at: The step after which it went on; 0 when it began.
+        inputs: Texts a row: 2 of pairs.
     """
 
     path: Path
@@ -69,6 +71,7 @@ class TrainResult:
     watched: Sequence[Watched] = ()
     seconds: float = 0.0
     resumed_at: int = 0
+    inputs: int = 1
 
     @property
     def accuracy(self) -> float:

@@ -119,7 +119,7 @@ def test_rows_of_one_label_are_not_taken_for_several(tmp_path):
 def test_columns_of_bits_beside_another_are_not_guessed(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("text,a,b,c,stars\nx,0,1,0,4\ny,1,0,0,2\n")
-    with pytest.raises(DataError, match="No column .* called like a label"):
+    with pytest.raises(DataError, match=r"No column .* called like a label"):
         examples_from(read_table(path))
 
 

@@ -93,7 +93,7 @@ def test_amounts_are_told_from_classes(labels, amounts):
                                     [str(3 * at) for at in range(40)]])  # fmt: skip
 def test_many_whole_numbers_may_be_either(labels):
     with pytest.raises(
-        DataError, match="different whole numbers, .* amounts, or numbers of cl"
+        DataError, match=r"different whole numbers, .* amounts, or numbers of cl"
     ) as e:
         amounts_in(table(labels), DataOptions())
     assert "--task regression" in e.value.hint

@@ -124,7 +124,9 @@ def test_what_cannot_is_a_sentence(name, text, message, tmp_path):
 def test_numbers_are_named(tmp_path):
     text = '{"tokens": ["New", "York"], "tags": [1, 2]}\n'
     names = {"0": "O", "1": "B-LOC", "2": "I-LOC", "LOC": "PLACE"}
-    assert entities(read(tmp_path / "a.jsonl", text, label_names=names)) == [[("New York", "PLACE")]]
+    assert entities(read(tmp_path / "a.jsonl", text, label_names=names)) == [
+        [("New York", "PLACE")]
+    ]
 
 
 def test_parts_are_cut_as_the_training_rows_are(tmp_path):
@@ -135,7 +137,9 @@ def test_parts_are_cut_as_the_training_rows_are(tmp_path):
     assert (list(splits.test.texts), splits.test.tagging) == (["abc5"], ("BMES", "characters"))
 
 
-@given(st.lists(st.text(alphabet="ab张5.,- ", min_size=1, max_size=4).filter(str.strip), max_size=9))
+@given(
+    st.lists(st.text(alphabet="ab张5.,- ", min_size=1, max_size=4).filter(str.strip), max_size=9)
+)
 def test_joined_words_are_found_again(words):
     for rule in RULES:
         text, spans = joined(words, rule)
@@ -144,7 +148,9 @@ def test_joined_words_are_found_again(words):
         covered = {at for start, end in found for at in range(start, end)}
         assert covered == {at for at, char in enumerate(text) if not char.isspace()}
         begins = {start for start, _ in found}
-        own = {start for (start, _), word in zip(spans, words, strict=True) if not word[0].isspace()}
+        own = {
+            start for (start, _), word in zip(spans, words, strict=True) if not word[0].isspace()
+        }
         assert own <= begins
 
 

@@ -7,7 +7,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from lora_bert.tasks import logistic
-from lora_bert.tasks.logistic import folds, logistic_regression
+from lora_bert.tasks.logistic import folds, logistic_regression, logistic_regressions
 from lora_bert.tasks.single_label import SingleLabel
 
 
@@ -26,6 +26,7 @@ def test_it_is_scikit_learns(weights, penalty, monkeypatch):
     features, classes = clusters(300, 3)
     monkeypatch.setattr(logistic, "_PENALTIES", (penalty,))
     monkeypatch.setattr(logistic, "_ITERATIONS", 1000)
+    monkeypatch.setattr(logistic, "_TOLERANCE", 1e-10)
     weight, bias = SingleLabel(("a", "b", "c"), weights).probe(features, classes, seed=0)
     each = np.asarray(weights or (1, 1, 1), dtype=float)
     total = each[classes].sum()
@@ -86,3 +87,19 @@ def test_each_part_has_its_share_of_every_class():
     assert np.bincount(parts[classes == 0]).tolist() == [20, 20, 20]
     assert np.bincount(parts[classes == 1]).tolist() == [2, 2, 2]
     assert not np.array_equal(parts, folds(classes, 3, seed=6))
+
+
+def test_several_labels_are_scikit_learns_a_label():
+    chance = np.random.default_rng(0)
+    features = chance.normal(size=(600, 8)).astype(np.float32)
+    labels = np.stack([features[:, at] + chance.normal(size=600) > at for at in range(3)], axis=1)
+    weight, bias = logistic_regressions(features[:400], labels[:400], np.ones(3), seed=0)
+    ours = 1 / (1 + np.exp(-(features[400:] @ weight.T + bias)))
+    for at in range(3):
+        model = LogisticRegression(C=1.0).fit(features[:400], labels[:400, at])
+        theirs = model.predict_proba(features[400:])[:, 1]
+        assert np.abs(ours[:, at] - theirs).mean() < 0.06
+    heavier, constant = logistic_regressions(features, labels, np.array([1, 1, 20.0]), seed=0)
+    usual = 1 / (1 + np.exp(-(features @ weight.T + bias)))
+    even = 1 / (1 + np.exp(-(features @ heavier.T + constant)))
+    assert even[:, 2].mean() > 2 * usual[:, 2].mean()

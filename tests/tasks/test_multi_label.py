@@ -1,4 +1,4 @@
-"""Several labels a text, the whole way: files, training, answers, figures, every form of a model."""
+"""Several labels a text, the whole way: files, training, answers, figures, all forms of a model."""
 
 from __future__ import annotations
 
@@ -68,8 +68,10 @@ def test_it_is_read_off_the_data_and_learned(trained):
 def test_the_epoch_is_the_best_at_the_thresholds_of_its_rows(trained):
     _, result = trained
     values = [row["macro_f1"] for row in result.history]
-    assert values[result.best_epoch - 1] == max(values)
-    assert result.evaluations["validation"].scores.macro_f1 == pytest.approx(max(values))
+    kept = result.evaluations["validation"].scores.macro_f1
+    # Where no epoch is better, the head as it was fitted before the first is kept.
+    assert kept == pytest.approx(values[result.best_epoch - 1] if result.best_epoch else kept)
+    assert kept >= max(values) - 1e-9
 
 
 def test_the_kept_adapter_is_scored_as_evaluate_does(trained):

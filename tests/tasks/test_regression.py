@@ -69,7 +69,7 @@ def test_it_is_read_off_the_data_and_learned(trained):
 def test_the_epoch_is_the_best_by_spearman(trained):
     _, result = trained
     values = [row["spearman"] for row in result.history]
-    assert values[result.best_epoch - 1] == max(values)
+    assert result.evaluations["validation"].scores.spearman >= max(values) - 1e-9
     found = lora_bert.evaluate(result.path)
     assert found.metric == "spearman"
     assert found.scores.spearman == result.evaluations["test"].scores.spearman
@@ -142,7 +142,8 @@ def test_a_merged_model_has_its_unit_in_its_last_layer(trained, tmp_path):
     assert "The output is the number itself" in (place / "README.md").read_text()
     assert lora_bert.verify(place).passed
     (place / "lora_bert.json").unlink()
-    assert lora_bert.load(place).predict(texts) == pytest.approx(adapter[:, 0].tolist(), rel=1e-2)
+    plain = lora_bert.load(place, dtype="float32")
+    assert plain.predict(texts) == pytest.approx(adapter[:, 0].tolist(), rel=1e-5)
 
 
 def test_peft_opens_it_on_the_standardised_scale(trained):

@@ -76,7 +76,7 @@ def test_a_rate_that_is_too_low(rate, train, validation, scores, caplog):
 def test_a_rate_that_is_too_high(rate, train, validation, caplog):
     found = said(caplog, train, validation, scores=ALIKE, learning_rate=rate)
     assert f"Nothing was learned: the loss rose to {max(train):.3g}" in found
-    assert f"shares has 0.637. Lower --learning-rate: it was {rate:g}" in found
+    assert f"of a text have 0.637. Lower --learning-rate: it was {rate:g}" in found
     found = said(caplog, [0.66, 0.65], [0.65, 0.65], learning_rate=0.01)
     assert "Lower --learning-rate: it was 0.01" in found
 

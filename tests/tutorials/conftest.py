@@ -26,6 +26,10 @@ def files(tmp_path_factory: pytest.TempPathFactory, data_dir: Path) -> Path:
     write(place / "test", chosen[500:650])
     shutil.copy(data_dir / "waimai" / "waimai_10k.csv", place)
     shutil.copytree(data_dir / "chnsenticorp", place / "chnsenticorp")
+    emotions = place / "goemotions"
+    emotions.mkdir()
+    for name in ("train.tsv", "dev.tsv", "test.tsv", "labels.txt"):
+        shutil.copy(data_dir / "goemotions" / name, emotions)
     news = place / "20newsgroups"
     news.mkdir()
     for part in ("train", "test"):

@@ -12,10 +12,8 @@ from lora_bert.backbones.fingerprint import Stamp, stamp_of
 from lora_bert.errors import AdapterError
 from lora_bert.tokens.tokenized import PaddedTokens
 
-IDS, MASK, LOGITS = "input_ids", "attention_mask", "logits"
+IDS, MASK, TYPES, LOGITS = "input_ids", "attention_mask", "token_type_ids", "logits"
 """Inputs, int64 ``[rows, length]``, and output, float32 ``[rows, outputs]``."""
-
-_TYPES = "token_type_ids"
 
 
 def check_classifier(
@@ -54,10 +52,10 @@ def check_same(graph: Path, files: Iterable[Path], stamp: Stamp) -> None:
 
 
 def feed(padded: PaddedTokens, wanted: Collection[str]) -> dict[str, np.ndarray]:
-    """A batch as the inputs of a graph that wants those; one exported elsewhere may want types."""
+    """A batch as the inputs of a graph that wants those; those of pairs may want types."""
     inputs = {IDS: padded.ids, MASK: padded.mask.astype(np.int64)}
-    if _TYPES in wanted:
-        inputs[_TYPES] = (
+    if TYPES in wanted:
+        inputs[TYPES] = (
             np.zeros_like(padded.ids) if padded.token_type_ids is None else padded.token_type_ids
         )
     return inputs
