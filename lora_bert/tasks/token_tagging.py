@@ -16,7 +16,7 @@ from lora_bert.data.tag_schemes import OUTSIDE, SCHEMES, entities_of, parts_of, 
 from lora_bert.data.tagged import tag_columns, tags_in
 from lora_bert.data.texts import columns_of
 from lora_bert.data.words import RULES, words_in
-from lora_bert.errors import AdapterError, ConfigError, DataError, did_you_mean
+from lora_bert.errors import AdapterError, ConfigError, DataError
 from lora_bert.metrics.comparison import Comparison
 from lora_bert.metrics.intervals import Interval
 from lora_bert.metrics.metric import Metric
@@ -30,10 +30,19 @@ from lora_bert.metrics.tagging import (
     score,
 )
 from lora_bert.tasks.base import HeadSpec, Judgement, Task
+from lora_bert.tasks.frequent_tags import most_frequent_tags
 from lora_bert.tasks.legal_tags import LegalTags
 from lora_bert.tasks.logistic import logistic_regression
 from lora_bert.tasks.tagged_words import Entity, Tagged, WordValues, marked_text, tags_at
-from lora_bert.tasks.word_targets import NO_WORD, gold, of_tokens, of_words, padded, row_targets
+from lora_bert.tasks.word_targets import (
+    NO_WORD,
+    gold,
+    of_tokens,
+    of_words,
+    padded,
+    row_targets,
+    unknown_type,
+)
 from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.wording import shortened
 
@@ -181,13 +190,8 @@ class TokenTagging(Task):
             try:
                 tags = self._true(text, label)
             except KeyError as error:
-                kind = str(error.args[0])[2:]
-                known = sorted({label[2:] for label in self.labels if label != OUTSIDE})
-                raise DataError(
-                    f"{examples.at(row)}: the type '{shortened(kind)}' is none of the adapter's.",
-                    hint=f"{did_you_mean(kind, known)} It knows: {', '.join(known[:20])}. Rename "
-                    f"types with --label-names old=new,…. {hint}".strip(),
-                ) from None
+                tag = str(error.args[0])
+                raise unknown_type(examples.at(row), tag, self.labels) from None
             spans = tokens.spans[tokens.starts[row] : tokens.starts[row + 1]]
             starts = [start for start, _ in words_in(text, self.words)]
             rows.append(row_targets(tags, starts, spans[:, 0]))
@@ -397,16 +401,8 @@ class TokenTagging(Task):
         targets: np.ndarray, *, metric: str,
     ) -> tuple[Comparison, Interval]:  # fmt: skip
         """Our values beside tags that each word has most often; ``features`` are the texts."""
-        known: dict[str, Counter[int]] = {}
-        for text, row in zip(learned[0], learned[1], strict=True):
-            for (start, end), tag in zip(words_in(text, self.words), gold(row), strict=True):
-                known.setdefault(text[start:end].lower(), Counter())[int(tag)] += 1
-        usual = {word: self.labels[tags.most_common(1)[0][0]] for word, tags in known.items()}
-        said = []
-        for text in features:
-            words = [text[start:end].lower() for start, end in words_in(text, self.words)]
-            tags = [usual.get(word, OUTSIDE) for word in words]
-            said.append(tags_of(entities_of(tags, strict=False), len(tags)))
+        known = zip(learned[0], self._gold(learned[1]), strict=True)
+        said = most_frequent_tags(known, features, self.words)
         theirs = score(said, self._gold(targets))
         compared = compare(self.linear_model, self.score(ours, targets), theirs, metric=metric)
         return compared, intervals(theirs)[METRICS[0].name]

@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lora_bert.data.tag_schemes import OUTSIDE
+from lora_bert.errors import DataError, did_you_mean
+from lora_bert.wording import shortened
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -62,3 +66,13 @@ def gold(row: np.ndarray) -> np.ndarray:
     words = of_words(row)
     tags: np.ndarray = np.where(words >= 0, words, UNREAD - words)
     return tags
+
+
+def unknown_type(place: str, tag: str, labels: Sequence[str]) -> DataError:
+    """The error for a row with a tag of a type that is none of these labels'."""
+    kind, known = tag[2:], sorted({label[2:] for label in labels if label != OUTSIDE})
+    return DataError(
+        f"{place}: the type '{shortened(kind)}' is none of the adapter's.",
+        hint=f"{did_you_mean(kind, known)} It knows: {', '.join(known[:20])}. Rename types with "
+        "--label-names old=new,….".strip(),
+    )

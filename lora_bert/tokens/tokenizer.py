@@ -30,7 +30,7 @@ from lora_bert.tokens.sentencepiece_file import read_sentencepiece
 from lora_bert.tokens.sentencepiece_layouts import UnusualModelError, convert, layout_of
 from lora_bert.tokens.shared_tokenizer import SharedTokenizer, prepared, shared_tokenizer
 from lora_bert.tokens.tokenized import TokenizedTexts
-from lora_bert.tokens.word_pieces import word_spans
+from lora_bert.tokens.word_pieces import spans_in
 from lora_bert.wording import reason
 
 log = logging.getLogger(__name__)
@@ -181,12 +181,7 @@ class TextTokenizer:
             self.pad_id,
             token_type_ids=[each.type_ids for each in encodings] if self.takes_types else None,
             truncated=[bool(each.overflowing) for each in encodings],
-            spans=[
-                word_spans(text, each.offsets, self.words)
-                for text, each in zip(columns_of(texts)[0], encodings, strict=True)
-            ]
-            if self.words
-            else None,
+            spans=spans_in(columns_of(texts)[0], encodings, self.words) if self.words else None,
         )
 
     def save(self, directory: Path) -> None:

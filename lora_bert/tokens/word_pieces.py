@@ -36,6 +36,12 @@ def word_spans(text: str, offsets: Sequence[tuple[int, int]], rule: str) -> np.n
     return spans
 
 
+def spans_in(texts: Sequence[str], encodings: Sequence[Any], rule: str) -> list[np.ndarray]:
+    """:func:`word_spans` of each text, by what the tokenizer made of it."""
+    both = zip(texts, encodings, strict=True)
+    return [word_spans(text, encoding.offsets, rule) for text, encoding in both]
+
+
 def cut_into_words(written: str, rule: str) -> str:
     """A ``tokenizer.json`` whose tokens do not reach over words that stand side by side.
 

@@ -42,10 +42,12 @@ FORMS = {
     "d.jsonl": '{"text": "New York met Ann", "label": [[0, 8, "LOC"], [13, 16, "PER"]]}\n'
     '{"text": "nobody", "label": []}\n',
     "e.jsonl": '{"text": "New York met Ann", "entities": [{"id": 1, "label": "PER", '
-    '"start_offset": 13, "end_offset": 16}, {"label": "LOC", "start_offset": 0, "end_offset": 8}]}\n'
+    '"start_offset": 13, "end_offset": 16}, {"label": "LOC", "start_offset": 0, "end_offset": '
+    '8}]}\n'
     '{"text": "nobody", "entities": []}\n',
     "f.json": '[{"id": 1, "data": {"text": "New York met Ann"}, "annotations": [{"result": ['
-    '{"from_name": "label", "value": {"start": 0, "end": 8, "text": "New York", "labels": ["LOC"]}},'
+    '{"from_name": "label", "value": {"start": 0, "end": 8, "text": "New York", "labels": '
+    '["LOC"]}}, '
     '{"from_name": "label", "value": {"start": 13, "end": 16, "text": "Ann", "labels": ["PER"]}}'
     ']}]}]',
     "g.csv": 'sentence,word_labels\nNew York met Ann,B-LOC I-LOC O B-PER\nnobody,O\n',
@@ -88,7 +90,7 @@ def test_chinese_is_cut_into_characters(tmp_path, caplog):
 
 def test_what_can_be_mended_is_counted(tmp_path, caplog):
     rows = read(
-        tmp_path / "a.conll", "Ann\tB-PER\nYork\tI-LOC\n\n\tB-PER\nnobody\tO\n \tO\n", 
+        tmp_path / "a.conll", "Ann\tB-PER\nYork\tI-LOC\n\n\tB-PER\nnobody\tO\n \tO\n",
     )  # fmt: skip
     assert entities(rows) == [[("Ann", "PER"), ("York", "LOC")], []]
     assert "1 entities are not written as IOB2 is" in caplog.text
