@@ -81,8 +81,17 @@ def tag_columns(
     return text, tags or next(iter(rest), None)
 
 
-def tags_in(table: Table, text: str, label: str) -> str:
-    """What says in words that a table's rows are tagged; "" where nothing does."""
+def tags_in(table: Table, *, text: str | None, tags: str | None) -> str:
+    """What says in words that a table's rows are tagged; "" where nothing does.
+
+    ``text`` and ``tags`` are columns that are named.
+    """
+    try:
+        text, label = tag_columns(table.columns, text=text, tags=tags, source=table.source)
+    except DataError:  # a table of something else
+        return ""
+    if label is None:
+        return ""
     for words, cell in zip(table.values[text], table.values[label][:HEAD_ROWS], strict=False):
         tokens, value = _tokens(words), _listed(cell)
         if tokens is not None and isinstance(value, list) and len(tokens) == len(value) > 0:

@@ -83,6 +83,23 @@ def tags_at(entities: Sequence[Entity], words: Sequence[tuple[int, int]], scheme
     return tags_of(found, len(words), scheme)
 
 
+def columns_of_words(
+    texts: Sequence[str], said: Sequence[Tagged], given: Sequence[Sequence[tuple[int, int]]],
+    scheme: str,
+) -> dict[str, Sequence[Any]]:  # fmt: skip
+    """The entities, words and tags of texts; where a text's words are given, of these."""
+    columns: dict[str, list[Any]] = {"prediction": [], "words": [], "tags": []}
+    for text, each, spans in zip(texts, said, given, strict=True):
+        words, tags = list(each.words), list(each.tags)
+        if spans:
+            words = [text[start:end] for start, end in spans]
+            tags = tags_at(each.entities, spans, scheme)
+        columns["prediction"].append([vars(entity) for entity in each.entities])
+        columns["words"].append(words)
+        columns["tags"].append(tags)
+    return dict(columns)
+
+
 def marked_text(
     row: int, text: str, rule: str, said: Sequence[str], true: Sequence[str]
 ) -> MarkedText:

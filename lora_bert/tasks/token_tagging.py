@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from lora_bert.data.tag_schemes import OUTSIDE, SCHEMES, entities_of, parts_of, tags_of
-from lora_bert.data.tagged import tag_columns, tags_in
+from lora_bert.data.tagged import tags_in
 from lora_bert.data.texts import columns_of
 from lora_bert.data.words import RULES, words_in
 from lora_bert.errors import AdapterError, ConfigError, DataError
@@ -33,7 +33,13 @@ from lora_bert.tasks.base import HeadSpec, Judgement, Task
 from lora_bert.tasks.frequent_tags import most_frequent_tags
 from lora_bert.tasks.legal_tags import LegalTags
 from lora_bert.tasks.logistic import logistic_regression
-from lora_bert.tasks.tagged_words import Entity, Tagged, WordValues, marked_text, tags_at
+from lora_bert.tasks.tagged_words import (
+    Entity,
+    Tagged,
+    WordValues,
+    columns_of_words,
+    marked_text,
+)
 from lora_bert.tasks.word_targets import (
     NO_WORD,
     gold,
@@ -91,14 +97,7 @@ class TokenTagging(Task):
     @classmethod
     def recognises(cls, table: Table, options: DataOptions) -> str:
         """Words with a tag each, or texts with marked parts."""
-        try:
-            text, label = tag_columns(
-                table.columns, text=options.text_column, tags=options.label_column,
-                source=table.source,
-            )  # fmt: skip
-        except DataError:  # of another task's table
-            return ""
-        return tags_in(table, text, label) if label else ""
+        return tags_in(table, text=options.text_column, tags=options.label_column)
 
     @classmethod
     def of(cls, examples: Examples, *, class_weights: str = "none") -> Self:
@@ -330,16 +329,8 @@ class TokenTagging(Task):
         self, values: np.ndarray, words: Sequence[Sequence[tuple[int, int]]]
     ) -> dict[str, Sequence[Any]]:
         """As :meth:`columns`; where a row's words are given, these are the ones that are tagged."""
-        columns: dict[str, list[Any]] = {"prediction": [], "words": [], "tags": []}
-        for each, given in zip(values, words, strict=True):
-            said = self._tagged(each)
-            columns["prediction"].append([vars(entity) for entity in said.entities])
-            text, tags = each.text, list(said.tags)
-            if given:
-                tags = tags_at(said.entities, given, self.scheme)
-            columns["words"].append([text[a:b] for a, b in given] if given else list(said.words))
-            columns["tags"].append(tags)
-        return dict(columns)
+        said = self.decode(values)
+        return columns_of_words([each.text for each in values], said, words, self.scheme)
 
     def line(self, prediction: Tagged) -> tuple[str, ...]:
         """The entities with their types, or a dash."""
