@@ -20,26 +20,12 @@ from lora_bert.errors import AdapterError, ConfigError, DataError
 from lora_bert.metrics.comparison import Comparison
 from lora_bert.metrics.intervals import Interval
 from lora_bert.metrics.metric import Metric
-from lora_bert.metrics.tagging import (
-    METRICS,
-    SHOWN,
-    MarkedText,
-    Scores,
-    compare,
-    intervals,
-    score,
-)
+from lora_bert.metrics.tagging import METRICS, SHOWN, MarkedText, Scores, compare, intervals, score
 from lora_bert.tasks.base import HeadSpec, Judgement, Task
 from lora_bert.tasks.frequent_tags import most_frequent_tags
 from lora_bert.tasks.legal_tags import LegalTags
 from lora_bert.tasks.logistic import logistic_regression
-from lora_bert.tasks.tagged_words import (
-    Entity,
-    Tagged,
-    WordValues,
-    columns_of_words,
-    marked_text,
-)
+from lora_bert.tasks.tagged_words import Entity, Tagged, WordValues, columns_of_words, marked_text
 from lora_bert.tasks.word_targets import (
     NO_WORD,
     gold,
@@ -317,10 +303,6 @@ class TokenTagging(Task):
         words = tuple(text[start:end] for start, end in spans)
         return Tagged(entities, words, tuple(written), tuple(scores))
 
-    def answers(self, values: np.ndarray) -> list[list[dict[str, Any]]]:
-        """The entities of each row, as JSON values."""
-        return [[vars(entity) for entity in each.entities] for each in self.decode(values)]
-
     def columns(self, values: np.ndarray) -> dict[str, Sequence[Any]]:
         """The entities, the words, and their tags in the scheme of the training's files."""
         return self.columns_at(values, [()] * len(values))
@@ -365,7 +347,7 @@ class TokenTagging(Task):
             words = of_words(row)
             tags = np.full(len(words), outside)
             tags[words >= 0] = self.tags(each)
-            rows.append([self.labels[tag] for tag in tags.tolist()])
+            rows.append([self.labels[tag] for tag in tags])
         return rows
 
     def judge(
