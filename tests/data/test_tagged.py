@@ -79,9 +79,11 @@ def test_a_saved_dataset_with_numbered_tags(tmp_path):
 
 def test_chinese_is_cut_into_characters(tmp_path, caplog):
     caplog.set_level("INFO")
-    rows = read(tmp_path / "a.bmes", "张 B-NAME\n三 E-NAME\n在 O\n京 S-LOC\n\n5 O\nG O\n")
-    assert list(rows.texts) == ["张三在京", "5G"]
-    assert entities(rows) == [[("张三", "NAME"), ("京", "LOC")], []]
+    rows = read(
+        tmp_path / "a.bmes", "张 B-NAME\n三 E-NAME\n在 O\n京 S-LOC\n\n5 B-X\nG M-X\n网 E-X\n"
+    )
+    assert list(rows.texts) == ["张三在京", "5G网"]
+    assert entities(rows) == [[("张三", "NAME"), ("京", "LOC")], [("5G网", "X")]]
     assert rows.tagging == ("BMES", "characters")
     assert "tags of the scheme BMES; words end at every character" in caplog.text
     cluener = '{"text": "张三在京", "label": {"name": {"张三": [[0, 1]]}}}\n'
@@ -132,7 +134,7 @@ def test_numbers_are_named(tmp_path):
 
 
 def test_parts_are_cut_as_the_training_rows_are(tmp_path):
-    (tmp_path / "train.char.bmes").write_text("张 S-NAME\n\n在 O\n\n京 O\n", encoding="utf-8")
+    (tmp_path / "train.char.bmes").write_text("张 S-NAME\n\n在 O\n\n京 M-X\n", encoding="utf-8")
     (tmp_path / "test.char.bmes").write_text("abc O\n5 S-NAME\n", encoding="utf-8")
     splits = load_splits(str(tmp_path), options=OPTIONS)
     assert splits.test is not None

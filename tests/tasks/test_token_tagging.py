@@ -55,7 +55,7 @@ def test_many_texts_are_answered_as_one(tagger):
     assert [each.tags for each in together] == [each.tags for each in alone]
     with lora_bert.load(tagger) and pytest.raises(ConfigError, match="not one of legal, first"):
         predictor.predict(texts, aggregation="max")
-    with pytest.raises(ConfigError, match="--min-score"):
+    with pytest.raises(ConfigError, match="for labels, which 'token_tagging' has not"):
         predictor.predict(texts, min_score=0.5)
 
 
@@ -118,11 +118,24 @@ def test_two_taggers_are_compared(tagger, dishes, tmp_path):
     assert found["f1"].difference > 0
 
 
-def test_a_training_goes_on(tagger, dishes, tmp_path):
+def test_a_training_goes_on_to_the_same_bits(tagger, dishes, tmp_path, monkeypatch):
     options = {"backbone": tagger.parent / "backbone", "epochs": 2, "batch_size": 8}
     whole = lora_bert.train(dishes, output=tmp_path / "whole", **options)
-    lora_bert.train(dishes, output=tmp_path / "part", save_every_steps=3, **options)
-    assert whole.evaluations["test"].scores.words == 54
+    assert whole.evaluations["test"].scores.words == 58
+    loss, calls = TokenTagging.loss, []
+
+    def stopping(task, outputs, targets):
+        calls.append(len(targets))
+        if len(calls) == 8:
+            raise KeyboardInterrupt
+        return loss(task, outputs, targets)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TokenTagging, "loss", stopping)
+        part = lora_bert.train(dishes, output=tmp_path / "part", **options)
+    assert part.interrupted
+    assert part.resumable
+    lora_bert.train(dishes, output=tmp_path / "part", resume=True, overwrite=True, **options)
     ours, theirs = (
         (tmp_path / name / "adapter_model.safetensors").read_bytes() for name in ("whole", "part")
     )
@@ -149,7 +162,7 @@ def test_what_is_wrong_is_a_sentence(tagger, dishes, tmp_path):
     write_conll(tmp_path / "none.conll", [[("good", "O")]] * 9)
     with pytest.raises(DataError, match="has no entity: every tag is O"):
         lora_bert.train(tmp_path / "none.conll", task="token-tagging", **options)
-    with pytest.raises(ConfigError, match="--pooling mean: the head of a 'token-tagging' reads"):
+    with pytest.raises(ConfigError, match="pooling='mean': the head of a 'token-tagging' reads"):
         lora_bert.train(dishes, pooling="mean", **options)
     write_conll(tmp_path / "other.conll", [[("good", "B-DUSH")]])
     with pytest.raises(DataError, match="line 3: the type 'DUSH' is none of the adapter's"):
