@@ -15,8 +15,9 @@ def command(config: EvaluateConfig, as_json: bool) -> Answer:
     """Score an adapter or merged model on labelled rows it has not seen.
 
     Prints accuracy and macro-F1 with 95 % bootstrap intervals, log loss, how many answers are right
-    where only the surest are given, a table of the classes and the confusions; --baseline says what
-    TF-IDF + linear SVM makes of the same rows, --against what another model does.
+    where only the surest are given, a table of the classes and the confusions; of several labels
+    and of numbers their own figures. --baseline says what a linear model on TF-IDF makes of the
+    same rows, --against what another model does.
 
     Examples:
       lora-bert evaluate runs/reviews

@@ -21,7 +21,7 @@ class EvaluateConfig(Answering, LabelledFileOptions, ScoredRows):
 
     output: str | None = run_option(
         None,
-        "Directory for evaluation.json, confusion.png, wrong.csv and suspects.csv.",
+        "Directory for evaluation.json, confusion.png and tables of rows to look at.",
         metavar="DIR",
     )
     report: str | None = run_option(
@@ -69,13 +69,16 @@ class InferConfig(Answering, TextFileOptions):
     )
     min_score: float | None = option(
         None,
-        "Answer --otherwise where no label reaches this probability; evaluate says what it costs.",
+        "Answer --otherwise where no label reaches this probability; evaluate says what it costs. "
+        "Of several labels: answer those that reach it, in place of their own thresholds.",
         metavar="SHARE",
         minimum=0,
         maximum=1,
     )
     otherwise: str | None = option(
-        None, "The answer below --min-score (default: unknown).", metavar="NAME"
+        None,
+        "The answer below --min-score (default: unknown; of several labels: nothing).",
+        metavar="NAME",
     )
     aggregation: str | None = option(
         None,

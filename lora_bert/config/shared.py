@@ -92,7 +92,7 @@ class ScoredRows:
         choices=("auto", "train", "validation", "test"),
     )
     baseline: bool = data_option(
-        False, "Score TF-IDF + linear SVM too, trained on the adapter's training rows."
+        False, "Score a linear model on TF-IDF too, trained on the adapter's training rows."
     )
     against: str | None = data_option(
         None, "Another adapter or model, to compare with on the same rows.", metavar="ADAPTER|MODEL"
@@ -100,8 +100,8 @@ class ScoredRows:
     metric: str | None = data_option(
         None,
         "Figure that stands first and that comparisons are judged by (default: the one the "
-        "adapter was trained for, else accuracy).",
-        metavar="[accuracy|macro_f1|log_loss]",  # of the task that ships; a task has its own
+        "adapter was trained for, else the task's first).",
+        metavar="[accuracy|macro_f1|log_loss|…]",  # a task has its own
     )
     target_accuracy: float | None = data_option(
         None,

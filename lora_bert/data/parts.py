@@ -195,7 +195,8 @@ class Parts:
         values: dict[str, None] = {}
         cells = (table.values[name] for name in label_columns(label, table.columns))
         for words, *bits in zip(table.values[text], *cells, strict=True):
-            value = "".join(bits).strip()
+            # Columns of 0 and 1, one a label, are hidden together.
+            value = (bits[0] if len(set(bits)) == 1 else "".join(bits)).strip()
             if value and value.lower() not in _HIDDEN:
                 return ""
             if words.strip():

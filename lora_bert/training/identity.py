@@ -15,6 +15,7 @@ from lora_bert.errors import ConfigError
 from lora_bert.options import flag
 from lora_bert.runtime.device import processor_of
 from lora_bert.runtime.distributed import processes
+from lora_bert.tasks.problem_types import AUTO, task_of
 from lora_bert.tokens.batching import LAYOUT
 from lora_bert.training.context import Context
 from lora_bert.training.tokenize_rows import Tokens
@@ -25,7 +26,8 @@ _OUTSIDE = {*RUN_OPTIONS, *DATA_OPTIONS, "backbone", "revision"}
 
 def settings_of(config: TrainConfig) -> dict[str, Any]:
     """The options that decide what is learned, of a configuration that is resolved."""
-    return {key: value for key, value in asdict(config).items() if key not in _OUTSIDE}
+    named = {"task": task_of(config.task).problem_type} if config.task != AUTO else {}
+    return {key: value for key, value in asdict(config).items() if key not in _OUTSIDE} | named
 
 
 def identity_of(context: Context, *, workers: tuple[int, int], trunk: str | None) -> dict[str, Any]:

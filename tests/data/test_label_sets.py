@@ -148,3 +148,10 @@ def test_a_label_that_no_training_row_has(tmp_path):
         (tmp_path / f"{name}.jsonl").write_text("\n".join(lines * 3))
     with pytest.raises(DataError, match=r"test\.jsonl', line 2: the label 'c' stands in no train"):
         load_splits(str(tmp_path), options=DataOptions(label_form="set"))
+
+
+def test_columns_whose_labels_are_kept_back(tmp_path):
+    bits(tmp_path / "train.csv")
+    rows = [f"new {at},-1,-1,-1" for at in range(4)]
+    (tmp_path / "test.csv").write_text("\n".join(["text,anger,fear,joy", *rows]))
+    assert load_splits(str(tmp_path), options=DataOptions(label_form="set")).test is None

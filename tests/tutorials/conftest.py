@@ -30,6 +30,7 @@ def files(tmp_path_factory: pytest.TempPathFactory, data_dir: Path) -> Path:
     emotions.mkdir()
     for name in ("train.tsv", "dev.tsv", "test.tsv", "labels.txt"):
         shutil.copy(data_dir / "goemotions" / name, emotions)
+    shutil.copytree(data_dir / "stsb", place / "stsb")
     for folder, ends in (("snips_slots", "conll"), ("resume_ner", "char.bmes")):
         (place / folder).mkdir()
         for part in ("train", "dev", "test"):
