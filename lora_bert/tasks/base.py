@@ -208,6 +208,11 @@ class Task(Protocol):
         """What is worth knowing of :meth:`tuned`: a note and a warning, each maybe ""."""
         return "", ""
 
+    @property
+    def named(self) -> frozenset[str]:
+        """The names that renamed labels can have."""
+        return frozenset(self.labels)
+
     @abstractmethod
     def head(self) -> HeadSpec:
         """How many outputs the head has."""

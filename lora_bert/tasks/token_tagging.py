@@ -128,6 +128,12 @@ class TokenTagging(Task):
                 hint="The tags of an adapter that plain PEFT wrote are named with --labels, in the "
                 "order of its outputs.",
             )
+        types = {letter: {label[2:] for label in labels if label[0] == letter} for letter in "BI"}
+        if OUTSIDE not in labels or not types["I"] <= types["B"]:
+            raise AdapterError(
+                f"the labels have no '{OUTSIDE}', or an I- without its B-: they are of another "
+                "scheme than IOB2."
+            )
         scheme, words = settings.get("scheme", "IOB2"), settings.get("words", "punctuation")
         if scheme not in SCHEMES or words not in RULES:
             raise AdapterError(f"no such tags or words: '{scheme!s:.20}', '{words!s:.20}'.")
@@ -137,6 +143,11 @@ class TokenTagging(Task):
     def settings(self) -> dict[str, Any]:
         """The scheme, and how texts are cut into words."""
         return {"scheme": self.scheme, "words": self.words}
+
+    @property
+    def named(self) -> frozenset[str]:
+        """The tags and the types."""
+        return frozenset((*self.labels, *(label[2:] for label in self.labels)))
 
     def head(self) -> HeadSpec:
         """An output a tag, of each token."""

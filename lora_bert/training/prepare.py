@@ -209,7 +209,7 @@ def _check_names(config: TrainConfig, task: Task) -> None:
     """What is wrong with the names that are put for labels."""
     # A name that no label got is a slip of the keyboard.
     for raw, name in parse_label_names(config.label_names).items():
-        if name not in task.labels:
+        if name not in task.named:
             log.warning("No training row has the label '%s', which --label-names renames.", raw)
     if config.label_file:
         named = renaming(config)

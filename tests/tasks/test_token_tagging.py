@@ -200,3 +200,8 @@ def test_labels_in_any_order_are_taken():
     assert task.settings == {"scheme": "BIOES", "words": "spaces"}
     with pytest.raises(AdapterError, match="no such tags or words"):
         TokenTagging.restored(["O", "B-A"], {"scheme": "XYZ"})
+    for labels in (["B-A", "I-A"], ["O", "I-A"], ["O", "B-A", "I-B"]):
+        with pytest.raises(AdapterError, match="of another scheme than IOB2"):
+            TokenTagging.restored(labels, {})
+    with pytest.raises(AdapterError, match="'E-A' is no tag of IOB2"):
+        TokenTagging.restored(["O", "B-A", "E-A"], {})
