@@ -151,17 +151,22 @@ def exactness(workload: dict[str, Any], lengths: Sequence[int]) -> dict[str, Any
 
 
 def file_to_file(
-    model: str, source: str, warm: str, scratch: str, **settings: Any
+    model: str, source: str, warm: str, scratch: str, exact: str, **settings: Any
 ) -> dict[str, Any]:
-    """Rows per second from JSON lines to JSON lines, tokenising included, the model loaded."""
+    """Rows per second from JSON lines to JSON lines, tokenising included, the model loaded.
+
+    With what the answers change against those in the file ``exact``.
+    """
+    from benchmarks.changes import changes
     from lora_bert.inference.stream import predict_file
 
     predictor = _predictor(model, **settings)
     predict_file(predictor, Path(warm), Path(scratch, "warm.jsonl"))
+    target = Path(scratch, "out.jsonl")
     started = time.perf_counter()
-    rows = predict_file(predictor, Path(source), Path(scratch, "out.jsonl"))
+    rows = predict_file(predictor, Path(source), target)
     seconds = time.perf_counter() - started
-    return {"rate": rows / seconds, "seconds": seconds, "rows": rows}
+    return {"rate": rows / seconds, "seconds": seconds, "rows": rows, **changes(target, exact)}
 
 
 def one_by_one(model: str, source: str, **settings: Any) -> dict[str, Any]:

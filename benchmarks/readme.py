@@ -20,7 +20,7 @@ _CHINESE = {
     "lora-bert, merged": "lora-bert，合并后",
     "base + adapter": "主干 + 适配器",
     "exported to OpenVINO": "导出为 OpenVINO",
-    "merged, int8": "合并后，int8",
+    "int8, merged or exported": "int8（合并或导出）",
     "transformers": "transformers",
     "OpenVINO by hand": "自己用 OpenVINO",
     "OpenVINO by hand, int8": "自己用 OpenVINO，int8",

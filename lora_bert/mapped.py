@@ -5,7 +5,9 @@ The files have no name, or lose it when they are closed: nothing is left behind,
 
 from __future__ import annotations
 
+import os
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -53,6 +55,37 @@ class GrowingArray:
         if self._file is None:
             return np.concatenate([np.empty(0, self.dtype), *self._pieces])
         return np.memmap(self._file, self.dtype, mode="c", shape=self.size).view(np.ndarray)
+
+
+class ArrayFile:
+    """Arrays in a file, each of which is read where it is needed; by any number of threads.
+
+    Raises:
+        OutputError: While one is written: there is no room on the disk, or no place to write to.
+    """
+
+    def __init__(self) -> None:
+        self._file: IO[bytes] | None = None
+        self._lock = threading.Lock()
+
+    def add(self, array: np.ndarray) -> int:
+        """Write the bytes of an array; where they begin."""
+        try:
+            with self._lock:
+                self._file = self._file or _nameless_file()
+                begin = self._file.seek(0, os.SEEK_END)
+                self._file.write(np.ascontiguousarray(array).view(np.uint8).data)
+                self._file.flush()
+        except OSError as error:
+            raise _no_room(error) from error
+        return begin
+
+    def read(self, begin: int, size: int) -> np.ndarray:
+        """The ``size`` bytes that begin there, uint8."""
+        assert self._file is not None
+        with self._lock:
+            self._file.seek(begin)
+            return np.fromfile(self._file, np.uint8, size)
 
 
 def mapped(array: np.ndarray) -> np.ndarray:

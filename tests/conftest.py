@@ -90,7 +90,10 @@ def adapter(tmp_path_factory: pytest.TempPathFactory, tiny_backbone: Path, revie
     import lora_bert
 
     path = tmp_path_factory.mktemp("adapters") / "reviews"
-    lora_bert.train(reviews, backbone=str(tiny_backbone), output=str(path), epochs=2)
+    # From a fitted head no epoch of so few rows goes further, and LoRA would be nothing.
+    lora_bert.train(
+        reviews, backbone=str(tiny_backbone), output=str(path), epochs=2, head_start="random"
+    )
     return path
 
 
@@ -201,7 +204,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, reviews: Path) -> dict[str
         adapter = place / "adapter"
         lora_bert.train(
             reviews, backbone=str(backbone), output=adapter, epochs=1, batch_size=8,
-            learning_rate=0.03, dtype="float32",
+            learning_rate=0.03, dtype="float32", head_start="random",
         )  # fmt: skip
         lora_bert.merge(adapter, place / "merged")
     return places

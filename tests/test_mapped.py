@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -49,6 +50,19 @@ def test_any_shape_and_nothing_is_left_behind(cache):
     assert mapped.mapped(words) is words
 
 
+def test_arrays_of_a_file_are_read_by_any_thread(cache):
+    arrays = [np.random.default_rng(at).integers(0, 9, (at, 3)) for at in range(40)]
+    file = mapped.ArrayFile()
+    with ThreadPoolExecutor(4) as threads:
+        begins = list(threads.map(file.add, arrays))
+        sizes = [array.nbytes for array in arrays]
+        found = list(threads.map(file.read, begins, sizes))
+    for array, raw in zip(arrays, found, strict=True):
+        assert np.array_equal(raw.view(array.dtype).reshape(array.shape), array)
+        raw[:1] = 0  # in memory alone
+    assert list(cache.iterdir()) == []
+
+
 def test_piece_by_piece():
     array = np.arange(200_000)
     assert np.array_equal(np.concatenate(list(mapped.pieces(array))), array)
@@ -65,6 +79,8 @@ def test_a_full_disk(monkeypatch, cache):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(mapped.tempfile, "TemporaryFile", full)
+    with pytest.raises(OutputError, match="takes no more: No space left on device"):
+        mapped.ArrayFile().add(np.arange(9))
     with pytest.raises(OutputError, match="takes no more: No space left on device") as error:
         mapped.mapped(np.arange(600_000))
     assert str(cache) in str(error.value)

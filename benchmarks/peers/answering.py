@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from benchmarks.changes import changes
 from benchmarks.data import read_rows
 from benchmarks.peers import engines
 from benchmarks.peers.models import read_labels
@@ -16,16 +18,26 @@ _CALM = 20
 
 
 def file_to_file(
-    model: str, source: str, warm: str, scratch: str, engine: str, **settings: Any
+    model: str, source: str, warm: str, scratch: str, exact: str, engine: str, **settings: Any
 ) -> dict[str, Any]:
-    """Rows per second from JSON lines to JSON lines, tokenising included, the model loaded."""
+    """Rows per second from JSON lines to JSON lines, tokenising included, the model loaded.
+
+    With what the answers change against those in the file ``exact``.
+    """
     predict: engines.Predict = getattr(engines, engine)(model, **settings)
     labels = read_labels(model)
     _classify(predict, labels, warm, f"{scratch}/warm.jsonl")
     started = time.perf_counter()
     rows = _classify(predict, labels, source, f"{scratch}/out.jsonl")
     seconds = time.perf_counter() - started
-    return {"rate": rows / seconds, "seconds": seconds, "rows": rows}
+    changed = changes(Path(scratch, "out.jsonl"), exact)
+    return {"rate": rows / seconds, "seconds": seconds, "rows": rows, **changed}
+
+
+def exact(model: str, source: str, target: str, device: str) -> dict[str, Any]:
+    """Write the answers that others are held against: those of ``transformers`` in float32."""
+    predict = engines.transformers_torch(model, dtype="float32", device=device)
+    return {"rows": _classify(predict, read_labels(model), source, target)}
 
 
 def one_by_one(model: str, source: str, engine: str, **settings: Any) -> dict[str, Any]:

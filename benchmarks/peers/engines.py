@@ -53,19 +53,22 @@ def transformers_torch(
     return predict
 
 
-def openvino_by_hand(model: str, *, precision: str, queue: bool) -> Predict:
+def openvino_by_hand(
+    model: str, *, precision: str, queue: bool, file: str = "openvino.xml"
+) -> Predict:
     """OpenVINO's CPU device, as its documentation drives it.
 
     Args:
-        model: Directory with ``openvino.xml`` (see :func:`convert_openvino`) and the tokenizer.
+        model: Directory with the graph (see :mod:`benchmarks.peers.exports`) and the tokenizer.
         precision: ``bf16`` or ``f32``, the inference precision hint.
         queue: An asynchronous queue under the throughput hint; else one request under the latency
             hint.
+        file: The graph's name.
     """
     import openvino as ov
 
     compiled = ov.Core().compile_model(
-        str(Path(model, "openvino.xml")),
+        str(Path(model, file)),
         "CPU",
         {
             "PERFORMANCE_HINT": "THROUGHPUT" if queue else "LATENCY",

@@ -39,7 +39,10 @@ def card(
 
     backbone, revision = manifest.backbone_name, manifest.backbone.get("revision")
     elsewhere = "hub" if revision or "/" in backbone else "directory"
-    metrics = task_of(manifest.problem_type).metrics
+    # Some figures are of some rows only.
+    every = task_of(manifest.problem_type).metrics
+    parts = [figures for figures in manifest.metrics.values() if isinstance(figures, dict)]
+    metrics = [each for each in every if all(each.name in figures for figures in parts)] or every
     scores = {part: figures for part, figures in manifest.metrics.items()
               if _is_whole(figures, metrics)}  # fmt: skip
     counts = manifest.data.get("rows")

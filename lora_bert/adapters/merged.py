@@ -14,13 +14,14 @@ from lora_bert.backbones.mean_layer import settings_with_mean_layer, with_mean_l
 from lora_bert.backbones.weights import read_checkpoint, write_safetensors
 from lora_bert.errors import AdapterError
 from lora_bert.json_files import json_text
+from lora_bert.tasks.problem_types import task_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 # Keys of the backbone's config.json that say where it came from or what it was before.
 _DROPPED = ("_name_or_path", "auto_map", "torch_dtype", "label2id", "id2label", "num_labels",
-            "problem_type")  # fmt: skip
+            "sentence_transformers")  # fmt: skip
 
 
 def write_merged(directory: Path, loaded: Loaded) -> None:
@@ -109,13 +110,13 @@ def _config(loaded: Loaded) -> Mapping[str, Any]:
     kept = {key: value for key, value in loaded.backbone.config.raw.items() if key not in _DROPPED}
     if head.pooling_key and loaded.adapter.pooling != "none":
         kept[head.pooling_key] = loaded.adapter.pooling
-    if loaded.adapter.pooling != "none":  # what transformers knows of problems is of texts
-        kept["problem_type"] = loaded.manifest.problem_type
     return kept | {
         "architectures": [loaded.backbone.config.architecture],
         "dtype": "float32",
         "id2label": {str(index): label for index, label in enumerate(labels)},
         "label2id": {label: index for index, label in enumerate(labels)},
         "pad_token_id": loaded.tokenizer.pad_id,
+        "problem_type": loaded.manifest.problem_type,
         "vocab_size": len(loaded.backbone.word_embeddings),
+        **task_of(loaded.manifest.problem_type).in_config,
     }

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Unpack
 from lora_bert.backbones.config import EncoderConfig, read_config
 from lora_bert.backbones.families.registry import encoder_config
 from lora_bert.backbones.fingerprint import fingerprint
+from lora_bert.backbones.nearby import model_of
 from lora_bert.backbones.resolve import POOLING, TOKENIZER_FILES, find_pickled
 from lora_bert.backbones.weights import canonical, read_safetensors, shards_of, write_safetensors
 from lora_bert.config import ConvertConfig
@@ -130,8 +131,9 @@ def _write(work: Path, source: Path, encoder: EncoderConfig, tensors: dict[str, 
     # What asks for code of its own is not needed by anyone who has the family.
     plain = {key: value for key, value in encoder.raw.items() if key != "auto_map"}
     write_json(work / "config.json", plain)
-    for pattern in (*TOKENIZER_FILES, POOLING):
+    for pattern in TOKENIZER_FILES:
         for path in source.glob(pattern):
-            target = work / path.relative_to(source)
-            target.parent.mkdir(exist_ok=True)
-            shutil.copyfile(path, target)
+            shutil.copyfile(path, work / path.name)
+    for path in model_of(source).glob(POOLING):
+        (work / path.parent.name).mkdir()
+        shutil.copyfile(path, work / path.parent.name / path.name)

@@ -71,8 +71,8 @@ def without_mean_layer(tensors: Mapping[str, Tensor], config: EncoderConfig) -> 
     above = _path(config, config.num_hidden_layers)
     kept = {name: tensor for name, tensor in tensors.items() if not name.startswith(above)}
     norm = last_norm(config)
-    scaled = {name: kept[name].float() * SCALE for name in (f"{norm}.weight", f"{norm}.bias")}
-    return {**kept, **scaled}
+    parts = [name for name in (f"{norm}.weight", f"{norm}.bias") if name in kept]
+    return {**kept, **{name: kept[name].float() * SCALE for name in parts}}
 
 
 def _mean_layer(shapes: Mapping[str, Tensor], config: EncoderConfig) -> dict[str, Tensor]:

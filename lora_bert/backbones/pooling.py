@@ -14,8 +14,8 @@ from lora_bert.errors import ConfigError
 from lora_bert.json_files import read_own
 
 _MEANS = (
-    "e5-*", "multilingual-e5-*", "gte-small*", "gte-base*", "gte-large*", "m3e-*", "text2vec-*",
-    "*all-minilm-*", "*paraphrase-*", "*distiluse-*", "*distilroberta-v1",
+    "e5-*", "multilingual-e5-*", "gte-small", "gte-base", "gte-large", "m3e-*", "text2vec-*",
+    "*all-minilm-*", "*paraphrase-*", "*distiluse-*", "*all-distilroberta-*",
 )  # fmt: skip
 """Names of backbones that were made for the mean, where no file beside them says so."""
 

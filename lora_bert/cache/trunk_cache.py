@@ -23,6 +23,7 @@ from lora_bert.cache.entries import entry_path, find_entry, new_entry, reject
 from lora_bert.cache.memory_budget import disk_budget, memory_budget
 from lora_bert.cache.token_states import CHUNK_TOKENS, TokenStates
 from lora_bert.errors import OutputError
+from lora_bert.mapped import mapped
 from lora_bert.model.backbone import Backbone
 from lora_bert.runtime.device import processor_of, tensor_on
 from lora_bert.tokens.batching import LAYOUT, Offsets
@@ -125,9 +126,10 @@ def trunk_cache(
     if made is None:
         return None
     data, kept = made
-    starts, lengths = 1 + texts.starts[:-1], texts.lengths
     rows = (
-        CachedStates(data, starts[numbers], lengths[numbers], backbone.device)
+        CachedStates(
+            data, mapped(1 + texts.starts[numbers]), mapped(texts.lengths[numbers]), backbone.device
+        )
         for numbers in numbers_of
     )
     return TrunkCache(tuple(rows), kept, states.size, making.key)

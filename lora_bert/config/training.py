@@ -107,7 +107,7 @@ class TrainConfig(LabelledFileOptions, TrainRows):
     task: str = training_option(
         "auto",
         "What is asked of a text (auto: what the training rows are made for).",
-        metavar="[auto|single-label|multi-label|regression|token-tagging]",
+        metavar="[auto|single-label|multi-label|regression|relevance|token-tagging]",
     )
     seed: int = training_option(
         42, "Seed of initialisation, order and dropout.", minimum=0, maximum=LARGEST_SEED

@@ -41,6 +41,8 @@ Source = str | Path | Sequence[str | Path]
 """A file, a saved dataset, a folder of texts; or several that are read as one."""
 
 _JSON = (".json", ".jsonl", ".ndjson")
+_ROWS_AT_ONCE = 2048
+"""Rows that are in memory while all are read: texts may be long."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def read_table(path: Source, options: ReadOptions = DEFAULT_READ) -> Table:
     Raises:
         OutputError: There is no room for them.
     """
-    pieces = iter_tables(path, options)
+    pieces = iter_tables(path, options, rows=_ROWS_AT_ONCE)
     table, second = next(pieces), next(pieces, None)
     if second is None:
         return table

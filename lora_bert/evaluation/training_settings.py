@@ -72,7 +72,10 @@ def _facts(path: str, manifest: Manifest) -> dict[str, Any]:
         "form": form,
         "backbone": manifest.backbone_name or None,
         "max_length": manifest.max_length,
+        "pooling": manifest.pooling,
         "training rows": rows.get("train") if isinstance(rows, dict) else None,
     }
     said = {name: value for name, value in known.items() if value is not None}
-    return {**training_settings(path), **said}
+    settings = dict(training_settings(path))
+    settings.pop("pooling", None)  # older adapters were not asked
+    return {**settings, **said}

@@ -106,8 +106,7 @@ class _Classifier:
             hidden = op("Add", hidden, self._positions(constant(table + same, "positions")))
         elif same.any():
             hidden = op("Add", hidden, same)
-        norm = layout.prefix + layout.embedding_norm
-        projection = layout.prefix + layout.projection
+        norm, projection = layout.prefix + layout.embedding_norm, layout.prefix + layout.projection
         if f"{projection}.weight" not in self.tensors:
             return self._norm(hidden, norm)
         if self.config.projects_first:
@@ -162,9 +161,8 @@ class _Classifier:
 
     def _first_alone(self, index: int) -> bool:
         """Whether a layer computes the first token of each row and no other."""
-        last = index == self.config.num_hidden_layers - 1
-        convolved = self.layout.convolution and not index
-        return last and self.pooling == "cls" and not convolved
+        convolved, last = self.layout.convolution and not index, self.config.num_hidden_layers - 1
+        return index == last and self.pooling == "cls" and not convolved
 
     def _queries(self, index: int, hidden: str) -> str:
         """The hidden states of the tokens that a layer computes."""

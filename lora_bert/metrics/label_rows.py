@@ -10,10 +10,10 @@ import numpy as np
 
 from lora_bert.metrics.classification import Floats
 from lora_bert.metrics.multilabel import Sets
-from lora_bert.metrics.suspects import Mistake, Suspect, suspects
+from lora_bert.metrics.suspects import Mistake, Rows, Suspect
 
 
-def label_mistakes(probabilities: Floats, answered: Sets, true: Sets) -> list[Mistake]:
+def label_mistakes(probabilities: Floats, answered: Sets, true: Sets) -> Rows[Mistake]:
     """Of each row with a wrong answer the most confident one; the most confident rows first.
 
     All are ``[rows, labels]``.
@@ -26,23 +26,26 @@ def label_mistakes(probabilities: Floats, answered: Sets, true: Sets) -> list[Mi
     rows = np.flatnonzero(scores >= 0)
     rows = rows[np.argsort(-scores[rows], kind="stable")]
     answers = worst[rows] + np.where(answered[rows, worst[rows]], 0, labels)
-    return list(map(Mistake, rows.tolist(), answers.tolist(), scores[rows].tolist()))
+    return Rows(Mistake, rows, answers, scores[rows])
 
 
-def label_suspects(probabilities: Floats, true: Sets) -> list[Suspect]:
+def label_suspects(probabilities: Floats, true: Sets) -> Rows[Suspect]:
     """Labels that rows have, or have not, against all likelihood; the most doubtful first.
 
     Each label is looked at by itself, as :func:`lora_bert.metrics.suspects.suspects` looks at two
     classes; of a row the most doubtful one counts. Both are ``[rows, labels]``.
     """
-    labels = true.shape[1]
-    found: dict[int, Suspect] = {}
-    for label in range(labels):
-        has = true[:, label].astype(np.int64)
-        both = np.stack([1 - probabilities[:, label], probabilities[:, label]], axis=1)
-        for suspect in suspects(both, has):
-            said = suspect._replace(suggested=label if suspect.suggested else labels + label)
-            known = found.get(suspect.row)
-            if known is None or said.given - said.other < known.given - known.other:
-                found[suspect.row] = said
-    return sorted(found.values(), key=lambda each: each.given - each.other)
+    labels, every = true.shape[1], np.arange(len(true))
+    given = np.where(true, probabilities, 1 - probabilities).astype(np.float64)
+    # How sure it usually is of the other one, by the rows of which that is true.
+    of_yes, of_no = true.sum(axis=0), (~true).sum(axis=0)
+    usual_yes = np.where(of_yes, (given * true).sum(axis=0) / np.maximum(of_yes, 1), np.inf)
+    usual_no = np.where(of_no, (given * ~true).sum(axis=0) / np.maximum(of_no, 1), np.inf)
+    reached = 1 - given >= np.where(true, usual_no, usual_yes)
+    doubt = np.where(reached, given, 1.0)
+    worst = doubt.argmin(axis=1)
+    least = doubt[every, worst]
+    rows = np.flatnonzero(least < 0.5)
+    rows = rows[np.argsort(least[rows], kind="stable")]
+    suggested = worst[rows] + np.where(true[rows, worst[rows]], labels, 0)
+    return Rows(Suspect, rows, suggested, least[rows], 1 - least[rows])

@@ -13,6 +13,7 @@ from lora_bert.metrics.classification import Floats
 from lora_bert.metrics.comparison import Comparison, Figure, compared
 from lora_bert.metrics.intervals import Interval, ends, redrawn
 from lora_bert.metrics.metric import Metric
+from lora_bert.metrics.suspects import Rows
 
 METRICS = (
     Metric("spearman", "Spearman's ρ", share=False, means="correlation of the ranks"),
@@ -94,12 +95,11 @@ class Errors:
         half, most = np.quantile(np.abs(off), _SHARES).tolist()
         return cls(predicted, true, float(off.mean()), (half, most))
 
-    def residuals(self) -> list[Residual]:
+    def residuals(self) -> Rows[Residual]:
         """The rows, those first whose answer is off most."""
         off = self.predicted - self.true
         order = np.argsort(-np.abs(off), kind="stable")
-        return list(map(Residual, order.tolist(), self.predicted[order].tolist(),
-                        off[order].tolist()))  # fmt: skip
+        return Rows(Residual, order, self.predicted[order], off[order])
 
 
 def score_numbers(predicted: Floats, true: Floats) -> NumberScores:
@@ -166,8 +166,8 @@ def compare_numbers(
 
 def _figures(answers: Sequence[Floats], true: Floats) -> Any:
     """A function of weights ``[draws, rows]``: of each model the figures by name, ``[draws]``."""
-    truth, ranks = true.astype(np.float64), _ranks(true)
-    models = [(each.astype(np.float64), _ranks(each)) for each in answers]
+    truth, ranks = true.astype(np.float64), mean_ranks(true)
+    models = [(each.astype(np.float64), mean_ranks(each)) for each in answers]
 
     def of(weights: Floats) -> list[dict[str, Floats]]:
         total = weights.sum(axis=1)
@@ -199,7 +199,7 @@ def _correlation(weights: Floats, one: Floats, other: Floats) -> Floats:
     return np.where(varies, np.clip(shared / whole, -1.0, 1.0), 0.0)
 
 
-def _ranks(values: Floats) -> Floats:
+def mean_ranks(values: Floats) -> Floats:
     """Ranks from 1, equal values sharing their mean, ``[rows]``."""
     _, inverse, sizes = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(sizes)

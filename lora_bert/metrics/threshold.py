@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lora_bert.mapped import pieces
 from lora_bert.metrics.classification import Floats, Indices, macro_f1, macro_f1_of
 
 
@@ -60,10 +61,13 @@ def _best(second: Floats, true: Indices) -> float:
     taken = np.arange(len(values) + 1)
     hits = np.concatenate([[0], np.cumsum(is_second)])
     positives, negatives = int(is_second.sum()), int((~is_second).sum())
-    right = np.stack([negatives - (taken - hits), hits], axis=-1)
-    rows = np.broadcast_to([negatives, positives], right.shape)
-    predicted = np.stack([len(values) - taken, taken], axis=-1)
-    scores = macro_f1(right, rows, predicted)
+
+    def macro_f1_at(taken: Indices, hits: Indices) -> Floats:
+        right = np.stack([negatives - (taken - hits), hits], axis=-1)
+        rows = np.broadcast_to([negatives, positives], right.shape)
+        return macro_f1(right, rows, np.stack([len(values) - taken, taken], axis=-1))
+
+    scores = np.concatenate(list(map(macro_f1_at, pieces(taken), pieces(hits))))
     # A probability can be 1: no row is taken only above it.
     edges = np.concatenate([[np.nextafter(1, 2)], (values[:-1] + values[1:]) / 2, [0.0]])
     scores[1:-1][values[:-1] == values[1:]] = -1  # no line can be drawn between equals

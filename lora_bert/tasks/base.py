@@ -128,6 +128,8 @@ class Task(Protocol):
         apart_in: What :meth:`apart` is measured in: ``probability``, ``standard deviations``.
         judged_with: Which options of ``evaluate`` that compare or look for a line make sense.
         linear_model: What :meth:`baseline` fits, in words, and ``linear_class`` in scikit-learn's.
+        in_config: What ``config.json`` of a merged model says of it, in words of transformers and
+            of sentence-transformers; empty: that ``problem_type`` is transformers' own.
         words: The rule of :mod:`lora_bert.data.words` by which answers are given of words; "": they
             are of whole texts.
         labels: Names of the outputs, in their order.
@@ -144,6 +146,7 @@ class Task(Protocol):
     judged_with: ClassVar[tuple[str, ...]] = ()
     linear_model: ClassVar[str] = ""
     linear_class: ClassVar[str] = ""
+    in_config: ClassVar[Mapping[str, Any]] = {}
     words: str = ""
     labels: tuple[str, ...]
 
@@ -187,6 +190,10 @@ class Task(Protocol):
         Raises:
             AdapterError: They are none that the task can have; the sentence names no file.
         """
+
+    def figures_of(self, targets: np.ndarray) -> tuple[Metric, ...]:
+        """The metrics that rows with these targets have a figure of: all of them."""
+        return self.metrics
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -37,6 +37,7 @@ _OURS = {
     TAGGING: _Ours("token-tagging", "lora_bert.tasks.token_tagging", "TokenTagging"),
     "multi_label_classification": _Ours("multi-label", "lora_bert.tasks.multi_label", "MultiLabel"),
     "regression": _Ours("regression", "lora_bert.tasks.regression", "Regression"),
+    "relevance": _Ours("relevance", "lora_bert.tasks.relevance", "Relevance"),
     USUAL: _Ours("single-label", "lora_bert.tasks.single_label", "SingleLabel"),
 }
 """Imported when they are asked for: a name alone costs no numpy. The training rows are shown to one

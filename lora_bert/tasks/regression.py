@@ -66,6 +66,10 @@ class Regression(Task):
     judged_with: ClassVar[tuple[str, ...]] = ("against", "baseline")
     linear_model: ClassVar[str] = "ridge regression"
     linear_class: ClassVar[str] = "Ridge"
+    # sentence-transformers' CrossEncoder would put a sigmoid on one output.
+    in_config: ClassVar[Mapping[str, Any]] = {
+        "sentence_transformers": {"activation_fn": "torch.nn.modules.linear.Identity"},
+    }
 
     labels: tuple[str, ...] = (OUTPUT,)
     mean: float = 0.0

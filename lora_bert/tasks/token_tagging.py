@@ -71,6 +71,7 @@ class TokenTagging(Task):
     label_form: ClassVar[LabelForm] = "tags"
     values_are: ClassVar[str] = "probabilities"
     apart_in: ClassVar[str] = "probability"
+    in_config: ClassVar[Mapping[str, Any]] = {"problem_type": None}
     judged_with: ClassVar[tuple[str, ...]] = ("against", "baseline")
     linear_model: ClassVar[str] = "the most frequent tag of each word"
 

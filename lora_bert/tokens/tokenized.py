@@ -9,7 +9,10 @@ from itertools import chain
 
 import numpy as np
 
-from lora_bert.mapped import GrowingArray, mapped
+from lora_bert.mapped import GrowingArray, mapped, pieces
+
+_TAKEN_AT_ONCE = 1 << 18
+"""Tokens of which the places are in memory at once."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,8 @@ class TokenizedTexts:
             if part.token_type_ids is not None:
                 types.add(np.zeros(ids.size - types.size, np.uint8))  # of parts that have none
                 types.add(part.token_type_ids)
-            starts.add(ids.size + part.starts[1:])
+            for ends in pieces(part.starts[1:]):
+                starts.add(ids.size + ends)
             ids.add(part.ids)
             if part.spans is not None:
                 spans.add(part.spans.ravel())
@@ -104,7 +108,12 @@ class TokenizedTexts:
         )
 
     def take(self, rows: np.ndarray) -> TokenizedTexts:
-        """Some of the texts, in the order of ``rows``."""
+        """Some of the texts, in the order of ``rows``; many are written into a file."""
+        step = 1 + _TAKEN_AT_ONCE // int(self.lengths.max(initial=1))
+        begins = range(0, max(1, len(rows)), step)
+        return TokenizedTexts.joined(self._some(rows[at : at + step]) for at in begins)
+
+    def _some(self, rows: np.ndarray) -> TokenizedTexts:
         lengths = self.lengths[rows]
         index, starts = flat_index(self.starts[rows], lengths), cu_seqlens(lengths)
         types = None if self.token_type_ids is None else self.token_type_ids[index]

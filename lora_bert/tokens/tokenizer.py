@@ -41,7 +41,7 @@ RESIZE = (
     "and save it; or take the token out of tokenizer.json or of the texts."
 )
 """How to mend a token without a row."""
-_AT_ONCE = 1024
+_AT_ONCE, _CHARACTERS_AT_ONCE = 1024, 1 << 18
 _SPECIAL = tuple(f"{kind}_token" for kind in "bos eos unk sep pad cls mask".split())
 
 
@@ -141,8 +141,7 @@ class TextTokenizer:
             self._check_takes_pairs()
         # In pieces: the library's own objects take many times the room of what is kept of them, and
         # others wait for the end of one.
-        starts = range(0, max(1, len(texts)), _AT_ONCE)
-        made = TokenizedTexts.joined(self._encode(texts[at : at + _AT_ONCE]) for at in starts)
+        made = TokenizedTexts.joined(map(self._encode, _pieces(texts)))
         return replace(made, texts=columns_of(texts)[0]) if self.words else made
 
     def special_tokens(self, *, pair: bool) -> int:
@@ -389,6 +388,15 @@ def _silent() -> Iterator[None]:
             yield
         finally:
             logging.disable(level)
+
+
+def _pieces(texts: Sequence[Text]) -> Iterator[Sequence[Text]]:
+    """So many texts, or of long ones fewer; one empty piece of none."""
+    for start in range(0, max(1, len(texts)), _AT_ONCE):
+        some = texts[start : start + _AT_ONCE]
+        step = 1 + _CHARACTERS_AT_ONCE * len(some) // max(1, sum(map(len, some)))
+        for at in range(0, max(1, len(some)), step):
+            yield some[at : at + step]
 
 
 def _content(token: Any) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lora_bert.model.adapter import Adapter
 from lora_bert.runtime.distributed import processes
 from lora_bert.runtime.memory import reserve_for_blas
-from lora_bert.runtime.threads import computing_with, workers
+from lora_bert.runtime.threads import Workers, computing_with, workers
 from lora_bert.tokens.batching import padding_share
 from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.training.checkpoints import Checkpoint, Checkpoints
 from lora_bert.training.context import Context
 from lora_bert.training.gradients import Gradients, shares_of
-from lora_bert.training.head_start import begins_fitted, kept_start, with_probe
+from lora_bert.training.head_start import fitted_head, kept_start, soften
 from lora_bert.training.identity import check_alike, check_same, identity_of, made_elsewhere
 from lora_bert.training.learner import BranchLearner, validate
 from lora_bert.training.methods import fresh_adapter
@@ -55,8 +56,7 @@ def fit(
     begun, after = (checkpoint.identity, checkpoint.progress.step) if checkpoint else (None, 0)
     keeps = "off" if begun and begun["trunk"] is None else config.trunk_cache
     trunk = trunk_states(context, adapter, place=keeps)
-    begins = begins_fitted(context, checkpoint.progress if checkpoint else None)
-    fitted = with_probe(context, adapter, trunk) if begins else None
+    fitted = fitted_head(context, adapter, trunk, checkpoint.progress if checkpoint else None)
     group, cores = processes(), torch.get_num_threads()
     parts, each = begun["workers"] if begun else shares_of(config, rows, backbone.device)
     with (
@@ -65,22 +65,19 @@ def fit(
         computing_with(threads.cores),
         tracking(config, after=after) as accelerator,
     ):
-        gradients = Gradients(
-            backbone, fitted or adapter, trunk.train, rows.lengths, rows.targets, task, threads,
-            seed=config.seed, checkpointing=config.gradient_checkpointing, parts=parts,
-            fetch=trunk.fetch,
-        )  # fmt: skip
         scored = "own" if group.count > 1 else "validation"
+        first = fitted.adapter if fitted else adapter
+        gradients = _gradients(context, first, trunk, threads, parts)
         hidden = {scored: trunk.validation}
         learner = BranchLearner(gradients, _texts(context, trunk), hidden, cores)
         score = partial(validate, learner, task, validation, scored, trunk.owners)
-        start = None
-        if fitted and checkpoint is None:
-            start = kept_start(context, learner, adapter, score())
+        begins = fitted and checkpoint is None
+        start = kept_start(context, learner, adapter, score()) if begins else None
         before = learner.outputs("watched")
         trainer = Trainer(learner, rows, task, config, accelerator, len(validation), start)
-        if config.epochs:
-            _say_batches(rows, trainer.batches(1))
+        if fitted and start:
+            soften(context, learner, fitted, start)
+        _say_batches(rows, trainer)
         identity = identity_of(context, workers=(parts, each), trunk=trunk.key)
         check_alike(group.gather(identity | {"step": after}))
         kept = _go_on(trainer, checkpoint, identity) if checkpoint else None
@@ -89,6 +86,18 @@ def fit(
             minutes, steps = 0, None
         checkpoints = Checkpoints(place, identity, minutes, steps, kept)
         return trainer.fit(score, checkpoints), learner, before
+
+
+def _gradients(
+    context: Context, adapter: Adapter, trunk: Trunk, threads: Workers, parts: int
+) -> Gradients:
+    """What computes the gradients of the training rows."""
+    config, rows = context.config, context.tokens["train"]
+    return Gradients(
+        context.backbone, adapter, trunk.train, rows.lengths, rows.targets, context.task, threads,
+        seed=config.seed, checkpointing=config.gradient_checkpointing, parts=parts,
+        fetch=trunk.fetch,
+    )  # fmt: skip
 
 
 def _texts(context: Context, trunk: Trunk) -> dict[str, TokenizedTexts]:
@@ -121,7 +130,10 @@ def _say_size(context: Context, trained: int) -> None:
     )  # fmt: skip
 
 
-def _say_batches(rows: Tokens, batches: Sequence[np.ndarray]) -> None:
+def _say_batches(rows: Tokens, trainer: Trainer) -> None:
+    if not trainer.epochs:
+        return
+    batches = trainer.batches(1)
     log.info(
         "%s an epoch, %.1f tokens a text, %.1f %% filler.",
         counted(len(batches), "batch", "batches"), float(rows.lengths.mean()),

@@ -7,7 +7,7 @@ is fitted before the first step, on what the frozen layers make of the training 
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -37,18 +37,25 @@ MOST_ROWS = 10_000
 """A head that goes on to learn is fitted on so many rows; they are drawn where there are more."""
 _MOST_BYTES = 1 << 28
 """What features may take where the head learns nothing more."""
+_HALVINGS = 20
+"""Of the range in which the share lies of what a fitted head says."""
 _AT_ONCE = 64
 """Chunks for each process whose hidden states may wait in memory."""
 
 
-def begins_fitted(context: Context, begun: Progress | None) -> bool:
-    """Whether the head is to be fitted now; ``begun`` is the progress of a training that goes on.
+@dataclass(frozen=True)
+class FittedHead:
+    """A head that answers best from the frozen backbone, before any step.
 
-    Its checkpoint has the head; only texts that are watched ask how it began.
+    Attributes:
+        adapter: Has it.
+        outputs: What it says of the rows that it was fitted on, ``[rows, outputs]``, on the CPU.
+        targets: Of the same rows.
     """
-    if begun is None:
-        return starts_fitted(context.config, context.task)
-    return bool(begun.start) and len(context.watched) > 0
+
+    adapter: Adapter
+    outputs: Tensor
+    targets: np.ndarray
 
 
 def kept_start(
@@ -73,25 +80,65 @@ def kept_start(
     return start
 
 
-def with_probe(context: Context, adapter: Adapter, trunk: Trunk) -> Adapter | None:
+def soften(context: Context, learner: Learner, fitted: FittedHead, start: Validation) -> None:
+    """Have the head say less of the rows that it was fitted on: no more than it knows of others.
+
+    A head that answers its own rows too surely leaves the layers no gradient. Its outputs go
+    towards their mean, until the loss of these rows is that of the validation rows.
+    """
+    outputs, wanted = fitted.outputs, start.figures["validation_loss"]
+    middle = outputs.mean(dim=0)
+    low, share = 0.0, 1.0
+    if context.task.validation_loss(outputs, fitted.targets) >= wanted:
+        return
+    for _ in range(_HALVINGS):
+        between = (low + share) / 2
+        less = middle + between * (outputs - middle)
+        if context.task.validation_loss(less, fitted.targets) >= wanted:
+            low = between
+        else:
+            share = between
+    name = context.backbone.config.layout.head.output
+    with torch.no_grad():
+        weight, bias = (learner.parameters[f"{name}.{kind}"] for kind in ("weight", "bias"))
+        weight.mul_(share)
+        bias.mul_(share).add_((1 - share) * middle.to(bias.device))
+
+
+def fitted_head(
+    context: Context, adapter: Adapter, trunk: Trunk, begun: Progress | None
+) -> FittedHead | None:
     """The adapter with a head that answers best from the frozen backbone, before any step.
 
-    None where what the head reads of the training rows is no number.
+    None where it is to start at random, or what it reads of the training rows is no number. A
+    training that goes on, whose progress is ``begun``, has its head in the checkpoint; only texts
+    that are watched ask how it began.
     """
+    if not starts_fitted(context.config, context.task):
+        return None
+    if begun and not (begun.start and len(context.watched)):
+        return None
+    return _fitted_head(context, adapter, trunk)
+
+
+def _fitted_head(context: Context, adapter: Adapter, trunk: Trunk) -> FittedHead | None:
     backbone, config, task = context.backbone, context.config, context.task
     rows = _sample(context, adapter)
     read = _read(context, adapter, trunk, rows)
     with computing_with(1):  # so that no bit depends on the number of cores
         head = {name: tensor.cpu() for name, tensor in adapter.head.items()}
-        head |= identity_dense(backbone, read)
+        head |= identity_dense(backbone, read, adapter.pooling)
         said = features(backbone, read, head, None).numpy()
         targets = context.tokens["train"].targets[rows]
         found = task.probe(said, targets, seed=config.seed) if np.isfinite(said).all() else None
-    if found is None:
-        return None
+        if found is None:
+            return None
+        weight, bias = map(torch.from_numpy, found)
+        outputs = torch.from_numpy(said) @ weight.T + bias
     name = backbone.config.layout.head.output
-    head |= dict(zip((f"{name}.weight", f"{name}.bias"), map(torch.from_numpy, found), strict=True))
-    return replace(adapter, head={key: part.to(backbone.device) for key, part in head.items()})
+    head |= {f"{name}.weight": weight, f"{name}.bias": bias}
+    head = {key: tensor.to(backbone.device) for key, tensor in head.items()}
+    return FittedHead(replace(adapter, head=head), outputs, targets)
 
 
 def _sample(context: Context, adapter: Adapter) -> np.ndarray:

@@ -100,6 +100,7 @@ def prepare(config: TrainConfig, begun: Mapping[str, Any] | None) -> Context:
     # What could not be answered afterwards is said before.
     watched = tokenizer.encode(to_watch(config, splits.train.inputs))
     tokens = _tokens(splits, tokenizer, task, files.name)
+    _check_metric(config, task, tokens["validation"])
 
     weights, fingerprint = read_identified(files.path, encoder)
     check_same(begun, {"backbone": fingerprint}, config)
@@ -108,20 +109,15 @@ def prepare(config: TrainConfig, begun: Mapping[str, Any] | None) -> Context:
     return Context(config, files, fingerprint, splits, task, tokenizer, tokens, watched, backbone)
 
 
-def with_epochs(config: TrainConfig, task: Task, rows: int) -> TrainConfig:
-    """The configuration with its number of epochs; none where a fitted head is all.
-
-    Raises:
-        ConfigError: The head is to start where the task can say nothing of it.
-    """
-    if config.head_start == "probe" and not task.has_probe():
+def _check_metric(config: TrainConfig, task: Task, validation: Tokens) -> None:
+    """Refuse to choose an epoch by a figure that the validation rows do not have."""
+    there = task.figures_of(validation.targets)
+    if task.metric(config.metric) not in there:
         raise ConfigError(
-            f"--head-start probe: the task '{task.problem_type}' has nothing to fit a head with.",
-            hint="Leave it out, or say --head-start random.",
+            f"--metric {config.metric}: the validation rows say nothing of it; they have "
+            f"{listed(each.name for each in there)}.",
+            hint="Figures of queries need queries with relevant rows and others.",
         )
-    if config.epochs or (config.method == "head-only" and starts_fitted(config, task)):
-        return config
-    return replace(config, epochs=default_epochs(rows, task.head().outputs))
 
 
 def to_watch(config: TrainConfig, inputs: int) -> Sequence[Text]:
@@ -143,6 +139,22 @@ def to_watch(config: TrainConfig, inputs: int) -> Sequence[Text]:
             hint="Give --watch-pair once for each --watch.",
         )
     return texts_of((first, second)[:inputs])
+
+
+def with_epochs(config: TrainConfig, task: Task, rows: int) -> TrainConfig:
+    """The configuration with its number of epochs; none where a fitted head is all.
+
+    Raises:
+        ConfigError: The head is to start where the task can say nothing of it.
+    """
+    if config.head_start == "probe" and not task.has_probe():
+        raise ConfigError(
+            f"--head-start probe: the task '{task.problem_type}' has nothing to fit a head with.",
+            hint="Leave it out, or say --head-start random.",
+        )
+    if config.epochs or (config.method == "head-only" and starts_fitted(config, task)):
+        return config
+    return replace(config, epochs=default_epochs(rows, task.head().outputs))
 
 
 def default_epochs(rows: int, outputs: int) -> int:

@@ -360,8 +360,9 @@ def linear_schedule(warmup: int, steps: int) -> Callable[[int], float]:
 
 def in_words(row: Mapping[str, float], task: Task) -> str:
     """The figures of validation rows that share a unit: ``accuracy 85.09 %, macro-F1 83.54 %``."""
-    shares = [f"{each.shown} {100 * row[each.name]:.2f} %" for each in task.metrics if each.share]
-    numbers = [f"{each.shown} {row[each.name]:.3f}" for each in task.metrics]
+    known = [each for each in task.metrics if each.name in row]
+    shares = [f"{each.shown} {100 * row[each.name]:.2f} %" for each in known if each.share]
+    numbers = [f"{each.shown} {row[each.name]:.3f}" for each in known]
     return ", ".join(shares or numbers)
 
 

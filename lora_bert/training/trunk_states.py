@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from lora_bert.cache.memory_budget import memory_budget
+from lora_bert.cache.memory_budget import disk_budget, memory_budget
 from lora_bert.cache.shared_rows import SharedStates, owners_of
 from lora_bert.cache.token_states import CHUNK_TOKENS
 from lora_bert.cache.trunk_cache import trunk_cache
+from lora_bert.errors import OutputError
+from lora_bert.mapped import ArrayFile
 from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
 from lora_bert.model.forward import branch_start, trunk
@@ -19,6 +23,8 @@ from lora_bert.tokens.batching import Offsets, TokenBatch
 from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.training.context import Context
 from lora_bert.training.gradients import Fetch, HiddenStates
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -65,15 +71,17 @@ def trunk_states(context: Context, adapter: Adapter, *, place: str) -> Trunk:
     )  # fmt: skip
     everywhere = all(group.gather(cache is not None))
     train: HiddenStates = TrunkBatches(backbone, rows[0].encodings, adapter.depth)
-    fetch = None
+    fetch, file = None, None
     if cache and everywhere:
         if group.count > 1:
             fetch = SharedStates(group, cache.parts[0], owners[0], rows[0].lengths).fetch
         train, room = cache.parts[0].hidden, room - cache.size * (cache.place == "memory")
+        if cache.place == "disk" and backbone.device.type == "cpu":
+            file, room = ArrayFile(), disk_budget(limit_bytes) // group.near
     start = branch_start(backbone, adapter)
     # Embeddings are computed sooner than kept ones are read.
     room = 0 if place == "off" or not start else room
-    validation = TrunkBatches(backbone, own[1].encodings, start, room)
+    validation = TrunkBatches(backbone, own[1].encodings, start, room, file)
     return Trunk(train, validation, owners[1], fetch, cache.key if cache and everywhere else None)
 
 
@@ -88,21 +96,42 @@ class TrunkBatches:
         texts: The rows.
         depth: How many layers.
         room: Bytes that may be kept yet.
+        file: Where they are kept; None for memory.
     """
 
     backbone: Backbone
     texts: TokenizedTexts
     depth: int
     room: int = 0
-    _kept: dict[bytes, tuple[Tensor, Offsets]] = field(default_factory=dict)
+    file: ArrayFile | None = None
+    _kept: dict[bytes, Tensor | int] = field(default_factory=dict)
 
     def __call__(self, rows: np.ndarray) -> tuple[Tensor, Offsets]:
         """The hidden states of a batch, ``[tokens, hidden]``, and where its rows stand."""
-        if there := self._kept.get(rows.tobytes()):
-            return there
+        if (kept := self._kept.get(rows.tobytes())) is not None:
+            # Computed again: of many batches they would take as much memory as the rows.
+            offsets = Offsets.of(self.texts.lengths[rows])
+            return (kept if isinstance(kept, Tensor) else self._read(kept, offsets)), offsets
         batch = TokenBatch.of(self.texts, rows)
         hidden = trunk(self.backbone, batch, self.depth)
         if hidden.nbytes <= self.room:
             self.room -= hidden.nbytes
-            self._kept[rows.tobytes()] = hidden, batch.offsets
+            self._keep(rows, hidden)
         return hidden, batch.offsets
+
+    def _keep(self, rows: np.ndarray, hidden: Tensor) -> None:
+        kept: Tensor | int = hidden
+        if self.file is not None:
+            try:
+                kept = self.file.add(hidden.view(torch.uint8).numpy())
+            except OutputError as error:
+                self.room = 0
+                log.info("Of further validation rows the trunk runs each epoch: %s", error)
+                return
+        self._kept[rows.tobytes()] = kept
+
+    def _read(self, begin: int, offsets: Offsets) -> Tensor:
+        assert self.file is not None
+        width, dtype = self.backbone.hidden_size, self.backbone.dtype
+        size = offsets.tokens * width * dtype.itemsize
+        return torch.from_numpy(self.file.read(begin, size)).view(dtype).view(-1, width)

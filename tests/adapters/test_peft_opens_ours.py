@@ -84,7 +84,7 @@ def test_other_depths_and_targets(model_type, options, trained, reviews, tmp_pat
     backbone = trained[model_type] / f"{model_type}-backbone"
     lora_bert.train(
         reviews, backbone=str(backbone), output=tmp_path / "a", epochs=1, batch_size=8,
-        learning_rate=0.03, dtype="float32", **options,
+        learning_rate=0.03, dtype="float32", head_start="random", **options,
     )  # fmt: skip
     theirs = in_plain_peft(backbone, tmp_path / "a", 2)
     torch.testing.assert_close(our_logits(tmp_path / "a"), theirs, rtol=1e-5, atol=1e-5)

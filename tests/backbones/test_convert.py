@@ -14,6 +14,7 @@ import lora_bert
 from lora_bert.backbones import resolve
 from lora_bert.backbones.families.registry import read_encoder_config
 from lora_bert.backbones.fingerprint import fingerprint
+from lora_bert.backbones.pooling import resolved_pooling
 from lora_bert.backbones.weights import read_checkpoint
 from lora_bert.errors import (
     BackboneError,
@@ -57,6 +58,14 @@ def test_it_becomes_the_same_backbone(pickled, tiny_backbone, reviews, tmp_path)
     assert lora_bert.train(
         reviews, backbone=str(tmp_path / "new"), output=tmp_path / "adapter", epochs=1
     )
+
+
+def test_what_the_backbone_was_made_for_is_kept(pickled, tmp_path):
+    (pickled / "1_Pooling").mkdir()
+    (pickled / "1_Pooling" / "config.json").write_text('{"pooling_mode_mean_tokens": true}')
+    lora_bert.convert_backbone(pickled, tmp_path / "new")
+    files = resolve.find_backbone(str(tmp_path / "new"))
+    assert resolved_pooling("auto", files, read_encoder_config(files.path)) == "mean"
 
 
 def test_plain_transformers_reads_it_without_a_missing_weight(pickled, tmp_path):

@@ -15,6 +15,8 @@ from torch.nn import functional as F
 from lora_bert.backbones.families.registry import encoder_config, read_encoder_config
 from lora_bert.backbones.fingerprint import fingerprint
 from lora_bert.backbones.weights import read_checkpoint
+from lora_bert.errors import BackboneError
+from lora_bert.model.builder import build_backbone
 from tests.tiny import ADDED, FAMILIES, tiny_classifier, tiny_config, with_mean_layer_added
 
 DTYPES = {torch.float32: 1e-5, torch.bfloat16: 1e-2, torch.float16: 2e-3}
@@ -111,6 +113,16 @@ def test_a_layer_that_was_trained_since_is_one_like_the_others(tmp_path):
         config = read_encoder_config(place)
         assert (config.num_hidden_layers, config.has_mean_layer) == (5, False)
         assert config == encoder_config(json.loads((place / "config.json").read_text()))
+
+
+def test_a_norm_that_is_not_there_is_said(tmp_path):
+    _, place = written(tmp_path, "bert")
+    weights = load_file(place / "model.safetensors")
+    del weights["bert.encoder.layer.3.output.LayerNorm.weight"]
+    save_file(weights, place / "model.safetensors", metadata={"format": "pt"})
+    config = read_encoder_config(place)
+    with pytest.raises(BackboneError, match="lack 'bert.encoder.layer.3.output.LayerNorm.weight'"):
+        build_backbone(read_checkpoint(place, config), config)
 
 
 def test_without_the_note_in_the_configuration_it_is_one_too(tmp_path):

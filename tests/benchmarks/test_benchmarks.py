@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
 import sys
 
@@ -12,6 +14,7 @@ from benchmarks import data, measure, ratios
 from benchmarks.__main__ import main
 from benchmarks.batches import longest_first, plan
 from benchmarks.catalogue import NAMES, benchmark
+from benchmarks.changes import changes
 from benchmarks.measure import Contender, MeasurementError, alternate, once
 from benchmarks.mfu import peak, useful_flops
 from benchmarks.options import Options
@@ -227,6 +230,23 @@ def test_goals_are_judged_by_the_median():
     assert goal("a", "b", 2.5, found).reached is True
     assert goal("a", "b", 2.6, found).reached is False
     assert goal("a", "b", 2.5, None) == Goal("a", "b", "2.5x", "not measured", None)
+
+
+def test_changes_are_counted_in_labels_and_logits(tmp_path):
+    def answers(name, logits):
+        lines = []
+        for logit, label in zip(logits, "nnyy", strict=True):
+            share = 1 / (1 + math.exp(-logit))
+            row = {"label": label, "prediction": "y" if share > 0.5 else "n"}
+            lines.append(json.dumps({**row, "prob_n": 1 - share, "prob_y": share}))
+        (tmp_path / name).write_text("\n".join(lines))
+        return tmp_path / name
+
+    exact = answers("exact", [-1.0, 0.1, 2.0, 3.0])
+    found = changes(answers("rounded", [-1.2, -0.1, 2.2, 3.2]), exact)
+    # Every difference of the two logits moves by 0.2, each logit by half of that.
+    assert found == {"moved": 0.25, "logit_rms": pytest.approx(0.1), "gained": 0.25}
+    assert changes(exact, exact) == {"moved": 0, "logit_rms": 0, "gained": 0}
 
 
 def test_report_holds_every_benchmark_and_what_was_measured(tmp_path):

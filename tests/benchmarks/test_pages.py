@@ -119,11 +119,20 @@ def test_what_must_be_reached_depends_on_the_processor(name, what, least):
         assert {one.least for one in goals if one.against == what} == {wanted}
 
 
-def test_int8_is_judged_by_itself():
-    figures = {"lora-bert torch merged int8": [290.0], "OpenVINO by hand int8": [250.0],
+def test_int8_is_judged_by_itself_and_only_where_it_moves_few_labels():
+    figures = {"lora-bert torch merged int8": [290.0], "lora-bert openvino int8": [500.0],
+               "OpenVINO by hand int8 sync": [250.0],
                "OpenVINO by hand bf16 sync": [180.0], "OpenVINO by hand bf16 queue": [200.0],
                "lora-bert openvino": [210.0]}  # fmt: skip
-    goals = predict.goals(a_record("predict", XEON, "rate", **figures))
+    record = a_record("predict", XEON, "rate", **figures)
+    for name, moved in (("lora-bert torch merged int8", 0.001), ("lora-bert openvino int8", 0.02)):
+        record.figures[name][0] |= {"moved": moved, "logit_rms": 0.01, "gained": -0.001}
+    assert predict.tables(record)[1].rows[1] == [
+        "lora-bert openvino int8", "2.00 %", "0.0100", "-0.10"
+    ]  # fmt: skip
+    goals = predict.goals(record)
+    measured = [one.measured for one in goals if one.what == "predicting, int8"]
+    assert measured == ["1.45x (1.45-1.45)", "1.16x (1.16-1.16)"]
     shown = {(one.what, one.against): one.reached for one in goals}
     assert shown["predicting, int8", "OpenVINO bf16 by hand"] is True
     assert shown["predicting, int8", "OpenVINO int8 (NNCF) by hand"] is True

@@ -11,7 +11,9 @@ from lora_bert.cache import trunk_cache as trunk
 from lora_bert.cache.housekeeping import clear, entries
 from tests.tiny import SPLIT, write_backbone
 
-OPTIONS = {"epochs": 1, "batch_size": 8, "layers": "top:2", "dropout": 0.1}
+OPTIONS = {
+    "epochs": 1, "batch_size": 8, "layers": "top:2", "dropout": 0.1, "head_start": "random",
+}  # fmt: skip
 
 
 @pytest.fixture

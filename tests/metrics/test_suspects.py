@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from lora_bert.metrics.suspects import mistakes, suspects
 
@@ -38,12 +39,25 @@ def test_a_classifier_that_agrees_doubts_nothing():
 
 def test_the_most_confident_mistakes_stand_first():
     probabilities = np.array([[0.6, 0.4], [0.1, 0.9], [0.3, 0.7], [0.4, 0.6]])
-    assert mistakes(probabilities, np.array([1, 0, 1, 0])) == [
+    assert list(mistakes(probabilities, np.array([1, 0, 1, 0]))) == [
         (1, 1, 0.9),
         (0, 0, 0.6),
         (3, 1, 0.6),
     ]
-    assert mistakes(probabilities, np.array([0, 1, 1, 1])) == []
+    assert list(mistakes(probabilities, np.array([0, 1, 1, 1]))) == []
+
+
+@pytest.mark.parametrize("count", [0, 1, 5000])
+def test_rows_of_columns_are_like_a_list(count):
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(2), count)
+    found = mistakes(probabilities, 1 - probabilities.argmax(axis=1))
+    listed = [found[at] for at in range(count)]
+    assert list(found) == listed == found[:]
+    assert found[1:3] == listed[1:3]
+    assert found[-1:] == listed[-1:]
+    assert [type(number) for row in found for number in row] == [int, int, float] * count
+    with pytest.raises(IndexError):
+        found[count]
 
 
 def test_a_class_without_rows_is_never_suggested():

@@ -120,7 +120,7 @@ def test_a_merged_tagger_says_what_it_is(tagger, tmp_path):
     lora_bert.merge(tagger, tmp_path / "merged")
     config = json.loads((tmp_path / "merged" / "config.json").read_text())
     assert config["architectures"] == ["BertForTokenClassification"]
-    assert "problem_type" not in config
+    assert config["problem_type"] is None
     (tmp_path / "merged" / "lora_bert.json").unlink()  # as if somebody else had made it
     loaded = load_any(tmp_path / "merged")
     assert loaded.manifest.problem_type == "token_tagging"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from lora_bert.backbones.families.registry import read_encoder_config
 from lora_bert.errors import AdapterError, BackboneError
-from lora_bert.tokens.tokenizer import load_tokenizer
+from lora_bert.tokens.tokenizer import TextTokenizer, load_tokenizer
 from tests.oracle import rows_of
 from tests.tiny import SIZES, SPECIAL, VOCABULARY, write_backbone
 
@@ -111,6 +111,27 @@ def test_a_long_text_is_cut_and_keeps_its_special_tokens(tiny_backbone, length):
     assert [len(row) for row in found] == [length, 3]
     assert found[0][0] == SPECIAL.index("[CLS]")
     assert found[0][-1] == SPECIAL.index("[SEP]")
+
+
+def test_long_texts_go_to_the_library_a_few_at_once(tiny_backbone, monkeypatch):
+    """The library takes about a hundred times the room of what is kept of a text."""
+    tokenizer, sizes = tokenizer_of(tiny_backbone), []
+    texts, inner = ["good " * (at % 7) for at in range(1500)] + ["bad " * 900], tokenizer._encode
+
+    def counted(self, some):
+        sizes.append(len(some))
+        return inner(some)
+
+    whole = ids(tokenizer, texts)
+    monkeypatch.setattr(TextTokenizer, "_encode", counted)
+    assert ids(tokenizer, texts) == whole
+    assert sizes == [1024, 477]
+    sizes.clear()
+    monkeypatch.setattr("lora_bert.tokens.tokenizer._CHARACTERS_AT_ONCE", 1500)
+    assert ids(tokenizer, texts) == whole
+    assert sum(sizes) == len(texts)
+    assert max(sizes) == 101
+    assert ids(tokenizer, []) == []
 
 
 def test_only_what_is_longer_is_cut(tiny_backbone):

@@ -14,7 +14,7 @@ from lora_bert.tasks.single_label import SingleLabel
 from lora_bert.tokens.batching import TokenBatch
 from lora_bert.training import fit, head_start
 from lora_bert.training.trainer import Trainer
-from tests.tiny import FAMILIES, write_backbone
+from tests.tiny import FAMILIES, MEAN, write_backbone
 
 
 class Killed(BaseException):
@@ -39,13 +39,14 @@ def saved(result):
     [(family, {}) for family in FAMILIES]
     + [("modernbert", {"classifier_pooling": "mean", "classifier_bias": True})],
 )
-def test_epoch_zero_answers_as_the_probe_does(family, extra, train, tmp_path, monkeypatch):
+@pytest.mark.parametrize("pooling", ["auto", "mean"])
+def test_epoch_zero_answers_as_the_probe_does(family, extra, pooling, train, tmp_path, monkeypatch):
     """All layers run with LoRA factors that change nothing yet, and the head as it was fitted."""
     seen = {}
-    inner, probe = head_start.with_probe, SingleLabel.probe
+    inner, probe = head_start.fitted_head, SingleLabel.probe
 
-    def watched(context, adapter, trunk):
-        seen.update(context=context, adapter=inner(context, adapter, trunk))
+    def watched(context, *rest):
+        seen.update(context=context, adapter=inner(context, *rest).adapter)
         raise Killed
 
     def noted(self, features, targets, *, seed):
@@ -53,11 +54,13 @@ def test_epoch_zero_answers_as_the_probe_does(family, extra, train, tmp_path, mo
         seen.update(answers=features @ weight.T + bias, targets=targets)
         return weight, bias
 
-    monkeypatch.setattr(fit, "with_probe", watched)
+    monkeypatch.setattr(fit, "fitted_head", watched)
     monkeypatch.setattr(SingleLabel, "probe", noted)
+    if pooling == "mean" and family not in MEAN:
+        pytest.skip("its models cannot compute the mean")
     backbone = write_backbone(tmp_path / "backbone", family, **extra)
     with pytest.raises(Killed):
-        train(backbone=str(backbone))
+        train(backbone=str(backbone), pooling=pooling)
     context, adapter = seen["context"], seen["adapter"]
     rows = context.tokens["train"]
     order = np.argsort(-rows.lengths, kind="stable")
@@ -139,6 +142,36 @@ def test_no_epoch_is_kept_that_is_worse_than_the_start(train, caplog):
     kept = load_file(result.path / "adapter_model.safetensors")
     for name in start:
         torch.testing.assert_close(kept[name], start[name])
+
+
+def test_before_the_first_step_it_is_as_sure_of_its_rows_as_of_others(train, monkeypatch):
+    seen = {}
+    inner, steps = fit.soften, Trainer.step
+
+    def noted(context, learner, fitted, start):
+        name = context.backbone.config.layout.head.output
+        before = learner.parameters[f"{name}.weight"].detach().clone()
+        seen.update(context=context, learner=learner, fitted=fitted, start=start, before=before)
+        seen.update(sure=learner.outputs("train"))
+        inner(context, learner, fitted, start)
+        seen.update(less=learner.outputs("train"))
+        seen.update(share=learner.parameters[f"{name}.weight"].detach() / before)
+
+    monkeypatch.setattr(fit, "soften", noted)
+    monkeypatch.setattr(Trainer, "step", steps)
+    # A tenth of the labels are wrong: validation rows are answered worse than the training's.
+    draw = np.random.default_rng(0)
+    texts = [f"{' '.join(draw.choice(['good', 'tasty', 'fast'], 3))} {at}" for at in range(100)]
+    texts += [f"{' '.join(draw.choice(['bad', 'slow', 'cold'], 3))} {at}" for at in range(100)]
+    labels = np.repeat(["yes", "no"], 100)
+    labels[::7] = "no"
+    train(data=list(zip(texts, labels.tolist(), strict=True)))
+    task, targets = seen["context"].task, seen["context"].tokens["train"].targets
+    wanted = seen["start"].figures["validation_loss"]
+    assert task.validation_loss(seen["sure"], targets) < wanted
+    assert task.validation_loss(seen["less"], targets) == pytest.approx(wanted, rel=1e-3)
+    assert 0 < float(seen["share"].min()) < 1
+    torch.testing.assert_close(seen["share"], seen["share"][:1, :1].expand_as(seen["share"]))
 
 
 @pytest.mark.parametrize("moment", ["probe", "step"])

@@ -36,7 +36,7 @@ def train(tiny_backbone, reviews, tmp_path):
 
     def call(output="out", **options):
         usual = {"data": reviews, "backbone": str(tiny_backbone), "epochs": 3, "batch_size": 8,
-                 "save_every_steps": 2, "dropout": 0.1}  # fmt: skip
+                 "save_every_steps": 2, "dropout": 0.1, "head_start": "random"}  # fmt: skip
         return lora_bert.train(**usual | options, output=tmp_path / output)
 
     return call
@@ -77,7 +77,9 @@ def steps_in(place):
 
 
 @pytest.mark.parametrize("step", [1, 2, 5, 6, 7, 12, 17, 18])
-@pytest.mark.parametrize("options", [{}, {"layers": "all", "batch_tokens": 50}])
+@pytest.mark.parametrize(
+    "options", [{}, {"layers": "all", "batch_tokens": 50, "head_start": "probe"}]
+)
 def test_killed_after_any_step_it_ends_in_the_same_bits(step, options, train, stop_after, tmp_path):
     whole = train("whole", **options)
     stop_after(step)

@@ -8,6 +8,8 @@ import signal
 import pytest
 
 import lora_bert
+from lora_bert.errors import OutputError
+from lora_bert.mapped import ArrayFile
 from lora_bert.training import trunk_states
 from lora_bert.training.learner import BranchLearner
 from lora_bert.training.trainer import Trainer
@@ -35,7 +37,8 @@ def train(tiny_backbone, rows, tmp_path):
 
     def call(**options):
         usual = {"backbone": str(tiny_backbone), "epochs": EPOCHS, "layers": "top:2",
-                 "batch_size": 20, "output": tmp_path / f"{next(made)}"}  # fmt: skip
+                 "batch_size": 20, "head_start": "random",
+                 "output": tmp_path / f"{next(made)}"}  # fmt: skip
         return lora_bert.train(rows, **usual | options)
 
     return call
@@ -99,9 +102,33 @@ def test_the_trunk_runs_once_over_the_validation_rows(train, monkeypatch):
     kept = train()
     assert sum(seen) == 60
     seen.clear()
-    monkeypatch.setattr(trunk_states, "memory_budget", lambda *_: 0)
+    for room in ("memory_budget", "disk_budget"):
+        monkeypatch.setattr(trunk_states, room, lambda *_: 0)
     assert train().history[0]["log_loss"] == kept.history[0]["log_loss"]
     assert sum(seen) == EPOCHS * 60
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_beside_a_cache_on_disk_batches_lie_on_disk_too(train, monkeypatch, full):
+    seen, inner = [], trunk_states.trunk
+
+    def counted(backbone, batch, depth):
+        seen.append(batch.offsets.rows)
+        return inner(backbone, batch, depth)
+
+    def refused(self, array):
+        raise OutputError("full")
+
+    monkeypatch.setattr(trunk_states, "trunk", counted)
+    in_memory = train(trunk_cache="memory")
+    seen.clear()
+    monkeypatch.setattr(trunk_states, "memory_budget", lambda *_: 0)
+    if full:
+        monkeypatch.setattr(ArrayFile, "add", refused)
+    on_disk = train(trunk_cache="disk")
+    assert sum(seen) == (EPOCHS * 60 if full else 60)
+    losses = [[row["log_loss"] for row in result.history] for result in (in_memory, on_disk)]
+    assert losses[0] == losses[1]
 
 
 def test_the_kept_adapter_is_not_run_again(train, monkeypatch):

@@ -24,7 +24,7 @@ def train(tiny_backbone, reviews, tmp_path):
     made = iter(range(99))
 
     def call(data=reviews, **options):
-        usual = {"backbone": str(tiny_backbone), "epochs": 1}
+        usual = {"backbone": str(tiny_backbone), "epochs": 1, "head_start": "random"}
         return lora_bert.train(data, **usual | {"output": tmp_path / f"{next(made)}"} | options)
 
     return call

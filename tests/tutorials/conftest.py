@@ -31,6 +31,11 @@ def files(tmp_path_factory: pytest.TempPathFactory, data_dir: Path) -> Path:
     for name in ("train.tsv", "dev.tsv", "test.tsv", "labels.txt"):
         shutil.copy(data_dir / "goemotions" / name, emotions)
     shutil.copytree(data_dir / "stsb", place / "stsb")
+    pairs = place / "bq"
+    pairs.mkdir()
+    for name in ("dev.csv", "test.csv"):
+        lines = (data_dir / "bq" / name).read_text(encoding="utf-8").splitlines()
+        (pairs / name).write_text("\n".join(lines[:ROWS]), encoding="utf-8")
     for folder, ends in (("snips_slots", "conll"), ("resume_ner", "char.bmes")):
         (place / folder).mkdir()
         for part in ("train", "dev", "test"):

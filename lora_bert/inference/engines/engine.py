@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -92,29 +92,38 @@ def answers(
 
     ``total`` is the number of texts in all, if that is known.
     """
-    waiting: deque[tuple[np.ndarray, list[Future[int]]]] = deque()
+    waiting: deque[tuple[np.ndarray, list[Future[int]], bool]] = deque()
     compute, threads = engine.side_by_side(total)
     with track(total, "predicting") as bar, threads:
+
+        def finished() -> Iterator[np.ndarray]:
+            logits, batches, whole = waiting.popleft()
+            for batch in batches:
+                bar.update(batch.result())
+            if whole:
+                yield logits
+
         for part in parts:
-            waiting.append(_start(engine, compute, threads, part, batch_size))
-            if len(waiting) > 1:
-                yield _finish(*waiting.popleft(), bar)
+            size = len(part.ids) if engine.of_tokens else len(part)
+            logits = np.empty((size, engine.outputs), dtype=np.float32)
+            # What waits of a part of many texts would take as much memory as their logits.
+            for start in range(0, max(1, len(part)), TEXTS_AT_ONCE):
+                batches = _start(engine, compute, threads, part, start, batch_size, logits)
+                waiting.append((logits, batches, start + TEXTS_AT_ONCE >= len(part)))
+                if len(waiting) > 1:
+                    yield from finished()
         while waiting:
-            yield _finish(*waiting.popleft(), bar)
-
-
-def _finish(logits: np.ndarray, batches: Sequence[Future[int]], bar: Any) -> np.ndarray:
-    for batch in batches:
-        bar.update(batch.result())
-    return logits
+            yield from finished()
 
 
 def _start(
-    engine: Engine, compute: Compute, threads: Workers, part: TokenizedTexts, batch_size: int
-) -> tuple[np.ndarray, list[Future[int]]]:
-    """Have a part's batches computed, each of which writes its own rows of the logits."""
-    size = len(part.ids) if engine.of_tokens else len(part)
-    logits = np.empty((size, engine.outputs), dtype=np.float32)
+    engine: Engine, compute: Compute, threads: Workers, part: TokenizedTexts, start: int,
+    batch_size: int, logits: np.ndarray,
+) -> list[Future[int]]:  # fmt: skip
+    """Have the texts of a part from ``start`` on computed, :data:`TEXTS_AT_ONCE` of them.
+
+    Each batch writes its own rows of the logits.
+    """
 
     def fill(rows: np.ndarray) -> int:
         of_tokens = engine.of_tokens
@@ -122,9 +131,5 @@ def _start(
         logits[at] = compute(part, rows)
         return len(rows)
 
-    batches = [
-        start + rows
-        for start in range(0, len(part), TEXTS_AT_ONCE)
-        for rows in engine.cut(part.lengths[start : start + TEXTS_AT_ONCE], batch_size)
-    ]
-    return logits, [threads.submit(fill, rows) for rows in batches]
+    lengths = part.lengths[start : start + TEXTS_AT_ONCE]
+    return [threads.submit(fill, start + rows) for rows in engine.cut(lengths, batch_size)]
