@@ -125,8 +125,8 @@ def test_a_training_goes_on_to_the_same_bits(tagger, dishes, tmp_path, monkeypat
     loss, calls = TokenTagging.loss, []
 
     def stopping(task, outputs, targets):
-        calls.append(len(targets))
-        if len(calls) == 8:
+        calls.extend([0] * outputs.requires_grad)  # validation rows are no steps
+        if len(calls) == 8 and outputs.requires_grad:
             raise KeyboardInterrupt
         return loss(task, outputs, targets)
 
