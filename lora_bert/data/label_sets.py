@@ -80,14 +80,12 @@ def rows_of_several(table: Table, options: DataOptions) -> int:
     try:
         if len(columns) > 1:
             bits = {name: table.values[name] for name in columns}
-            sizes = Counter(map(len, sets_of_columns(bits, at=table.at)))
-        else:
-            cells = [cell.strip() for cell in table.values[label]]
-            sets = sets_in(
-                cells, options.label_names, source=table.source, at=table.at,
-                separator=options.label_separator, quiet=True,
-            )  # fmt: skip
-            sizes = Counter(len(sets.get(cell, ())) for cell in cells)
+            return sum(len(labels) > 1 for labels in sets_of_columns(bits, at=table.at))
+        cells = Counter(map(str.strip, table.values[label]))
+        sets = sets_in(
+            list(cells), options.label_names, source=table.source, at=table.at,
+            separator=options.label_separator, quiet=True,
+        )  # fmt: skip
     except DataError:
         return 0  # whoever reads them says what is wrong
-    return sum(rows for size, rows in sizes.items() if size > 1)
+    return sum(rows for cell, rows in cells.items() if len(sets.get(cell, ())) > 1)

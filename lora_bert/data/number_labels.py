@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Literal, cast
@@ -119,8 +120,8 @@ def amounts_in(table: Table, options: DataOptions) -> str:
     )  # fmt: skip
     if label is None or len(label_columns(label, table.columns)) != 1 or options.label_names:
         return ""
-    cells = [cell.strip() for cell in table.values[label]]
-    different = dict.fromkeys(filter(None, cells))
+    cells = Counter(map(str.strip, table.values[label]))
+    different = [cell for cell in cells if cell]
     values: list[float] = []
     with suppress(ValueError):  # of labels that are no numbers
         mark = decimal_mark(different)
@@ -130,7 +131,7 @@ def amounts_in(table: Table, options: DataOptions) -> str:
     if not all(value.is_integer() for value in values):
         said = f"the labels are numbers, {values[0]:g} to {values[-1]:g}, {len(values):,} different"
         return said if len(values) >= _FEW_AMOUNTS else ""
-    if len(values) <= _FEW_CLASSES or _are_ids(values, sum(map(bool, cells))):
+    if len(values) <= _FEW_CLASSES or _are_ids(values, cells.total() - cells[""]):
         return ""
     numbers = counted(len(values), "different whole number")
     raise DataError(

@@ -124,6 +124,9 @@ class Task(Protocol):
             then rows are divided class by class, what is wrong with classes is said, and answers
             are right or wrong.
         label_form: What the label of a row is, as ``data/`` reads it.
+        steep: Whether the slope of the loss grows with the distance of an answer, as a squared
+            error's does: under a head that is fitted already, whose weights are large, the first
+            steps of the layers then throw the answers far off, and they may never come back.
         values_are: What :meth:`values` gives, in a word.
         apart_in: What :meth:`apart` is measured in: ``probability``, ``standard deviations``.
         judged_with: Which options of ``evaluate`` that compare or look for a line make sense.
@@ -141,6 +144,7 @@ class Task(Protocol):
     metrics: ClassVar[tuple[Metric, ...]]
     classes: ClassVar[bool] = False
     label_form: ClassVar[LabelForm] = "one"
+    steep: ClassVar[bool] = False
     values_are: ClassVar[str] = "numbers"
     apart_in: ClassVar[str] = "their own unit"
     judged_with: ClassVar[tuple[str, ...]] = ()

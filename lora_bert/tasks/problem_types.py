@@ -87,6 +87,17 @@ def task_of(name: str) -> type[Task]:
     return task
 
 
+def check_metric(name: str) -> None:
+    """Raise ConfigError for a metric that no task has; which task it is to be is not known yet."""
+    every = dict.fromkeys(
+        metric.name for problem_type in problem_types() for metric in task_of(problem_type).metrics
+    )
+    if name not in every:
+        raise ConfigError(
+            f"--metric: '{name}' is not one of {', '.join(every)}.", hint=did_you_mean(name, every)
+        )
+
+
 def chosen_task(name: str, table: Table, options: DataOptions) -> type[Task]:
     """The task that ``--task`` names or, for ``auto``, that the training rows are made for.
 

@@ -394,7 +394,8 @@ def _pieces(texts: Sequence[Text]) -> Iterator[Sequence[Text]]:
     """So many texts, or of long ones fewer; one empty piece of none."""
     for start in range(0, max(1, len(texts)), _AT_ONCE):
         some = texts[start : start + _AT_ONCE]
-        step = 1 + _CHARACTERS_AT_ONCE * len(some) // max(1, sum(map(len, some)))
+        characters = sum(len(part) for text in some for part in parts_of(text))
+        step = 1 + _CHARACTERS_AT_ONCE * len(some) // max(1, characters)
         for at in range(0, max(1, len(some)), step):
             yield some[at : at + step]
 

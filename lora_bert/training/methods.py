@@ -57,7 +57,12 @@ def _refuse_lora_options(config: TrainConfig) -> None:
 
 
 def starts_fitted(config: TrainConfig, task: Task) -> bool:
-    """Whether the head is to be fitted on the frozen backbone before the first step."""
+    """Whether the head is to be fitted on the frozen backbone before the first step.
+
+    By ``auto`` not where layers learn beneath it by a loss that knows no bounds.
+    """
+    if config.head_start == "auto" and config.method != "head-only" and task.steep:
+        return False
     return config.head_start != "random" and task.has_probe()
 
 

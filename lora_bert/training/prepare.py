@@ -31,7 +31,14 @@ from lora_bert.model.builder import build_backbone
 from lora_bert.names import parse_label_names
 from lora_bert.runtime.device import pick_device, pick_dtype
 from lora_bert.tasks.base import Task
-from lora_bert.tasks.problem_types import AUTO, USUAL, chosen_task, option_of, task_of
+from lora_bert.tasks.problem_types import (
+    AUTO,
+    USUAL,
+    check_metric,
+    chosen_task,
+    option_of,
+    task_of,
+)
 from lora_bert.tokens.batching import LAYOUT
 from lora_bert.tokens.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
 from lora_bert.training.context import Context
@@ -48,6 +55,8 @@ def resolve(config: TrainConfig) -> TrainConfig:
     """Fill in what depends on other options."""
     if config.task != AUTO:
         task_of(config.task).metric(config.metric)
+    elif config.metric is not None:
+        check_metric(config.metric)
     if not any((config.data, config.train, config.validation, config.test)):
         config = replace(config, data=named.DEFAULT)
         log.info("No --data: training on the small data set '%s' that ships here.", named.DEFAULT)
