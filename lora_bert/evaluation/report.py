@@ -18,7 +18,7 @@ from lora_bert.metrics.out_of_scope import OutOfScope
 from lora_bert.metrics.regression import Errors
 from lora_bert.metrics.tagging import TypeScores
 from lora_bert.metrics.threshold import Threshold
-from lora_bert.tasks.base import Judgement
+from lora_bert.tasks.judgement import Judgement
 from lora_bert.wording import counted, printable
 
 MINIMUM_WIDTH = 60

@@ -14,7 +14,8 @@ from lora_bert.evaluation.display import html_text
 from lora_bert.evaluation.overlap import Overlap
 from lora_bert.metrics.comparison import Comparison
 from lora_bert.metrics.intervals import Interval
-from lora_bert.tasks.base import Judgement, Task
+from lora_bert.tasks.base import Task
+from lora_bert.tasks.judgement import Judgement
 from lora_bert.wording import counted
 
 

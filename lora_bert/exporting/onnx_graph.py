@@ -223,14 +223,11 @@ class _Classifier:
     def _classified(self, hidden: str) -> str:
         op, head = self.writer.op, self.layout.head
         if self.pooling == "mean":
-            pooled, ones = self.writer.mean(hidden), np.ones(self.config.hidden_size, np.float32)
+            inner, ones = self.writer.mean(hidden), np.ones(self.config.hidden_size, np.float32)
             for eps in self.config.mean_norms:
-                pooled = op("LayerNormalization", pooled, ones, axis=-1, epsilon=eps)
-        elif self.pooling == "none":
-            pooled = hidden
+                inner = op("LayerNormalization", inner, ones, axis=-1, epsilon=eps)
         else:
-            pooled = op("Gather", hidden, np.int64(0), axis=1)
-        inner = pooled
+            inner = op("Gather", hidden, np.int64(0), axis=1) if self.pooling == "cls" else hidden
         if head.dense:
             inner = self._activated(self._linear(inner, head.dense), self.config.head.activation)
         if head.norm:

@@ -21,8 +21,9 @@ from lora_bert.metrics.comparison import Comparison
 from lora_bert.metrics.intervals import Interval
 from lora_bert.metrics.metric import Metric
 from lora_bert.metrics.tagging import METRICS, SHOWN, MarkedText, Scores, compare, intervals, score
-from lora_bert.tasks.base import HeadSpec, Judgement, Task
+from lora_bert.tasks.base import HeadSpec, Task
 from lora_bert.tasks.frequent_tags import most_frequent_tags
+from lora_bert.tasks.judgement import Judgement
 from lora_bert.tasks.legal_tags import LegalTags
 from lora_bert.tasks.logistic import logistic_regression
 from lora_bert.tasks.tagged_words import Entity, Tagged, WordValues, columns_of_words, marked_text
