@@ -40,7 +40,7 @@ TAGGED = (".conll", ".bio", ".iob", ".iob2", ".bioes", ".bmes")
 """The endings of files of tagged words."""
 SHEETS = (*WORKBOOKS, ".xls")
 """The endings of Excel's files."""
-SUFFIXES = (*TEXT_FORMATS, *TAGGED, ".parquet", *SHEETS)
+SUFFIXES = (*TEXT_FORMATS, ".parquet", *SHEETS, *TAGGED)
 """The endings of all files that can be read."""
 
 _MAGIC = {

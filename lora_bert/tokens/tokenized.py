@@ -86,6 +86,7 @@ class TokenizedTexts:
         ids, types, spans = GrowingArray(np.int32), GrowingArray(np.uint8), GrowingArray(np.int32)
         starts, truncated = GrowingArray(np.int64), GrowingArray(bool)
         starts.add(np.zeros(1))
+        texts: list[str] = []
         for part in parts:
             if part.token_type_ids is not None:
                 types.add(np.zeros(ids.size - types.size, np.uint8))  # of parts that have none
@@ -96,6 +97,7 @@ class TokenizedTexts:
             if part.spans is not None:
                 spans.add(part.spans.ravel())
             truncated.add(part.truncated)
+            texts += part.texts
         if types.size:
             types.add(np.zeros(ids.size - types.size, np.uint8))
         return cls(
@@ -105,6 +107,7 @@ class TokenizedTexts:
             truncated=truncated.whole(),
             pad_id=part.pad_id,
             spans=None if part.spans is None else spans.whole().reshape(-1, 2),
+            texts=texts,
         )
 
     def take(self, rows: np.ndarray) -> TokenizedTexts:

@@ -85,7 +85,7 @@ def prepare(config: TrainConfig, begun: Mapping[str, Any] | None) -> Context:
     check_same(begun, here, config)
     files = _files(config)
     encoder = read_encoder_config(files.path)
-    config = _fitted_to(config, encoder)
+    layers, config = config.layers, _fitted_to(config, encoder)
     if begun and "pooling" not in begun["settings"]:  # by a version that had no choice
         begun = {**begun, "settings": {**begun["settings"], "pooling": pooling_before(encoder)}}
     asked = begun["settings"]["pooling"] if begun and config.pooling == "auto" else config.pooling
@@ -93,12 +93,8 @@ def prepare(config: TrainConfig, begun: Mapping[str, Any] | None) -> Context:
 
     config, splits, task = _rows(config)
     if task.head().of_tokens:
-        encoder, config = encoder.reading_tokens(), replace(config, pooling="auto")
-        if asked != "auto":
-            raise ConfigError(
-                f"--pooling {asked}: the head of a '{config.task}' reads every token.",
-                hint="Leave it out.",
-            )
+        encoder = encoder.reading_tokens()
+        config = _for_tokens(replace(config, layers=layers, pooling=asked), encoder)
     config = with_epochs(config, task, len(splits.train))
     check_same(begun, {"data": splits.sha256, "settings": settings_of(config)}, config)
 
@@ -148,6 +144,22 @@ def to_watch(config: TrainConfig, inputs: int) -> Sequence[Text]:
             hint="Give --watch-pair once for each --watch.",
         )
     return texts_of((first, second)[:inputs])
+
+
+def _for_tokens(config: TrainConfig, encoder: EncoderConfig) -> TrainConfig:
+    """The configuration of a head that reads every token; it wants all layers to learn.
+
+    Raises:
+        ConfigError: The head is to read something else.
+    """
+    if config.pooling != "auto":
+        raise ConfigError(
+            f"--pooling {config.pooling}: the head of a '{config.task}' reads every token.",
+            hint="Leave it out.",
+        )
+    if config.layers == "auto" and config.method == "lora":
+        config = replace(config, layers="all")
+    return with_layers(config, encoder)
 
 
 def with_epochs(config: TrainConfig, task: Task, rows: int) -> TrainConfig:

@@ -25,6 +25,7 @@ COLUMNS = ("tokens", "tags")
 _BETWEEN_DOCUMENTS = "-DOCSTART-"
 _COMMENT = re.compile(r"# ?\S.*[ =].*")
 _MOSTLY = 0.98
+_MOST_CHARACTERS = 1 << 15
 
 
 def is_conll(path: Path, codec: str, suffix: str) -> bool:
@@ -33,11 +34,10 @@ def is_conll(path: Path, codec: str, suffix: str) -> bool:
     Then nearly every line ends with a tag of a scheme, some of them of an entity, and some lines
     are blank.
     """
-    with open_text(path, codec) as stream:
-        lines = [line.rstrip("\r\n") for line in islice(stream, HEAD_ROWS)]
     if suffix in TAGGED:
         return True
-    filled = [line for line in lines if line.strip() and not _is_between(line)]
+    lines = _head(path, codec)
+    filled = [line for line in lines if _is_filled(line)]
     cells = [_cells(line) for line in filled]
     tags = [parts_of(row[-1]) for row in cells if len(row) > 1]
     entities = sum(bool(parts and parts[0]) for parts in tags)
@@ -50,9 +50,7 @@ def read(path: Path, source: str, codec: str) -> OpenTable:
 
     A file of one column has words alone, and its rows have no tags.
     """
-    with open_text(path, codec) as stream:
-        head = (line.rstrip("\r\n") for line in islice(stream, HEAD_ROWS))
-        widths = [len(_cells(line)) for line in head if line.strip() and not _is_between(line)]
+    widths = [len(_cells(line)) for line in _head(path, codec) if _is_filled(line)]
     if widths and max(widths) == 1:
         rows = ((line, (tokens,)) for line, (tokens, _) in _sentences(path, source, codec, 1))
         return OpenTable(COLUMNS[:1], rows)
@@ -92,13 +90,30 @@ def _blocks(path: Path, codec: str) -> Iterator[tuple[int, list[tuple[int, str]]
     with open_text(path, codec) as stream:
         for line, text in enumerate(stream, start=1):
             content = text.rstrip("\r\n")
-            if content.strip("\ufeff \t") and not _is_between(content):
+            if _is_filled(content):
                 block.append((line, content))
             elif block and not _COMMENT.fullmatch(content):
                 yield block[0][0], block
                 block = []
     if block:
         yield block[0][0], block
+
+
+def _head(path: Path, codec: str) -> list[str]:
+    """The first lines, or fewer of long ones: what a file is like shows in some kilobytes."""
+    lines, size = [], 0
+    with open_text(path, codec) as stream:
+        for line in islice(stream, HEAD_ROWS):
+            lines.append(line.rstrip("\r\n"))
+            size += len(line)
+            if size > _MOST_CHARACTERS:
+                break
+    return lines
+
+
+def _is_filled(line: str) -> bool:
+    """Whether a line belongs to a sentence."""
+    return bool(line.strip("\ufeff").strip()) and not _is_between(line)
 
 
 def _is_between(line: str) -> bool:
