@@ -45,7 +45,7 @@ def command(config: ExportConfig, as_json: bool) -> Answer:
         dataclasses.asdict(result) | {"path": str(result.path)},
         f"exported    {result.path} ({result.format}, {result.precision}, {size})\n"
         f"compared    {compared}, same answer on {result.agreement:.1%}\n"
-        f"{in_bfloat16(result.moved)}"
+        f"{in_bfloat16(result.moved, result.measured_in)}"
         f"{accuracy}"
         f'next        lora-bert infer --model {shlex.quote(str(result.path))} "…"',
     )

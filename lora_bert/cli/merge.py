@@ -31,16 +31,17 @@ def command(config: MergeConfig, as_json: bool) -> Answer:
         f"merged      {result.path} ({result.size / 1e6:.1f} MB)\n"
         f"compared    largest difference in {result.measured_in} {result.difference:.1e} on "
         f"{result.texts:,} texts, both in float32\n"
-        f"{in_bfloat16(result.moved)}"
+        f"{in_bfloat16(result.moved, result.measured_in)}"
         f'next        lora-bert infer --model {shlex.quote(str(result.path))} "…"',
     )
 
 
-def in_bfloat16(moved: float | None) -> str:
+def in_bfloat16(moved: float | None, measured_in: str) -> str:
     """How far the answers of ``infer`` move where it does not compute in float32, as a line."""
     if moved is None:
         return ""
+    what = "probabilities" if measured_in == "probability" else f"answers, in {measured_in},"
     return (
-        "infer       computes in bfloat16 here, which moves these probabilities by up to "
-        f"{moved:.2g}; --dtype float32 does not\n"
+        f"infer       computes in bfloat16 here, which moves these {what} by up to {moved:.2g}; "
+        "--dtype float32 does not\n"
     )

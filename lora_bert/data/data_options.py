@@ -31,7 +31,6 @@ class DataOptions:
     """
 
     text_column: str | None = None
-    text_pair_column: str | None = None
     label_column: str | None = None
     label_names: Mapping[str, str] = field(default_factory=dict)
     read: ReadOptions = field(default_factory=ReadOptions)
@@ -43,6 +42,7 @@ class DataOptions:
     label_separator: str | None = None
     label_form: LabelForm = "one"
     classes: bool = True
+    text_pair_column: str | None = None
 
 
 DEFAULTS = DataOptions()

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lora_bert.data.examples import Examples
-from lora_bert.data.stored import hashes
+from lora_bert.data.stored import hashes, numbered
 from lora_bert.data.texts import columns_of
 
 _DRAWS = 16
@@ -29,12 +29,11 @@ def groups_of(examples: Examples) -> np.ndarray:
 
     rows = len(examples)
     first, second = (text_hashes(column) for column in columns_of(examples.texts))
-    numbers = np.unique(np.concatenate([first, second]), return_inverse=True)[1]
+    numbers = numbered(np.concatenate([first, second]))
     size = int(numbers.max()) + 1
     links = coo_array((np.ones(rows, bool), (numbers[:rows], numbers[rows:])), (size, size))
     of_text = connected_components(links, directed=False)[1]
-    groups: np.ndarray = np.unique(of_text[numbers[:rows]], return_inverse=True)[1]
-    return groups.astype(np.int64)
+    return numbered(of_text[numbers[:rows]])
 
 
 def text_hashes(texts: Sequence[str]) -> np.ndarray:

@@ -108,12 +108,21 @@ def numbers_at(numbers: Sequence[int] | np.ndarray, rows: np.ndarray) -> Sequenc
     return tuple([numbers[at] for at in rows.tolist()])
 
 
+def numbered(hashed: np.ndarray) -> np.ndarray:
+    """Equal numbers -> the same one, from 0 in the order in which they come first, int64."""
+    _, first, which = np.unique(hashed, return_index=True, return_inverse=True)
+    order: np.ndarray = np.argsort(np.argsort(first))
+    return order[which]
+
+
 def hashes(strings: Iterable[str | tuple[str, ...]], count: int) -> np.ndarray:
     """A number for each of ``count`` strings by which equal ones are found, int64 ``[count]``.
 
     Several strings in a tuple are as one.
 
-    They hold in this process alone. That two of a million different strings have the same one is a
-    chance of 1 in 30 million.
+    They hold in this process alone; :func:`numbered` makes the same of them in every one. That two
+    of a million different strings have the same one is a chance of 1 in 30 million.
+
+    Several strings in a tuple are as one.
     """
     return np.fromiter(map(hash, strings), np.int64, count)

@@ -359,16 +359,29 @@ class MultiLabel(Task):
         targets: np.ndarray, *, metric: str,
     ) -> tuple[Comparison, Interval]:  # fmt: skip
         """Our answers beside those of a linear SVM a label, which answers it or not."""
-        from sklearn.svm import LinearSVC
-
-        theirs = np.zeros(targets.shape, dtype=bool)
-        for label, of_label in enumerate(learned[1].T):
-            if of_label.min() == of_label.max():  # nothing to tell apart
-                theirs[:, label] = bool(of_label[0])
-                continue
-            machine = LinearSVC(C=1.0, class_weight="balanced", random_state=0)
-            theirs[:, label] = machine.fit(learned[0], of_label).predict(features) > 0
+        theirs = _by_linear_machines(learned, features)
         true = targets.astype(bool)
         other = f"TF-IDF + {self.linear_model}"
         compared = compare_labels(other, (self.answered(ours), theirs), true, metric=metric)
         return compared, bootstrap_labels([theirs], true)["macro_f1"]
+
+
+def _by_linear_machines(learned: tuple[Any, np.ndarray], features: Any) -> np.ndarray:
+    """Which labels a linear SVM each answers, bool ``[rows, labels]``."""
+    import warnings
+
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.svm import LinearSVC
+
+    answers = np.zeros((features.shape[0], learned[1].shape[1]), dtype=bool)
+    for label, of_label in enumerate(learned[1].T):
+        if of_label.min() == of_label.max():  # nothing to tell apart
+            answers[:, label] = bool(of_label[0])
+            continue
+        machine = LinearSVC(C=1.0, class_weight="balanced", random_state=0)
+        with warnings.catch_warnings():
+            # The weights' last digits are still on their way: they decide no answer.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            machine.fit(learned[0], of_label)
+        answers[:, label] = machine.predict(features) > 0
+    return answers

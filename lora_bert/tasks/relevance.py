@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from lora_bert.data.stored import hashes
+from lora_bert.data.stored import hashes, numbered
 from lora_bert.data.texts import columns_of
 from lora_bert.errors import AdapterError, DataError, did_you_mean
 from lora_bert.metrics.comparison import Comparison
@@ -133,7 +133,7 @@ class Relevance(Task):
                 )
         grades = np.array([self.grades[label] for label in examples.labels], np.float32)
         first = columns_of(examples.texts)[0]
-        queries = np.unique(hashes(map(str.strip, first), len(first)), return_inverse=True)[1]
+        queries = numbered(hashes(map(str.strip, first), len(first)))
         return np.stack([grades, queries.astype(np.float32)], axis=1)
 
     def figures_of(self, targets: np.ndarray) -> tuple[Metric, ...]:

@@ -30,7 +30,7 @@ def test_parts_and_classes(tmp_path, caplog):
     splits = load_splits(imdb(tmp_path / "aclImdb"))
     assert [len(splits.train), len(splits.validation), len(splits.test)] == [16, 4, 20]
     assert set(splits.test.labels) == {"neg", "pos"}
-    assert splits.columns == ("text", "label")
+    assert splits.columns == {"text": "text", "label": "label"}
     assert splits.test.at(11) == f"'{tmp_path}/aclImdb/test/pos/1_7.txt'"
     assert splits.test.mark(11) == "pos/1_7.txt"
     assert splits.test.texts[11] == "pos test 1\n"

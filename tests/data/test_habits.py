@@ -283,7 +283,7 @@ def test_the_hint_takes_no_date_and_no_name_for_the_text(tmp_path):
 def test_usual_names_in_other_languages(tmp_path, text, label):
     body = "".join(f'{at},"{words}",{kind}\n' for at, (words, kind) in enumerate(ROWS * 4))
     splits = load_splits(str(written(tmp_path, "a.csv", f"n,{text},{label}\n{body}")))
-    assert splits.columns == (text, label)
+    assert splits.columns == {"text": text, "label": label}
 
 
 @pytest.mark.parametrize(

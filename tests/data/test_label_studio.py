@@ -94,7 +94,7 @@ def test_json_min_and_csv(tmp_path):
     for name in ("a.json", "a.csv"):
         assert examples_from(read_table(tmp_path / name)).labels == ("good", "bad")
         splits = load_splits(None, train=str(tmp_path / name), validation=str(tmp_path / name))
-        assert splits.columns == ("text", "mood")
+        assert splits.columns == {"text": "text", "label": "mood"}
 
 
 def test_json_min_of_plain_answers(tmp_path):

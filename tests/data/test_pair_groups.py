@@ -16,6 +16,7 @@ from lora_bert.data.pair_groups import groups_of, split_groups
 from lora_bert.data.sources import load_splits
 from lora_bert.data.splits import split
 from lora_bert.data.texts import TextPairs
+from tests.oracle import elsewhere
 
 
 def pairs(*sides: tuple[str, str], labels: list[str] | None = None) -> Examples:
@@ -62,6 +63,22 @@ def test_no_text_stands_on_both_sides(seed: int) -> None:
     assert 45 <= len(validation) <= 60
     again = split(clusters(60, 5), seed=seed)[1]
     assert list(again.texts) == list(validation.texts)
+
+
+def test_every_process_divides_alike() -> None:
+    """Python's hashes of texts are others in each process; a resume and ``evaluate`` are, too."""
+    code = """
+import json, sys
+from lora_bert.tasks.relevance import Relevance
+from tests.data.test_pair_groups import clusters, split
+train, validation = split(clusters(60, 5), seed=1)
+targets = Relevance.of(train).targets(train, None)
+print(json.dumps({"rows": list(validation.lines), "queries": targets[:, 1].tolist()}))
+"""
+    root = str(Path(__file__).parents[2])
+    one, other = (elsewhere(code, PYTHONPATH=root, PYTHONHASHSEED=seed) for seed in ("1", "2"))
+    assert one == other
+    assert len(one["rows"]) > 40
 
 
 def test_classes_keep_their_shares() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 import lora_bert
 from lora_bert.config import InferConfig
+from lora_bert.data.pair_columns import TextColumns
 from lora_bert.data.rows import ReadOptions
 from lora_bert.inference import ray_worker
 from lora_bert.inference.ray_worker import Job, _opened, read
@@ -18,8 +19,8 @@ from lora_bert.options import build
 def job(**changes):
     told = {
         "path": "model", "config": build(InferConfig, {}), "reading": ReadOptions(),
-        "text": "text", "columns": ("text", "n"), "first": "in1.jsonl", "schema": None,
-        "typed": True, "room": "room", "suffix": ".jsonl",
+        "texts": TextColumns("text"), "columns": ("text", "n"), "first": "in1.jsonl",
+        "schema": None, "typed": True, "room": "room", "suffix": ".jsonl",
     }  # fmt: skip
     return Job(**(told | changes))
 

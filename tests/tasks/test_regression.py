@@ -236,3 +236,13 @@ def test_many_whole_numbers_are_asked_about(tmp_path):
     with pytest.raises(DataError, match="column 'label' holds 400 different whole numbers, 0 to 3"):
         lora_bert.train(tmp_path / "a.csv", output=tmp_path / "x")
     assert not (tmp_path / "x").exists()
+
+
+def test_layers_do_not_learn_under_a_fitted_head_unless_that_is_asked_for():
+    from lora_bert.config import TrainConfig
+    from lora_bert.training.methods import starts_fitted
+
+    task = Regression.of(rows_of("1", "2"))
+    assert not starts_fitted(TrainConfig(), task)
+    assert starts_fitted(TrainConfig(head_start="probe"), task)
+    assert starts_fitted(TrainConfig(method="head-only"), task)
