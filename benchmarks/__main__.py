@@ -35,6 +35,8 @@ def _listing() -> str:
 @click.option("--machine", default="", help="A word: keep the results beside other machines'.")
 @click.option("--resume", is_flag=True, help="Go on with a run that was broken off.")
 @click.option("--only", multiple=True, help="Measure this contender only; may be repeated.")
+@click.option("--hours", type=click.FloatRange(min=0), default=12.0, show_default=True,
+              help="CPU hours after which defaults and confirm stop.")  # fmt: skip
 @click.option("--results", type=click.Path(path_type=Path), help="Directory of the results.")
 def main(
     name: str | None,
@@ -46,6 +48,7 @@ def main(
     machine: str,
     resume: bool,
     only: tuple[str, ...],
+    hours: float,
     results: Path | None,
 ) -> None:
     """Measure lora-bert beside its peers; without a NAME, list the benchmarks."""
@@ -69,6 +72,7 @@ def main(
             machine=machine,
             resume=resume,
             only=only,
+            hours=hours,
             command=" ".join(["python -m benchmarks", *sys.argv[1:]]),
         )
         try:

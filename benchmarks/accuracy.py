@@ -7,7 +7,7 @@ from dataclasses import replace
 from benchmarks.data import prepare
 from benchmarks.measure import Contender, alternate
 from benchmarks.options import Options
-from benchmarks.ratios import paired_interval
+from benchmarks.ratios import paired_points, shown_points
 from benchmarks.record import Goal, Record, Table, new_record
 
 SUMMARY = "accuracy over three seeds, ours against HF, with the interval of the difference"
@@ -54,7 +54,11 @@ def tables(record: Record) -> list[Table]:
     ]  # fmt: skip
     seeds = max((len(found) for found in record.figures.values()), default=0)
     header = ["contender", *(f"seed {seed}, %" for seed in SEEDS[:seeds]), "mean"]
-    pairs = [[ours, peer, _shown(record, ours, peer)] for ours in OURS for peer in PEERS]
+    pairs = [
+        [ours, peer, shown_points(paired_points(record.figures, ours, peer))]
+        for ours in OURS
+        for peer in PEERS
+    ]
     return [
         Table("Accuracy on test rows", header, rows),
         Table("Differences, in points, with 95 % intervals", ["ours", "peer", "difference"], pairs),
@@ -65,27 +69,11 @@ def goals(record: Record) -> list[Goal]:
     """No interval reaches below -0.5 point."""
     found = []
     for peer in PEERS:
-        interval = difference(record, OURS[0], peer)
+        interval = paired_points(record.figures, OURS[0], peer)
         reached = None if interval is None else interval[1] > LEAST
         found.append(Goal("accuracy, our defaults", peer, f"above {LEAST} point",
-                          _shown(record, OURS[0], peer), reached))  # fmt: skip
+                          shown_points(interval), reached))  # fmt: skip
     return found
-
-
-def difference(record: Record, ours: str, peer: str) -> tuple[float, float, float] | None:
-    """The mean difference in points and its interval; None where one was not measured."""
-    one, other = ([raw["correct"] for raw in record.figures.get(name, ())] for name in (ours, peer))
-    if not one or len(one) != len(other):
-        return None
-    middle, low, high = paired_interval(one, other)
-    return 100 * middle, 100 * low, 100 * high
-
-
-def _shown(record: Record, ours: str, peer: str) -> str:
-    found = difference(record, ours, peer)
-    if found is None:
-        return "not measured"
-    return f"{found[0]:+.2f} ({found[1]:+.2f} to {found[2]:+.2f})"
 
 
 def _share(correct: list[int]) -> float:

@@ -10,12 +10,17 @@ from benchmarks.options import Options
 from benchmarks.record import Goal, Record, Table
 
 NAMES = ("train", "run", "predict", "one", "startup", "growth", "roof", "memory", "session",
-         "accuracy", "layers", "mfu", "exactness")  # fmt: skip
+         "accuracy", "few-rows", "defaults", "confirm",
+         "layers", "mfu", "exactness")  # fmt: skip
 """In the order of the report."""
 
 
 class Benchmark(Protocol):
-    """What a benchmark's module has; ``plot(record, path)`` too where a picture says something."""
+    """What a benchmark's module has.
+
+    ``plot(record, path)`` too where a picture says something, and ``PAGE`` where the tables stand
+    on a page of ``docs`` that is written by hand.
+    """
 
     SUMMARY: str
     NOTES: str
@@ -32,7 +37,7 @@ class Benchmark(Protocol):
 
 def benchmark(name: str) -> Benchmark:
     """The module of a benchmark."""
-    return cast("Benchmark", importlib.import_module(f"benchmarks.{name}"))
+    return cast("Benchmark", importlib.import_module(f"benchmarks.{name.replace('-', '_')}"))
 
 
 def draw(name: str, record: Record, results: Path) -> Path | None:

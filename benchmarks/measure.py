@@ -33,6 +33,7 @@ class Contender:
         arguments: Plain JSON values. ``scratch`` is added where ``scratch`` is True.
         at_most: Rounds it takes part in; None for all (the slowest need not run five times).
         scratch: Whether the function is handed an empty directory of its own.
+        python: The interpreter that runs it; "" for ours.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Contender:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     at_most: int | None = None
     scratch: bool = False
+    python: str = ""
 
 
 def once(contender: Contender, work: Path, *, round_number: int = 0) -> Raw:
@@ -62,7 +64,7 @@ def once(contender: Contender, work: Path, *, round_number: int = 0) -> Raw:
     }
     started = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.worker", contender.target],
+        [contender.python or sys.executable, "-m", "benchmarks.worker", contender.target],
         input=json.dumps(arguments),
         capture_output=True,
         text=True,
@@ -71,6 +73,8 @@ def once(contender: Contender, work: Path, *, round_number: int = 0) -> Raw:
         check=False,
     )
     wall = time.perf_counter() - started
+    if done.returncode < 0:
+        raise MeasurementError(f"ended by signal {-done.returncode}")
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
         (work / "failed.log").write_text(done.stderr, encoding="utf-8")

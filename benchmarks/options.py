@@ -28,6 +28,7 @@ class Options:
         only: Contenders to measure; empty for all.
         machine: A word that keeps the results beside those of other machines; "" for none.
         resume: Go on with the results that are there, if they are of the same settings.
+        hours: CPU hours after which the searches stop.
         command: The command line, for the record.
     """
 
@@ -41,6 +42,7 @@ class Options:
     only: tuple[str, ...] = ()
     machine: str = ""
     resume: bool = False
+    hours: float = 12.0
     command: str = ""
 
     def rounds_or(self, default: int) -> int:

@@ -11,6 +11,8 @@ from typing import Any
 # Okabe and Ito's colours: told apart by colour-blind readers too.
 _OURS, _PEER = "#0072b2", "#999999"
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
+_MANY_COLOURS = (*_COLOURS, "#e69f00", "#56b4e9", "#000000", "#999999")
+_MARKERS = "osD^vPX*"
 _STYLE = {
     "font.size": 10.0,
     "axes.spines.top": False,
@@ -96,6 +98,29 @@ def trade_off(
             ax.set(title=data, xlabel="seconds", ylabel="test accuracy, %")
             ax.set_xlim(0, 1.2 * max(seconds for seconds, _ in means))
             ax.margins(y=0.2)
+        figure.savefig(path, dpi=120, bbox_inches="tight")
+
+
+def accuracy_by_cost(
+    path: Path, panels: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]]
+) -> None:
+    """A line a contender from few rows to many: ``{data: {label: [(seconds, accuracy), …]}}``."""
+    import matplotlib as mpl
+
+    with mpl.rc_context(_STYLE):
+        figure, axes = _grid(len(panels), 3.6, width=11)
+        labels = list(dict.fromkeys(label for found in panels.values() for label in found))
+        styles = dict(zip(labels, zip(_MANY_COLOURS, _MARKERS, strict=True), strict=False))
+        for (data, found), ax in zip(panels.items(), axes, strict=True):
+            for label, points in found.items():
+                colour, marker = styles[label]
+                ax.plot(*zip(*points, strict=True), color=colour, marker=marker, label=label)
+            ax.set(title=data, xscale="log", xlabel="CPU seconds", ylabel="test accuracy, %")
+            ax.margins(y=0.1)
+        handles = {name: line for ax in axes for line, name in zip(*ax.get_legend_handles_labels(),
+                                                                   strict=True)}  # fmt: skip
+        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3,
+                      frameon=False)  # fmt: skip
         figure.savefig(path, dpi=120, bbox_inches="tight")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.data import Workload, read_rows
+from benchmarks.scoring import Stopwatch, judged
 
 
 def whole_run(
@@ -56,6 +57,27 @@ def whole_run(
             int(answer.label == label) for answer, (_, label) in zip(answers, held, strict=True)
         ]
     return found
+
+
+def by_itself(workload: dict[str, Any], scratch: str, **options: Any) -> dict[str, Any]:
+    """``lora_bert.train`` on the training rows alone, of which it holds out what it needs.
+
+    Args:
+        workload: Rows, backbone, seed; epochs, rate and the rest are ours to choose.
+        scratch: Where the adapter goes.
+        **options: Of ``lora_bert.train``, where not its defaults.
+    """
+    watch = Stopwatch()
+    import lora_bert
+
+    work = Workload(**workload)
+    result = lora_bert.train(train=work.train, backbone=work.backbone, seed=work.seed,
+                             output=f"{scratch}/adapter", **options)  # fmt: skip
+    found = {**watch.read(), "epochs": len(result.history)}
+    rows = read_rows(work.test)
+    predictor = lora_bert.load(result.path, backbone=work.backbone)
+    answers = predictor.predict([text for text, _ in rows])
+    return {**found, **judged([answer.label for answer in answers], rows)}
 
 
 def learn(scratch: str, **options: Any) -> dict[str, Any]:

@@ -118,6 +118,27 @@ def paired_interval(
     return float(difference.mean()), percentile(drawn, tail), percentile(drawn, 1 - tail)
 
 
+def paired_points(figures: Figures, ours: str, peer: str) -> tuple[float, float, float] | None:
+    """By how many points of accuracy ours is better, and the interval's ends.
+
+    Over the rounds that both were measured in; None where there is none.
+    """
+    mine, theirs = ({raw["round"]: raw["correct"] for raw in figures.get(name, ())}
+                    for name in (ours, peer))  # fmt: skip
+    shared = [at for at in mine if at in theirs]
+    if not shared:
+        return None
+    middle, low, high = paired_interval([mine[at] for at in shared], [theirs[at] for at in shared])
+    return 100 * middle, 100 * low, 100 * high
+
+
+def shown_points(found: tuple[float, float, float] | None) -> str:
+    """What :func:`paired_points` found, in a table."""
+    if found is None:
+        return "not measured"
+    return f"{found[0]:+.2f} ({found[1]:+.2f} to {found[2]:+.2f})"
+
+
 def shuffled(count: int, seed: int) -> list[int]:
     """0..count-1 in an order that only the seed decides."""
     order = list(range(count))

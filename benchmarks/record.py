@@ -16,6 +16,7 @@ from benchmarks.machine import machine, versions
 from benchmarks.options import Options
 from benchmarks.ratios import Ratio, best, median, ratio, values
 
+_UNUSUAL = re.compile(r"(-cuda|-20newsgroups)+$")
 _NUMBERS = re.compile(r"\[[\d.,\s-]+\]")
 
 
@@ -52,7 +53,7 @@ class Record:
     @property
     def benchmark(self) -> str:
         """Which benchmark it is of."""
-        return self.kind.partition("-")[0]
+        return _UNUSUAL.sub("", self.kind)
 
     @property
     def amx(self) -> bool:

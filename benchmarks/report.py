@@ -42,6 +42,10 @@ def write_report(results: Path = RESULTS) -> list[Path]:
     if measured:
         for name in ("README.md", "README.zh-CN.md"):
             pages[ROOT / name] = fill((ROOT / name).read_text(encoding="utf-8"), records)
+        for name in NAMES:
+            if page := getattr(benchmark(name), "PAGE", ""):
+                text = pages.get(docs / page) or (docs / page).read_text(encoding="utf-8")
+                pages[docs / page] = _fill_page(text, name, records, results)
     for page, text in pages.items():
         page.write_text(text, encoding="utf-8")
     return list(pages)
@@ -57,7 +61,11 @@ def render(records: dict[str, Record], results: Path, docs: Path) -> str:
     """The page of all measurements, a section a benchmark."""
     parts = [_INTRODUCTION]
     for name in NAMES:
-        parts += [f"## {name}\n", f"{_sentence(benchmark(name).SUMMARY)}\n", benchmark(name).NOTES]
+        parts += [f"## {name}\n", f"{_sentence(benchmark(name).SUMMARY)}\n"]
+        if page := getattr(benchmark(name), "PAGE", ""):
+            parts.append(f"It has [a page of its own]({page}).\n")
+            continue
+        parts.append(benchmark(name).NOTES)
         mine = _of(name, records)
         if not mine:
             parts.append(f"Not measured yet: `python -m benchmarks {name}`.\n")
@@ -96,6 +104,18 @@ def _of(name: str, records: dict[str, Record]) -> list[Record]:
     """A benchmark's records, the slower processor first."""
     mine = [record for record in records.values() if record.benchmark == name]
     return sorted(mine, key=lambda record: (record.kind, record.amx, record.name))
+
+
+def _fill_page(text: str, name: str, records: dict[str, Record], results: Path) -> str:
+    """A page by hand with a benchmark's notes and tables between its two comments."""
+    mine, docs = _of(name, records), ROOT / "docs"
+    parts = [part for record in mine
+             for part in _section(record, results, docs, alone=len(mine) == 1)]  # fmt: skip
+    shown = "\n".join(parts) or f"Not measured yet: `python -m benchmarks {name}`.\n"
+    start, end = f"<!-- benchmarks: {name} -->\n", "<!-- end -->"
+    before, _, rest = text.partition(start)
+    shown = f"{benchmark(name).NOTES}\n{shown}"
+    return f"{before}{start}\n{shown}\n{end}{rest.partition(end)[2]}"
 
 
 def _section(record: Record, results: Path, docs: Path, *, alone: bool) -> list[str]:

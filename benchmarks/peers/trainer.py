@@ -9,6 +9,7 @@ from typing import Any
 from benchmarks.batches import plan
 from benchmarks.data import Workload, rows_of_one_length
 from benchmarks.peers.models import Rows, adapted_classifier, tokenised, tokenizer_of
+from benchmarks.scoring import Stopwatch
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def whole_run(workload: dict[str, Any], recipe: str, scratch: str) -> dict[str, 
     Where the workload names test rows, ``correct`` says of each whether the best epoch has it
     right.
     """
-    started = time.perf_counter()
+    watch = Stopwatch()
     work = Workload(**workload)
     tokenizer = tokenizer_of(work.backbone)
     rows = tokenised(work.train, work, tokenizer)
@@ -118,12 +119,12 @@ def whole_run(workload: dict[str, Any], recipe: str, scratch: str) -> dict[str, 
                        metric_for_best_model="accuracy")  # fmt: skip
     trainer.train()
     trainer.save_model(f"{scratch}/adapter")
-    seconds = time.perf_counter() - started
+    taken = watch.read()
     scores = [entry["eval_accuracy"] for entry in trainer.state.log_history
               if "eval_accuracy" in entry]  # fmt: skip
     found = {
-        "seconds": seconds,
-        "rate": len(rows) * work.epochs / seconds,
+        **taken,
+        "rate": len(rows) * work.epochs / taken["seconds"],
         "steps": trainer.state.global_step,
         "accuracy": max(scores),
     }

@@ -121,7 +121,7 @@ def test_a_norm_that_is_not_there_is_said(tmp_path):
     del weights["bert.encoder.layer.3.output.LayerNorm.weight"]
     save_file(weights, place / "model.safetensors", metadata={"format": "pt"})
     config = read_encoder_config(place)
-    with pytest.raises(BackboneError, match="lack 'bert.encoder.layer.3.output.LayerNorm.weight'"):
+    with pytest.raises(BackboneError, match=r"lack .*layer\.3\.output\.LayerNorm\.weight"):
         build_backbone(read_checkpoint(place, config), config)
 
 

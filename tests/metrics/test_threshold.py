@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
+from lora_bert import mapped
 from lora_bert.metrics.threshold import best_threshold
 
 
@@ -37,6 +38,16 @@ def test_no_other_line_is_better(seed, size, coarse):
     best = max(f1_score(true, second >= line, average="macro") for line in lines)
     ours = f1_score(true, second >= found.value, average="macro")
     assert ours == pytest.approx(best)
+
+
+def test_of_many_rows_the_same_line_is_found_piece_by_piece(monkeypatch):
+    draw = np.random.default_rng(0)
+    second = draw.random(500).round(2)
+    true = (second + draw.normal(0, 0.3, 500) > 0.4).astype(np.int64)
+    rows = np.stack([1 - second, second], axis=1), true
+    whole = best_threshold(["no", "yes"], *rows)
+    monkeypatch.setattr(mapped, "_PIECE", 7)
+    assert best_threshold(["no", "yes"], *rows) == whole
 
 
 def test_a_choice_is_judged_on_other_rows():

@@ -61,6 +61,24 @@ def texts(count, seed=0):
     )
 
 
+@pytest.mark.parametrize("count", [7, 8, 9, 100])
+def test_of_many_texts_few_wait_at_once(count, monkeypatch):
+    """What waits of a million texts would take tens of megabytes."""
+    monkeypatch.setattr(engine, "TEXTS_AT_ONCE", 8)
+    slow, waiting, inner = Slow(), [], Workers.submit
+
+    def noted(self, *task):
+        waiting.append(len(self._waiting))
+        return inner(self, *task)
+
+    monkeypatch.setattr(Workers, "submit", noted)
+    parts = [texts(count), texts(0), texts(3)]
+    found = list(answers(slow, parts, 2))
+    for logits, part in zip(found, parts, strict=True):
+        np.testing.assert_array_equal(logits, expected(part))
+    assert max(waiting) < 2 * 8
+
+
 @pytest.mark.parametrize("cut", [by_length, by_padded_length, by_tokens])
 def test_the_engine_says_how_batches_are_cut(cut):
     slow, encodings = Slow(), texts(200)
