@@ -300,3 +300,47 @@ def test_names_of_a_label_file_go_with_the_adapter(tiny_backbone, tmp_path):
         lora_bert.train(
             tmp_path / "d.tsv", label_file=tmp_path / "names.txt", output=tmp_path / "b"
         )
+
+
+def test_a_separator_is_remembered(tiny_backbone, tmp_path):
+    rows = [f"good {at % 3}\tx{at % 3}/y{at % 2}" for at in range(60)]
+    (tmp_path / "d.tsv").write_text("\n".join(["text\tlabels", *rows]))
+    result = lora_bert.train(
+        tmp_path / "d.tsv", label_separator="/", task="multi-label", backbone=tiny_backbone,
+        epochs=1, output=tmp_path / "a", trunk_cache="memory",
+    )  # fmt: skip
+    assert result.labels == ("x0", "x1", "x2", "y0", "y1")
+    assert lora_bert.evaluate(result.path, tmp_path / "d.tsv").scores.rows == 60
+
+
+def test_a_training_that_was_stopped_ends_in_the_same_adapter(trained, tmp_path, monkeypatch):
+    from lora_bert.training.trainer import Trainer
+
+    class Killed(BaseException):
+        pass
+
+    def train(name, **options):
+        return lora_bert.train(
+            trained[0], backbone=trained_backbone(trained[1]), epochs=2, save_every_steps=3,
+            trunk_cache="memory", head_start="random", output=tmp_path / name, **options,
+        )  # fmt: skip
+
+    whole, inner = train("whole"), Trainer.step
+
+    def step(self, group):
+        inner(self, group)
+        if self.progress.step == 8:
+            raise Killed
+
+    monkeypatch.setattr(Trainer, "step", step)
+    with pytest.raises(Killed):
+        train("stopped")
+    monkeypatch.undo()
+    resumed = train("stopped", resume=True)
+    assert resumed.resumed_at == 6
+    assert resumed.labels == whole.labels
+    both = [json.loads((result.path / "lora_bert.json").read_text()) for result in (whole, resumed)]
+    assert both[0]["settings"] == both[1]["settings"]
+    weights = [(result.path / "adapter_model.safetensors").read_bytes()
+               for result in (whole, resumed)]  # fmt: skip
+    assert weights[0] == weights[1]
