@@ -46,8 +46,7 @@ if TYPE_CHECKING:
     from lora_bert.data.examples import Examples
     from lora_bert.data.tables import Table
 
-_MOST_MARKED = 100
-_PROBED = 8000
+_MOST_MARKED, _PROBED = 100, 8000
 _WAYS = ("legal", "first")
 
 
