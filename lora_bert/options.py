@@ -22,6 +22,7 @@ from lora_bert.wording import shortened
 ConfigT = TypeVar("ConfigT")
 
 _MAY_BE_EMPTY = ("LABEL", "TEXT")
+"""Values, by their metavar, of which the empty text is one; it names no file, column or address."""
 
 
 @dataclass(frozen=True)

@@ -131,7 +131,7 @@ def pair_adapter(
     path = tmp_path_factory.mktemp("adapters") / "pairs"
     lora_bert.train(
         pair_rows, backbone=str(tiny_backbone), output=str(path), epochs=1, batch_size=8,
-        learning_rate=0.03, dtype="float32",
+        learning_rate=0.03, dtype="float32", head_start="random",
     )  # fmt: skip
     return path
 
@@ -155,12 +155,13 @@ def ctrl_c() -> None:
 
 @pytest.fixture(autouse=True)
 def log_as_before() -> Iterator[None]:
-    """What a command says of the log is for that test alone."""
+    """What a command says of the log is for that test alone, or for that fixture."""
     log = logging.getLogger("lora_bert")
-    was = (log.handlers, log.level, log.propagate)
+    log.handlers, log.propagate = [], True
+    log.setLevel(logging.NOTSET)
     yield
-    log.handlers, _, log.propagate = was
-    log.setLevel(was[1])
+    log.handlers, log.propagate = [], True
+    log.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -185,7 +186,7 @@ def trained_on_means(tmp_path_factory: pytest.TempPathFactory, reviews: Path) ->
         backbone = write_backbone(place / f"{family}-backbone", family)
         lora_bert.train(
             reviews, backbone=str(backbone), output=place / "adapter", epochs=1, batch_size=8,
-            learning_rate=0.03, dtype="float32", pooling="mean",
+            learning_rate=0.03, dtype="float32", pooling="mean", head_start="random",
         )  # fmt: skip
         lora_bert.merge(place / "adapter", place / "merged")
     return places

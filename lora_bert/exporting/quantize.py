@@ -41,7 +41,6 @@ def quantise_openvino(model: Any, samples: Sequence[dict[str, np.ndarray]]) -> A
     with _silence():
         import nncf
 
-        nncf.set_log_level(logging.ERROR)
         return nncf.quantize(
             model,
             nncf.Dataset(samples[:_MOST_SAMPLES]),
@@ -52,10 +51,15 @@ def quantise_openvino(model: Any, samples: Sequence[dict[str, np.ndarray]]) -> A
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Keep the tools' bars off standard output, where results go, and their advice to us."""
-    logging.disable(logging.WARNING)
+    """Keep the tools' bars off standard output, where results go, and their advice to us.
+
+    The program's own logging is afterwards as it was: nncf makes its logger everybody's class.
+    """
+    level, kind = logging.root.manager.disable, logging.getLoggerClass()
+    logging.disable(max(level, logging.WARNING))
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             yield
     finally:
-        logging.disable(logging.NOTSET)
+        logging.setLoggerClass(kind)
+        logging.disable(level)

@@ -10,6 +10,7 @@ from weakref import WeakValueDictionary
 
 from tokenizers import Regex, Tokenizer, normalizers
 
+from lora_bert.errors import BackboneError, ConfigError
 from lora_bert.tokens.word_pieces import cut_into_words
 
 # ASCII's and full-width symbols beside Unicode's punctuation: all that people type as such.
@@ -34,6 +35,28 @@ class SharedTokenizer:
         with self.lock:
             return re.sub(
                 r'"truncation":\{[^}]*\}', '"truncation":null', self.core.to_str(), count=1
+            )
+
+    def check_takes_pairs(self, max_length: int) -> None:
+        """Check that pairs can be told apart, and that some of each text is left.
+
+        Raises:
+            BackboneError: The tokenizer puts nothing between the texts of a pair.
+            ConfigError: ``max_length`` has no room for them.
+        """
+        alone, both = (self.core.num_special_tokens_to_add(is_pair=pair) for pair in (False, True))
+        if both <= alone:
+            raise BackboneError(
+                "The backbone's tokenizer puts no token between the two texts of a pair: it was "
+                "made for single texts.",
+                hint="Use another backbone, or give the post_processor of its tokenizer.json a "
+                "template for pairs.",
+            )
+        if max_length < both + 2:
+            raise ConfigError(
+                f"--max-length {max_length} has no room for a pair of texts, which has {both} "
+                "special tokens.",
+                hint="Use a larger --max-length.",
             )
 
 

@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 
 from lora_bert.backbones.config import EncoderConfig
 from lora_bert.data.texts import Text, are_pairs, columns_of, parts_of
-from lora_bert.errors import BackboneError, ConfigError, LoraBertError, TextError
+from lora_bert.errors import BackboneError, LoraBertError, TextError
 from lora_bert.files import write_json
 from lora_bert.tokens.shared_tokenizer import SharedTokenizer
 from lora_bert.tokens.tokenized import TokenizedTexts
@@ -134,7 +134,7 @@ class TextTokenizer:
     def encode_all(self, texts: Sequence[Text]) -> TokenizedTexts:
         """As :meth:`encode`, whatever the embeddings have rows for."""
         if are_pairs(texts):
-            self._check_takes_pairs()
+            self.shared.check_takes_pairs(self.max_length)
         # In pieces: the library's own objects take many times the room of what is kept of them, and
         # others wait for the end of one.
         made = TokenizedTexts.joined(map(self._encode, _pieces(texts)))
@@ -143,22 +143,6 @@ class TextTokenizer:
     def special_tokens(self, *, pair: bool) -> int:
         """How many special tokens a text has, or a ``pair``."""
         return self.core.num_special_tokens_to_add(is_pair=pair)
-
-    def _check_takes_pairs(self) -> None:
-        alone, both = (self.special_tokens(pair=pair) for pair in (False, True))
-        if both <= alone:
-            raise BackboneError(
-                "The backbone's tokenizer puts no token between the two texts of a pair: it was "
-                "made for single texts.",
-                hint="Use another backbone, or give the post_processor of its tokenizer.json a "
-                "template for pairs.",
-            )
-        if self.max_length < both + 2:
-            raise ConfigError(
-                f"--max-length {self.max_length} has no room for a pair of texts, which has {both} "
-                "special tokens.",
-                hint="Use a larger --max-length.",
-            )
 
     def _encode(self, texts: Sequence[Text]) -> TokenizedTexts:
         # A lone surrogate (half an emoji, out of broken JSON) cannot be handed to Rust.

@@ -115,7 +115,14 @@ def test_auto_peft_finds_hub_and_local_backbones(trained, reviews, tmp_path, mon
     (cached / "refs" / "main").write_text(revision)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(hub))
     from_hub = tmp_path / "from-hub"
-    lora_bert.train(reviews, backbone="org/tiny", output=from_hub, epochs=1, learning_rate=0.03)
+    lora_bert.train(
+        reviews,
+        backbone="org/tiny",
+        output=from_hub,
+        epochs=1,
+        learning_rate=0.03,
+        head_start="random",
+    )
     assert (
         json.loads((from_hub / "adapter_config.json").read_text())["base_model_name_or_path"]
         == "org/tiny"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import lora_bert
-from lora_bert.errors import AdapterError, BackboneError, DataError
+from lora_bert.errors import BackboneError, DataError
 from tests.conftest import real
 
 
@@ -42,9 +42,13 @@ def test_a_text_with_an_added_token(reports, tmp_path):
         )
 
 
+def test_a_multi_label_classifier_gives_each_label_a_yes_or_a_no(reports):
+    (answer,) = lora_bert.load(reports / "bb_multilabel_classifier").predict(["good day"])
+    assert list(answer.scores) == ["toxic", "insult", "spam"]
+    assert answer.labels == tuple(name for name, share in answer.scores.items() if share >= 0.5)
+
+
 def test_refused_by_name(reports, tmp_path):
-    with pytest.raises(AdapterError, match="is a multi-label classifier"):
-        lora_bert.load(reports / "bb_multilabel_classifier")
     data = str(reports / "small.csv")
     with pytest.raises(BackboneError, match="has no 'model_type'") as caught:
         lora_bert.train(data, backbone=str(reports / "bb_no_model_type"), output=tmp_path / "a")

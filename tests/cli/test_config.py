@@ -99,7 +99,7 @@ def test_the_adapters_run_yaml_repeats_the_run_bit_for_bit(
 
 def test_run_yaml_holds_every_option_resolved(adapter: Path) -> None:
     saved = yaml.safe_load((adapter / "run.yaml").read_text())
-    left_out = ("output", "overwrite", "resume", "watch", "log_to")
+    left_out = ("output", "overwrite", "resume", "watch", "watch_pair", "log_to")
     assert list(saved) == [
         key
         for key, option in options_of(TrainConfig).items()

@@ -101,8 +101,11 @@ def test_evaluation_shows_both_texts(
 ) -> None:
     rows = pair_rows.read_text(encoding="utf-8").splitlines()
     (here / "known.csv").write_text("\n".join(rows[:41]), encoding="utf-8")
-    # Labels turned around, so that some answers are wrong.
-    turned = [",".join((*row.split(",")[:2], "other")) for row in rows[1:]]
+    # Labels that mean nothing, so that some answers are wrong.
+    drawn = ("other", "same")
+    turned = [
+        ",".join((*row.split(",")[:2], drawn[number % 2])) for number, row in enumerate(rows[1:])
+    ]
     (here / "test.csv").write_text("\n".join([rows[0], *turned]), encoding="utf-8")
     outcome = cli(
         "evaluate", pair_adapter, "--data", "test.csv", "--train", "known.csv", "--output", "out",

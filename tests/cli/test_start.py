@@ -80,7 +80,7 @@ def test_help_imports_nothing_heavy(words: tuple[str, ...]) -> None:
         ("export MERGED OUT/exported", TORCH | {"openvino", "onnx"}),
         ("evaluate MERGED --data REVIEWS", TORCH),
         ("train --data REVIEWS --backbone BACKBONE --output OUT/adapter --epochs 1",
-         TORCH | {"accelerate", "huggingface_hub", "matplotlib"}),
+         TORCH | {"accelerate", "huggingface_hub", "matplotlib", "scipy"}),
     ],
 )  # fmt: skip
 def test_no_command_imports_what_it_does_not_use(

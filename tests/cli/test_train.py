@@ -22,7 +22,7 @@ def train(cli: Cli, tiny_backbone: Path, reviews: Path) -> Cli:
 
 
 def test_train_says_what_came_out_and_what_to_do_next(train: Cli) -> None:
-    outcome = train("--output", "out")
+    outcome = train("--output", "out", "--head-start", "random")
     assert outcome.code == 0
     *facts, last = outcome.stdout.splitlines()
     lines = dict(line.split(maxsplit=1) for line in facts)
@@ -36,7 +36,7 @@ def test_train_says_what_came_out_and_what_to_do_next(train: Cli) -> None:
 
 
 def test_train_says_on_stderr_what_it_found_and_how_it_goes(train: Cli) -> None:
-    stderr = train("--output", "out").stderr
+    stderr = train("--output", "out", "--head-start", "random").stderr
     assert "text column 'review', label column 'label'" in stderr
     assert "Split off 12 of 60 rows for validation (stratified, seed 42)." in stderr
     assert "epoch 1/1: loss 0." in stderr
@@ -61,7 +61,7 @@ def test_quiet_shows_no_bar_on_a_terminal(train: Cli, monkeypatch: pytest.Monkey
 
 
 def test_train_json_is_one_document(train: Cli) -> None:
-    outcome = train("--output", "out", "--json")
+    outcome = train("--output", "out", "--json", "--head-start", "random")
     found = outcome.document
     assert outcome.code == 0
     assert found["validation"].keys() >= KEYS
@@ -199,10 +199,14 @@ def test_a_limit_names_the_file_it_is_of(
 
 
 def test_a_training_that_learned_nothing_names_the_rate(train: Cli) -> None:
-    told = train("--output", "low", "--epochs", 3, "--learning-rate", 1e-7).stderr
+    told = train(
+        "--output", "low", "--head-start", "random", "--epochs", 3, "--learning-rate", 1e-7
+    ).stderr
     assert "warning: Nothing was learned: the loss went from " in told
     assert "Raise --learning-rate: it was 1e-07, and 0.001 is the default." in told
-    told = train("--output", "high", "--epochs", 3, "--learning-rate", 0.9).stderr
+    told = train(
+        "--output", "high", "--head-start", "random", "--epochs", 3, "--learning-rate", 0.9
+    ).stderr
     assert "Lower --learning-rate" in told
 
 
@@ -258,7 +262,8 @@ def test_ctrl_c_before_the_first_epoch_ended(train: Cli, monkeypatch: pytest.Mon
         return compute(*given, **more)
 
     monkeypatch.setattr(gradients, "branch", pressed)
-    outcome = train("--output", "out", "--batch-size", 8, "--json")
+    start = ("--head-start", "random")
+    outcome = train("--output", "out", "--batch-size", 8, "--json", *start)
     assert outcome.code == 130
     assert (outcome.document["interrupted"], outcome.document["best_epoch"]) == (True, 0)
     assert "warning: Stopped by Ctrl-C: keeping the adapter of this moment." in outcome.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -76,6 +77,24 @@ def test_int8_says_what_it_changes(kind, trained, reviews, tmp_path):
     said = json.loads((tmp_path / "out" / "lora_bert.json").read_text())["exported"]
     assert said["precision"] == "int8"
     assert len(lora_bert.load(tmp_path / "out", engine=kind).predict(TEXTS)) == len(TEXTS)
+
+
+@pytest.mark.parametrize("kind", GRAPHS)
+def test_int8_leaves_the_programs_logging_as_it_was(kind, trained, tmp_path, monkeypatch):
+    if kind == "openvino":
+        pytest.importorskip("nncf")
+    monkeypatch.setattr(logging.root.manager, "disable", logging.NOTSET)
+    logging.disable(logging.DEBUG)
+    handler, before = logging.NullHandler(), logging.getLoggerClass()
+    nncf = logging.getLogger("nncf")
+    nncf.addHandler(handler)
+    try:
+        lora_bert.export(trained["bert"] / "merged", tmp_path / "out", format=kind, int8=True)
+    finally:
+        nncf.removeHandler(handler)
+    assert handler.level == logging.NOTSET
+    assert logging.getLoggerClass() is before
+    assert logging.root.manager.disable == logging.DEBUG
 
 
 @pytest.mark.parametrize("kind", GRAPHS)

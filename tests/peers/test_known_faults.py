@@ -141,7 +141,7 @@ def test_gradient_checkpointing_trains(tiny_backbone, reviews, tmp_path):
 
     def train(name, **options):
         lora_bert.train(reviews, backbone=str(tiny_backbone), output=tmp_path / name, epochs=1,
-                        dtype="float32", layers="all", **options)  # fmt: skip
+                        dtype="float32", layers="all", head_start="random", **options)  # fmt: skip
         return load_file(tmp_path / name / WEIGHTS)
 
     plain, checkpointed = train("plain"), train("checkpointed", gradient_checkpointing=True)
