@@ -83,6 +83,8 @@ class Parts:
             rows = self._examples_or_reason(part)
             if isinstance(rows, Examples):
                 examples[part] = rows
+            elif part == "train":
+                raise DataError(f"There is nothing to learn: {rows}.")
             else:
                 how = self._how_to_predict(part)
                 logger.warning("The %s part is left out: %s. %s", part, rows, how)
@@ -103,7 +105,7 @@ class Parts:
         tagged = self.options.label_form == "tags"
         text, pair, label = self._tag_columns(table) if tagged else self._columns(part, table)
         if label is None:
-            return f"'{table.source}' has no label column"
+            return f"'{table.source}' has no {'tags' if tagged else 'label column'}"
         if tagged:
             return self._tagged(part, table, text, label)
         if self._may_lack_labels(part) and (hidden := self._hidden(table, text, label)):
@@ -124,9 +126,8 @@ class Parts:
         before = next(iter(self._names.values()), (training.text_column, training.label_column))
         known = [name if name in table.columns else None for name in before]
         text, label = tag_columns(
-            table.columns, text=options.text_column or known[0],
-            tags=options.label_column or known[-1], source=table.source,
-        )  # fmt: skip
+            table, text=options.text_column or known[0], tags=options.label_column or known[-1]
+        )
         return text, None, label
 
     def _tagged(self, part: str, table: Table, text: str, label: str) -> Examples | str:

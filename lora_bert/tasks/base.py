@@ -64,6 +64,8 @@ class Task(Protocol):
         linear_model: What :meth:`baseline` fits, in words, and ``linear_class`` in scikit-learn's.
         in_config: What ``config.json`` of a merged model says of it, in words of transformers and
             of sentence-transformers; empty: that ``problem_type`` is transformers' own.
+        cells: A cell by the name of its column, where cells of :meth:`columns` may be empty lists:
+            a file with types takes the column's type from it, whatever its rows hold.
         words: The rule of :mod:`lora_bert.data.words` by which answers are given of words; "": they
             are of whole texts.
         labels: Names of the outputs, in their order.
@@ -82,6 +84,7 @@ class Task(Protocol):
     linear_model: ClassVar[str] = ""
     linear_class: ClassVar[str] = ""
     in_config: ClassVar[Mapping[str, Any]] = {}
+    cells: ClassVar[Mapping[str, Any]] = {}
     words: str = ""
     labels: tuple[str, ...]
 

@@ -14,6 +14,7 @@ import lora_bert
 from lora_bert.cli.app import cli
 from lora_bert.errors import AdapterError, ConfigError, DataError
 from lora_bert.evaluation.evaluate import evaluate
+from lora_bert.inference import stream
 from lora_bert.inference.stream import predict_file
 from lora_bert.tasks.legal_tags import LegalTags
 from lora_bert.tasks.token_tagging import TokenTagging
@@ -78,6 +79,16 @@ def test_files_of_words_and_of_texts(tagger, dishes, tmp_path):
     predict_file(predictor, tmp_path / "texts.csv", tmp_path / "c.parquet")
     parquet = pytest.importorskip("pyarrow.parquet").read_table(tmp_path / "c.parquet")
     assert parquet.column("tags").to_pylist()[0] == ["O", "B-DISH", "I-DISH", "O", "B-PLACE"]
+
+
+def test_rows_without_entities_before_others_are_written(tagger, tmp_path, monkeypatch):
+    monkeypatch.setattr(stream, "TEXTS_AT_ONCE", 2)
+    (tmp_path / "texts.csv").write_text("text\nzoo\nzoo zoo\n" + f"{TEXT}\n", encoding="utf-8")
+    predict_file(lora_bert.load(tagger), tmp_path / "texts.csv", tmp_path / "a.parquet")
+    parquet = pytest.importorskip("pyarrow.parquet").read_table(tmp_path / "a.parquet")
+    found = parquet.column("prediction").to_pylist()
+    assert found[:2] == [[], []]
+    assert [(each["text"], each["start"]) for each in found[2]] == [("hot tasty", 5), ("fast", 21)]
 
 
 def test_the_command_line(tagger, dishes, tmp_path):
