@@ -105,9 +105,9 @@ def tags_in(table: Table, *, text: str | None, tags: str | None) -> str:
     if label is None:
         alone = len(table.columns) == 1 and all(_tokens(cell) for cell in table.values[text][:1])
         return "each row is words" if alone else ""
-    others = 0
+    others, least = 0, 1 if text.strip().lower() in WORD_NAMES else 2
     for words, cell in zip(table.values[text], table.values[label], strict=True):
-        said = _said(words, cell)
+        said = _said(words, cell, least)
         if said:
             return said
         # Rows without an entity may be many, and say nothing.
@@ -117,15 +117,18 @@ def tags_in(table: Table, *, text: str | None, tags: str | None) -> str:
     return ""
 
 
-def _said(words: str, cell: str) -> str | None:
-    """What says in words that a row is tagged; "" where it is not, None where it may be."""
+def _said(words: str, cell: str, least: int) -> str | None:
+    """What says in words that a row is tagged; "" where it is not, None where it may be.
+
+    Where spaces part its words, ``least`` of them are enough.
+    """
     tokens, value, tags = _tokens(words), _listed(cell), cell.split()
     parts = value if isinstance(value, list) and _is_marked(value) else _by_type(value)
     if tokens is not None and isinstance(value, list) and len(tokens) == len(value) > 0:
         return "each word has a tag"
     if tokens is None and parts:
         return "parts of the texts are marked"
-    if value is None and len(tags) == len(words.split()) > 1 and all(map(parts_of, tags)):
+    if value is None and len(tags) == len(words.split()) >= least and all(map(parts_of, tags)):
         return "each word has a tag" if {*tags} != {OUTSIDE} else None
     return None if parts is not None or not tags else ""
 
@@ -150,6 +153,13 @@ def tagged_examples(
     rows = list(zip(table.values[text_column], table.values[label_column], strict=True))
     filled = [at for at, (text, cell) in enumerate(rows) if text.strip() and cell.strip()]
     read = [_read(table, at, *rows[at], names) for at in filled]
+    if len(read) > 1 and all(
+        words == [rows[at][0]] for at, (words, _) in zip(filled, read, strict=True)
+    ):
+        raise DataError(
+            f"'{table.source}' has one word a row, and nothing says where sentences end.",
+            hint="Write a word and its tag a line, and a blank line between sentences: .conll.",
+        )
     tagging = tagging or _tagging(table, filled, read)
     mended, scheme = _Mended(), _scheme(table, filled, read) or tagging.scheme
     texts, labels, left = [], [], []
@@ -299,7 +309,7 @@ def _scheme(
                 "(BILOU).",
                 hint="Say which tag a number stands for: --label-names 0=O,1=B-PER,…"
                 if numbers
-                else "Rename tags with --label-names, PER=I-PER,… where they have no letters.",
+                else "Types without a letter get one so: --label-names PER=I-PER,…",
             )
     return None
 

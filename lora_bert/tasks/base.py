@@ -6,6 +6,7 @@ added as one file here, its figures as one in ``metrics/``, and is registered by
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -61,6 +62,8 @@ class Task(Protocol):
         values_are: What :meth:`values` gives, in a word.
         apart_in: What :meth:`apart` is measured in: ``probability``, ``standard deviations``.
         judged_with: Which options of ``evaluate`` that compare or look for a line make sense.
+        layers: Which layers learn where ``--layers auto`` leaves it to the task; ``auto``: the
+            upper half.
         linear_model: What :meth:`baseline` fits, in words, and ``linear_class`` in scikit-learn's.
         in_config: What ``config.json`` of a merged model says of it, in words of transformers and
             of sentence-transformers; empty: that ``problem_type`` is transformers' own.
@@ -81,6 +84,7 @@ class Task(Protocol):
     values_are: ClassVar[str] = "numbers"
     apart_in: ClassVar[str] = "their own unit"
     judged_with: ClassVar[tuple[str, ...]] = ()
+    layers: ClassVar[str] = "auto"
     linear_model: ClassVar[str] = ""
     linear_class: ClassVar[str] = ""
     in_config: ClassVar[Mapping[str, Any]] = {}
@@ -161,6 +165,14 @@ class Task(Protocol):
     @abstractmethod
     def head(self) -> HeadSpec:
         """How many outputs the head has."""
+
+    def epochs(self, rows: int) -> int:
+        """How many passes over so many training rows there are where ``--epochs`` is left out.
+
+        3; more where they show fewer than 4,000 rows, or 600 an output, in all; at most 20.
+        """
+        shown = max(4000, 600 * self.head().outputs)
+        return min(20, max(3, math.ceil(shown / rows)))
 
     @abstractmethod
     def targets(self, examples: Examples, tokens: TokenizedTexts, *, hint: str = "") -> np.ndarray:

@@ -80,6 +80,7 @@ class TokenTagging(Task):
     in_config: ClassVar[Mapping[str, Any]] = {"problem_type": None}
     judged_with: ClassVar[tuple[str, ...]] = ("against", "baseline")
     cells: ClassVar[Mapping[str, Any]] = CELLS
+    layers: ClassVar[str] = "all"
     linear_model: ClassVar[str] = "the most frequent tag of each word"
 
     labels: tuple[str, ...]

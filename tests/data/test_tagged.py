@@ -179,6 +179,31 @@ def test_what_cannot_is_a_sentence(name, text, message, tmp_path):
         read(tmp_path / name, text)
 
 
+def test_a_word_a_row_is_refused(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("Sentence #,Word,POS,Tag\nSentence: 1,nobody,NN,O\n,met,VB,O\n,Ann,NN,B-PER\n")
+    assert chosen_task("auto", read_table(path), OPTIONS).problem_type == "token_tagging"
+    with pytest.raises(DataError, match="has one word a row"):
+        load_rows(str(path), options=OPTIONS)
+
+
+def test_words_without_tags_are_refused(tmp_path):
+    (tmp_path / "train.conll").write_text("Ann\nmet\n\nnobody\n", encoding="utf-8")
+    path = tmp_path / "train.conll"
+    assert chosen_task("auto", read_table(path), OPTIONS).problem_type == "token_tagging"
+    with pytest.raises(DataError, match="There is nothing to learn: '"):
+        load_splits(str(path), options=OPTIONS)
+
+
+def test_words_that_are_objects_are_no_words(tmp_path):
+    rows = read(
+        tmp_path / "a.jsonl",
+        '{"text": "Ann met", "tokens": [{"text": "Ann", "start": 0, "end": 3, "id": 0}], "spans": '
+        '[{"start": 0, "end": 3, "token_start": 0, "token_end": 0, "label": "PER"}]}\n',
+    )
+    assert (list(rows.texts), entities(rows)) == (["Ann met"], [[("Ann", "PER")]])
+
+
 def test_numbers_are_named(tmp_path):
     text = '{"tokens": ["New", "York"], "tags": [1, 2]}\n'
     names = {"0": "O", "1": "B-LOC", "2": "I-LOC", "LOC": "PLACE"}
