@@ -68,7 +68,8 @@ class TrainConfig(LabelledFileOptions, TrainRows):
     )
     epochs: int | None = training_option(
         None,
-        "Passes over the training rows (default: 3; up to 20 on few rows or many classes).",
+        "Passes over the training rows (default: 3, of a tagger 10; up to 20 on few rows or many "
+        "classes).",
         minimum=1,
         metavar="N",
     )

@@ -64,6 +64,8 @@ class Task(Protocol):
         judged_with: Which options of ``evaluate`` that compare or look for a line make sense.
         layers: Which layers learn where ``--layers auto`` leaves it to the task; ``auto``: the
             upper half.
+        least_epochs: How many passes over any number of training rows there are at least where
+            ``--epochs`` leaves it to the task.
         linear_model: What :meth:`baseline` fits, in words, and ``linear_class`` in scikit-learn's.
         in_config: What ``config.json`` of a merged model says of it, in words of transformers and
             of sentence-transformers; empty: that ``problem_type`` is transformers' own.
@@ -85,6 +87,7 @@ class Task(Protocol):
     apart_in: ClassVar[str] = "their own unit"
     judged_with: ClassVar[tuple[str, ...]] = ()
     layers: ClassVar[str] = "auto"
+    least_epochs: ClassVar[int] = 3
     linear_model: ClassVar[str] = ""
     linear_class: ClassVar[str] = ""
     in_config: ClassVar[Mapping[str, Any]] = {}
@@ -169,10 +172,11 @@ class Task(Protocol):
     def epochs(self, rows: int) -> int:
         """How many passes over so many training rows there are where ``--epochs`` is left out.
 
-        3; more where they show fewer than 4,000 rows, or 600 an output, in all; at most 20.
+        As few as :attr:`least_epochs`; more where they show fewer than 4,000 rows, or 600 an
+        output, in all; at most 20.
         """
         shown = max(4000, 600 * self.head().outputs)
-        return min(20, max(3, math.ceil(shown / rows)))
+        return min(20, max(self.least_epochs, math.ceil(shown / rows)))
 
     @abstractmethod
     def targets(self, examples: Examples, tokens: TokenizedTexts, *, hint: str = "") -> np.ndarray:

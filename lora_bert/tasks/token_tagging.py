@@ -81,6 +81,7 @@ class TokenTagging(Task):
     judged_with: ClassVar[tuple[str, ...]] = ("against", "baseline")
     cells: ClassVar[Mapping[str, Any]] = CELLS
     layers: ClassVar[str] = "all"
+    least_epochs: ClassVar[int] = 10
     linear_model: ClassVar[str] = "the most frequent tag of each word"
 
     labels: tuple[str, ...]
