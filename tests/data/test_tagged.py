@@ -58,6 +58,10 @@ FORMS = {
 }  # fmt: skip
 
 
+FORMS["i.conll"] = "\ufeff" + FORMS["a.conll"].replace("\n", "\r\n")
+FORMS["j.txt"] = FORMS["b.txt"].replace("\n\n", "\r\n \r\n").replace("\tO\n", "\tO  \n")
+
+
 @pytest.mark.parametrize("name", FORMS)
 def test_every_form_says_the_same(name, tmp_path):
     rows = read(tmp_path / name, FORMS[name])

@@ -206,6 +206,24 @@ def _is_legal(tags: list[str]) -> bool:
     return True
 
 
+def test_taggers_learn_longer_and_in_all_layers(tagger):
+    task = TokenTagging(("O", "B-A", "I-A"))
+    assert [task.epochs(rows) for rows in (10, 300, 100_000)] == [20, 14, 10]
+    config = json.loads((tagger / "adapter_config.json").read_text())
+    assert config.get("layers_to_transform") is None
+
+
+def test_odd_words_are_tagged_where_they_stand(tagger):
+    predictor = lora_bert.load(tagger)
+    for text in ("good 😀👩‍👩‍👧 hot", "محمد good hot", f"good hot {'x' * 5000}"):
+        (answer,) = predictor.predict([text])
+        assert answer.words == tuple(text.split())
+        assert [each.text for each in answer.entities] == ["hot"]
+    (answer,) = predictor.predict(["good hot " * 5000])
+    assert answer.tags[:2] == ("O", "B-DISH")
+    assert len(answer.words) < 600
+
+
 def test_labels_in_any_order_are_taken():
     task = TokenTagging.restored(["I-A", "O", "B-A"], {"scheme": "BIOES", "words": "spaces"})
     assert task.settings == {"scheme": "BIOES", "words": "spaces"}
