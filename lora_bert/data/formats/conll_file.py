@@ -141,7 +141,7 @@ def _is_between(line: str) -> bool:
 
 def _cells(line: str) -> list[str]:
     """The columns of a line; between tabs a word may be empty, or hold spaces."""
-    return line.split("\t") if "\t" in line else line.split()
+    return [cell.strip() for cell in line.rstrip().split("\t")] if "\t" in line else line.split()
 
 
 def _json(values: list[str]) -> str:
