@@ -218,7 +218,8 @@ def test_odd_words_are_tagged_where_they_stand(tagger):
     for text in ("good 😀👩‍👩‍👧 hot", "محمد good hot", f"good hot {'x' * 5000}"):
         (answer,) = predictor.predict([text])
         assert answer.words == tuple(text.split())
-        assert [each.text for each in answer.entities] == ["hot"]
+        assert all(text[each.start : each.end] == each.text for each in answer.entities)
+    assert answer.tags[:2] == ("O", "B-DISH")
     (answer,) = predictor.predict(["good hot " * 5000])
     assert answer.tags[:2] == ("O", "B-DISH")
     assert len(answer.words) < 600
