@@ -154,7 +154,8 @@ def tagged_examples(
     filled = [at for at, (text, cell) in enumerate(rows) if text.strip() and cell.strip()]
     read = [_read(table, at, *rows[at], names) for at in filled]
     if len(read) > 1 and all(
-        words == [rows[at][0]] for at, (words, _) in zip(filled, read, strict=True)
+        words == [rows[at][0]] and parts_of(str(said[0]))
+        for at, (words, said) in zip(filled, read, strict=True)
     ):
         raise DataError(
             f"'{table.source}' has one word a row, and nothing says where sentences end.",

@@ -176,7 +176,7 @@ def test_what_is_wrong_is_a_sentence(tagger, dishes, tmp_path):
     with pytest.raises(ConfigError, match="pooling='mean': the head of a 'token-tagging' reads"):
         lora_bert.train(dishes, pooling="mean", **options)
     write_conll(tmp_path / "other.conll", [[("good", "B-DUSH")]])
-    with pytest.raises(DataError, match="line 3: the type 'DUSH' is none of the adapter's"):
+    with pytest.raises(DataError, match="line 3: the type 'DUSH' is none that the tagger knows"):
         evaluate(tagger, tmp_path / "other.conll")
     shutil.copytree(tagger, tmp_path / "damaged")
     path = tmp_path / "damaged" / "lora_bert.json"
