@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lora_bert.inference.verify import Verification, verify
     from lora_bert.tasks.multi_label import LabelsPrediction
     from lora_bert.tasks.single_label import Prediction
+    from lora_bert.tasks.tagged_words import Tagged
     from lora_bert.training.train import train
     from lora_bert.training.train_result import TrainResult
 
@@ -36,6 +37,7 @@ _HOME = {
     "Prediction": "tasks.single_label",
     "Predictor": "inference.predictor",
     "Session": "inference.session",
+    "Tagged": "tasks.tagged_words",
     "TrainResult": "training.train_result",
     "Verification": "inference.verify",
     "backbone_path": "backbones.resolve",
@@ -58,6 +60,7 @@ __all__ = [
     "Prediction",
     "Predictor",
     "Session",
+    "Tagged",
     "TrainResult",
     "Verification",
     "__version__",

@@ -14,7 +14,7 @@ from lora_bert.backbones.resolve import find_local
 from lora_bert.errors import AdapterError, ConfigError, LoraBertError, missing
 from lora_bert.files import sha256
 from lora_bert.json_files import read_object
-from lora_bert.tasks.problem_types import USUAL, problem_types
+from lora_bert.tasks.problem_types import TAGGING, USUAL, problem_types
 from lora_bert.wording import listed
 
 Kind = Literal["adapter", "merged", "openvino", "onnx"]
@@ -167,7 +167,8 @@ def standalone_manifest(path: Path, config: Mapping[str, Any], positions: int) -
         raise AdapterError(f"'{settings}': model_max_length is {length!r}.")
     return Manifest(
         labels_in(config, path), int(min(length, positions)), {"name": path.name},
-        problem_type=problem_type_of(config), inputs=0,
+        problem_type=problem_type_of(config), inputs=1 if reads_tokens(config) else 0,
+        pooling="none" if reads_tokens(config) else None,
     )  # fmt: skip
 
 
@@ -186,9 +187,8 @@ def check_tokenizer(path: Path, manifest: Manifest) -> None:
         )
 
 
-_WHOLE_CLASS = "ForSequenceClassification"
+_OF_TEXTS, _OF_TOKENS = "ForSequenceClassification", "ForTokenClassification"
 _OTHER_TASKS: Mapping[str, str] = {
-    "TokenClassification": "a token classifier, which labels each word",
     "QuestionAnswering": "a model that finds answers within a text",
     "MultipleChoice": "a model that chooses among several texts",
     "MaskedLM": "a masked language model, which fills in words",
@@ -205,7 +205,12 @@ _MOST_LABELS = 1 << 20
 
 def is_classifier(config: Mapping[str, Any]) -> bool:
     """Whether a ``config.json`` is that of a classifier, and not of a backbone alone."""
-    return _architecture(config).endswith("SequenceClassification")
+    return _architecture(config).endswith((_OF_TEXTS, _OF_TOKENS))
+
+
+def reads_tokens(config: Mapping[str, Any]) -> bool:
+    """Whether a ``config.json`` is that of a token classifier."""
+    return _architecture(config).endswith(_OF_TOKENS)
 
 
 def check_answerable(config: Mapping[str, Any], path: Path) -> None:
@@ -215,7 +220,7 @@ def check_answerable(config: Mapping[str, Any], path: Path) -> None:
     """
     name = _architecture(config)
     kind = name.partition("For")[2] or ("LMHeadModel" if name.endswith("LMHeadModel") else "")
-    if kind and not name.endswith(_WHOLE_CLASS):
+    if kind and not is_classifier(config):
         what = _OTHER_TASKS.get(kind, "a model for another task")
         raise AdapterError(
             f"'{path}' is {what} ({name}), not a text classifier.",
@@ -233,6 +238,8 @@ def check_answerable(config: Mapping[str, Any], path: Path) -> None:
 
 def problem_type_of(config: Mapping[str, Any]) -> str:
     """What a classifier's outputs mean, by transformers' rules where it does not say."""
+    if reads_tokens(config):
+        return TAGGING
     if (said := config.get("problem_type")) is not None:
         return f"{said!s:.60}"
     labels = config.get("id2label")

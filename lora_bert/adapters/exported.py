@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lora_bert.adapters import directory
@@ -64,5 +64,6 @@ def read_exported(
         path, encoder, max_length=manifest.max_length, error=AdapterError,
         rows=rows if type(rows) is int and rows > 0 else None,
     )  # fmt: skip
+    tokenizer = replace(tokenizer, words=manifest.restored_task(path).words)
     directory.check_tokenizer(path, manifest)
     return Exported(path / names[0], kind, tokenizer, manifest)

@@ -31,7 +31,7 @@ from lora_bert.errors import (
 )
 from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
-from lora_bert.tasks.problem_types import problem_types
+from lora_bert.tasks.problem_types import TAGGING, problem_types, task_of
 from lora_bert.tokens.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
 from lora_bert.wording import counted
 
@@ -123,6 +123,9 @@ def _on_backbone(
     path, files = stored.path, opened.source.files
     base = opened.backbone if described else with_own_words(stored, opened.backbone)
     own_words = base is not opened.backbone
+    tagging = task_of(TAGGING).peft_task_type
+    if described.pooling == "none" if described else stored.config.get("task_type") == tagging:
+        base = base.reading_tokens()
     if own_words:
         log.warning(
             "'%s' holds word embeddings of its own, %s: they stand in for those of '%s'.",
@@ -161,6 +164,7 @@ def _tokenizer(
     tokenizer = load_tokenizer(
         home, base.config, max_length=manifest.max_length, rows=rows, error=AdapterError
     )
+    tokenizer = replace(tokenizer, words=manifest.restored_task(path).words)
     directory.check_tokenizer(path, manifest)
     pieces = tokenizer.core.get_vocab_size(with_added_tokens=False)
     if (pieces > rows and not belongs) or tokenizer.max_length > positions:
@@ -245,6 +249,8 @@ def _guessed(
     """What can be known of an adapter that plain PEFT wrote: its labels are only counted."""
     said = base.config.raw.get("problem_type")
     problem = directory.problem_type_of({"problem_type": said, "num_labels": outputs})
+    if base.config.head.pooling == "none":
+        problem = TAGGING
     if problem not in problem_types():
         raise AdapterError(
             f"'{stored.path}' has {counted(outputs, 'output')} of the problem_type '{problem}'; "
@@ -260,7 +266,9 @@ def _guessed(
         log.warning("Its labels are called LABEL_0 … LABEL_%d; name them with --labels.", last)
     named = tuple(labels) or tuple(f"LABEL_{index}" for index in range(outputs))
     backbone = {"name": files.name, "revision": files.revision}
-    return Manifest(named, length, backbone, problem_type=problem, inputs=0)
+    pooling = base.config.head.pooling
+    inputs = 1 if pooling == "none" else 0
+    return Manifest(named, length, backbone, problem_type=problem, inputs=inputs, pooling=pooling)
 
 
 def _check_labels(path: Path, manifest: Manifest, outputs: int) -> None:
@@ -278,6 +286,8 @@ def _load_merged(
     directory.check_answerable(settings, path)
     files = BackboneFiles(path.name, path)
     base = BackboneSource(files, as_written).open(dtype, device).backbone
+    if directory.reads_tokens(settings):
+        base = base.reading_tokens()
     config, head = base.config, base.config.layout.head
     output = head.output
     if f"{output}.weight" not in base.pretrained_head:
@@ -285,8 +295,7 @@ def _load_merged(
             f"'{path}' is a backbone, not a classifier: it has no '{output}'.",
             hint="Train an adapter on it: lora-bert train --backbone …",
         )
-    parts = [part for part in (head.dense, head.norm) if part]
-    if lacking := [part for part in parts if f"{part}.weight" not in base.pretrained_head]:
+    if lacking := [part for part in head.parts if f"{part}.weight" not in base.pretrained_head]:
         raise AdapterError(
             f"'{path}' has no '{lacking[0]}', which a {config.model_type} classifier of whole "
             "texts needs beside its output layer: it is another kind of model, or not whole.",

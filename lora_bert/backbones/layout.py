@@ -21,7 +21,7 @@ class HeadLayout:
     """The names of a classification head's layers; they include the encoder's prefix, if any.
 
     Attributes:
-        dense: The hidden dense layer, ``[hidden, hidden]``.
+        dense: The hidden dense layer, ``[hidden, hidden]``, or "".
         output: The last layer, ``[labels, hidden]``.
         modules: What PEFT must save whole (``modules_to_save``): suffixes of module names.
         norm: A layer norm between the two, or "".
@@ -38,11 +38,16 @@ class HeadLayout:
         Raises:
             ValueError: ``modules`` leaves one out.
         """
-        for name in filter(None, (self.dense, self.norm, self.output)):
+        for name in self.parts:
             parts = name.split(".")
             above = {".".join(parts[:end]) for end in range(1, len(parts) + 1)}
             if not any(path.endswith(self.modules) for path in above):
                 raise ValueError(f"the head's modules {self.modules} leave out its layer '{name}'")
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The layers that it has, in their order."""
+        return tuple(filter(None, (self.dense, self.norm, self.output)))
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ class Layout:
         convolution: Path of a convolution beside the first layer (DeBERTa).
         final_norm: Path of a norm after the last layer.
         layers_per_group: How many layers in a row are one and the same; 1: none.
+        token_head: The head of the family's token classifier; None: ``transformers`` has none.
     """
 
     prefix: str
@@ -83,6 +89,7 @@ class Layout:
     convolution: str = ""
     final_norm: str = ""
     layers_per_group: float = 1
+    token_head: HeadLayout | None = HeadLayout("", modules=("classifier",))
 
     def layer_path(self, layer: int) -> str:
         """Path of a layer below the prefix."""

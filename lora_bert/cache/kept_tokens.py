@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 
 import numpy as np
@@ -24,6 +25,7 @@ WORTH_KEEPING = 4_000_000
 
 _KIND = "tokens"
 _FILES = ("ids", "starts", "types", "truncated")
+_SPANS = "spans"
 
 
 def tokenize_cached(tokenizer: TextTokenizer, texts: Sequence[Text]) -> TokenizedTexts:
@@ -43,9 +45,9 @@ def tokenize_cached(tokenizer: TextTokenizer, texts: Sequence[Text]) -> Tokenize
     key, size = _key(tokenizer, columns)
     if size < WORTH_KEEPING:
         return tokenizer.encode_all(texts)
-    kept = _read(key, tokenizer.pad_id)
+    kept = _read(key, tokenizer.pad_id, words=bool(tokenizer.words))
     if kept is not None:
-        return kept
+        return replace(kept, texts=columns[0]) if tokenizer.words else kept
     made = tokenizer.encode_all(texts)
     try:
         _write(key, made)
@@ -66,6 +68,7 @@ def _key(tokenizer: TextTokenizer, columns: Sequence[Sequence[str]]) -> tuple[st
         "max_length": tokenizer.max_length,
         "pad_id": tokenizer.pad_id,
         "takes_types": tokenizer.takes_types,
+        **({"words": tokenizer.words} if tokenizer.words else {}),
         **({"pairs": True} if len(columns) > 1 else {}),
     }
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
@@ -79,29 +82,33 @@ def _key(tokenizer: TextTokenizer, columns: Sequence[Sequence[str]]) -> tuple[st
     return digest.hexdigest(), total
 
 
-def _read(key: str, pad_id: int) -> TokenizedTexts | None:
+def _read(key: str, pad_id: int, *, words: bool) -> TokenizedTexts | None:
     path = find_entry(_KIND, key)
     if path is None:
         return None
     try:
-        ids, starts, types, truncated = (
+        ids, starts, types, truncated, *spans = (
             np.lib.format.open_memmap(path / f"{name}.npy", mode="c").view(np.ndarray)
-            for name in _FILES
+            for name in (_FILES + (_SPANS,) * words)
         )
     except (OSError, ValueError) as error:
         reject(path, error)
         return None
-    return TokenizedTexts(ids, starts, types if len(types) else None, truncated, pad_id)
+    own = types if len(types) else None
+    return TokenizedTexts(ids, starts, own, truncated, pad_id, spans[0] if spans else None)
 
 
 def _write(key: str, made: TokenizedTexts) -> None:
     types = made.token_type_ids
     none = np.empty(0, np.uint8)
-    arrays = (made.ids, made.starts, none if types is None else types, made.truncated)
-    size = sum(array.nbytes for array in arrays)
+    arrays = [made.ids, made.starts, none if types is None else types, made.truncated]
+    files = dict(zip(_FILES, arrays, strict=True))
+    if made.spans is not None:
+        files[_SPANS] = made.spans
+    size = sum(array.nbytes for array in files.values())
     if size > total_limit():
         return
     facts = {"what": f"{len(made):,} texts, {len(made.ids):,} tokens"}
     with new_entry(_KIND, key, size, facts) as work:
-        for name, array in zip(_FILES, arrays, strict=True):
+        for name, array in files.items():
             np.save(work / f"{name}.npy", array)

@@ -74,6 +74,7 @@ def command(config: InferConfig, as_json: bool) -> None:
     predictor = open_predictor(path, config)
     # What is wrong with the options is said before anybody is asked for a text.
     task = predictor.task.answering(config.min_score, config.otherwise)
+    task = task.aggregating(config.aggregation)
     pairs = predictor.manifest.inputs == 2 or bool(config.pair)
     if config.texts:
         source: Iterable[Text] = _given(config, predictor.manifest.inputs)
@@ -216,6 +217,7 @@ def _file(config: InferConfig, path: str, as_json: bool) -> None:
         "text_pair_column": config.text_pair_column,
         "min_score": config.min_score,
         "otherwise": config.otherwise,
+        "aggregation": config.aggregation,
     }
     if target is None:
         pieces = iter_tables(files, options, rows=TEXTS_AT_ONCE)

@@ -80,6 +80,12 @@ class InferConfig(Answering, TextFileOptions):
         "The answer below --min-score (default: unknown; of several labels: nothing).",
         metavar="NAME",
     )
+    aggregation: str | None = option(
+        None,
+        "How a tagger joins words to entities: legal (default): the likeliest of all tags that "
+        "stand for entities; first: each word's likeliest tag.",
+        metavar="[legal|first]",
+    )
     overwrite: bool = run_option(False, "Replace the output file.")
     on: str | None = run_option(
         None,

@@ -50,7 +50,8 @@ class TrainConfig(LabelledFileOptions, TrainRows):
     )
     layers: str = adapter_option(
         "auto",
-        "Transformer layers to adapt (auto: the upper half; all: slower, at times a point better).",
+        "Transformer layers to adapt (auto: the upper half, of a tagger all; all: slower, at times "
+        "a point better).",
         metavar="auto|all|top:N",
     )
     pooling: str = adapter_option(
@@ -67,7 +68,8 @@ class TrainConfig(LabelledFileOptions, TrainRows):
     )
     epochs: int | None = training_option(
         None,
-        "Passes over the training rows (default: 3; up to 20 on few rows or many classes).",
+        "Passes over the training rows (default: 3, of a tagger 10; up to 20 on few rows or many "
+        "classes).",
         minimum=1,
         metavar="N",
     )
@@ -107,7 +109,7 @@ class TrainConfig(LabelledFileOptions, TrainRows):
     task: str = training_option(
         "auto",
         "What is asked of a text (auto: what the training rows are made for).",
-        metavar="[auto|single-label|multi-label|regression|relevance]",
+        metavar="[auto|single-label|multi-label|regression|relevance|token-tagging]",
     )
     seed: int = training_option(
         42, "Seed of initialisation, order and dropout.", minimum=0, maximum=LARGEST_SEED

@@ -14,8 +14,8 @@ from lora_bert.names import parse_names
 
 SplitKind = Literal["stratified", "random"]
 
-LabelForm = Literal["one", "set", "number"]
-"""What a row's label is: one label; none, one or several of them; a number."""
+LabelForm = Literal["one", "set", "number", "tags"]
+"""What a row's label is: one label; none, one or several of them; a number; tags of its words."""
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,8 @@ def run(config: EvaluateConfig) -> Evaluation:
         )
     if config.baseline:
         learned = source.to_train
-        log.info("Training TF-IDF + %s on %s rows.", task.linear_model, f"{len(learned):,}")
+        what = task.linear_model if task.words else f"TF-IDF + {task.linear_model}"
+        log.info("Training %s on %s rows.", what, f"{len(learned):,}")
         fitted_on = learned, task.targets(learned, _tokens_of(learned, predictor))
         beside["baseline"] = tfidf_baseline(task, fitted_on, (rows, targets), values, metric=metric)
     if outside:
@@ -196,7 +197,7 @@ def _values_of(
             f"--against '{config.against}' knows other labels than '{config.path}': "
             f"{listed(sorted(unlike))}."
         )
-    return other.values(texts)[:, [other.labels.index(label) for label in labels]]
+    return ours.task.reordered(other.values(texts), [other.labels.index(each) for each in labels])
 
 
 def _write(output: Path, evaluation: Evaluation, rows: Examples, overwrite: bool) -> None:

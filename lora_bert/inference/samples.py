@@ -22,6 +22,7 @@ from lora_bert.data.label_file import renaming, separator
 from lora_bert.data.locations import to_predict
 from lora_bert.data.rows import NO_TRAINING
 from lora_bert.data.tables import Table, read_table
+from lora_bert.data.tagged import tag_columns, untagged_texts
 from lora_bert.data.texts import Text, TextPairs
 from lora_bert.tasks.problem_types import task_of
 from lora_bert.tokens.tokenizer import TextTokenizer
@@ -85,11 +86,25 @@ def samples(config: MergeConfig | ExportConfig, manifest: Manifest) -> Examples:
     if data is None:
         return probes(manifest.inputs)
     source = data.to_judge if isinstance(data, Given) else to_predict(Path(data))
-    training = training_format(manifest)
-    table = read_table(source, read_options(config, training))
-    text = manifest.column("text")
+    table = read_table(source, read_options(config, training_format(manifest)))
+    rows = _words(table, config, manifest) if manifest.tagging else _texts(table, config, manifest)
+    if len(rows) <= MOST_TEXTS:
+        return rows
+    # Drawn, because files are often sorted by label; with one seed, so that it can be repeated.
+    log.info(
+        "Comparing on %s of %s of '%s', drawn at random.",
+        f"{MOST_TEXTS:,}",
+        counted(len(rows), "row"),
+        rows.source,
+    )
+    return rows.take(sorted(random.Random(0).sample(range(len(rows)), MOST_TEXTS)))
+
+
+def _texts(table: Table, config: MergeConfig | ExportConfig, manifest: Manifest) -> Examples:
+    """The rows of a table of texts, or of pairs."""
+    training, text = training_format(manifest), manifest.column("text")
     renamed = {**manifest.label_names, **renaming(config)}
-    rows = examples_from(
+    return examples_from(
         table,
         text_column=config.text_column or (text if text in table.columns else None),
         pair_column=config.text_pair_column,
@@ -101,13 +116,13 @@ def samples(config: MergeConfig | ExportConfig, manifest: Manifest) -> Examples:
         label_form=task_of(manifest.problem_type).label_form,
         label_separator=separator(config.label_separator),
     )
-    if len(rows) <= MOST_TEXTS:
-        return rows
-    # Drawn, because files are often sorted by label; with one seed, so that it can be repeated.
-    log.info(
-        "Comparing on %s of %s of '%s', drawn at random.",
-        f"{MOST_TEXTS:,}",
-        counted(len(rows), "row"),
-        rows.source,
-    )
-    return rows.take(sorted(random.Random(0).sample(range(len(rows)), MOST_TEXTS)))
+
+
+def _words(table: Table, config: MergeConfig | ExportConfig, manifest: Manifest) -> Examples:
+    """The texts of a table of words, without tags."""
+    rule = manifest.restored_task(config.data).words
+    kept = manifest.column("text")
+    kept = kept if kept in table.columns else None
+    column, _ = tag_columns(table, text=config.text_column or kept, tags=None)
+    texts, _ = untagged_texts(table.values[column], rule)
+    return Examples(texts, (), table.lines, table.source, table.unit, files=table.files)

@@ -134,16 +134,19 @@ class Session:
         adapter: str,
         min_score: float | None = None,
         otherwise: str | None = None,
+        aggregation: str | None = None,
     ) -> list[Any]:
         """One prediction per text, in order, by the adapter of that name.
 
-        Texts, ``min_score`` and ``otherwise`` are those of :meth:`Predictor.predict`.
+        Texts and options are those of :meth:`Predictor.predict`.
 
         Raises:
             ConfigError: There is none; else as :meth:`Predictor.predict`.
             InputTypeError: It is one text, or something else than texts.
         """
-        return self.predictor(adapter).predict(texts, min_score=min_score, otherwise=otherwise)
+        return self.predictor(adapter).predict(
+            texts, min_score=min_score, otherwise=otherwise, aggregation=aggregation
+        )
 
     def values(self, texts: Sequence[Text], *, adapter: str) -> np.ndarray:
         """:meth:`Predictor.values` of the adapter of this name: ``[texts, labels]``, float32."""

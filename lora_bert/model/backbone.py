@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -76,6 +76,7 @@ class Backbone:
         relative: The table of relative positions, ``[distances, heads]`` (MPNet) or
             ``[distances, hidden]`` (DeBERTa, before ``relative_norm``).
         pretrained_head: What the checkpoint holds of the classification head, float32, by name.
+        token_head: The same of a token classifier's head.
     """
 
     config: EncoderConfig
@@ -89,6 +90,7 @@ class Backbone:
     layers: tuple[Layer, ...]
     final_norm: Norm | None
     pretrained_head: Mapping[str, Tensor]
+    token_head: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return (
@@ -126,6 +128,11 @@ class Backbone:
     def heads(self) -> int:
         """Number of attention heads."""
         return self.config.num_attention_heads
+
+    def reading_tokens(self) -> Backbone:
+        """The same weights under the head of a token classifier; BackboneError: there is none."""
+        config = self.config.reading_tokens()
+        return replace(self, config=config, pretrained_head=self.token_head)
 
     def fused(self, depth: int = 0) -> dict[str, FusedLinear]:
         """Everything an adapter can change from layer ``depth`` up, by name."""

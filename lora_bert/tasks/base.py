@@ -6,13 +6,15 @@ added as one file here, its figures as one in ``metrics/``, and is registered by
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from lora_bert.errors import ConfigError, did_you_mean
 from lora_bert.metrics.metric import Metric
+from lora_bert.tasks.judgement import Judgement, Scores
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,81 +23,22 @@ if TYPE_CHECKING:
     from lora_bert.data.data_options import DataOptions, LabelForm
     from lora_bert.data.examples import Examples
     from lora_bert.data.tables import Table
-    from lora_bert.metrics.calibration import Calibration
-    from lora_bert.metrics.classification import Scores as ClassScores
     from lora_bert.metrics.comparison import Comparison
-    from lora_bert.metrics.coverage import Covered, Target
     from lora_bert.metrics.intervals import Interval
-    from lora_bert.metrics.label_thresholds import LabelCurve
-    from lora_bert.metrics.multilabel import LabelScores
-    from lora_bert.metrics.out_of_scope import OutOfScope
-    from lora_bert.metrics.regression import Errors, Residual
-    from lora_bert.metrics.suspects import Mistake, Suspect
-    from lora_bert.metrics.threshold import Threshold
     from lora_bert.tokens.tokenized import TokenizedTexts
 
 
 @dataclass(frozen=True)
 class HeadSpec:
-    """How many outputs the head of a task has, which reads the vector that stands for a text."""
-
-    outputs: int
-
-
-class Scores(Protocol):
-    """What labelled rows say about a classifier, whatever its task.
-
-    Every :class:`~lora_bert.metrics.metric.Metric` of the task is an attribute, a float.
-    """
-
-    @property
-    def rows(self) -> int:
-        """How many rows were scored."""
-
-    @property
-    def figures(self) -> Mapping[str, float]:
-        """The task's metrics by name, in their order."""
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Judgement:
-    """What a task says of answers to labelled rows; a part that it does not have is left empty.
+    """The head of a task.
 
     Attributes:
-        scores: The figures.
-        shown: Which of them are shown, in this order.
-        intervals: 95 % bootstrap intervals, by the name of the figure.
-        by_class: Scores class by class, with the confusions.
-        by_label: Scores label by label, where a row may have several.
-        curves: What each threshold of each label would come to.
-        answers: What the indices in ``wrong`` and ``suspects`` stand for; the classes where empty.
-        calibration: Whether the probabilities mean what they say.
-        coverage: How many answers are right where only the surest are given.
-        threshold: Where to draw the line between two classes.
-        target: From which probability on the answers reach an accuracy, where that was asked for.
-        out_of_scope: How well rows of no class are told apart, where there are some.
-        wrong: Rows answered with another class than theirs, the most confident first.
-        suspects: Rows whose label is doubted, the most doubtful first.
-        errors: How far numbers are off, where the answers are numbers.
-        residuals: Their rows, those first whose answer is off most.
+        outputs: How many it has.
+        of_tokens: Whether it reads each token by itself, and not the vector that stands for a text.
     """
 
-    scores: Scores
-    shown: tuple[Metric, ...]
-    intervals: Mapping[str, Interval] = field(default_factory=dict)
-    by_class: ClassScores | None = None
-    by_label: LabelScores | None = None
-    curves: tuple[LabelCurve, ...] = ()
-    answers: tuple[str, ...] = ()
-    calibration: Calibration | None = None
-    coverage: tuple[Covered, ...] = ()
-    threshold: Threshold | None = None
-    target: Target | None = None
-    out_of_scope: OutOfScope | None = None
-    wrong: Sequence[Mistake] = ()
-    suspects: Sequence[Suspect] = ()
-    errors: Errors | None = None
-    residuals: Sequence[Residual] = ()
+    outputs: int
+    of_tokens: bool = False
 
 
 class Task(Protocol):
@@ -106,6 +49,7 @@ class Task(Protocol):
     Attributes:
         problem_type: As ``config.json`` and the manifest call it; the key in the registry.
         peft_task_type: As ``adapter_config.json`` calls it: ``SEQ_CLS``, ``TOKEN_CLS`` …
+        pipeline: The pipeline of ``transformers`` that answers so.
         metrics: Figures that can pick the best epoch; the first one does unless another is asked
             for.
         classes: Whether a label is one of a few classes, each of which needs rows to learn from:
@@ -118,14 +62,23 @@ class Task(Protocol):
         values_are: What :meth:`values` gives, in a word.
         apart_in: What :meth:`apart` is measured in: ``probability``, ``standard deviations``.
         judged_with: Which options of ``evaluate`` that compare or look for a line make sense.
+        layers: Which layers learn where ``--layers auto`` leaves it to the task; ``auto``: the
+            upper half.
+        least_epochs: How many passes over any number of training rows there are at least where
+            ``--epochs`` leaves it to the task.
         linear_model: What :meth:`baseline` fits, in words, and ``linear_class`` in scikit-learn's.
         in_config: What ``config.json`` of a merged model says of it, in words of transformers and
             of sentence-transformers; empty: that ``problem_type`` is transformers' own.
+        cells: A cell by the name of its column, where cells of :meth:`columns` may be empty lists:
+            a file with types takes the column's type from it, whatever its rows hold.
+        words: The rule of :mod:`lora_bert.data.words` by which answers are given of words; "": they
+            are of whole texts.
         labels: Names of the outputs, in their order.
     """
 
     problem_type: ClassVar[str]
     peft_task_type: ClassVar[str] = "SEQ_CLS"
+    pipeline: ClassVar[str] = "text-classification"
     metrics: ClassVar[tuple[Metric, ...]]
     classes: ClassVar[bool] = False
     label_form: ClassVar[LabelForm] = "one"
@@ -133,9 +86,13 @@ class Task(Protocol):
     values_are: ClassVar[str] = "numbers"
     apart_in: ClassVar[str] = "their own unit"
     judged_with: ClassVar[tuple[str, ...]] = ()
+    layers: ClassVar[str] = "auto"
+    least_epochs: ClassVar[int] = 3
     linear_model: ClassVar[str] = ""
     linear_class: ClassVar[str] = ""
     in_config: ClassVar[Mapping[str, Any]] = {}
+    cells: ClassVar[Mapping[str, Any]] = {}
+    words: str = ""
     labels: tuple[str, ...]
 
     @classmethod
@@ -203,9 +160,23 @@ class Task(Protocol):
         """What is worth knowing of :meth:`tuned`: a note and a warning, each maybe ""."""
         return "", ""
 
+    @property
+    def named(self) -> frozenset[str]:
+        """The names that renamed labels can have."""
+        return frozenset(self.labels)
+
     @abstractmethod
     def head(self) -> HeadSpec:
         """How many outputs the head has."""
+
+    def epochs(self, rows: int) -> int:
+        """How many passes over so many training rows there are where ``--epochs`` is left out.
+
+        As few as :attr:`least_epochs`; more where they show fewer than 4,000 rows, or 600 an
+        output, in all; at most 20.
+        """
+        shown = max(4000, 600 * self.head().outputs)
+        return min(20, max(self.least_epochs, math.ceil(shown / rows)))
 
     @abstractmethod
     def targets(self, examples: Examples, tokens: TokenizedTexts, *, hint: str = "") -> np.ndarray:
@@ -249,7 +220,7 @@ class Task(Protocol):
         """The last linear layer of the head that answers best from what a frozen backbone says.
 
         Args:
-            features: What that layer reads, float32 ``[rows, width]``.
+            features: What that layer reads, float32 ``[rows, width]``, or ``[tokens, width]``.
             targets: Of the same rows, ``[rows, …]``.
             seed: Whatever is drawn depends on it alone.
 
@@ -262,6 +233,23 @@ class Task(Protocol):
     @abstractmethod
     def values(self, outputs: np.ndarray) -> np.ndarray:
         """Outputs ``[rows, outputs]`` -> what is shown of them, float32: probabilities, numbers."""
+
+    def row_values(self, outputs: np.ndarray, tokens: TokenizedTexts) -> np.ndarray:
+        """Outputs of all rows -> :meth:`values`, a row each.
+
+        Where the head reads tokens, outputs are ``[tokens, outputs]``, and ``tokens`` say which
+        rows they belong to.
+        """
+        return self.values(outputs)
+
+    def reordered(self, values: np.ndarray, order: Sequence[int]) -> np.ndarray:
+        """Values of a model whose outputs are in another order, in ours."""
+        reordered: np.ndarray = values[:, order]
+        return reordered
+
+    def finite(self, values: np.ndarray) -> bool:
+        """Whether values are numbers, all of them."""
+        return bool((abs(values) < float("inf")).all())
 
     def folded(self) -> tuple[Self, float, float]:
         """What a model that stands alone has in its last layer: a factor of the outputs, an addend.
@@ -282,6 +270,16 @@ class Task(Protocol):
             )
         return self
 
+    def aggregating(self, aggregation: str | None) -> Self:
+        """The same task, which joins tags of words to entities in another way.
+
+        Raises:
+            ConfigError: There is no such way, or it does not tag words.
+        """
+        if aggregation is not None:
+            raise ConfigError(f"--aggregation is for taggers, and this is a '{self.problem_type}'.")
+        return self
+
     @abstractmethod
     def decode(self, values: np.ndarray) -> list[Any]:
         """Values -> a prediction a row, in order."""
@@ -293,6 +291,12 @@ class Task(Protocol):
     def columns(self, values: np.ndarray) -> dict[str, Sequence[Any]]:
         """What a file of predictions gets, by the column's name, in order."""
         return {"prediction": self.answers(values)}
+
+    def columns_at(
+        self, values: np.ndarray, words: Sequence[Sequence[tuple[int, int]]]
+    ) -> dict[str, Sequence[Any]]:
+        """As :meth:`columns`, of rows whose file gives their words, where these stand."""
+        return self.columns(values)
 
     def line(self, prediction: Any) -> tuple[str, ...]:
         """A prediction as it stands before its text in a terminal, cell by cell."""

@@ -30,7 +30,11 @@ class _Ours(NamedTuple):
     name: str
 
 
+TAGGING = "token_tagging"
+"""The task of a token classifier of ``transformers``."""
+
 _OURS = {
+    TAGGING: _Ours("token-tagging", "lora_bert.tasks.token_tagging", "TokenTagging"),
     "multi_label_classification": _Ours("multi-label", "lora_bert.tasks.multi_label", "MultiLabel"),
     "regression": _Ours("regression", "lora_bert.tasks.regression", "Regression"),
     "relevance": _Ours("relevance", "lora_bert.tasks.relevance", "Relevance"),

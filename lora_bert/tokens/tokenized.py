@@ -40,6 +40,9 @@ class TokenizedTexts:
         token_type_ids: Token-type ids, uint8 ``[tokens]``, or None for all zeros.
         truncated: Which texts were longer than the tokenizer keeps, bool ``[texts]``.
         pad_id: What fills a row up.
+        spans: Where the word stands in its text that the token begins, in characters, int32
+            ``[tokens, 2]``, -1 at other tokens; None where words are not asked for.
+        texts: The texts themselves, where words are asked for.
     """
 
     ids: np.ndarray
@@ -47,6 +50,8 @@ class TokenizedTexts:
     token_type_ids: np.ndarray | None
     truncated: np.ndarray
     pad_id: int
+    spans: np.ndarray | None = None
+    texts: Sequence[str] = ()
 
     @classmethod
     def of(
@@ -56,6 +61,7 @@ class TokenizedTexts:
         *,
         token_type_ids: Sequence[Sequence[int]] | None = None,
         truncated: Sequence[bool] | None = None,
+        spans: Sequence[np.ndarray] | None = None,
     ) -> TokenizedTexts:
         """The encodings of texts whose tokens are given one by one."""
         starts = cu_seqlens([len(row) for row in ids])
@@ -68,6 +74,7 @@ class TokenizedTexts:
             token_type_ids=kinds if kinds is not None and kinds.any() else None,
             truncated=np.asarray(truncated or [False] * len(ids), dtype=bool),
             pad_id=pad_id,
+            spans=None if spans is None else np.concatenate([np.empty((0, 2), np.int32), *spans]),
         )
 
     @classmethod
@@ -76,9 +83,10 @@ class TokenizedTexts:
 
         Many tokens are written into a file as they come, part by part.
         """
-        ids, types = GrowingArray(np.int32), GrowingArray(np.uint8)
+        ids, types, spans = GrowingArray(np.int32), GrowingArray(np.uint8), GrowingArray(np.int32)
         starts, truncated = GrowingArray(np.int64), GrowingArray(bool)
         starts.add(np.zeros(1))
+        texts: list[str] = []
         for part in parts:
             if part.token_type_ids is not None:
                 types.add(np.zeros(ids.size - types.size, np.uint8))  # of parts that have none
@@ -86,7 +94,10 @@ class TokenizedTexts:
             for ends in pieces(part.starts[1:]):
                 starts.add(ids.size + ends)
             ids.add(part.ids)
+            if part.spans is not None:
+                spans.add(part.spans.ravel())
             truncated.add(part.truncated)
+            texts += part.texts
         if types.size:
             types.add(np.zeros(ids.size - types.size, np.uint8))
         return cls(
@@ -95,6 +106,8 @@ class TokenizedTexts:
             token_type_ids=types.whole() if types.size else None,
             truncated=truncated.whole(),
             pad_id=part.pad_id,
+            spans=None if part.spans is None else spans.whole().reshape(-1, 2),
+            texts=texts,
         )
 
     def take(self, rows: np.ndarray) -> TokenizedTexts:
@@ -107,7 +120,10 @@ class TokenizedTexts:
         lengths = self.lengths[rows]
         index, starts = flat_index(self.starts[rows], lengths), cu_seqlens(lengths)
         types = None if self.token_type_ids is None else self.token_type_ids[index]
-        return TokenizedTexts(self.ids[index], starts, types, self.truncated[rows], self.pad_id)
+        spans = None if self.spans is None else self.spans[index]
+        texts = [self.texts[row] for row in rows.tolist()] if self.texts else ()
+        truncated = self.truncated[rows]
+        return TokenizedTexts(self.ids[index], starts, types, truncated, self.pad_id, spans, texts)
 
     def __len__(self) -> int:
         return len(self.starts) - 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from lora_bert.backbones.config import EncoderConfig
-from lora_bert.data.texts import Text, are_pairs, parts_of
+from lora_bert.data.texts import Text, are_pairs, columns_of, parts_of
 from lora_bert.errors import BackboneError, LoraBertError, TextError
 from lora_bert.files import write_json
 from lora_bert.tokens.shared_tokenizer import SharedTokenizer
@@ -28,6 +28,7 @@ from lora_bert.tokens.tokenizer_files import (
     read_tokenizer,
     without_surrogates,
 )
+from lora_bert.tokens.word_pieces import spans_in
 from lora_bert.wording import listed
 
 DEFAULT_MAX_LENGTH = 256
@@ -51,6 +52,7 @@ class TextTokenizer:
         max_length: Tokens kept of a text, special ones included.
         takes_types: Whether the model's forward knows ``token_type_ids``.
         rows: How many tokens the model's embeddings have a row for; None: not known.
+        words: The rule of :mod:`lora_bert.data.words` by which words are looked for; "": by none.
     """
 
     shared: SharedTokenizer
@@ -59,6 +61,7 @@ class TextTokenizer:
     max_length: int
     takes_types: bool
     rows: int | None = None
+    words: str = ""
 
     def __repr__(self) -> str:
         pieces = self.core.get_vocab_size()
@@ -134,7 +137,8 @@ class TextTokenizer:
             self.shared.check_takes_pairs(self.max_length)
         # In pieces: the library's own objects take many times the room of what is kept of them, and
         # others wait for the end of one.
-        return TokenizedTexts.joined(map(self._encode, _pieces(texts)))
+        made = TokenizedTexts.joined(map(self._encode, _pieces(texts)))
+        return replace(made, texts=columns_of(texts)[0]) if self.words else made
 
     def special_tokens(self, *, pair: bool) -> int:
         """How many special tokens a text has, or a ``pair``."""
@@ -149,12 +153,14 @@ class TextTokenizer:
         ]  # fmt: skip
         with self.shared.lock, in_words("The tokenizer", BackboneError):
             self.core.enable_truncation(self.max_length)
-            encodings = self.core.encode_batch_fast(safe)
+            encode = self.core.encode_batch if self.words else self.core.encode_batch_fast
+            encodings = encode(safe)
         return TokenizedTexts.of(
             [each.ids for each in encodings],
             self.pad_id,
             token_type_ids=[each.type_ids for each in encodings] if self.takes_types else None,
             truncated=[bool(each.overflowing) for each in encodings],
+            spans=spans_in(columns_of(texts)[0], encodings, self.words) if self.words else None,
         )
 
     def save(self, directory: Path) -> None:
@@ -177,6 +183,7 @@ def load_tokenizer(
     *,
     max_length: int,
     clean: bool = False,
+    words: str = "",
     rows: int | None = None,
     error: type[LoraBertError] = BackboneError,
 ) -> TextTokenizer:
@@ -187,6 +194,7 @@ def load_tokenizer(
         config: The encoder's.
         max_length: Tokens kept of a text.
         clean: Put the tutorials' cleaning before the normaliser: punctuation to spaces, strip.
+        words: Have tokens end where words do that this rule finds, and look for words.
         rows: How many tokens the model's embeddings have a row for; None: not known.
         error: Which error a missing or damaged tokenizer is.
 
@@ -194,7 +202,7 @@ def load_tokenizer(
         error: No tokenizer there, or a damaged one, or one without padding, or one whose special
             tokens the embeddings have no row for.
     """
-    shared, written = read_tokenizer(directory, config, error, clean=clean)
+    shared, written = read_tokenizer(directory, config, error, clean=clean, words=words)
     core = shared.core
     special = {name: written[name] for name in _SPECIAL if content_of(written.get(name))}
     if config.pad_token_id < core.get_vocab_size():
@@ -202,7 +210,7 @@ def load_tokenizer(
     pad_id = core.token_to_id(content_of(special.get("pad_token")) or "")
     if pad_id is None:
         raise error(f"The tokenizer in '{directory}' has no padding token.")
-    made = TextTokenizer(shared, special, pad_id, max_length, config.takes_types, rows)
+    made = TextTokenizer(shared, special, pad_id, max_length, config.takes_types, rows, words)
     _check_special(made, directory, error)
     return made
 

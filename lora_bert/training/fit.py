@@ -50,7 +50,7 @@ def fit(
     """
     reserve_for_blas()
     config, backbone, task = context.config, context.backbone, context.task
-    rows, targets = context.tokens["train"], context.tokens["validation"].targets
+    rows, validation = context.tokens["train"], context.tokens["validation"]
     adapter = fresh_adapter(config, backbone, task.head().outputs)
     _say_size(context, adapter.parameter_count)
     begun, after = (checkpoint.identity, checkpoint.progress.step) if checkpoint else (None, 0)
@@ -70,11 +70,11 @@ def fit(
         gradients = _gradients(context, first, trunk, threads, parts)
         hidden = {scored: trunk.validation}
         learner = BranchLearner(gradients, _texts(context, trunk), hidden, cores)
-        score = partial(validate, learner, task, targets, scored, trunk.owners)
+        score = partial(validate, learner, task, validation, scored, trunk.owners)
         begins = fitted and checkpoint is None
         start = kept_start(context, learner, adapter, score()) if begins else None
         before = learner.outputs("watched")
-        trainer = Trainer(learner, rows, task, config, accelerator, len(targets), start)
+        trainer = Trainer(learner, rows, task, config, accelerator, len(validation), start)
         if fitted and start:
             soften(context, learner, fitted, start)
         _say_batches(rows, trainer)

@@ -185,6 +185,8 @@ def _sample(context: Context, adapter: Adapter) -> np.ndarray:
     """The numbers of the rows that the head is fitted on, the longest first."""
     lengths, most = context.tokens["train"].lengths, _most(context, adapter)
     rows = np.arange(len(lengths))
+    if context.task.head().of_tokens:
+        most = int(_MOST_BYTES / (4 * context.backbone.hidden_size * lengths.mean()))
     if len(lengths) > most:
         rows = np.random.default_rng(context.config.seed).choice(len(lengths), most, replace=False)
     return rows[_longest_first(lengths[rows])]
@@ -203,13 +205,18 @@ def _most(context: Context, adapter: Adapter) -> int:
 def _read(context: Context, adapter: Adapter, trunk: Trunk, part: str, rows: np.ndarray) -> Tensor:
     """What the head reads of rows where no layer has learned, ``[rows, hidden]``, float32.
 
+    Of a head that reads every token, ``[tokens, hidden]``.
+
     Each chunk is computed on one core, and the chunks are those of the lengths alone: neither cores
     nor processes change a bit.
     """
     backbone, group, states = context.backbone, processes(), trunk.parts[part]
     lengths = context.tokens[part].lengths[rows]
     cut = list(chunks(lengths, CHUNK_TOKENS[backbone.device.type]))
-    owners = np.repeat(np.arange(len(cut)) % group.count, [len(part) for part in cut])
+    sizes = [len(part) for part in cut]
+    if context.task.head().of_tokens:
+        sizes = [int(lengths[part].sum()) for part in cut]
+    owners = np.repeat(np.arange(len(cut)) % group.count, sizes)
     own: list[np.ndarray] = [np.empty((0, backbone.hidden_size), np.float32)]
     with (
         track(len(rows), "the head's start", unit="text") as bar,

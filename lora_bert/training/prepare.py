@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
@@ -85,7 +84,7 @@ def prepare(config: TrainConfig, begun: Mapping[str, Any] | None) -> Context:
     check_same(begun, here, config)
     files = _files(config)
     encoder = read_encoder_config(files.path)
-    config = _fitted_to(config, encoder)
+    layers, config = config.layers, _fitted_to(config, encoder)
     if begun and "pooling" not in begun["settings"]:  # by a version that had no choice
         begun = {**begun, "settings": {**begun["settings"], "pooling": pooling_before(encoder)}}
     asked = begun["settings"]["pooling"] if begun and config.pooling == "auto" else config.pooling
@@ -94,12 +93,18 @@ def prepare(config: TrainConfig, begun: Mapping[str, Any] | None) -> Context:
         config = replace(config, validation_fraction=begun["settings"].get("validation_fraction"))
 
     config, splits, task = _rows(config)
+    layers = task.layers if (layers, config.method) == ("auto", "lora") else layers
+    config = with_layers(replace(config, layers=layers), encoder)
+    if task.head().of_tokens:
+        encoder = encoder.reading_tokens()
+        config = replace(config, pooling=asked)
+        _check_pooling(config)
     config = with_epochs(config, task, len(splits.train))
     check_same(begun, {"data": splits.sha256, "settings": settings_of(config)}, config)
 
     tokenizer = load_tokenizer(
         files.path, encoder, max_length=int(config.max_length or 0), clean=config.clean,
-        rows=embedded_tokens(files.path, encoder),
+        words=task.words, rows=embedded_tokens(files.path, encoder),
     )  # fmt: skip
     # What could not be answered afterwards is said before.
     watched = tokenizer.encode(to_watch(config, splits.train.inputs))
@@ -145,6 +150,15 @@ def to_watch(config: TrainConfig, inputs: int) -> Sequence[Text]:
     return texts_of((first, second)[:inputs])
 
 
+def _check_pooling(config: TrainConfig) -> None:
+    """Raise ConfigError where a head that reads every token is to read something else."""
+    if config.pooling != "auto":
+        raise ConfigError(
+            f"--pooling {config.pooling}: the head of a '{config.task}' reads every token.",
+            hint="Leave it out.",
+        )
+
+
 def with_epochs(config: TrainConfig, task: Task, rows: int) -> TrainConfig:
     """The configuration with its number of epochs; none where a fitted head is all.
 
@@ -158,12 +172,7 @@ def with_epochs(config: TrainConfig, task: Task, rows: int) -> TrainConfig:
         )
     if config.epochs or (config.method == "head-only" and starts_fitted(config, task)):
         return config
-    return replace(config, epochs=default_epochs(rows, task.head().outputs))
-
-
-def default_epochs(rows: int, outputs: int) -> int:
-    """3; more where that shows fewer than 4,000 rows, or 600 an output, in all; at most 20."""
-    return min(20, max(3, math.ceil(max(4000, 600 * outputs) / rows)))
+    return replace(config, epochs=task.epochs(rows))
 
 
 def _files(config: TrainConfig) -> BackboneFiles:
@@ -225,7 +234,7 @@ def _check_names(config: TrainConfig, task: Task) -> None:
     """What is wrong with the names that are put for labels."""
     # A name that no label got is a slip of the keyboard.
     for raw, name in parse_label_names(config.label_names).items():
-        if name not in task.labels:
+        if name not in task.named:
             log.warning("No training row has the label '%s', which --label-names renames.", raw)
     if config.label_file:
         named = renaming(config)

@@ -77,6 +77,7 @@ def _manifest(
     return Manifest(
         labels=context.task.labels,
         problem_type=context.task.problem_type,
+        task=context.task.pipeline,
         settings=context.task.settings,
         max_length=context.tokenizer.max_length,
         inputs=splits.train.inputs,
