@@ -68,8 +68,8 @@ class TrainConfig(LabelledFileOptions, TrainRows):
     )
     epochs: int | None = training_option(
         None,
-        "Passes over the training rows (default: 3, of a tagger 10; up to 20 on few rows or many "
-        "classes).",
+        "Passes over the training rows (default: 3, of a tagger 10; up to 8 on few rows or many "
+        "classes, up to 20 where the head starts at random).",
         minimum=1,
         metavar="N",
     )

@@ -169,14 +169,15 @@ class Task(Protocol):
     def head(self) -> HeadSpec:
         """How many outputs the head has."""
 
-    def epochs(self, rows: int) -> int:
+    def epochs(self, rows: int, *, fitted: bool) -> int:
         """How many passes over so many training rows there are where ``--epochs`` is left out.
 
         As few as :attr:`least_epochs`; more where they show fewer than 4,000 rows, or 600 an
-        output, in all; at most 20.
+        output, in all; at most 20. A head that starts ``fitted`` needs two fifths of that.
         """
-        shown = max(4000, 600 * self.head().outputs)
-        return min(20, max(self.least_epochs, math.ceil(shown / rows)))
+        needed = 0.4 if fitted else 1
+        shown = needed * max(4000, 600 * self.head().outputs)
+        return max(self.least_epochs, min(round(20 * needed), math.ceil(shown / rows)))
 
     @abstractmethod
     def targets(self, examples: Examples, tokens: TokenizedTexts, *, hint: str = "") -> np.ndarray:

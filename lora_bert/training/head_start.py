@@ -50,13 +50,14 @@ class FittedHead:
 
     Attributes:
         adapter: Has it.
-        read: What it reads of the rows that it was fitted on, ``[rows, hidden]``, on the CPU.
+        read: What it reads of the rows that it was fitted on, ``[rows, hidden]``, on the CPU; None
+            where nothing is fitted on them again.
         outputs: What it says of them, ``[rows, outputs]``, on the CPU.
         targets: Of the same rows.
     """
 
     adapter: Adapter
-    read: Tensor
+    read: Tensor | None
     outputs: Tensor
     targets: np.ndarray
 
@@ -123,7 +124,8 @@ def fitted_head(
         return None
     rows = _sample(context, adapter)
     read = _read(context, adapter, trunk, "train", rows)
-    return _fitted_to(context, adapter, read, context.tokens["train"].targets[rows])
+    fitted = _fitted_to(context, adapter, read, context.tokens["train"].targets[rows])
+    return fitted if fitted is None or _takes_all(context, adapter) else replace(fitted, read=None)
 
 
 @torch.no_grad()
@@ -133,7 +135,8 @@ def fit_to_all(
     """Fit a head that is kept as it started once more, on the held-out rows too.
 
     Of few rows those matter most. What the validation rows said stays what they said before. Not
-    done where they are rows of their own, or more rows were there than a head is fitted on.
+    done where they are rows of their own, there are more rows than a head is fitted on, or the head
+    reads every token.
 
     Args:
         context: Of the training.
@@ -146,15 +149,15 @@ def fit_to_all(
         Whether it was done.
     """
     train, held_out = (context.tokens[part] for part in ("train", "validation"))
-    if not context.splits.held_out or len(train) + len(held_out) > _most(context, adapter):
+    if not _takes_all(context, adapter):
         return False
-    first, targets = (fitted.read, fitted.targets) if fitted else (None, None)
-    if first is None or targets is None:
-        rows = _longest_first(train.lengths)
-        first, targets = _read(context, adapter, trunk, "train", rows), train.targets[rows]
-    rows = _longest_first(held_out.lengths)
-    read = torch.cat([first, _read(context, adapter, trunk, "validation", rows)])
-    found = _fitted_to(context, adapter, read, np.concatenate([targets, held_out.targets[rows]]))
+    rows, others = _longest_first(train.lengths), _longest_first(held_out.lengths)
+    first = fitted.read if fitted else None
+    if first is None:
+        first = _read(context, adapter, trunk, "train", rows)
+    read = torch.cat([first, _read(context, adapter, trunk, "validation", others)])
+    targets = np.concatenate([train.targets[rows], held_out.targets[others]])
+    found = _fitted_to(context, adapter, read, targets)
     if found is None:
         return False
     fill(learner.parameters, found.adapter.named_tensors)
@@ -185,8 +188,6 @@ def _sample(context: Context, adapter: Adapter) -> np.ndarray:
     """The numbers of the rows that the head is fitted on, the longest first."""
     lengths, most = context.tokens["train"].lengths, _most(context, adapter)
     rows = np.arange(len(lengths))
-    if context.task.head().of_tokens:
-        most = int(_MOST_BYTES / (4 * context.backbone.hidden_size * lengths.mean()))
     if len(lengths) > most:
         rows = np.random.default_rng(context.config.seed).choice(len(lengths), most, replace=False)
     return rows[_longest_first(lengths[rows])]
@@ -199,7 +200,17 @@ def _longest_first(lengths: np.ndarray) -> NDArray[np.intp]:
 
 def _most(context: Context, adapter: Adapter) -> int:
     """On how many rows a head is fitted."""
-    return MOST_ROWS if adapter.factors else _MOST_BYTES // (4 * context.backbone.hidden_size)
+    vectors = _MOST_BYTES / (4 * context.backbone.hidden_size)
+    if context.task.head().of_tokens:
+        return int(vectors / context.tokens["train"].lengths.mean())
+    return MOST_ROWS if adapter.factors else int(vectors)
+
+
+def _takes_all(context: Context, adapter: Adapter) -> bool:
+    """Whether the held-out rows can be fitted on too: of a head that reads texts, and few rows."""
+    rows = len(context.tokens["train"]) + len(context.tokens["validation"])
+    one_vector = not context.task.head().of_tokens
+    return bool(context.splits.held_out) and one_vector and rows <= _most(context, adapter)
 
 
 def _read(context: Context, adapter: Adapter, trunk: Trunk, part: str, rows: np.ndarray) -> Tensor:

@@ -170,9 +170,10 @@ def with_epochs(config: TrainConfig, task: Task, rows: int) -> TrainConfig:
             f"--head-start probe: the task '{task.problem_type}' has nothing to fit a head with.",
             hint="Leave it out, or say --head-start random.",
         )
-    if config.epochs or (config.method == "head-only" and starts_fitted(config, task)):
+    fitted = starts_fitted(config, task)
+    if config.epochs or (config.method == "head-only" and fitted):
         return config
-    return replace(config, epochs=task.epochs(rows))
+    return replace(config, epochs=task.epochs(rows, fitted=fitted))
 
 
 def _files(config: TrainConfig) -> BackboneFiles:
