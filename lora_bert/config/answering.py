@@ -10,6 +10,7 @@ from lora_bert.config.shared import (
     LabelledFileOptions,
     ScoredRows,
     TextFileOptions,
+    answer_length_option,
     run_option,
 )
 from lora_bert.options import option
@@ -56,6 +57,13 @@ class InferConfig(Answering, TextFileOptions):
         "The second text of a pair, of an adapter that was trained on pairs: once for each TEXT.",
         metavar="TEXT",
     )
+    question: tuple[str, ...] = option(
+        (), "A question, of an adapter that finds answers; may be repeated.", metavar="TEXT"
+    )
+    context: tuple[str, ...] = option(
+        (), "The text that its answer stands in: once for each --question, or once for all.",
+        metavar="TEXT",
+    )  # fmt: skip
     adapter: str | None = option(None, "Adapter directory.", metavar="DIR")
     model: str | None = option(None, "Merged or exported model; needs no backbone.", metavar="DIR")
     input: str | None = option(
@@ -86,6 +94,7 @@ class InferConfig(Answering, TextFileOptions):
         "stand for entities; first: each word's likeliest tag.",
         metavar="[legal|first]",
     )
+    max_answer_length: int | None = answer_length_option(group="Run")
     overwrite: bool = run_option(False, "Replace the output file.")
     on: str | None = run_option(
         None,

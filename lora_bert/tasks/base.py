@@ -49,12 +49,15 @@ class Task(Protocol):
         problem_type: As ``config.json`` and the manifest call it; the key in the registry.
         peft_task_type: As ``adapter_config.json`` calls it: ``SEQ_CLS``, ``TOKEN_CLS`` …
         pipeline: The pipeline of ``transformers`` that answers so.
+        auto_class: What ``transformers`` calls models with its head: ``AutoModelFor…``.
         metrics: Figures that can pick the best epoch; the first one does unless another is asked
             for.
         classes: Whether a label is one of a few classes, each of which needs rows to learn from:
             then rows are divided class by class, what is wrong with classes is said, and answers
             are right or wrong.
         label_form: What the label of a row is, as ``data/`` reads it.
+        input_names: What the texts of a row are called, of pairs both.
+        max_length: Tokens that are read at once where nobody says otherwise; 0: the usual number.
         steep: Whether the slope of the loss grows with the distance of an answer, as a squared
             error's does: under a head that is fitted already, whose weights are large, the first
             steps of the layers then throw the answers far off, and they may never come back.
@@ -66,15 +69,19 @@ class Task(Protocol):
             of sentence-transformers; empty: that ``problem_type`` is transformers' own.
         words: The rule of :mod:`lora_bert.data.words` by which answers are given of words; "": they
             are of whole texts.
+        stride: Tokens that the windows of a row share; 0: texts that are too long are cut.
         labels: Names of the outputs, in their order.
     """
 
     problem_type: ClassVar[str]
     peft_task_type: ClassVar[str] = "SEQ_CLS"
     pipeline: ClassVar[str] = "text-classification"
+    auto_class: ClassVar[str] = "SequenceClassification"
     metrics: ClassVar[tuple[Metric, ...]]
     classes: ClassVar[bool] = False
     label_form: ClassVar[LabelForm] = "one"
+    input_names: ClassVar[tuple[str, str]] = ("text", "text_pair")
+    max_length: ClassVar[int] = 0
     steep: ClassVar[bool] = False
     values_are: ClassVar[str] = "numbers"
     apart_in: ClassVar[str] = "their own unit"
@@ -83,6 +90,7 @@ class Task(Protocol):
     linear_class: ClassVar[str] = ""
     in_config: ClassVar[Mapping[str, Any]] = {}
     words: str = ""
+    stride: int = 0
     labels: tuple[str, ...]
 
     @classmethod
@@ -259,6 +267,23 @@ class Task(Protocol):
         """
         if aggregation is not None:
             raise ConfigError(f"--aggregation is for taggers, and this is a '{self.problem_type}'.")
+        return self
+
+    def asked_with(
+        self, *, doc_stride: int | None = None, max_answer_length: int | None = None,
+        answer_units: str = "auto",
+    ) -> Self:  # fmt: skip
+        """The same task, which reads contexts, finds answers or judges them in another way.
+
+        Raises:
+            ConfigError: It does not find answers.
+        """
+        options = {"--doc-stride": doc_stride, "--max-answer-length": max_answer_length,
+                   "--answer-units": None if answer_units == "auto" else answer_units}  # fmt: skip
+        if given := [name for name, value in options.items() if value is not None]:
+            raise ConfigError(
+                f"{given[0]} is for question answering, and this is a '{self.problem_type}'."
+            )
         return self
 
     @abstractmethod

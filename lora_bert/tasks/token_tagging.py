@@ -67,6 +67,7 @@ class TokenTagging(Task):
     problem_type: ClassVar[str] = "token_tagging"
     peft_task_type: ClassVar[str] = "TOKEN_CLS"
     pipeline: ClassVar[str] = "token-classification"
+    auto_class: ClassVar[str] = "TokenClassification"
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     label_form: ClassVar[LabelForm] = "tags"
     values_are: ClassVar[str] = "probabilities"
