@@ -44,7 +44,9 @@ def tokenize_cached(tokenizer: TextTokenizer, texts: Sequence[Text]) -> Tokenize
     key, size = _key(tokenizer, columns)
     if size < WORTH_KEEPING:
         return tokenizer.encode_all(texts)
-    more = (_SPANS,) * bool(tokenizer.words or tokenizer.stride) + (_FIRSTS,) * (tokenizer.stride > 0)
+    more = (_SPANS,) * bool(tokenizer.words or tokenizer.stride) + (_FIRSTS,) * (
+        tokenizer.stride > 0
+    )
     kept = _read(key, tokenizer.pad_id, more)
     if kept is not None:
         return tokenizer.with_texts(kept, texts)

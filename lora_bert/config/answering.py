@@ -10,7 +10,6 @@ from lora_bert.config.shared import (
     LabelledFileOptions,
     ScoredRows,
     TextFileOptions,
-    answer_length_option,
     run_option,
 )
 from lora_bert.options import option
@@ -94,7 +93,6 @@ class InferConfig(Answering, TextFileOptions):
         "stand for entities; first: each word's likeliest tag.",
         metavar="[legal|first]",
     )
-    max_answer_length: int | None = answer_length_option(group="Run")
     overwrite: bool = run_option(False, "Replace the output file.")
     on: str | None = run_option(
         None,

@@ -16,26 +16,18 @@ from typing import Any
 
 import numpy as np
 
-from lora_bert.data.columns import given_column, id_column
+from lora_bert.data.answer_columns import answer_columns
+from lora_bert.data.columns import id_column, plain_name
 from lora_bert.data.examples import Examples
 from lora_bert.data.literals import literal
-from lora_bert.data.pair_columns import plain_name
 from lora_bert.data.rows import HEAD_ROWS
 from lora_bert.data.stored import kept, numbers_at, taken
 from lora_bert.data.tables import Table
 from lora_bert.data.texts import TextPairs
 from lora_bert.errors import DataError
-from lora_bert.wording import counted, listed
+from lora_bert.wording import counted
 
 logger = logging.getLogger(__name__)
-
-QUESTION_NAMES = ("question", "query", "querytext", "questiontext", "问题", "問題", "質問", "질문")
-CONTEXT_NAMES = (
-    "context", "passage", "paragraph", "document", "contexttext", "article", "text", "段落", "文章",
-    "上下文", "原文", "文脈", "본문",
-)  # fmt: skip
-ANSWER_NAMES = ("answers", "answer", "answertext", "labels", "label", "答案", "回答", "답변")
-"""Usual names of columns, without case and separators; the first one that a table has wins."""
 
 _STARTS = ("answer_start", "answer_starts", "start", "starts", "start_offset")
 _START_COLUMNS = ("answerstart", "answerstarts", "start")
@@ -43,34 +35,6 @@ _IMPOSSIBLE = ("isimpossible", "impossible", "unanswerable")
 _TRUE = ("true", "1", "yes")
 
 Spans = list[tuple[int, int]]
-
-
-def answer_columns(
-    columns: Sequence[str], *, question: str | None, context: str | None, answers: str | None,
-    source: str,
-) -> tuple[str, str, str | None]:  # fmt: skip
-    """The columns of questions, of contexts and of answers (None: there is none).
-
-    Those that are named are taken, the others found by their names.
-
-    Raises:
-        DataError: One that is named is not there, or none is called as such columns are.
-    """
-    found, roles = list[str | None](), ("question", "context", "answer")
-    usual = (QUESTION_NAMES, CONTEXT_NAMES, ANSWER_NAMES)
-    for name, names in zip((question, context, answers), usual, strict=True):
-        own = given_column(name, columns, source)
-        free = {plain_name(each): each for each in columns if each not in found}
-        found.append(own or next((free[each] for each in names if each in free), None))
-    options = ("--text-column", "--text-pair-column")
-    for name, role, option in zip(found, roles, options, strict=False):
-        if name is None:
-            raise DataError(
-                f"No column of '{source}' is called like a {role}; its columns are "
-                f"{listed(columns, 20)}.",
-                hint=f"Name it with {option}.",
-            )
-    return str(found[0]), str(found[1]), found[2]
 
 
 def answers_in(table: Table, *, question: str | None, context: str | None) -> str:

@@ -146,13 +146,11 @@ class Parts:
     def _answer_columns(self, table: Table) -> tuple[str, str | None, str | None]:
         """A table's columns of questions, of contexts and of answers."""
         options, training = self.options, self.options.read.training
-        trained = training.text_column, training.pair_column, training.label_column
-        known = [name if name in table.columns else None
-                 for name in next(iter(self._names.values()), trained)]  # fmt: skip
+        for text, pair, label in list(self._names.values())[:1]:
+            training = replace(training, text_column=text, pair_column=pair, label_column=label)
         return answer_columns(
-            table.columns, question=options.text_column or known[0],
-            context=options.text_pair_column or known[1],
-            answers=options.label_column or known[2], source=table.source,
+            table.columns, question=options.text_column, context=options.text_pair_column,
+            answers=options.label_column, source=table.source, training=training,
         )  # fmt: skip
 
     def _answered(

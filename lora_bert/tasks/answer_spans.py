@@ -154,7 +154,9 @@ def values_in(outputs: np.ndarray, tokens: TokenizedTexts) -> np.ndarray:
 def answer_of(values: AnswerValues, longest: int, threshold: float | None) -> Answer:
     """The answer to a question; with a ``threshold`` it may have none."""
     spans, null = values.best(longest), values.null_score
-    scores = np.array([span.score for span in spans] + [null] * (threshold is not None or not spans))
+    scores = np.array(
+        [span.score for span in spans] + [null] * (threshold is not None or not spans)
+    )
     powers = np.exp(scores - scores.max())
     shares = (powers / powers.sum()).tolist()
     answers = [

@@ -11,10 +11,9 @@ import numpy as np
 
 from lora_bert.data.answers import answers_in
 from lora_bert.data.texts import columns_of
-from lora_bert.errors import AdapterError, ConfigError
-from lora_bert.metrics.answer_texts import UNITS, unit_of
+from lora_bert.errors import AdapterError
+from lora_bert.metrics.answer_texts import UNITS, exact_and_f1, unit_of
 from lora_bert.metrics.answers import METRICS, Scores, best_threshold, compare, intervals, score
-from lora_bert.metrics.answer_texts import exact_and_f1
 from lora_bert.metrics.comparison import Comparison
 from lora_bert.metrics.intervals import Interval
 from lora_bert.metrics.metric import Metric
@@ -164,7 +163,9 @@ class QuestionAnswering(Task):
         places = torch.arange(int(lengths.max()), device=outputs.device)
         whole = outputs.new_full((len(lengths), len(places), 2), -torch.inf, dtype=torch.float32)
         whole[places < lengths[:, None]] = outputs.float()
-        context = (places >= targets[:, Column.BEGIN, None]) & (places < targets[:, Column.END, None])
+        context = (places >= targets[:, Column.BEGIN, None]) & (
+            places < targets[:, Column.END, None]
+        )
         whole = whole.masked_fill(~(context | (places == 0))[:, :, None], -torch.inf)
         both = targets[:, [Column.START, Column.LAST]].long()
         return F.cross_entropy(whole, both, reduction="sum") / 2
@@ -227,9 +228,7 @@ class QuestionAnswering(Task):
         pairs = zip(forced, gold, strict=True)
         figures = np.array([exact_and_f1(*row, self.units)[1] for row in pairs])
         given = np.array([bool(text) for text in forced])
-        return replace(
-            self, null_threshold=best_threshold(null, figures, answerable, given)[0]
-        )
+        return replace(self, null_threshold=best_threshold(null, figures, answerable, given)[0])
 
     def tuning_notes(self, values: np.ndarray, targets: np.ndarray) -> tuple[str, str]:
         """The threshold, or why there is none to choose."""
@@ -335,9 +334,7 @@ def _is_threshold(value: Any) -> bool:
     return value is None or (number and math.isfinite(value))
 
 
-def _marked(
-    row: int, text: str, answer: Answer, gold: Sequence[tuple[int, int]]
-) -> MarkedText:
+def _marked(row: int, text: str, answer: Answer, gold: Sequence[tuple[int, int]]) -> MarkedText:
     """A context with the answer that is given and the true ones, those that do not overlap."""
     said = (answer.start, answer.end)
     given = (Mark(*said, "answer", said in gold),) if answer.answer else ()

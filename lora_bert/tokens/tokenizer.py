@@ -237,7 +237,9 @@ def load_tokenizer(
     pad_id = core.token_to_id(content_of(special.get("pad_token")) or "")
     if pad_id is None:
         raise error(f"The tokenizer in '{directory}' has no padding token.")
-    made = TextTokenizer(shared, special, pad_id, max_length, config.takes_types, rows, words, stride)
+    made = TextTokenizer(
+        shared, special, pad_id, max_length, config.takes_types, rows, words, stride
+    )
     _check_special(made, directory, error)
     return made
 
