@@ -50,6 +50,7 @@ class Task(Protocol):
         peft_task_type: As ``adapter_config.json`` calls it: ``SEQ_CLS``, ``TOKEN_CLS`` …
         pipeline: The pipeline of ``transformers`` that answers so.
         auto_class: What ``transformers`` calls models with its head: ``AutoModelFor…``.
+        model_is: What a model of it is called.
         metrics: Figures that can pick the best epoch; the first one does unless another is asked
             for.
         classes: Whether a label is one of a few classes, each of which needs rows to learn from:
@@ -77,6 +78,7 @@ class Task(Protocol):
     peft_task_type: ClassVar[str] = "SEQ_CLS"
     pipeline: ClassVar[str] = "text-classification"
     auto_class: ClassVar[str] = "SequenceClassification"
+    model_is: ClassVar[str] = "classifier"
     metrics: ClassVar[tuple[Metric, ...]]
     classes: ClassVar[bool] = False
     label_form: ClassVar[LabelForm] = "one"
@@ -162,6 +164,11 @@ class Task(Protocol):
     def named(self) -> frozenset[str]:
         """The names that renamed labels can have."""
         return frozenset(self.labels)
+
+    @classmethod
+    def asked_as(cls, inputs: int) -> str:
+        """How ``lora-bert infer`` is asked a row of so many texts, as a command has it."""
+        return '"…" --pair "…"' if inputs == 2 else '"…"'
 
     @abstractmethod
     def head(self) -> HeadSpec:

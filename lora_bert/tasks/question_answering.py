@@ -56,6 +56,7 @@ class QuestionAnswering(Task):
     peft_task_type: ClassVar[str] = "QUESTION_ANS"
     pipeline: ClassVar[str] = "question-answering"
     auto_class: ClassVar[str] = "QuestionAnswering"
+    model_is: ClassVar[str] = "question answering model"
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     label_form: ClassVar[LabelForm] = "answers"
     input_names: ClassVar[tuple[str, str]] = ("question", "context")
@@ -139,6 +140,11 @@ class QuestionAnswering(Task):
             max_answer_length=max_answer_length or self.max_answer_length,
             units=self.units if answer_units == "auto" else answer_units,
         )
+
+    @classmethod
+    def asked_as(cls, inputs: int) -> str:
+        """With the question and its context."""
+        return '--question "…" --context "…"'
 
     def head(self) -> HeadSpec:
         """Two outputs, of each token."""

@@ -68,6 +68,7 @@ class TokenTagging(Task):
     peft_task_type: ClassVar[str] = "TOKEN_CLS"
     pipeline: ClassVar[str] = "token-classification"
     auto_class: ClassVar[str] = "TokenClassification"
+    model_is: ClassVar[str] = "tagger"
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     label_form: ClassVar[LabelForm] = "tags"
     values_are: ClassVar[str] = "probabilities"

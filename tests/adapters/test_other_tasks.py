@@ -134,7 +134,6 @@ def test_a_backbone_is_not_called_merged(tiny_backbone, tmp_path):
 @pytest.mark.parametrize(
     ("head", "says"),
     [
-        ("QuestionAnswering", "finds answers within a text"),
         ("MaskedLM", "is a masked language model"),
         ("MultipleChoice", "chooses among several texts"),
         ("NextSentencePrediction", "two texts follow each other"),
