@@ -25,6 +25,7 @@ from lora_bert.data.rows import NO_TRAINING
 from lora_bert.data.tables import Table, read_table
 from lora_bert.data.tagged import tag_columns, untagged_texts
 from lora_bert.data.texts import Text, TextPairs
+from lora_bert.errors import TextError
 from lora_bert.tasks.problem_types import task_of
 from lora_bert.tokens.tokenizer import TextTokenizer
 from lora_bert.wording import counted
@@ -47,13 +48,21 @@ def probes(inputs: int = 1) -> Examples:
 
 
 def answerable(rows: Examples, tokenizer: TextTokenizer) -> Examples:
-    """The rows whose tokens all have an embedding; an empty text where no row is such."""
-    beyond = tokenizer.beyond_in(tokenizer.encode_all(rows.texts))
-    if not beyond:
-        return rows
-    kept = [row for row in range(len(rows)) if row not in beyond]
+    """The rows whose tokens all have an embedding; an empty text where no row is such.
+
+    Questions that leave no room for a context are none either.
+    """
+    left = rows
+    while len(left):
+        try:
+            beyond = set(tokenizer.beyond_in(tokenizer.encode_all(left.texts)))
+        except TextError as error:
+            beyond = {error.number}
+        if not beyond:
+            return left
+        left = left.take(np.array([row for row in range(len(left)) if row not in beyond], int))
     empty: Sequence[Text] = ("",) if rows.inputs == 1 else TextPairs(("",), ("",))
-    return rows.take(np.array(kept)) if kept else Examples(empty, (), (1,), rows.source)
+    return Examples(empty, (), (1,), rows.source)
 
 
 def _known_labels(table: Table, manifest: Manifest, renamed: Mapping[str, str]) -> str | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -141,7 +142,7 @@ def values_in(outputs: np.ndarray, tokens: TokenizedTexts) -> np.ndarray:
     of_context = np.flatnonzero(tokens.spans[:, 0] >= 0)
     bounds = np.searchsorted(of_context, tokens.starts)
     rows = np.empty(len(begins) - 1, dtype=object)
-    for row, (first, last) in enumerate(zip(begins[:-1], begins[1:], strict=True)):
+    for row, (first, last) in enumerate(pairwise(begins.tolist())):
         at = of_context[bounds[first] : bounds[last]]
         ends = (bounds[first + 1 : last + 1] - bounds[first]).tolist()
         null = outputs[tokens.starts[first:last]]

@@ -269,7 +269,7 @@ def _safe(texts: Sequence[Text]) -> list[Any]:
 
 
 def _pieces(texts: Sequence[Text]) -> Iterator[tuple[int, Sequence[Text]]]:
-    """So many texts, or of long ones fewer, with the first one's number; one empty piece of none."""
+    """So many texts, or of long ones fewer, and the first one's number; one empty piece of none."""
     for start in range(0, max(1, len(texts)), _AT_ONCE):
         some = texts[start : start + _AT_ONCE]
         characters = sum(len(part) for text in some for part in parts_of(text))

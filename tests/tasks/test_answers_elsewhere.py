@@ -58,9 +58,7 @@ def test_every_family_in_transformers_and_peft(model_type, tmp_path):
         learning_rate=0.03, dtype="float32",
     )  # fmt: skip
     assert lora_bert.merge(adapter, merged).difference < 1e-5
-    model, loading = AutoModelForQuestionAnswering.from_pretrained(
-        merged, output_loading_info=True
-    )
+    model, loading = AutoModelForQuestionAnswering.from_pretrained(merged, output_loading_info=True)
     assert not any(loading.values())
     assert_same(merged, model.eval())
 
@@ -110,7 +108,7 @@ def test_the_recipe_of_the_card_gives_our_answers(reader, tmp_path):
     (code,) = [block for block in re.findall(r"```python\n(.*?)\n```", card, re.S)
                if "def answer" in block]  # fmt: skip
     names: dict = {}
-    exec(code.replace("THIS_DIRECTORY", str(merged)), names)  # noqa: S102
+    exec(code.replace("THIS_DIRECTORY", str(merged)), names)
     ours = lora_bert.load(merged, dtype="float32").predict(PAIRS)
     assert [names["answer"](*pair) for pair in PAIRS] == [each.answer for each in ours]
     assert [bool(each.answer) for each in ours] == [True, False, True]
