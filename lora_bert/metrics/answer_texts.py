@@ -1,4 +1,4 @@
-"""Whether an answer says what a true one says: in words as SQuAD counts, in characters as CMRC does.
+"""Whether an answer says what a true one does: in words as SQuAD counts, in characters as CMRC.
 
 References:
     P. Rajpurkar, R. Jia, P. Liang (2018). Know what you don't know: unanswerable questions for
