@@ -54,7 +54,7 @@ def card(
         kind=kind,
         task=task,
         auto=f"AutoModelFor{task.auto_class}",
-        asked_as=task.asked_as(manifest.inputs),
+        asked_as=task.asked_as[manifest.inputs == 2],
         name=_name(manifest),
         source="embedded" if backbone in EMBEDDED else elsewhere,
         backbone=_quoted(backbone),

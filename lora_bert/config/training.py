@@ -52,7 +52,7 @@ class TrainConfig(LabelledFileOptions, TrainRows):
     )
     layers: str = adapter_option(
         "auto",
-        "Transformer layers to adapt (auto: the upper half, of a tagger all; all: slower, at times "
+        "Transformer layers to adapt (auto: the upper half, of taggers and answers all; all: slower, at times "
         "a point better).",
         metavar="auto|all|top:N",
     )
@@ -70,7 +70,8 @@ class TrainConfig(LabelledFileOptions, TrainRows):
     )
     epochs: int | None = training_option(
         None,
-        "Passes over the training rows (default: 3; up to 20 on few rows or many classes).",
+        "Passes over the training rows (default: 3, of a tagger 10; up to 20 on few rows or many "
+        "classes).",
         minimum=1,
         metavar="N",
     )

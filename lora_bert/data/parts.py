@@ -84,6 +84,8 @@ class Parts:
             rows = self._examples_or_reason(part)
             if isinstance(rows, Examples):
                 examples[part] = rows
+            elif part == "train":
+                raise DataError(f"There is nothing to learn: {rows}.")
             else:
                 how = self._how_to_predict(part)
                 logger.warning("The %s part is left out: %s. %s", part, rows, how)
@@ -105,7 +107,8 @@ class Parts:
         find = {"tags": self._tag_columns, "answers": self._answer_columns}.get(form)
         text, pair, label = find(table) if find else self._columns(part, table)
         if label is None:
-            return f"'{table.source}' has no label column"
+            lacking = {"tags": "tags", "answers": "answers"}.get(form, "label column")
+            return f"'{table.source}' has no {lacking}"
         if form == "tags":
             return self._tagged(part, table, text, label)
         if form == "answers":
@@ -128,9 +131,8 @@ class Parts:
         before = next(iter(self._names.values()), (training.text_column, training.label_column))
         known = [name if name in table.columns else None for name in before]
         text, label = tag_columns(
-            table.columns, text=options.text_column or known[0],
-            tags=options.label_column or known[-1], source=table.source,
-        )  # fmt: skip
+            table, text=options.text_column or known[0], tags=options.label_column or known[-1]
+        )
         return text, None, label
 
     def _tagged(self, part: str, table: Table, text: str, label: str) -> Examples | str:

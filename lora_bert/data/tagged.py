@@ -23,7 +23,14 @@ from lora_bert.data.literals import literal
 from lora_bert.data.rows import HEAD_ROWS
 from lora_bert.data.stored import kept, numbers_at
 from lora_bert.data.tables import Table
-from lora_bert.data.tag_schemes import Entity, Tagging, parts_of, read_tags, scheme_of
+from lora_bert.data.tag_schemes import (
+    OUTSIDE,
+    Entity,
+    Tagging,
+    parts_of,
+    read_tags,
+    scheme_of,
+)
 from lora_bert.data.words import SINGLE, joined, rule_for, words_in
 from lora_bert.errors import DataError, did_you_mean
 from lora_bert.wording import counted, listed, shortened
@@ -54,14 +61,13 @@ class _Mended:
             logger.warning("'%s': %s.", source, f"{number:,} {what}")
 
 
-def tag_columns(
-    columns: Sequence[str], *, text: str | None, tags: str | None, source: str
-) -> tuple[str, str | None]:
+def tag_columns(table: Table, *, text: str | None, tags: str | None) -> tuple[str, str | None]:
     """The column of words or texts, and that of tags or marked parts (None: there is none).
 
     Raises:
         DataError: One that is named is not there, or none is called as such columns are.
     """
+    columns, source = table.columns, table.source
     for name in (text, tags):
         if name is not None and name not in columns:
             raise DataError(
@@ -69,8 +75,8 @@ def tag_columns(
                 hint=did_you_mean(name, columns),
             )
     lower = {name.strip().lower(): name for name in columns}
-    names = (*WORD_NAMES, *TEXT_NAMES)
-    text = text or next((lower[name] for name in names if name in lower), None)
+    names = [lower[name] for name in (*WORD_NAMES, *TEXT_NAMES) if name in lower]
+    text = text or next((name for name in names if _are_words(table.values[name])), None)
     if text is None:
         raise DataError(
             f"No column of '{source}' is called like words or a text; its columns are "
@@ -81,24 +87,50 @@ def tag_columns(
     return text, tags or next(iter(rest), None)
 
 
+def _are_words(cells: Sequence[str]) -> bool:
+    """Whether cells are texts or lists of words; Prodigy's tokens are objects."""
+    first = next(filter(None, cells[:HEAD_ROWS]), "")
+    return _listed(first) is None or _tokens(first) is not None
+
+
 def tags_in(table: Table, *, text: str | None, tags: str | None) -> str:
     """What says in words that a table's rows are tagged; "" where nothing does.
 
     ``text`` and ``tags`` are columns that are named.
     """
     try:
-        text, label = tag_columns(table.columns, text=text, tags=tags, source=table.source)
+        text, label = tag_columns(table, text=text, tags=tags)
     except DataError:  # a table of something else
         return ""
     if label is None:
-        return ""
-    for words, cell in zip(table.values[text], table.values[label][:HEAD_ROWS], strict=False):
-        tokens, value = _tokens(words), _listed(cell)
-        if tokens is not None and isinstance(value, list) and len(tokens) == len(value) > 0:
-            return "each word has a tag"
-        if tokens is None and value and _is_marked(value):
-            return "parts of the texts are marked"
+        alone = len(table.columns) == 1 and all(_tokens(cell) for cell in table.values[text][:1])
+        return "each row is words" if alone else ""
+    others, least = 0, 1 if text.strip().lower() in WORD_NAMES else 2
+    for words, cell in zip(table.values[text], table.values[label], strict=True):
+        said = _said(words, cell, least)
+        if said:
+            return said
+        # Rows without an entity may be many, and say nothing.
+        others += said is not None
+        if others == HEAD_ROWS:
+            break
     return ""
+
+
+def _said(words: str, cell: str, least: int) -> str | None:
+    """What says in words that a row is tagged; "" where it is not, None where it may be.
+
+    Where spaces part its words, ``least`` of them are enough.
+    """
+    tokens, value, tags = _tokens(words), _listed(cell), cell.split()
+    parts = value if isinstance(value, list) and _is_marked(value) else _by_type(value)
+    if tokens is not None and isinstance(value, list) and len(tokens) == len(value) > 0:
+        return "each word has a tag"
+    if tokens is None and parts:
+        return "parts of the texts are marked"
+    if value is None and len(tags) == len(words.split()) >= least and all(map(parts_of, tags)):
+        return "each word has a tag" if {*tags} != {OUTSIDE} else None
+    return None if parts is not None or not tags else ""
 
 
 def tagged_examples(
@@ -121,6 +153,14 @@ def tagged_examples(
     rows = list(zip(table.values[text_column], table.values[label_column], strict=True))
     filled = [at for at, (text, cell) in enumerate(rows) if text.strip() and cell.strip()]
     read = [_read(table, at, *rows[at], names) for at in filled]
+    if len(read) > 1 and all(
+        words == [rows[at][0]] and parts_of(str(said[0]))
+        for at, (words, said) in zip(filled, read, strict=True)
+    ):
+        raise DataError(
+            f"'{table.source}' has one word a row, and nothing says where sentences end.",
+            hint="Write a word and its tag a line, and a blank line between sentences: .conll.",
+        )
     tagging = tagging or _tagging(table, filled, read)
     mended, scheme = _Mended(), _scheme(table, filled, read) or tagging.scheme
     texts, labels, left = [], [], []
@@ -175,8 +215,8 @@ def _read(
     tokens, value = _tokens(text), _listed(cell)
     if tokens is None and isinstance(value, list) and (not value or _is_marked(value)):
         return text, [part for item in value if (part := _marked(item)) is not None]
-    if isinstance(value, Mapping):
-        return text, list(_by_type(value))
+    if (parts := _by_type(value)) is not None:
+        return text, parts
     tags = [str(tag) for tag in value] if isinstance(value, list) else cell.split()
     if tokens is None:
         tokens = text.split()
@@ -201,9 +241,13 @@ def _listed(cell: str) -> Any:
     """The list or object that a cell is, or None."""
     if cell[:1] not in ("[", "{", "("):
         return None
+    value = None
     with suppress(ValueError, RecursionError):
-        return json.loads(cell)
-    return literal(cell)
+        value = json.loads(cell)
+    value = literal(cell) if value is None else value
+    if isinstance(value, Mapping) and isinstance(value.get("entities"), list):
+        return value["entities"]  # as spaCy has them
+    return value
 
 
 def _is_marked(value: Any) -> bool:
@@ -232,12 +276,21 @@ def _marked(item: Any) -> _Marked | None:
     return None
 
 
-def _by_type(value: Mapping[str, Any]) -> Iterator[_Marked]:
-    """CLUENER's objects, ``{"name": {"叶老桂": [[9, 11]]}}``: an end is the last character's."""
-    for kind, found in value.items():
-        for part, places in found.items() if isinstance(found, Mapping) else ():
-            for start, end in places:
-                yield int(start), int(end) + 1, str(kind), str(part)
+def _by_type(value: Any) -> list[_Marked] | None:
+    """CLUENER's objects, ``{"name": {"叶老桂": [[9, 11]]}}``: an end is the last character's.
+
+    None for other ones.
+    """
+    if not isinstance(value, Mapping):
+        return None
+    with suppress(AttributeError, TypeError, ValueError):
+        return [
+            (int(start), int(end) + 1, str(kind), str(part))
+            for kind, found in value.items()
+            for part, places in (found or {}).items()  # parquet has every type in every row
+            for start, end in places or ()
+        ]
+    return None
 
 
 def _scheme(
@@ -257,7 +310,7 @@ def _scheme(
                 "(BILOU).",
                 hint="Say which tag a number stands for: --label-names 0=O,1=B-PER,…"
                 if numbers
-                else "Rename tags with --label-names OLD=NEW,…",
+                else "Types without a letter get one so: --label-names PER=I-PER,…",
             )
     return None
 
@@ -269,8 +322,9 @@ def _tagging(table: Table, filled: Sequence[int], read: Sequence[tuple[_Words, _
         tagging = Tagging(_scheme(table, filled, read) or "IOB2", rule_for(tokens))
         said = f"tags of the scheme {tagging.scheme}"
     else:
-        text = "".join(str(words) for words, _ in read[:HEAD_ROWS])
-        chinese = len(_SINGLE.findall(text)) > _CHINESE * sum(map(str.isalnum, text))
+        texts = [str(words) for words, _ in read]
+        chinese = sum(len(_SINGLE.findall(text)) for text in texts)
+        chinese = chinese > _CHINESE * sum(sum(map(str.isalnum, text)) for text in texts)
         tagging = Tagging("IOB2", "characters" if chinese else "punctuation")
         said = "marked parts"
     cut = {"spaces": "spaces", "punctuation": "spaces and marks", "characters": "every character"}

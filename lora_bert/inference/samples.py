@@ -143,9 +143,7 @@ def _words(table: Table, config: MergeConfig | ExportConfig, manifest: Manifest)
     """The texts of a table of words, without tags."""
     rule = manifest.restored_task(config.data).words
     kept = manifest.column("text")
-    column, _ = tag_columns(
-        table.columns, text=config.text_column or (kept if kept in table.columns else None),
-        tags=None, source=table.source,
-    )  # fmt: skip
+    kept = kept if kept in table.columns else None
+    column, _ = tag_columns(table, text=config.text_column or kept, tags=None)
     texts, _ = untagged_texts(table.values[column], rule)
     return Examples(texts, (), table.lines, table.source, table.unit, files=table.files)

@@ -102,7 +102,9 @@ def predict_into(
             piece, places = waiting.popleft()
             columns = task.columns_at(values, places) if places else task.columns(values)
             names = names or _free_names(piece.columns, columns)
-            sink.write(piece, dict(zip(names, columns.values(), strict=True)))
+            like = {name: task.cells[column] for name, column in zip(names, columns, strict=True)
+                    if column in task.cells}  # fmt: skip
+            sink.write(piece, dict(zip(names, columns.values(), strict=True)), like)
             rows += len(piece)
     except TextError as error:
         raise error.at(waiting[-1][0].at(error.number)) from None

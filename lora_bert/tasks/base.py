@@ -6,6 +6,7 @@ added as one file here, its figures as one in ``metrics/``, and is registered by
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from lora_bert.errors import ConfigError, did_you_mean
 from lora_bert.metrics.metric import Metric
+from lora_bert.options import flag
 from lora_bert.tasks.judgement import Judgement, Scores
 
 if TYPE_CHECKING:
@@ -49,15 +51,15 @@ class Task(Protocol):
         problem_type: As ``config.json`` and the manifest call it; the key in the registry.
         peft_task_type: As ``adapter_config.json`` calls it: ``SEQ_CLS``, ``TOKEN_CLS`` …
         pipeline: The pipeline of ``transformers`` that answers so.
-        auto_class: What ``transformers`` calls models with its head: ``AutoModelFor…``.
-        model_is: What a model of it is called.
+        auto_class: What ``transformers`` calls such models: ``AutoModelFor…``; we: ``model_is``.
         metrics: Figures that can pick the best epoch; the first one does unless another is asked
             for.
         classes: Whether a label is one of a few classes, each of which needs rows to learn from:
             then rows are divided class by class, what is wrong with classes is said, and answers
             are right or wrong.
         label_form: What the label of a row is, as ``data/`` reads it.
-        input_names: What the texts of a row are called, of pairs both.
+        input_names: What the texts of a row are called, of pairs both; ``asked_as`` is how ``infer``
+            is asked a text, or a pair, as a command has it.
         max_length: Tokens that are read at once where nobody says otherwise; 0: the usual number.
         steep: Whether the slope of the loss grows with the distance of an answer, as a squared
             error's does: under a head that is fitted already, whose weights are large, the first
@@ -65,9 +67,15 @@ class Task(Protocol):
         values_are: What :meth:`values` gives, in a word.
         apart_in: What :meth:`apart` is measured in: ``probability``, ``standard deviations``.
         judged_with: Which options of ``evaluate`` that compare or look for a line make sense.
+        layers: Which layers learn where ``--layers auto`` leaves it to the task; ``auto``: the
+            upper half.
+        least_epochs: How many passes over any number of training rows there are at least where
+            ``--epochs`` leaves it to the task.
         linear_model: What :meth:`baseline` fits, in words, and ``linear_class`` in scikit-learn's.
         in_config: What ``config.json`` of a merged model says of it, in words of transformers and
             of sentence-transformers; empty: that ``problem_type`` is transformers' own.
+        cells: A cell by the name of its column, where cells of :meth:`columns` may be empty lists:
+            a file with types takes the column's type from it, whatever its rows hold.
         words: The rule of :mod:`lora_bert.data.words` by which answers are given of words; "": they
             are of whole texts.
         stride: Tokens that the windows of a row share; 0: texts that are too long are cut.
@@ -83,14 +91,18 @@ class Task(Protocol):
     classes: ClassVar[bool] = False
     label_form: ClassVar[LabelForm] = "one"
     input_names: ClassVar[tuple[str, str]] = ("text", "text_pair")
+    asked_as: ClassVar[tuple[str, str]] = ('"…"', '"…" --pair "…"')
     max_length: ClassVar[int] = 0
     steep: ClassVar[bool] = False
     values_are: ClassVar[str] = "numbers"
     apart_in: ClassVar[str] = "their own unit"
     judged_with: ClassVar[tuple[str, ...]] = ()
+    layers: ClassVar[str] = "auto"
+    least_epochs: ClassVar[int] = 3
     linear_model: ClassVar[str] = ""
     linear_class: ClassVar[str] = ""
     in_config: ClassVar[Mapping[str, Any]] = {}
+    cells: ClassVar[Mapping[str, Any]] = {}
     words: str = ""
     stride: int = 0
     labels: tuple[str, ...]
@@ -165,14 +177,18 @@ class Task(Protocol):
         """The names that renamed labels can have."""
         return frozenset(self.labels)
 
-    @classmethod
-    def asked_as(cls, inputs: int) -> str:
-        """How ``lora-bert infer`` is asked a row of so many texts, as a command has it."""
-        return '"…" --pair "…"' if inputs == 2 else '"…"'
-
     @abstractmethod
     def head(self) -> HeadSpec:
         """How many outputs the head has."""
+
+    def epochs(self, rows: int) -> int:
+        """How many passes over so many training rows there are where ``--epochs`` is left out.
+
+        As few as :attr:`least_epochs`; more where they show fewer than 4,000 rows, or 600 an
+        output, in all; at most 20.
+        """
+        shown = max(4000, 600 * self.head().outputs)
+        return min(20, max(self.least_epochs, math.ceil(shown / rows)))
 
     @abstractmethod
     def targets(self, examples: Examples, tokens: TokenizedTexts, *, hint: str = "") -> np.ndarray:
@@ -276,20 +292,15 @@ class Task(Protocol):
             raise ConfigError(f"--aggregation is for taggers, and this is a '{self.problem_type}'.")
         return self
 
-    def asked_with(
-        self, *, doc_stride: int | None = None, max_answer_length: int | None = None,
-        answer_units: str = "auto",
-    ) -> Self:  # fmt: skip
-        """The same task, which reads contexts, finds answers or judges them in another way.
+    def asked_with(self, **options: Any) -> Self:
+        """The same task by options of question answering: see :class:`.QuestionAnswering`.
 
         Raises:
-            ConfigError: It does not find answers.
+            ConfigError: One says something, and the task does not find answers.
         """
-        options = {"--doc-stride": doc_stride, "--max-answer-length": max_answer_length,
-                   "--answer-units": None if answer_units == "auto" else answer_units}  # fmt: skip
-        if given := [name for name, value in options.items() if value is not None]:
+        if given := [name for name, value in options.items() if value not in (None, "auto")]:
             raise ConfigError(
-                f"{given[0]} is for question answering, and this is a '{self.problem_type}'."
+                f"{flag(given[0])} is for question answering, and this is a '{self.problem_type}'."
             )
         return self
 

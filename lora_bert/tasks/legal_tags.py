@@ -1,4 +1,4 @@
-"""The likeliest tags of a sentence, of all that stand for entities."""
+"""Tags of IOB2: whether labels are some, and the likeliest of all that stand for entities."""
 
 from __future__ import annotations
 
@@ -6,7 +6,29 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lora_bert.data.tag_schemes import parts_of
+from lora_bert.data.tag_schemes import OUTSIDE, parts_of
+from lora_bert.errors import AdapterError
+from lora_bert.wording import shortened
+
+
+def check_tags(labels: Sequence[str]) -> None:
+    """Raise AdapterError for labels that are no tags of IOB2; the sentence names no file."""
+    if len(set(labels)) != len(labels):
+        raise AdapterError("'labels' holds the same label twice.")
+    letters = [parts_of(label) for label in labels]
+    if wrong := [label for label, parts in zip(labels, letters, strict=True)
+                 if parts is None or parts[0] not in ("", "B", "I")]:  # fmt: skip
+        raise AdapterError(
+            f"the label '{shortened(wrong[0])}' is no tag of IOB2 (O, B-TYPE, I-TYPE).",
+            hint="The tags of an adapter that plain PEFT wrote are named with --labels, in the "
+            "order of its outputs.",
+        )
+    types = {letter: {label[2:] for label in labels if label[0] == letter} for letter in "BI"}
+    if OUTSIDE not in labels or not types["I"] <= types["B"]:
+        raise AdapterError(
+            f"the labels have no '{OUTSIDE}', or an I- without its B-: they are of another "
+            "scheme than IOB2."
+        )
 
 
 class LegalTags:

@@ -60,7 +60,9 @@ class QuestionAnswering(Task):
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     label_form: ClassVar[LabelForm] = "answers"
     input_names: ClassVar[tuple[str, str]] = ("question", "context")
+    asked_as: ClassVar[tuple[str, str]] = ("", '--question "…" --context "…"')
     max_length: ClassVar[int] = 384
+    layers: ClassVar[str] = "all"
     values_are: ClassVar[str] = "scores of answers"
     apart_in: ClassVar[str] = "probability"
     in_config: ClassVar[Mapping[str, Any]] = {"problem_type": None}
@@ -129,22 +131,15 @@ class QuestionAnswering(Task):
             f"{self.null_threshold:.2f} above that of the best one"
         )
 
-    def asked_with(
-        self, *, doc_stride: int | None = None, max_answer_length: int | None = None,
-        answer_units: str = "auto",
-    ) -> Self:  # fmt: skip
-        """The same task with other windows, longer or shorter answers, other units."""
-        return replace(
-            self,
-            stride=self.stride if doc_stride is None else doc_stride,
-            max_answer_length=max_answer_length or self.max_answer_length,
-            units=self.units if answer_units == "auto" else answer_units,
-        )
+    def asked_with(self, **options: Any) -> Self:
+        """The same task with what ``options`` say: None and ``auto`` change nothing.
 
-    @classmethod
-    def asked_as(cls, inputs: int) -> str:
-        """With the question and its context."""
-        return '--question "…" --context "…"'
+        ``doc_stride`` are the tokens that windows share, ``max_answer_length`` those of the longest
+        answer; ``answer_units`` is what answers are compared in.
+        """
+        said = {name: value for name, value in options.items() if value not in (None, "auto")}
+        names = {"doc_stride": "stride", "answer_units": "units"}
+        return replace(self, **{names.get(name, name): value for name, value in said.items()})
 
     def head(self) -> HeadSpec:
         """Two outputs, of each token."""

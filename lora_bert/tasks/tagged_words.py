@@ -60,6 +60,14 @@ class Tagged:
         return f"Tagged({shown}{f', … {more:,} more' if more > 0 else ''})"
 
 
+CELLS = {
+    "prediction": [vars(Entity(0, 0, "", 0.0, ""))],
+    "words": [""],
+    "tags": [""],
+}
+"""What the columns of :func:`columns_of_words` hold."""
+
+
 @dataclass(frozen=True, eq=False)
 class WordValues:
     """The values of one text: probabilities ``[words, tags]`` of the words that were read.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from lora_bert.data.tag_schemes import OUTSIDE, SCHEMES, entities_of, parts_of, tags_of
+from lora_bert.data.tag_schemes import OUTSIDE, SCHEMES, entities_of, tags_of
 from lora_bert.data.tagged import tags_in
 from lora_bert.data.texts import columns_of
 from lora_bert.data.words import RULES, words_in
@@ -24,9 +24,16 @@ from lora_bert.metrics.tagging import METRICS, SHOWN, MarkedText, Scores, compar
 from lora_bert.tasks.base import HeadSpec, Task
 from lora_bert.tasks.frequent_tags import most_frequent_tags
 from lora_bert.tasks.judgement import Judgement
-from lora_bert.tasks.legal_tags import LegalTags
+from lora_bert.tasks.legal_tags import LegalTags, check_tags
 from lora_bert.tasks.logistic import logistic_regression
-from lora_bert.tasks.tagged_words import Entity, Tagged, WordValues, columns_of_words, marked_text
+from lora_bert.tasks.tagged_words import (
+    CELLS,
+    Entity,
+    Tagged,
+    WordValues,
+    columns_of_words,
+    marked_text,
+)
 from lora_bert.tasks.word_targets import (
     NO_WORD,
     gold,
@@ -37,7 +44,6 @@ from lora_bert.tasks.word_targets import (
     unknown_type,
 )
 from lora_bert.tokens.tokenized import TokenizedTexts
-from lora_bert.wording import shortened
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,6 +81,9 @@ class TokenTagging(Task):
     apart_in: ClassVar[str] = "probability"
     in_config: ClassVar[Mapping[str, Any]] = {"problem_type": None}
     judged_with: ClassVar[tuple[str, ...]] = ("against", "baseline")
+    cells: ClassVar[Mapping[str, Any]] = CELLS
+    layers: ClassVar[str] = "all"
+    least_epochs: ClassVar[int] = 10
     linear_model: ClassVar[str] = "the most frequent tag of each word"
 
     labels: tuple[str, ...]
@@ -121,22 +130,7 @@ class TokenTagging(Task):
         Raises:
             AdapterError: The labels are no IOB2 tags, or a setting is none.
         """
-        if len(set(labels)) != len(labels):
-            raise AdapterError("'labels' holds the same label twice.")
-        letters = [parts_of(label) for label in labels]
-        if wrong := [label for label, parts in zip(labels, letters, strict=True)
-                     if parts is None or parts[0] not in ("", "B", "I")]:  # fmt: skip
-            raise AdapterError(
-                f"the label '{shortened(wrong[0])}' is no tag of IOB2 (O, B-TYPE, I-TYPE).",
-                hint="The tags of an adapter that plain PEFT wrote are named with --labels, in the "
-                "order of its outputs.",
-            )
-        types = {letter: {label[2:] for label in labels if label[0] == letter} for letter in "BI"}
-        if OUTSIDE not in labels or not types["I"] <= types["B"]:
-            raise AdapterError(
-                f"the labels have no '{OUTSIDE}', or an I- without its B-: they are of another "
-                "scheme than IOB2."
-            )
+        check_tags(labels)
         scheme, words = settings.get("scheme", "IOB2"), settings.get("words", "punctuation")
         if scheme not in SCHEMES or words not in RULES:
             raise AdapterError(f"no such tags or words: '{scheme!s:.20}', '{words!s:.20}'.")

@@ -72,7 +72,7 @@ def unknown_type(place: str, tag: str, labels: Sequence[str]) -> DataError:
     """The error for a row with a tag of a type that is none of these labels'."""
     kind, known = tag[2:], sorted({label[2:] for label in labels if label != OUTSIDE})
     return DataError(
-        f"{place}: the type '{shortened(kind)}' is none of the adapter's.",
+        f"{place}: the type '{shortened(kind)}' is none that the tagger knows.",
         hint=f"{did_you_mean(kind, known)} It knows: {', '.join(known[:20])}. Rename types with "
         "--label-names old=new,….".strip(),
     )

@@ -59,7 +59,7 @@ def finish(context: Context, fitted: Fit, learner: BranchLearner, before: Tensor
         interrupted=fitted.stopped is not None,
         resumable=fitted.stopped is not None and fitted.saved,
         watched=answers,
-        asked_as=context.task.asked_as(context.splits.train.inputs),
+        asked_as=context.task.asked_as[context.splits.train.inputs - 1],
     )
 
 

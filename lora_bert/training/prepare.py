@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
@@ -93,9 +92,12 @@ def prepare(config: TrainConfig, begun: Mapping[str, Any] | None) -> Context:
     config = replace(config, pooling=resolved_pooling(asked, files, encoder))
 
     config, splits, task = _rows(config)
+    layers = task.layers if (layers, config.method) == ("auto", "lora") else layers
+    config = with_layers(replace(config, layers=layers), encoder)
     if task.head().of_tokens:
         encoder = encoder.reading_tokens(task.auto_class)
-        config = _for_tokens(replace(config, layers=layers, pooling=asked), encoder)
+        config = replace(config, pooling=asked)
+        _check_pooling(config)
     if task.max_length and not asked_length:
         config = replace(config, max_length=min(task.max_length, encoder.max_length))
     config = with_epochs(config, task, len(splits.train))
@@ -161,20 +163,13 @@ def to_watch(config: TrainConfig, inputs: int) -> Sequence[Text]:
     return texts_of((first, second)[:inputs])
 
 
-def _for_tokens(config: TrainConfig, encoder: EncoderConfig) -> TrainConfig:
-    """The configuration of a head that reads every token; it wants all layers to learn.
-
-    Raises:
-        ConfigError: The head is to read something else.
-    """
+def _check_pooling(config: TrainConfig) -> None:
+    """Raise ConfigError where a head that reads every token is to read something else."""
     if config.pooling != "auto":
         raise ConfigError(
             f"--pooling {config.pooling}: the head of a '{config.task}' reads every token.",
             hint="Leave it out.",
         )
-    if config.layers == "auto" and config.method == "lora":
-        config = replace(config, layers="all")
-    return with_layers(config, encoder)
 
 
 def with_epochs(config: TrainConfig, task: Task, rows: int) -> TrainConfig:
@@ -190,12 +185,7 @@ def with_epochs(config: TrainConfig, task: Task, rows: int) -> TrainConfig:
         )
     if config.epochs or (config.method == "head-only" and starts_fitted(config, task)):
         return config
-    return replace(config, epochs=default_epochs(rows, task.head().outputs))
-
-
-def default_epochs(rows: int, outputs: int) -> int:
-    """3; more where that shows fewer than 4,000 rows, or 600 an output, in all; at most 20."""
-    return min(20, max(3, math.ceil(max(4000, 600 * outputs) / rows)))
+    return replace(config, epochs=task.epochs(rows))
 
 
 def _files(config: TrainConfig) -> BackboneFiles:

@@ -9,10 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lora_bert.data.data_options import DataOptions
+from lora_bert.data.given import given_rows
 from lora_bert.data.sources import load_rows, load_splits
+from lora_bert.data.tables import read_table
 from lora_bert.data.tag_schemes import SCHEMES, read_tags, tags_of
 from lora_bert.data.words import RULES, joined, rule_for, words_in
 from lora_bert.errors import DataError
+from lora_bert.tasks.problem_types import chosen_task
 
 OPTIONS = DataOptions(label_form="tags", classes=False, split="random")
 
@@ -55,11 +58,64 @@ FORMS = {
 }  # fmt: skip
 
 
+FORMS["i.conll"] = "\ufeff" + FORMS["a.conll"].replace("\n", "\r\n")
+FORMS["j.txt"] = FORMS["b.txt"].replace("\n\n", "\r\n \r\n").replace("\tO\n", "\tO  \n")
+
+
 @pytest.mark.parametrize("name", FORMS)
 def test_every_form_says_the_same(name, tmp_path):
     rows = read(tmp_path / name, FORMS[name])
     assert list(rows.texts) == ["New York met Ann", "nobody"][: len(rows)]
     assert entities(rows) == NAMES[: len(rows)]
+
+
+LATE = 9000
+"""Rows without an entity before those that have some: more than any first look holds."""
+LATE_ROWS = {
+    "spans": ({"text": "nobody met", "spans": []},
+              {"text": "Ann met", "spans": [{"start": 0, "end": 3, "label": "PER"}]}),
+    "null": ({"text": "nobody met", "spans": None},
+             {"text": "Ann met", "spans": [{"start": 0, "end": 3, "label": "PER"}]}),
+    "spacy": ({"text": "nobody met", "label": {"entities": []}},
+              {"text": "Ann met", "label": {"entities": [[0, 3, "PER"]]}}),
+    "cluener": ({"text": "nobody met", "label": {}},
+                {"text": "Ann met", "label": {"PER": {"Ann": [[0, 2]]}}}),
+    "lists": ({"tokens": ["nobody", "met"], "tags": ["O", "O"]},
+              {"tokens": ["Ann", "met"], "tags": ["B-PER", "O"]}),
+    "words": ({"text": "nobody met", "tags": "O O"}, {"text": "Ann met", "tags": "B-PER O"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", LATE_ROWS)
+def test_entities_that_come_late_are_seen(form, tmp_path):
+    without, entity = LATE_ROWS[form]
+    rows = [without] * LATE + [entity]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    sources = [str(tmp_path / "a.jsonl"), given_rows(rows, "data")]
+    if form != "spacy":  # lists of several types, which parquet has not
+        pa = pytest.importorskip("pyarrow")
+        pytest.importorskip("pyarrow.parquet").write_table(
+            pa.Table.from_pylist(rows), tmp_path / "a.parquet"
+        )
+        sources.append(str(tmp_path / "a.parquet"))
+    for source in sources:
+        assert chosen_task("auto", read_table(source), OPTIONS).problem_type == "token_tagging"
+        found, _, _ = load_rows(source, options=OPTIONS)
+        assert len(found) == (1 if form == "null" else LATE + 1)
+        assert entities(found)[-1] == [("Ann", "PER")]
+
+
+def test_rows_of_something_else_are_looked_at_briefly(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\n" + "good food,good\n" * 1500 + 'Ann,"[[0, 3, ""PER""]]"\n')
+    assert chosen_task("auto", read_table(path), OPTIONS).problem_type != "token_tagging"
+
+
+@pytest.mark.parametrize("between", ["\n\n", "\n"])
+def test_a_text_file_whose_entities_come_late_is_conll(between, tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text(between.join(["nobody O\nmet O"] * 5000 + ["\nAnn B-PER\nmet O\n"]))
+    assert read_table(path).columns == ("tokens", "tags")
 
 
 def test_a_saved_dataset_with_numbered_tags(tmp_path):
@@ -115,14 +171,42 @@ def test_what_can_be_mended_is_counted(tmp_path, caplog):
     [
         ("a.jsonl", '{"tokens": ["a", "b"], "tags": ["O"]}\n', "line 1: 2 words and 1 tag"),
         ("a.conll", "Ann\tB-PER\nmet\n", "line 2: 'met' has no tag"),
+        ("a.conll", "met\n" * 1500 + "Ann B-PER\n", "line 1,501: 'Ann B-PER' is more than a word"),
+        ("a.jsonl", '{"text": "a", "tags": {"PER": {"a": 3}}}\n', "line 1: 1 word and 3 tags"),
         ("a.jsonl", '{"tokens": ["a"], "tags": [3]}\n', "line 1: the tag '3' is of no scheme"),
         ("a.jsonl", '{"tokens": ["a"], "tags": ["NN"]}\n', "the tag 'NN' is of no scheme"),
-        ("a.csv", "tokens,b\n['a'],1\n", "has no label column|no labels"),
+        ("a.csv", "text,label\nAnn,yes\nBob,no\n", "line 2: the tag 'yes' is of no scheme"),
+        ("a.csv", "tokens,b\n['a'],1\n", "'.*a.csv' has no tags"),
     ],
 )
 def test_what_cannot_is_a_sentence(name, text, message, tmp_path):
     with pytest.raises(DataError, match=message):
         read(tmp_path / name, text)
+
+
+def test_a_word_a_row_is_refused(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("Sentence #,Word,POS,Tag\nSentence: 1,nobody,NN,O\n,met,VB,O\n,Ann,NN,B-PER\n")
+    assert chosen_task("auto", read_table(path), OPTIONS).problem_type == "token_tagging"
+    with pytest.raises(DataError, match="has one word a row"):
+        load_rows(str(path), options=OPTIONS)
+
+
+def test_words_without_tags_are_refused(tmp_path):
+    (tmp_path / "train.conll").write_text("Ann\nmet\n\nnobody\n", encoding="utf-8")
+    path = tmp_path / "train.conll"
+    assert chosen_task("auto", read_table(path), OPTIONS).problem_type == "token_tagging"
+    with pytest.raises(DataError, match="There is nothing to learn: '"):
+        load_splits(str(path), options=OPTIONS)
+
+
+def test_words_that_are_objects_are_no_words(tmp_path):
+    rows = read(
+        tmp_path / "a.jsonl",
+        '{"text": "Ann met", "tokens": [{"text": "Ann", "start": 0, "end": 3, "id": 0}], "spans": '
+        '[{"start": 0, "end": 3, "token_start": 0, "token_end": 0, "label": "PER"}]}\n',
+    )
+    assert (list(rows.texts), entities(rows)) == (["Ann met"], [[("Ann", "PER")]])
 
 
 def test_numbers_are_named(tmp_path):

@@ -14,6 +14,7 @@ import lora_bert
 from lora_bert.cli.app import cli
 from lora_bert.errors import AdapterError, ConfigError, DataError
 from lora_bert.evaluation.evaluate import evaluate
+from lora_bert.inference import stream
 from lora_bert.inference.stream import predict_file
 from lora_bert.tasks.legal_tags import LegalTags
 from lora_bert.tasks.token_tagging import TokenTagging
@@ -78,6 +79,16 @@ def test_files_of_words_and_of_texts(tagger, dishes, tmp_path):
     predict_file(predictor, tmp_path / "texts.csv", tmp_path / "c.parquet")
     parquet = pytest.importorskip("pyarrow.parquet").read_table(tmp_path / "c.parquet")
     assert parquet.column("tags").to_pylist()[0] == ["O", "B-DISH", "I-DISH", "O", "B-PLACE"]
+
+
+def test_rows_without_entities_before_others_are_written(tagger, tmp_path, monkeypatch):
+    monkeypatch.setattr(stream, "TEXTS_AT_ONCE", 2)
+    (tmp_path / "texts.csv").write_text("text\nzoo\nzoo zoo\n" + f"{TEXT}\n", encoding="utf-8")
+    predict_file(lora_bert.load(tagger), tmp_path / "texts.csv", tmp_path / "a.parquet")
+    parquet = pytest.importorskip("pyarrow.parquet").read_table(tmp_path / "a.parquet")
+    found = parquet.column("prediction").to_pylist()
+    assert found[:2] == [[], []]
+    assert [(each["text"], each["start"]) for each in found[2]] == [("hot tasty", 5), ("fast", 21)]
 
 
 def test_the_command_line(tagger, dishes, tmp_path):
@@ -165,7 +176,7 @@ def test_what_is_wrong_is_a_sentence(tagger, dishes, tmp_path):
     with pytest.raises(ConfigError, match="pooling='mean': the head of a 'token-tagging' reads"):
         lora_bert.train(dishes, pooling="mean", **options)
     write_conll(tmp_path / "other.conll", [[("good", "B-DUSH")]])
-    with pytest.raises(DataError, match="line 3: the type 'DUSH' is none of the adapter's"):
+    with pytest.raises(DataError, match="line 3: the type 'DUSH' is none that the tagger knows"):
         evaluate(tagger, tmp_path / "other.conll")
     shutil.copytree(tagger, tmp_path / "damaged")
     path = tmp_path / "damaged" / "lora_bert.json"
@@ -193,6 +204,25 @@ def _is_legal(tags: list[str]) -> bool:
             return False
         before = tag
     return True
+
+
+def test_taggers_learn_longer_and_in_all_layers(tagger):
+    task = TokenTagging(("O", "B-A", "I-A"))
+    assert [task.epochs(rows) for rows in (10, 300, 100_000)] == [20, 14, 10]
+    config = json.loads((tagger / "adapter_config.json").read_text())
+    assert config.get("layers_to_transform") is None
+
+
+def test_odd_words_are_tagged_where_they_stand(tagger):
+    predictor = lora_bert.load(tagger)
+    for text in ("good 😀👩‍👩‍👧 hot", "محمد good hot", f"good hot {'x' * 5000}"):
+        (answer,) = predictor.predict([text])
+        assert answer.words == tuple(text.split())
+        assert all(text[each.start : each.end] == each.text for each in answer.entities)
+    assert answer.tags[:2] == ("O", "B-DISH")
+    (answer,) = predictor.predict(["good hot " * 5000])
+    assert answer.tags[:2] == ("O", "B-DISH")
+    assert len(answer.words) < 600
 
 
 def test_labels_in_any_order_are_taken():

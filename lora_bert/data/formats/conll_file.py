@@ -32,7 +32,7 @@ def is_conll(path: Path, codec: str, suffix: str) -> bool:
     """Whether a file holds sentences so; where its name does not say it, the last column has to.
 
     Then nearly every line ends with a tag of a scheme, some of them of an entity, and some lines
-    are blank.
+    are blank; entities and blank lines may come late.
     """
     if suffix in TAGGED:
         return True
@@ -40,9 +40,19 @@ def is_conll(path: Path, codec: str, suffix: str) -> bool:
     filled = [line for line in lines if _is_filled(line)]
     cells = [_cells(line) for line in filled]
     tags = [parts_of(row[-1]) for row in cells if len(row) > 1]
-    entities = sum(bool(parts and parts[0]) for parts in tags)
-    told = sum(parts is not None for parts in tags)
-    return entities > 0 and told >= _MOSTLY * len(filled) and len(filled) < len(lines)
+    if not filled or sum(parts is not None for parts in tags) < _MOSTLY * len(filled):
+        return False
+    blank, entity = len(filled) < len(lines), any(parts and parts[0] for parts in tags)
+    with open_text(path, codec) as stream:
+        for line in stream if not (blank and entity) else ():
+            content = line.rstrip("\r\n")
+            if not _is_filled(content):
+                blank = True
+            elif parts := parts_of(_cells(content)[-1]):
+                entity = entity or bool(parts[0])
+            if blank and entity:
+                return True
+    return blank and entity
 
 
 def read(path: Path, source: str, codec: str) -> OpenTable:
@@ -67,6 +77,12 @@ def _sentences(
             cells = _cells(content)
             if len(cells) < least and parts_of(cells[-1]) is not None:
                 cells = ["", *cells]
+            if len(cells) > least == 1:
+                raise DataError(
+                    f"'{source}', line {line:,}: '{shortened(content.strip(), 40)}' is more than "
+                    "a word, which the lines before are.",
+                    hint="Give every word its tag, O outside of entities, or none of them.",
+                )
             if len(cells) < least:
                 raise DataError(
                     f"'{source}', line {line:,}: '{shortened(content.strip(), 40)}' has no tag.",
@@ -125,7 +141,7 @@ def _is_between(line: str) -> bool:
 
 def _cells(line: str) -> list[str]:
     """The columns of a line; between tabs a word may be empty, or hold spaces."""
-    return line.split("\t") if "\t" in line else line.split()
+    return [cell.strip() for cell in line.rstrip().split("\t")] if "\t" in line else line.split()
 
 
 def _json(values: list[str]) -> str:
