@@ -52,8 +52,7 @@ class Task(Protocol):
         peft_task_type: As ``adapter_config.json`` calls it: ``SEQ_CLS``, ``TOKEN_CLS`` …
         pipeline: The pipeline of ``transformers`` that answers so.
         auto_class: What ``transformers`` calls such models: ``AutoModelFor…``; we: ``model_is``.
-        metrics: Figures that can pick the best epoch; the first one does unless another is asked
-            for.
+        metrics: Figures that can pick the best epoch, the first one by default.
         classes: Whether a label is one of a few classes, each of which needs rows to learn from:
             then rows are divided class by class, what is wrong with classes is said, and answers
             are right or wrong.
@@ -67,17 +66,14 @@ class Task(Protocol):
         values_are: What :meth:`values` gives, in a word.
         apart_in: What :meth:`apart` is measured in: ``probability``, ``standard deviations``.
         judged_with: Which options of ``evaluate`` that compare or look for a line make sense.
-        layers: Which layers learn where ``--layers auto`` leaves it to the task; ``auto``: the
-            upper half.
-        least_epochs: How many passes over any number of training rows there are at least where
-            ``--epochs`` leaves it to the task.
+        layers: Which layers learn with ``--layers auto``; ``auto``: the upper half.
+        least_epochs: Passes over any number of training rows where ``--epochs`` is left out.
         linear_model: What :meth:`baseline` fits, in words, and ``linear_class`` in scikit-learn's.
         in_config: What ``config.json`` of a merged model says of it, in words of transformers and
             of sentence-transformers; empty: that ``problem_type`` is transformers' own.
         cells: A cell by the name of its column, where cells of :meth:`columns` may be empty lists:
             a file with types takes the column's type from it, whatever its rows hold.
-        words: The rule of :mod:`lora_bert.data.words` by which answers are given of words; "": they
-            are of whole texts.
+        words: By which rule of :mod:`lora_bert.data.words` words are answered; "": whole texts are.
         stride: Tokens that the windows of a row share; 0: texts that are too long are cut.
         labels: Names of the outputs, in their order.
     """
@@ -293,11 +289,7 @@ class Task(Protocol):
         return self
 
     def asked_with(self, **options: Any) -> Self:
-        """The same task by options of question answering: see :class:`.QuestionAnswering`.
-
-        Raises:
-            ConfigError: One says something, and the task does not find answers.
-        """
+        """The same task by options of question answering; ConfigError if it finds no answers."""
         if given := [name for name, value in options.items() if value not in (None, "auto")]:
             raise ConfigError(
                 f"{flag(given[0])} is for question answering, and this is a '{self.problem_type}'."
