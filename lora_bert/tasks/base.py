@@ -57,8 +57,8 @@ class Task(Protocol):
             then rows are divided class by class, what is wrong with classes is said, and answers
             are right or wrong.
         label_form: What the label of a row is, as ``data/`` reads it.
-        input_names: What the texts of a row are called, of pairs both; ``asked_as`` is how ``infer``
-            is asked a text, or a pair, as a command has it.
+        input_names: What the texts of a row are called, of pairs both.
+        asked_as: How a command asks ``infer`` a text, or a pair.
         max_length: Tokens that are read at once where nobody says otherwise; 0: the usual number.
         steep: Whether the slope of the loss grows with the distance of an answer, as a squared
             error's does: under a head that is fitted already, whose weights are large, the first

@@ -186,7 +186,6 @@ def test_an_adapter_of_a_later_version(adapter, tmp_path):
 @pytest.mark.parametrize(
     ("task", "says"),
     [
-        ("QUESTION_ANS", "finding answers"),
         ("CAUSAL_LM", "writing texts"),
         ("FEATURE_EXTRACTION", "making embeddings"),
         ("SOMETHING", "another task"),

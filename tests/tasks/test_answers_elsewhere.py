@@ -22,7 +22,7 @@ from lora_bert.errors import BackboneError
 from tests.tasks.answers import LONG, rows, write_rows
 from tests.tiny import FAMILIES, write_backbone
 
-PAIRS = [("good", "good tasty cold awful late."), ("good hot", "good fine awful."),
+PAIRS = [("good", "good tasty cold awful late."), ("good", "good fine awful late."),
          ("good", LONG + "good hot awful fast.")]  # fmt: skip
 
 
@@ -62,12 +62,13 @@ def test_every_family_in_transformers_and_peft(model_type, tmp_path):
     assert not any(loading.values())
     assert_same(merged, model.eval())
 
-    base = AutoModelForQuestionAnswering.from_pretrained(backbone)
+    base = AutoModelForQuestionAnswering.from_pretrained(backbone, num_labels=2)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", category=FutureWarning)
         peft = PeftModel.from_pretrained(base, adapter).eval()
-    assert_same(adapter, peft)
+    # PEFT's own forward for question answering leaves out the token types.
+    assert_same(adapter, peft.get_base_model())
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,7 @@ def test_every_family_in_transformers_and_peft(model_type, tmp_path):
 def test_plain_peft_is_opened(model_type, modules, tmp_path):
     backbone = write_backbone(tmp_path / "backbone", model_type)
     torch.manual_seed(0)
-    base = AutoModelForQuestionAnswering.from_pretrained(backbone)
+    base = AutoModelForQuestionAnswering.from_pretrained(backbone, num_labels=2)
     saved = ["head", "classifier"] if model_type == "modernbert" else ["qa_outputs"]
     config = LoraConfig(
         task_type="QUESTION_ANS", r=2, target_modules=modules, modules_to_save=saved
@@ -86,7 +87,7 @@ def test_plain_peft_is_opened(model_type, modules, tmp_path):
         if "lora_B" in name:
             parameter.data.normal_(std=0.1)
     peft.save_pretrained(tmp_path / "plain")
-    assert_same(tmp_path / "plain", peft, backbone=str(backbone))
+    assert_same(tmp_path / "plain", peft.get_base_model(), backbone=str(backbone))
 
 
 @pytest.mark.parametrize("form", ["openvino", "onnx"])
