@@ -99,9 +99,11 @@ def _read(key: str, pad_id: int, more: tuple[str, ...]) -> TokenizedTexts | None
         reject(path, error)
         return None
     own = types if len(types) else None
+    given = dict(zip(more, others, strict=True))
     return TokenizedTexts(
-        ids, starts, own, truncated, pad_id, **dict(zip(more, others, strict=True))
-    )
+        ids, starts, own, truncated, pad_id,
+        spans=given.get(_SPANS), firsts=given.get(_FIRSTS),
+    )  # fmt: skip
 
 
 def _write(key: str, made: TokenizedTexts) -> None:

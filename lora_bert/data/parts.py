@@ -11,7 +11,8 @@ import shlex
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
-from lora_bert.data.answers import answer_columns, answer_examples
+from lora_bert.data.answer_columns import answer_columns
+from lora_bert.data.answers import answer_examples
 from lora_bert.data.columns import LABEL_NAMES, find_columns, label_columns
 from lora_bert.data.data_options import DataOptions
 from lora_bert.data.examples import Examples, examples_from
