@@ -29,6 +29,8 @@ from lora_bert.wording import counted
 
 logger = logging.getLogger(__name__)
 
+NO_ANSWER = "[]"
+"""The label of a question that has none."""
 _STARTS = ("answer_start", "answer_starts", "start", "starts", "start_offset")
 _START_COLUMNS = ("answerstart", "answerstarts", "start")
 _IMPOSSIBLE = ("isimpossible", "impossible", "unanswerable")
@@ -37,14 +39,17 @@ _TRUE = ("true", "1", "yes")
 Spans = list[tuple[int, int]]
 
 
-def answers_in(table: Table, *, question: str | None, context: str | None) -> str:
+def answers_in(
+    table: Table, *, question: str | None = None, context: str | None = None,
+    answers: str | None = None,
+) -> str:  # fmt: skip
     """What says in words that a table's rows are questions about texts; "" where nothing does.
 
-    ``question`` and ``context`` are columns that are named.
+    ``question``, ``context`` and ``answers`` are columns that are named.
     """
     try:
         names = answer_columns(
-            table.columns, question=question, context=context, answers=None, source=table.source
+            table.columns, question=question, context=context, answers=answers, source=table.source
         )
     except DataError:  # a table of something else
         return ""
@@ -55,7 +60,8 @@ def answers_in(table: Table, *, question: str | None, context: str | None) -> st
         value = _listed(cell)
         placed = isinstance(value, Mapping) and "text" in value and _starts_of(value) is not None
         if isinstance(value, list) and value:
-            placed = all(isinstance(item, Mapping) and "text" in item for item in value)
+            placed = all(isinstance(item, Mapping) and {"text", _STARTS[0]} <= item.keys()
+                         for item in value)  # fmt: skip
         if placed or (starts is not None and cell.strip()):
             return "questions, contexts, and where the answers stand in these"
     return ""

@@ -21,7 +21,7 @@ from lora_bert.data.locations import Location
 from lora_bert.data.pair_columns import find_pair
 from lora_bert.data.tables import Table, iter_tables, read_table
 from lora_bert.data.tagged import tag_columns, tagged_examples
-from lora_bert.errors import DataError
+from lora_bert.errors import ConfigError, DataError
 from lora_bert.names import parse_names
 from lora_bert.wording import listed
 
@@ -160,6 +160,11 @@ class Parts:
         self, part: str, table: Table, text: str, pair: str, label: str
     ) -> Examples | str:
         """The examples of a part whose questions have answers."""
+        if self.options.label_names or self.options.label_separator:
+            raise ConfigError(
+                "--label-names, --label-file and --label-separator are for labels; answers are "
+                "none."
+            )
         if self._may_lack_labels(part) and not any(cell.strip() for cell in table.values[label]):
             return f"'{table.source}' has no answers, only empty cells"
         self._names[part] = (text, pair, label)

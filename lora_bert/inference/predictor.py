@@ -120,7 +120,9 @@ class Predictor:
             return self.values_of(self.tokenizer.encode(texts))
         starts = range(0, len(texts), TEXTS_AT_ONCE)
         parts = (texts[start : start + TEXTS_AT_ONCE] for start in starts)
-        return np.concatenate(list(self.stream(parts, len(texts))))
+        # How many windows they make is not known yet.
+        total = None if self.tokenizer.stride else len(texts)
+        return np.concatenate(list(self.stream(parts, total)))
 
     def values_of(self, tokens: TokenizedTexts) -> np.ndarray:
         """The same of texts that the predictor's tokenizer has encoded."""

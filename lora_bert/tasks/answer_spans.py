@@ -19,7 +19,7 @@ from lora_bert.wording import shortened
 
 N_BEST = 20
 """Spans of which an answer's probability is taken, no answer among them."""
-_ALTERNATIVES = 4
+_ALTERNATIVES, _SURELY = 4, 1e4
 
 
 @dataclass(frozen=True)
@@ -102,9 +102,9 @@ class AnswerValues:
         return float(self.null.sum(axis=1).min())
 
     def apart_from_none(self, longest: int) -> float:
-        """How much rather there is no answer than the best one, in logits."""
+        """How much rather there is no answer than the best one, in logits; a finite number."""
         best = self.best(longest)
-        return self.null_score - best[0].score if best else float("inf")
+        return self.null_score - best[0].score if best else _SURELY
 
     def probabilities(self) -> np.ndarray:
         """What each token says, within its window, of beginning and ending an answer."""

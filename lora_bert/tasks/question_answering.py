@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from lora_bert.data.answers import answers_in
+from lora_bert.data.answers import NO_ANSWER, answers_in
 from lora_bert.data.texts import columns_of
-from lora_bert.errors import AdapterError
+from lora_bert.errors import AdapterError, ConfigError, DataError
 from lora_bert.metrics.answer_texts import UNITS, exact_and_f1, unit_of
 from lora_bert.metrics.answers import METRICS, Scores, best_threshold, compare, intervals, score
 from lora_bert.metrics.comparison import Comparison
@@ -78,17 +78,31 @@ class QuestionAnswering(Task):
     @classmethod
     def recognises(cls, table: Table, options: DataOptions) -> str:
         """Questions, contexts, and answers with where they begin."""
-        return answers_in(table, question=options.text_column, context=options.text_pair_column)
+        return answers_in(
+            table, question=options.text_column, context=options.text_pair_column,
+            answers=options.label_column,
+        )  # fmt: skip
 
     @classmethod
     def of(cls, examples: Examples, *, class_weights: str = "none") -> Self:
         """Answers are compared in what the contexts' script calls for.
 
         Where some questions have no answer, others may have none either.
+
+        Raises:
+            ConfigError: Weights of classes are asked for.
+            DataError: No question has an answer.
         """
+        if class_weights != "none":
+            raise ConfigError("--class-weights is for classes; answers have none.")
+        different = set(examples.labels)
+        if different == {NO_ANSWER}:
+            raise DataError(
+                f"'{examples.source}' has no question with an answer: there is nothing to learn."
+            )
         contexts = columns_of(examples.texts)[-1]
         units = unit_of(contexts[:_SCRIPT_ROWS])
-        return cls(units=units, null_threshold=0.0 if "[]" in set(examples.labels) else None)
+        return cls(units=units, null_threshold=0.0 if NO_ANSWER in different else None)
 
     @classmethod
     def restored(cls, labels: Sequence[str], settings: Mapping[str, Any]) -> Self:
@@ -243,7 +257,10 @@ class QuestionAnswering(Task):
                 "them, but by the scores as they are."
             )
         threshold = self.tuned(values, targets).null_threshold
-        return f"No answer is given from {threshold:.2f} on, which is best on validation rows.", ""
+        return (
+            f"No answer is given where its score is more than {threshold:.2f} above that of the "
+            "best one: that is best on validation rows."
+        ), ""
 
     def decode(self, values: np.ndarray) -> list[Answer]:
         """Values of rows -> their answers."""

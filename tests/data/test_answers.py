@@ -52,7 +52,7 @@ def test_squad_is_read(tmp_path):
         {"id": "n", "question": "Why?", "answers": [], "is_impossible": True},
     ])  # fmt: skip
     table = read_table(path)
-    assert answers_in(table, question=None, context=None)
+    assert answers_in(table)
     examples = read(path)
     assert answers_of(examples) == [["Ann", "noon"], []]
     assert examples.label_form == "answers"
@@ -135,7 +135,7 @@ def test_other_tables_are_no_questions(tmp_path):
         "question,context,answers\na,b,c\n",  # a label may be called so
     ):  # fmt: skip
         (tmp_path / "a.csv").write_text(text, encoding="utf-8")
-        assert answers_in(read_table(tmp_path / "a.csv"), question=None, context=None) == ""
+        assert answers_in(read_table(tmp_path / "a.csv")) == ""
 
 
 @settings(max_examples=50)

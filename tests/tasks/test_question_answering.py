@@ -198,6 +198,13 @@ def test_what_is_wrong_is_a_sentence(reader, foods, reviews, tmp_path):
         lora_bert.train(foods, pooling="mean", **options)
     with pytest.raises(DataError, match="is called like a question"):
         lora_bert.train(reviews, task="question-answering", **options)
+    with pytest.raises(ConfigError, match="class_weights is for classes; answers have none"):
+        lora_bert.train(foods, class_weights="balanced", **options)
+    with pytest.raises(ConfigError, match="are for labels; answers are none"):
+        lora_bert.train(foods, label_names={"a": "b"}, **options)
+    write_rows(tmp_path / "none.jsonl", [row for row in rows(40) if not row["answers"]["text"]])
+    with pytest.raises(DataError, match="has no question with an answer"):
+        lora_bert.train(tmp_path / "none.jsonl", **options)
     long = rows(8)
     long[2]["question"] = "good " * 200
     write_rows(tmp_path / "long.jsonl", long)
