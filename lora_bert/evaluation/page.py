@@ -211,7 +211,8 @@ def _bars(evaluation: Evaluation) -> dict[str, Any]:
         bars.append(_Bar(evaluation.against.other, evaluation.against[barred.name].theirs))
     if baseline := evaluation.baseline:
         interval = baseline.interval if barred is ACCURACY else None
-        bars.append(_Bar("TF-IDF + linear SVM", baseline.comparison[barred.name].theirs, interval))
+        theirs = baseline.comparison[barred.name].theirs
+        bars.append(_Bar(baseline.comparison.other, theirs, interval))
     lowest = min(bar.interval.low if bar.interval else bar.value for bar in bars)
     scale = _floor(lowest)
 
