@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lora_bert.inference.predictor import Predictor, load
     from lora_bert.inference.session import Session
     from lora_bert.inference.verify import Verification, verify
+    from lora_bert.tasks.answer_spans import Answer
     from lora_bert.tasks.multi_label import LabelsPrediction
     from lora_bert.tasks.single_label import Prediction
     from lora_bert.tasks.tagged_words import Tagged
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from lora_bert.training.train_result import TrainResult
 
 _HOME = {
+    "Answer": "tasks.answer_spans",
     "Conversion": "backbones.convert",
     "Evaluation": "evaluation.result",
     "ExportResult": "exporting.export",
@@ -51,6 +53,7 @@ _HOME = {
 }
 
 __all__ = [
+    "Answer",
     "Conversion",
     "Evaluation",
     "ExportResult",

@@ -46,19 +46,20 @@ def card(
     scores = {part: figures for part, figures in manifest.metrics.items()
               if _is_whole(figures, metrics)}  # fmt: skip
     counts = manifest.data.get("rows")
-    tokens = manifest.pooling == "none"
+    task = manifest.restored_task("it")
     template = Template((files("lora_bert.adapters") / "card.md").read_text(encoding="utf-8"))
     rendered = template.render(
         card_data=_metadata(manifest, kind, scores, metrics).to_yaml(),
         manifest=manifest,
         kind=kind,
-        tagger=tokens,
-        auto=f"AutoModelFor{'Token' if tokens else 'Sequence'}Classification",
+        task=task,
+        auto=f"AutoModelFor{task.auto_class}",
+        asked_as=task.asked_as[manifest.inputs == 2],
         name=_name(manifest),
         source="embedded" if backbone in EMBEDDED else elsewhere,
         backbone=_quoted(backbone),
         revision=_quoted(revision) if revision else "",
-        settings=manifest.restored_task("it").settings_in_words(),
+        settings=task.settings_in_words(),
         labels=[_quoted(label) for label in manifest.labels[:_SHOWN_LABELS]],
         metrics=metrics,
         scores=scores,

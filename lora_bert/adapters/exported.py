@@ -64,6 +64,7 @@ def read_exported(
         path, encoder, max_length=manifest.max_length, error=AdapterError,
         rows=rows if type(rows) is int and rows > 0 else None,
     )  # fmt: skip
-    tokenizer = replace(tokenizer, words=manifest.restored_task(path).words)
+    task = manifest.restored_task(path)
+    tokenizer = replace(tokenizer, words=task.words, stride=task.stride)
     directory.check_tokenizer(path, manifest)
     return Exported(path / names[0], kind, tokenizer, manifest)

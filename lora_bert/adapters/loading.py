@@ -19,6 +19,7 @@ from lora_bert.backbones.config import read_config
 from lora_bert.backbones.embedded import EMBEDDED
 from lora_bert.backbones.fingerprint import noted_fingerprint
 from lora_bert.backbones.inside import check_inside
+from lora_bert.backbones.layout import OF_TOKENS
 from lora_bert.backbones.pooling import pooling_before
 from lora_bert.backbones.resolve import BackboneFiles, find_backbone, find_local, remember
 from lora_bert.backbones.weights import weight_files
@@ -31,7 +32,7 @@ from lora_bert.errors import (
 )
 from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
-from lora_bert.tasks.problem_types import TAGGING, problem_types, task_of
+from lora_bert.tasks.problem_types import USUAL, by_peft_task, problem_types, task_of
 from lora_bert.tokens.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
 from lora_bert.wording import counted
 
@@ -123,9 +124,9 @@ def _on_backbone(
     path, files = stored.path, opened.source.files
     base = opened.backbone if described else with_own_words(stored, opened.backbone)
     own_words = base is not opened.backbone
-    tagging = task_of(TAGGING).peft_task_type
-    if described.pooling == "none" if described else stored.config.get("task_type") == tagging:
-        base = base.reading_tokens()
+    problem = described.problem_type if described else by_peft_task(stored.config)
+    if (kind := task_of(problem).auto_class) in OF_TOKENS:
+        base = base.reading_tokens(kind)
     if own_words:
         log.warning(
             "'%s' holds word embeddings of its own, %s: they stand in for those of '%s'.",
@@ -136,7 +137,7 @@ def _on_backbone(
         pooling = pooling_before(base.config)
     adapter = assemble(stored, base, pooling)
     outputs = len(adapter.head[f"{base.config.layout.head.output}.weight"])
-    manifest = described or _guessed(stored, outputs, base, files, labels)
+    manifest = described or _guessed(stored, outputs, base, files, labels, problem)
     manifest = replace(manifest, data=with_kept_options(manifest, path))
     if labels and described:
         raise directory.labels_of_its_own(path)
@@ -164,7 +165,8 @@ def _tokenizer(
     tokenizer = load_tokenizer(
         home, base.config, max_length=manifest.max_length, rows=rows, error=AdapterError
     )
-    tokenizer = replace(tokenizer, words=manifest.restored_task(path).words)
+    task = manifest.restored_task(path)
+    tokenizer = replace(tokenizer, words=task.words, stride=task.stride)
     directory.check_tokenizer(path, manifest)
     pieces = tokenizer.core.get_vocab_size(with_added_tokens=False)
     if (pieces > rows and not belongs) or tokenizer.max_length > positions:
@@ -244,13 +246,13 @@ def _has_weights(place: Path) -> bool:
 
 
 def _guessed(
-    stored: PeftAdapter, outputs: int, base: Backbone, files: BackboneFiles, labels: Sequence[str]
-) -> Manifest:
+    stored: PeftAdapter, outputs: int, base: Backbone, files: BackboneFiles, labels: Sequence[str],
+    problem: str,
+) -> Manifest:  # fmt: skip
     """What can be known of an adapter that plain PEFT wrote: its labels are only counted."""
-    said = base.config.raw.get("problem_type")
-    problem = directory.problem_type_of({"problem_type": said, "num_labels": outputs})
-    if base.config.head.pooling == "none":
-        problem = TAGGING
+    if problem == USUAL:
+        said = base.config.raw.get("problem_type")
+        problem = directory.problem_type_of({"problem_type": said, "num_labels": outputs})
     if problem not in problem_types():
         raise AdapterError(
             f"'{stored.path}' has {counted(outputs, 'output')} of the problem_type '{problem}'; "
@@ -267,7 +269,7 @@ def _guessed(
     named = tuple(labels) or tuple(f"LABEL_{index}" for index in range(outputs))
     backbone = {"name": files.name, "revision": files.revision}
     pooling = base.config.head.pooling
-    inputs = 1 if pooling == "none" else 0
+    inputs = directory.inputs_of(problem)
     return Manifest(named, length, backbone, problem_type=problem, inputs=inputs, pooling=pooling)
 
 
@@ -286,8 +288,8 @@ def _load_merged(
     directory.check_answerable(settings, path)
     files = BackboneFiles(path.name, path)
     base = BackboneSource(files, as_written).open(dtype, device).backbone
-    if directory.reads_tokens(settings):
-        base = base.reading_tokens()
+    if (kind := task_of(directory.problem_type_of(settings)).auto_class) in OF_TOKENS:
+        base = base.reading_tokens(kind)
     config, head = base.config, base.config.layout.head
     output = head.output
     if f"{output}.weight" not in base.pretrained_head:

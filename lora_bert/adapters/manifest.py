@@ -96,6 +96,11 @@ class Manifest:
         return Tagging(scheme, words)
 
     @property
+    def finds_answers(self) -> bool:
+        """Whether it is asked questions about contexts."""
+        return task_of(self.problem_type).label_form == "answers"
+
+    @property
     def backbone_name(self) -> str:
         """The portable name of the backbone."""
         return self.backbone.get("name") or ""

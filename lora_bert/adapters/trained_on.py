@@ -101,6 +101,7 @@ def training_format(manifest: Manifest) -> TrainingFormat:
         label_column=manifest.column("label"),
         labels=frozenset((*manifest.labels, *manifest.label_names)),
         tagging=manifest.tagging,
+        finds_answers=manifest.finds_answers,
     )
 
 

@@ -143,23 +143,27 @@ class EncoderConfig:
         others = self.rotary or self.relative_kinds or self.layout.convolution
         return self.arrangement == "post" and not others
 
-    def reading_tokens(self) -> EncoderConfig:
-        """The same encoder under the head of a token classifier.
+    def reading_tokens(self, kind: str) -> EncoderConfig:
+        """The same encoder under a head that reads every token.
+
+        Args:
+            kind: What ``transformers`` calls models with that head: ``TokenClassification`` or
+                ``QuestionAnswering``.
 
         Raises:
             BackboneError: ``transformers`` has none for the family.
         """
-        head = self.layout.token_head
+        head = self.layout.head_of(kind)
+        stem = self.architecture.removesuffix("ForSequenceClassification")
         if head is None:
             raise BackboneError(
-                f"transformers has no token classifier on a '{self.model_type}', so no tagger is "
-                "trained on one.",
+                f"transformers has no {stem}For{kind}, so none is trained on a "
+                f"'{self.model_type}'.",
                 hint="Name another --backbone.",
             )
-        stem = self.architecture.removesuffix("ForSequenceClassification")
         return replace(
             self,
-            architecture=f"{stem}ForTokenClassification",
+            architecture=f"{stem}For{kind}",
             layout=replace(self.layout, head=head),
             head=replace(self.head, pooling="none"),
         )

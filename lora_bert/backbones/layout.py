@@ -16,6 +16,10 @@ ATTENTION_SLOTS = frozenset(
 """Linear layers of :attr:`Layout.linears` that belong to the attention."""
 
 
+OF_TOKENS = ("TokenClassification", "QuestionAnswering")
+"""What ``transformers`` calls models whose head reads every token."""
+
+
 @dataclass(frozen=True)
 class HeadLayout:
     """The names of a classification head's layers; they include the encoder's prefix, if any.
@@ -71,6 +75,7 @@ class Layout:
         final_norm: Path of a norm after the last layer.
         layers_per_group: How many layers in a row are one and the same; 1: none.
         token_head: The head of the family's token classifier; None: ``transformers`` has none.
+        answer_head: The same of its class for question answering.
     """
 
     prefix: str
@@ -90,6 +95,11 @@ class Layout:
     final_norm: str = ""
     layers_per_group: float = 1
     token_head: HeadLayout | None = HeadLayout("", modules=("classifier",))
+    answer_head: HeadLayout | None = HeadLayout("", output="qa_outputs", modules=("qa_outputs",))
+
+    def head_of(self, kind: str) -> HeadLayout | None:
+        """The head of the family's class of that kind, such as ``TokenClassification``."""
+        return dict(zip(OF_TOKENS, (self.token_head, self.answer_head), strict=True))[kind]
 
     def layer_path(self, layer: int) -> str:
         """Path of a layer below the prefix."""

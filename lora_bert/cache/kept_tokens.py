@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import chain
 
 import numpy as np
@@ -25,7 +24,7 @@ WORTH_KEEPING = 4_000_000
 
 _KIND = "tokens"
 _FILES = ("ids", "starts", "types", "truncated")
-_SPANS = "spans"
+_SPANS, _FIRSTS = "spans", "firsts"
 
 
 def tokenize_cached(tokenizer: TextTokenizer, texts: Sequence[Text]) -> TokenizedTexts:
@@ -45,9 +44,12 @@ def tokenize_cached(tokenizer: TextTokenizer, texts: Sequence[Text]) -> Tokenize
     key, size = _key(tokenizer, columns)
     if size < WORTH_KEEPING:
         return tokenizer.encode_all(texts)
-    kept = _read(key, tokenizer.pad_id, words=bool(tokenizer.words))
+    more = (_SPANS,) * bool(tokenizer.words or tokenizer.stride) + (_FIRSTS,) * (
+        tokenizer.stride > 0
+    )
+    kept = _read(key, tokenizer.pad_id, more)
     if kept is not None:
-        return replace(kept, texts=columns[0]) if tokenizer.words else kept
+        return tokenizer.with_texts(kept, texts)
     made = tokenizer.encode_all(texts)
     try:
         _write(key, made)
@@ -69,6 +71,7 @@ def _key(tokenizer: TextTokenizer, columns: Sequence[Sequence[str]]) -> tuple[st
         "pad_id": tokenizer.pad_id,
         "takes_types": tokenizer.takes_types,
         **({"words": tokenizer.words} if tokenizer.words else {}),
+        **({"stride": tokenizer.stride} if tokenizer.stride else {}),
         **({"pairs": True} if len(columns) > 1 else {}),
     }
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
@@ -82,20 +85,25 @@ def _key(tokenizer: TextTokenizer, columns: Sequence[Sequence[str]]) -> tuple[st
     return digest.hexdigest(), total
 
 
-def _read(key: str, pad_id: int, *, words: bool) -> TokenizedTexts | None:
+def _read(key: str, pad_id: int, more: tuple[str, ...]) -> TokenizedTexts | None:
+    """What is kept, with the files in ``more`` beside those of all texts."""
     path = find_entry(_KIND, key)
     if path is None:
         return None
     try:
-        ids, starts, types, truncated, *spans = (
+        ids, starts, types, truncated, *others = (
             np.lib.format.open_memmap(path / f"{name}.npy", mode="c").view(np.ndarray)
-            for name in (_FILES + (_SPANS,) * words)
+            for name in (*_FILES, *more)
         )
     except (OSError, ValueError) as error:
         reject(path, error)
         return None
     own = types if len(types) else None
-    return TokenizedTexts(ids, starts, own, truncated, pad_id, spans[0] if spans else None)
+    given = dict(zip(more, others, strict=True))
+    return TokenizedTexts(
+        ids, starts, own, truncated, pad_id,
+        spans=given.get(_SPANS), firsts=given.get(_FIRSTS),
+    )  # fmt: skip
 
 
 def _write(key: str, made: TokenizedTexts) -> None:
@@ -105,6 +113,8 @@ def _write(key: str, made: TokenizedTexts) -> None:
     files = dict(zip(_FILES, arrays, strict=True))
     if made.spans is not None:
         files[_SPANS] = made.spans
+    if made.firsts is not None:
+        files[_FIRSTS] = made.firsts
     size = sum(array.nbytes for array in files.values())
     if size > total_limit():
         return

@@ -9,6 +9,7 @@ import shlex
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from lora_bert.wording import counted
 
 if TYPE_CHECKING:
     from lora_bert.data.texts import Text
+    from lora_bert.inference.predictor import Predictor
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +39,8 @@ def command(config: InferConfig, as_json: bool) -> None:
 
     Texts and lines are answered with label, probability and text, separated by tabs. A file's rows
     keep their columns and get prediction, score and prob_LABEL. An adapter of pairs is asked TEXT
-    with --pair TEXT, lines with a tab between the two, or files with two columns of texts.
+    with --pair TEXT, lines with a tab between the two, or files with two columns of texts. One that
+    finds answers is asked --question with --context, and answers with where the answer stands.
 
     Examples:
       lora-bert infer --adapter adapters/waimai "很快，好吃" "等了两个小时"
@@ -45,10 +48,12 @@ def command(config: InferConfig, as_json: bool) -> None:
       lora-bert infer --adapter runs/reviews --input new.csv --output scored.csv
       lora-bert infer --adapter runs/reviews --json "好吃"
       lora-bert infer --adapter runs/bq "怎么提前还款" --pair "可以提前还钱吗"
+      lora-bert infer --adapter runs/squad --question "Who came?" --context "Ann came at noon."
       lora-bert infer --adapter runs/intents --min-score 0.6 --otherwise human "…"
       lora-bert infer --adapter runs/reviews          (asks for texts on a terminal)
     """
     path = _path(config)
+    config = _with_questions(config)
     if config.input and config.texts:
         raise ConfigError("Give either texts or --input, not both.")
     if config.pair and not config.texts:
@@ -75,11 +80,11 @@ def command(config: InferConfig, as_json: bool) -> None:
     # What is wrong with the options is said before anybody is asked for a text.
     task = predictor.task.answering(config.min_score, config.otherwise)
     task = task.aggregating(config.aggregation)
-    pairs = predictor.manifest.inputs == 2 or bool(config.pair)
+    pairs, names = predictor.manifest.inputs == 2 or bool(config.pair), task.input_names
     if config.texts:
-        source: Iterable[Text] = _given(config, predictor.manifest.inputs)
+        source: Iterable[Text] = _given(config, predictor)
     elif asking:
-        source = _typed(("text> ", "pair> ") if pairs else ("text> ",))
+        source = _typed([f"{name.removeprefix('text_')}> " for name in names[: 1 + pairs]])
     else:
         source = _pairs(_lines()) if pairs else _lines()
     if as_json:
@@ -87,7 +92,7 @@ def command(config: InferConfig, as_json: bool) -> None:
         answers = zip(texts, task.decode(predictor.values(texts)), strict=True)
         named = [
             {
-                **dict(zip(("text", "text_pair"), parts_of(text), strict=False)),
+                **dict(zip(names, parts_of(text), strict=False)),
                 **task.document(each),
             }
             for text, each in answers
@@ -102,13 +107,48 @@ def command(config: InferConfig, as_json: bool) -> None:
             click.echo("\t".join(visible(part.translate(_BLANKS)) for part in line))
 
 
-def _given(config: InferConfig, inputs: int) -> Sequence[Text]:
+def _with_questions(config: InferConfig) -> InferConfig:
+    """The options with questions as texts and contexts as what they are paired with.
+
+    Raises:
+        ConfigError: Questions and contexts do not fit together, or texts are given too.
+    """
+    if not config.question and not config.context:
+        return config
+    if not config.question or not config.context:
+        raise ConfigError("--question and --context go together.")
+    if config.texts or config.pair or config.input:
+        raise ConfigError("--question and --context stand alone: leave out TEXT, --pair, --input.")
+    contexts = config.context
+    if len(contexts) == 1:
+        contexts *= len(config.question)
+    if len(contexts) != len(config.question):
+        raise ConfigError(
+            f"{counted(len(config.question), '--question')} and "
+            f"{counted(len(contexts), '--context')} do not fit.",
+            hint="Give one --context for all questions, or one for each.",
+        )
+    return replace(config, texts=config.question, pair=contexts)
+
+
+def _given(config: InferConfig, predictor: Predictor) -> Sequence[Text]:
     """The texts of the arguments, or the pairs that they make with those of ``--pair``.
 
     Raises:
-        ConfigError: They are not what the adapter, with so many ``inputs``, is asked.
+        ConfigError: They are not what the model is asked.
     """
-    first, second = config.texts, config.pair
+    first, second, inputs = config.texts, config.pair, predictor.manifest.inputs
+    answers = predictor.manifest.finds_answers
+    if config.question and not answers:
+        raise ConfigError(
+            "--question and --context are for models that find answers; this one answers a "
+            f"'{predictor.manifest.problem_type}'."
+        )
+    if answers and not second:
+        raise ConfigError(
+            "The model finds answers in a text, and none is given.",
+            hint='lora-bert infer … --question "TEXT" --context "TEXT"',
+        )
     if inputs == 1 and second:
         raise ConfigError(
             "--pair: the adapter was trained on single texts.", hint="Leave --pair out."

@@ -56,6 +56,13 @@ class InferConfig(Answering, TextFileOptions):
         "The second text of a pair, of an adapter that was trained on pairs: once for each TEXT.",
         metavar="TEXT",
     )
+    question: tuple[str, ...] = option(
+        (), "A question, of an adapter that finds answers; may be repeated.", metavar="TEXT"
+    )
+    context: tuple[str, ...] = option(
+        (), "The text that its answer stands in: once for each --question, or once for all.",
+        metavar="TEXT",
+    )  # fmt: skip
     adapter: str | None = option(None, "Adapter directory.", metavar="DIR")
     model: str | None = option(None, "Merged or exported model; needs no backbone.", metavar="DIR")
     input: str | None = option(

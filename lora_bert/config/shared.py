@@ -17,6 +17,15 @@ dtype_option = partial(
     choices=("auto", "float32", "bfloat16"),
 )  # fmt: skip
 
+answer_length_option = partial(
+    option, None, "Of question answering: tokens of the longest answer (default: 64, or what "
+    "the training was told).", metavar="N", minimum=1,
+)  # fmt: skip
+answer_units_option = partial(
+    option, "auto", "In what answers are compared with true ones: words as SQuAD does, "
+    "characters as CMRC 2018 (auto: by the script).", choices=("auto", "words", "characters"),
+)  # fmt: skip
+
 LARGEST_SEED = 2**32 - 1  # numpy's and scikit-learn's
 
 
@@ -104,6 +113,8 @@ class ScoredRows:
         "adapter was trained for, else the task's first).",
         metavar="[accuracy|macro_f1|log_loss|…]",  # a task has its own
     )
+    max_answer_length: int | None = answer_length_option(group="Data")
+    answer_units: str = answer_units_option(group="Data")
     target_accuracy: float | None = data_option(
         None,
         "Look for the probability that answers must reach so that this share of them is right.",

@@ -9,6 +9,8 @@ from lora_bert.config.shared import (
     LabelledFileOptions,
     TrainRows,
     adapter_option,
+    answer_length_option,
+    answer_units_option,
     device_option,
     dtype_option,
     run_option,
@@ -50,8 +52,8 @@ class TrainConfig(LabelledFileOptions, TrainRows):
     )
     layers: str = adapter_option(
         "auto",
-        "Transformer layers to adapt (auto: the upper half, of a tagger all; all: slower, at times "
-        "a point better).",
+        "Transformer layers to adapt (auto: the upper half, of taggers and answers all; all: "
+        "slower, at times a point better).",
         metavar="auto|all|top:N",
     )
     pooling: str = adapter_option(
@@ -109,8 +111,17 @@ class TrainConfig(LabelledFileOptions, TrainRows):
     task: str = training_option(
         "auto",
         "What is asked of a text (auto: what the training rows are made for).",
-        metavar="[auto|single-label|multi-label|regression|relevance|token-tagging]",
+        metavar="[auto|single-label|multi-label|regression|relevance|token-tagging|"
+        "question-answering]",
     )
+    doc_stride: int | None = training_option(
+        None,
+        "Of question answering: tokens that windows of a long context share (default: 128).",
+        metavar="N",
+        minimum=1,
+    )
+    max_answer_length: int | None = answer_length_option(group="Training")
+    answer_units: str = answer_units_option(group="Training")
     seed: int = training_option(
         42, "Seed of initialisation, order and dropout.", minimum=0, maximum=LARGEST_SEED
     )

@@ -66,6 +66,11 @@ Cells = Mapping[str, Sequence[str]]
 """The cells of each column."""
 
 
+def plain_name(name: str) -> str:
+    """A column's name without case and separators: ``Sentence_1`` and ``sentence 1`` are one."""
+    return re.sub(r"[\s_\-.#:/]+", "", name.strip("\ufeff")).casefold()
+
+
 def find_columns(
     columns: Sequence[str],
     *,

@@ -14,8 +14,9 @@ from lora_bert.names import parse_names
 
 SplitKind = Literal["stratified", "random"]
 
-LabelForm = Literal["one", "set", "number", "tags"]
-"""What a row's label is: one label; none, one or several of them; a number; tags of its words."""
+LabelForm = Literal["one", "set", "number", "tags", "answers"]
+"""What a row's label is: one label; none, one or several of them; a number; tags of its words;
+where the answers to its question stand."""
 
 
 @dataclass(frozen=True)

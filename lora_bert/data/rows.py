@@ -29,6 +29,7 @@ class TrainingFormat:
         inputs: How many texts a row has; 0: not known, the columns' names decide.
         labels: The labels as the files had them: each is one label, whatever it looks like.
         tagging: How its words were tagged, where labels are tags.
+        finds_answers: Whether its rows are questions about contexts.
     """
 
     header: bool | None = None
@@ -40,6 +41,7 @@ class TrainingFormat:
     inputs: int = 0
     labels: frozenset[str] = frozenset()
     tagging: Tagging | None = None
+    finds_answers: bool = False
 
 
 NO_TRAINING = TrainingFormat()

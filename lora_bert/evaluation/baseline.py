@@ -98,7 +98,7 @@ def tfidf_baseline(
     if len(test[0]) == 0:
         raise DataError("There are no rows to score the TF-IDF baseline on.")
     started = time.perf_counter()
-    if task.words:
+    if not task.linear_class:
         comparison, interval = task.baseline(
             (train[0].texts, train[1]), test[0].texts, values, test[1], metric=metric
         )

@@ -72,7 +72,9 @@ def run(config: EvaluateConfig) -> Evaluation:
     if config.report:
         claim_file(Path(config.report), overwrite=config.overwrite)
     predictor = open_predictor(config.path, config)
-    task = predictor.task
+    task = predictor.task.asked_with(
+        max_answer_length=config.max_answer_length, answer_units=config.answer_units
+    )
     _check_fits(config, task)
     metric = task.metric(config.metric or trained_for(config.path, predictor.manifest)).name
     other = open_predictor(config.against, config) if config.against else None
@@ -95,7 +97,7 @@ def run(config: EvaluateConfig) -> Evaluation:
         )
     if config.baseline:
         learned = source.to_train
-        what = task.linear_model if task.words else f"TF-IDF + {task.linear_model}"
+        what = f"TF-IDF + {task.linear_model}" if task.linear_class else task.linear_model
         log.info("Training %s on %s rows.", what, f"{len(learned):,}")
         fitted_on = learned, task.targets(learned, _tokens_of(learned, predictor))
         beside["baseline"] = tfidf_baseline(task, fitted_on, (rows, targets), values, metric=metric)

@@ -13,6 +13,7 @@ import numpy as np
 
 from lora_bert._version import __version__
 from lora_bert.data.examples import Examples
+from lora_bert.data.texts import columns_of
 from lora_bert.evaluation import report
 from lora_bert.evaluation.result import Evaluation
 from lora_bert.evaluation.row_tables import table_rows
@@ -93,7 +94,9 @@ def report_page(evaluation: Evaluation, rows: Examples, *, title: str) -> str:
 def _marked(marked: MarkedText, rows: Examples) -> dict[str, Any]:
     """A text in pieces, each with the type it has and whether both sides say so: said, and true."""
     said, true = (_pieces(marked.text, marks) for marks in (marked.said, marked.true))
-    return {"at": rows.mark(marked.row), "said": said, "true": true if true != said else []}
+    asked = columns_of(rows.texts)[0][marked.row] if rows.inputs > 1 else ""
+    return {"at": rows.mark(marked.row), "asked": asked, "said": said,
+            "true": true if true != said else []}  # fmt: skip
 
 
 def _pieces(text: str, marks: Sequence[Mark]) -> list[tuple[str, str, bool]]:
@@ -208,7 +211,8 @@ def _bars(evaluation: Evaluation) -> dict[str, Any]:
         bars.append(_Bar(evaluation.against.other, evaluation.against[barred.name].theirs))
     if baseline := evaluation.baseline:
         interval = baseline.interval if barred is ACCURACY else None
-        bars.append(_Bar("TF-IDF + linear SVM", baseline.comparison[barred.name].theirs, interval))
+        theirs = baseline.comparison[barred.name].theirs
+        bars.append(_Bar(baseline.comparison.other, theirs, interval))
     lowest = min(bar.interval.low if bar.interval else bar.value for bar in bars)
     scale = _floor(lowest)
 

@@ -89,11 +89,12 @@ class Predictor:
         """One prediction per text, or per pair, in order; an empty list for no texts.
 
         A classifier's are of the class :class:`lora_bert.Prediction`, a tagger's of the class
-        :class:`lora_bert.Tagged`.
+        :class:`lora_bert.Tagged`; answers to questions are of :class:`lora_bert.Answer`.
 
         Args:
             texts: Any number of texts, or of pairs ``(first, second)`` where the adapter was
-                trained on pairs; longer ones are cut at the adapter's maximum length.
+                trained on pairs; longer ones are cut at the adapter's maximum length. Pairs
+                ``(question, context)`` where it finds answers; of a context nothing is cut.
             min_score: Where no label's probability reaches it, the answer is ``otherwise``; None
                 answers every text with its likeliest label.
             otherwise: That answer (default: ``unknown``).
@@ -119,7 +120,9 @@ class Predictor:
             return self.values_of(self.tokenizer.encode(texts))
         starts = range(0, len(texts), TEXTS_AT_ONCE)
         parts = (texts[start : start + TEXTS_AT_ONCE] for start in starts)
-        return np.concatenate(list(self.stream(parts, len(texts))))
+        # How many windows they make is not known yet.
+        total = None if self.tokenizer.stride else len(texts)
+        return np.concatenate(list(self.stream(parts, total)))
 
     def values_of(self, tokens: TokenizedTexts) -> np.ndarray:
         """The same of texts that the predictor's tokenizer has encoded."""

@@ -78,7 +78,7 @@ def predict_into(
     manifest = predictor.manifest
     training = TrainingFormat(
         text_column=manifest.column("text"), pair_column=manifest.column("text_pair"),
-        inputs=manifest.inputs, tagging=manifest.tagging,
+        inputs=manifest.inputs, tagging=manifest.tagging, finds_answers=manifest.finds_answers,
     )  # fmt: skip
     task = predictor.task.answering(min_score, otherwise).aggregating(aggregation)
 

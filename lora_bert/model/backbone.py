@@ -76,7 +76,8 @@ class Backbone:
         relative: The table of relative positions, ``[distances, heads]`` (MPNet) or
             ``[distances, hidden]`` (DeBERTa, before ``relative_norm``).
         pretrained_head: What the checkpoint holds of the classification head, float32, by name.
-        token_head: The same of a token classifier's head.
+        other_heads: The same of heads that read every token, by what ``transformers`` calls models
+            with such a head.
     """
 
     config: EncoderConfig
@@ -90,7 +91,7 @@ class Backbone:
     layers: tuple[Layer, ...]
     final_norm: Norm | None
     pretrained_head: Mapping[str, Tensor]
-    token_head: Mapping[str, Tensor] = field(default_factory=dict)
+    other_heads: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return (
@@ -129,10 +130,13 @@ class Backbone:
         """Number of attention heads."""
         return self.config.num_attention_heads
 
-    def reading_tokens(self) -> Backbone:
-        """The same weights under the head of a token classifier; BackboneError: there is none."""
-        config = self.config.reading_tokens()
-        return replace(self, config=config, pretrained_head=self.token_head)
+    def reading_tokens(self, kind: str) -> Backbone:
+        """The same weights under a head of that kind; BackboneError: the family has none.
+
+        Kinds are those of :meth:`.EncoderConfig.reading_tokens`.
+        """
+        config = self.config.reading_tokens(kind)
+        return replace(self, config=config, pretrained_head=self.other_heads.get(kind, {}))
 
     def fused(self, depth: int = 0) -> dict[str, FusedLinear]:
         """Everything an adapter can change from layer ``depth`` up, by name."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lora_bert.backbones.config import EncoderConfig
-from lora_bert.backbones.layout import HeadLayout
+from lora_bert.backbones.layout import OF_TOKENS, HeadLayout
 from lora_bert.errors import BackboneError
 from lora_bert.model.backbone import Backbone, Convolution, Layer, Norm
 from lora_bert.model.fused_linear import FusedLinear, Linear
@@ -53,7 +53,7 @@ def build_backbone(
         layers=parts.layers(),
         final_norm=parts.norm(layout.final_norm) if layout.final_norm else None,
         pretrained_head=parts.head(layout.head),
-        token_head=parts.head(layout.token_head),
+        other_heads={kind: parts.head(layout.head_of(kind)) for kind in OF_TOKENS},
     )
     check_shapes(backbone)
     return backbone

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from lora_bert.errors import ConfigError, did_you_mean
 from lora_bert.metrics.metric import Metric
+from lora_bert.options import flag
 from lora_bert.tasks.judgement import Judgement, Scores
 
 if TYPE_CHECKING:
@@ -50,38 +51,44 @@ class Task(Protocol):
         problem_type: As ``config.json`` and the manifest call it; the key in the registry.
         peft_task_type: As ``adapter_config.json`` calls it: ``SEQ_CLS``, ``TOKEN_CLS`` …
         pipeline: The pipeline of ``transformers`` that answers so.
-        metrics: Figures that can pick the best epoch; the first one does unless another is asked
-            for.
+        auto_class: What ``transformers`` calls such models: ``AutoModelFor…``; we: ``model_is``.
+        metrics: Figures that can pick the best epoch, the first one by default.
         classes: Whether a label is one of a few classes, each of which needs rows to learn from:
             then rows are divided class by class, what is wrong with classes is said, and answers
             are right or wrong.
         label_form: What the label of a row is, as ``data/`` reads it.
+        input_names: What the texts of a row are called, of pairs both.
+        asked_as: How a command asks ``infer`` a text, or a pair.
+        max_length: Tokens that are read at once where nobody says otherwise; 0: the usual number.
         steep: Whether the slope of the loss grows with the distance of an answer, as a squared
             error's does: under a head that is fitted already, whose weights are large, the first
             steps of the layers then throw the answers far off, and they may never come back.
         values_are: What :meth:`values` gives, in a word.
         apart_in: What :meth:`apart` is measured in: ``probability``, ``standard deviations``.
         judged_with: Which options of ``evaluate`` that compare or look for a line make sense.
-        layers: Which layers learn where ``--layers auto`` leaves it to the task; ``auto``: the
-            upper half.
-        least_epochs: How many passes over any number of training rows there are at least where
-            ``--epochs`` leaves it to the task.
+        layers: Which layers learn with ``--layers auto``; ``auto``: the upper half.
+        least_epochs: Passes over any number of training rows where ``--epochs`` is left out.
         linear_model: What :meth:`baseline` fits, in words, and ``linear_class`` in scikit-learn's.
         in_config: What ``config.json`` of a merged model says of it, in words of transformers and
             of sentence-transformers; empty: that ``problem_type`` is transformers' own.
         cells: A cell by the name of its column, where cells of :meth:`columns` may be empty lists:
             a file with types takes the column's type from it, whatever its rows hold.
-        words: The rule of :mod:`lora_bert.data.words` by which answers are given of words; "": they
-            are of whole texts.
+        words: By which rule of :mod:`lora_bert.data.words` words are answered; "": whole texts are.
+        stride: Tokens that the windows of a row share; 0: texts that are too long are cut.
         labels: Names of the outputs, in their order.
     """
 
     problem_type: ClassVar[str]
     peft_task_type: ClassVar[str] = "SEQ_CLS"
     pipeline: ClassVar[str] = "text-classification"
+    auto_class: ClassVar[str] = "SequenceClassification"
+    model_is: ClassVar[str] = "classifier"
     metrics: ClassVar[tuple[Metric, ...]]
     classes: ClassVar[bool] = False
     label_form: ClassVar[LabelForm] = "one"
+    input_names: ClassVar[tuple[str, str]] = ("text", "text_pair")
+    asked_as: ClassVar[tuple[str, str]] = ('"…"', '"…" --pair "…"')
+    max_length: ClassVar[int] = 0
     steep: ClassVar[bool] = False
     values_are: ClassVar[str] = "numbers"
     apart_in: ClassVar[str] = "their own unit"
@@ -93,6 +100,7 @@ class Task(Protocol):
     in_config: ClassVar[Mapping[str, Any]] = {}
     cells: ClassVar[Mapping[str, Any]] = {}
     words: str = ""
+    stride: int = 0
     labels: tuple[str, ...]
 
     @classmethod
@@ -279,6 +287,14 @@ class Task(Protocol):
         """
         if aggregation is not None:
             raise ConfigError(f"--aggregation is for taggers, and this is a '{self.problem_type}'.")
+        return self
+
+    def asked_with(self, **options: Any) -> Self:
+        """The same task by options of question answering; ConfigError if it finds no answers."""
+        if given := [name for name, value in options.items() if value not in (None, "auto")]:
+            raise ConfigError(
+                f"{flag(given[0])} is for question answering, and this is a '{self.problem_type}'."
+            )
         return self
 
     @abstractmethod

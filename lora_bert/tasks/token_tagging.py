@@ -73,6 +73,8 @@ class TokenTagging(Task):
     problem_type: ClassVar[str] = "token_tagging"
     peft_task_type: ClassVar[str] = "TOKEN_CLS"
     pipeline: ClassVar[str] = "token-classification"
+    auto_class: ClassVar[str] = "TokenClassification"
+    model_is: ClassVar[str] = "tagger"
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     label_form: ClassVar[LabelForm] = "tags"
     values_are: ClassVar[str] = "probabilities"

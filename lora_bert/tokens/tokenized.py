@@ -41,8 +41,11 @@ class TokenizedTexts:
         truncated: Which texts were longer than the tokenizer keeps, bool ``[texts]``.
         pad_id: What fills a row up.
         spans: Where the word stands in its text that the token begins, in characters, int32
-            ``[tokens, 2]``, -1 at other tokens; None where words are not asked for.
-        texts: The texts themselves, where words are asked for.
+            ``[tokens, 2]``, -1 at other tokens; None where words are not asked for. Of windows,
+            where each token of the context stands in that.
+        texts: The texts themselves, where words are asked for; the context of each window.
+        firsts: Which of the texts are the first window of a row, bool ``[texts]``; None: each is a
+            row of its own.
     """
 
     ids: np.ndarray
@@ -52,6 +55,7 @@ class TokenizedTexts:
     pad_id: int
     spans: np.ndarray | None = None
     texts: Sequence[str] = ()
+    firsts: np.ndarray | None = None
 
     @classmethod
     def of(
@@ -62,6 +66,7 @@ class TokenizedTexts:
         token_type_ids: Sequence[Sequence[int]] | None = None,
         truncated: Sequence[bool] | None = None,
         spans: Sequence[np.ndarray] | None = None,
+        firsts: Sequence[bool] | None = None,
     ) -> TokenizedTexts:
         """The encodings of texts whose tokens are given one by one."""
         starts = cu_seqlens([len(row) for row in ids])
@@ -75,6 +80,7 @@ class TokenizedTexts:
             truncated=np.asarray(truncated or [False] * len(ids), dtype=bool),
             pad_id=pad_id,
             spans=None if spans is None else np.concatenate([np.empty((0, 2), np.int32), *spans]),
+            firsts=None if firsts is None else np.asarray(firsts, dtype=bool),
         )
 
     @classmethod
@@ -85,6 +91,7 @@ class TokenizedTexts:
         """
         ids, types, spans = GrowingArray(np.int32), GrowingArray(np.uint8), GrowingArray(np.int32)
         starts, truncated = GrowingArray(np.int64), GrowingArray(bool)
+        firsts = GrowingArray(bool)
         starts.add(np.zeros(1))
         texts: list[str] = []
         for part in parts:
@@ -97,6 +104,8 @@ class TokenizedTexts:
             if part.spans is not None:
                 spans.add(part.spans.ravel())
             truncated.add(part.truncated)
+            if part.firsts is not None:
+                firsts.add(part.firsts)
             texts += part.texts
         if types.size:
             types.add(np.zeros(ids.size - types.size, np.uint8))
@@ -108,6 +117,7 @@ class TokenizedTexts:
             pad_id=part.pad_id,
             spans=None if part.spans is None else spans.whole().reshape(-1, 2),
             texts=texts,
+            firsts=None if part.firsts is None else firsts.whole(),
         )
 
     def take(self, rows: np.ndarray) -> TokenizedTexts:
@@ -123,10 +133,25 @@ class TokenizedTexts:
         spans = None if self.spans is None else self.spans[index]
         texts = [self.texts[row] for row in rows.tolist()] if self.texts else ()
         truncated = self.truncated[rows]
-        return TokenizedTexts(self.ids[index], starts, types, truncated, self.pad_id, spans, texts)
+        firsts = None if self.firsts is None else self.firsts[rows]
+        return TokenizedTexts(
+            self.ids[index], starts, types, truncated, self.pad_id, spans, texts, firsts
+        )
 
     def __len__(self) -> int:
         return len(self.starts) - 1
+
+    @property
+    def row_count(self) -> int:
+        """How many rows the texts are, or their windows."""
+        return len(self) if self.firsts is None else int(np.count_nonzero(self.firsts))
+
+    def rows_of(self, texts: np.ndarray) -> np.ndarray:
+        """The row of each of these texts, which may be windows."""
+        if self.firsts is None:
+            return texts
+        numbers: np.ndarray = np.cumsum(self.firsts)[texts] - 1
+        return numbers
 
     @cached_property
     def lengths(self) -> np.ndarray:

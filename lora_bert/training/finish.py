@@ -59,7 +59,7 @@ def finish(context: Context, fitted: Fit, learner: BranchLearner, before: Tensor
         interrupted=fitted.stopped is not None,
         resumable=fitted.stopped is not None and fitted.saved,
         watched=answers,
-        inputs=context.splits.train.inputs,
+        asked_as=context.task.asked_as[context.splits.train.inputs - 1],
     )
 
 
@@ -107,7 +107,7 @@ def _evaluate(
             if values is None:
                 if fitted.stopped:
                     log.info("Scoring the adapter on %s (%s); another Ctrl-C skips that.",
-                             counted(len(rows), "row"), part)  # fmt: skip
+                             counted(rows.encodings.row_count, "row"), part)  # fmt: skip
                 values = values_of(task, learner.outputs(part), rows.encodings)
             if part == "validation":
                 task = _tuned(task, values, rows.targets)

@@ -127,10 +127,15 @@ def _say_size(context: Context, trained: int) -> None:
     log.info(
         "Training %s of %s parameters on %s for %s (%s, %s).",
         f"{trained:,}", f"{trained + context.backbone.parameter_count:,}",
-        counted(len(context.tokens["train"]), "row"),
+        _in_words(context.tokens["train"]),
         counted(int(context.config.epochs or 0), "epoch") if context.config.epochs else "no epoch",
         context.backbone.device, context.config.dtype,
     )  # fmt: skip
+
+
+def _in_words(rows: Tokens) -> str:
+    count, said = rows.encodings.row_count, counted(rows.encodings.row_count, "row")
+    return f"{said} in {counted(len(rows), 'window')}" if len(rows) > count else said
 
 
 def _say_batches(rows: Tokens, trainer: Trainer) -> None:

@@ -84,7 +84,8 @@ def prepare(config: TrainConfig, begun: Mapping[str, Any] | None) -> Context:
     check_same(begun, here, config)
     files = _files(config)
     encoder = read_encoder_config(files.path)
-    layers, config = config.layers, _fitted_to(config, encoder)
+    asked_length, layers = config.max_length, config.layers
+    config = _fitted_to(config, encoder)
     if begun and "pooling" not in begun["settings"]:  # by a version that had no choice
         begun = {**begun, "settings": {**begun["settings"], "pooling": pooling_before(encoder)}}
     asked = begun["settings"]["pooling"] if begun and config.pooling == "auto" else config.pooling
@@ -96,16 +97,19 @@ def prepare(config: TrainConfig, begun: Mapping[str, Any] | None) -> Context:
     layers = task.layers if (layers, config.method) == ("auto", "lora") else layers
     config = with_layers(replace(config, layers=layers), encoder)
     if task.head().of_tokens:
-        encoder = encoder.reading_tokens()
+        encoder = encoder.reading_tokens(task.auto_class)
         config = replace(config, pooling=asked)
         _check_pooling(config)
+    if task.max_length and not asked_length:
+        config = replace(config, max_length=min(task.max_length, encoder.max_length))
     config = with_epochs(config, task, len(splits.train))
     check_same(begun, {"data": splits.sha256, "settings": settings_of(config)}, config)
 
     tokenizer = load_tokenizer(
         files.path, encoder, max_length=int(config.max_length or 0), clean=config.clean,
-        words=task.words, rows=embedded_tokens(files.path, encoder),
+        words=task.words, stride=task.stride, rows=embedded_tokens(files.path, encoder),
     )  # fmt: skip
+    _check_stride(config, tokenizer)
     # What could not be answered afterwards is said before.
     watched = tokenizer.encode(to_watch(config, splits.train.inputs))
     tokens = _tokens(splits, tokenizer, task, files.name)
@@ -116,6 +120,17 @@ def prepare(config: TrainConfig, begun: Mapping[str, Any] | None) -> Context:
     dtype = pick_dtype(config.dtype, device)
     backbone = build_backbone(weights, encoder, dtype=dtype, device=device)
     return Context(config, files, fingerprint, splits, task, tokenizer, tokens, watched, backbone)
+
+
+def _check_stride(config: TrainConfig, tokenizer: TextTokenizer) -> None:
+    """Refuse windows that share all that they hold of a context."""
+    room = tokenizer.max_length - tokenizer.special_tokens(pair=True)
+    if (config.doc_stride or 0) >= room:
+        raise ConfigError(
+            f"--doc-stride {config.doc_stride}: a window of {tokenizer.max_length} tokens has room "
+            f"for {room} of question and context, and windows cannot share them all.",
+            hint="Use a smaller --doc-stride, or a larger --max-length.",
+        )
 
 
 def _check_metric(config: TrainConfig, task: Task, validation: Tokens) -> None:
@@ -219,7 +234,10 @@ def _rows(config: TrainConfig) -> tuple[TrainConfig, Splits, Task]:
     warn_about(splits, classes=kind.classes)
     if kind.classes:
         warn_of_imbalance(splits.train, metric=str(config.metric), weights=config.class_weights)
-    task = kind.of(splits.train, class_weights=config.class_weights)
+    task = kind.of(splits.train, class_weights=config.class_weights).asked_with(
+        doc_stride=config.doc_stride, max_answer_length=config.max_answer_length,
+        answer_units=config.answer_units,
+    )  # fmt: skip
     if not getattr(task, "labels", ()):  # of a task from elsewhere; after the training it is late
         raise ConfigError(f"The task '{config.task}' has no labels, which name its outputs.")
     try:

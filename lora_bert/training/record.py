@@ -92,7 +92,7 @@ def _manifest(
         data={
             "name": splits.name,
             "sha256": splits.sha256,
-            "rows": {part: len(rows) for part, rows in context.tokens.items()},
+            "rows": {part: rows.encodings.row_count for part, rows in context.tokens.items()},
             "columns": dict(splits.columns),
             "told": kept_options(portable),
             **({"fitted_to_all": True} if fitted.fitted_to_all else {}),

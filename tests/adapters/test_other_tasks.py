@@ -134,7 +134,6 @@ def test_a_backbone_is_not_called_merged(tiny_backbone, tmp_path):
 @pytest.mark.parametrize(
     ("head", "says"),
     [
-        ("QuestionAnswering", "finds answers within a text"),
         ("MaskedLM", "is a masked language model"),
         ("MultipleChoice", "chooses among several texts"),
         ("NextSentencePrediction", "two texts follow each other"),
@@ -187,7 +186,6 @@ def test_an_adapter_of_a_later_version(adapter, tmp_path):
 @pytest.mark.parametrize(
     ("task", "says"),
     [
-        ("QUESTION_ANS", "finding answers"),
         ("CAUSAL_LM", "writing texts"),
         ("FEATURE_EXTRACTION", "making embeddings"),
         ("SOMETHING", "another task"),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import lora_bert
+from tests.tasks.answers import rows, write_rows
 from tests.tiny import write_backbone
 
 FOODS, PLACES = "tasty cold hot fine".split(), "fast late slow bad".split()
@@ -49,5 +50,26 @@ def tagger(tmp_path_factory: pytest.TempPathFactory, dishes: Path) -> Path:
     lora_bert.train(
         dishes, backbone=backbone, output=place / "adapter", epochs=6, learning_rate=0.03,
         batch_size=8, dtype="float32",
+    )  # fmt: skip
+    return place / "adapter"
+
+
+@pytest.fixture(scope="session")
+def foods(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory of questions, ``train.jsonl`` and ``test.jsonl``; do not change it."""
+    place = tmp_path_factory.mktemp("foods")
+    write_rows(place / "train.jsonl", rows(60))
+    write_rows(place / "test.jsonl", rows(16))
+    return place
+
+
+@pytest.fixture(scope="session")
+def reader(tmp_path_factory: pytest.TempPathFactory, foods: Path) -> Path:
+    """An adapter that answers :func:`foods`, beside its backbone; do not change it."""
+    place = tmp_path_factory.mktemp("reader")
+    backbone = write_backbone(place / "backbone")
+    lora_bert.train(
+        foods, backbone=backbone, output=place / "adapter", epochs=8, learning_rate=0.03,
+        batch_size=8, doc_stride=8, dtype="float32",
     )  # fmt: skip
     return place / "adapter"

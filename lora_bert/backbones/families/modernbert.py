@@ -74,6 +74,7 @@ MODERNBERT = Family(
         final_norm="final_norm",
         head=_HEAD,
         token_head=_HEAD,
+        answer_head=_HEAD,
     ),
     head=HeadRules(
         activation="gelu",
