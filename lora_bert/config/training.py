@@ -110,9 +110,9 @@ class TrainConfig(LabelledFileOptions, TrainRows):
     )
     task: str = training_option(
         "auto",
-        "What is asked of a text (auto: what the training rows are made for).",
-        metavar="[auto|single-label|multi-label|regression|relevance|token-tagging|"
-        "question-answering]",
+        "What is asked of a text (auto: what the training rows are made for; or single-label, "
+        "multi-label, regression, relevance, token-tagging, question-answering).",
+        metavar="auto|NAME",
     )
     doc_stride: int | None = training_option(
         None,

@@ -97,8 +97,8 @@ def run(config: EvaluateConfig) -> Evaluation:
         )
     if config.baseline:
         learned = source.to_train
-        what = f"TF-IDF + {task.linear_model}" if task.linear_class else task.linear_model
-        log.info("Training %s on %s rows.", what, f"{len(learned):,}")
+        if task.linear_class:
+            log.info("Training TF-IDF + %s on %s rows.", task.linear_model, f"{len(learned):,}")
         fitted_on = learned, task.targets(learned, _tokens_of(learned, predictor))
         beside["baseline"] = tfidf_baseline(task, fitted_on, (rows, targets), values, metric=metric)
     if outside:
