@@ -94,6 +94,7 @@ def test_plain_peft_is_opened(model_type, modules, tmp_path):
 def test_exported_graphs(form, reader, tmp_path):
     pytest.importorskip("onnxruntime" if form == "onnx" else "openvino")
     result = lora_bert.export(reader, tmp_path / form, format=form)
+    assert result.asked_as == '--question "…" --context "…"'
     assert result.difference < 1e-4
     assert result.agreement == 1
     ours, theirs = lora_bert.load(reader, dtype="float32"), lora_bert.load(tmp_path / form)
