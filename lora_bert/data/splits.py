@@ -30,7 +30,7 @@ def usual_fraction(rows: int, classes: int) -> float:
 
 
 def split(
-    examples: Examples, *, fraction: float, how: SplitKind = "stratified", seed: int,
+    examples: Examples, *, fraction: float = 0.2, how: SplitKind = "stratified", seed: int,
     classes: bool = True,
 ) -> tuple[Examples, Examples]:  # fmt: skip
     """Divide examples into training and validation rows.
