@@ -26,6 +26,7 @@ from lora_bert.wording import counted
 if TYPE_CHECKING:
     from lora_bert.data.texts import Text
     from lora_bert.inference.predictor import Predictor
+    from lora_bert.tasks.base import Task
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,6 @@ def command(config: InferConfig, as_json: bool) -> None:
             hint='lora-bert infer --adapter DIR "a text"',
         )
     _warn_of_files(config.texts)
-    from lora_bert.data.texts import parts_of
     from lora_bert.inference.predictor import open_predictor
 
     predictor = open_predictor(path, config)
@@ -87,14 +87,20 @@ def command(config: InferConfig, as_json: bool) -> None:
         source = _typed([f"{name.removeprefix('text_')}> " for name in names[: 1 + pairs]])
     else:
         source = _pairs(_lines()) if pairs else _lines()
+    _say(predictor, task, source, asking=asking, as_json=as_json)
+
+
+def _say(
+    predictor: Predictor, task: Task, source: Iterable[Text], *, asking: bool, as_json: bool
+) -> None:
+    """Answer texts: in one JSON document, or line by line, at once where somebody is ``asking``."""
+    from lora_bert.data.texts import parts_of
+
     if as_json:
         texts = list(source)
         answers = zip(texts, task.decode(predictor.values(texts)), strict=True)
         named = [
-            {
-                **dict(zip(names, parts_of(text), strict=False)),
-                **task.document(each),
-            }
+            {**dict(zip(task.input_names, parts_of(text), strict=False)), **task.document(each)}
             for text, each in answers
         ]
         click.echo(json_text(named))

@@ -58,12 +58,7 @@ class EvaluationRows:
         part = None if config.part == "auto" else config.part
         if config.data is None:
             part = part or ("test" if "test" in self.manifest.metrics else "validation")
-            if part == "validation" and self._fitted_to_all:
-                log.warning(
-                    "The head of the adapter was fitted on the validation rows too, after they had "
-                    "been answered: this score is too good. 'lora-bert info' shows what they said "
-                    "before."
-                )  # fmt: skip
+            self._warn_if_fitted_to(part)
             return self.own(part)
         rows, _, digest = load_rows(config.data, options=self.options, part=part)
         kept = str(self.manifest.data.get("sha256"))
@@ -74,7 +69,18 @@ class EvaluationRows:
                 "The adapter was trained on rows of '%s': this score is too good. For rows it has "
                 "not seen, leave --data out or use --part.", config.data,
             )  # fmt: skip
+        if digest == kept:
+            self._warn_if_fitted_to(part)
         return rows
+
+    def _warn_if_fitted_to(self, part: str | None) -> None:
+        """Say so where the head of the adapter has learned from the part that is to be scored."""
+        if part == "validation" and self._fitted_to_all:
+            log.warning(
+                "The head of the adapter was fitted on the validation rows too, after they had "
+                "been answered: this score is too good. 'lora-bert info' shows what they said "
+                "before."
+            )  # fmt: skip
 
     @cached_property
     def to_train(self) -> Examples:

@@ -392,8 +392,7 @@ class Task(Protocol):
             metric: What the verdict is about.
 
         Returns:
-            The comparison; the 95 % interval of the figure of the linear model that its name says
-            most of: its accuracy, macro-F1 …
+            The comparison; the 95 % interval of the linear model's own figure.
 
         Raises:
             ConfigError: No such model fits this task.

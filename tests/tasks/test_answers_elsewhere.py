@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import PeftModel
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
 import lora_bert
@@ -19,6 +19,7 @@ from lora_bert.adapters.loading import load_any
 from lora_bert.backbones.families.bert import BERT
 from lora_bert.backbones.families.registry import FAMILIES as FAMILIES_HERE
 from lora_bert.errors import BackboneError
+from tests.oracle import of_plain_peft
 from tests.tasks.answers import LONG, rows, write_rows
 from tests.tiny import FAMILIES, write_backbone
 
@@ -79,13 +80,7 @@ def test_plain_peft_is_opened(model_type, modules, tmp_path):
     torch.manual_seed(0)
     base = AutoModelForQuestionAnswering.from_pretrained(backbone, num_labels=2)
     saved = ["head", "classifier"] if model_type == "modernbert" else ["qa_outputs"]
-    config = LoraConfig(
-        task_type="QUESTION_ANS", r=2, target_modules=modules, modules_to_save=saved
-    )  # fmt: skip
-    peft = get_peft_model(base, config).eval()
-    for name, parameter in peft.named_parameters():
-        if "lora_B" in name:
-            parameter.data.normal_(std=0.1)
+    peft = of_plain_peft(base, "QUESTION_ANS", modules, saved)
     peft.save_pretrained(tmp_path / "plain")
     assert_same(tmp_path / "plain", peft.get_base_model(), backbone=str(backbone))
 

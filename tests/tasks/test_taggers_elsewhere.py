@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import PeftModel
 from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
 
 import lora_bert
 from lora_bert.adapters.loading import load_any
 from lora_bert.errors import AdapterError
+from tests.oracle import of_plain_peft
 from tests.tiny import FAMILIES, write_backbone
 
 TEXTS = ["good tasty cold awful fast", "awful late zoo", "good hot"]
@@ -68,13 +69,7 @@ def test_plain_peft_is_opened(model_type, modules, tmp_path):
     torch.manual_seed(0)
     base = AutoModelForTokenClassification.from_pretrained(backbone, num_labels=3)
     saved = ["head", "classifier"] if model_type == "modernbert" else None
-    config = LoraConfig(
-        task_type="TOKEN_CLS", r=2, target_modules=modules, modules_to_save=saved
-    )  # fmt: skip
-    peft = get_peft_model(base, config).eval()
-    for name, parameter in peft.named_parameters():
-        if "lora_B" in name:
-            parameter.data.normal_(std=0.1)
+    peft = of_plain_peft(base, "TOKEN_CLS", modules, saved)
     peft.save_pretrained(tmp_path / "plain")
     labels = ["O", "B-X", "I-X"]
     options = {"backbone": str(backbone), "labels": labels}

@@ -239,8 +239,12 @@ def test_a_head_that_is_kept_is_fitted_to_the_held_out_rows_too(train, fits, rev
     lora_bert.evaluate(result.path)
     assert "fitted on the validation rows too" in caplog.text
     caplog.clear()
+    lora_bert.evaluate(result.path, data=reviews, part="validation")
+    assert "fitted on the validation rows too" in caplog.text
+    caplog.clear()
     found = lora_bert.evaluate(result.path, data=reviews)
     assert found.overlap.rows == 60
+    assert "fitted on the validation rows too" not in caplog.text
     assert "this score is too good" in caplog.text
 
 
