@@ -56,15 +56,22 @@ def answers_in(
     if names[2] is None:
         return ""
     starts = _column(table, _START_COLUMNS)
-    for cell in table.values[names[2]][:HEAD_ROWS]:
+    contexts = table.values[names[1]][:HEAD_ROWS]
+    for cell, read in zip(table.values[names[2]][:HEAD_ROWS], contexts, strict=True):
         value = _listed(cell)
         placed = isinstance(value, Mapping) and "text" in value and _starts_of(value) is not None
         if isinstance(value, list) and value:
             placed = all(isinstance(item, Mapping) and {"text", _STARTS[0]} <= item.keys()
                          for item in value)  # fmt: skip
-        if placed or (starts is not None and cell.strip()):
+        # A column of starts may be one of times or of pages.
+        if placed or (starts is not None and _stands_in(read, cell)):
             return "questions, contexts, and where the answers stand in these"
     return ""
+
+
+def _stands_in(context: str, cell: str) -> bool:
+    """Whether an answer of a cell stands in a context."""
+    return any(text.strip() in context for text, _ in _answers(cell, "") or ())
 
 
 def answer_examples(

@@ -37,10 +37,8 @@ from lora_bert.wording import counted, listed, shortened
 
 logger = logging.getLogger(__name__)
 
-TAG_NAMES = (
-    "tags", "ner_tags", "ner", "bio_tags", "token_labels", "word_labels", "slots", "entities",
-    "spans", "annotations", *LABEL_NAMES,
-)  # fmt: skip
+_OF_TAGS = ("tags", "ner_tags", "ner", "bio_tags", "token_labels", "word_labels", "slots")
+TAG_NAMES = (*_OF_TAGS, "entities", "spans", "annotations", *LABEL_NAMES)
 """Usual names of columns, the first one that a table has wins."""
 
 _STARTS, _ENDS = ("start", "start_offset", "begin"), ("end", "end_offset", "stop")
@@ -106,15 +104,18 @@ def tags_in(table: Table, *, text: str | None, tags: str | None) -> str:
         alone = len(table.columns) == 1 and all(_tokens(cell) for cell in table.values[text][:1])
         return "each row is words" if alone else ""
     others, least = 0, 1 if text.strip().lower() in WORD_NAMES else 2
+    # Lists of words beside lists of tags: where their numbers differ in every row, reading says so.
+    unequal, of_tags = False, label.strip().lower() in _OF_TAGS
     for words, cell in zip(table.values[text], table.values[label], strict=True):
         said = _said(words, cell, least)
         if said:
             return said
         # Rows without an entity may be many, and say nothing.
         others += said is not None
+        unequal |= of_tags and _tokens(words) is not None and bool(_listed(cell))
         if others == HEAD_ROWS:
             break
-    return ""
+    return "each word has a tag" if unequal else ""
 
 
 def _said(words: str, cell: str, least: int) -> str | None:

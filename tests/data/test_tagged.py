@@ -13,6 +13,7 @@ from lora_bert.data.given import given_rows
 from lora_bert.data.sources import load_rows, load_splits
 from lora_bert.data.tables import read_table
 from lora_bert.data.tag_schemes import SCHEMES, read_tags, tags_of
+from lora_bert.data.tagged import tags_in
 from lora_bert.data.words import RULES, joined, rule_for, words_in
 from lora_bert.errors import DataError
 from lora_bert.tasks.problem_types import chosen_task
@@ -103,6 +104,15 @@ def test_entities_that_come_late_are_seen(form, tmp_path):
         found, _, _ = load_rows(source, options=OPTIONS)
         assert len(found) == (1 if form == "null" else LATE + 1)
         assert entities(found)[-1] == [("Ann", "PER")]
+
+
+def test_words_and_tags_of_different_numbers_in_every_row_are_an_error(tmp_path):
+    """Said as that, and not read as texts with several labels."""
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"tokens": ["Ann", "came"], "tags": ["B-PER"]}) + "\n")
+    assert tags_in(read_table(path), text=None, tags=None)
+    path.write_text(json.dumps({"tokens": ["Ann", "came"], "label": ["person"]}) + "\n")
+    assert not tags_in(read_table(path), text=None, tags=None)
 
 
 def test_rows_of_something_else_are_looked_at_briefly(tmp_path):
