@@ -27,6 +27,12 @@ together, which depend less on what else the machine does.
 """
 ROUNDS, CALLS = 5, 18
 OURS, PEFT = "lora-bert", "PEFT"
+KINDS: dict[str, tuple[int, dict[str, Any]]] = {
+    # PEFT's heads read the first token.
+    "deep": (TOGETHER, {"pooling": "cls"}), "top3": (ON_A_TEXT, {"layers": "top:3"}),
+    "head": (ON_A_TEXT, {"method": "head-only"}),
+}  # fmt: skip
+"""How many adapters of which options."""
 WAYS = {"one": "one adapter", "mixed": "mixed batches", "switched": "switching"}
 ON_TEXTS = {
     "top3_together": f"{ON_A_TEXT} adapters of top:3, together",
@@ -41,7 +47,7 @@ def measure(options: Options) -> Record:
     workload = prepare(options, rows=400, test_rows=options.rows_or(BATCH * CALLS))
     record = new_record("many", options, batch=BATCH, adapters=TOGETHER, source=workload.source)
     place = {"workload": workload.as_json(), "target": str(options.work)}
-    once(Contender("adapters", "benchmarks.many:adapters", place), options.work)
+    once(Contender("adapters", "benchmarks.many:adapters", place | {"kinds": KINDS}), options.work)
     contenders = [
         Contender(OURS, "benchmarks.many:ours", place),
         Contender(PEFT, "benchmarks.many:peft", place),
@@ -51,16 +57,13 @@ def measure(options: Options) -> Record:
     return record
 
 
-def adapters(workload: dict[str, Any], target: str) -> dict[str, Any]:
-    """Train an adapter of each kind, and write copies with other weights."""
+def adapters(
+    workload: dict[str, Any], target: str, kinds: dict[str, tuple[int, dict[str, Any]]]
+) -> dict[str, Any]:
+    """Train an adapter of each kind, and write so many copies with other weights."""
     import lora_bert
 
     work = Workload(**workload)
-    kinds: dict[str, tuple[int, dict[str, Any]]] = {
-        # PEFT's heads read the first token.
-        "deep": (TOGETHER, {"pooling": "cls"}), "top3": (ON_A_TEXT, {"layers": "top:3"}),
-        "head": (ON_A_TEXT, {"method": "head-only"}),
-    }  # fmt: skip
     for kind, (count, options) in kinds.items():
         first = Path(target, kind, "adapter")
         lora_bert.train(train=work.train, validation=work.validation, backbone=work.backbone,
@@ -77,7 +80,7 @@ def ours(workload: dict[str, Any], target: str) -> dict[str, Any]:
     work = Workload(**workload)
     session = lora_bert.Session(work.backbone)
     deep, top3, head = (
-        [session.add(place, name=f"{kind}-{place.name}") for place in _places(target, kind)]
+        [session.add(place, name=f"{kind}-{place.name}") for place in places(target, kind)]
         for kind in ("deep", "top3", "head")
     )
     each = [deep[row % TOGETHER] for row in range(BATCH)]
@@ -90,7 +93,7 @@ def ours(workload: dict[str, Any], target: str) -> dict[str, Any]:
         for name in top3:
             session.predict(texts, adapter=name)
 
-    return _timed(work, {
+    return timed(work, {
         "one": lambda texts: session.predict(texts, adapter=deep[0]),
         "mixed": lambda texts: session.predict(texts, adapter=each),
         "switched": switched,
@@ -109,16 +112,16 @@ def peft(workload: dict[str, Any], target: str) -> dict[str, Any]:
 
     from lora_bert.runtime.device import pick_dtype
 
-    work, places = Workload(**workload), _places(target, "deep")
-    tokenizer = AutoTokenizer.from_pretrained(places[0])
+    work, found = Workload(**workload), places(target, "deep")
+    tokenizer = AutoTokenizer.from_pretrained(found[0])
     network = AutoModelForSequenceClassification.from_pretrained(
         work.backbone, num_labels=2, dtype=pick_dtype("auto", torch.device("cpu"))
     )
     names = [f"a{number}" for number in range(TOGETHER)]
     model: Any = PeftModel.from_pretrained(
-        network, places[0], adapter_name=names[0], autocast_adapter_dtype=False
+        network, found[0], adapter_name=names[0], autocast_adapter_dtype=False
     )
-    for name, place in zip(names[1:], places[1:], strict=True):
+    for name, place in zip(names[1:], found[1:], strict=True):
         model.load_adapter(place, adapter_name=name, autocast_adapter_dtype=False)
     model.to(network.dtype).eval()
 
@@ -134,27 +137,30 @@ def peft(workload: dict[str, Any], target: str) -> dict[str, Any]:
             answer(texts[number::TOGETHER])
 
     each = [names[row % TOGETHER] for row in range(BATCH)]
-    return _timed(work, {
+    return timed(work, {
         "one": answer,
         "mixed": lambda texts: answer(texts, adapter_names=each),
         "switched": switched,
     })  # fmt: skip
 
 
-def _places(target: str, kind: str) -> list[Path]:
+def places(target: str, kind: str) -> list[Path]:
+    """The adapters of a kind."""
     return sorted(Path(target, kind).glob("adapter-*"), key=lambda place: int(place.name[8:]))
 
 
-def _timed(work: Workload, ways: dict[str, Callable[[Sequence[str]], object]]) -> dict[str, Any]:
+def timed(
+    work: Workload, ways: dict[str, Callable[[Sequence[str]], object]], batch: int = BATCH
+) -> dict[str, Any]:
     """Texts a second, and CPU seconds a thousand texts (``_cpu``), of each way's median call.
 
     The first third of the calls warms up: a processor's library prepares products.
     """
     texts = [text for text, _ in read_rows(work.test)]
-    calls = len(texts) // BATCH
+    calls = len(texts) // batch
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for call in range(calls):
-        some = texts[call * BATCH : (call + 1) * BATCH]
+        some = texts[call * batch : (call + 1) * batch]
         for name, way in ways.items():
             started, spent = time.perf_counter(), time.process_time()
             way(some)
@@ -163,8 +169,8 @@ def _timed(work: Workload, ways: dict[str, Callable[[Sequence[str]], object]]) -
                 found[name].append(took)
     middle = {name: [sorted(each)[len(each) // 2] for each in zip(*taken, strict=True)]
               for name, taken in found.items()}  # fmt: skip
-    rates = {name: BATCH / seconds for name, (seconds, _) in middle.items()}
-    return rates | {f"{name}_cpu": 1000 * cpu / BATCH for name, (_, cpu) in middle.items()}
+    rates = {name: batch / seconds for name, (seconds, _) in middle.items()}
+    return rates | {f"{name}_cpu": 1000 * cpu / batch for name, (_, cpu) in middle.items()}
 
 
 def tables(record: Record) -> list[Table]:

@@ -81,9 +81,10 @@ def lines(path: Path, panels: Sequence[Panel]) -> None:
 
 
 def trade_off(
-    path: Path, panels: Mapping[str, Sequence[tuple[str, float, Sequence[float]]]]
-) -> None:
-    """Accuracy against seconds: ``{data: [(label, seconds, [accuracy per seed]), …]}``."""
+    path: Path, panels: Mapping[str, Sequence[tuple[str, float, Sequence[float]]]],
+    cost: str = "seconds",
+) -> None:  # fmt: skip
+    """Accuracy against a cost: ``{data: [(label, cost, [accuracy per seed]), …]}``."""
     import matplotlib as mpl
 
     with mpl.rc_context(_STYLE):
@@ -95,7 +96,7 @@ def trade_off(
                 ax.scatter([seconds] * len(found), found, color=_OURS, s=14, alpha=0.5)
                 ax.scatter([seconds], [mean], color=_OURS, s=40)
                 ax.annotate(label, (seconds, mean), xytext=(5, -12), textcoords="offset points")
-            ax.set(title=data, xlabel="seconds", ylabel="test accuracy, %")
+            ax.set(title=data, xlabel=cost, ylabel="test accuracy, %")
             ax.set_xlim(0, 1.2 * max(seconds for seconds, _ in means))
             ax.margins(y=0.2)
         figure.savefig(path, dpi=120, bbox_inches="tight")
