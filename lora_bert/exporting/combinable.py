@@ -73,11 +73,11 @@ def task_of_all(places: Sequence[Path], manifests: Sequence[Manifest]) -> Task |
     if alike:
         return None
     if both := repeated([label for task in tasks for label in task.labels]):
-        holders = [
+        one, other, *_ = (
             place for place, task in zip(places, tasks, strict=True) if both[0] in task.labels
-        ]
+        )
         raise ConfigError(
-            f"'{holders[0]}' and '{holders[1]}' share {counted(len(both), 'label')}, and others not: "
+            f"'{one}' and '{other}' share {counted(len(both), 'label')}, and others not: "
             f"{listed(both)}.",
             hint=f"Combine adapters with the same labels, or with none in common; or {_ASK}",
         )  # fmt: skip
@@ -129,7 +129,7 @@ def _described(place: Path) -> Manifest:
         raise ConfigError(f"'{place}' is {what}; what is combined are adapters.", hint=hint)
     if (manifest := manifest_of(place)) is None:
         raise ConfigError(
-            f"'{place}' was written by plain PEFT, which keeps neither labels nor what the backbone "
+            f"'{place}' was written by plain PEFT, which keeps neither labels nor what backbone it "
             "was: whether it fits the others cannot be known.",
             hint="PEFT itself combines such adapters: add_weighted_adapter of its models.",
         )
@@ -140,12 +140,11 @@ def _check_alike(at: Path, ours: Manifest, place: Path, theirs: Manifest) -> Non
     """Raise ConfigError where what two adapters say of themselves keeps them from being one."""
     known = [each.backbone.get("fingerprint") or each.backbone_name for each in (theirs, ours)]
     if known[0] != known[1]:
-        shown = [
-            f"{m.backbone_name} ({k:.12}…)" for m, k in zip((theirs, ours), known, strict=True)
-        ]
+        names = theirs.backbone_name, ours.backbone_name
+        shown = [f"{name} ({of:.12}…)" for name, of in zip(names, known, strict=True)]
         raise _differ(at, place, "the backbone", shown, hint=f"{_AGAIN}, on its backbone.")
-    names = [entry.name for entry in fields(Manifest) if entry.name not in _MAY_DIFFER]
-    for name in sorted(names, key=lambda name: name != "inputs"):  # first: no batch has both
+    every = [entry.name for entry in fields(Manifest) if entry.name not in _MAY_DIFFER]
+    for name in sorted(every, key=lambda name: name != "inputs"):  # first: no batch has both
         values = getattr(theirs, name), getattr(ours, name)
         if values[0] != values[1]:
             what = _WORDS.get(name, f"their '{name.replace('_', ' ')}'")

@@ -82,8 +82,9 @@ def by_hand(backbone: Path, adapters: list[Path], weights) -> torch.nn.Module:
     for adapter, weight in zip(adapters, weights, strict=True):
         share = weight / sum(weights)
         config = json.loads((adapter / "adapter_config.json").read_text())
+        file = load_file(adapter / "adapter_model.safetensors")
         stored = {name.removeprefix("base_model.model."): tensor.double()
-                  for name, tensor in load_file(adapter / "adapter_model.safetensors").items()}  # fmt: skip
+                  for name, tensor in file.items()}  # fmt: skip
         for name, tensor in stored.items():
             if name.endswith(".lora_A.weight"):
                 linear = name.removesuffix(".lora_A.weight")
@@ -175,7 +176,7 @@ def test_it_is_an_adapter_like_any_other(three, tmp_path, reviews):
     assert [part["share"] for part in said["combined"]] == pytest.approx([0.7, 0.3, 0])
     assert str(tmp_path) not in (result.path / "lora_bert.json").read_text()
     card = (result.path / "README.md").read_text()
-    assert "| `a0` | 70.00% | `reviews` |" in card
+    assert "| `a0` | 70.00% | `reviews.csv` |" in card
     assert "No score of the whole was measured" in card
     assert "## Scores" not in card
     assert "model-index" not in card
@@ -350,7 +351,7 @@ def test_thresholds_are_averaged_as_outputs_are(tags, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"max_length": 60}, "the tokens kept of a text: 60 and 128"),
+        ({"max_length": 60}, "the tokens kept of a text: 60 and 130"),
         ({"clean": True}, "whether texts are cleaned: True and False"),
         ({"inputs": 2}, "the number of texts in a row: 2 and 1"),
         ({"pooling": "mean"}, "what the head reads: mean and cls"),
@@ -390,9 +391,7 @@ def test_labels_that_several_have_are_named(tags, tmp_path):
             lora_bert.combine(tags, tmp_path / "out", **{name: value})
     hidden = shutil.copytree(tags[1], tmp_path / "d")
     with_tensors(hidden, lambda name, each: each if of_output(name) else each * 1.01)
-    with pytest.raises(
-        ConfigError, match=r"different hidden layers \('bert.pooler.dense.weight'\)"
-    ):
+    with pytest.raises(ConfigError, match=r"different hidden layers \('bert\.pooler\.dense"):
         lora_bert.combine([tags[0], hidden], tmp_path / "out")
 
 
@@ -472,7 +471,7 @@ def test_rows_that_one_of_them_learned_from_are_said(three, tmp_path, reviews, c
     lora_bert.combine(three, tmp_path / "out")
     said = json.loads((tmp_path / "out" / "lora_bert.json").read_text())
     assert said["data"] == {"columns": data["columns"]}
-    assert [part["name"] for part in said["combined"]] == ["reviews", "others", "reviews"]
+    assert [part["name"] for part in said["combined"]] == ["reviews.csv", "others", "reviews.csv"]
     with pytest.raises(ConfigError, match="does not say what rows it was trained on"):
         lora_bert.evaluate(tmp_path / "out")
     for part in ("auto", "validation"):
