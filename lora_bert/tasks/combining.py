@@ -94,4 +94,4 @@ def _mean_probability(lines: Sequence[float], shares: Sequence[float]) -> float:
         return lines[0]
     inside = np.clip(np.array(lines, dtype=np.float64), _SURE, 1 - _SURE)
     odds = float(np.dot(np.log(inside / (1 - inside)), shares))
-    return float(1 / (1 + np.exp(-odds)))
+    return float(np.clip(1 / (1 + np.exp(-odds)), min(lines), max(lines)))

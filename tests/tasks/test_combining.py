@@ -50,7 +50,7 @@ def test_mean_thresholds_are_between(lines):
     assert isinstance(found, MultiLabel)
     for label, line in zip(found.labels, found.thresholds, strict=True):
         own = [dict(zip(task.labels, task.thresholds, strict=True))[label] for task in tasks]
-        assert min(own) - 1e-6 <= line <= max(own) + 1e-6
+        assert min(own) <= line <= max(own)
 
 
 def test_a_threshold_is_to_the_mean_of_outputs_what_each_was_to_its_own():
