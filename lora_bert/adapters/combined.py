@@ -194,7 +194,7 @@ def _data(every: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     if len(columns) == len(every):
         common["columns"] = _common(columns)
     if not all(name in common for name in _OF_ROWS):
-        common = {key: common[key] for key in ("name", "columns") if key in common}
+        return {key: common[key] for key in ("name", "columns") if key in common}
     if any(data.get("fitted_to_all") for data in every):
         common["fitted_to_all"] = True
     return common
