@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lora_bert.errors import LoraBertError
     from lora_bert.evaluation.evaluate import evaluate
     from lora_bert.evaluation.result import Evaluation
+    from lora_bert.exporting.combine import CombineResult, combine
     from lora_bert.exporting.export import ExportResult, export
     from lora_bert.exporting.merge import MergeResult, merge
     from lora_bert.inference.predictor import Predictor, load
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Answer": "tasks.answer_spans",
+    "CombineResult": "exporting.combine",
     "Conversion": "backbones.convert",
     "Evaluation": "evaluation.result",
     "ExportResult": "exporting.export",
@@ -43,6 +45,7 @@ _HOME = {
     "TrainResult": "training.train_result",
     "Verification": "inference.verify",
     "backbone_path": "backbones.resolve",
+    "combine": "exporting.combine",
     "convert_backbone": "backbones.convert",
     "evaluate": "evaluation.evaluate",
     "export": "exporting.export",
@@ -54,6 +57,7 @@ _HOME = {
 
 __all__ = [
     "Answer",
+    "CombineResult",
     "Conversion",
     "Evaluation",
     "ExportResult",
@@ -68,6 +72,7 @@ __all__ = [
     "Verification",
     "__version__",
     "backbone_path",
+    "combine",
     "convert_backbone",
     "evaluate",
     "export",

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 from stat import S_ISREG
 from typing import Any
 
@@ -206,6 +206,16 @@ def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented UTF-8 JSON, whole or not at all."""
     with atomic_file(path) as work:
         work.write_text(json_text(value) + "\n", encoding="utf-8")
+
+
+def portable(name: str) -> str:
+    """A path as it may be kept: as it is where it is relative, and of any other one the last part.
+
+    No directory of this machine is in it.
+    """
+    path = PurePath(name)
+    inside = not path.is_absolute() and ".." not in path.parts
+    return path.as_posix() if inside else path.name
 
 
 def beside(path: Path, suffix: str) -> Path:

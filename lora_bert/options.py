@@ -38,8 +38,8 @@ class Option:
         group: Heading in ``--help`` and the docs.
         positional: An argument, not a flag.
         hidden: For Python and YAML alone: no flag.
-        form: ``list`` or ``mapping``: how Python and YAML may write what the command line writes as
-            one text of names with commas between.
+        form: ``list``, ``numbers`` or ``mapping``: how Python and YAML may write what the command
+            line writes as one text of names, or numbers, with commas between.
     """
 
     help: str
@@ -53,7 +53,7 @@ class Option:
     group: str = "Options"
     positional: bool = False
     hidden: bool = False
-    form: Literal["", "list", "mapping"] = ""
+    form: Literal["", "list", "numbers", "mapping"] = ""
 
 
 def option(default: Any, help: str, **more: Any) -> Any:
@@ -186,6 +186,8 @@ def _plain(value: Any, option: Option, name: str) -> Any:
     """A value as the command line or YAML would give it, whatever Python has it in."""
     if isinstance(value, (list, tuple)):
         parts = [_scalar(item) for item in value]
+        if option.form == "numbers":
+            return ",".join(map(str, parts))
         if option.form != "list":
             return parts
         if not all(isinstance(part, str) for part in parts):

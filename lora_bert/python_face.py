@@ -23,7 +23,7 @@ from lora_bert.options import Option, options_of
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
-_FUNCTIONS = ("train", "evaluate", "merge", "export", "verify", "convert-backbone")
+_FUNCTIONS = ("train", "evaluate", "merge", "combine", "export", "verify", "convert-backbone")
 # A quotation, which has no name, holds data. The apostrophe of "adapter's" opens none.
 _FLAG = re.compile(
     r"(?<!\w)'[^'\n]*'|(?<![^\W_])(?<!-)--(?P<no>no-)?(?P<name>[a-z][a-z0-9-]*[a-z0-9])"

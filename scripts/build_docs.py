@@ -21,6 +21,7 @@ COMMANDS = {
     "train": config.TrainConfig,
     "evaluate": config.EvaluateConfig,
     "merge": config.MergeConfig,
+    "combine": config.CombineConfig,
     "export": config.ExportConfig,
     "infer": config.InferConfig,
     "convert-backbone": config.ConvertConfig,
@@ -207,7 +208,7 @@ from __future__ import annotations
 
 from typing import Literal, TypedDict
 
-from lora_bert.config.kinds import Names, Renaming, RowsLike, StrPath\
+from lora_bert.config.kinds import Names, Numbers, Renaming, RowsLike, StrPath\
 '''
 
 
@@ -241,7 +242,7 @@ def _type(key: str, option: Option) -> str:
     if option.choices:
         return f"Literal[{', '.join(map(_quoted, option.choices))}]"
     if option.form:
-        return {"list": "Names", "mapping": "Renaming"}[option.form]
+        return {"list": "Names", "numbers": "Numbers", "mapping": "Renaming"}[option.form]
     if kind is tuple:
         return "Names"
     metavar = option.metavar or ""
@@ -265,6 +266,7 @@ FUNCTIONS = {
     "EvaluateOptions": (config.EvaluateConfig, ("path", "data")),
     "LoadOptions": (config.LoadConfig, ("path",)),
     "MergeOptions": (config.MergeConfig, ("adapter", "output")),
+    "CombineOptions": (config.CombineConfig, ("adapters", "output")),
     "ExportOptions": (config.ExportConfig, ("path", "output")),
     "VerifyOptions": (config.VerifyConfig, ("path",)),
     "ConvertOptions": (config.ConvertConfig, ("path", "output")),

@@ -74,6 +74,7 @@ def card(
         changes_layers=changes_layers,
         fitted=fitted,
         pooling=manifest.pooling or "cls",
+        parts=[_part(each) for each in manifest.combined],
         peft=_in_peft(manifest, encoder),
     )
     # A file's name can be bytes that are no UTF-8; the command and the data name files.
@@ -108,6 +109,13 @@ def _in_peft(manifest: Manifest, encoder: EncoderConfig | None) -> dict[str, Any
 
 def _name(manifest: Manifest) -> str:
     return str(manifest.data.get("name") or manifest.task.replace("-", " "))
+
+
+def _part(part: Mapping[str, Any]) -> list[str]:
+    """The row of an adapter that a combined one was made of: name, share and data."""
+    share = [f"{part['share']:.2%}"] if "share" in part else []
+    cells = [f"`{part['adapter']}`", *share, f"`{part['name']}`" if part.get("name") else ""]
+    return [cell.replace("|", "\\|") for cell in cells]
 
 
 def _quoted(text: str) -> str:

@@ -80,6 +80,7 @@ def _described(manifest: Manifest) -> dict[str, Any]:
         "problem_type": manifest.problem_type,
         "labels": list(manifest.labels),
         **({"settings": dict(manifest.settings)} if manifest.settings else {}),
+        **({"combined": list(manifest.combined)} if manifest.combined else {}),
         "max_length": manifest.max_length,
         **({"pooling": manifest.pooling} if manifest.pooling else {}),
         "clean": manifest.clean,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path, PurePath
 from typing import Any, get_args
@@ -22,7 +22,8 @@ _OBJECTS = (
     "backbone", "label_names", "data", "metrics", "versions", "tokenizer", "exported", "settings",
 )  # fmt: skip
 _KINDS: Mapping[str, type] = {
-    "labels": list, "max_length": int, "clean": bool, **dict.fromkeys(_OBJECTS, dict)
+    "labels": list, "max_length": int, "clean": bool, "combined": list,
+    **dict.fromkeys(_OBJECTS, dict),
 }  # fmt: skip
 
 
@@ -48,6 +49,9 @@ class Manifest:
         tokenizer: ``fingerprint`` of the tokenizer that is saved with it.
         pooling: What the head reads, see :class:`~lora_bert.model.adapter.Adapter`; None: what
             :func:`~lora_bert.backbones.pooling.pooling_before` says.
+        combined: The adapters that it was combined of: ``adapter``, what each was called; its
+            ``share``, where weights were averaged; ``name`` and ``sha256`` of its ``data``;
+            ``combined``, where it was combined itself.
     """
 
     labels: tuple[str, ...]
@@ -66,6 +70,7 @@ class Manifest:
     tokenizer: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     pooling: Pooling | None = None
+    combined: Sequence[Mapping[str, Any]] = ()
 
     def __repr__(self) -> str:
         name = self.data.get("name")
@@ -79,6 +84,12 @@ class Manifest:
         """
         columns = self.data.get("columns")
         return columns.get(kind) if isinstance(columns, dict) else None
+
+    @property
+    def learned_from(self) -> frozenset[str]:
+        """Fingerprints of the data of its training, or of those of all it was combined of."""
+        own = self.data.get("sha256")
+        return frozenset([*_digests(self.combined), *([str(own)] if own else [])])
 
     def restored_task(self, place: object) -> Task:
         """The task that it was trained for; AdapterError, naming ``place``, if that cannot be."""
@@ -108,7 +119,7 @@ class Manifest:
     def to_json(self) -> str:
         """The text of ``lora_bert.json``."""
         written = asdict(self)
-        for key in ("exported", "tokenizer", "settings", "pooling"):
+        for key in ("exported", "tokenizer", "settings", "pooling", "combined"):
             if not written[key]:
                 del written[key]
         return json_text(written) + "\n"
@@ -159,6 +170,8 @@ def read_manifest(path: Path) -> Manifest:
     for key in ("backbone", "label_names", "versions", "tokenizer"):
         if not all(isinstance(value, str | None) for value in written.get(key, {}).values()):
             raise AdapterError(f"'{path}': '{key}' holds something else than texts.")
+    if not all(map(_is_part, written.get("combined", []))):
+        raise AdapterError(f"'{path}': 'combined' holds something else than adapters.")
     name = written["backbone"].get("name") or ""
     if PurePath(name).is_absolute() or ".." in PurePath(name).parts or name.startswith("~"):
         raise AdapterError(f"'{path}' names its backbone by a path, '{name}'.")
@@ -167,3 +180,23 @@ def read_manifest(path: Path) -> Manifest:
     manifest = Manifest(**{**values, "labels": tuple(labels)})
     manifest.restored_task(path)
     return manifest
+
+
+def _is_part(part: Any) -> bool:
+    """Whether an entry of ``combined`` is what this version writes."""
+    if not isinstance(part, dict) or not isinstance(part.get("adapter"), str):
+        return False
+    share = part.get("share", 0.0)
+    texts = (part.get(key, "") for key in ("name", "sha256"))
+    if type(share) not in (int, float) or not all(isinstance(text, str | None) for text in texts):
+        return False
+    parts = part.get("combined", [])
+    return isinstance(parts, list) and all(map(_is_part, parts))
+
+
+def _digests(parts: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """The fingerprints of the data of all these adapters, and of those they were combined of."""
+    for part in parts:
+        if part.get("sha256"):
+            yield str(part["sha256"])
+        yield from _digests(part.get("combined", ()))

@@ -30,6 +30,7 @@ COMMANDS = {
     "train": "Train an adapter on labelled texts.",
     "evaluate": "Score an adapter or model on labelled rows.",
     "merge": "Fold an adapter into its backbone: a standalone model.",
+    "combine": "Make one adapter of several, averaged or side by side.",
     "export": "Write a model for a faster engine: OpenVINO, ONNX Runtime.",
     "infer": "Classify texts, lines or a file.",
     "convert-backbone": "Make safetensors of a backbone that is a pickle.",

@@ -47,6 +47,11 @@ def _shown(name: str, value: Any) -> str:
         return f"{len(value)}: {', '.join(value[:20])}, …"
     if name == "layers":
         return _layers(value)
+    if name == "combined":
+        return ", ".join(
+            f"{part['adapter']} {part['share']:.1%}" if "share" in part else part["adapter"]
+            for part in value
+        )
     if name == "data" and isinstance(value, dict):
         # How the rows were read is for the commands; --json and lora_bert.json have it.
         value = {key: entry for key, entry in value.items() if key != "told"}

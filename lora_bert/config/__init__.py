@@ -14,6 +14,7 @@ from lora_bert.config.answering import (
 from lora_bert.config.models import (
     BackboneConfig,
     CacheConfig,
+    CombineConfig,
     ConvertConfig,
     ExportConfig,
     InfoConfig,
@@ -25,6 +26,7 @@ from lora_bert.config.training import TrainConfig
 __all__ = [
     "BackboneConfig",
     "CacheConfig",
+    "CombineConfig",
     "ConvertConfig",
     "DirectoryConfig",
     "EvaluateConfig",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Literal, TypedDict
 
-from lora_bert.config.kinds import Names, Renaming, RowsLike, StrPath
+from lora_bert.config.kinds import Names, Numbers, Renaming, RowsLike, StrPath
 
 
 class LabelledFileKeywords(TypedDict, total=False):
@@ -110,6 +110,13 @@ class LoadOptions(ComputeKeywords, OpeningKeywords, total=False): ...
 
 class MergeOptions(LabelledFileKeywords, OpeningKeywords, total=False):
     data: RowsLike | None
+    overwrite: bool
+
+
+class CombineOptions(TypedDict, total=False):
+    weights: Numbers | None
+    rank: int | None
+    backbone: StrPath | None
     overwrite: bool
 
 

@@ -33,5 +33,8 @@ RowsLike: TypeAlias = (
 Names: TypeAlias = str | Sequence[str]
 """Names with commas between, or a list of them."""
 
+Numbers: TypeAlias = str | Sequence[float]
+"""Numbers with commas between, or a list of them."""
+
 Renaming: TypeAlias = str | Mapping[Any, Any]
 """``"0=negative,1=positive"``, or ``{0: "negative", 1: "positive"}``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lora_bert.config.shared import LabelledFileOptions, Opening
+from lora_bert.config.shared import LabelledFileOptions, Opening, backbone_option
 from lora_bert.options import option
 
 
@@ -19,6 +19,32 @@ class MergeConfig(Opening, LabelledFileOptions):
         "Texts for the comparison (1,000, drawn at random), in place of the 64 shipped ones.",
         metavar="FILE",
     )
+    overwrite: bool = option(False, "Replace the output directory.")
+
+
+@dataclass(frozen=True)
+class CombineConfig:
+    """The options of ``combine``."""
+
+    adapters: tuple[str, ...] = option(
+        (), "Adapters to combine, two or more.", positional=True, metavar="ADAPTER…"
+    )
+    output: str = option("", "Directory of the combined adapter.", positional=True, metavar="OUT")
+    weights: str | None = option(
+        None,
+        "What each adapter counts for, in their order: shares of the sum of these numbers, from 0 "
+        "on (default: all the same).",
+        metavar="SHARE,…",
+        form="numbers",
+    )
+    rank: int | None = option(
+        None,
+        "Cut the sum of the LoRA matrices down to this rank (default: exact, the sum of the "
+        "adapters' ranks).",
+        metavar="N",
+        minimum=1,
+    )
+    backbone: str | None = backbone_option()
     overwrite: bool = option(False, "Replace the output directory.")
 
 

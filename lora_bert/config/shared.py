@@ -12,6 +12,9 @@ adapter_option = partial(option, group="Adapter")
 training_option = partial(option, group="Training")
 run_option = partial(option, group="Run")
 device_option = partial(run_option, "auto", "Where to compute.", choices=("auto", "cpu", "cuda"))
+backbone_option = partial(
+    run_option, None, "Where the adapter's backbone is, if not found by name.", metavar="DIR"
+)
 dtype_option = partial(
     run_option, "auto", "Precision of the frozen weights (auto: bfloat16 where it is fast).",
     choices=("auto", "float32", "bfloat16"),
@@ -199,9 +202,7 @@ class LabelledFileOptions(TextFileOptions):
 class Opening:
     """How to open an adapter: what it needs beside its own files."""
 
-    backbone: str | None = run_option(
-        None, "Where the adapter's backbone is, if not found by name.", metavar="DIR"
-    )
+    backbone: str | None = backbone_option()
     allow_backbone_mismatch: bool = run_option(
         False, "Take a backbone whose fingerprint is not the one the adapter was trained on."
     )

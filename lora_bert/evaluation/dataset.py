@@ -64,10 +64,11 @@ class EvaluationRows:
         kept = str(self.manifest.data.get("sha256"))
         if kept in (digest, *whole_fingerprints(config.data)):
             note_data_location(kept, {"data": config.data})
-        if part is None and digest == kept:
+        if digest in self.manifest.learned_from and (part is None or self.training is None):
             log.warning(
-                "The adapter was trained on rows of '%s': this score is too good. For rows it has "
-                "not seen, leave --data out or use --part.", config.data,
+                "The adapter was trained on rows of '%s': this score is too good.%s", config.data,
+                " For rows it has not seen, leave --data out or use --part."
+                if self.training else "",
             )  # fmt: skip
         if digest == kept:
             self._warn_if_fitted_to(part)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import PurePath
 from typing import Any
 
 from lora_bert.adapters.card import card
@@ -16,7 +15,7 @@ from lora_bert.data.given import Given
 from lora_bert.data.label_file import renaming
 from lora_bert.evaluation.plots import curve_png
 from lora_bert.evaluation.result import Evaluation
-from lora_bert.files import atomic_directory
+from lora_bert.files import atomic_directory, portable
 from lora_bert.model.adapter import Adapter
 from lora_bert.names import write_label_names
 from lora_bert.options import as_command, as_yaml
@@ -131,15 +130,8 @@ def _is_given(config: TrainConfig) -> bool:
 def _portable(config: TrainConfig, backbone_name: str) -> TrainConfig:
     """The configuration without paths of this machine: relative ones stay, others lose theirs."""
     parts = ("train", "validation", "test")
-    files = {part: tuple(map(_without_directories, getattr(config, part))) for part in parts}
-    data = None if config.data is None else _without_directories(config.data)
+    files = {part: tuple(map(portable, getattr(config, part))) for part in parts}
+    data = None if config.data is None else portable(config.data)
     if config.label_file:
         config = replace(config, label_names=write_label_names(renaming(config)), label_file=None)
     return replace(config, backbone=backbone_name, data=data, **files, output=None)  # type: ignore[arg-type]
-
-
-def _without_directories(name: str) -> str:
-    """A path that is relative, and of any other one the last part."""
-    path = PurePath(name)
-    inside = not path.is_absolute() and ".." not in path.parts
-    return path.as_posix() if inside else path.name

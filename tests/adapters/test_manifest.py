@@ -58,6 +58,10 @@ def test_keys_of_a_later_release_are_no_hindrance(tmp_path):
         ({"max_length": "64"}, "'max_length' is missing or not a int"),
         ({"backbone": "b"}, "'backbone' is missing or not a dict"),
         ({"data": []}, "'data' is missing or not a dict"),
+        ({"combined": {}}, "'combined' is missing or not a list"),
+        ({"combined": ["a"]}, "'combined' holds something else than adapters"),
+        ({"combined": [{"adapter": "a", "share": "0.5"}]}, "'combined' holds something else"),
+        ({"combined": [{"adapter": "a", "combined": [{}]}]}, "'combined' holds something else"),
         ({"task": "summarization"}, "task 'summarization' is not supported"),
     ],
 )

@@ -9,6 +9,7 @@ from lora_bert import __version__
 from lora_bert.cli.app import COMMANDS
 from lora_bert.config import (
     CacheConfig,
+    CombineConfig,
     ConvertConfig,
     EvaluateConfig,
     ExportConfig,
@@ -26,6 +27,7 @@ CONFIGS = {
     "train": TrainConfig,
     "evaluate": EvaluateConfig,
     "merge": MergeConfig,
+    "combine": CombineConfig,
     "export": ExportConfig,
     "infer": InferConfig,
     "convert-backbone": ConvertConfig,

@@ -224,7 +224,7 @@ def test_unknown_command(mistake: Mistake) -> None:
         "zzz",
         says=[
             "'zzz'",
-            "train, evaluate, merge, export, infer, convert-backbone, verify, info, cache",
+            "train, evaluate, merge, combine, export, infer, convert-backbone, verify, info, cache",
         ],
     )
 
@@ -239,6 +239,7 @@ def test_an_argument_too_many(mistake: Mistake) -> None:
         (["evaluate"], ["evaluate needs an adapter or a merged model"]),
         (["merge"], ["merge needs an adapter and a directory"]),
         (["merge", "a"], ["merge needs an adapter and a directory"]),
+        (["combine"], ["combine needs adapters and a directory", "lora-bert combine A B OUT"]),
         (["info"], ["info needs a directory"]),
         (["infer", "hello"], ["infer needs an adapter or a merged model", "--adapter"]),
         (["infer", "hello", "--adapter", "a", "--model", "b"], ["either --adapter or --model"]),
