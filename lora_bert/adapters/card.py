@@ -60,6 +60,7 @@ def card(
         backbone=_quoted(backbone),
         revision=_quoted(revision) if revision else "",
         settings=task.settings_in_words(),
+        stride=manifest.windows_share,
         labels=[_quoted(label) for label in manifest.labels[:_SHOWN_LABELS]],
         metrics=metrics,
         scores=scores,

@@ -82,6 +82,8 @@ def _described(manifest: Manifest) -> dict[str, Any]:
         **({"settings": dict(manifest.settings)} if manifest.settings else {}),
         **({"combined": list(manifest.combined)} if manifest.combined else {}),
         "max_length": manifest.max_length,
+        "overflow": manifest.overflow,
+        **({"stride": manifest.windows_share} if manifest.windows_share else {}),
         **({"pooling": manifest.pooling} if manifest.pooling else {}),
         "clean": manifest.clean,
         "backbone": manifest.backbone_name,

@@ -176,8 +176,7 @@ def _tokenizer(
     tokenizer = load_tokenizer(
         home, base.config, max_length=manifest.max_length, rows=rows, error=AdapterError
     )
-    task = manifest.restored_task(path)
-    tokenizer = replace(tokenizer, words=task.words, stride=task.stride)
+    tokenizer = manifest.reading(tokenizer)
     directory.check_tokenizer(path, manifest)
     pieces = tokenizer.core.get_vocab_size(with_added_tokens=False)
     if (pieces > rows and not belongs) or tokenizer.max_length > positions:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path, PurePath
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from lora_bert._version import __version__
 from lora_bert.backbones.config import Pooling
@@ -15,6 +15,9 @@ from lora_bert.json_files import json_text, read_object
 from lora_bert.tasks.base import Task
 from lora_bert.tasks.problem_types import USUAL, problem_types, task_of
 
+if TYPE_CHECKING:
+    from lora_bert.tokens.tokenizer import TextTokenizer
+
 MANIFEST = "lora_bert.json"
 SCHEMA = 1
 
@@ -22,7 +25,7 @@ _OBJECTS = (
     "backbone", "label_names", "data", "metrics", "versions", "tokenizer", "exported", "settings",
 )  # fmt: skip
 _KINDS: Mapping[str, type] = {
-    "labels": list, "max_length": int, "clean": bool, "combined": list,
+    "labels": list, "max_length": int, "stride": int, "clean": bool, "combined": list,
     **dict.fromkeys(_OBJECTS, dict),
 }  # fmt: skip
 
@@ -33,7 +36,7 @@ class Manifest:
 
     Attributes:
         labels: In the order of the head's outputs.
-        max_length: Tokens kept of a text.
+        max_length: Tokens kept of a text, or of each of its windows.
         backbone: ``name`` (portable), ``revision``, ``model_type`` and ``fingerprint``.
         label_names: Raw label -> label, as ``--label-names`` renamed them.
         clean: Whether the saved tokenizer cleans texts.
@@ -49,6 +52,8 @@ class Manifest:
         tokenizer: ``fingerprint`` of the tokenizer that is saved with it.
         pooling: What the head reads, see :class:`~lora_bert.model.adapter.Adapter`; None: what
             :func:`~lora_bert.backbones.pooling.pooling_before` says.
+        stride: Tokens that the windows of a text that is too long share; 0: it is cut, or the task
+            has a stride of its own, see :attr:`windows_share`.
         combined: The adapters that it was combined of: ``adapter``, what each was called; its
             ``share``, where weights were averaged; ``name`` and ``sha256`` of its ``data``;
             ``combined``, where it was combined itself.
@@ -70,6 +75,7 @@ class Manifest:
     tokenizer: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     pooling: Pooling | None = None
+    stride: int = 0
     combined: Sequence[Mapping[str, Any]] = ()
 
     def __repr__(self) -> str:
@@ -106,6 +112,22 @@ class Manifest:
             return None
         return Tagging(scheme, words)
 
+    def reading(self, tokenizer: TextTokenizer) -> TextTokenizer:
+        """The tokenizer, which looks for words and makes windows as its task needs them."""
+        words = self.restored_task("it").words
+        stride, answers = self.windows_share, self.finds_answers
+        return replace(tokenizer, words=words, stride=stride, answers=answers)
+
+    @property
+    def windows_share(self) -> int:
+        """How many tokens the windows of a text that is too long share; 0: it is cut."""
+        return self.stride or self.restored_task("it").stride
+
+    @property
+    def overflow(self) -> str:
+        """What is done with a text that is too long, as ``--overflow`` says it."""
+        return "windows" if self.windows_share else "cut"
+
     @property
     def finds_answers(self) -> bool:
         """Whether it is asked questions about contexts."""
@@ -119,7 +141,7 @@ class Manifest:
     def to_json(self) -> str:
         """The text of ``lora_bert.json``."""
         written = asdict(self)
-        for key in ("exported", "tokenizer", "settings", "pooling", "combined"):
+        for key in ("exported", "tokenizer", "settings", "pooling", "stride", "combined"):
             if not written[key]:
                 del written[key]
         return json_text(written) + "\n"
@@ -155,6 +177,11 @@ def read_manifest(path: Path) -> Manifest:
         raise AdapterError(f"'{path}': 'labels' must be strings.")
     if written["max_length"] < 1:
         raise AdapterError(f"'{path}': 'max_length' is {written['max_length']}; 1 is the least.")
+    if not 0 <= written.get("stride", 0) < written["max_length"]:
+        raise AdapterError(
+            f"'{path}': 'stride' is {written['stride']}; windows of {written['max_length']} tokens "
+            "share fewer."
+        )
     pipelines = [task_of(known).pipeline for known in problem_types()]
     for key, ours in (
         ("task", pipelines), ("problem_type", problem_types()), ("inputs", [0, 1, 2]),

@@ -27,7 +27,7 @@ RUN_OPTIONS = frozenset(
 )
 """How a training is looked after, and where: none of it decides what is learned."""
 
-_OF_TEXTS = ("clean", "max_length")
+_OF_TEXTS = ("clean", "max_length", "overflow")
 _OF_ROWS = [entry.name for kind in (LabelledFileOptions, TrainRows) for entry in fields(kind)]
 _KEPT = (*(name for name in _OF_ROWS if name not in _OF_TEXTS), "metric")
 

@@ -44,9 +44,8 @@ def tokenize_cached(tokenizer: TextTokenizer, texts: Sequence[Text]) -> Tokenize
     key, size = _key(tokenizer, columns)
     if size < WORTH_KEEPING:
         return tokenizer.encode_all(texts)
-    more = (_SPANS,) * bool(tokenizer.words or tokenizer.stride) + (_FIRSTS,) * (
-        tokenizer.stride > 0
-    )
+    more = (_SPANS,) * bool(tokenizer.words or tokenizer.answers)
+    more += (_FIRSTS,) * bool(tokenizer.stride)
     kept = _read(key, tokenizer.pad_id, more)
     if kept is not None:
         return tokenizer.with_texts(kept, texts)
@@ -72,6 +71,7 @@ def _key(tokenizer: TextTokenizer, columns: Sequence[Sequence[str]]) -> tuple[st
         "takes_types": tokenizer.takes_types,
         **({"words": tokenizer.words} if tokenizer.words else {}),
         **({"stride": tokenizer.stride} if tokenizer.stride else {}),
+        **({"windows": 1} if tokenizer.stride and not tokenizer.answers else {}),
         **({"pairs": True} if len(columns) > 1 else {}),
     }
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())

@@ -48,6 +48,7 @@ class TrainOptions(LabelledFileKeywords, total=False):
     limit: int | None
     clean: bool
     max_length: int | None
+    overflow: Literal["cut", "windows"] | None
     backbone: StrPath
     revision: str | None
     method: Literal["lora", "head-only"]

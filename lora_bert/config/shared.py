@@ -86,6 +86,12 @@ class TrainRows:
         minimum=3,
         metavar="N",
     )
+    overflow: str | None = data_option(
+        None,
+        "What is done with a text that has more tokens: it is cut, or read in windows, which all "
+        "count (default: cut; contexts of questions always come in windows).",
+        choices=("cut", "windows"),
+    )
 
 
 @dataclass(frozen=True)

@@ -116,7 +116,8 @@ class TrainConfig(LabelledFileOptions, TrainRows):
     )
     doc_stride: int | None = training_option(
         None,
-        "Of question answering: tokens that windows of a long context share (default: 128).",
+        "Tokens that the windows of a text share (default: 128 of a context; with --overflow "
+        "windows a quarter of --max-length).",
         metavar="N",
         minimum=1,
     )

@@ -72,6 +72,7 @@ def _facts(path: str, manifest: Manifest) -> dict[str, Any]:
         "form": form,
         "backbone": manifest.backbone_name or None,
         "max_length": manifest.max_length,
+        "overflow": manifest.overflow,
         "pooling": manifest.pooling,
         "training rows": rows.get("train") if isinstance(rows, dict) else None,
     }

@@ -31,6 +31,7 @@ _WORDS: Mapping[str, str] = {
     "inputs": "the number of texts in a row",
     "max_length": "the tokens kept of a text",
     "clean": "whether texts are cleaned",
+    "stride": "the tokens that windows of a long text share",
 }
 
 

@@ -162,7 +162,7 @@ def _by_tokenizer(predictors: Sequence[Predictor]) -> list[list[int]]:
     for number, predictor in enumerate(predictors):
         own, inputs = predictor.tokenizer, predictor.manifest.inputs
         asked = inputs or -number - 1
-        cut = own.max_length, own.stride, own.words
+        cut = own.max_length, own.stride, own.words, own.answers
         key = id(own.shared), own.pad_id, own.takes_types, own.rows, cut, asked
         alike.setdefault(key, []).append(number)
     return list(alike.values())

@@ -93,8 +93,9 @@ class Predictor:
 
         Args:
             texts: Any number of texts, or of pairs ``(first, second)`` where the adapter was
-                trained on pairs; longer ones are cut at the adapter's maximum length. Pairs
-                ``(question, context)`` where it finds answers; of a context nothing is cut.
+                trained on pairs; longer ones than the adapter's maximum length are cut, or read in
+                windows, as it was trained. Pairs ``(question, context)`` where it finds answers; of
+                a context nothing is cut.
             min_score: Where no label's probability reaches it, the answer is ``otherwise``; None
                 answers every text with its likeliest label.
             otherwise: That answer (default: ``unknown``).

@@ -74,7 +74,9 @@ class Task(Protocol):
         cells: A cell by the name of its column, where cells of :meth:`columns` may be empty lists:
             a file with types takes the column's type from it, whatever its rows hold.
         words: By which rule of :mod:`lora_bert.data.words` words are answered; "": whole texts are.
-        stride: Tokens that the windows of a row share; 0: texts that are too long are cut.
+        stride: Tokens that the windows of a row share where rows always come in windows; 0: where
+            that is asked for (``--overflow``).
+        activation: What makes values of a merged model's outputs, a tensor, in torch's words.
         labels: Names of the outputs, in their order.
     """
 
@@ -99,6 +101,7 @@ class Task(Protocol):
     linear_class: ClassVar[str] = ""
     in_config: ClassVar[Mapping[str, Any]] = {}
     cells: ClassVar[Mapping[str, Any]] = {}
+    activation: ClassVar[str] = ""
     words: str = ""
     stride: int = 0
     labels: tuple[str, ...]
@@ -191,6 +194,8 @@ class Task(Protocol):
     def targets(self, examples: Examples, tokens: TokenizedTexts, *, hint: str = "") -> np.ndarray:
         """What the outputs should be, ``[rows, …]``, out of raw labels and the same rows' tokens.
 
+        Where the head reads tokens, a line for each window of a row.
+
         Raises:
             DataError: A label that is none of the task's; names the row. ``hint`` says what else
                 can be done about it.
@@ -244,12 +249,16 @@ class Task(Protocol):
         """Outputs ``[rows, outputs]`` -> what is shown of them, float32: probabilities, numbers."""
 
     def row_values(self, outputs: np.ndarray, tokens: TokenizedTexts) -> np.ndarray:
-        """Outputs of all rows -> :meth:`values`, a row each.
+        """Outputs of all rows' windows -> :meth:`values`, a row each.
 
         Where the head reads tokens, outputs are ``[tokens, outputs]``, and ``tokens`` say which
         rows they belong to.
         """
-        return self.values(outputs)
+        return self.values(self.joined(outputs, tokens))
+
+    def joined(self, outputs: np.ndarray, tokens: TokenizedTexts) -> np.ndarray:
+        """Outputs of windows -> the mean of each row's; outputs of tokens stay as they are."""
+        return outputs if self.head().of_tokens else tokens.means(outputs)
 
     def reordered(self, values: np.ndarray, order: Sequence[int]) -> np.ndarray:
         """Values of a model whose outputs are in another order, in ours."""
@@ -352,9 +361,7 @@ class Task(Protocol):
 
     def apart(self, ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
         """How far the values of two forms of one model are apart, ``[rows]``, 0 … about 1."""
-        import numpy as np
-
-        apart: np.ndarray = np.abs(ours - theirs).max(axis=1)
+        apart: np.ndarray = abs(ours - theirs).max(axis=1)
         return apart
 
     def alike(self, ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
@@ -382,17 +389,10 @@ class Task(Protocol):
         self, learned: tuple[Any, np.ndarray], features: Any, ours: np.ndarray,
         targets: np.ndarray, *, metric: str,
     ) -> tuple[Comparison, Interval]:  # fmt: skip
-        """Our values beside what a linear model says of the same rows, and its own interval.
+        """Our values beside what a linear model says of the same rows, and its own 95 % interval.
 
-        Args:
-            learned: What it learns from: features, sparse ``[rows, n]``, and targets.
-            features: Of the rows that are scored.
-            ours: Our values of them.
-            targets: Theirs.
-            metric: What the verdict is about.
-
-        Returns:
-            The comparison; the 95 % interval of the linear model's own figure.
+        ``learned`` is what it learns from: features, sparse ``[rows, n]``, and targets;
+        ``features`` and ``targets`` are those of the scored rows; the verdict is about ``metric``.
 
         Raises:
             ConfigError: No such model fits this task.

@@ -86,6 +86,7 @@ class MultiLabel(Task):
     judged_with: ClassVar[tuple[str, ...]] = ("against", "baseline")
     linear_model: ClassVar[str] = "one-vs-rest linear SVMs"
     linear_class: ClassVar[str] = "LinearSVC a label"
+    activation: ClassVar[str] = ".sigmoid()"
 
     labels: tuple[str, ...]
     thresholds: tuple[float, ...] = ()

@@ -59,6 +59,7 @@ class Relevance(Task):
     judged_with: ClassVar[tuple[str, ...]] = ("against", "baseline")
     linear_model: ClassVar[str] = "linear SVM"
     linear_class: ClassVar[str] = "LinearSVC"
+    activation: ClassVar[str] = ".sigmoid()"
     # transformers' pipeline and sentence-transformers' CrossEncoder both put a sigmoid on it.
     in_config: ClassVar[Mapping[str, Any]] = {
         "problem_type": "multi_label_classification",

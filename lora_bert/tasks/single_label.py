@@ -87,6 +87,7 @@ class SingleLabel(Task):
     )  # fmt: skip
     linear_model: ClassVar[str] = "linear SVM"
     linear_class: ClassVar[str] = "LinearSVC"
+    activation: ClassVar[str] = ".softmax(dim=-1)"
 
     labels: tuple[str, ...]
     class_weights: tuple[float, ...] | None = None

@@ -37,6 +37,7 @@ from lora_bert.tasks.tagged_words import (
 from lora_bert.tasks.word_targets import (
     NO_WORD,
     gold,
+    of_rows,
     of_tokens,
     of_words,
     padded,
@@ -169,7 +170,7 @@ class TokenTagging(Task):
         return np.array([self._index[tag] for tag in tags_of(entities, len(spans))], np.int16)
 
     def targets(self, examples: Examples, tokens: TokenizedTexts, *, hint: str = "") -> np.ndarray:
-        """The tags of each row's tokens and words, int16 ``[rows, longest]``.
+        """The tags of each window's tokens and words, int16 ``[windows, longest]``.
 
         See :mod:`lora_bert.tasks.word_targets`.
 
@@ -178,17 +179,19 @@ class TokenTagging(Task):
         """
         if tokens.spans is None:
             raise ValueError("the tokenizer was not asked for words")
-        rows, texts = [], columns_of(examples.texts)[0]
+        windows: list[np.ndarray] = []
+        begins, texts = tokens.begins.tolist(), columns_of(examples.texts)[0]
         for row, (text, label) in enumerate(zip(texts, examples.labels, strict=True)):
             try:
                 tags = self._true(text, label)
             except KeyError as error:
                 tag = str(error.args[0])
                 raise unknown_type(examples.at(row), tag, self.labels) from None
-            spans = tokens.spans[tokens.starts[row] : tokens.starts[row + 1]]
+            first, last = begins[row : row + 2]
+            spans = tokens.spans[tokens.starts[first] : tokens.starts[last]]
             starts = [start for start, _ in words_in(text, self.words)]
-            rows.append(row_targets(tags, starts, spans[:, 0]))
-        return padded(rows)
+            windows += row_targets(tags, starts, spans[:, 0], tokens.lengths[first:last])
+        return padded(windows)
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Summed cross-entropy at the first piece of each word, ``outputs [tokens, tags]``."""
@@ -242,11 +245,11 @@ class TokenTagging(Task):
             raise ValueError("the tokenizer was not asked for words")
         begins = np.flatnonzero(tokens.spans[:, 0] >= 0)
         probabilities, spans = self.values(outputs[begins]), tokens.spans[begins]
-        bounds = np.searchsorted(begins, tokens.starts).tolist()
-        rows = np.empty(len(tokens), dtype=object)
-        for row, text in enumerate(tokens.texts):
+        bounds = np.searchsorted(begins, tokens.starts[tokens.begins]).tolist()
+        rows = np.empty(tokens.row_count, dtype=object)
+        for row, first in enumerate(tokens.begins[:-1].tolist()):
             part = slice(bounds[row], bounds[row + 1])
-            rows[row] = WordValues(text, spans[part], probabilities[part])
+            rows[row] = WordValues(tokens.texts[first], spans[part], probabilities[part])
         return rows
 
     def reordered(self, values: np.ndarray, order: Sequence[int]) -> np.ndarray:
@@ -343,12 +346,13 @@ class TokenTagging(Task):
                 "The model's probabilities are not numbers.",
                 hint="Its training has probably diverged: lower the --learning-rate.",
             )
-        return score(self._said(values, targets), self._gold(targets))
+        rows = of_rows(targets)
+        return score(self._said(values, rows), self._gold(rows))
 
-    def _gold(self, targets: np.ndarray) -> list[list[str]]:
-        return [[self.labels[tag] for tag in gold(row).tolist()] for row in targets]
+    def _gold(self, rows: Sequence[np.ndarray]) -> list[list[str]]:
+        return [[self.labels[tag] for tag in gold(row).tolist()] for row in rows]
 
-    def _said(self, values: np.ndarray, targets: np.ndarray) -> list[list[str]]:
+    def _said(self, values: np.ndarray, targets: Sequence[np.ndarray]) -> list[list[str]]:
         """The answered tags of all words of the rows."""
         outside, rows = self._index[OUTSIDE], []
         for each, row in zip(values, targets, strict=True):
@@ -373,8 +377,8 @@ class TokenTagging(Task):
         """Rows with their entities, at most so many, those with the most mistakes first."""
         right, said, there, *_ = scores.counts.T
         order = np.argsort(-(said + there - 2 * right), kind="stable")[:_MOST_MARKED].tolist()
-        tags = self._said(values[order], targets[order])
-        rows = zip(order, tags, self._gold(targets[order]), strict=True)
+        worst = list(map(of_rows(targets).__getitem__, order))
+        rows = zip(order, self._said(values[order], worst), self._gold(worst), strict=True)
         return [marked_text(row, values[row].text, self.words, *both) for row, *both in rows]
 
     def baseline(
@@ -382,9 +386,9 @@ class TokenTagging(Task):
         targets: np.ndarray, *, metric: str,
     ) -> tuple[Comparison, Interval]:  # fmt: skip
         """Our values beside tags that each word has most often; ``features`` are the texts."""
-        known = zip(learned[0], self._gold(learned[1]), strict=True)
+        known = zip(learned[0], self._gold(of_rows(learned[1])), strict=True)
         said = most_frequent_tags(known, features, self.words)
-        theirs = score(said, self._gold(targets))
+        theirs = score(said, self._gold(of_rows(targets)))
         compared = compare(self.linear_model, self.score(ours, targets), theirs, metric=metric)
         return compared, intervals(theirs)[METRICS[0].name]
 

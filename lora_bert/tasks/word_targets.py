@@ -1,8 +1,9 @@
-"""The tags of words as one array, ``[rows, longest]``, that training and scoring both read.
+"""The tags of words as one array, ``[windows, longest]``, that training and scoring both read.
 
-A row has an entry for each of its tokens, in order: the tag where a word begins, else
-:data:`NO_WORD`. A word that no token begins, because its text was cut before it or it vanished in
-the tokenizer, has an entry at its place, ``UNREAD - tag``. :data:`FILLED` follows.
+A window, of which most rows have one, has an entry for each of its tokens, in order: the tag where
+a word begins that is answered in it, else :data:`NO_WORD`. A word that no token begins, because its
+text was cut before it or it vanished in the tokenizer, has an entry at its place, ``UNREAD - tag``.
+:data:`FILLED` follows. Before all others a window that is not its row's first has :data:`GOES_ON`.
 """
 
 from __future__ import annotations
@@ -21,15 +22,27 @@ if TYPE_CHECKING:
 
 NO_WORD = -100
 UNREAD = -1000
+GOES_ON = -32767
 FILLED = -32768
 
 
-def row_targets(tags: np.ndarray, starts: Sequence[int], begins: np.ndarray) -> np.ndarray:
-    """The entries of one row, int16.
+def row_targets(
+    tags: np.ndarray, starts: Sequence[int], begins: np.ndarray, sizes: np.ndarray
+) -> list[np.ndarray]:
+    """The entries of each window of one row, int16.
 
     ``tags`` are those of all its words, which stand at ``starts``; ``begins`` says for each token
-    where the word stands that it begins, or -1.
+    where the word stands that it begins, or -1; ``sizes`` are the tokens of its windows.
     """
+    entries = _entries(tags, starts, begins)
+    if len(sizes) == 1:
+        return [entries]
+    ends = np.flatnonzero(entries >= NO_WORD)[np.cumsum(sizes)[:-1]]
+    first, *others = np.split(entries, ends)
+    return [first, *(np.insert(part, 0, GOES_ON) for part in others)]
+
+
+def _entries(tags: np.ndarray, starts: Sequence[int], begins: np.ndarray) -> np.ndarray:
     entries = np.full(len(begins), NO_WORD, dtype=np.int16)
     at = np.flatnonzero(begins >= 0)
     read = np.searchsorted(starts, begins[at])
@@ -42,9 +55,15 @@ def row_targets(tags: np.ndarray, starts: Sequence[int], begins: np.ndarray) -> 
     return np.insert(entries, following, UNREAD - tags[unread])
 
 
+def of_rows(targets: np.ndarray) -> list[np.ndarray]:
+    """The entries of each row, those of all its windows."""
+    goes_on = targets[:, :1].ravel() == GOES_ON
+    return [part.ravel() for part in np.split(targets, np.flatnonzero(~goes_on)[1:]) if len(part)]
+
+
 def padded(rows: Sequence[np.ndarray]) -> np.ndarray:
     """Rows of entries, filled up to one length."""
-    whole = np.full((len(rows), max(map(len, rows), default=0)), FILLED, dtype=np.int16)
+    whole = np.full((len(rows), max(map(len, rows), default=1)), FILLED, dtype=np.int16)
     for at, row in enumerate(rows):
         whole[at, : len(row)] = row
     return whole
@@ -57,7 +76,7 @@ def of_tokens(targets: Tensor) -> Tensor:
 
 def of_words(row: np.ndarray) -> np.ndarray:
     """The entries of all words of a row, in order; those below 0 were not read."""
-    words: np.ndarray = row[(row >= 0) | ((row <= UNREAD) & (row > FILLED))]
+    words: np.ndarray = row[(row >= 0) | ((row <= UNREAD) & (row > GOES_ON))]
     return words
 
 

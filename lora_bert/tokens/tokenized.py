@@ -41,8 +41,8 @@ class TokenizedTexts:
         truncated: Which texts were longer than the tokenizer keeps, bool ``[texts]``.
         pad_id: What fills a row up.
         spans: Where the word stands in its text that the token begins, in characters, int32
-            ``[tokens, 2]``, -1 at other tokens; None where words are not asked for. Of windows,
-            where each token of the context stands in that.
+            ``[tokens, 2]``, -1 at other tokens; None where words are not asked for. Of windows of
+            contexts, where each token of the context stands in that.
         texts: The texts themselves, where words are asked for; the context of each window.
         firsts: Which of the texts are the first window of a row, bool ``[texts]``; None: each is a
             row of its own.
@@ -146,6 +146,17 @@ class TokenizedTexts:
         """How many rows the texts are, or their windows."""
         return len(self) if self.firsts is None else int(np.count_nonzero(self.firsts))
 
+    @cached_property
+    def begins(self) -> np.ndarray:
+        """Where each row begins among the texts, int64 ``[rows + 1]``; the last one is the end."""
+        if self.firsts is None:
+            return np.arange(len(self) + 1)
+        return mapped(np.append(np.flatnonzero(self.firsts), len(self)))
+
+    def means(self, outputs: np.ndarray) -> np.ndarray:
+        """What is said of each text, ``[texts, n]`` -> the mean over each row's, ``[rows, n]``."""
+        return outputs if self.firsts is None else means_between(outputs, self.begins)
+
     def rows_of(self, texts: np.ndarray) -> np.ndarray:
         """The row of each of these texts, which may be windows."""
         if self.firsts is None:
@@ -155,9 +166,7 @@ class TokenizedTexts:
 
     def of_rows(self, begin: int, end: int) -> TokenizedTexts:
         """The texts of neighbouring rows, all windows of each; a view of the same arrays."""
-        first, last = begin, end
-        if self.firsts is not None:
-            first, last = np.append(np.flatnonzero(self.firsts), len(self))[[begin, end]]
+        first, last = self.begins[[begin, end]]
         tokens = slice(self.starts[first], self.starts[last])
         return replace(
             self,
@@ -198,6 +207,16 @@ class TokenizedTexts:
 def cu_seqlens(lengths: Sequence[int] | np.ndarray) -> np.ndarray:
     """Where rows begin that stand one behind the other, and the end: int64 ``[rows + 1]``."""
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
+
+
+def means_between(values: np.ndarray, begins: np.ndarray) -> np.ndarray:
+    """The means of values ``[n, …]`` from each of ``begins`` to the next, summed in float64."""
+    counts = np.diff(begins)
+    if counts.max(initial=1) == 1:
+        return values
+    sums = np.add.reduceat(values, begins[:-1], axis=0, dtype=np.float64)
+    means: np.ndarray = (sums / counts[:, None]).astype(values.dtype)
+    return means
 
 
 def flat_index(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:

@@ -28,7 +28,7 @@ from lora_bert.tokens.tokenizer_files import (
     read_tokenizer,
     without_surrogates,
 )
-from lora_bert.tokens.windows import windows
+from lora_bert.tokens.windows import windows_of_contexts, windows_of_texts
 from lora_bert.tokens.word_pieces import spans_in
 from lora_bert.wording import listed
 
@@ -54,8 +54,9 @@ class TextTokenizer:
         takes_types: Whether the model's forward knows ``token_type_ids``.
         rows: How many tokens the model's embeddings have a row for; None: not known.
         words: The rule of :mod:`lora_bert.data.words` by which words are looked for; "": by none.
-        stride: Tokens that windows of a context share, where pairs are questions and contexts; 0:
-            texts that are too long are cut.
+        stride: Tokens that windows share of a text that is too long, see
+            :mod:`lora_bert.tokens.windows`; 0: such texts are cut.
+        answers: Whether pairs are questions and contexts, in which answers are looked for.
     """
 
     shared: SharedTokenizer
@@ -66,6 +67,7 @@ class TextTokenizer:
     rows: int | None = None
     words: str = ""
     stride: int = 0
+    answers: bool = False
 
     def __repr__(self) -> str:
         pieces = self.core.get_vocab_size()
@@ -116,7 +118,7 @@ class TextTokenizer:
         """Each text, or pair of texts, as token ids, cut to ``max_length``, with special tokens.
 
         Of a pair that is too long the longer text is cut, token by token, until both fit, which
-        transformers calls ``longest_first``. With a ``stride``, a context that is too long comes in
+        transformers calls ``longest_first``. With a ``stride``, a text that is too long comes in
         several windows.
 
         Raises:
@@ -149,29 +151,39 @@ class TextTokenizer:
 
     def with_texts(self, made: TokenizedTexts, texts: Sequence[Text]) -> TokenizedTexts:
         """The tokens of texts with these texts, where answers are given of parts of them."""
-        if self.words:
-            return replace(made, texts=columns_of(texts)[0])
-        if not self.stride:
+        if not self.words and not self.answers:
             return made
-        contexts, rows = columns_of(texts)[-1], made.rows_of(np.arange(len(made)))
-        return replace(made, texts=[contexts[row] for row in rows.tolist()])
+        column = columns_of(texts)[-1 if self.answers else 0]
+        if made.firsts is None:
+            return replace(made, texts=column)
+        rows = made.rows_of(np.arange(len(made)))
+        return replace(made, texts=[column[row] for row in rows.tolist()])
 
     def special_tokens(self, *, pair: bool) -> int:
         """How many special tokens a text has, or a ``pair``."""
         return self.core.num_special_tokens_to_add(is_pair=pair)
 
-    def _windows(self, start: int, pairs: Sequence[Any]) -> TokenizedTexts:
-        """The windows of questions and contexts, of which the first one is number ``start``."""
+    def _windows(self, start: int, texts: Sequence[Any]) -> TokenizedTexts:
+        """The windows of rows, of which the first one is number ``start``."""
+        safe = _safe(texts)
         with self.shared.lock, in_words("The tokenizer", BackboneError):
             self.core.no_truncation()
-            encodings = self.core.encode_batch(_safe(pairs))
-        try:
-            made = windows(encodings, pairs, max_length=self.max_length, stride=self.stride)
-        except TextError as error:
-            raise TextError(str(error), number=start + error.number, hint=error.hint) from None
+            fast = not self.words and not self.answers
+            encode = self.core.encode_batch_fast if fast else self.core.encode_batch
+            encodings = encode(safe)
+        size = {"max_length": self.max_length, "stride": self.stride}
+        if self.answers:
+            try:
+                made = windows_of_contexts(encodings, texts, **size)
+            except TextError as error:
+                number = start + error.number
+                raise TextError(str(error), number=number, hint=error.hint) from None
+        else:
+            spans = spans_in(columns_of(texts)[0], encodings, self.words) if self.words else None
+            made = windows_of_texts(encodings, spans, **size)
         return TokenizedTexts.of(
             made.ids, self.pad_id, token_type_ids=made.types if self.takes_types else None,
-            spans=made.spans, firsts=made.firsts,
+            truncated=made.truncated, spans=None if fast else made.spans, firsts=made.firsts,
         )  # fmt: skip
 
     def _encode(self, _start: int, texts: Sequence[Text]) -> TokenizedTexts:
@@ -210,6 +222,7 @@ def load_tokenizer(
     clean: bool = False,
     words: str = "",
     stride: int = 0,
+    answers: bool = False,
     rows: int | None = None,
     error: type[LoraBertError] = BackboneError,
 ) -> TextTokenizer:
@@ -222,6 +235,7 @@ def load_tokenizer(
         clean: Put the tutorials' cleaning before the normaliser: punctuation to spaces, strip.
         words: Have tokens end where words do that this rule finds, and look for words.
         stride: Tokens that windows share, see :class:`TextTokenizer`.
+        answers: Whether answers to questions are looked for, see there.
         rows: How many tokens the model's embeddings have a row for; None: not known.
         error: Which error a missing or damaged tokenizer is.
 
@@ -238,7 +252,7 @@ def load_tokenizer(
     if pad_id is None:
         raise error(f"The tokenizer in '{directory}' has no padding token.")
     made = TextTokenizer(
-        shared, special, pad_id, max_length, config.takes_types, rows, words, stride
+        shared, special, pad_id, max_length, config.takes_types, rows, words, stride, answers
     )
     _check_special(made, directory, error)
     return made

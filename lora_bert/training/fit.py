@@ -97,9 +97,9 @@ def _gradients(
     """What computes the gradients of the training rows."""
     config, rows, states = context.config, context.tokens["train"], trunk.parts["train"]
     return Gradients(
-        context.backbone, adapter, states.hidden, rows.lengths, rows.targets, context.task, threads,
-        seed=config.seed, checkpointing=config.gradient_checkpointing, parts=parts,
-        fetch=states.fetch,
+        context.backbone, adapter, states.hidden, rows.lengths, rows.window_targets, context.task,
+        threads, seed=config.seed, checkpointing=config.gradient_checkpointing, parts=parts,
+        fetch=states.fetch, shares=rows.shares,
     )  # fmt: skip
 
 

@@ -58,7 +58,7 @@ class Gradients:
         adapter: Its tensors get the gradients.
         hidden: Gives the trunk's output.
         lengths: Tokens of every row.
-        targets: The target of every row.
+        targets: The target of every row, which may be a window.
         task: Has the loss.
         workers: Who computes, in this process.
         seed: Of dropout.
@@ -66,6 +66,7 @@ class Gradients:
         parts: Into how many slices a batch is cut at least; 0: one a worker. They decide the
             dropout and the last bits, so they are one a worker of all processes together.
         fetch: Hands over the trunk's output where processes keep it for each other, or None.
+        shares: What each row counts in the loss, float32; None: all count 1.
     """
 
     backbone: Backbone
@@ -79,6 +80,7 @@ class Gradients:
     checkpointing: bool = False
     parts: int = 0
     fetch: Fetch | None = None
+    shares: np.ndarray | None = None
 
     def __call__(
         self, batches: Sequence[np.ndarray], weight: float, step: int, cuts: int = 1
@@ -160,7 +162,15 @@ class Gradients:
             updates=updates, seed=seed, checkpointing=self.checkpointing,
         )  # fmt: skip
         targets = tensor_on(self.targets[rows], outputs.device)
-        return self.task.loss(outputs, targets)
+        if self.shares is None:
+            return self.task.loss(outputs, targets)
+        # A loss is a sum over rows, so those that count alike are summed together.
+        shares, alike = np.unique(self.shares[rows], return_inverse=True)
+        parts = []
+        for number, share in enumerate(shares.tolist()):
+            some = tensor_on(np.flatnonzero(alike == number), outputs.device)
+            parts.append(share * self.task.loss(outputs[some], targets[some]))
+        return torch.stack(parts).sum()
 
 
 def _rows(share: Sequence[tuple[int, np.ndarray]]) -> np.ndarray:

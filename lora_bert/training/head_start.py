@@ -12,7 +12,6 @@ from functools import partial
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from lora_bert.cache.token_states import CHUNK_TOKENS
@@ -24,11 +23,13 @@ from lora_bert.runtime.distributed import processes
 from lora_bert.runtime.progress_bar import track
 from lora_bert.runtime.threads import computing_with, workers
 from lora_bert.tokens.batching import chunks
+from lora_bert.tokens.tokenized import cu_seqlens, means_between
 from lora_bert.training.context import Context
 from lora_bert.training.gradients import HiddenStates
 from lora_bert.training.learner import Learner, Validation
 from lora_bert.training.methods import starts_fitted
 from lora_bert.training.progress import Progress
+from lora_bert.training.tokenize_rows import Tokens
 from lora_bert.training.trainer import fill, in_words
 from lora_bert.training.trunk_states import Trunk
 
@@ -45,19 +46,40 @@ _AT_ONCE = 64
 
 
 @dataclass(frozen=True)
+class Read:
+    """What a head reads of rows.
+
+    Attributes:
+        vectors: Float32 ``[windows, hidden]``, or ``[tokens, hidden]``, on the CPU.
+        counts: How many windows each row has, int64 ``[rows]``.
+    """
+
+    vectors: Tensor
+    counts: np.ndarray
+
+    def means(self, features: np.ndarray) -> np.ndarray:
+        """Features of windows, ``[windows, width]`` -> the mean of each row's.
+
+        The last layer of a head is linear: what it makes of that is the mean of what it makes of
+        the windows.
+        """
+        return means_between(features, cu_seqlens(self.counts))
+
+
+@dataclass(frozen=True)
 class FittedHead:
     """A head that answers best from the frozen backbone, before any step.
 
     Attributes:
         adapter: Has it.
-        read: What it reads of the rows that it was fitted on, ``[rows, hidden]``, on the CPU; None
-            where nothing is fitted on them again.
+        read: What it reads of the rows that it was fitted on; None where nothing is fitted on them
+            again.
         outputs: What it says of them, ``[rows, outputs]``, on the CPU.
         targets: Of the same rows.
     """
 
     adapter: Adapter
-    read: Tensor | None
+    read: Read | None
     outputs: Tensor
     targets: np.ndarray
 
@@ -151,11 +173,15 @@ def fit_to_all(
     train, held_out = (context.tokens[part] for part in ("train", "validation"))
     if not _takes_all(context, adapter):
         return False
-    rows, others = _longest_first(train.lengths), _longest_first(held_out.lengths)
+    rows, others = (
+        _longest_first(part, np.arange(len(part.targets))) for part in (train, held_out)
+    )
     first = fitted.read if fitted else None
     if first is None:
         first = _read(context, adapter, trunk, "train", rows)
-    read = torch.cat([first, _read(context, adapter, trunk, "validation", others)])
+    second = _read(context, adapter, trunk, "validation", others)
+    vectors = torch.cat([first.vectors, second.vectors])
+    read = Read(vectors, np.concatenate([first.counts, second.counts]))
     targets = np.concatenate([train.targets[rows], held_out.targets[others]])
     found = _fitted_to(context, adapter, read, targets)
     if found is None:
@@ -165,14 +191,14 @@ def fit_to_all(
 
 
 def _fitted_to(
-    context: Context, adapter: Adapter, read: Tensor, targets: np.ndarray
+    context: Context, adapter: Adapter, read: Read, targets: np.ndarray
 ) -> FittedHead | None:
     """The adapter with the head that answers best from what is ``read`` of rows."""
     backbone, config, task = context.backbone, context.config, context.task
     with computing_with(1):  # so that no bit depends on the number of cores
         head = {name: tensor.cpu() for name, tensor in adapter.head.items()}
-        head |= identity_dense(backbone, read, adapter.pooling)
-        said = features(backbone, read, head, None).numpy()
+        head |= identity_dense(backbone, read.vectors, adapter.pooling)
+        said = read.means(features(backbone, read.vectors, head, None).numpy())
         found = task.probe(said, targets, seed=config.seed) if np.isfinite(said).all() else None
         if found is None:
             return None
@@ -186,43 +212,45 @@ def _fitted_to(
 
 def _sample(context: Context, adapter: Adapter) -> np.ndarray:
     """The numbers of the rows that the head is fitted on, the longest first."""
-    lengths, most = context.tokens["train"].lengths, _most(context, adapter)
-    rows = np.arange(len(lengths))
-    if len(lengths) > most:
-        rows = np.random.default_rng(context.config.seed).choice(len(lengths), most, replace=False)
-    return rows[_longest_first(lengths[rows])]
+    tokens, most = context.tokens["train"], _most(context, adapter)
+    count = len(tokens.targets)
+    rows = np.arange(count)
+    if count > most:
+        rows = np.random.default_rng(context.config.seed).choice(count, most, replace=False)
+    return _longest_first(tokens, rows)
 
 
-def _longest_first(lengths: np.ndarray) -> NDArray[np.intp]:
-    """The numbers of rows."""
-    return np.argsort(-lengths, kind="stable")
+def _longest_first(tokens: Tokens, rows: np.ndarray) -> np.ndarray:
+    """The numbers of rows, by the length of their first windows."""
+    first = tokens.encodings.begins[rows] if tokens.by_row else rows
+    longest: np.ndarray = rows[np.argsort(-tokens.lengths[first], kind="stable")]
+    return longest
 
 
 def _most(context: Context, adapter: Adapter) -> int:
     """On how many rows a head is fitted."""
-    vectors = _MOST_BYTES / (4 * context.backbone.hidden_size)
+    vectors, tokens = _MOST_BYTES / (4 * context.backbone.hidden_size), context.tokens["train"]
     if context.task.head().of_tokens:
-        return int(vectors / context.tokens["train"].lengths.mean())
-    return MOST_ROWS if adapter.factors else int(vectors)
+        return int(vectors / tokens.lengths.mean())
+    return int((MOST_ROWS if adapter.factors else vectors) * tokens.mean_share)
 
 
 def _takes_all(context: Context, adapter: Adapter) -> bool:
     """Whether the held-out rows can be fitted on too: of a head that reads texts, and few rows."""
-    rows = len(context.tokens["train"]) + len(context.tokens["validation"])
+    rows = sum(len(context.tokens[part].targets) for part in ("train", "validation"))
     one_vector = not context.task.head().of_tokens
     return bool(context.splits.held_out) and one_vector and rows <= _most(context, adapter)
 
 
-def _read(context: Context, adapter: Adapter, trunk: Trunk, part: str, rows: np.ndarray) -> Tensor:
-    """What the head reads of rows where no layer has learned, ``[rows, hidden]``, float32.
-
-    Of a head that reads every token, ``[tokens, hidden]``.
+def _read(context: Context, adapter: Adapter, trunk: Trunk, part: str, rows: np.ndarray) -> Read:
+    """What the head reads of rows where no layer has learned.
 
     Each chunk is computed on one core, and the chunks are those of the lengths alone: neither cores
     nor processes change a bit.
     """
     backbone, group, states = context.backbone, processes(), trunk.parts[part]
-    lengths = context.tokens[part].lengths[rows]
+    windows, counts = context.tokens[part].windows_of(rows)
+    lengths = context.tokens[part].lengths[windows]
     cut = list(chunks(lengths, CHUNK_TOKENS[backbone.device.type]))
     sizes = [len(part) for part in cut]
     if context.task.head().of_tokens:
@@ -230,18 +258,18 @@ def _read(context: Context, adapter: Adapter, trunk: Trunk, part: str, rows: np.
     owners = np.repeat(np.arange(len(cut)) % group.count, sizes)
     own: list[np.ndarray] = [np.empty((0, backbone.hidden_size), np.float32)]
     with (
-        track(len(rows), "the head's start", unit="text") as bar,
+        track(len(windows), "the head's start", unit="text") as bar,
         workers(torch.get_num_threads(), device=backbone.device) as threads,
     ):
         for begin in range(0, len(cut), _AT_ONCE * group.count):
             some = cut[begin : begin + _AT_ONCE * group.count]
             shares = [some[rank :: group.count] for rank in range(group.count)]
-            wanted = [rows[np.concatenate([np.zeros(0, np.int64), *share])] for share in shares]
+            wanted = [windows[np.concatenate([np.zeros(0, np.int64), *share])] for share in shares]
             hidden = states.fetch(wanted) if states.fetch else states.hidden
-            mine = [rows[part] for part in shares[group.rank]]
+            mine = [windows[part] for part in shares[group.rank]]
             own += threads.map(partial(_read_at_once, context, adapter, hidden), mine)
             bar.update(sum(map(len, some)))
-    return torch.from_numpy(group.collect(np.concatenate(own), owners))
+    return Read(torch.from_numpy(group.collect(np.concatenate(own), owners)), counts)
 
 
 def _read_at_once(

@@ -135,7 +135,8 @@ def validate(
         owners = np.repeat(owners, tokens.lengths)
     outputs = torch.from_numpy(processes().collect(learner.outputs(part).numpy(), owners))
     values = values_of(task, outputs, tokens)
-    loss = task.validation_loss(outputs, targets)
+    joined = torch.from_numpy(task.joined(outputs.numpy(), tokens))
+    loss = task.validation_loss(joined, targets)
     figures = task.tuned(values, targets).score(values, targets).figures
     return Validation({**figures, "validation_loss": loss}, values)
 

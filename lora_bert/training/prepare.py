@@ -86,8 +86,7 @@ def prepare(config: TrainConfig, begun: Mapping[str, Any] | None) -> Context:
     encoder = read_encoder_config(files.path)
     asked_length, layers = config.max_length, config.layers
     config = _fitted_to(config, encoder)
-    if begun and "pooling" not in begun["settings"]:  # by a version that had no choice
-        begun = {**begun, "settings": {**begun["settings"], "pooling": pooling_before(encoder)}}
+    begun = _begun_with(begun, "pooling", pooling_before(encoder))
     asked = begun["settings"]["pooling"] if begun and config.pooling == "auto" else config.pooling
     config = replace(config, pooling=resolved_pooling(asked, files, encoder))
     if begun and config.validation_fraction is None:  # by a version that always held out a fifth
@@ -102,14 +101,18 @@ def prepare(config: TrainConfig, begun: Mapping[str, Any] | None) -> Context:
         _check_pooling(config)
     if task.max_length and not asked_length:
         config = replace(config, max_length=min(task.max_length, encoder.max_length))
+    stride = window_stride(config, task)
+    begun = _begun_with(begun, "overflow", _named(task.stride))
+    config = replace(config, overflow=_named(stride))
     config = with_epochs(config, task, len(splits.train))
     check_same(begun, {"data": splits.sha256, "settings": settings_of(config)}, config)
 
     tokenizer = load_tokenizer(
         files.path, encoder, max_length=int(config.max_length or 0), clean=config.clean,
-        words=task.words, stride=task.stride, rows=embedded_tokens(files.path, encoder),
+        words=task.words, stride=stride, answers=task.label_form == "answers",
+        rows=embedded_tokens(files.path, encoder),
     )  # fmt: skip
-    _check_stride(config, tokenizer)
+    _check_stride(config, tokenizer, pairs=splits.train.inputs > 1)
     # What could not be answered afterwards is said before.
     watched = tokenizer.encode(to_watch(config, splits.train.inputs))
     tokens = _tokens(splits, tokenizer, task, files.name)
@@ -122,13 +125,51 @@ def prepare(config: TrainConfig, begun: Mapping[str, Any] | None) -> Context:
     return Context(config, files, fingerprint, splits, task, tokenizer, tokens, watched, backbone)
 
 
-def _check_stride(config: TrainConfig, tokenizer: TextTokenizer) -> None:
-    """Refuse windows that share all that they hold of a context."""
-    room = tokenizer.max_length - tokenizer.special_tokens(pair=True)
-    if (config.doc_stride or 0) >= room:
+def _begun_with(begun: Mapping[str, Any] | None, name: str, usual: str) -> Mapping[str, Any] | None:
+    """The identity of what was begun, with what versions did that had no choice of ``name``."""
+    if begun is None or name in begun["settings"]:
+        return begun
+    return {**begun, "settings": {**begun["settings"], name: usual}}
+
+
+def _named(stride: int) -> str:
+    """What ``--overflow`` calls it."""
+    return "windows" if stride else "cut"
+
+
+def window_stride(config: TrainConfig, task: Task) -> int:
+    """How many tokens the windows of texts that are too long share; 0 where these are cut.
+
+    Raises:
+        ConfigError: The task has no choice, or windows share tokens and there are none.
+    """
+    if task.stride and config.overflow == "cut":
         raise ConfigError(
-            f"--doc-stride {config.doc_stride}: a window of {tokenizer.max_length} tokens has room "
-            f"for {room} of question and context, and windows cannot share them all.",
+            "--overflow cut: the answer to a question may stand anywhere in its context, which is "
+            "always read in windows.",
+            hint="Leave it out.",
+        )
+    if task.stride:
+        return task.stride
+    if config.overflow == "windows":
+        return config.doc_stride or max(1, int(config.max_length or 0) // 4)
+    if config.doc_stride:
+        raise ConfigError(
+            f"--doc-stride {config.doc_stride}: texts that are too long are cut, and nothing is "
+            "shared.",
+            hint="Say --overflow windows too.",
+        )
+    return 0
+
+
+def _check_stride(config: TrainConfig, tokenizer: TextTokenizer, *, pairs: bool) -> None:
+    """Refuse windows that share more of a text than they can."""
+    room, wanted = tokenizer.max_length - tokenizer.special_tokens(pair=pairs), config.doc_stride
+    parts, most = ("question and context", room - 1) if tokenizer.answers else ("text", room // 2)
+    if (wanted or 0) > most:
+        raise ConfigError(
+            f"--doc-stride {wanted}: a window of {tokenizer.max_length} tokens has room for {room} "
+            f"of {parts}, of which windows can share {most} at most.",
             hint="Use a smaller --doc-stride, or a larger --max-length.",
         )
 
@@ -235,8 +276,8 @@ def _rows(config: TrainConfig) -> tuple[TrainConfig, Splits, Task]:
     if kind.classes:
         warn_of_imbalance(splits.train, metric=str(config.metric), weights=config.class_weights)
     task = kind.of(splits.train, class_weights=config.class_weights).asked_with(
-        doc_stride=config.doc_stride, max_answer_length=config.max_answer_length,
-        answer_units=config.answer_units,
+        doc_stride=config.doc_stride if kind.stride else None,
+        max_answer_length=config.max_answer_length, answer_units=config.answer_units,
     )  # fmt: skip
     if not getattr(task, "labels", ()):  # of a task from elsewhere; after the training it is late
         raise ConfigError(f"The task '{config.task}' has no labels, which name its outputs.")

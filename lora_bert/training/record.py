@@ -55,7 +55,7 @@ def record(
         (work / RUN).write_text(run, encoding="utf-8")
         command = ""
         if option_of(manifest.problem_type):  # the command line names no other task
-            command = as_command("train", portable, leave_out=_unsaid(config))
+            command = as_command("train", portable, leave_out=_unsaid(context))
         size, changes_layers = adapter.parameter_count, bool(adapter.factors)
         text = card(
             manifest, "adapter", command=command, size=size, changes_layers=changes_layers,
@@ -79,6 +79,7 @@ def _manifest(
         task=context.task.pipeline,
         settings=context.task.settings,
         max_length=context.tokenizer.max_length,
+        stride=0 if context.task.stride else context.tokenizer.stride,
         inputs=splits.train.inputs,
         backbone={
             "name": context.files.name,
@@ -109,9 +110,12 @@ def _figures(evaluation: Evaluation) -> dict[str, Any]:
     return {key: value for key, value in evaluation.as_dict().items() if key in kept}
 
 
-def _unsaid(config: TrainConfig) -> tuple[str, ...]:
+def _unsaid(context: Context) -> tuple[str, ...]:
     """Options that need no place in the command: what they resolve to is the default."""
+    config = context.config
     usual = ["alpha"] if config.alpha == 2 * config.rank else []
+    if config.overflow == ("windows" if context.task.stride else "cut"):
+        usual.append("overflow")
     if config.dtype == dtype_name("auto", config.device):
         usual.append("dtype")
     if config.head_start == "auto":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from lora_bert.data.examples import Examples
 from lora_bert.errors import DataError, TextError
 from lora_bert.mapped import mapped, pieces
 from lora_bert.tasks.base import Task
-from lora_bert.tokens.tokenized import TokenizedTexts
+from lora_bert.tokens.tokenized import TokenizedTexts, flat_index
 from lora_bert.tokens.tokenizer import RESIZE, TextTokenizer
 from lora_bert.wording import counted, listed
 
@@ -23,22 +24,57 @@ UNKNOWN_SHARE = 0.01
 
 @dataclass(frozen=True)
 class Tokens:
-    """Tokenised rows with their targets."""
+    """Tokenised rows, each a window or several, with their targets.
+
+    Attributes:
+        encodings: The windows.
+        targets: A line a row or, where the head reads tokens, a line a window.
+    """
 
     encodings: TokenizedTexts
     targets: np.ndarray
-
-    def take(self, rows: np.ndarray) -> Tokens:
-        """Some of the rows, in the order of ``rows``."""
-        return Tokens(self.encodings.take(rows), self.targets[rows])
 
     def __len__(self) -> int:
         return len(self.encodings)
 
     @property
     def lengths(self) -> np.ndarray:
-        """Tokens per row."""
+        """Tokens of each window."""
         return self.encodings.lengths
+
+    @property
+    def by_row(self) -> bool:
+        """Whether the windows of a row, of which some have several, share a line of the targets."""
+        return len(self.targets) < len(self)
+
+    @cached_property
+    def window_targets(self) -> np.ndarray:
+        """The line of the targets that each window is to be answered with, ``[windows, …]``."""
+        return mapped(self.targets[self._rows]) if self.by_row else self.targets
+
+    @cached_property
+    def shares(self) -> np.ndarray | None:
+        """What each window counts in the loss, so that all rows count alike; None: all count 1."""
+        if not self.by_row:
+            return None
+        return mapped((1 / np.diff(self.encodings.begins))[self._rows].astype(np.float32))
+
+    @property
+    def mean_share(self) -> float:
+        """The mean of :attr:`shares`."""
+        return len(self.targets) / len(self) if self.by_row else 1.0
+
+    def windows_of(self, lines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The windows of some lines of the targets, line by line, and how many each line has."""
+        if not self.by_row:
+            return lines, np.ones(len(lines), dtype=np.int64)
+        begins = self.encodings.begins
+        counts = np.diff(begins)[lines]
+        return flat_index(begins[lines], counts), counts
+
+    @property
+    def _rows(self) -> np.ndarray:
+        return self.encodings.rows_of(np.arange(len(self)))
 
 
 def tokenise(examples: Examples, tokenizer: TextTokenizer, task: Task) -> Tokens:
@@ -73,23 +109,30 @@ def check_texts_left(
     A pair is empty where both of its texts are.
     """
     special = tokenizer.special_tokens(pair=pairs)
-    empty = int((tokens.lengths <= special).sum())
-    if empty == len(tokens):
+    empty, rows = int((tokens.lengths <= special).sum()), tokens.encodings.row_count
+    if empty == rows:
         raise DataError(
             f"'{source}' has nothing left after cleaning: no text of it holds more than "
             "punctuation and spaces.",
             hint="Leave out --clean, or name another --text-column.",
         )
     if empty:
-        log.warning("%d of %d training texts have nothing left after cleaning.", empty, len(tokens))
+        log.warning("%d of %d training texts have nothing left after cleaning.", empty, rows)
 
 
 def warn_of_tokens(tokens: Tokens, tokenizer: TextTokenizer, backbone_name: str) -> None:
     """Warn of rows that are cut, of too many unknown tokens, and of tokens without an embedding."""
-    if cut := int(tokens.encodings.truncated.sum()):
+    encodings, most = tokens.encodings, tokenizer.max_length
+    cut = 100 * int(encodings.truncated.sum()) / max(1, encodings.row_count)
+    if cut and tokenizer.stride:
         log.warning(
-            "%.1f %% of the training texts are longer than %d tokens and cut there (--max-length).",
-            100 * cut / len(tokens), tokenizer.max_length,
+            "%.1f %% of the training pairs are cut: both texts are longer than half of a window "
+            "(--max-length %d), and the shorter one has no more room.", cut, most,
+        )  # fmt: skip
+    elif cut:
+        log.warning(
+            "%.1f %% of the training texts are longer than %d tokens and cut there (--max-length); "
+            "--overflow windows reads all of them.", cut, most,
         )  # fmt: skip
     unknown = tokenizer.unknown_id
     ids, share = tokens.encodings.ids, 0.0

@@ -180,7 +180,8 @@ class Trainer:
         """
         started, number = time.perf_counter(), self.progress.step + 1
         rows = np.concatenate(batches)
-        weight = self.task.weight(self.rows.targets[rows])
+        # Of all windows' mean: what a window counts beside others depends on its row alone.
+        weight = self.task.weight(self.rows.window_targets[rows]) * self.rows.mean_share
         loss = self.learner.gradients(batches, weight, self.progress)
         if not math.isfinite(loss):
             raise DivergedError(
@@ -188,7 +189,7 @@ class Trainer:
                 hint=advice(number),
             )
         if number == 1:
-            self._check_start(loss / weight)
+            self._check_start(loss / weight * self.rows.mean_share)
         norm = self._clip()
         if not math.isfinite(norm):
             # Once more, because clipping has spoilt all gradients.

@@ -73,14 +73,14 @@ def trunk_states(context: Context, adapter: Adapter, *, place: str) -> Trunk:
     room = memory_budget(backbone.device, limit_bytes) // group.near
     longest = CHUNK_TOKENS[backbone.device.type]
     owners = owners_of([part.encodings for part in rows], group.count, longest)
-    own = rows
+    own = [part.encodings for part in rows]
     if group.count > 1:
         mine = [np.flatnonzero(ranks == group.rank) for ranks in owners]
-        own = [part.take(numbers) for part, numbers in zip(rows, mine, strict=True)]
+        own = [part.take(numbers) for part, numbers in zip(own, mine, strict=True)]
     if group.count > 1 and len(np.unique(np.concatenate(owners))) < group.count:
         place = "off"  # so few rows that a process would keep none
     cache = trunk_cache(
-        backbone, context.fingerprint, [part.encodings for part in own], adapter.depth,
+        backbone, context.fingerprint, own, adapter.depth,
         place=place, limit_bytes=limit_bytes, name=context.files.name, shared_by=group.near,
     )  # fmt: skip
     if not all(group.gather(cache is not None)):
@@ -100,7 +100,7 @@ def trunk_states(context: Context, adapter: Adapter, *, place: str) -> Trunk:
     start = branch_start(backbone, adapter)
     # Embeddings are computed sooner than kept ones are read.
     room = 0 if place == "off" or not start else room
-    validation = TrunkBatches(backbone, own[1].encodings, start, room, file)
+    validation = TrunkBatches(backbone, own[1], start, room, file)
     parts = dict(zip(_PARTS, states, strict=True))
     return Trunk(parts, validation, owners[1], cache.key if cache else None)
 

@@ -14,15 +14,16 @@ from tests.inference.test_session import with_other_weights
 
 TEXTS = ["good", "bad and slow", "好吃 tasty", "tasty " * 9, "太慢了", "", "fine hot", "late 7 5"]
 PAIRS = [(text, "fine " * (number % 4)) for number, text in enumerate(TEXTS)]
-WORDS = [("good", "yes", "a", "4.5", '["x", "y"]'), ("bad", "no", "b", "1.25", '["z"]'),
-         ("hot", "yes", "c", "3.0", "[]")]  # fmt: skip
+WORDS = [("good", "yes", "a", "4.5", '["x", "y"]', "u"), ("bad", "no", "b", "1.25", '["z"]', "v"),
+         ("hot", "yes", "c", "3.0", "[]", "u")]  # fmt: skip
 TASKS: dict[str, dict[str, object]] = {
     "sentiment": {"layers": "top:1", "rank": 2},
     "topics": {"layers": "top:2", "rank": 5, "target_modules": "attention", "pooling": "mean"},
     "stars": {"layers": "all", "rank": 1, "task": "regression"},
     "several": {"method": "head-only", "task": "multi_label_classification"},
+    "windows": {"layers": "top:1", "overflow": "windows", "max_length": 7, "doc_stride": 2},
 }
-"""Tasks, label counts, depths, ranks, target modules and poolings that differ."""
+"""Tasks, label counts, depths, ranks, target modules, poolings and lengths that differ."""
 
 
 @pytest.fixture(scope="module")

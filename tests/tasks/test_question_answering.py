@@ -192,8 +192,8 @@ def test_what_is_wrong_is_a_sentence(reader, foods, reviews, tmp_path):
         lora_bert.train(foods, doc_stride=127, **options)
     with pytest.raises(ConfigError, match="positions for 130 tokens"):
         lora_bert.train(foods, max_length=384, **options)
-    with pytest.raises(ConfigError, match="doc_stride is for question answering"):
-        lora_bert.train(reviews, doc_stride=8, **options)
+    with pytest.raises(ConfigError, match="overflow='cut': the answer to a question may stand"):
+        lora_bert.train(foods, overflow="cut", **options)
     with pytest.raises(ConfigError, match="the head of a 'question-answering' reads every token"):
         lora_bert.train(foods, pooling="mean", **options)
     with pytest.raises(DataError, match="is called like a question"):

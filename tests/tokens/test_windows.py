@@ -1,4 +1,4 @@
-"""Windows of contexts: those of transformers' own tokenizers, with offsets that are right."""
+"""Windows of texts, pairs and contexts: those of transformers' own tokenizers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def place(request, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def whole(place) -> TextTokenizer:
-    return load_tokenizer(place, read_encoder_config(place), max_length=130, stride=1)
+    return load_tokenizer(place, read_encoder_config(place), max_length=130, stride=1, answers=True)
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +60,46 @@ def test_they_are_those_of_transformers(whole, of_transformers, length, stride, 
         both = zip(theirs["offset_mapping"][at], theirs.sequence_ids(at), strict=True)
         wanted = [span if side == 1 else (-1, -1) for span, side in both]
         assert list(map(tuple, ours.spans[tokens].tolist())) == wanted
+
+
+def same_ids(ours, theirs):
+    """Whether windows are those that transformers made."""
+    assert len(ours) == len(theirs["input_ids"])
+    rows = ours.rows_of(np.arange(len(ours))).tolist()
+    assert rows == theirs["overflow_to_sample_mapping"]
+    for at, ids in enumerate(theirs["input_ids"]):
+        assert ours.ids[slice(*ours.starts[at : at + 2])].tolist() == ids
+
+
+@settings(max_examples=30)
+@given(length=st.integers(10, 60), stride=st.integers(1, 4), words=st.integers(0, 36))
+def test_so_are_those_of_texts_and_of_pairs(whole, of_transformers, length, stride, words):
+    made = replace(cut(whole, length, stride), answers=False)
+    text = " ".join(CONTEXT.split()[:words])
+    options = {"max_length": length, "stride": stride, "return_overflowing_tokens": True}
+    tokens = made.encode([text, "good", text])
+    assert tokens.spans is None
+    assert not tokens.truncated.any()
+    same_ids(tokens, of_transformers([text, "good", text], truncation=True, **options))
+    if length >= 14:
+        for pair, side in (((text, "hot"), "first"), (("hot", text), "second")):
+            if words > 1:
+                theirs = of_transformers(
+                    *([part] for part in pair), truncation=f"only_{side}", **options
+                )
+                same_ids(made.encode([pair]), theirs)
+
+
+@settings(max_examples=30)
+@given(length=st.integers(4, 40), stride=st.integers(1, 20), words=st.integers(0, 36))
+def test_each_word_is_answered_in_one_window(whole, length, stride, words):
+    tagging = replace(cut(whole, length, stride), answers=False, words="spaces")
+    text = " ".join(CONTEXT.split()[:words])
+    tokens = tagging.encode([text, "good"])
+    spans = tokens.spans[: tokens.starts[tokens.begins[1]]]
+    begun = [text[start:end] for start, end in spans.tolist() if start >= 0]
+    assert begun == text.split()
+    assert list(tokens.texts) == [text] * int(tokens.begins[1]) + ["good"]
 
 
 def test_each_token_of_a_context_is_in_a_window(whole):

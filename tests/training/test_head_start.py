@@ -126,7 +126,9 @@ def test_features_that_are_no_numbers_start_at_random(train, monkeypatch):
     monkeypatch.setattr(
         head_start,
         "_read",
-        lambda context, adapter, trunk, part, rows: torch.full((len(rows), 32), torch.nan),
+        lambda context, adapter, trunk, part, rows: head_start.Read(
+            torch.full((len(rows), 32), torch.nan), np.ones(len(rows), np.int64)
+        ),
     )
     found = train("nan")
     assert found.head_start == "random"
