@@ -22,14 +22,12 @@ from lora_bert.tasks.problem_types import task_of
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelCardData
-    from jinja2 import Template
 
 _SHOWN_LABELS = 100
 
 
 @cache
-def _template() -> Template:
-    """The text, compiled once."""
+def _template() -> Any:
     from jinja2 import Template
 
     return Template((files("lora_bert.adapters") / "card.md").read_text(encoding="utf-8"))
