@@ -31,7 +31,7 @@ def words(tiny_backbone: Path, reviews: Path) -> list[str]:
 def whole(words: list[str], tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The weights of that training, undisturbed."""
     place = tmp_path_factory.mktemp("whole") / "out"
-    assert finish(start("train", *words, "--output", place), 120).code == 0
+    assert finish(start("train", *words, "--output", place)).code == 0
     return (place / WEIGHTS).read_bytes()
 
 
