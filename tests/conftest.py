@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import settings
@@ -22,6 +24,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # In CI examples are the same each time: what fails there is the change, and not its luck.
 settings.register_profile("suite", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("suite")
+
+
+def pytest_collection_finish() -> None:
+    """No collection looks at what all tests together have imported and made, which stays."""
+    gc.collect()
+    gc.freeze()
 
 
 def real(variable: str, folder: str) -> Path:
@@ -162,6 +170,33 @@ def log_as_before() -> Iterator[None]:
     yield
     log.handlers, log.propagate = [], True
     log.setLevel(logging.NOTSET)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def little_beside_the_training() -> Iterator[None]:
+    """What takes longer than to train a tiny model is not done for each again, in this process.
+
+    Garbage: :func:`pytest_collection_finish` has set aside what a training would look through.
+    Curves: of those with as many epochs of the same figures the first is drawn. Disks: no test cuts
+    the power, so that nothing need be waited for.
+    """
+    from lora_bert.training import record
+
+    drawn: dict[tuple[object, ...], bytes] = {}
+    draw = record.curve_png
+
+    def curve(history: Sequence[Mapping[str, float]], path: Path, **more: Any) -> None:
+        kind = (len(history), *history[-1], *more["metrics"])
+        if kind not in drawn:
+            draw(history, path, **more)
+            drawn[kind] = path.read_bytes()
+        path.write_bytes(drawn[kind])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(record, "curve_png", curve)
+        patch.setattr("lora_bert.training.train.set_aside", nullcontext)
+        patch.setattr("lora_bert.files.os.fsync", lambda _: None)
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")

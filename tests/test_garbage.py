@@ -13,8 +13,10 @@ from lora_bert.garbage import imported, set_aside
 @pytest.fixture(autouse=True)
 def as_before():
     collects = gc.isenabled()
+    gc.unfreeze()  # what the suite has set aside
     yield
     assert (gc.get_freeze_count(), gc.isenabled()) == (0, collects)
+    gc.freeze()
 
 
 def test_what_was_there_is_set_aside_for_the_block_alone():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
 _SHOWN_LABELS = 100
 
 
+@cache
+def _template() -> Any:
+    from jinja2 import Template
+
+    return Template((files("lora_bert.adapters") / "card.md").read_text(encoding="utf-8"))
+
+
 def card(
     manifest: Manifest, kind: Literal["adapter", "merged"], *, command: str = "", size: int = 0,
     changes_layers: bool = True, fitted: bool = False, encoder: EncoderConfig | None = None,
@@ -35,8 +43,6 @@ def card(
     whether it has LoRA matrices beside its head, and whether that was fitted before any step;
     ``encoder``, for the way to open it with plain PEFT, is that of its backbone.
     """
-    from jinja2 import Template
-
     backbone, revision = manifest.backbone_name, manifest.backbone.get("revision")
     elsewhere = "hub" if revision or "/" in backbone else "directory"
     # Some figures are of some rows only.
@@ -47,8 +53,7 @@ def card(
               if _is_whole(figures, metrics)}  # fmt: skip
     counts = manifest.data.get("rows")
     task = manifest.restored_task("it")
-    template = Template((files("lora_bert.adapters") / "card.md").read_text(encoding="utf-8"))
-    rendered = template.render(
+    rendered = _template().render(
         card_data=_metadata(manifest, kind, scores, metrics).to_yaml(),
         manifest=manifest,
         kind=kind,

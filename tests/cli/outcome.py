@@ -61,7 +61,7 @@ def start(*words: object, env: dict[str, str] | None = None, **more: Any) -> sub
     )
 
 
-def finish(process: subprocess.Popen[str], seconds: float = 60) -> Outcome:
+def finish(process: subprocess.Popen[str], seconds: float = 180) -> Outcome:
     """What became of it."""
     stdout, stderr = process.communicate(timeout=seconds)
     return Outcome(process.returncode, stdout, stderr)

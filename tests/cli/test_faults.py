@@ -14,22 +14,25 @@ import pytest
 import lora_bert
 from tests.cli.outcome import COMMAND, environment, finish, start
 
+pytestmark = pytest.mark.slow
+
 WEIGHTS = "adapter_model.safetensors"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def words(tiny_backbone: Path, reviews: Path) -> list[str]:
-    """A training of some seconds, a checkpoint every tenth step, its trunk in a file."""
+    """A training of some seconds, a checkpoint every fourth step, its trunk in a file."""
     given = ("--data", reviews, "--backbone", tiny_backbone, "--epochs", 60, "--batch-size", 16,
              "--trunk-cache", "disk", "--save-every-steps", 4)  # fmt: skip
     return [*map(str, given)]
 
 
-@pytest.fixture
-def whole(words: list[str]) -> bytes:
+@pytest.fixture(scope="module")
+def whole(words: list[str], tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The weights of that training, undisturbed."""
-    assert finish(start("train", *words, "--output", "whole")).code == 0
-    return Path("whole", WEIGHTS).read_bytes()
+    place = tmp_path_factory.mktemp("whole") / "out"
+    assert finish(start("train", *words, "--output", place)).code == 0
+    return (place / WEIGHTS).read_bytes()
 
 
 def until(found: object, process: subprocess.Popen[str]) -> None:
@@ -50,7 +53,6 @@ def caching() -> bool:
     return any(Path("cache", "trunk").glob(".*"))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("moment", [caching, saved, saving])
 def test_kill_9_and_resume(moment: object, words: list[str], whole: bytes) -> None:
     env = environment(LORA_BERT_CACHE=str(Path("cache").resolve()))
@@ -154,7 +156,6 @@ main()
 """
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no /proc here")
 def test_memory_that_runs_out_while_training() -> None:
     """A limit that a slice of 2,048 tokens goes beyond: smaller ones are tried, aloud."""

@@ -559,7 +559,7 @@ def test_backbone_not_found_and_offline(
         env = environment(HF_ENDPOINT=endpoint, HF_HOME=str(here / "hub"))
         words = ("train", "--backbone", "no-such/model", "--output", "out")
         # The hub's own client would go on trying for minutes.
-        outcome = finish(start(*words, env=env), seconds=20)
+        outcome = finish(start(*words, env=env))
     assert outcome.code == UNAVAILABLE
     assert "'no-such/model' is neither a directory nor in the hub's cache" in outcome.error
     assert "e5-small-zh-en" in outcome.error

@@ -100,6 +100,7 @@ def test_cells_that_a_spreadsheet_would_run(cli: Cli, adapter: Path) -> None:
 # Labels
 
 
+@pytest.mark.slow
 def test_five_thousand_classes(train: Cli, cli: Cli) -> None:
     rows = [(f"class {n % 5000}", f"good {n}") for n in range(10_000)]
     assert train(table("many.csv", rows)).code == 0
@@ -309,6 +310,7 @@ def test_a_small_disk_that_fills_up(
         subprocess.run(["umount", disk], check=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [0.0, 1.0, 2.5])
 @pytest.mark.parametrize(
     "command", ["infer", "evaluate", "merge", "train", "export", "convert-backbone"]

@@ -64,6 +64,7 @@ def test_help_imports_nothing_heavy(words: tuple[str, ...]) -> None:
     assert loaded(*words) == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "may"),
     [

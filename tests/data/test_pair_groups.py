@@ -68,10 +68,15 @@ def test_no_text_stands_on_both_sides(seed: int) -> None:
 def test_every_process_divides_alike() -> None:
     """Python's hashes of texts are others in each process; a resume and ``evaluate`` are, too."""
     code = """
-import json, sys
+import json
+from lora_bert.data.examples import Examples
+from lora_bert.data.splits import split
+from lora_bert.data.texts import TextPairs
 from lora_bert.tasks.relevance import Relevance
-from tests.data.test_pair_groups import clusters, split
-train, validation = split(clusters(60, 5), seed=1)
+every = range(300)
+pairs = TextPairs([f"q{at // 5}" for at in every], [f"a{at}" for at in every])
+examples = Examples(pairs, [str(at % 2) for at in every], range(1, 301), "x.csv")
+train, validation = split(examples, seed=1)
 targets = Relevance.of(train).targets(train, None)
 print(json.dumps({"rows": list(validation.lines), "queries": targets[:, 1].tolist()}))
 """

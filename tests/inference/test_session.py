@@ -291,6 +291,7 @@ for place in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_the_fourth_adapter_costs_megabytes(tmp_path):
     """On the embedded backbone, with weights of its own: less than 10 MB, its first answers too."""

@@ -31,16 +31,57 @@ class Killed(BaseException):
     """Stands for kill -9: nothing in the package catches it."""
 
 
-@pytest.fixture
-def train(tiny_backbone, reviews, tmp_path):
-    """Three epochs of six steps, a checkpoint after every second one, into ``out``."""
+@pytest.fixture(scope="module")
+def train_into(tiny_backbone, reviews):
+    """Three epochs of six steps, a checkpoint after every second one."""
 
-    def call(output="out", **options):
+    def call(output, **options):
         usual = {"data": reviews, "backbone": str(tiny_backbone), "epochs": 3, "batch_size": 8,
                  "save_every_steps": 2, "dropout": 0.1, "head_start": "random"}  # fmt: skip
-        return lora_bert.train(**usual | options, output=tmp_path / output)
+        return lora_bert.train(**usual | options, output=output)
 
     return call
+
+
+@pytest.fixture
+def train(train_into, tmp_path):
+    """That training, into ``out``."""
+    return lambda output="out", **options: train_into(tmp_path / output, **options)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(train_into, tmp_path_factory):
+    """``undisturbed(layers="all")``: that training to its end, made when first asked for."""
+    made = {}
+
+    def call(**options):
+        if repr(options) not in made:
+            made[repr(options)] = train_into(tmp_path_factory.mktemp("whole") / "out", **options)
+        return made[repr(options)]
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def killed_at_5(train_into, tmp_path_factory):
+    """The checkpoints of that training, in float32, killed in its fifth step; do not change it."""
+    place, inner = tmp_path_factory.mktemp("killed"), Trainer.step
+
+    def step(self, group):
+        inner(self, group)
+        if self.progress.step == 5:
+            raise Killed
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Trainer, "step", step)
+        train_into(place / "out", dtype="float32")
+    return place / "out.checkpoints"
+
+
+@pytest.fixture
+def begun(killed_at_5, tmp_path):
+    """Beside ``out``: checkpoints of steps 2 and 4."""
+    return Path(shutil.copytree(killed_at_5, tmp_path / "out.checkpoints"))
 
 
 @pytest.fixture
@@ -81,8 +122,10 @@ def steps_in(place):
 @pytest.mark.parametrize(
     "options", [{}, {"layers": "all", "batch_tokens": 50, "head_start": "probe"}]
 )
-def test_killed_after_any_step_it_ends_in_the_same_bits(step, options, train, stop_after, tmp_path):
-    whole = train("whole", **options)
+def test_killed_after_any_step_it_ends_in_the_same_bits(
+    step, options, train, undisturbed, stop_after, tmp_path
+):
+    whole = undisturbed(**options)
     stop_after(step)
     with pytest.raises(Killed):
         train(**options)
@@ -117,9 +160,9 @@ def test_what_was_begun_with_a_fifth_held_out_goes_on_so(train, stop_after, tmp_
 
 @pytest.mark.parametrize("step", [5, 6, 17])
 @pytest.mark.parametrize("options", [{}, {"method": "head-only", "dropout": 0.0}])
-def test_so_does_a_head_that_reads_the_mean(step, options, train, stop_after):
+def test_so_does_a_head_that_reads_the_mean(step, options, train, undisturbed, stop_after):
     options = {"pooling": "mean", **options}
-    whole = train("whole", **options)
+    whole = undisturbed(**options)
     stop_after(step)
     with pytest.raises(Killed):
         train(**options)
@@ -153,8 +196,8 @@ def test_what_was_begun_before_heads_had_a_choice_goes_on(train, stop_after, tmp
     )
 
 
-def test_killed_again_and_again(train, stop_after):
-    whole = train("whole")
+def test_killed_again_and_again(train, undisturbed, stop_after):
+    whole = undisturbed()
     for step in (3, 5, 6, 9, 11, 13, 16):
         stop_after(step)
         with pytest.raises(Killed):
@@ -163,8 +206,8 @@ def test_killed_again_and_again(train, stop_after):
     assert same(train(resume=True), whole)
 
 
-def test_killed_while_it_saves(train, monkeypatch, tmp_path):
-    whole = train("whole")
+def test_killed_while_it_saves(train, undisturbed, monkeypatch, tmp_path):
+    whole = undisturbed()
     inner, calls = checkpoints.write_safetensors, iter(range(99))
 
     def half(path, tensors):
@@ -183,8 +226,10 @@ def test_killed_while_it_saves(train, monkeypatch, tmp_path):
     assert same(found, whole)
 
 
-def test_ctrl_c_keeps_the_best_adapter_and_goes_on_from_that_step(train, stop_after, tmp_path):
-    whole = train("whole")
+def test_ctrl_c_keeps_the_best_adapter_and_goes_on_from_that_step(
+    train, undisturbed, stop_after, tmp_path
+):
+    whole = undisturbed()
     stop_after(9, signal.SIGINT)
     stopped = train()
     assert stopped.interrupted
@@ -197,8 +242,8 @@ def test_ctrl_c_keeps_the_best_adapter_and_goes_on_from_that_step(train, stop_af
     assert same(found, whole)
 
 
-def test_sigterm_saves_and_ends(train, stop_after, tmp_path):
-    whole = train("whole")
+def test_sigterm_saves_and_ends(train, undisturbed, stop_after, tmp_path):
+    whole = undisturbed()
     stop_after(9, signal.SIGTERM)
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(Terminated):
@@ -211,8 +256,8 @@ def test_sigterm_saves_and_ends(train, stop_after, tmp_path):
     assert same(found, whole)
 
 
-def test_ctrl_c_while_the_validation_rows_are_scored(train, monkeypatch):
-    whole = train("whole")
+def test_ctrl_c_while_the_validation_rows_are_scored(train, undisturbed, monkeypatch):
+    whole = undisturbed()
     inner, calls = fit.validate, iter(range(99))
 
     def stop(*arguments):
@@ -228,17 +273,17 @@ def test_ctrl_c_while_the_validation_rows_are_scored(train, monkeypatch):
     assert same(found, whole)
 
 
-def test_ctrl_c_before_the_first_step(train, monkeypatch):
-    whole = train("whole")
+def test_ctrl_c_before_the_first_step(train, undisturbed, monkeypatch):
+    whole = undisturbed()
     monkeypatch.setattr(Trainer, "_rest_of_epoch", lambda *_: signal.raise_signal(signal.SIGINT))
     assert train().best_epoch == 0
     monkeypatch.undo()
     assert same(train(resume=True), whole)
 
 
-def test_killed_while_it_saves_the_same_step_again(train, monkeypatch, tmp_path):
+def test_killed_while_it_saves_the_same_step_again(train, undisturbed, monkeypatch, tmp_path):
     """After an epoch's scores the step is the same: the older one stays until the newer stands."""
-    whole = train("whole")
+    whole = undisturbed()
     inner = checkpoints.write_safetensors
     saved = []
 
@@ -324,23 +369,15 @@ def test_a_trunk_that_was_computed_stays_so(train, stop_after):
         ({"split_seed": 1}, "was begun with split_seed=42, not 1"),
     ],
 )
-def test_another_configuration_is_refused_by_name(options, says, train, stop_after, tmp_path):
-    stop_after(5)
-    with pytest.raises(Killed):
-        train(dtype="float32")
-    stop_after(0)
+def test_another_configuration_is_refused_by_name(options, says, train, begun):
     with pytest.raises(ConfigError) as caught:
         train(resume=True, **options)
     assert says in str(caught.value)
-    assert steps_in(tmp_path / "out.checkpoints") == [2, 4]
+    assert steps_in(begun) == [2, 4]
 
 
-def test_other_data_or_another_backbone_is_refused(train, stop_after, reviews, tmp_path):
+def test_other_data_or_another_backbone_is_refused(train, begun, reviews, tmp_path):
     data = shutil.copy(reviews, tmp_path / "moved.csv")
-    stop_after(5)
-    with pytest.raises(Killed):
-        train()
-    stop_after(0)
     backbone = write_backbone(tmp_path / "another" / "tiny-bert", hidden_act="relu")
     with pytest.raises(ConfigError, match="another backbone"):
         train(resume=True, backbone=str(backbone))
@@ -350,23 +387,15 @@ def test_other_data_or_another_backbone_is_refused(train, stop_after, reviews, t
         train(resume=True, data=data)
 
 
-def test_the_data_may_have_moved(train, stop_after, reviews, tmp_path):
-    whole = train("whole")
-    stop_after(5)
-    with pytest.raises(Killed):
-        train()
-    stop_after(0)
+def test_the_data_may_have_moved(train, undisturbed, begun, reviews, tmp_path):
+    whole = undisturbed(dtype="float32")
     (tmp_path / "elsewhere").mkdir()
     data = shutil.copy(reviews, tmp_path / "elsewhere" / reviews.name)
     assert same(train(resume=True, data=data), whole)
 
 
-def test_other_versions_are_said(train, stop_after, tmp_path, caplog):
-    stop_after(5)
-    with pytest.raises(Killed):
-        train()
-    stop_after(0)
-    path = tmp_path / "out.checkpoints/step-000000004/lora_bert_checkpoint.json"
+def test_other_versions_are_said(train, begun, caplog):
+    path = begun / "step-000000004/lora_bert_checkpoint.json"
     state = json.loads(path.read_text())
     state["identity"]["made_by"]["torch"] = "2.0.0"
     told = {key: state[key] for key in ("identity", "progress", "schedule")}
@@ -376,11 +405,7 @@ def test_other_versions_are_said(train, stop_after, tmp_path, caplog):
     assert "It was begun elsewhere (torch 2.0.0, now" in caplog.text
 
 
-def test_nobody_said_what_becomes_of_a_stopped_training(train, stop_after):
-    stop_after(5)
-    with pytest.raises(Killed):
-        train()
-    stop_after(0)
+def test_nobody_said_what_becomes_of_a_stopped_training(train, begun):
     with pytest.raises(OutputError, match="was stopped after step 4") as caught:
         train()
     assert "resume=True" in caught.value.hint
@@ -399,13 +424,9 @@ def test_nothing_to_go_on_from(train, caplog):
 
 @pytest.mark.parametrize("name", ["lora_bert_checkpoint.json", "state.safetensors"])
 @pytest.mark.parametrize("damage", ["cut", "flipped", "gone"])
-def test_a_damaged_checkpoint_is_passed_over(name, damage, train, stop_after, tmp_path, caplog):
-    whole = train("whole")
-    stop_after(5)
-    with pytest.raises(Killed):
-        train()
-    stop_after(0)
-    path = tmp_path / "out.checkpoints" / "step-000000004" / name
+def test_a_damaged_checkpoint_is_passed_over(name, damage, train, undisturbed, begun, caplog):
+    whole = undisturbed(dtype="float32")
+    path = begun / "step-000000004" / name
     content = path.read_bytes()
     path.unlink()
     if damage == "cut":
@@ -439,8 +460,8 @@ def test_how_finely_batches_are_cut_is_remembered(train, stop_after, monkeypatch
     assert same(train(resume=True), whole)
 
 
-def test_a_worker_that_fails_takes_no_checkpoint_along(train, monkeypatch):
-    whole = train("whole")
+def test_a_worker_that_fails_takes_no_checkpoint_along(train, undisturbed, monkeypatch):
+    whole = undisturbed()
     inner, calls = gradients.Gradients._loss, iter(range(999))
 
     def failing(self, part, *rest):
@@ -457,8 +478,8 @@ def test_a_worker_that_fails_takes_no_checkpoint_along(train, monkeypatch):
     assert same(found, whole)
 
 
-def test_checkpoints_that_are_taken_away_meanwhile(train, monkeypatch, tmp_path):
-    whole = train("whole")
+def test_checkpoints_that_are_taken_away_meanwhile(train, undisturbed, monkeypatch, tmp_path):
+    whole = undisturbed()
     inner, calls = fit.validate, iter(range(99))
 
     def gone(*arguments):
@@ -471,19 +492,15 @@ def test_checkpoints_that_are_taken_away_meanwhile(train, monkeypatch, tmp_path)
     assert not (tmp_path / "out.checkpoints").exists()
 
 
-def test_checkpoints_that_nobody_can_read_are_kept(train, stop_after, tmp_path):
+def test_checkpoints_that_nobody_can_read_are_kept(train, begun):
     """Those of a later version, for one: neither a new training nor --resume throws them away."""
-    stop_after(5)
-    with pytest.raises(Killed):
-        train()
-    stop_after(0)
-    for path in (tmp_path / "out.checkpoints").glob("step-*/lora_bert_checkpoint.json"):
+    for path in begun.glob("step-*/lora_bert_checkpoint.json"):
         path.write_text(json.dumps({**json.loads(path.read_text()), "format": 2}))
     for options in ({}, {"resume": True}, {"resume": True, "overwrite": True}):
         with pytest.raises(OutputError, match="None of the checkpoints") as caught:
             train(**options)
         assert "overwrite=True" in caught.value.hint
-        assert steps_in(tmp_path / "out.checkpoints") == [2, 4]
+        assert steps_in(begun) == [2, 4]
     assert train(overwrite=True).resumed_at == 0
 
 
@@ -501,10 +518,10 @@ def test_what_somebody_else_put_into_the_output_is_kept(train, stop_after, tmp_p
     assert train(resume=True, overwrite=True).resumed_at == 9
 
 
-def test_stopped_while_the_result_is_scored(train, monkeypatch):
+def test_stopped_while_the_result_is_scored(train, undisturbed, monkeypatch):
     """The validation rows were scored by then, and the test rows are not."""
     options = {"test_fraction": 0.2, "save_every": 1.0, "save_every_steps": None}
-    whole = train("whole", **options)
+    whole = undisturbed(**options)
     inner = BranchLearner.outputs
 
     def stop(self, part):
@@ -535,8 +552,8 @@ def test_checkpoints_of_a_later_step_that_were_passed_over_go(train, stop_after,
     assert steps_in(tmp_path / "out.checkpoints") == [2, 3]
 
 
-def test_a_disk_that_is_full_for_a_while(train, monkeypatch, caplog):
-    whole = train("whole")
+def test_a_disk_that_is_full_for_a_while(train, undisturbed, monkeypatch, caplog):
+    whole = undisturbed()
     calls = iter(range(99))
     inner = checkpoints.write_safetensors
 
@@ -595,15 +612,10 @@ def test_minutes(train, monkeypatch, tmp_path, stop_after):
     assert steps_in(tmp_path / "out.checkpoints")
 
 
-def test_a_checkpoint_holds_no_pickle(train, stop_after, tmp_path):
-    stop_after(5)
-    with pytest.raises(Killed):
-        train()
-    found = {path.name for path in (tmp_path / "out.checkpoints").rglob("*") if path.is_file()}
+def test_a_checkpoint_holds_no_pickle(begun):
+    found = {path.name for path in begun.rglob("*") if path.is_file()}
     assert found == {"lora_bert_checkpoint.json", "state.safetensors", "lock"}
-    state = json.loads(
-        (tmp_path / "out.checkpoints/step-000000004/lora_bert_checkpoint.json").read_text()
-    )
+    state = json.loads((begun / "step-000000004/lora_bert_checkpoint.json").read_text())
     assert state["identity"]["settings"]["rank"] == 8
 
 
@@ -631,9 +643,9 @@ def test_without_checkpoints_nothing_is_promised(train, stop_after):
         train(save_every=0, save_every_steps=None, resume=True)
 
 
-def test_a_second_ctrl_c_while_the_adapter_is_written(train, stop_after, monkeypatch):
+def test_a_second_ctrl_c_while_the_adapter_is_written(train, undisturbed, stop_after, monkeypatch):
     """What stands in the output is noted as this training's own, so that it can go on."""
-    whole = train("whole")
+    whole = undisturbed()
     stop_after(7, signal.SIGINT)
     write = finish.record
 
@@ -671,7 +683,9 @@ def test_the_lock_of_the_next_training_is_left_alone(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_gradient_that_is_not_finite_leaves_no_checkpoint(train, monkeypatch, tmp_path, caplog):
+def test_a_gradient_that_is_not_finite_leaves_no_checkpoint(
+    train, undisturbed, monkeypatch, tmp_path, caplog
+):
     """One from before it would lead to it again; an epoch that was kept is not lost."""
     inner = gradients.Gradients.__call__
 
@@ -687,7 +701,7 @@ def test_a_gradient_that_is_not_finite_leaves_no_checkpoint(train, monkeypatch, 
     assert list(tmp_path.iterdir()) == []
 
     monkeypatch.undo()
-    whole = train("whole", epochs=3)
+    whole = undisturbed()
     stopped = iter([True])
 
     def later(self, batches, weight, step, cuts=1):
@@ -738,17 +752,13 @@ def test_early_stopping_counts_on_after_a_resume(patience, train, monkeypatch):
     assert len(train(**options, resume=True).history) == 1 + patience
 
 
-def test_a_checkpoint_of_other_batching_rules_is_refused(train, stop_after, tmp_path):
+def test_a_checkpoint_of_other_batching_rules_is_refused(train, begun):
     """One of an older version, for example: the same rows would come to other bits."""
-    stop_after(5)
-    with pytest.raises(Killed):
-        train()
-    stop_after(0)
-    for path in (tmp_path / "out.checkpoints").glob("step-*/lora_bert_checkpoint.json"):
+    for path in begun.glob("step-*/lora_bert_checkpoint.json"):
         state = json.loads(path.read_text())
         del state["identity"]["layout"]
         content = {key: state[key] for key in ("identity", "progress", "schedule")}
         path.write_text(json.dumps({**state, "state_sha256": checkpoints._digest(content)}))
     with pytest.raises(ConfigError, match="by a version of lora-bert that puts rows into other"):
         train(resume=True)
-    assert steps_in(tmp_path / "out.checkpoints") == [2, 4]
+    assert steps_in(begun) == [2, 4]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-ROWS = 300
+ROWS = 200
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,7 @@ def shortened(words: list[str]) -> list[str]:
     """The same with fewer rows and epochs, where it trains."""
     if words[0] != "train":
         return words
-    return [*words, "--limit", "240", "--epochs", "1"]
+    return [*words, "--limit", "160", "--epochs", "1"]
 
 
 @pytest.mark.slow

@@ -35,7 +35,7 @@ def test_binary_chinese_reviews(
     """Train, test with labels, answer without; both probabilities are saved."""
     names = ("--label-names", "0=negative,1=positive")
     words = ("--train", f"train.{ending}", "--test", f"test.{ending}", *names, "--quiet")
-    words += ("--epochs", "3")
+    words += ("--epochs", "1")
     trained = document(capsys, "train", *words, "--output", "a")
     assert trained["labels"] == ["negative", "positive"]
     tested = document(capsys, "evaluate", "a")
@@ -86,10 +86,10 @@ SENTENCES = ("酒店环境很好，下次还会来", "房间又脏又吵，再�
 def test_chnsenticorp(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Parquet, cleaned, one epoch, the test rows, and the same sentences before and after."""
     watch = [word for text in SENTENCES for word in ("--watch", text)]
-    few = ("--limit", "1000", "--batch-size", "16", "--epochs", "1", "--quiet")
+    few = ("--limit", "400", "--batch-size", "16", "--epochs", "1", "--quiet")
     words = ("--data", "chnsenticorp", "--clean", *watch, *few, "--output", "a")
     trained = document(capsys, "train", *words)
-    assert trained["test"]["rows"] == 1000
+    assert trained["test"]["rows"] == 400
     assert trained["test"]["accuracy"] > 0.55
     assert [one["text"] for one in trained["watched"]] == list(SENTENCES)
     before, after = (
