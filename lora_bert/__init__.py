@@ -21,12 +21,15 @@ if TYPE_CHECKING:
     from lora_bert.inference.predictor import Predictor, load
     from lora_bert.inference.session import Session
     from lora_bert.inference.verify import Verification, verify
+    from lora_bert.tasks.answer_spans import Answer
     from lora_bert.tasks.multi_label import LabelsPrediction
     from lora_bert.tasks.single_label import Prediction
+    from lora_bert.tasks.tagged_words import Tagged
     from lora_bert.training.train import train
     from lora_bert.training.train_result import TrainResult
 
 _HOME = {
+    "Answer": "tasks.answer_spans",
     "Conversion": "backbones.convert",
     "Evaluation": "evaluation.result",
     "ExportResult": "exporting.export",
@@ -36,6 +39,7 @@ _HOME = {
     "Prediction": "tasks.single_label",
     "Predictor": "inference.predictor",
     "Session": "inference.session",
+    "Tagged": "tasks.tagged_words",
     "TrainResult": "training.train_result",
     "Verification": "inference.verify",
     "backbone_path": "backbones.resolve",
@@ -49,6 +53,7 @@ _HOME = {
 }
 
 __all__ = [
+    "Answer",
     "Conversion",
     "Evaluation",
     "ExportResult",
@@ -58,6 +63,7 @@ __all__ = [
     "Prediction",
     "Predictor",
     "Session",
+    "Tagged",
     "TrainResult",
     "Verification",
     "__version__",

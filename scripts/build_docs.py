@@ -55,7 +55,7 @@ be turned off again with `--no-…`. Every command also takes `--config FILE`, `
 
 Without `--epochs`, `train` makes 3, or more where they would show fewer than 4,000 rows in all, or
 fewer than 600 a class: `min(20, max(3, ⌈max(4000, 600 · classes) / rows⌉))`, which is 9 for 480
-rows of two classes.
+rows of two classes. Of a tagger it is 10 at least.
 """
 BACKBONES = """\
 # Backbones

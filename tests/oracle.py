@@ -110,6 +110,20 @@ def peft_twin(
     return twin.eval()
 
 
+def of_plain_peft(
+    base: Any, task_type: str, modules: Sequence[str], saved: Sequence[str] | None
+) -> Any:
+    """A ``transformers`` model with an adapter that PEFT alone has made, LoRA's part not zero."""
+    config = LoraConfig(
+        task_type=task_type, r=2, target_modules=list(modules), modules_to_save=saved
+    )  # fmt: skip
+    peft = get_peft_model(base, config).eval()
+    for name, parameter in peft.named_parameters():
+        if "lora_B" in name:
+            parameter.data.normal_(std=0.1)
+    return peft
+
+
 def named_tensors(adapter: Adapter) -> dict[str, Tensor]:
     """What training changes, by the names it has in a file."""
     named = dict(adapter.head)

@@ -46,16 +46,20 @@ def card(
     scores = {part: figures for part, figures in manifest.metrics.items()
               if _is_whole(figures, metrics)}  # fmt: skip
     counts = manifest.data.get("rows")
+    task = manifest.restored_task("it")
     template = Template((files("lora_bert.adapters") / "card.md").read_text(encoding="utf-8"))
     rendered = template.render(
         card_data=_metadata(manifest, kind, scores, metrics).to_yaml(),
         manifest=manifest,
         kind=kind,
+        task=task,
+        auto=f"AutoModelFor{task.auto_class}",
+        asked_as=task.asked_as[manifest.inputs == 2],
         name=_name(manifest),
         source="embedded" if backbone in EMBEDDED else elsewhere,
         backbone=_quoted(backbone),
         revision=_quoted(revision) if revision else "",
-        settings=manifest.restored_task("it").settings_in_words(),
+        settings=task.settings_in_words(),
         labels=[_quoted(label) for label in manifest.labels[:_SHOWN_LABELS]],
         metrics=metrics,
         scores=scores,
@@ -103,7 +107,7 @@ def _in_peft(manifest: Manifest, encoder: EncoderConfig | None) -> dict[str, Any
 
 
 def _name(manifest: Manifest) -> str:
-    return str(manifest.data.get("name") or "text classification")
+    return str(manifest.data.get("name") or manifest.task.replace("-", " "))
 
 
 def _quoted(text: str) -> str:
@@ -153,7 +157,7 @@ def _metadata(
         library_name="peft" if kind == "adapter" else "transformers",
         pipeline_tag=manifest.task,
         base_model=manifest.backbone_name if "/" in manifest.backbone_name else None,
-        tags=["lora", "text-classification", "lora-bert"],
+        tags=["lora", manifest.task, "lora-bert"],
         # Without results a model-index is none, and its name would be a line of its own.
         model_name=name if results else None,
         eval_results=results or None,

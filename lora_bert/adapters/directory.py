@@ -14,7 +14,7 @@ from lora_bert.backbones.resolve import find_local
 from lora_bert.errors import AdapterError, ConfigError, LoraBertError, missing
 from lora_bert.files import sha256
 from lora_bert.json_files import read_object
-from lora_bert.tasks.problem_types import USUAL, problem_types
+from lora_bert.tasks.problem_types import ANSWERING, TAGGING, USUAL, problem_types
 from lora_bert.wording import listed
 
 Kind = Literal["adapter", "merged", "openvino", "onnx"]
@@ -167,7 +167,8 @@ def standalone_manifest(path: Path, config: Mapping[str, Any], positions: int) -
         raise AdapterError(f"'{settings}': model_max_length is {length!r}.")
     return Manifest(
         labels_in(config, path), int(min(length, positions)), {"name": path.name},
-        problem_type=problem_type_of(config), inputs=0,
+        problem_type=(problem := problem_type_of(config)), inputs=inputs_of(problem),
+        pooling="none" if _architecture(config).endswith(_OF_TOKENS) else None,
     )  # fmt: skip
 
 
@@ -186,10 +187,10 @@ def check_tokenizer(path: Path, manifest: Manifest) -> None:
         )
 
 
-_WHOLE_CLASS = "ForSequenceClassification"
+_OF_TEXTS = "ForSequenceClassification"
+_BY_CLASS = {"ForTokenClassification": TAGGING, "ForQuestionAnswering": ANSWERING}
+_OF_TOKENS = tuple(_BY_CLASS)
 _OTHER_TASKS: Mapping[str, str] = {
-    "TokenClassification": "a token classifier, which labels each word",
-    "QuestionAnswering": "a model that finds answers within a text",
     "MultipleChoice": "a model that chooses among several texts",
     "MaskedLM": "a masked language model, which fills in words",
     "PreTraining": "a pretrained language model",
@@ -205,7 +206,12 @@ _MOST_LABELS = 1 << 20
 
 def is_classifier(config: Mapping[str, Any]) -> bool:
     """Whether a ``config.json`` is that of a classifier, and not of a backbone alone."""
-    return _architecture(config).endswith("SequenceClassification")
+    return _architecture(config).endswith((_OF_TEXTS, *_OF_TOKENS))
+
+
+def inputs_of(problem_type: str) -> int:
+    """How many texts a row has, by the task; 0: not known."""
+    return {TAGGING: 1, ANSWERING: 2}.get(problem_type, 0)
 
 
 def check_answerable(config: Mapping[str, Any], path: Path) -> None:
@@ -215,7 +221,7 @@ def check_answerable(config: Mapping[str, Any], path: Path) -> None:
     """
     name = _architecture(config)
     kind = name.partition("For")[2] or ("LMHeadModel" if name.endswith("LMHeadModel") else "")
-    if kind and not name.endswith(_WHOLE_CLASS):
+    if kind and not is_classifier(config):
         what = _OTHER_TASKS.get(kind, "a model for another task")
         raise AdapterError(
             f"'{path}' is {what} ({name}), not a text classifier.",
@@ -233,6 +239,9 @@ def check_answerable(config: Mapping[str, Any], path: Path) -> None:
 
 def problem_type_of(config: Mapping[str, Any]) -> str:
     """What a classifier's outputs mean, by transformers' rules where it does not say."""
+    of_tokens = (_BY_CLASS[end] for end in _OF_TOKENS if _architecture(config).endswith(end))
+    if problem := next(of_tokens, ""):
+        return problem
     if (said := config.get("problem_type")) is not None:
         return f"{said!s:.60}"
     labels = config.get("id2label")

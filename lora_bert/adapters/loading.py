@@ -19,6 +19,7 @@ from lora_bert.backbones.config import read_config
 from lora_bert.backbones.embedded import EMBEDDED
 from lora_bert.backbones.fingerprint import noted_fingerprint
 from lora_bert.backbones.inside import check_inside
+from lora_bert.backbones.layout import OF_TOKENS
 from lora_bert.backbones.pooling import pooling_before
 from lora_bert.backbones.resolve import BackboneFiles, find_backbone, find_local, remember
 from lora_bert.backbones.weights import weight_files
@@ -31,7 +32,7 @@ from lora_bert.errors import (
 )
 from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
-from lora_bert.tasks.problem_types import problem_types
+from lora_bert.tasks.problem_types import USUAL, by_peft_task, problem_types, task_of
 from lora_bert.tokens.tokenizer import DEFAULT_MAX_LENGTH, TextTokenizer, load_tokenizer
 from lora_bert.wording import counted
 
@@ -134,6 +135,9 @@ def _on_backbone(
     path, files = stored.path, opened.source.files
     base = opened.backbone if described else with_own_words(stored, opened.backbone)
     own_words = base is not opened.backbone
+    problem = described.problem_type if described else by_peft_task(stored.config)
+    if (kind := task_of(problem).auto_class) in OF_TOKENS:
+        base = base.reading_tokens(kind)
     if own_words:
         log.warning(
             "'%s' holds word embeddings of its own, %s: they stand in for those of '%s'.",
@@ -144,7 +148,7 @@ def _on_backbone(
         pooling = pooling_before(base.config)
     adapter = assemble(stored, base, pooling)
     outputs = len(adapter.head[f"{base.config.layout.head.output}.weight"])
-    manifest = described or _guessed(stored, outputs, base, files, labels)
+    manifest = described or _guessed(stored, outputs, base, files, labels, problem)
     manifest = replace(manifest, data=with_kept_options(manifest, path))
     if labels and described:
         raise directory.labels_of_its_own(path)
@@ -172,6 +176,8 @@ def _tokenizer(
     tokenizer = load_tokenizer(
         home, base.config, max_length=manifest.max_length, rows=rows, error=AdapterError
     )
+    task = manifest.restored_task(path)
+    tokenizer = replace(tokenizer, words=task.words, stride=task.stride)
     directory.check_tokenizer(path, manifest)
     pieces = tokenizer.core.get_vocab_size(with_added_tokens=False)
     if (pieces > rows and not belongs) or tokenizer.max_length > positions:
@@ -251,11 +257,13 @@ def _has_weights(place: Path) -> bool:
 
 
 def _guessed(
-    stored: PeftAdapter, outputs: int, base: Backbone, files: BackboneFiles, labels: Sequence[str]
-) -> Manifest:
+    stored: PeftAdapter, outputs: int, base: Backbone, files: BackboneFiles, labels: Sequence[str],
+    problem: str,
+) -> Manifest:  # fmt: skip
     """What can be known of an adapter that plain PEFT wrote: its labels are only counted."""
-    said = base.config.raw.get("problem_type")
-    problem = directory.problem_type_of({"problem_type": said, "num_labels": outputs})
+    if problem == USUAL:
+        said = base.config.raw.get("problem_type")
+        problem = directory.problem_type_of({"problem_type": said, "num_labels": outputs})
     if problem not in problem_types():
         raise AdapterError(
             f"'{stored.path}' has {counted(outputs, 'output')} of the problem_type '{problem}'; "
@@ -271,7 +279,9 @@ def _guessed(
         log.warning("Its labels are called LABEL_0 … LABEL_%d; name them with --labels.", last)
     named = tuple(labels) or tuple(f"LABEL_{index}" for index in range(outputs))
     backbone = {"name": files.name, "revision": files.revision}
-    return Manifest(named, length, backbone, problem_type=problem, inputs=0)
+    pooling = base.config.head.pooling
+    inputs = directory.inputs_of(problem)
+    return Manifest(named, length, backbone, problem_type=problem, inputs=inputs, pooling=pooling)
 
 
 def _check_labels(path: Path, manifest: Manifest, outputs: int) -> None:
@@ -289,6 +299,8 @@ def _load_merged(
     directory.check_answerable(settings, path)
     files = BackboneFiles(path.name, path)
     base = BackboneSource(files, as_written).open(dtype, device).backbone
+    if (kind := task_of(directory.problem_type_of(settings)).auto_class) in OF_TOKENS:
+        base = base.reading_tokens(kind)
     config, head = base.config, base.config.layout.head
     output = head.output
     if f"{output}.weight" not in base.pretrained_head:
@@ -296,8 +308,7 @@ def _load_merged(
             f"'{path}' is a backbone, not a classifier: it has no '{output}'.",
             hint="Train an adapter on it: lora-bert train --backbone …",
         )
-    parts = [part for part in (head.dense, head.norm) if part]
-    if lacking := [part for part in parts if f"{part}.weight" not in base.pretrained_head]:
+    if lacking := [part for part in head.parts if f"{part}.weight" not in base.pretrained_head]:
         raise AdapterError(
             f"'{path}' has no '{lacking[0]}', which a {config.model_type} classifier of whole "
             "texts needs beside its output layer: it is another kind of model, or not whole.",

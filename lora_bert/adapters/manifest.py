@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from lora_bert._version import __version__
 from lora_bert.backbones.config import Pooling
+from lora_bert.data.tag_schemes import Tagging
 from lora_bert.errors import AdapterError
 from lora_bert.json_files import json_text, read_object
 from lora_bert.tasks.base import Task
@@ -16,7 +17,6 @@ from lora_bert.tasks.problem_types import USUAL, problem_types, task_of
 
 MANIFEST = "lora_bert.json"
 SCHEMA = 1
-_TASK = "text-classification"
 
 _OBJECTS = (
     "backbone", "label_names", "data", "metrics", "versions", "tokenizer", "exported", "settings",
@@ -37,7 +37,8 @@ class Manifest:
         label_names: Raw label -> label, as ``--label-names`` renamed them.
         clean: Whether the saved tokenizer cleans texts.
         data: Name, hash, row counts and columns of what it was trained on; ``told``: how that was
-            named, read and divided; ``from_python`` where no file holds it.
+            named, read and divided; ``from_python`` where no file holds it; ``fitted_to_all`` where
+            the head was fitted on the validation rows too, after they had been answered.
         metrics: On the validation rows, with the interval.
         versions: Of the libraries that made it.
         problem_type: Its task, see :func:`lora_bert.tasks.problem_types.problem_types`.
@@ -57,7 +58,7 @@ class Manifest:
     data: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
-    task: str = _TASK
+    task: str = "text-classification"
     problem_type: str = USUAL
     inputs: int = 1
     schema_version: int = SCHEMA
@@ -85,6 +86,19 @@ class Manifest:
             return task_of(self.problem_type).restored(self.labels, self.settings)
         except AdapterError as error:
             raise AdapterError(f"'{place}': {error}", hint=error.hint) from error
+
+    @property
+    def tagging(self) -> Tagging | None:
+        """How words are tagged and cut, where that is the task."""
+        scheme, words = (self.settings.get(name) for name in Tagging._fields)
+        if not isinstance(scheme, str) or not isinstance(words, str):
+            return None
+        return Tagging(scheme, words)
+
+    @property
+    def finds_answers(self) -> bool:
+        """Whether it is asked questions about contexts."""
+        return task_of(self.problem_type).label_form == "answers"
 
     @property
     def backbone_name(self) -> str:
@@ -130,8 +144,9 @@ def read_manifest(path: Path) -> Manifest:
         raise AdapterError(f"'{path}': 'labels' must be strings.")
     if written["max_length"] < 1:
         raise AdapterError(f"'{path}': 'max_length' is {written['max_length']}; 1 is the least.")
+    pipelines = [task_of(known).pipeline for known in problem_types()]
     for key, ours in (
-        ("task", [_TASK]), ("problem_type", problem_types()), ("inputs", [0, 1, 2]),
+        ("task", pipelines), ("problem_type", problem_types()), ("inputs", [0, 1, 2]),
         ("pooling", get_args(Pooling)),
     ):  # fmt: skip
         if key in written and written[key] not in ours:

@@ -81,7 +81,10 @@ def folded(loaded: Loaded) -> dict[str, Tensor]:
     tensors = {
         name: tensor.float()
         for name, tensor in read_checkpoint(loaded.files.path, config).items()
-        if name.startswith(prefix) and not name.endswith("position_ids")
+        if name.startswith(prefix)
+        and not name.endswith("position_ids")
+        # A head that reads tokens has no pooler before it.
+        and not (loaded.adapter.pooling == "none" and name.startswith(f"{prefix}pooler."))
     }
     if loaded.own_words:
         tensors[f"{prefix}{config.layout.word_embeddings}.weight"] = (
@@ -105,7 +108,7 @@ def folded(loaded: Loaded) -> dict[str, Tensor]:
 def _config(loaded: Loaded) -> Mapping[str, Any]:
     labels, head = loaded.manifest.labels, loaded.backbone.config.head
     kept = {key: value for key, value in loaded.backbone.config.raw.items() if key not in _DROPPED}
-    if head.pooling_key:
+    if head.pooling_key and loaded.adapter.pooling != "none":
         kept[head.pooling_key] = loaded.adapter.pooling
     return kept | {
         "architectures": [loaded.backbone.config.architecture],

@@ -18,8 +18,6 @@ WEIGHTS = "adapter_model.safetensors"
 _PICKLE = "adapter_model.bin"
 
 _OTHER_TASKS: Mapping[str, str] = {
-    "TOKEN_CLS": "labelling each word",
-    "QUESTION_ANS": "finding answers within a text",
     "CAUSAL_LM": "writing texts",
     "SEQ_2_SEQ_LM": "turning texts into others",
     "FEATURE_EXTRACTION": "making embeddings",

@@ -258,7 +258,7 @@ def _is_deep(name: str, layout: Layout) -> bool:
 
 def _check_head(stored: PeftAdapter, head: Mapping[str, Tensor], backbone: Backbone) -> None:
     config, layout, names = backbone.config, backbone.config.layout, backbone.config.layout.head
-    allowed = [part for part in (names.dense, names.norm, names.output) if part]
+    allowed = names.parts
     for name in head:
         if ".lora_" in name or (name.startswith(layout.prefix) and _is_deep(name, layout)):
             raise AdapterError(
@@ -279,11 +279,12 @@ def _check_head(stored: PeftAdapter, head: Mapping[str, Tensor], backbone: Backb
                 "it at random would make the predictions random.",
                 hint="Save it with the adapter: list it in PEFT's modules_to_save.",
             )
-    output, dense = head[f"{names.output}.weight"], head[f"{names.dense}.weight"]
-    width = backbone.hidden_size
+    output, width = head[f"{names.output}.weight"], backbone.hidden_size
+    dense = head[f"{names.dense}.weight"] if names.dense else output.new_empty(width, width)
     if list(dense.shape) != [width, width] or list(output.shape[1:]) != [width]:
+        shapes = [str(list(each.shape)) for each in (dense, output)][not names.dense :]
         raise AdapterError(
-            f"'{stored.path}': the head's layers, {list(dense.shape)} and {list(output.shape)}, do "
-            f"not fit the backbone's hidden size {width}.",
+            f"'{stored.path}': the head's layers, {' and '.join(shapes)}, do not fit the "
+            f"backbone's hidden size {width}.",
             hint=_OTHER_BACKBONE,
         )

@@ -100,6 +100,8 @@ def training_format(manifest: Manifest) -> TrainingFormat:
         inputs=manifest.inputs,
         label_column=manifest.column("label"),
         labels=frozenset((*manifest.labels, *manifest.label_names)),
+        tagging=manifest.tagging,
+        finds_answers=manifest.finds_answers,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -46,7 +46,7 @@ class EncoderConfig:
     The family makes it: :func:`lora_bert.backbones.families.registry.encoder_config`.
 
     Attributes:
-        architecture: The sequence classifier's class in ``transformers``.
+        architecture: The classifier's class in ``transformers``.
         raw: ``config.json`` as it was read, for what writes it again.
         tokenizer_class: The tokenizer's class in ``transformers``, "" where it is not said.
         fingerprinted: The settings that change the answers but the shape of no weight, as
@@ -142,6 +142,31 @@ class EncoderConfig:
         """
         others = self.rotary or self.relative_kinds or self.layout.convolution
         return self.arrangement == "post" and not others
+
+    def reading_tokens(self, kind: str) -> EncoderConfig:
+        """The same encoder under a head that reads every token.
+
+        Args:
+            kind: What ``transformers`` calls models with that head: ``TokenClassification`` or
+                ``QuestionAnswering``.
+
+        Raises:
+            BackboneError: ``transformers`` has none for the family.
+        """
+        head = self.layout.head_of(kind)
+        stem = self.architecture.removesuffix("ForSequenceClassification")
+        if head is None:
+            raise BackboneError(
+                f"transformers has no {stem}For{kind}, so none is trained on a "
+                f"'{self.model_type}'.",
+                hint="Name another --backbone.",
+            )
+        return replace(
+            self,
+            architecture=f"{stem}For{kind}",
+            layout=replace(self.layout, head=head),
+            head=replace(self.head, pooling="none"),
+        )
 
     @property
     def no_mean(self) -> str:

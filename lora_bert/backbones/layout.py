@@ -16,12 +16,16 @@ ATTENTION_SLOTS = frozenset(
 """Linear layers of :attr:`Layout.linears` that belong to the attention."""
 
 
+OF_TOKENS = ("TokenClassification", "QuestionAnswering")
+"""What ``transformers`` calls models whose head reads every token."""
+
+
 @dataclass(frozen=True)
 class HeadLayout:
     """The names of a classification head's layers; they include the encoder's prefix, if any.
 
     Attributes:
-        dense: The hidden dense layer, ``[hidden, hidden]``.
+        dense: The hidden dense layer, ``[hidden, hidden]``, or "".
         output: The last layer, ``[labels, hidden]``.
         modules: What PEFT must save whole (``modules_to_save``): suffixes of module names.
         norm: A layer norm between the two, or "".
@@ -38,11 +42,16 @@ class HeadLayout:
         Raises:
             ValueError: ``modules`` leaves one out.
         """
-        for name in filter(None, (self.dense, self.norm, self.output)):
+        for name in self.parts:
             parts = name.split(".")
             above = {".".join(parts[:end]) for end in range(1, len(parts) + 1)}
             if not any(path.endswith(self.modules) for path in above):
                 raise ValueError(f"the head's modules {self.modules} leave out its layer '{name}'")
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The layers that it has, in their order."""
+        return tuple(filter(None, (self.dense, self.norm, self.output)))
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,8 @@ class Layout:
         convolution: Path of a convolution beside the first layer (DeBERTa).
         final_norm: Path of a norm after the last layer.
         layers_per_group: How many layers in a row are one and the same; 1: none.
+        token_head: The head of the family's token classifier; None: ``transformers`` has none.
+        answer_head: The same of its class for question answering.
     """
 
     prefix: str
@@ -83,6 +94,12 @@ class Layout:
     convolution: str = ""
     final_norm: str = ""
     layers_per_group: float = 1
+    token_head: HeadLayout | None = HeadLayout("", modules=("classifier",))
+    answer_head: HeadLayout | None = HeadLayout("", output="qa_outputs", modules=("qa_outputs",))
+
+    def head_of(self, kind: str) -> HeadLayout | None:
+        """The head of the family's class of that kind, such as ``TokenClassification``."""
+        return dict(zip(OF_TOKENS, (self.token_head, self.answer_head), strict=True))[kind]
 
     def layer_path(self, layer: int) -> str:
         """Path of a layer below the prefix."""

@@ -24,6 +24,7 @@ WORTH_KEEPING = 4_000_000
 
 _KIND = "tokens"
 _FILES = ("ids", "starts", "types", "truncated")
+_SPANS, _FIRSTS = "spans", "firsts"
 
 
 def tokenize_cached(tokenizer: TextTokenizer, texts: Sequence[Text]) -> TokenizedTexts:
@@ -43,9 +44,12 @@ def tokenize_cached(tokenizer: TextTokenizer, texts: Sequence[Text]) -> Tokenize
     key, size = _key(tokenizer, columns)
     if size < WORTH_KEEPING:
         return tokenizer.encode_all(texts)
-    kept = _read(key, tokenizer.pad_id)
+    more = (_SPANS,) * bool(tokenizer.words or tokenizer.stride) + (_FIRSTS,) * (
+        tokenizer.stride > 0
+    )
+    kept = _read(key, tokenizer.pad_id, more)
     if kept is not None:
-        return kept
+        return tokenizer.with_texts(kept, texts)
     made = tokenizer.encode_all(texts)
     try:
         _write(key, made)
@@ -66,6 +70,8 @@ def _key(tokenizer: TextTokenizer, columns: Sequence[Sequence[str]]) -> tuple[st
         "max_length": tokenizer.max_length,
         "pad_id": tokenizer.pad_id,
         "takes_types": tokenizer.takes_types,
+        **({"words": tokenizer.words} if tokenizer.words else {}),
+        **({"stride": tokenizer.stride} if tokenizer.stride else {}),
         **({"pairs": True} if len(columns) > 1 else {}),
     }
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
@@ -79,29 +85,40 @@ def _key(tokenizer: TextTokenizer, columns: Sequence[Sequence[str]]) -> tuple[st
     return digest.hexdigest(), total
 
 
-def _read(key: str, pad_id: int) -> TokenizedTexts | None:
+def _read(key: str, pad_id: int, more: tuple[str, ...]) -> TokenizedTexts | None:
+    """What is kept, with the files in ``more`` beside those of all texts."""
     path = find_entry(_KIND, key)
     if path is None:
         return None
     try:
-        ids, starts, types, truncated = (
+        ids, starts, types, truncated, *others = (
             np.lib.format.open_memmap(path / f"{name}.npy", mode="c").view(np.ndarray)
-            for name in _FILES
+            for name in (*_FILES, *more)
         )
     except (OSError, ValueError) as error:
         reject(path, error)
         return None
-    return TokenizedTexts(ids, starts, types if len(types) else None, truncated, pad_id)
+    own = types if len(types) else None
+    given = dict(zip(more, others, strict=True))
+    return TokenizedTexts(
+        ids, starts, own, truncated, pad_id,
+        spans=given.get(_SPANS), firsts=given.get(_FIRSTS),
+    )  # fmt: skip
 
 
 def _write(key: str, made: TokenizedTexts) -> None:
     types = made.token_type_ids
     none = np.empty(0, np.uint8)
-    arrays = (made.ids, made.starts, none if types is None else types, made.truncated)
-    size = sum(array.nbytes for array in arrays)
+    arrays = [made.ids, made.starts, none if types is None else types, made.truncated]
+    files = dict(zip(_FILES, arrays, strict=True))
+    if made.spans is not None:
+        files[_SPANS] = made.spans
+    if made.firsts is not None:
+        files[_FIRSTS] = made.firsts
+    size = sum(array.nbytes for array in files.values())
     if size > total_limit():
         return
     facts = {"what": f"{len(made):,} texts, {len(made.ids):,} tokens"}
     with new_entry(_KIND, key, size, facts) as work:
-        for name, array in zip(_FILES, arrays, strict=True):
+        for name, array in files.items():
             np.save(work / f"{name}.npy", array)

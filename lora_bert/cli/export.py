@@ -47,5 +47,5 @@ def command(config: ExportConfig, as_json: bool) -> Answer:
         f"compared    {compared}, same answer on {result.agreement:.1%}\n"
         f"{in_bfloat16(result.moved, result.measured_in)}"
         f"{accuracy}"
-        f'next        lora-bert infer --model {shlex.quote(str(result.path))} "…"',
+        f"next        lora-bert infer --model {shlex.quote(str(result.path))} {result.asked_as}",
     )

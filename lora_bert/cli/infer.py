@@ -9,6 +9,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -18,7 +19,7 @@ import click
 
 from lora_bert.cli.console import visible
 from lora_bert.cli.declare import declare
-from lora_bert.cli.infer_answers import Answers, ManyAnswers, OneAnswer
+from lora_bert.cli.infer_answers import Answers, Asked, ManyAnswers, OneAnswer
 from lora_bert.config import InferConfig
 from lora_bert.errors import ConfigError, DataError
 from lora_bert.json_files import json_text
@@ -42,7 +43,8 @@ def command(config: InferConfig, as_json: bool) -> None:
 
     Texts and lines are answered with label, probability and text, separated by tabs. A file's rows
     keep their columns and get prediction, score and prob_LABEL. An adapter of pairs is asked TEXT
-    with --pair TEXT, lines with a tab between the two, or files with two columns of texts.
+    with --pair TEXT, lines with a tab between the two, or files with two columns of texts. One that
+    finds answers is asked --question with --context, and answers with where the answer stands.
     Several adapters answer each text, their names first; in files, before the columns' names.
 
     Examples:
@@ -51,12 +53,14 @@ def command(config: InferConfig, as_json: bool) -> None:
       lora-bert infer --adapter runs/reviews --input new.csv --output scored.csv
       lora-bert infer --adapter runs/reviews --json "好吃"
       lora-bert infer --adapter runs/bq "怎么提前还款" --pair "可以提前还钱吗"
+      lora-bert infer --adapter runs/squad --question "Who came?" --context "Ann came at noon."
       lora-bert infer --adapter runs/intents --min-score 0.6 --otherwise human "…"
       lora-bert infer --adapter runs/reviews --adapter runs/intents "好吃"
       lora-bert infer --adapter adapters/ --adapter-column which --input new.csv
       lora-bert infer --adapter runs/reviews          (asks for texts on a terminal)
     """
     path = _path(config)
+    config = _with_questions(config)
     if config.input and config.texts:
         raise ConfigError("Give either texts or --input, not both.")
     if config.pair and not config.texts:
@@ -80,11 +84,12 @@ def command(config: InferConfig, as_json: bool) -> None:
     _warn_of_files(config.texts)
     # What is wrong with the options is said before anybody is asked for a text.
     answers = ManyAnswers.of(config) if _several(config) else OneAnswer.of(path, config)
-    pairs = answers.inputs == 2 or bool(config.pair)
+    asked = answers.asked
+    pairs = asked.inputs == 2 or bool(config.pair)
     if config.texts:
-        source: Iterable[Text] = _given(config, answers.inputs)
+        source: Iterable[Text] = _given(config, asked)
     elif asking:
-        source = _typed(("text> ", "pair> ") if pairs else ("text> ",))
+        source = _typed([f"{name.removeprefix('text_')}> " for name in asked.names[: 1 + pairs]])
     else:
         source = _pairs(_lines()) if pairs else _lines()
     _say(answers, source, asking=asking, as_json=as_json)
@@ -97,7 +102,7 @@ def _say(answers: Answers, source: Iterable[Text], *, asking: bool, as_json: boo
     if as_json:
         texts = list(source)
         named = [
-            {**dict(zip(("text", "text_pair"), parts_of(text), strict=False)), **document}
+            {**dict(zip(answers.asked.names, parts_of(text), strict=False)), **document}
             for text, document in zip(texts, answers.documents(texts), strict=True)
         ]
         click.echo(json_text(named))
@@ -111,13 +116,46 @@ def _say(answers: Answers, source: Iterable[Text], *, asking: bool, as_json: boo
                 click.echo("\t".join(visible(part.translate(_BLANKS)) for part in line))
 
 
-def _given(config: InferConfig, inputs: int) -> Sequence[Text]:
+def _with_questions(config: InferConfig) -> InferConfig:
+    """The options with questions as texts and contexts as what they are paired with.
+
+    Raises:
+        ConfigError: Questions and contexts do not fit together, or texts are given too.
+    """
+    if not config.question and not config.context:
+        return config
+    if not config.question or not config.context:
+        raise ConfigError("--question and --context go together.")
+    if config.texts or config.pair or config.input:
+        raise ConfigError("--question and --context stand alone: leave out TEXT, --pair, --input.")
+    contexts = config.context
+    if len(contexts) == 1:
+        contexts *= len(config.question)
+    if len(contexts) != len(config.question):
+        raise ConfigError(
+            f"{counted(len(config.question), '--question')} and "
+            f"{counted(len(contexts), '--context')} do not fit.",
+            hint="Give one --context for all questions, or one for each.",
+        )
+    return replace(config, texts=config.question, pair=contexts)
+
+
+def _given(config: InferConfig, asked: Asked) -> Sequence[Text]:
     """The texts of the arguments, or the pairs that they make with those of ``--pair``.
 
     Raises:
-        ConfigError: They are not what the adapter, with so many ``inputs``, is asked.
+        ConfigError: They are not what the model is asked.
     """
-    first, second = config.texts, config.pair
+    first, second, inputs = config.texts, config.pair, asked.inputs
+    if config.question and not asked.contexts:
+        raise ConfigError(
+            f"--question and --context are for models that find answers; this is a '{asked.task}'."
+        )
+    if asked.contexts and not second:
+        raise ConfigError(
+            "The model finds answers in a text, and none is given.",
+            hint='lora-bert infer … --question "TEXT" --context "TEXT"',
+        )
     if inputs == 1 and second:
         raise ConfigError(
             "--pair: the adapter was trained on single texts.", hint="Leave --pair out."
@@ -247,6 +285,7 @@ def _writer(
         "text_pair_column": config.text_pair_column,
         "min_score": config.min_score,
         "otherwise": config.otherwise,
+        "aggregation": config.aggregation,
     }
     if not _several(config):
         predictor = open_predictor(path, config)

@@ -14,12 +14,37 @@ if TYPE_CHECKING:
     from lora_bert.tasks.base import Task
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What texts are asked about.
+
+    Attributes:
+        inputs: How many texts a row has; 0: one or two.
+        names: What they are called, of pairs both.
+        contexts: Whether answers are found in the second one.
+        task: The problem type.
+    """
+
+    inputs: int
+    names: tuple[str, str]
+    contexts: bool
+    task: str
+
+    @classmethod
+    def by(cls, predictors: Sequence[Predictor]) -> Asked:
+        """What is asked of all of them, which are asked as many texts a row."""
+        contexts = [each.manifest.finds_answers for each in predictors]
+        like = predictors[0] if all(contexts) else predictors[contexts.index(False)]
+        task = like.task
+        return cls(like.manifest.inputs, task.input_names, any(contexts), task.problem_type)
+
+
 class Answers(Protocol):
     """Answers texts."""
 
     @property
-    def inputs(self) -> int:
-        """How many texts a row has; 0: one or two."""
+    def asked(self) -> Asked:
+        """What it is asked."""
 
     def lines(self, texts: Sequence[Text]) -> Iterator[list[tuple[str, ...]]]:
         """For each text the cells that stand before it, a line for each answer."""
@@ -34,7 +59,7 @@ class OneAnswer:
 
     predictor: Predictor
     task: Task
-    inputs: int
+    asked: Asked
 
     @classmethod
     def of(cls, path: str, config: InferConfig) -> OneAnswer:
@@ -43,7 +68,7 @@ class OneAnswer:
 
         predictor = open_predictor(path, config)
         task = predictor.task.answering(config.min_score, config.otherwise)
-        return cls(predictor, task, predictor.manifest.inputs)
+        return cls(predictor, task.aggregating(config.aggregation), Asked.by([predictor]))
 
     def lines(self, texts: Sequence[Text]) -> Iterator[list[tuple[str, ...]]]:
         """A line a text."""
@@ -63,7 +88,7 @@ class ManyAnswers:
 
     predictors: Mapping[str, Predictor]
     tasks: Mapping[str, Task]
-    inputs: int
+    asked: Asked
     batch_size: int
 
     @classmethod
@@ -73,8 +98,12 @@ class ManyAnswers:
         from lora_bert.inference.stream_many import common_format, open_adapters
 
         predictors = open_adapters(config.adapter, config)
-        tasks = tasks_of(predictors, config.min_score, config.otherwise)
-        return cls(predictors, tasks, common_format(predictors).inputs, config.batch_size)
+        common_format(predictors)
+        tasks = tasks_of(
+            predictors, min_score=config.min_score, otherwise=config.otherwise,
+            aggregation=config.aggregation,
+        )  # fmt: skip
+        return cls(predictors, tasks, Asked.by(list(predictors.values())), config.batch_size)
 
     def lines(self, texts: Sequence[Text]) -> Iterator[list[tuple[str, ...]]]:
         """A line an adapter, its name first."""

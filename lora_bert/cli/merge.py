@@ -32,7 +32,7 @@ def command(config: MergeConfig, as_json: bool) -> Answer:
         f"compared    largest difference in {result.measured_in} {result.difference:.1e} on "
         f"{result.texts:,} texts, both in float32\n"
         f"{in_bfloat16(result.moved, result.measured_in)}"
-        f'next        lora-bert infer --model {shlex.quote(str(result.path))} "…"',
+        f"next        lora-bert infer --model {shlex.quote(str(result.path))} {result.asked_as}",
     )
 
 

@@ -57,6 +57,5 @@ def command(config: TrainConfig, as_json: bool) -> Answer:
         lines.append("next        the same command with --resume goes on")
     elif not result.interrupted:
         lines.append(f"next        lora-bert evaluate {path}")
-        pair = ' --pair "…"' if result.inputs > 1 else ""
-        lines.append(f'            lora-bert infer --adapter {path} "…"{pair}')
+        lines.append(f"            lora-bert infer --adapter {path} {result.asked_as}")
     return Answer(result.as_dict(), "\n".join(lines), 130 if result.interrupted else 0)

@@ -70,6 +70,13 @@ class InferConfig(Answering, TextFileOptions):
         "The second text of a pair, of an adapter that was trained on pairs: once for each TEXT.",
         metavar="TEXT",
     )
+    question: tuple[str, ...] = option(
+        (), "A question, of an adapter that finds answers; may be repeated.", metavar="TEXT"
+    )
+    context: tuple[str, ...] = option(
+        (), "The text that its answer stands in: once for each --question, or once for all.",
+        metavar="TEXT",
+    )  # fmt: skip
     adapter: tuple[str, ...] = option(
         (),
         "Adapter directory. Given several times, each of them answers every text, and shares with "
@@ -104,6 +111,12 @@ class InferConfig(Answering, TextFileOptions):
         None,
         "The answer below --min-score (default: unknown; of several labels: nothing).",
         metavar="NAME",
+    )
+    aggregation: str | None = option(
+        None,
+        "How a tagger joins words to entities: legal (default): the likeliest of all tags that "
+        "stand for entities; first: each word's likeliest tag.",
+        metavar="[legal|first]",
     )
     overwrite: bool = run_option(False, "Replace the output file.")
     on: str | None = run_option(

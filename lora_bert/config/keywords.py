@@ -41,7 +41,7 @@ class TrainOptions(LabelledFileKeywords, total=False):
     train: RowsLike
     validation: RowsLike
     test: RowsLike
-    validation_fraction: float
+    validation_fraction: float | None
     test_fraction: float
     split: Literal["stratified", "random"]
     split_seed: int
@@ -71,6 +71,9 @@ class TrainOptions(LabelledFileKeywords, total=False):
     early_stopping: int | None
     metric: str | None
     task: str
+    doc_stride: int | None
+    max_answer_length: int | None
+    answer_units: Literal["auto", "words", "characters"]
     seed: int
     watch: Names
     watch_pair: Names
@@ -91,6 +94,8 @@ class EvaluateOptions(LabelledFileKeywords, ComputeKeywords, OpeningKeywords, to
     baseline: bool
     against: StrPath | None
     metric: str | None
+    max_answer_length: int | None
+    answer_units: Literal["auto", "words", "characters"]
     target_accuracy: float | None
     out_of_scope: Names
     train: RowsLike | None

@@ -17,6 +17,15 @@ dtype_option = partial(
     choices=("auto", "float32", "bfloat16"),
 )  # fmt: skip
 
+answer_length_option = partial(
+    option, None, "Of question answering: tokens of the longest answer (default: 64, or what "
+    "the training was told).", metavar="N", minimum=1,
+)  # fmt: skip
+answer_units_option = partial(
+    option, "auto", "In what answers are compared with true ones: words as SQuAD does, "
+    "characters as CMRC 2018 (auto: by the script).", choices=("auto", "words", "characters"),
+)  # fmt: skip
+
 LARGEST_SEED = 2**32 - 1  # numpy's and scikit-learn's
 
 
@@ -42,9 +51,10 @@ class TrainRows:
     test: tuple[str, ...] = data_option(
         (), "Test file or pattern, scored once at the end; may be repeated.", metavar="FILE"
     )
-    validation_fraction: float = data_option(
-        0.2,
-        "Share of the rows held out where there is no validation file.",
+    validation_fraction: float | None = data_option(
+        None,
+        "Share of the rows held out where there is no validation file (default: 0.2; 0.1 of fewer "
+        "than 20 rows a class).",
         minimum=0,
         maximum=1,
         exclusive=True,
@@ -103,6 +113,8 @@ class ScoredRows:
         "adapter was trained for, else the task's first).",
         metavar="[accuracy|macro_f1|log_loss|…]",  # a task has its own
     )
+    max_answer_length: int | None = answer_length_option(group="Data")
+    answer_units: str = answer_units_option(group="Data")
     target_accuracy: float | None = data_option(
         None,
         "Look for the probability that answers must reach so that this share of them is right.",

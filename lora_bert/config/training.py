@@ -9,6 +9,8 @@ from lora_bert.config.shared import (
     LabelledFileOptions,
     TrainRows,
     adapter_option,
+    answer_length_option,
+    answer_units_option,
     device_option,
     dtype_option,
     run_option,
@@ -50,7 +52,8 @@ class TrainConfig(LabelledFileOptions, TrainRows):
     )
     layers: str = adapter_option(
         "auto",
-        "Transformer layers to adapt (auto: the upper half; all: slower, at times a point better).",
+        "Transformer layers to adapt (auto: the upper half, of taggers and answers all; all: "
+        "slower, at times a point better).",
         metavar="auto|all|top:N",
     )
     pooling: str = adapter_option(
@@ -67,7 +70,8 @@ class TrainConfig(LabelledFileOptions, TrainRows):
     )
     epochs: int | None = training_option(
         None,
-        "Passes over the training rows (default: 3; up to 20 on few rows or many classes).",
+        "Passes over the training rows (default: 3, of a tagger 10; up to 8 on few rows or many "
+        "classes, up to 20 where the head starts at random).",
         minimum=1,
         metavar="N",
     )
@@ -106,9 +110,18 @@ class TrainConfig(LabelledFileOptions, TrainRows):
     )
     task: str = training_option(
         "auto",
-        "What is asked of a text (auto: what the training rows are made for).",
-        metavar="[auto|single-label|multi-label|regression|relevance]",
+        "What is asked of a text (auto: what the training rows are made for; or single-label, "
+        "multi-label, regression, relevance, token-tagging, question-answering).",
+        metavar="auto|NAME",
     )
+    doc_stride: int | None = training_option(
+        None,
+        "Of question answering: tokens that windows of a long context share (default: 128).",
+        metavar="N",
+        minimum=1,
+    )
+    max_answer_length: int | None = answer_length_option(group="Training")
+    answer_units: str = answer_units_option(group="Training")
     seed: int = training_option(
         42, "Seed of initialisation, order and dropout.", minimum=0, maximum=LARGEST_SEED
     )

@@ -26,6 +26,9 @@ TEXT_NAMES = (
 ).split()
 """Usual names of text columns; the first one that a table has wins."""
 
+WORD_NAMES = ("tokens", "words", "token", "word")
+"""Usual names of columns whose cells are lists of words."""
+
 LABEL_NAMES = (
     "label labels category class target sentiment intent topic tag emotion polarity "
     "label_name label_text category_name class_name classification cls gold output y "
@@ -61,6 +64,11 @@ _WORD = 2
 
 Cells = Mapping[str, Sequence[str]]
 """The cells of each column."""
+
+
+def plain_name(name: str) -> str:
+    """A column's name without case and separators: ``Sentence_1`` and ``sentence 1`` are one."""
+    return re.sub(r"[\s_\-.#:/]+", "", name.strip("\ufeff")).casefold()
 
 
 def find_columns(
@@ -99,7 +107,7 @@ def find_columns(
     if text_column is None:
         labels = label_columns(label_column, columns)
         free = [name for name in columns if name not in labels]
-        text_column = _by_name("text", training.text_column, free, source)
+        text_column = _by_name("text", training, free, source)
         text_column = text_column or _left_over(free, labels, training, cells)
         if text_column is None:
             raise _no_column("text", columns, source, cells)
@@ -127,7 +135,7 @@ def label_column_of(
     if label is not None:
         return label if label_columns(label, columns) else None
     free = [name for name in columns if name != text]
-    found = _by_name("label", training.label_column, free, source)
+    found = _by_name("label", training, free, source)
     return found or _of_label_studio(free, cells) or _of_bits(free, cells)
 
 
@@ -165,11 +173,14 @@ def given_column(name: str | None, columns: Sequence[str], source: str) -> str |
     )
 
 
-def _by_name(role: str, trained: str | None, columns: Sequence[str], source: str) -> str | None:
+def _by_name(
+    role: str, training: TrainingFormat, columns: Sequence[str], source: str
+) -> str | None:
     """The column that is called as in training, else as is usual for its role, text or label."""
+    trained = training.label_column
     if role == "label" and len(label_columns(trained, columns)) > 1:
         return trained
-    for name in _names(role, trained):
+    for name in _names(role, training):
         matches = [column for column in columns if column.strip().lower() == name]
         if len(matches) > 1:
             raise DataError(
@@ -181,8 +192,11 @@ def _by_name(role: str, trained: str | None, columns: Sequence[str], source: str
     return None
 
 
-def _names(role: str, trained: str | None) -> list[str]:
-    usual = TEXT_NAMES if role == "text" else LABEL_NAMES
+def _names(role: str, training: TrainingFormat) -> list[str]:
+    usual, trained = LABEL_NAMES, training.label_column
+    if role == "text":
+        words = WORD_NAMES if training.tagging else ()
+        usual, trained = [*words, *TEXT_NAMES], training.text_column
     return usual if trained is None else [trained.strip().lower(), *usual]
 
 
@@ -202,7 +216,7 @@ def _left_over(
     free: Sequence[str], labels: Sequence[str], training: TrainingFormat, cells: Cells
 ) -> str | None:
     """The one column beside the labels, ids and empty columns, which then holds the texts."""
-    usual = {name.lower() for name in _names("label", training.label_column)}
+    usual = {name.lower() for name in _names("label", training)}
     labels = labels or [name for name in free if name.strip().lower() in usual]
     ids = id_column(free, labels)
     rest = [name for name in free if name not in (*labels, ids) and any(cells.get(name, ()))]

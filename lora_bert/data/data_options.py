@@ -14,8 +14,9 @@ from lora_bert.names import parse_names
 
 SplitKind = Literal["stratified", "random"]
 
-LabelForm = Literal["one", "set", "number"]
-"""What a row's label is: one label; none, one or several of them; a number."""
+LabelForm = Literal["one", "set", "number", "tags", "answers"]
+"""What a row's label is: one label; none, one or several of them; a number; tags of its words;
+where the answers to its question stand."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class DataOptions:
     """How to read and divide data, as the options of the same names say it.
 
     Attributes:
+        validation_fraction: None for :func:`~lora_bert.data.splits.usual_fraction`.
         label_names: Names to put for the labels in the file.
         read: How to read the files, and what an adapter's training called the columns.
         label_separator: What stands between the labels of a cell; None looks for it.
@@ -34,7 +36,7 @@ class DataOptions:
     label_column: str | None = None
     label_names: Mapping[str, str] = field(default_factory=dict)
     read: ReadOptions = field(default_factory=ReadOptions)
-    validation_fraction: float = 0.2
+    validation_fraction: float | None = None
     test_fraction: float = 0.0
     split: SplitKind = "stratified"
     split_seed: int = 42

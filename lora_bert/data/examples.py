@@ -18,6 +18,7 @@ from lora_bert.data.pair_columns import find_pair
 from lora_bert.data.rows import NO_TRAINING, Files, Positioned, TrainingFormat
 from lora_bert.data.stored import hashes, kept, numbers_at, taken
 from lora_bert.data.tables import Table
+from lora_bert.data.tag_schemes import Tagging
 from lora_bert.data.texts import Text, are_pairs, taken_texts, texts_of
 from lora_bert.errors import DataError
 from lora_bert.wording import counted, listed
@@ -35,6 +36,8 @@ class Examples(Positioned):
         lines: As in :class:`Table`, like ``source``, ``unit`` and ``files``.
         ids: What the file's own column of ids calls the rows; empty where it has none.
         label_form: What a label is; of a ``set`` :func:`.read_set` gives the labels.
+        tagging: How words are tagged, where labels are entities; see
+            :mod:`lora_bert.data.tagged`.
     """
 
     texts: Sequence[Text]
@@ -45,6 +48,7 @@ class Examples(Positioned):
     ids: Sequence[str] = ()
     files: Files | None = None
     label_form: LabelForm = "one"
+    tagging: Tagging | None = None
 
     def __len__(self) -> int:
         return len(self.texts)

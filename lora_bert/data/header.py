@@ -7,8 +7,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lora_bert.data.columns import LABEL_NAMES, LONG, NUMBER, TEXT_NAMES, guess
-from lora_bert.data.pair_columns import PAIR_NAMES, plain_name
+from lora_bert.data.columns import LABEL_NAMES, LONG, NUMBER, TEXT_NAMES, guess, plain_name
+from lora_bert.data.pair_columns import PAIR_NAMES
 from lora_bert.data.rows import ReadOptions, TrainingFormat
 from lora_bert.errors import DataError
 from lora_bert.names import write_names

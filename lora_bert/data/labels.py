@@ -207,7 +207,7 @@ def _labels(value: Any, cell: str, at: Callable[[str], str]) -> Labels:
         raise DataError(
             f"{at(cell)}: the label '{shortened(cell, 40)}' marks parts of the text, as sequence "
             "labelling (named entities) does.",
-            hint="lora-bert trains one label a text.",
+            hint="That is another task: --task token-tagging.",
         )
     numbers = [float(item) for item in value if isinstance(item, Number)]
     if len(value) > 1 and not all(number.is_integer() for number in numbers):

@@ -13,7 +13,7 @@ from lora_bert.data import named
 from lora_bert.data.formats import folder_file
 from lora_bert.data.formats.arrow_file import is_saved
 from lora_bert.data.given import Given
-from lora_bert.data.opening import SUFFIXES, data_stem, data_suffix
+from lora_bert.data.opening import SUFFIXES, TAGGED, data_stem, data_suffix
 from lora_bert.data.part_names import JUDGED_FIRST, PARTS
 from lora_bert.errors import DataError, NotFoundError, missing
 from lora_bert.wording import by_number, counted, listed, utf8_name
@@ -271,6 +271,8 @@ def _by_part(paths: Iterable[Path]) -> dict[str, list[Path]]:
 
 def _part(path: Path) -> str | None:
     stem = data_stem(path.name).lower()
+    if path.suffix.lower() in TAGGED:
+        stem = stem.partition(".")[0]  # "train.char.bmes"
     shard = _SHARD.fullmatch(stem)
     return _PART_OF.get(shard[1] if shard else stem)
 

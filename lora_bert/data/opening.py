@@ -36,9 +36,11 @@ TEXT_FORMATS = {
     ".ndjson": "jsonl",
 }
 """The endings of text files that can be read, and the formats they stand for."""
+TAGGED = (".conll", ".bio", ".iob", ".iob2", ".bioes", ".bmes")
+"""The endings of files of tagged words."""
 SHEETS = (*WORKBOOKS, ".xls")
 """The endings of Excel's files."""
-SUFFIXES = (*TEXT_FORMATS, ".parquet", *SHEETS)
+SUFFIXES = (*TEXT_FORMATS, ".parquet", *SHEETS, *TAGGED)
 """The endings of all files that can be read."""
 
 _MAGIC = {

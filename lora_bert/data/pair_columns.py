@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from lora_bert.data.columns import TEXT_NAMES, Cells, find_columns, given_column
+from lora_bert.data.answer_columns import answer_columns
+from lora_bert.data.columns import TEXT_NAMES, Cells, find_columns, given_column, plain_name
 from lora_bert.data.rows import TrainingFormat
 from lora_bert.errors import ConfigError, DataError
 from lora_bert.wording import listed
@@ -54,11 +54,6 @@ class TextColumns(NamedTuple):
     def names(self) -> tuple[str, ...]:
         """The columns there are."""
         return (self.text,) if self.pair is None else (self.text, self.pair)
-
-
-def plain_name(name: str) -> str:
-    """A column's name without case and separators: ``Sentence_1`` and ``sentence 1`` are one."""
-    return re.sub(r"[\s_\-.#:/]+", "", name.strip("\ufeff")).casefold()
 
 
 def find_pair(
@@ -123,9 +118,15 @@ def find_text_columns(
 ) -> TextColumns:  # fmt: skip
     """The columns of texts of a table whose labels do not matter: as :func:`find_pair` says.
 
+    Of an adapter that finds answers, as :func:`.answer_columns` does.
+
     Raises:
         DataError, ConfigError: As that says.
     """
+    if training.finds_answers:
+        return TextColumns(*answer_columns(
+            columns, question=text, context=pair, answers=None, source=source, training=training
+        )[:2])  # fmt: skip
     first, second = find_pair(
         columns, text=text, pair=pair, training=training, cells=cells, source=source
     )

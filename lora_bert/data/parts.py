@@ -11,6 +11,8 @@ import shlex
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
+from lora_bert.data.answer_columns import answer_columns
+from lora_bert.data.answers import answer_examples
 from lora_bert.data.columns import LABEL_NAMES, find_columns, label_columns
 from lora_bert.data.data_options import DataOptions
 from lora_bert.data.examples import Examples, examples_from
@@ -18,7 +20,8 @@ from lora_bert.data.given import Given
 from lora_bert.data.locations import Location
 from lora_bert.data.pair_columns import find_pair
 from lora_bert.data.tables import Table, iter_tables, read_table
-from lora_bert.errors import DataError
+from lora_bert.data.tagged import tag_columns, tagged_examples
+from lora_bert.errors import ConfigError, DataError
 from lora_bert.names import parse_names
 from lora_bert.wording import listed
 
@@ -82,6 +85,8 @@ class Parts:
             rows = self._examples_or_reason(part)
             if isinstance(rows, Examples):
                 examples[part] = rows
+            elif part == "train":
+                raise DataError(f"There is nothing to learn: {rows}.")
             else:
                 how = self._how_to_predict(part)
                 logger.warning("The %s part is left out: %s. %s", part, rows, how)
@@ -99,9 +104,16 @@ class Parts:
             self._train_columns = table.columns
             if self._reading:
                 self.options = self._reading(table, self.options)
-        text, pair, label = self._columns(part, table)
+        form = self.options.label_form
+        find = {"tags": self._tag_columns, "answers": self._answer_columns}.get(form)
+        text, pair, label = find(table) if find else self._columns(part, table)
         if label is None:
-            return f"'{table.source}' has no label column"
+            lacking = {"tags": "tags", "answers": "answers"}.get(form, "label column")
+            return f"'{table.source}' has no {lacking}"
+        if form == "tags":
+            return self._tagged(part, table, text, label)
+        if form == "answers":
+            return self._answered(part, table, text, str(pair), label)
         if self._may_lack_labels(part) and (hidden := self._hidden(table, text, label)):
             return f"'{table.source}' has no labels, only {hidden}"
         self._names[part] = (text, pair, label)
@@ -113,6 +125,50 @@ class Parts:
             known_labels={*options.read.training.labels, *known},
             label_form=options.label_form, label_separator=options.label_separator,
         )  # fmt: skip
+
+    def _tag_columns(self, table: Table) -> tuple[str, str | None, str | None]:
+        """A table's column of words or texts, and that of their tags."""
+        options, training = self.options, self.options.read.training
+        before = next(iter(self._names.values()), (training.text_column, training.label_column))
+        known = [name if name in table.columns else None for name in before]
+        text, label = tag_columns(
+            table, text=options.text_column or known[0], tags=options.label_column or known[-1]
+        )
+        return text, None, label
+
+    def _tagged(self, part: str, table: Table, text: str, label: str) -> Examples | str:
+        """The examples of a part whose words are tagged, as those of the training are."""
+        if self._may_lack_labels(part) and not any(cell.strip() for cell in table.values[label]):
+            return f"'{table.source}' has no tags, only empty cells"
+        options, train = self.options, self._read.get("train")
+        trained = options.read.training.tagging
+        tagging = train.tagging if isinstance(train, Examples) else trained
+        self._names[part] = (text, None, label)
+        return tagged_examples(table, text, label, names=options.label_names, tagging=tagging)
+
+    def _answer_columns(self, table: Table) -> tuple[str, str | None, str | None]:
+        """A table's columns of questions, of contexts and of answers."""
+        options, training = self.options, self.options.read.training
+        for text, pair, label in list(self._names.values())[:1]:
+            training = replace(training, text_column=text, pair_column=pair, label_column=label)
+        return answer_columns(
+            table.columns, question=options.text_column, context=options.text_pair_column,
+            answers=options.label_column, source=table.source, training=training,
+        )  # fmt: skip
+
+    def _answered(
+        self, part: str, table: Table, text: str, pair: str, label: str
+    ) -> Examples | str:
+        """The examples of a part whose questions have answers."""
+        if self.options.label_names or self.options.label_separator:
+            raise ConfigError(
+                "--label-names, --label-file and --label-separator are for labels; answers are "
+                "none."
+            )
+        if self._may_lack_labels(part) and not any(cell.strip() for cell in table.values[label]):
+            return f"'{table.source}' has no answers, only empty cells"
+        self._names[part] = (text, pair, label)
+        return answer_examples(table, text, pair, label)
 
     def _may_lack_labels(self, part: str) -> bool:
         return part != "train" and "train" in self._location.parts

@@ -9,6 +9,7 @@ from pathlib import PurePath
 
 import numpy as np
 
+from lora_bert.data.tag_schemes import Tagging
 from lora_bert.wording import position
 
 HEAD_ROWS = 1000
@@ -27,6 +28,8 @@ class TrainingFormat:
             ``label_column`` likewise.
         inputs: How many texts a row has; 0: not known, the columns' names decide.
         labels: The labels as the files had them: each is one label, whatever it looks like.
+        tagging: How its words were tagged, where labels are tags.
+        finds_answers: Whether its rows are questions about contexts.
     """
 
     header: bool | None = None
@@ -37,6 +40,8 @@ class TrainingFormat:
     label_column: str | None = None
     inputs: int = 0
     labels: frozenset[str] = frozenset()
+    tagging: Tagging | None = None
+    finds_answers: bool = False
 
 
 NO_TRAINING = TrainingFormat()

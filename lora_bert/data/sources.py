@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lora_bert.data import named
@@ -15,7 +15,7 @@ from lora_bert.data.given import Given
 from lora_bert.data.locations import Location, locate, locate_files
 from lora_bert.data.part_names import JUDGED_FIRST, PARTS
 from lora_bert.data.parts import Parts, Reading
-from lora_bert.data.splits import sample, split
+from lora_bert.data.splits import sample, split, usual_fraction
 from lora_bert.errors import ConfigError, DataError, NotFoundError, did_you_mean
 from lora_bert.wording import counted, listed, shortened, utf8_name
 
@@ -32,6 +32,8 @@ class Splits:
         sha256: Over the bytes of all files read, in the order train, validation, test.
         columns: What the training rows' columns are called, by ``text``, ``label`` and, of pairs,
             ``text_pair``.
+        held_out: The share of rows that was split off for validation; None where those are rows of
+            their own.
     """
 
     train: Examples
@@ -40,6 +42,7 @@ class Splits:
     name: str
     sha256: str
     columns: Mapping[str, str]
+    held_out: float | None = None
 
 
 Named = str | Sequence[str] | None
@@ -81,7 +84,8 @@ def load_splits(
         )
     parts = Parts(location, options, reading)
     labelled = parts.labelled()
-    fitted = _fit_to_train(labelled, parts.options)
+    options = _with_fraction(labelled["train"], parts.options)
+    fitted = _fit_to_train(labelled, options)
     return Splits(
         train=fitted["train"],
         validation=fitted["validation"],
@@ -89,6 +93,7 @@ def load_splits(
         name=location.name,
         sha256=fingerprint(file for part in labelled for file in location.parts[part]),
         columns=parts.columns,
+        held_out=None if "validation" in labelled else options.validation_fraction,
     )
 
 
@@ -123,7 +128,7 @@ def load_rows(
         raise NotFoundError(f"'{data}' has no {part} part; it has {listed(location.parts)}.")
     rows = _limited(parts.rows(chosen), options)
     if part is not None and must_split:
-        rows = _divided(rows, labelled, options)[part]
+        rows = _divided(rows, labelled, _with_fraction(rows, options))[part]
     return rows, location.name, fingerprint(location.parts[chosen])
 
 
@@ -233,11 +238,20 @@ def _to_divide(present: Collection[str], options: DataOptions) -> list[str]:
     return ["train", *parts] if parts else []
 
 
+def _with_fraction(examples: Examples, options: DataOptions) -> DataOptions:
+    """The options with the share of validation rows: where it is open, by how many a class has."""
+    if options.validation_fraction is not None:
+        return options
+    rows = min(len(examples), options.limit or len(examples))
+    classes = len(examples.label_counts) if options.classes else 1
+    return replace(options, validation_fraction=usual_fraction(rows, classes))
+
+
 def _divided(
     examples: Examples, present: Collection[str], options: DataOptions
 ) -> dict[str, Examples]:
     """Training rows and what is split off them: test rows first, then validation rows."""
-    fractions = {"test": options.test_fraction, "validation": options.validation_fraction}
+    fractions = {"test": options.test_fraction, "validation": options.validation_fraction or 0.0}
     parts = {"train": examples}
     for part in _to_divide(present, options)[1:]:
         rows = parts["train"]

@@ -20,6 +20,15 @@ from lora_bert.wording import counted
 logger = logging.getLogger(__name__)
 
 
+_FEW = 20
+"""Rows a class, of which a tenth is held out."""
+
+
+def usual_fraction(rows: int, classes: int) -> float:
+    """The share of rows to hold out: a fifth, or a tenth where each one counts for the training."""
+    return 0.1 if rows < _FEW * classes else 0.2
+
+
 def split(
     examples: Examples, *, fraction: float = 0.2, how: SplitKind = "stratified", seed: int,
     classes: bool = True,

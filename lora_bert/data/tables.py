@@ -18,6 +18,7 @@ import numpy as np
 from lora_bert.data.encoding import detect
 from lora_bert.data.formats import (
     arrow_file,
+    conll_file,
     delimited,
     fasttext_file,
     folder_file,
@@ -220,6 +221,8 @@ def _open(path: Path, source: str, options: ReadOptions) -> OpenTable:
 
 def _open_text(path: Path, source: str, options: ReadOptions, suffix: str) -> OpenTable:
     codec = codec_of(path, source, options)
+    if conll_file.is_conll(path, codec, suffix):
+        return conll_file.read(path, source, codec)
     kind = kind_of(path, codec, source, suffix)
     if kind == "json":
         return json_file.read(path, source, codec, options)

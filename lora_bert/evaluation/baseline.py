@@ -77,7 +77,7 @@ def tfidf_baseline(
     """Fit a linear model on TF-IDF of the training rows, and compare our ``values`` with its own.
 
     Rows come with their targets; ``values`` are those of the test rows. The task says which model:
-    LinearSVC for one label a text.
+    LinearSVC for one label a text. Where answers are of words, it is given texts as they are.
 
     Of pairs the classifier sees the terms of either text, those that both have, and their cosine.
     Character 1-3-grams where more than 30 % of the training letters are of a script written
@@ -97,9 +97,14 @@ def tfidf_baseline(
     """
     if len(test[0]) == 0:
         raise DataError("There are no rows to score the TF-IDF baseline on.")
+    started = time.perf_counter()
+    if not task.linear_class:
+        comparison, interval = task.baseline(
+            (train[0].texts, train[1]), test[0].texts, values, test[1], metric=metric
+        )
+        return Baseline(comparison, interval, time.perf_counter() - started, task.linear_model)
     if len(set(train[0].labels)) < 2:
         raise DataError("The TF-IDF baseline needs training rows of at least two classes.")
-    started = time.perf_counter()
     by_character = unspaced_share(chain(*columns_of(train[0].texts))) > 0.3
     learned, features = _both(train[0].texts, test[0].texts, by_character)
     comparison, interval = task.baseline(

@@ -57,7 +57,9 @@ class EvaluationRows:
         config = self.config
         part = None if config.part == "auto" else config.part
         if config.data is None:
-            return self.own(part or ("test" if "test" in self.manifest.metrics else "validation"))
+            part = part or ("test" if "test" in self.manifest.metrics else "validation")
+            self._warn_if_fitted_to(part)
+            return self.own(part)
         rows, _, digest = load_rows(config.data, options=self.options, part=part)
         kept = str(self.manifest.data.get("sha256"))
         if kept in (digest, *whole_fingerprints(config.data)):
@@ -67,7 +69,18 @@ class EvaluationRows:
                 "The adapter was trained on rows of '%s': this score is too good. For rows it has "
                 "not seen, leave --data out or use --part.", config.data,
             )  # fmt: skip
+        if digest == kept:
+            self._warn_if_fitted_to(part)
         return rows
+
+    def _warn_if_fitted_to(self, part: str | None) -> None:
+        """Say so where the head of the adapter has learned from the part that is to be scored."""
+        if part == "validation" and self._fitted_to_all:
+            log.warning(
+                "The head of the adapter was fitted on the validation rows too, after they had "
+                "been answered: this score is too good. 'lora-bert info' shows what they said "
+                "before."
+            )  # fmt: skip
 
     @cached_property
     def to_train(self) -> Examples:
@@ -77,7 +90,7 @@ class EvaluationRows:
         return self.own("train")
 
     def trained_on(self) -> Sequence[Text] | None:
-        """The texts or pairs of the training rows; None where they are not here any more."""
+        """The texts or pairs that were learned from; None where they are not here any more."""
         own = self.training.data if self.training and not self.config.train else None
         if own in named.NAMED and not named.is_here(own):
             log.info("Whether rows were seen in training is not known: '%s' is not here.", own)
@@ -86,7 +99,10 @@ class EvaluationRows:
             if not self.config.train and self.own_splits.sha256 != self.manifest.data.get("sha256"):
                 log.info("Whether rows were seen in training is not known: those have changed.")
                 return None
-            return self.to_train.texts
+            texts = self.to_train.texts
+            if not self.config.train and self._fitted_to_all:
+                return [*texts, *self.own("validation").texts]
+            return texts
         except (ConfigError, DataError, NotFoundError) as error:
             if self.config.train:
                 raise
@@ -103,6 +119,11 @@ class EvaluationRows:
                         "on may be among the %s rows now.", self.own_splits.name, part)  # fmt: skip
         log.info("Using the %s rows of '%s'.", part, Path(rows.source).name)
         return rows
+
+    @property
+    def _fitted_to_all(self) -> bool:
+        """Whether the validation rows too were fitted on."""
+        return bool(self.manifest.data.get("fitted_to_all"))
 
     @cached_property
     def options(self) -> DataOptions:

@@ -72,7 +72,9 @@ def run(config: EvaluateConfig) -> Evaluation:
     if config.report:
         claim_file(Path(config.report), overwrite=config.overwrite)
     predictor = open_predictor(config.path, config)
-    task = predictor.task
+    task = predictor.task.asked_with(
+        max_answer_length=config.max_answer_length, answer_units=config.answer_units
+    )
     _check_fits(config, task)
     metric = task.metric(config.metric or trained_for(config.path, predictor.manifest)).name
     other = open_predictor(config.against, config) if config.against else None
@@ -95,7 +97,8 @@ def run(config: EvaluateConfig) -> Evaluation:
         )
     if config.baseline:
         learned = source.to_train
-        log.info("Training TF-IDF + %s on %s rows.", task.linear_model, f"{len(learned):,}")
+        if task.linear_class:
+            log.info("Training TF-IDF + %s on %s rows.", task.linear_model, f"{len(learned):,}")
         fitted_on = learned, task.targets(learned, _tokens_of(learned, predictor))
         beside["baseline"] = tfidf_baseline(task, fitted_on, (rows, targets), values, metric=metric)
     if outside:
@@ -196,7 +199,7 @@ def _values_of(
             f"--against '{config.against}' knows other labels than '{config.path}': "
             f"{listed(sorted(unlike))}."
         )
-    return other.values(texts)[:, [other.labels.index(label) for label in labels]]
+    return ours.task.reordered(other.values(texts), [other.labels.index(each) for each in labels])
 
 
 def _write(output: Path, evaluation: Evaluation, rows: Examples, overwrite: bool) -> None:

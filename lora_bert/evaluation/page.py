@@ -13,6 +13,7 @@ import numpy as np
 
 from lora_bert._version import __version__
 from lora_bert.data.examples import Examples
+from lora_bert.data.texts import columns_of
 from lora_bert.evaluation import report
 from lora_bert.evaluation.result import Evaluation
 from lora_bert.evaluation.row_tables import table_rows
@@ -22,6 +23,7 @@ from lora_bert.metrics.comparison import ACCURACY, Comparison
 from lora_bert.metrics.intervals import Interval
 from lora_bert.metrics.label_thresholds import LabelCurve
 from lora_bert.metrics.regression import Errors
+from lora_bert.metrics.tagging import Mark, MarkedText
 from lora_bert.wording import printable
 
 _SHOWN_ROWS = 25
@@ -80,12 +82,29 @@ def report_page(evaluation: Evaluation, rows: Examples, *, title: str) -> str:
         line=_line,
         numbers_drawn=_numbers(evaluation.errors) if evaluation.errors else None,
         residuals=table_rows(evaluation, "residuals", rows, most=_SHOWN_ROWS),
+        marked=[_marked(each, rows) for each in evaluation.marked[:_SHOWN_ROWS]],
         pairs=rows.inputs > 1,
         **_bars(evaluation),
         **(_curve(evaluation) if evaluation.coverage else {}),
         **(_classes(evaluation.by_class) if evaluation.by_class else {}),
     )
     return page
+
+
+def _marked(marked: MarkedText, rows: Examples) -> dict[str, Any]:
+    """A text in pieces, each with the type it has and whether both sides say so: said, and true."""
+    said, true = (_pieces(marked.text, marks) for marks in (marked.said, marked.true))
+    asked = columns_of(rows.texts)[0][marked.row] if rows.inputs > 1 else ""
+    return {"at": rows.mark(marked.row), "asked": asked, "said": said,
+            "true": true if true != said else []}  # fmt: skip
+
+
+def _pieces(text: str, marks: Sequence[Mark]) -> list[tuple[str, str, bool]]:
+    pieces, last = [], 0
+    for start, end, kind, shared in marks:
+        pieces += [(text[last:start], "", True), (text[start:end], kind, shared)]
+        last = end
+    return [piece for piece in (*pieces, (text[last:], "", True)) if piece[0]]
 
 
 def _curves(evaluation: Evaluation) -> list[tuple[LabelCurve, PerClass]]:
@@ -192,7 +211,8 @@ def _bars(evaluation: Evaluation) -> dict[str, Any]:
         bars.append(_Bar(evaluation.against.other, evaluation.against[barred.name].theirs))
     if baseline := evaluation.baseline:
         interval = baseline.interval if barred is ACCURACY else None
-        bars.append(_Bar("TF-IDF + linear SVM", baseline.comparison[barred.name].theirs, interval))
+        theirs = baseline.comparison[barred.name].theirs
+        bars.append(_Bar(baseline.comparison.other, theirs, interval))
     lowest = min(bar.interval.low if bar.interval else bar.value for bar in bars)
     scale = _floor(lowest)
 

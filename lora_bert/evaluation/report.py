@@ -16,8 +16,9 @@ from lora_bert.metrics.metric import Metric
 from lora_bert.metrics.multilabel import LabelScores
 from lora_bert.metrics.out_of_scope import OutOfScope
 from lora_bert.metrics.regression import Errors
+from lora_bert.metrics.tagging import TypeScores
 from lora_bert.metrics.threshold import Threshold
-from lora_bert.tasks.base import Judgement
+from lora_bert.tasks.judgement import Judgement
 from lora_bert.wording import counted, printable
 
 MINIMUM_WIDTH = 60
@@ -242,6 +243,26 @@ def classes_table(scores: Scores, *, width: int = 80) -> str:
     table = _table(_CLASS_COLUMNS, list(map(_class_row, entries)), 1, width)
     all_of_them = f"{title}; --output and --json have all of them"
     return _titled(all_of_them, table, width) if title else table
+
+
+def types_table(types: Sequence[TypeScores], *, width: int = 80) -> str:
+    """The table of the types of entities; of more than 20 those with the lowest F1."""
+    shown = types
+    if len(types) > _ALL_CLASSES:
+        shown = sorted(types, key=lambda each: (each.f1, -each.entities))[:_WORST]
+    rows = [_type_row(each) for each in shown]
+    table = _table(("type", *_CLASS_COLUMNS[1:4], "entities", "predicted"), rows, 1, width)
+    if len(shown) == len(types):
+        return table
+    title = f"types: the {len(shown)} with the lowest F1 of {len(types):,}; --json has all of them"
+    return _titled(title, table, width)
+
+
+def _type_row(entry: TypeScores) -> tuple[str, ...]:
+    precision = _share(entry.precision) if entry.predicted else "–"
+    recall = _share(entry.recall) if entry.entities else "–"
+    counts = f"{entry.entities:,}", f"{entry.predicted:,}"
+    return (entry.type, precision, recall, _share(entry.f1), *counts)
 
 
 def classes_html(scores: Scores | LabelScores) -> str:

@@ -14,7 +14,8 @@ from lora_bert.evaluation.display import html_text
 from lora_bert.evaluation.overlap import Overlap
 from lora_bert.metrics.comparison import Comparison
 from lora_bert.metrics.intervals import Interval
-from lora_bert.tasks.base import Judgement, Task
+from lora_bert.tasks.base import Task
+from lora_bert.tasks.judgement import Judgement
 from lora_bert.wording import counted
 
 
@@ -67,6 +68,8 @@ class Evaluation(Judgement):
             "against": self.against and self.against.as_dict(),
             "baseline": self.baseline and self.baseline.as_dict(),
         }  # fmt: skip
+        if self.by_type:
+            parts["per_type"] = [asdict(entry) for entry in self.by_type]
         if self.by_label:
             parts |= {
                 "per_label": [asdict(entry) for entry in self.by_label.per_label],
@@ -114,6 +117,8 @@ class Evaluation(Judgement):
             parts.append(report.coverage_table(self.coverage, width=width))
         if self.out_of_scope:
             parts.append(report.scope_table(self.out_of_scope, width=width))
+        if self.by_type:
+            parts.append(report.types_table(self.by_type, width=width))
         if self.by_label:
             parts.append(report.labels_table(self.by_label, self.curves, width=width))
         if self.by_class:

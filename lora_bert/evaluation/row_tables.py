@@ -10,7 +10,7 @@ from typing import Any
 from lora_bert.data.examples import Examples
 from lora_bert.data.texts import parts_of
 from lora_bert.files import atomic_file
-from lora_bert.tasks.base import Judgement
+from lora_bert.tasks.judgement import Judgement
 
 TABLES = {
     "wrong": ("prediction", "score"),

@@ -60,6 +60,7 @@ class ExportResult:
         moved: Largest difference from torch in float32 in what ``infer`` computes in here unless it
             is told otherwise, bfloat16; None where that is what was compared.
         measured_in: What these differences are measured in, in words.
+        asked_as: How ``lora-bert infer`` is asked.
     """
 
     path: Path
@@ -73,6 +74,7 @@ class ExportResult:
     size: int
     moved: float | None = None
     measured_in: str = "probability"
+    asked_as: str = '"…"'
 
     def __repr__(self) -> str:
         return (
@@ -140,6 +142,7 @@ def run(config: ExportConfig) -> ExportResult:
         precision=precision,
         moved=moved,
         measured_in=task.apart_in,
+        asked_as=task.asked_as[described.inputs == 2],
         **compared,
     )
 

@@ -46,6 +46,7 @@ class MergeResult:
         moved: Largest difference of a probability of those texts between float32 and what ``infer``
             computes in here unless it is told otherwise, bfloat16; None where that is float32.
         measured_in: What these differences are measured in, in words.
+        asked_as: How ``lora-bert infer`` is asked.
     """
 
     path: Path
@@ -54,6 +55,7 @@ class MergeResult:
     size: int
     moved: float | None = None
     measured_in: str = "probability"
+    asked_as: str = '"…"'
 
     def __repr__(self) -> str:
         return (
@@ -115,6 +117,7 @@ def run(config: MergeConfig) -> MergeResult:
         size=size_of(output),
         moved=moved,
         measured_in=exact.task.apart_in,
+        asked_as=exact.task.asked_as[exact.manifest.inputs == 2],
     )
 
 

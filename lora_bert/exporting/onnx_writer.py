@@ -62,14 +62,17 @@ class Writer:
 
         return self.op("Cast", value, to=TensorProto.DataType.Value(kind))
 
-    def model(self, logits: str, labels: int) -> Any:
-        """The finished model, which gives the value ``logits``, float32 ``[rows, labels]``."""
+    def model(self, logits: str, labels: int, *, of_tokens: bool = False) -> Any:
+        """The finished model, which gives the value ``logits``, float32 ``[rows, labels]``.
+
+        ``of_tokens``: it is ``[rows, length, labels]``.
+        """
         from onnx import TensorProto, helper
 
         self.nodes.append(helper.make_node("Identity", [logits], [LOGITS], name=LOGITS))
         value, shape = helper.make_tensor_value_info, ["rows", "length"]
         taken = [value(name, TensorProto.INT64, shape) for name in self.inputs]
-        given = value(LOGITS, TensorProto.FLOAT, ["rows", labels])
+        given = value(LOGITS, TensorProto.FLOAT, [*(shape if of_tokens else shape[:1]), labels])
         constants = list(self.constants.values())
         graph = helper.make_graph(self.nodes, "classifier", taken, [given], constants)
         opset = helper.make_opsetid("", _OPSET)

@@ -33,33 +33,37 @@ class Request:
     names: Sequence[str] | None
 
     def values(self, batch_size: int) -> list[np.ndarray]:
-        """For each predictor the values of its own texts, float32 ``[its texts, labels]``.
+        """For each predictor what :meth:`Predictor.values` gives of its own texts.
 
         Raises:
             InputTypeError: A text is not what its predictor is asked: a text, or a pair.
             TextError: A text holds a token that the embeddings have no row for.
         """
         predictors = list(self.predictors.values())
+        parts: list[list[np.ndarray]] = [[] for _ in predictors]
+        for start in range(0, max(1, len(self.texts)), TEXTS_AT_ONCE):
+            tokens, outputs = self._outputs(predictors, start, batch_size)
+            for part, predictor, own, found in zip(parts, predictors, tokens, outputs, strict=True):
+                part.append(predictor.task.row_values(found, own))
+        return [np.concatenate(part) for part in parts]
+
+    def _outputs(
+        self, predictors: Sequence[Predictor], start: int, batch_size: int
+    ) -> tuple[list[TokenizedTexts], list[np.ndarray]]:
+        """The texts from row ``start`` on: for each predictor its tokens, and their logits."""
+        texts = self.texts[start : start + TEXTS_AT_ONCE]
         engines = [cast(TorchEngine, predictor.engine) for predictor in predictors]
-        parts = [[np.empty((0, engine.outputs), dtype=np.float32)] for engine in engines]
         owners = self._owners
-        for start in range(0, len(self.texts), TEXTS_AT_ONCE):
-            some = self.texts[start : start + TEXTS_AT_ONCE]
-            if owners is not None:
-                those = owners[start : start + TEXTS_AT_ONCE]
-                tokens = _encoded(predictors, those, some, start)
-                found = answer_rows(engines, tokens, those, batch_size)
-                for part, outputs in zip(parts, found, strict=True):
-                    part.append(outputs)
-                continue
-            for numbers, tokens in _alike(predictors, some, start):
-                found = answer_all([engines[number] for number in numbers], tokens, batch_size)
-                for number, outputs in zip(numbers, found, strict=True):
-                    parts[number].append(outputs)
-        return [
-            predictor.task.values(np.concatenate(part))
-            for predictor, part in zip(predictors, parts, strict=True)
-        ]
+        if owners is not None:
+            tokens = _own_tokens(predictors, owners[start : start + len(texts)], texts, start)
+            return tokens, answer_rows(engines, tokens, batch_size) if engines else []
+        tokens = _tokens_of_all(predictors, texts, start)
+        outputs: dict[int, np.ndarray] = {}
+        for numbers in _alike(tokens):
+            some = [engines[number] for number in numbers]
+            found = answer_all(some, tokens[numbers[0]], batch_size)
+            outputs |= dict(zip(numbers, found, strict=True))
+        return tokens, [outputs[number] for number in range(len(predictors))]
 
     def arranged(self, answers: Sequence[Any]) -> list[Any] | dict[str, Any]:
         """Each predictor's answers to its own texts -> in the order of the texts, or by name."""
@@ -79,8 +83,9 @@ class Request:
 
 
 def tasks_of(
-    predictors: Mapping[str, Predictor], min_score: float | None, otherwise: str | None
-) -> dict[str, Task]:
+    predictors: Mapping[str, Predictor], *, min_score: float | None, otherwise: str | None,
+    aggregation: str | None,
+) -> dict[str, Task]:  # fmt: skip
     """The task of each adapter, with the options of :meth:`Predictor.predict`.
 
     Raises:
@@ -89,53 +94,60 @@ def tasks_of(
     found = {}
     for name, predictor in predictors.items():
         try:
-            found[name] = predictor.task.answering(min_score, otherwise)
+            task = predictor.task.answering(min_score, otherwise)
+            found[name] = task.aggregating(aggregation)
         except ConfigError as error:
             raise ConfigError(f"Adapter '{name}': {error}", hint=error.hint) from None
     return found
 
 
-def _encoded(
+def _own_tokens(
     predictors: Sequence[Predictor], owners: np.ndarray, texts: Sequence[Text], start: int
-) -> TokenizedTexts:
-    """The texts from row ``start`` on, each as the tokenizer of its predictor encodes it."""
-    parts, order = [], []
+) -> list[TokenizedTexts]:
+    """For each predictor the texts, from row ``start`` on, that are its own, as it encodes them."""
+    found: dict[int, TokenizedTexts] = {}
     for numbers in _by_tokenizer(predictors):
-        rows, listed = list[int](), list[Text]()
+        rows, listed, ends = list[int](), list[Text](), [0]
         for number in numbers:
-            own = np.flatnonzero(owners == number).tolist()
-            rows += own
-            numbered = [start + row for row in own]
+            own = np.flatnonzero(owners == number)
+            numbered = (start + own).tolist()
             listed += predictors[number].listed([texts[row] for row in own], numbered)
-        if rows:
-            numbered = [start + row for row in rows]
-            parts.append(_tokens(predictors[numbers[0]], listed, numbered))
-            order += rows
-    joined, places = TokenizedTexts.joined(parts), np.empty(len(order), dtype=np.int64)
-    places[order] = np.arange(len(order))
-    return joined.take(places)
+            rows += numbered
+            ends.append(len(rows))
+        tokens = _tokens(predictors[numbers[0]], listed, rows)
+        for number, begin, end in zip(numbers, ends, ends[1:], strict=False):
+            found[number] = tokens.of_rows(begin, end)
+    return [found[number] for number in range(len(predictors))]
 
 
-def _alike(
+def _tokens_of_all(
     predictors: Sequence[Predictor], texts: Sequence[Text], start: int
-) -> list[tuple[list[int], TokenizedTexts]]:
-    """The numbers of predictors to which the texts are the same tokens, and these."""
-    found: list[tuple[list[int], TokenizedTexts]] = []
+) -> list[TokenizedTexts]:
+    """For each predictor all texts, from row ``start`` on; the same object where it is the same."""
+    found: dict[int, TokenizedTexts] = {}
     rows = range(start, start + len(texts))
     for numbers in _by_tokenizer(predictors):
         for number in numbers:
             listed = predictors[number].listed(texts, rows)
         tokens = _tokens(predictors[numbers[0]], listed, rows)
-        others = next((others for others, before in found if _same(tokens, before)), None)
+        found |= dict.fromkeys(numbers, tokens)
+    return [found[number] for number in range(len(predictors))]
+
+
+def _alike(tokens: Sequence[TokenizedTexts]) -> list[list[int]]:
+    """The numbers of those that are the same tokens."""
+    found: list[list[int]] = []
+    for number, own in enumerate(tokens):
+        others = next((others for others in found if _same(tokens[others[0]], own)), None)
         if others is None:
-            found.append((numbers, tokens))
+            found.append([number])
         else:
-            others.extend(numbers)
+            others.append(number)
     return found
 
 
 def _same(one: TokenizedTexts, other: TokenizedTexts) -> bool:
-    return all(
+    return one is other or all(
         np.array_equal(getattr(one, name), getattr(other, name))
         for name in ("starts", "ids", "token_type_ids")
     )
@@ -150,7 +162,8 @@ def _by_tokenizer(predictors: Sequence[Predictor]) -> list[list[int]]:
     for number, predictor in enumerate(predictors):
         own, inputs = predictor.tokenizer, predictor.manifest.inputs
         asked = inputs or -number - 1
-        key = id(own.shared), own.max_length, own.pad_id, own.takes_types, own.rows, asked
+        cut = own.max_length, own.stride, own.words
+        key = id(own.shared), own.pad_id, own.takes_types, own.rows, cut, asked
         alike.setdefault(key, []).append(number)
     return list(alike.values())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -83,17 +84,22 @@ class Predictor:
         *,
         min_score: float | None = None,
         otherwise: str | None = None,
+        aggregation: str | None = None,
     ) -> list[Any]:
         """One prediction per text, or per pair, in order; an empty list for no texts.
 
-        A classifier's are of the class :class:`lora_bert.Prediction`.
+        A classifier's are of the class :class:`lora_bert.Prediction`, a tagger's of the class
+        :class:`lora_bert.Tagged`; answers to questions are of :class:`lora_bert.Answer`.
 
         Args:
             texts: Any number of texts, or of pairs ``(first, second)`` where the adapter was
-                trained on pairs; longer ones are cut at the adapter's maximum length.
+                trained on pairs; longer ones are cut at the adapter's maximum length. Pairs
+                ``(question, context)`` where it finds answers; of a context nothing is cut.
             min_score: Where no label's probability reaches it, the answer is ``otherwise``; None
                 answers every text with its likeliest label.
             otherwise: That answer (default: ``unknown``).
+            aggregation: How a tagger joins words to entities: ``legal`` (default): the likeliest of
+                all tags that stand for entities; ``first``: each word's likeliest tag.
 
         Raises:
             InputTypeError: It is one text, or something else than texts, or texts where pairs are
@@ -101,7 +107,7 @@ class Predictor:
             ConfigError: ``otherwise`` is one of the labels, or given without ``min_score``, which
                 must be in 0..1.
         """
-        task = self.task.answering(min_score, otherwise)
+        task = self.task.answering(min_score, otherwise).aggregating(aggregation)
         return task.decode(self.values(texts))
 
     def values(self, texts: Sequence[Text]) -> np.ndarray:
@@ -114,11 +120,13 @@ class Predictor:
             return self.values_of(self.tokenizer.encode(texts))
         starts = range(0, len(texts), TEXTS_AT_ONCE)
         parts = (texts[start : start + TEXTS_AT_ONCE] for start in starts)
-        return np.concatenate(list(self.stream(parts, len(texts))))
+        # How many windows they make is not known yet.
+        total = None if self.tokenizer.stride else len(texts)
+        return np.concatenate(list(self.stream(parts, total)))
 
     def values_of(self, tokens: TokenizedTexts) -> np.ndarray:
         """The same of texts that the predictor's tokenizer has encoded."""
-        return self.task.values(answer(self.engine, tokens, self.batch_size))
+        return self.task.row_values(answer(self.engine, tokens, self.batch_size), tokens)
 
     probabilities = values
     """The same by the name that a classifier's have."""
@@ -133,8 +141,15 @@ class Predictor:
         if isinstance(parts, str):
             raise InputTypeError("Lists of texts are needed, and this is one text.")
         _refuse(parts)
-        encoded = map(self.tokenizer.encode, map(self.listed, parts))
-        return map(self.task.values, answers(self.engine, encoded, self.batch_size, total))
+        waiting: deque[TokenizedTexts] = deque()
+
+        def encoded() -> Iterator[TokenizedTexts]:
+            for part in parts:
+                waiting.append(self.tokenizer.encode(self.listed(part)))
+                yield waiting[-1]
+
+        outputs = answers(self.engine, encoded(), self.batch_size, total)
+        return (self.task.row_values(each, waiting.popleft()) for each in outputs)
 
     def listed(self, texts: Iterable[Text], numbers: Sequence[int] | None = None) -> Sequence[Text]:
         """Texts or pairs as a list; a list of them is not copied.

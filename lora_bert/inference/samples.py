@@ -20,9 +20,12 @@ from lora_bert.data.examples import Examples, examples_from
 from lora_bert.data.given import Given
 from lora_bert.data.label_file import renaming, separator
 from lora_bert.data.locations import to_predict
+from lora_bert.data.pair_columns import find_text_columns
 from lora_bert.data.rows import NO_TRAINING
 from lora_bert.data.tables import Table, read_table
+from lora_bert.data.tagged import tag_columns, untagged_texts
 from lora_bert.data.texts import Text, TextPairs
+from lora_bert.errors import TextError
 from lora_bert.tasks.problem_types import task_of
 from lora_bert.tokens.tokenizer import TextTokenizer
 from lora_bert.wording import counted
@@ -45,13 +48,21 @@ def probes(inputs: int = 1) -> Examples:
 
 
 def answerable(rows: Examples, tokenizer: TextTokenizer) -> Examples:
-    """The rows whose tokens all have an embedding; an empty text where no row is such."""
-    beyond = tokenizer.beyond_in(tokenizer.encode_all(rows.texts))
-    if not beyond:
-        return rows
-    kept = [row for row in range(len(rows)) if row not in beyond]
+    """The rows whose tokens all have an embedding; an empty text where no row is such.
+
+    Questions that leave no room for a context are none either.
+    """
+    left = rows
+    while len(left):
+        try:
+            beyond = set(tokenizer.beyond_in(tokenizer.encode_all(left.texts)))
+        except TextError as error:
+            beyond = {error.number}
+        if not beyond:
+            return left
+        left = left.take(np.array([row for row in range(len(left)) if row not in beyond], int))
     empty: Sequence[Text] = ("",) if rows.inputs == 1 else TextPairs(("",), ("",))
-    return rows.take(np.array(kept)) if kept else Examples(empty, (), (1,), rows.source)
+    return Examples(empty, (), (1,), rows.source)
 
 
 def _known_labels(table: Table, manifest: Manifest, renamed: Mapping[str, str]) -> str | None:
@@ -85,11 +96,26 @@ def samples(config: MergeConfig | ExportConfig, manifest: Manifest) -> Examples:
     if data is None:
         return probes(manifest.inputs)
     source = data.to_judge if isinstance(data, Given) else to_predict(Path(data))
-    training = training_format(manifest)
-    table = read_table(source, read_options(config, training))
-    text = manifest.column("text")
+    table = read_table(source, read_options(config, training_format(manifest)))
+    read = _words if manifest.tagging else _questions if manifest.finds_answers else _texts
+    rows = read(table, config, manifest)
+    if len(rows) <= MOST_TEXTS:
+        return rows
+    # Drawn, because files are often sorted by label; with one seed, so that it can be repeated.
+    log.info(
+        "Comparing on %s of %s of '%s', drawn at random.",
+        f"{MOST_TEXTS:,}",
+        counted(len(rows), "row"),
+        rows.source,
+    )
+    return rows.take(sorted(random.Random(0).sample(range(len(rows)), MOST_TEXTS)))
+
+
+def _texts(table: Table, config: MergeConfig | ExportConfig, manifest: Manifest) -> Examples:
+    """The rows of a table of texts, or of pairs."""
+    training, text = training_format(manifest), manifest.column("text")
     renamed = {**manifest.label_names, **renaming(config)}
-    rows = examples_from(
+    return examples_from(
         table,
         text_column=config.text_column or (text if text in table.columns else None),
         pair_column=config.text_pair_column,
@@ -101,13 +127,23 @@ def samples(config: MergeConfig | ExportConfig, manifest: Manifest) -> Examples:
         label_form=task_of(manifest.problem_type).label_form,
         label_separator=separator(config.label_separator),
     )
-    if len(rows) <= MOST_TEXTS:
-        return rows
-    # Drawn, because files are often sorted by label; with one seed, so that it can be repeated.
-    log.info(
-        "Comparing on %s of %s of '%s', drawn at random.",
-        f"{MOST_TEXTS:,}",
-        counted(len(rows), "row"),
-        rows.source,
-    )
-    return rows.take(sorted(random.Random(0).sample(range(len(rows)), MOST_TEXTS)))
+
+
+def _questions(table: Table, config: MergeConfig | ExportConfig, manifest: Manifest) -> Examples:
+    """The questions and contexts of a table, without answers."""
+    names = find_text_columns(
+        table.columns, text=config.text_column, pair=config.text_pair_column,
+        training=training_format(manifest), cells=table.values, source=table.source,
+    ).names  # fmt: skip
+    texts = TextPairs(*(table.values[name] for name in names))
+    return Examples(texts, (), table.lines, table.source, table.unit, files=table.files)
+
+
+def _words(table: Table, config: MergeConfig | ExportConfig, manifest: Manifest) -> Examples:
+    """The texts of a table of words, without tags."""
+    rule = manifest.restored_task(config.data).words
+    kept = manifest.column("text")
+    kept = kept if kept in table.columns else None
+    column, _ = tag_columns(table, text=config.text_column or kept, tags=None)
+    texts, _ = untagged_texts(table.values[column], rule)
+    return Examples(texts, (), table.lines, table.source, table.unit, files=table.files)

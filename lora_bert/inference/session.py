@@ -204,11 +204,13 @@ class Session:
     def predict(
         self, texts: Sequence[Text], *, adapter: str | Sequence[str],
         min_score: float | None = None, otherwise: str | None = None,
+        aggregation: str | None = None,
     ) -> list[Any]: ...  # fmt: skip
     @overload
     def predict(
         self, texts: Sequence[Text], *, adapters: Sequence[str],
         min_score: float | None = None, otherwise: str | None = None,
+        aggregation: str | None = None,
     ) -> dict[str, list[Any]]: ...  # fmt: skip
     def predict(
         self,
@@ -218,6 +220,7 @@ class Session:
         adapters: Sequence[str] | None = None,
         min_score: float | None = None,
         otherwise: str | None = None,
+        aggregation: str | None = None,
     ) -> list[Any] | dict[str, list[Any]]:
         """One prediction per text, in order.
 
@@ -229,6 +232,7 @@ class Session:
                 once. The predictions come in a dict, a list for each name.
             min_score: As :meth:`Predictor.predict`.
             otherwise: Likewise.
+            aggregation: Likewise.
 
         Raises:
             ConfigError: There is no such adapter, or there are not as many names as texts; else as
@@ -237,9 +241,13 @@ class Session:
                 adapter is asked.
         """
         if isinstance(adapter, str) and adapters is None:
-            return self.predictor(adapter).predict(texts, min_score=min_score, otherwise=otherwise)
+            return self.predictor(adapter).predict(
+                texts, min_score=min_score, otherwise=otherwise, aggregation=aggregation
+            )
         request = self._request(texts, adapter, adapters)
-        tasks = tasks_of(request.predictors, min_score, otherwise).values()
+        tasks = tasks_of(
+            request.predictors, min_score=min_score, otherwise=otherwise, aggregation=aggregation
+        ).values()
         values = request.values(self._batch_size)
         return request.arranged(
             [task.decode(each) for task, each in zip(tasks, values, strict=True)]

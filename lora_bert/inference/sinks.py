@@ -38,8 +38,11 @@ class Sink(Protocol):
 
     formulas: int
 
-    def write(self, piece: Table, added: Columns) -> None:
-        """Write the piece's rows, its own columns first."""
+    def write(self, piece: Table, added: Columns, like: Mapping[str, Any]) -> None:
+        """Write the piece's rows, its own columns first.
+
+        ``like`` has a cell of added columns whose type their values may not show.
+        """
 
 
 def typed_rows(
@@ -88,7 +91,7 @@ class Delimited:
     started: bool = False
     formulas: int = 0
 
-    def write(self, piece: Table, added: Columns) -> None:
+    def write(self, piece: Table, added: Columns, like: Mapping[str, Any] = {}) -> None:
         """Write the rows, before the first ones the header."""
         # Only where rows end in CR LF does every Python's csv quote a lone CR, which, left bare,
         # ends the row for readers.
@@ -100,7 +103,13 @@ class Delimited:
             self.started = True
         kept = [piece.values[name] for name in piece.columns]
         self.formulas += sum(bool(_FORMULA.match(text)) for texts in kept for text in texts)
-        writer.writerows(zip(*kept, *added.values(), strict=True))
+        more = [list(map(_cell, values)) for values in added.values()]
+        writer.writerows(zip(*kept, *more, strict=True))
+
+
+def _cell(value: Any) -> Any:
+    """A value as one cell: lists and objects as their JSON text."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
 
 
 def join_files(parts: Iterable[Path], target: Path, suffix: str) -> None:
@@ -162,7 +171,7 @@ class _JsonLines:
     originals: Iterator[list[dict[str, Any]]] | None
     formulas = 0
 
-    def write(self, piece: Table, added: Columns) -> None:
+    def write(self, piece: Table, added: Columns, like: Mapping[str, Any]) -> None:
         if self.originals is not None:
             objects = next(self.originals)
         else:
@@ -181,7 +190,7 @@ class _Parquet:
     writer: Any = None
     formulas = 0
 
-    def write(self, piece: Table, added: Columns) -> None:
+    def write(self, piece: Table, added: Columns, like: Mapping[str, Any]) -> None:
         import pyarrow as pa
         from pyarrow import parquet
 
@@ -190,7 +199,8 @@ class _Parquet:
         else:
             table = pa.table({name: piece.values[name] for name in piece.columns})
         for name, values in added.items():
-            table = table.append_column(name, pa.array(values))
+            kind = pa.array([like[name]]).type if name in like else None
+            table = table.append_column(name, pa.array(values, kind))
         if self.writer is None:
             self.writer = parquet.ParquetWriter(self.target, table.schema)
         elif table.schema != self.writer.schema:

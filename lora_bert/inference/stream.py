@@ -12,6 +12,7 @@ from lora_bert.data.locations import to_predict
 from lora_bert.data.pair_columns import find_text_columns
 from lora_bert.data.rows import DEFAULT_READ, ReadOptions, TrainingFormat
 from lora_bert.data.tables import Table, iter_tables
+from lora_bert.data.tagged import Places, untagged_texts
 from lora_bert.data.texts import Text, texts_of
 from lora_bert.errors import ConfigError, OutputError, TextError
 from lora_bert.files import atomic_file, claim_file
@@ -35,6 +36,7 @@ def predict_file(
     overwrite: bool = False,
     min_score: float | None = None,
     otherwise: str | None = None,
+    aggregation: str | None = None,
 ) -> int:
     """Classify every row of ``source`` into ``target``; how many there were.
 
@@ -43,7 +45,8 @@ def predict_file(
 
     The columns of the input stay as they are and in order; behind them stand those of the task, a
     classifier's are ``prediction``, ``score`` and ``prob_<label>``. A name that the input has
-    already gets a number. ``min_score`` and ``otherwise`` are those of ``Predictor.predict``.
+    already gets a number. ``min_score``, ``otherwise`` and ``aggregation`` are those of
+    ``Predictor.predict``.
 
     Raises:
         ConfigError: An output format that is not known.
@@ -53,7 +56,7 @@ def predict_file(
     files = to_predict(source) if isinstance(source, Path) else source
     write = partial(
         predict_into, predictor, text_column=text_column, text_pair_column=text_pair_column,
-        min_score=min_score, otherwise=otherwise,
+        min_score=min_score, otherwise=otherwise, aggregation=aggregation,
     )  # fmt: skip
     return into_file(files, target, write, options=options, overwrite=overwrite)
 
@@ -83,16 +86,16 @@ def into_file(
 def predict_into(
     predictor: Predictor, pieces: Iterable[Table], sink: Sink, *, text_column: str | None = None,
     text_pair_column: str | None = None, min_score: float | None = None,
-    otherwise: str | None = None,
+    otherwise: str | None = None, aggregation: str | None = None,
 ) -> int:  # fmt: skip
     """As :func:`predict_file`, of rows that are read in ``pieces``, into any sink."""
-    waiting: deque[Table] = deque()
+    waiting: deque[tuple[Table, Places]] = deque()
     manifest = predictor.manifest
     training = TrainingFormat(
         text_column=manifest.column("text"), pair_column=manifest.column("text_pair"),
-        inputs=manifest.inputs,
+        inputs=manifest.inputs, tagging=manifest.tagging, finds_answers=manifest.finds_answers,
     )  # fmt: skip
-    task = predictor.task.answering(min_score, otherwise)
+    task = predictor.task.answering(min_score, otherwise).aggregating(aggregation)
 
     def texts() -> Iterator[Sequence[Text]]:
         names: tuple[str, ...] = ()
@@ -102,20 +105,24 @@ def predict_into(
                     piece.columns, text=text_column, pair=text_pair_column, training=training,
                     cells=piece.values, source=piece.source,
                 ).names  # fmt: skip
-            waiting.append(piece)
-            yield texts_of([piece.values[name] for name in names])
+            cells = [piece.values[name] for name in names]
+            part, places = untagged_texts(cells[0], task.words) if task.words else (None, ())
+            waiting.append((piece, places))
+            yield texts_of(cells) if part is None else part
 
     rows = 0
     names: Sequence[str] = ()
     try:
         for values in predictor.stream(texts()):
-            piece = waiting.popleft()
-            columns = task.columns(values)
+            piece, places = waiting.popleft()
+            columns = task.columns_at(values, places) if places else task.columns(values)
             names = names or free_names(piece.columns, columns)
-            sink.write(piece, dict(zip(names, columns.values(), strict=True)))
+            like = {name: task.cells[column] for name, column in zip(names, columns, strict=True)
+                    if column in task.cells}  # fmt: skip
+            sink.write(piece, dict(zip(names, columns.values(), strict=True)), like)
             rows += len(piece)
     except TextError as error:
-        raise error.at(waiting[-1].at(error.number)) from None
+        raise error.at(waiting[-1][0].at(error.number)) from None
     return rows
 
 

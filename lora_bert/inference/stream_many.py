@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from lora_bert.config.shared import Answering
 from lora_bert.data.pair_columns import find_text_columns
 from lora_bert.data.rows import TrainingFormat
 from lora_bert.data.tables import Table
+from lora_bert.data.tagged import Places, untagged_texts
 from lora_bert.data.texts import texts_of
 from lora_bert.errors import ConfigError, DataError, TextError, did_you_mean
 from lora_bert.inference.adapter_pool import adapter_names
@@ -21,9 +23,6 @@ from lora_bert.inference.predictor import Predictor
 from lora_bert.inference.session import Session
 from lora_bert.inference.sinks import Sink
 from lora_bert.inference.stream import free_names
-
-_OF_ONE_ROW = {"prediction": str, "score": float}
-"""The columns of rows that are answered by different adapters; what a task lacks stays empty."""
 
 
 def open_adapters(paths: Sequence[str], config: Answering) -> dict[str, Predictor]:
@@ -74,7 +73,9 @@ def common_format(predictors: Mapping[str, Predictor]) -> TrainingFormat:
                 "they cannot answer the same rows.",
                 hint="Ask them one after the other.",
             )
-    names = ("header", "columns", "encoding", "text_column", "pair_column")
+    names = (
+        "header", "columns", "encoding", "text_column", "pair_column", "tagging", "finds_answers",
+    )  # fmt: skip
     alike = {
         name: getattr(first, name) for name in names
         if len({getattr(each, name) for each in formats.values()}) == 1
@@ -86,7 +87,7 @@ def predict_many_into(
     predictors: Mapping[str, Predictor], pieces: Iterable[Table], sink: Sink, *, batch_size: int,
     adapter_column: str | None = None, text_column: str | None = None,
     text_pair_column: str | None = None, min_score: float | None = None,
-    otherwise: str | None = None,
+    otherwise: str | None = None, aggregation: str | None = None,
 ) -> int:  # fmt: skip
     """Answer rows that are read in ``pieces`` into a sink; how many there were.
 
@@ -97,7 +98,8 @@ def predict_many_into(
         ConfigError, DataError: As :func:`.predict_file`; or a row names no adapter of these.
     """
     training, rows = common_format(predictors), 0
-    tasks = tasks_of(predictors, min_score, otherwise)
+    tasks = tasks_of(predictors, min_score=min_score, otherwise=otherwise, aggregation=aggregation)
+    rule = next((task.words for task in tasks.values() if task.words), "")
     columns: tuple[str, ...] = ()
     names: Sequence[str] = ()
     for piece in pieces:
@@ -105,17 +107,21 @@ def predict_many_into(
             piece.columns, text=text_column, pair=text_pair_column, training=training,
             cells=piece.values, source=piece.source,
         ).names  # fmt: skip
-        texts = texts_of([piece.values[name] for name in columns])
+        cells = [piece.values[name] for name in columns]
+        texts, places = untagged_texts(cells[0], rule) if rule else (texts_of(cells), ())
         named = None if adapter_column is None else _adapters_of(piece, adapter_column, predictors)
         try:
             values = Request(texts, predictors, named).values(batch_size)
         except TextError as error:
             raise error.at(piece.at(error.number)) from None
-        each = {name: task.columns(part)
+        each = {name: task.columns_at(part, _own(places, name, named))
                 for (name, task), part in zip(tasks.items(), values, strict=True)}  # fmt: skip
         added = _side_by_side(each) if named is None else _by_row(each, named)
+        like = {} if named else _side_by_side({name: task.cells for name, task in tasks.items()})
         names = names or free_names(piece.columns, added)
-        sink.write(piece, dict(zip(names, added.values(), strict=True)))
+        like = {name: like[column] for name, column in zip(names, added, strict=True)
+                if column in like}  # fmt: skip
+        sink.write(piece, dict(zip(names, added.values(), strict=True)), like)
         rows += len(piece)
     return rows
 
@@ -144,19 +150,36 @@ def _adapters_of(piece: Table, column: str, known: Iterable[str]) -> list[str]:
     return named
 
 
-def _side_by_side(each: Mapping[str, Mapping[str, Sequence[Any]]]) -> dict[str, Sequence[Any]]:
-    return {f"{name}_{column}": values
-            for name, columns in each.items() for column, values in columns.items()}  # fmt: skip
+def _own(places: Places, name: str, named: Sequence[str] | None) -> Places:
+    """Where the words stand in the texts that an adapter answers."""
+    if named is None or not places:
+        return places
+    return [place for place, owner in zip(places, named, strict=True) if owner == name]
+
+
+def _side_by_side(each: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What stands by the columns' names, the adapters' before them."""
+    return {f"{name}_{column}": what
+            for name, columns in each.items() for column, what in columns.items()}  # fmt: skip
 
 
 def _by_row(
     each: Mapping[str, Mapping[str, Sequence[Any]]], named: Sequence[str]
 ) -> dict[str, Sequence[Any]]:
-    """The columns that rows of different tasks may have in common, in the order of the rows."""
+    """The columns that rows of different tasks have in common, in the order of the rows.
+
+    What a task answers stands in the first of its columns; a cell of its score, where it has none,
+    is empty.
+    """
+    said = {name: iter(next(iter(columns.values()))) for name, columns in each.items()}
     found = dict[str, Sequence[Any]]()
-    for column, kind in _OF_ONE_ROW.items():
-        rest = {name: map(kind, columns[column]) for name, columns in each.items()
-                if column in columns}  # fmt: skip
-        if rest:
-            found[column] = [next(rest[name]) if name in rest else None for name in named]
+    found["prediction"] = [_as_text(next(said[name])) for name in named]
+    scores = {name: iter(columns["score"]) for name, columns in each.items() if "score" in columns}
+    if scores:
+        found["score"] = [float(next(scores[name])) if name in scores else None for name in named]
     return found
+
+
+def _as_text(value: Any) -> str:
+    """An answer of whichever task, as a cell that holds those of all tasks."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, (list, dict)) else str(value)

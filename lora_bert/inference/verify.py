@@ -8,8 +8,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Unpack
 
-import numpy as np
-
 from lora_bert.adapters import directory
 from lora_bert.adapters.loading import Loaded, load_any
 from lora_bert.adapters.manifest import MANIFEST
@@ -246,7 +244,7 @@ def _beyond(tokenizer: TextTokenizer) -> str:
 def _answers(predictor: Predictor) -> str:
     texts = answerable(probes(predictor.manifest.inputs), predictor.tokenizer).texts
     kind = predictor.task.values_are
-    if not np.isfinite(predictor.values(texts)).all():
+    if not predictor.task.finite(predictor.values(texts)):
         raise AdapterError(f"Its answers to the texts that ship are not {kind}.")
     what = "pair" if are_pairs(texts) else "text"
     return f"{kind} for {counted(len(texts), what)}"

@@ -84,6 +84,30 @@ def mean_interval(figures: Floats, *, seed: int = 0) -> Interval:
     return ends(np.concatenate([counts @ means for counts in drawn]) / len(figures))
 
 
+def ratio(parts: Indices, wholes: Indices, *, seed: int = 0) -> Interval:
+    """95 % interval of ``sum(parts) / sum(wholes)`` over rows drawn anew; both are ``[rows]``."""
+    cells, counts = np.unique(np.stack([parts, wholes]), axis=1, return_counts=True)
+    drawn = redrawn(counts, 1, np.random.default_rng(seed))
+    return ends(np.concatenate([_quotients(counts, *cells) for counts in drawn]))
+
+
+def paired_ratio(
+    ours: tuple[Indices, Indices], theirs: tuple[Indices, Indices], *, seed: int = 0
+) -> Interval:
+    """95 % interval of our :func:`ratio` less theirs, each drawn row judging both."""
+    cells, counts = np.unique(np.stack([*ours, *theirs]), axis=1, return_counts=True)
+    drawn = redrawn(counts, 1, np.random.default_rng(seed))
+    return ends(np.concatenate([
+        _quotients(counts, *cells[:2]) - _quotients(counts, *cells[2:]) for counts in drawn
+    ]))  # fmt: skip
+
+
+def _quotients(counts: Floats, parts: Indices, wholes: Indices) -> Floats:
+    """The quotient of each draw of cells, ``[draws, cells]``; 0 where nothing was drawn."""
+    below = counts @ wholes
+    return np.divide(counts @ parts, below, out=np.zeros(len(counts)), where=below > 0)
+
+
 def ends(values: Floats) -> Interval:
     """The 95 % interval of a figure, by what it was on rows drawn anew, ``[draws]``."""
     return Interval(*np.quantile(values, [(1 - 0.95) / 2, (1 + 0.95) / 2]).tolist())

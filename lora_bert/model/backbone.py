@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -76,6 +76,8 @@ class Backbone:
         relative: The table of relative positions, ``[distances, heads]`` (MPNet) or
             ``[distances, hidden]`` (DeBERTa, before ``relative_norm``).
         pretrained_head: What the checkpoint holds of the classification head, float32, by name.
+        other_heads: The same of heads that read every token, by what ``transformers`` calls models
+            with such a head.
     """
 
     config: EncoderConfig
@@ -89,6 +91,7 @@ class Backbone:
     layers: tuple[Layer, ...]
     final_norm: Norm | None
     pretrained_head: Mapping[str, Tensor]
+    other_heads: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return (
@@ -126,6 +129,14 @@ class Backbone:
     def heads(self) -> int:
         """Number of attention heads."""
         return self.config.num_attention_heads
+
+    def reading_tokens(self, kind: str) -> Backbone:
+        """The same weights under a head of that kind; BackboneError: the family has none.
+
+        Kinds are those of :meth:`.EncoderConfig.reading_tokens`.
+        """
+        config = self.config.reading_tokens(kind)
+        return replace(self, config=config, pretrained_head=self.other_heads.get(kind, {}))
 
     def fused(self, depth: int = 0) -> dict[str, FusedLinear]:
         """Everything an adapter can change from layer ``depth`` up, by name."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lora_bert.backbones.config import EncoderConfig
+from lora_bert.backbones.layout import OF_TOKENS, HeadLayout
 from lora_bert.errors import BackboneError
 from lora_bert.model.backbone import Backbone, Convolution, Layer, Norm
 from lora_bert.model.fused_linear import FusedLinear, Linear
@@ -51,7 +52,8 @@ def build_backbone(
         relative_norm=parts.norm(layout.relative_norm) if layout.relative_norm else None,
         layers=parts.layers(),
         final_norm=parts.norm(layout.final_norm) if layout.final_norm else None,
-        pretrained_head=parts.head(),
+        pretrained_head=parts.head(layout.head),
+        other_heads={kind: parts.head(layout.head_of(kind)) for kind in OF_TOKENS},
     )
     check_shapes(backbone)
     return backbone
@@ -133,11 +135,10 @@ class _Parts:
         norm, config = self.norm(f"{path}.LayerNorm"), self.config
         return Convolution(weight, bias, config.conv_groups, config.conv_act, norm)
 
-    def head(self) -> dict[str, Tensor]:
-        head = self.config.layout.head
-        parts = tuple(f"{part}." for part in (head.dense, head.norm, head.output) if part)
+    def head(self, layout: HeadLayout | None) -> dict[str, Tensor]:
+        parts = layout.parts if layout else ()
         return {
             name: tensor.to(device=self.device, dtype=torch.float32)
             for name, tensor in self.tensors.items()
-            if name.startswith(parts)
+            if name.rpartition(".")[0] in parts
         }

@@ -45,6 +45,8 @@ def branch(
 ) -> Tensor:
     """Hidden states from below layer ``start`` -> outputs ``[rows, outputs]``, float32.
 
+    Where the head reads every token, they are ``[tokens, outputs]``, without the filler.
+
     What the arguments are, :func:`pooled` says, which gets them all.
     """
     read = pooled(
@@ -66,6 +68,8 @@ def pooled(
     checkpointing: bool = False,
 ) -> Tensor:
     """Hidden states from below layer ``start`` -> what the head reads, ``[rows, hidden]``, float32.
+
+    Of a head that reads every token, the rows are tokens.
 
     Args:
         backbone: The shared backbone.
@@ -101,6 +105,8 @@ def pooled(
         hidden = backbone.final_norm(hidden)
     if reads_first:
         return hidden[: offsets.rows].float()
+    if adapter.pooling == "none":
+        return hidden[: int(offsets.lengths.sum())].float()
     return mean_normed(backbone, mean_of_rows(hidden, offsets))
 
 

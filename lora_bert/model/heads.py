@@ -39,6 +39,8 @@ def classify(
 ) -> Tensor:
     """What stands for each text, ``[rows, hidden]`` -> outputs ``[rows, outputs]``, both float32.
 
+    Of a head that reads every token, the rows are tokens.
+
     Without ``seed`` there is no dropout.
     """
     x, name = features(backbone, pooled, head, seed), backbone.config.layout.head.output
@@ -53,10 +55,12 @@ def features(
     The backbone's configuration says how the head is built; without ``seed`` there is no dropout.
     """
     config, names = backbone.config.head, backbone.config.layout.head
-    if seed is not None:
-        pooled = dropout(pooled, config.input_dropout, derived_seed(seed, names.dense))
-    x = F.linear(pooled, head[f"{names.dense}.weight"], head.get(f"{names.dense}.bias"))
-    x = activation_named(config.activation)(x)
+    x = pooled
+    if names.dense:
+        if seed is not None:
+            x = dropout(x, config.input_dropout, derived_seed(seed, names.dense))
+        x = F.linear(x, head[f"{names.dense}.weight"], head.get(f"{names.dense}.bias"))
+        x = activation_named(config.activation)(x)
     if names.norm:
         eps = backbone.config.layer_norm_eps
         x = Norm(head[f"{names.norm}.weight"], head.get(f"{names.norm}.bias"), eps)(x)

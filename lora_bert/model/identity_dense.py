@@ -21,10 +21,14 @@ would be blown up, and its gradients with it."""
 def identity_dense(backbone: Backbone, read: Tensor, pooling: Pooling) -> dict[str, Tensor]:
     """The hidden layer's tensors; none where the checkpoint has the layer, for that ``pooling``.
 
+    None either where the head has no hidden layer.
+
     Each feature is passed on, scaled by its spread and moved by its mean in what the head reads,
     ``[rows, hidden]``, float32 on the CPU, so that the activation bends little of it.
     """
     names, config = backbone.config.layout.head, backbone.config.head
+    if not names.dense:
+        return {}
     if f"{names.dense}.weight" in backbone.pretrained_head and pooling == config.pooling:
         return {}
     middle, spread = read.mean(dim=0), read.std(dim=0, correction=0)

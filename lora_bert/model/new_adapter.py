@@ -56,8 +56,10 @@ def _new_head(
     def dense(rows: int) -> Tensor:
         return torch.empty(rows, width).normal_(0.0, spread, generator=generator)
 
-    head = {f"{names.dense}.weight": dense(width)}
-    if config.head.dense_bias:
+    head: dict[str, Tensor] = {}
+    if names.dense:
+        head[f"{names.dense}.weight"] = dense(width)
+    if names.dense and config.head.dense_bias:
         head[f"{names.dense}.bias"] = torch.zeros(width)
     if names.norm:
         head[f"{names.norm}.weight"] = torch.ones(width)

@@ -64,6 +64,8 @@ Segment = tuple[int, PreparedAdapter]
 def logits_of_segments(batch: TokenBatch, segments: Sequence[Segment]) -> list[Tensor]:
     """The logits of each segment's rows, float32 ``[rows, outputs]``, without gradients.
 
+    Where its head reads every token, they are ``[tokens, outputs]``, as :func:`branch` has them.
+
     The segments have all rows of the batch, in order; there is at least one.
     """
     backbone, start = segments[0][1].backbone, min(each.start for _, each in segments)
@@ -74,7 +76,7 @@ def logits_of_segments(batch: TokenBatch, segments: Sequence[Segment]) -> list[T
 
 
 def logits_of_all(batch: TokenBatch, adapters: Sequence[PreparedAdapter]) -> list[Tensor]:
-    """The logits of each adapter for every row of the batch, float32 ``[rows, outputs]``.
+    """The logits of each adapter for every row of the batch, as :func:`logits_of_segments`.
 
     Layers below an adapter's branch are computed once for all of them, and so is the whole
     backbone for those that change none.
@@ -104,7 +106,8 @@ def read_by_segment(
 ) -> list[Tensor]:
     """Hidden states from below layer ``start`` -> what each head reads, float32 ``[rows, hidden]``.
 
-    ``start`` is below no adapter's branch; an adapter's rows run frozen up to its own.
+    Of a head that reads every token, the rows are tokens. ``start`` is below no adapter's branch;
+    an adapter's rows run frozen up to its own.
     """
     backbone = segments[0][1].backbone
     if backbone.config.relative_kinds or len(segments) == 1:
@@ -157,9 +160,15 @@ def _last_layer(
     hidden = run_layer(backbone, layer, hidden, context, reads_first)
     if backbone.final_norm is not None:
         hidden = backbone.final_norm(hidden)
-    read = hidden[: offsets.rows].float() if reads_first else mean_of_rows(hidden, offsets)
-    read = read if reads_first else mean_normed(backbone, read)
-    return list(torch.split(read, [count for count, _ in segments]))
+    counts = [count for count, _ in segments]
+    if reads_first:
+        read = hidden[: offsets.rows].float()
+    elif adapter.pooling == "mean":
+        read = mean_normed(backbone, mean_of_rows(hidden, offsets))
+    else:
+        ends = offsets.cu_seqlens[rows]
+        read, counts = hidden[: int(ends[-1])].float(), np.diff(ends).tolist()
+    return list(torch.split(read, counts))
 
 
 def _updates(layer: Layer, segments: Sequence[Segment], at: Segments) -> dict[str, SegmentUpdate]:

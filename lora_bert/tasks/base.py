@@ -6,13 +6,16 @@ added as one file here, its figures as one in ``metrics/``, and is registered by
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from lora_bert.errors import ConfigError, did_you_mean
 from lora_bert.metrics.metric import Metric
+from lora_bert.options import flag
+from lora_bert.tasks.judgement import Judgement, Scores
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,81 +24,22 @@ if TYPE_CHECKING:
     from lora_bert.data.data_options import DataOptions, LabelForm
     from lora_bert.data.examples import Examples
     from lora_bert.data.tables import Table
-    from lora_bert.metrics.calibration import Calibration
-    from lora_bert.metrics.classification import Scores as ClassScores
     from lora_bert.metrics.comparison import Comparison
-    from lora_bert.metrics.coverage import Covered, Target
     from lora_bert.metrics.intervals import Interval
-    from lora_bert.metrics.label_thresholds import LabelCurve
-    from lora_bert.metrics.multilabel import LabelScores
-    from lora_bert.metrics.out_of_scope import OutOfScope
-    from lora_bert.metrics.regression import Errors, Residual
-    from lora_bert.metrics.suspects import Mistake, Suspect
-    from lora_bert.metrics.threshold import Threshold
     from lora_bert.tokens.tokenized import TokenizedTexts
 
 
 @dataclass(frozen=True)
 class HeadSpec:
-    """How many outputs the head of a task has, which reads the vector that stands for a text."""
-
-    outputs: int
-
-
-class Scores(Protocol):
-    """What labelled rows say about a classifier, whatever its task.
-
-    Every :class:`~lora_bert.metrics.metric.Metric` of the task is an attribute, a float.
-    """
-
-    @property
-    def rows(self) -> int:
-        """How many rows were scored."""
-
-    @property
-    def figures(self) -> Mapping[str, float]:
-        """The task's metrics by name, in their order."""
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Judgement:
-    """What a task says of answers to labelled rows; a part that it does not have is left empty.
+    """The head of a task.
 
     Attributes:
-        scores: The figures.
-        shown: Which of them are shown, in this order.
-        intervals: 95 % bootstrap intervals, by the name of the figure.
-        by_class: Scores class by class, with the confusions.
-        by_label: Scores label by label, where a row may have several.
-        curves: What each threshold of each label would come to.
-        answers: What the indices in ``wrong`` and ``suspects`` stand for; the classes where empty.
-        calibration: Whether the probabilities mean what they say.
-        coverage: How many answers are right where only the surest are given.
-        threshold: Where to draw the line between two classes.
-        target: From which probability on the answers reach an accuracy, where that was asked for.
-        out_of_scope: How well rows of no class are told apart, where there are some.
-        wrong: Rows answered with another class than theirs, the most confident first.
-        suspects: Rows whose label is doubted, the most doubtful first.
-        errors: How far numbers are off, where the answers are numbers.
-        residuals: Their rows, those first whose answer is off most.
+        outputs: How many it has.
+        of_tokens: Whether it reads each token by itself, and not the vector that stands for a text.
     """
 
-    scores: Scores
-    shown: tuple[Metric, ...]
-    intervals: Mapping[str, Interval] = field(default_factory=dict)
-    by_class: ClassScores | None = None
-    by_label: LabelScores | None = None
-    curves: tuple[LabelCurve, ...] = ()
-    answers: tuple[str, ...] = ()
-    calibration: Calibration | None = None
-    coverage: tuple[Covered, ...] = ()
-    threshold: Threshold | None = None
-    target: Target | None = None
-    out_of_scope: OutOfScope | None = None
-    wrong: Sequence[Mistake] = ()
-    suspects: Sequence[Suspect] = ()
-    errors: Errors | None = None
-    residuals: Sequence[Residual] = ()
+    outputs: int
+    of_tokens: bool = False
 
 
 class Task(Protocol):
@@ -106,36 +50,57 @@ class Task(Protocol):
     Attributes:
         problem_type: As ``config.json`` and the manifest call it; the key in the registry.
         peft_task_type: As ``adapter_config.json`` calls it: ``SEQ_CLS``, ``TOKEN_CLS`` …
-        metrics: Figures that can pick the best epoch; the first one does unless another is asked
-            for.
+        pipeline: The pipeline of ``transformers`` that answers so.
+        auto_class: What ``transformers`` calls such models: ``AutoModelFor…``; we: ``model_is``.
+        metrics: Figures that can pick the best epoch, the first one by default.
         classes: Whether a label is one of a few classes, each of which needs rows to learn from:
             then rows are divided class by class, what is wrong with classes is said, and answers
             are right or wrong.
         label_form: What the label of a row is, as ``data/`` reads it.
+        input_names: What the texts of a row are called, of pairs both.
+        asked_as: How a command asks ``infer`` a text, or a pair.
+        max_length: Tokens that are read at once where nobody says otherwise; 0: the usual number.
         steep: Whether the slope of the loss grows with the distance of an answer, as a squared
             error's does: under a head that is fitted already, whose weights are large, the first
             steps of the layers then throw the answers far off, and they may never come back.
         values_are: What :meth:`values` gives, in a word.
         apart_in: What :meth:`apart` is measured in: ``probability``, ``standard deviations``.
         judged_with: Which options of ``evaluate`` that compare or look for a line make sense.
+        layers: Which layers learn with ``--layers auto``; ``auto``: the upper half.
+        least_epochs: Passes over any number of training rows where ``--epochs`` is left out.
         linear_model: What :meth:`baseline` fits, in words, and ``linear_class`` in scikit-learn's.
         in_config: What ``config.json`` of a merged model says of it, in words of transformers and
             of sentence-transformers; empty: that ``problem_type`` is transformers' own.
+        cells: A cell by the name of its column, where cells of :meth:`columns` may be empty lists:
+            a file with types takes the column's type from it, whatever its rows hold.
+        words: By which rule of :mod:`lora_bert.data.words` words are answered; "": whole texts are.
+        stride: Tokens that the windows of a row share; 0: texts that are too long are cut.
         labels: Names of the outputs, in their order.
     """
 
     problem_type: ClassVar[str]
     peft_task_type: ClassVar[str] = "SEQ_CLS"
+    pipeline: ClassVar[str] = "text-classification"
+    auto_class: ClassVar[str] = "SequenceClassification"
+    model_is: ClassVar[str] = "classifier"
     metrics: ClassVar[tuple[Metric, ...]]
     classes: ClassVar[bool] = False
     label_form: ClassVar[LabelForm] = "one"
+    input_names: ClassVar[tuple[str, str]] = ("text", "text_pair")
+    asked_as: ClassVar[tuple[str, str]] = ('"…"', '"…" --pair "…"')
+    max_length: ClassVar[int] = 0
     steep: ClassVar[bool] = False
     values_are: ClassVar[str] = "numbers"
     apart_in: ClassVar[str] = "their own unit"
     judged_with: ClassVar[tuple[str, ...]] = ()
+    layers: ClassVar[str] = "auto"
+    least_epochs: ClassVar[int] = 3
     linear_model: ClassVar[str] = ""
     linear_class: ClassVar[str] = ""
     in_config: ClassVar[Mapping[str, Any]] = {}
+    cells: ClassVar[Mapping[str, Any]] = {}
+    words: str = ""
+    stride: int = 0
     labels: tuple[str, ...]
 
     @classmethod
@@ -203,9 +168,24 @@ class Task(Protocol):
         """What is worth knowing of :meth:`tuned`: a note and a warning, each maybe ""."""
         return "", ""
 
+    @property
+    def named(self) -> frozenset[str]:
+        """The names that renamed labels can have."""
+        return frozenset(self.labels)
+
     @abstractmethod
     def head(self) -> HeadSpec:
         """How many outputs the head has."""
+
+    def epochs(self, rows: int, *, fitted: bool) -> int:
+        """How many passes over so many training rows there are where ``--epochs`` is left out.
+
+        As few as :attr:`least_epochs`; more where they show fewer than 4,000 rows, or 600 an
+        output, in all; at most 20. A head that starts ``fitted`` needs two fifths of that.
+        """
+        needed = 0.4 if fitted else 1
+        shown = needed * max(4000, 600 * self.head().outputs)
+        return max(self.least_epochs, min(round(20 * needed), math.ceil(shown / rows)))
 
     @abstractmethod
     def targets(self, examples: Examples, tokens: TokenizedTexts, *, hint: str = "") -> np.ndarray:
@@ -249,7 +229,7 @@ class Task(Protocol):
         """The last linear layer of the head that answers best from what a frozen backbone says.
 
         Args:
-            features: What that layer reads, float32 ``[rows, width]``.
+            features: What that layer reads, float32 ``[rows, width]``, or ``[tokens, width]``.
             targets: Of the same rows, ``[rows, …]``.
             seed: Whatever is drawn depends on it alone.
 
@@ -262,6 +242,23 @@ class Task(Protocol):
     @abstractmethod
     def values(self, outputs: np.ndarray) -> np.ndarray:
         """Outputs ``[rows, outputs]`` -> what is shown of them, float32: probabilities, numbers."""
+
+    def row_values(self, outputs: np.ndarray, tokens: TokenizedTexts) -> np.ndarray:
+        """Outputs of all rows -> :meth:`values`, a row each.
+
+        Where the head reads tokens, outputs are ``[tokens, outputs]``, and ``tokens`` say which
+        rows they belong to.
+        """
+        return self.values(outputs)
+
+    def reordered(self, values: np.ndarray, order: Sequence[int]) -> np.ndarray:
+        """Values of a model whose outputs are in another order, in ours."""
+        reordered: np.ndarray = values[:, order]
+        return reordered
+
+    def finite(self, values: np.ndarray) -> bool:
+        """Whether values are numbers, all of them."""
+        return bool((abs(values) < float("inf")).all())
 
     def folded(self) -> tuple[Self, float, float]:
         """What a model that stands alone has in its last layer: a factor of the outputs, an addend.
@@ -282,6 +279,24 @@ class Task(Protocol):
             )
         return self
 
+    def aggregating(self, aggregation: str | None) -> Self:
+        """The same task, which joins tags of words to entities in another way.
+
+        Raises:
+            ConfigError: There is no such way, or it does not tag words.
+        """
+        if aggregation is not None:
+            raise ConfigError(f"--aggregation is for taggers, and this is a '{self.problem_type}'.")
+        return self
+
+    def asked_with(self, **options: Any) -> Self:
+        """The same task by options of question answering; ConfigError if it finds no answers."""
+        if given := [name for name, value in options.items() if value not in (None, "auto")]:
+            raise ConfigError(
+                f"{flag(given[0])} is for question answering, and this is a '{self.problem_type}'."
+            )
+        return self
+
     @abstractmethod
     def decode(self, values: np.ndarray) -> list[Any]:
         """Values -> a prediction a row, in order."""
@@ -293,6 +308,12 @@ class Task(Protocol):
     def columns(self, values: np.ndarray) -> dict[str, Sequence[Any]]:
         """What a file of predictions gets, by the column's name, in order."""
         return {"prediction": self.answers(values)}
+
+    def columns_at(
+        self, values: np.ndarray, words: Sequence[Sequence[tuple[int, int]]]
+    ) -> dict[str, Sequence[Any]]:
+        """As :meth:`columns`, of rows whose file gives their words, where these stand."""
+        return self.columns(values)
 
     def line(self, prediction: Any) -> tuple[str, ...]:
         """A prediction as it stands before its text in a terminal, cell by cell."""
@@ -371,8 +392,7 @@ class Task(Protocol):
             metric: What the verdict is about.
 
         Returns:
-            The comparison; the 95 % interval of the figure of the linear model that its name says
-            most of: its accuracy, macro-F1 …
+            The comparison; the 95 % interval of the linear model's own figure.
 
         Raises:
             ConfigError: No such model fits this task.

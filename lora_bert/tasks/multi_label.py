@@ -25,7 +25,8 @@ from lora_bert.metrics.multilabel import (
     ranking_precision,
     score_labels,
 )
-from lora_bert.tasks.base import HeadSpec, Judgement, Task
+from lora_bert.tasks.base import HeadSpec, Task
+from lora_bert.tasks.judgement import Judgement
 from lora_bert.tasks.logistic import logistic_regressions
 from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.wording import counted, listed, shortened

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from lora_bert.errors import ConfigError, did_you_mean
 from lora_bert.tasks.base import Task
@@ -30,7 +31,17 @@ class _Ours(NamedTuple):
     name: str
 
 
+TAGGING = "token_tagging"
+"""The task of a token classifier of ``transformers``."""
+
+ANSWERING = "question_answering"
+"""The task of a model of ``transformers`` that finds answers within a text."""
+
 _OURS = {
+    ANSWERING: _Ours(
+        "question-answering", "lora_bert.tasks.question_answering", "QuestionAnswering"
+    ),
+    TAGGING: _Ours("token-tagging", "lora_bert.tasks.token_tagging", "TokenTagging"),
     "multi_label_classification": _Ours("multi-label", "lora_bert.tasks.multi_label", "MultiLabel"),
     "regression": _Ours("regression", "lora_bert.tasks.regression", "Regression"),
     "relevance": _Ours("relevance", "lora_bert.tasks.relevance", "Relevance"),
@@ -81,6 +92,13 @@ def task_of(name: str) -> type[Task]:
         )
     task: type[Task] = getattr(import_module(ours.module), ours.name)
     return task
+
+
+def by_peft_task(settings: Mapping[str, Any]) -> str:
+    """The problem type of an ``adapter_config.json`` that plain PEFT wrote, by its task_type."""
+    said = settings.get("task_type")
+    others = (name for name in _OURS if name != USUAL and said != task_of(USUAL).peft_task_type)
+    return next((name for name in others if task_of(name).peft_task_type == said), USUAL)
 
 
 def check_metric(name: str) -> None:

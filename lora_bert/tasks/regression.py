@@ -23,7 +23,8 @@ from lora_bert.metrics.regression import (
     compare_numbers,
     score_numbers,
 )
-from lora_bert.tasks.base import HeadSpec, Judgement, Task
+from lora_bert.tasks.base import HeadSpec, Task
+from lora_bert.tasks.judgement import Judgement
 from lora_bert.tasks.ridge import ridge_regression
 from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.wording import counted

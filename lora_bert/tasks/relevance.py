@@ -24,7 +24,8 @@ from lora_bert.metrics.ranking import (
     ordered_queries,
     score_ranking,
 )
-from lora_bert.tasks.base import HeadSpec, Judgement, Task
+from lora_bert.tasks.base import HeadSpec, Task
+from lora_bert.tasks.judgement import Judgement
 from lora_bert.tasks.logistic import logistic_regression
 from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.wording import listed, shortened

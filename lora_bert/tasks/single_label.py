@@ -20,7 +20,8 @@ from lora_bert.metrics.metric import Metric
 from lora_bert.metrics.out_of_scope import out_of_scope
 from lora_bert.metrics.suspects import mistakes, suspects
 from lora_bert.metrics.threshold import best_threshold
-from lora_bert.tasks.base import HeadSpec, Judgement, Task
+from lora_bert.tasks.base import HeadSpec, Task
+from lora_bert.tasks.judgement import Judgement
 from lora_bert.tasks.logistic import logistic_regression
 from lora_bert.tasks.problem_types import USUAL
 from lora_bert.tokens.tokenized import TokenizedTexts

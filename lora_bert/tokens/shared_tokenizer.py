@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 from tokenizers import Regex, Tokenizer, normalizers
 
 from lora_bert.errors import BackboneError, ConfigError
+from lora_bert.tokens.word_pieces import cut_into_words
 
 # ASCII's and full-width symbols beside Unicode's punctuation: all that people type as such.
 _PUNCTUATION = r"[\p{P}$+<=>^`|~＄＋＜＝＞＾｀｜～]+"
@@ -62,21 +63,26 @@ class SharedTokenizer:
 _SHARED: WeakValueDictionary[str, SharedTokenizer] = WeakValueDictionary()
 
 
-def shared_tokenizer(text: str, *, clean: bool) -> SharedTokenizer:
+def shared_tokenizer(text: str, *, clean: bool, words: str = "") -> SharedTokenizer:
     """The tokenizer of a ``tokenizer.json``; the one in memory where that is in use already.
 
     Args:
         text: What the file holds; the library raises errors of its own where it is damaged.
         clean: Put the tutorials' cleaning before the normaliser: punctuation to spaces, strip.
+        words: Have tokens end where words do that this rule of :mod:`lora_bert.data.words` finds.
     """
-    key = hashlib.sha256(text.encode()).hexdigest() + (" cleaned" if clean else "")
+    key = hashlib.sha256(text.encode()).hexdigest() + (" cleaned" if clean else "") + words
     if (shared := _SHARED.get(key)) is None:
-        shared = _SHARED.setdefault(key, prepared(Tokenizer.from_str(text), clean=clean))
+        shared = _SHARED.setdefault(
+            key, prepared(Tokenizer.from_str(text), clean=clean, words=words)
+        )
     return shared
 
 
-def prepared(core: Tokenizer, *, clean: bool) -> SharedTokenizer:
-    """The tokenizer without padding; ``clean`` as in :func:`shared_tokenizer`."""
+def prepared(core: Tokenizer, *, clean: bool, words: str = "") -> SharedTokenizer:
+    """The tokenizer without padding; the rest as in :func:`shared_tokenizer`."""
+    if words:
+        core = Tokenizer.from_str(cut_into_words(core.to_str(), words))
     core.no_padding()
     if clean:
         steps = [normalizers.Replace(Regex(_PUNCTUATION), " "), normalizers.Strip()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 
@@ -40,6 +40,12 @@ class TokenizedTexts:
         token_type_ids: Token-type ids, uint8 ``[tokens]``, or None for all zeros.
         truncated: Which texts were longer than the tokenizer keeps, bool ``[texts]``.
         pad_id: What fills a row up.
+        spans: Where the word stands in its text that the token begins, in characters, int32
+            ``[tokens, 2]``, -1 at other tokens; None where words are not asked for. Of windows,
+            where each token of the context stands in that.
+        texts: The texts themselves, where words are asked for; the context of each window.
+        firsts: Which of the texts are the first window of a row, bool ``[texts]``; None: each is a
+            row of its own.
     """
 
     ids: np.ndarray
@@ -47,6 +53,9 @@ class TokenizedTexts:
     token_type_ids: np.ndarray | None
     truncated: np.ndarray
     pad_id: int
+    spans: np.ndarray | None = None
+    texts: Sequence[str] = ()
+    firsts: np.ndarray | None = None
 
     @classmethod
     def of(
@@ -56,6 +65,8 @@ class TokenizedTexts:
         *,
         token_type_ids: Sequence[Sequence[int]] | None = None,
         truncated: Sequence[bool] | None = None,
+        spans: Sequence[np.ndarray] | None = None,
+        firsts: Sequence[bool] | None = None,
     ) -> TokenizedTexts:
         """The encodings of texts whose tokens are given one by one."""
         starts = cu_seqlens([len(row) for row in ids])
@@ -68,6 +79,8 @@ class TokenizedTexts:
             token_type_ids=kinds if kinds is not None and kinds.any() else None,
             truncated=np.asarray(truncated or [False] * len(ids), dtype=bool),
             pad_id=pad_id,
+            spans=None if spans is None else np.concatenate([np.empty((0, 2), np.int32), *spans]),
+            firsts=None if firsts is None else np.asarray(firsts, dtype=bool),
         )
 
     @classmethod
@@ -76,9 +89,11 @@ class TokenizedTexts:
 
         Many tokens are written into a file as they come, part by part.
         """
-        ids, types = GrowingArray(np.int32), GrowingArray(np.uint8)
+        ids, types, spans = GrowingArray(np.int32), GrowingArray(np.uint8), GrowingArray(np.int32)
         starts, truncated = GrowingArray(np.int64), GrowingArray(bool)
+        firsts = GrowingArray(bool)
         starts.add(np.zeros(1))
+        texts: list[str] = []
         for part in parts:
             if part.token_type_ids is not None:
                 types.add(np.zeros(ids.size - types.size, np.uint8))  # of parts that have none
@@ -86,7 +101,12 @@ class TokenizedTexts:
             for ends in pieces(part.starts[1:]):
                 starts.add(ids.size + ends)
             ids.add(part.ids)
+            if part.spans is not None:
+                spans.add(part.spans.ravel())
             truncated.add(part.truncated)
+            if part.firsts is not None:
+                firsts.add(part.firsts)
+            texts += part.texts
         if types.size:
             types.add(np.zeros(ids.size - types.size, np.uint8))
         return cls(
@@ -95,6 +115,9 @@ class TokenizedTexts:
             token_type_ids=types.whole() if types.size else None,
             truncated=truncated.whole(),
             pad_id=part.pad_id,
+            spans=None if part.spans is None else spans.whole().reshape(-1, 2),
+            texts=texts,
+            firsts=None if part.firsts is None else firsts.whole(),
         )
 
     def take(self, rows: np.ndarray) -> TokenizedTexts:
@@ -107,10 +130,50 @@ class TokenizedTexts:
         lengths = self.lengths[rows]
         index, starts = flat_index(self.starts[rows], lengths), cu_seqlens(lengths)
         types = None if self.token_type_ids is None else self.token_type_ids[index]
-        return TokenizedTexts(self.ids[index], starts, types, self.truncated[rows], self.pad_id)
+        spans = None if self.spans is None else self.spans[index]
+        texts = [self.texts[row] for row in rows.tolist()] if self.texts else ()
+        truncated = self.truncated[rows]
+        firsts = None if self.firsts is None else self.firsts[rows]
+        return TokenizedTexts(
+            self.ids[index], starts, types, truncated, self.pad_id, spans, texts, firsts
+        )
 
     def __len__(self) -> int:
         return len(self.starts) - 1
+
+    @property
+    def row_count(self) -> int:
+        """How many rows the texts are, or their windows."""
+        return len(self) if self.firsts is None else int(np.count_nonzero(self.firsts))
+
+    def rows_of(self, texts: np.ndarray) -> np.ndarray:
+        """The row of each of these texts, which may be windows."""
+        if self.firsts is None:
+            return texts
+        numbers: np.ndarray = np.cumsum(self.firsts)[texts] - 1
+        return numbers
+
+    def of_rows(self, begin: int, end: int) -> TokenizedTexts:
+        """The texts of neighbouring rows, all windows of each; a view of the same arrays."""
+        first, last = begin, end
+        if self.firsts is not None:
+            first, last = np.append(np.flatnonzero(self.firsts), len(self))[[begin, end]]
+        tokens = slice(self.starts[first], self.starts[last])
+        return replace(
+            self,
+            ids=self.ids[tokens],
+            starts=self.starts[first : last + 1] - self.starts[first],
+            token_type_ids=None if self.token_type_ids is None else self.token_type_ids[tokens],
+            truncated=self.truncated[first:last],
+            spans=None if self.spans is None else self.spans[tokens],
+            texts=self.texts[first:last],
+            firsts=None if self.firsts is None else self.firsts[first:last],
+        )
+
+    @property
+    def plain(self) -> TokenizedTexts:
+        """The tokens alone, without what says which words and rows they are of."""
+        return replace(self, spans=None, texts=(), firsts=None)
 
     @cached_property
     def lengths(self) -> np.ndarray:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from lora_bert.backbones.config import EncoderConfig
-from lora_bert.data.texts import Text, are_pairs, parts_of
+from lora_bert.data.texts import Text, are_pairs, columns_of, parts_of
 from lora_bert.errors import BackboneError, LoraBertError, TextError
 from lora_bert.files import write_json
 from lora_bert.tokens.shared_tokenizer import SharedTokenizer
@@ -28,6 +28,8 @@ from lora_bert.tokens.tokenizer_files import (
     read_tokenizer,
     without_surrogates,
 )
+from lora_bert.tokens.windows import windows
+from lora_bert.tokens.word_pieces import spans_in
 from lora_bert.wording import listed
 
 DEFAULT_MAX_LENGTH = 256
@@ -51,6 +53,9 @@ class TextTokenizer:
         max_length: Tokens kept of a text, special ones included.
         takes_types: Whether the model's forward knows ``token_type_ids``.
         rows: How many tokens the model's embeddings have a row for; None: not known.
+        words: The rule of :mod:`lora_bert.data.words` by which words are looked for; "": by none.
+        stride: Tokens that windows of a context share, where pairs are questions and contexts; 0:
+            texts that are too long are cut.
     """
 
     shared: SharedTokenizer
@@ -59,6 +64,8 @@ class TextTokenizer:
     max_length: int
     takes_types: bool
     rows: int | None = None
+    words: str = ""
+    stride: int = 0
 
     def __repr__(self) -> str:
         pieces = self.core.get_vocab_size()
@@ -94,7 +101,7 @@ class TextTokenizer:
         if self.rows is None or not len(encodings.ids) or encodings.ids.max() < self.rows:
             return {}
         places = np.flatnonzero(encodings.ids >= self.rows)
-        texts = np.searchsorted(encodings.starts, places, side="right") - 1
+        texts = encodings.rows_of(np.searchsorted(encodings.starts, places, side="right") - 1)
         found: dict[int, dict[str, None]] = {}
         for text, number in zip(texts.tolist(), encodings.ids[places].tolist(), strict=True):
             found.setdefault(text, {})[self.token(number)] = None
@@ -109,12 +116,14 @@ class TextTokenizer:
         """Each text, or pair of texts, as token ids, cut to ``max_length``, with special tokens.
 
         Of a pair that is too long the longer text is cut, token by token, until both fit, which
-        transformers calls ``longest_first``.
+        transformers calls ``longest_first``. With a ``stride``, a context that is too long comes in
+        several windows.
 
         Raises:
             ConfigError: ``max_length`` has no room for a pair.
             BackboneError: The tokenizer puts nothing between the texts of a pair.
-            TextError: A text holds a token that the embeddings have no row for.
+            TextError: A text holds a token that the embeddings have no row for, or a question
+                leaves no room for its context.
         """
         made = self.encode_all(texts)
         for number, tokens in self.beyond_in(made).items():
@@ -134,27 +143,49 @@ class TextTokenizer:
             self.shared.check_takes_pairs(self.max_length)
         # In pieces: the library's own objects take many times the room of what is kept of them, and
         # others wait for the end of one.
-        return TokenizedTexts.joined(map(self._encode, _pieces(texts)))
+        encode = self._windows if self.stride else self._encode
+        made = TokenizedTexts.joined(encode(start, some) for start, some in _pieces(texts))
+        return self.with_texts(made, texts)
+
+    def with_texts(self, made: TokenizedTexts, texts: Sequence[Text]) -> TokenizedTexts:
+        """The tokens of texts with these texts, where answers are given of parts of them."""
+        if self.words:
+            return replace(made, texts=columns_of(texts)[0])
+        if not self.stride:
+            return made
+        contexts, rows = columns_of(texts)[-1], made.rows_of(np.arange(len(made)))
+        return replace(made, texts=[contexts[row] for row in rows.tolist()])
 
     def special_tokens(self, *, pair: bool) -> int:
         """How many special tokens a text has, or a ``pair``."""
         return self.core.num_special_tokens_to_add(is_pair=pair)
 
-    def _encode(self, texts: Sequence[Text]) -> TokenizedTexts:
-        # A lone surrogate (half an emoji, out of broken JSON) cannot be handed to Rust.
-        safe = [
-            without_surrogates(text) if isinstance(text, str)
-            else tuple(map(without_surrogates, text))
-            for text in texts
-        ]  # fmt: skip
+    def _windows(self, start: int, pairs: Sequence[Any]) -> TokenizedTexts:
+        """The windows of questions and contexts, of which the first one is number ``start``."""
+        with self.shared.lock, in_words("The tokenizer", BackboneError):
+            self.core.no_truncation()
+            encodings = self.core.encode_batch(_safe(pairs))
+        try:
+            made = windows(encodings, pairs, max_length=self.max_length, stride=self.stride)
+        except TextError as error:
+            raise TextError(str(error), number=start + error.number, hint=error.hint) from None
+        return TokenizedTexts.of(
+            made.ids, self.pad_id, token_type_ids=made.types if self.takes_types else None,
+            spans=made.spans, firsts=made.firsts,
+        )  # fmt: skip
+
+    def _encode(self, _start: int, texts: Sequence[Text]) -> TokenizedTexts:
+        safe = _safe(texts)
         with self.shared.lock, in_words("The tokenizer", BackboneError):
             self.core.enable_truncation(self.max_length)
-            encodings = self.core.encode_batch_fast(safe)
+            encode = self.core.encode_batch if self.words else self.core.encode_batch_fast
+            encodings = encode(safe)
         return TokenizedTexts.of(
             [each.ids for each in encodings],
             self.pad_id,
             token_type_ids=[each.type_ids for each in encodings] if self.takes_types else None,
             truncated=[bool(each.overflowing) for each in encodings],
+            spans=spans_in(columns_of(texts)[0], encodings, self.words) if self.words else None,
         )
 
     def save(self, directory: Path) -> None:
@@ -177,6 +208,8 @@ def load_tokenizer(
     *,
     max_length: int,
     clean: bool = False,
+    words: str = "",
+    stride: int = 0,
     rows: int | None = None,
     error: type[LoraBertError] = BackboneError,
 ) -> TextTokenizer:
@@ -187,6 +220,8 @@ def load_tokenizer(
         config: The encoder's.
         max_length: Tokens kept of a text.
         clean: Put the tutorials' cleaning before the normaliser: punctuation to spaces, strip.
+        words: Have tokens end where words do that this rule finds, and look for words.
+        stride: Tokens that windows share, see :class:`TextTokenizer`.
         rows: How many tokens the model's embeddings have a row for; None: not known.
         error: Which error a missing or damaged tokenizer is.
 
@@ -194,7 +229,7 @@ def load_tokenizer(
         error: No tokenizer there, or a damaged one, or one without padding, or one whose special
             tokens the embeddings have no row for.
     """
-    shared, written = read_tokenizer(directory, config, error, clean=clean)
+    shared, written = read_tokenizer(directory, config, error, clean=clean, words=words)
     core = shared.core
     special = {name: written[name] for name in _SPECIAL if content_of(written.get(name))}
     if config.pad_token_id < core.get_vocab_size():
@@ -202,7 +237,9 @@ def load_tokenizer(
     pad_id = core.token_to_id(content_of(special.get("pad_token")) or "")
     if pad_id is None:
         raise error(f"The tokenizer in '{directory}' has no padding token.")
-    made = TextTokenizer(shared, special, pad_id, max_length, config.takes_types, rows)
+    made = TextTokenizer(
+        shared, special, pad_id, max_length, config.takes_types, rows, words, stride
+    )
     _check_special(made, directory, error)
     return made
 
@@ -223,11 +260,19 @@ def _check_special(made: TextTokenizer, directory: Path, error: type[LoraBertErr
         )
 
 
-def _pieces(texts: Sequence[Text]) -> Iterator[Sequence[Text]]:
-    """So many texts, or of long ones fewer; one empty piece of none."""
+def _safe(texts: Sequence[Text]) -> list[Any]:
+    """Texts that Rust can be handed: half an emoji, out of broken JSON, cannot."""
+    return [
+        without_surrogates(text) if isinstance(text, str) else tuple(map(without_surrogates, text))
+        for text in texts
+    ]
+
+
+def _pieces(texts: Sequence[Text]) -> Iterator[tuple[int, Sequence[Text]]]:
+    """So many texts, or of long ones fewer, and the first one's number; one empty piece of none."""
     for start in range(0, max(1, len(texts)), _AT_ONCE):
         some = texts[start : start + _AT_ONCE]
         characters = sum(len(part) for text in some for part in parts_of(text))
         step = 1 + _CHARACTERS_AT_ONCE * len(some) // max(1, characters)
         for at in range(0, max(1, len(some)), step):
-            yield some[at : at + step]
+            yield start + at, some[at : at + step]

@@ -23,15 +23,20 @@ log = logging.getLogger(__name__)
 
 
 def read_tokenizer(
-    directory: Path, config: EncoderConfig, error: type[LoraBertError], *, clean: bool
+    directory: Path,
+    config: EncoderConfig,
+    error: type[LoraBertError],
+    *,
+    clean: bool,
+    words: str = "",
 ) -> tuple[SharedTokenizer, dict[str, Any]]:
     """The tokenizer and its configuration, from files."""
     path = directory / "tokenizer.json"
     if not path.is_file():
-        return _convert(directory, config, error, clean=clean)
+        return _convert(directory, config, error, clean=clean, words=words)
     text = read_text(path, error)
     with in_words(f"'{path}'", error):
-        shared = shared_tokenizer(text, clean=clean)
+        shared = shared_tokenizer(text, clean=clean, words=words)
     return shared, _settings(directory, error)
 
 
@@ -62,13 +67,18 @@ def in_words(what: str, error: type[LoraBertError]) -> Iterator[None]:
 
 
 def _convert(
-    directory: Path, config: EncoderConfig, error: type[LoraBertError], *, clean: bool
+    directory: Path,
+    config: EncoderConfig,
+    error: type[LoraBertError],
+    *,
+    clean: bool,
+    words: str = "",
 ) -> tuple[SharedTokenizer, dict[str, Any]]:
     """Build the fast tokenizer of a directory with vocabulary files only."""
     if any((directory / name).is_file() for name in ("vocab.txt", "vocab.json")):
         _check_no_jieba(directory, config, error)
         _check_whole(directory, error)
-        return _by_transformers(directory, config, error, clean=clean)
+        return _by_transformers(directory, config, error, clean=clean, words=words)
     found = sorted(directory.glob("*.model"))
     if not found:
         raise error(f"'{directory}' has no tokenizer: no tokenizer.json and no vocabulary.")
@@ -87,7 +97,7 @@ def _convert(
             hint="Have transformers write tokenizer.json: "
             "AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)",
         ) from problem
-    return prepared(core, clean=clean), written | special
+    return prepared(core, clean=clean, words=words), written | special
 
 
 def _added(
@@ -127,7 +137,12 @@ def _check_whole(directory: Path, error: type[LoraBertError]) -> None:
 
 
 def _by_transformers(
-    directory: Path, config: EncoderConfig, error: type[LoraBertError], *, clean: bool
+    directory: Path,
+    config: EncoderConfig,
+    error: type[LoraBertError],
+    *,
+    clean: bool,
+    words: str = "",
 ) -> tuple[SharedTokenizer, dict[str, Any]]:
     """Have transformers build the fast tokenizer of a ``vocab.txt``, or of a ``vocab.json``."""
     log.info("Building a fast tokenizer from the vocabulary in '%s'.", directory)
@@ -145,7 +160,7 @@ def _by_transformers(
         ) from problem
     with tempfile.TemporaryDirectory() as work:
         slow.save_pretrained(work)
-        return read_tokenizer(Path(work), config, error, clean=clean)
+        return read_tokenizer(Path(work), config, error, clean=clean, words=words)
 
 
 @contextmanager

@@ -37,8 +37,11 @@ def advise(
 
     ``targets`` are those of the training rows; ``validation`` has the scores of the kept adapter.
     """
-    if fitted.history and fitted.progress.start and not fitted.best_epoch:
-        log.info("No epoch was better than the fitted head, which is kept as it was.")
+    if fitted.history and fitted.keeps_start:
+        log.info("No epoch was better than the fitted head, which is kept.")
+    if fitted.fitted_to_all:
+        log.info("The kept head is fitted once more, on the validation rows too; what they said is "
+                 "of the fit without them.")  # fmt: skip
     if not fitted.history or validation is None:
         return
     scores = validation.by_class

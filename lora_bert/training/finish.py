@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -60,7 +59,7 @@ def finish(context: Context, fitted: Fit, learner: BranchLearner, before: Tensor
         interrupted=fitted.stopped is not None,
         resumable=fitted.stopped is not None and fitted.saved,
         watched=answers,
-        inputs=context.splits.train.inputs,
+        asked_as=context.task.asked_as[context.splits.train.inputs - 1],
     )
 
 
@@ -72,10 +71,12 @@ def _write(
     task, evaluations = _evaluate(context, learner, fitted)
     context = replace(context, task=task)
     advise(config, fitted, task, context.tokens["train"].targets, evaluations.get("validation"))
+    both = (before, learner.outputs("watched"))
+    said = [task.decode(task.row_values(each.numpy(), context.watched)) for each in both]
     texts = to_watch(config, context.splits.train.inputs)
     watched = [
         Watched(text, then, now, (" ".join(task.line(then)), " ".join(task.line(now))))
-        for text, then, now in zip(texts, *_watched(task, before, learner), strict=True)
+        for text, then, now in zip(texts, *said, strict=True)
     ]
     adapter = learner.adapter.copy()
     with uninterrupted():  # that it stands there, and that its checkpoints know of it, is one thing
@@ -88,12 +89,6 @@ def _write(
     places = {option: getattr(config, option) for option in DATA_OPTIONS}
     note_data_location(context.splits.sha256, places)
     return evaluations, watched
-
-
-def _watched(task: Task, before: Tensor, learner: Learner) -> list[list[Any]]:
-    """What is predicted of the texts to watch, before and now."""
-    return [task.decode(task.values(outputs.numpy()))
-            for outputs in (before, learner.outputs("watched"))]  # fmt: skip
 
 
 def _evaluate(
@@ -112,8 +107,8 @@ def _evaluate(
             if values is None:
                 if fitted.stopped:
                     log.info("Scoring the adapter on %s (%s); another Ctrl-C skips that.",
-                             counted(len(rows), "row"), part)  # fmt: skip
-                values = values_of(task, learner.outputs(part))
+                             counted(rows.encodings.row_count, "row"), part)  # fmt: skip
+                values = values_of(task, learner.outputs(part), rows.encodings)
             if part == "validation":
                 task = _tuned(task, values, rows.targets)
             evaluations[part] = judge(task, values, rows.targets, metric=context.config.metric)

@@ -21,7 +21,7 @@ from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.training.checkpoints import Checkpoint, Checkpoints
 from lora_bert.training.context import Context
 from lora_bert.training.gradients import Gradients, shares_of
-from lora_bert.training.head_start import fitted_head, kept_start, soften
+from lora_bert.training.head_start import fit_to_all, fitted_head, kept_start, soften
 from lora_bert.training.identity import check_alike, check_same, identity_of, made_elsewhere
 from lora_bert.training.learner import BranchLearner, validate
 from lora_bert.training.methods import fresh_adapter
@@ -50,7 +50,7 @@ def fit(
     """
     reserve_for_blas()
     config, backbone, task = context.config, context.backbone, context.task
-    rows, targets = context.tokens["train"], context.tokens["validation"].targets
+    rows, validation = context.tokens["train"], context.tokens["validation"]
     adapter = fresh_adapter(config, backbone, task.head().outputs)
     _say_size(context, adapter.parameter_count)
     begun, after = (checkpoint.identity, checkpoint.progress.step) if checkpoint else (None, 0)
@@ -70,11 +70,11 @@ def fit(
         gradients = _gradients(context, first, trunk, threads, parts)
         hidden = {scored: trunk.validation}
         learner = BranchLearner(gradients, _texts(context, trunk), hidden, cores)
-        score = partial(validate, learner, task, targets, scored, trunk.owners)
+        score = partial(validate, learner, task, validation, scored, trunk.owners)
         begins = fitted and checkpoint is None
         start = kept_start(context, learner, adapter, score()) if begins else None
         before = learner.outputs("watched")
-        trainer = Trainer(learner, rows, task, config, accelerator, len(targets), start)
+        trainer = Trainer(learner, rows, task, config, accelerator, len(validation), start)
         if fitted and start:
             soften(context, learner, fitted, start)
         _say_batches(rows, trainer)
@@ -85,18 +85,21 @@ def fit(
         if not group.is_first:  # the others save none
             minutes, steps = 0, None
         checkpoints = Checkpoints(place, identity, minutes, steps, kept)
-        return trainer.fit(score, checkpoints), learner, before
+        found = trainer.fit(score, checkpoints)
+        if found.keeps_start and not found.stopped:
+            found.fitted_to_all = fit_to_all(context, learner, adapter, trunk, fitted)
+        return found, learner, before
 
 
 def _gradients(
     context: Context, adapter: Adapter, trunk: Trunk, threads: Workers, parts: int
 ) -> Gradients:
     """What computes the gradients of the training rows."""
-    config, rows = context.config, context.tokens["train"]
+    config, rows, states = context.config, context.tokens["train"], trunk.parts["train"]
     return Gradients(
-        context.backbone, adapter, trunk.train, rows.lengths, rows.targets, context.task, threads,
+        context.backbone, adapter, states.hidden, rows.lengths, rows.targets, context.task, threads,
         seed=config.seed, checkpointing=config.gradient_checkpointing, parts=parts,
-        fetch=trunk.fetch,
+        fetch=states.fetch,
     )  # fmt: skip
 
 
@@ -124,10 +127,15 @@ def _say_size(context: Context, trained: int) -> None:
     log.info(
         "Training %s of %s parameters on %s for %s (%s, %s).",
         f"{trained:,}", f"{trained + context.backbone.parameter_count:,}",
-        counted(len(context.tokens["train"]), "row"),
+        _in_words(context.tokens["train"]),
         counted(int(context.config.epochs or 0), "epoch") if context.config.epochs else "no epoch",
         context.backbone.device, context.config.dtype,
     )  # fmt: skip
+
+
+def _in_words(rows: Tokens) -> str:
+    count, said = rows.encodings.row_count, counted(rows.encodings.row_count, "row")
+    return f"{said} in {counted(len(rows), 'window')}" if len(rows) > count else said
 
 
 def _say_batches(rows: Tokens, trainer: Trainer) -> None:

@@ -12,6 +12,7 @@ from functools import partial
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lora_bert.cache.token_states import CHUNK_TOKENS
@@ -49,11 +50,14 @@ class FittedHead:
 
     Attributes:
         adapter: Has it.
-        outputs: What it says of the rows that it was fitted on, ``[rows, outputs]``, on the CPU.
+        read: What it reads of the rows that it was fitted on, ``[rows, hidden]``, on the CPU; None
+            where nothing is fitted on them again.
+        outputs: What it says of them, ``[rows, outputs]``, on the CPU.
         targets: Of the same rows.
     """
 
     adapter: Adapter
+    read: Tensor | None
     outputs: Tensor
     targets: np.ndarray
 
@@ -118,18 +122,57 @@ def fitted_head(
         return None
     if begun and not (begun.start and len(context.watched)):
         return None
-    return _fitted_head(context, adapter, trunk)
-
-
-def _fitted_head(context: Context, adapter: Adapter, trunk: Trunk) -> FittedHead | None:
-    backbone, config, task = context.backbone, context.config, context.task
     rows = _sample(context, adapter)
-    read = _read(context, adapter, trunk, rows)
+    read = _read(context, adapter, trunk, "train", rows)
+    fitted = _fitted_to(context, adapter, read, context.tokens["train"].targets[rows])
+    return fitted if fitted is None or _takes_all(context, adapter) else replace(fitted, read=None)
+
+
+@torch.no_grad()
+def fit_to_all(
+    context: Context, learner: Learner, adapter: Adapter, trunk: Trunk, fitted: FittedHead | None
+) -> bool:
+    """Fit a head that is kept as it started once more, on the held-out rows too.
+
+    Of few rows those matter most. What the validation rows said stays what they said before. Not
+    done where they are rows of their own, there are more rows than a head is fitted on, or the head
+    reads every token.
+
+    Args:
+        context: Of the training.
+        learner: Has the parameters that are kept.
+        adapter: Before any step.
+        trunk: Of both parts.
+        fitted: The head as it started; None where it stood in a checkpoint.
+
+    Returns:
+        Whether it was done.
+    """
+    train, held_out = (context.tokens[part] for part in ("train", "validation"))
+    if not _takes_all(context, adapter):
+        return False
+    rows, others = _longest_first(train.lengths), _longest_first(held_out.lengths)
+    first = fitted.read if fitted else None
+    if first is None:
+        first = _read(context, adapter, trunk, "train", rows)
+    read = torch.cat([first, _read(context, adapter, trunk, "validation", others)])
+    targets = np.concatenate([train.targets[rows], held_out.targets[others]])
+    found = _fitted_to(context, adapter, read, targets)
+    if found is None:
+        return False
+    fill(learner.parameters, found.adapter.named_tensors)
+    return True
+
+
+def _fitted_to(
+    context: Context, adapter: Adapter, read: Tensor, targets: np.ndarray
+) -> FittedHead | None:
+    """The adapter with the head that answers best from what is ``read`` of rows."""
+    backbone, config, task = context.backbone, context.config, context.task
     with computing_with(1):  # so that no bit depends on the number of cores
         head = {name: tensor.cpu() for name, tensor in adapter.head.items()}
         head |= identity_dense(backbone, read, adapter.pooling)
         said = features(backbone, read, head, None).numpy()
-        targets = context.tokens["train"].targets[rows]
         found = task.probe(said, targets, seed=config.seed) if np.isfinite(said).all() else None
         if found is None:
             return None
@@ -138,29 +181,53 @@ def _fitted_head(context: Context, adapter: Adapter, trunk: Trunk) -> FittedHead
     name = backbone.config.layout.head.output
     head |= {f"{name}.weight": weight, f"{name}.bias": bias}
     head = {key: tensor.to(backbone.device) for key, tensor in head.items()}
-    return FittedHead(replace(adapter, head=head), outputs, targets)
+    return FittedHead(replace(adapter, head=head), read, outputs, targets)
 
 
 def _sample(context: Context, adapter: Adapter) -> np.ndarray:
     """The numbers of the rows that the head is fitted on, the longest first."""
-    lengths = context.tokens["train"].lengths
-    most = MOST_ROWS if adapter.factors else _MOST_BYTES // (4 * context.backbone.hidden_size)
+    lengths, most = context.tokens["train"].lengths, _most(context, adapter)
     rows = np.arange(len(lengths))
     if len(lengths) > most:
         rows = np.random.default_rng(context.config.seed).choice(len(lengths), most, replace=False)
-    return rows[np.argsort(-lengths[rows], kind="stable")]
+    return rows[_longest_first(lengths[rows])]
 
 
-def _read(context: Context, adapter: Adapter, trunk: Trunk, rows: np.ndarray) -> Tensor:
+def _longest_first(lengths: np.ndarray) -> NDArray[np.intp]:
+    """The numbers of rows."""
+    return np.argsort(-lengths, kind="stable")
+
+
+def _most(context: Context, adapter: Adapter) -> int:
+    """On how many rows a head is fitted."""
+    vectors = _MOST_BYTES / (4 * context.backbone.hidden_size)
+    if context.task.head().of_tokens:
+        return int(vectors / context.tokens["train"].lengths.mean())
+    return MOST_ROWS if adapter.factors else int(vectors)
+
+
+def _takes_all(context: Context, adapter: Adapter) -> bool:
+    """Whether the held-out rows can be fitted on too: of a head that reads texts, and few rows."""
+    rows = len(context.tokens["train"]) + len(context.tokens["validation"])
+    one_vector = not context.task.head().of_tokens
+    return bool(context.splits.held_out) and one_vector and rows <= _most(context, adapter)
+
+
+def _read(context: Context, adapter: Adapter, trunk: Trunk, part: str, rows: np.ndarray) -> Tensor:
     """What the head reads of rows where no layer has learned, ``[rows, hidden]``, float32.
+
+    Of a head that reads every token, ``[tokens, hidden]``.
 
     Each chunk is computed on one core, and the chunks are those of the lengths alone: neither cores
     nor processes change a bit.
     """
-    backbone, group = context.backbone, processes()
-    lengths = context.tokens["train"].lengths[rows]
+    backbone, group, states = context.backbone, processes(), trunk.parts[part]
+    lengths = context.tokens[part].lengths[rows]
     cut = list(chunks(lengths, CHUNK_TOKENS[backbone.device.type]))
-    owners = np.repeat(np.arange(len(cut)) % group.count, [len(part) for part in cut])
+    sizes = [len(part) for part in cut]
+    if context.task.head().of_tokens:
+        sizes = [int(lengths[part].sum()) for part in cut]
+    owners = np.repeat(np.arange(len(cut)) % group.count, sizes)
     own: list[np.ndarray] = [np.empty((0, backbone.hidden_size), np.float32)]
     with (
         track(len(rows), "the head's start", unit="text") as bar,
@@ -170,7 +237,7 @@ def _read(context: Context, adapter: Adapter, trunk: Trunk, rows: np.ndarray) ->
             some = cut[begin : begin + _AT_ONCE * group.count]
             shares = [some[rank :: group.count] for rank in range(group.count)]
             wanted = [rows[np.concatenate([np.zeros(0, np.int64), *share])] for share in shares]
-            hidden = trunk.fetch(wanted) if trunk.fetch else trunk.train
+            hidden = states.fetch(wanted) if states.fetch else states.hidden
             mine = [rows[part] for part in shares[group.rank]]
             own += threads.map(partial(_read_at_once, context, adapter, hidden), mine)
             bar.update(sum(map(len, some)))

@@ -22,6 +22,7 @@ from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.training.divergence import LOWER
 from lora_bert.training.gradients import Gradients, HiddenStates
 from lora_bert.training.progress import Progress
+from lora_bert.training.tokenize_rows import Tokens
 
 log = logging.getLogger(__name__)
 
@@ -119,9 +120,9 @@ class Validation:
 
 
 def validate(
-    learner: Learner, task: Task, targets: np.ndarray, part: str, owners: np.ndarray
+    learner: Learner, task: Task, rows: Tokens, part: str, owners: np.ndarray
 ) -> Validation:
-    """Score all validation rows, which have these ``targets``.
+    """Score all validation ``rows``.
 
     ``part`` of the learner's rows is what this process has of them; ``owners`` has the rank of the
     process that has each.
@@ -129,17 +130,20 @@ def validate(
     Raises:
         DivergedError: An output is not a number.
     """
+    tokens, targets = rows.encodings, rows.targets
+    if task.head().of_tokens:
+        owners = np.repeat(owners, tokens.lengths)
     outputs = torch.from_numpy(processes().collect(learner.outputs(part).numpy(), owners))
-    values = values_of(task, outputs)
+    values = values_of(task, outputs, tokens)
     loss = task.validation_loss(outputs, targets)
     figures = task.tuned(values, targets).score(values, targets).figures
     return Validation({**figures, "validation_loss": loss}, values)
 
 
-def values_of(task: Task, outputs: Tensor) -> np.ndarray:
-    """What the task makes of outputs ``[rows, outputs]``; DivergedError if one is no number."""
+def values_of(task: Task, outputs: Tensor, tokens: TokenizedTexts) -> np.ndarray:
+    """What the task makes of the outputs of rows; DivergedError if one is no number."""
     if not outputs.isfinite().all():
         raise DivergedError(
             "Training diverged: what the adapter says of other rows is not a number.", hint=LOWER
         )
-    return task.values(outputs.numpy())
+    return task.row_values(outputs.numpy(), tokens)

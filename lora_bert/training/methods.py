@@ -78,6 +78,7 @@ def fresh_adapter(config: TrainConfig, backbone: Backbone, outputs: int) -> Adap
             generator=generator,
         )  # fmt: skip
     pooling: Pooling = "mean" if config.pooling == "mean" else "cls"
+    pooling = "none" if backbone.config.head.pooling == "none" else pooling
     return replace(adapter, pooling=pooling).to(backbone.device)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
@@ -85,20 +84,32 @@ def prepare(config: TrainConfig, begun: Mapping[str, Any] | None) -> Context:
     check_same(begun, here, config)
     files = _files(config)
     encoder = read_encoder_config(files.path)
+    asked_length, layers = config.max_length, config.layers
     config = _fitted_to(config, encoder)
     if begun and "pooling" not in begun["settings"]:  # by a version that had no choice
         begun = {**begun, "settings": {**begun["settings"], "pooling": pooling_before(encoder)}}
     asked = begun["settings"]["pooling"] if begun and config.pooling == "auto" else config.pooling
     config = replace(config, pooling=resolved_pooling(asked, files, encoder))
+    if begun and config.validation_fraction is None:  # by a version that always held out a fifth
+        config = replace(config, validation_fraction=begun["settings"].get("validation_fraction"))
 
     config, splits, task = _rows(config)
+    layers = task.layers if (layers, config.method) == ("auto", "lora") else layers
+    config = with_layers(replace(config, layers=layers), encoder)
+    if task.head().of_tokens:
+        encoder = encoder.reading_tokens(task.auto_class)
+        config = replace(config, pooling=asked)
+        _check_pooling(config)
+    if task.max_length and not asked_length:
+        config = replace(config, max_length=min(task.max_length, encoder.max_length))
     config = with_epochs(config, task, len(splits.train))
     check_same(begun, {"data": splits.sha256, "settings": settings_of(config)}, config)
 
     tokenizer = load_tokenizer(
         files.path, encoder, max_length=int(config.max_length or 0), clean=config.clean,
-        rows=embedded_tokens(files.path, encoder),
+        words=task.words, stride=task.stride, rows=embedded_tokens(files.path, encoder),
     )  # fmt: skip
+    _check_stride(config, tokenizer)
     # What could not be answered afterwards is said before.
     watched = tokenizer.encode(to_watch(config, splits.train.inputs))
     tokens = _tokens(splits, tokenizer, task, files.name)
@@ -109,6 +120,17 @@ def prepare(config: TrainConfig, begun: Mapping[str, Any] | None) -> Context:
     dtype = pick_dtype(config.dtype, device)
     backbone = build_backbone(weights, encoder, dtype=dtype, device=device)
     return Context(config, files, fingerprint, splits, task, tokenizer, tokens, watched, backbone)
+
+
+def _check_stride(config: TrainConfig, tokenizer: TextTokenizer) -> None:
+    """Refuse windows that share all that they hold of a context."""
+    room = tokenizer.max_length - tokenizer.special_tokens(pair=True)
+    if (config.doc_stride or 0) >= room:
+        raise ConfigError(
+            f"--doc-stride {config.doc_stride}: a window of {tokenizer.max_length} tokens has room "
+            f"for {room} of question and context, and windows cannot share them all.",
+            hint="Use a smaller --doc-stride, or a larger --max-length.",
+        )
 
 
 def _check_metric(config: TrainConfig, task: Task, validation: Tokens) -> None:
@@ -143,6 +165,15 @@ def to_watch(config: TrainConfig, inputs: int) -> Sequence[Text]:
     return texts_of((first, second)[:inputs])
 
 
+def _check_pooling(config: TrainConfig) -> None:
+    """Raise ConfigError where a head that reads every token is to read something else."""
+    if config.pooling != "auto":
+        raise ConfigError(
+            f"--pooling {config.pooling}: the head of a '{config.task}' reads every token.",
+            hint="Leave it out.",
+        )
+
+
 def with_epochs(config: TrainConfig, task: Task, rows: int) -> TrainConfig:
     """The configuration with its number of epochs; none where a fitted head is all.
 
@@ -154,14 +185,10 @@ def with_epochs(config: TrainConfig, task: Task, rows: int) -> TrainConfig:
             f"--head-start probe: the task '{task.problem_type}' has nothing to fit a head with.",
             hint="Leave it out, or say --head-start random.",
         )
-    if config.epochs or (config.method == "head-only" and starts_fitted(config, task)):
+    fitted = starts_fitted(config, task)
+    if config.epochs or (config.method == "head-only" and fitted):
         return config
-    return replace(config, epochs=default_epochs(rows, task.head().outputs))
-
-
-def default_epochs(rows: int, outputs: int) -> int:
-    """3; more where that shows fewer than 4,000 rows, or 600 an output, in all; at most 20."""
-    return min(20, max(3, math.ceil(max(4000, 600 * outputs) / rows)))
+    return replace(config, epochs=task.epochs(rows, fitted=fitted))
 
 
 def _files(config: TrainConfig) -> BackboneFiles:
@@ -207,7 +234,10 @@ def _rows(config: TrainConfig) -> tuple[TrainConfig, Splits, Task]:
     warn_about(splits, classes=kind.classes)
     if kind.classes:
         warn_of_imbalance(splits.train, metric=str(config.metric), weights=config.class_weights)
-    task = kind.of(splits.train, class_weights=config.class_weights)
+    task = kind.of(splits.train, class_weights=config.class_weights).asked_with(
+        doc_stride=config.doc_stride, max_answer_length=config.max_answer_length,
+        answer_units=config.answer_units,
+    )  # fmt: skip
     if not getattr(task, "labels", ()):  # of a task from elsewhere; after the training it is late
         raise ConfigError(f"The task '{config.task}' has no labels, which name its outputs.")
     try:
@@ -223,7 +253,7 @@ def _check_names(config: TrainConfig, task: Task) -> None:
     """What is wrong with the names that are put for labels."""
     # A name that no label got is a slip of the keyboard.
     for raw, name in parse_label_names(config.label_names).items():
-        if name not in task.labels:
+        if name not in task.named:
             log.warning("No training row has the label '%s', which --label-names renames.", raw)
     if config.label_file:
         named = renaming(config)

@@ -40,8 +40,11 @@ def record(
     """
     config, files, encoder = context.config, context.files, context.backbone.config
     start = fitted.progress.head_start
-    portable = replace(_portable(config, files.name), head_start=start)
-    manifest = _manifest(context, adapter, portable, evaluations)
+    held_out = context.splits.held_out or config.validation_fraction
+    portable = replace(
+        _portable(config, files.name), head_start=start, validation_fraction=held_out
+    )
+    manifest = _manifest(context, adapter, portable, fitted, evaluations)
     with atomic_directory(context.output, overwrite=config.overwrite) as work:
         write_peft(
             work, adapter, lora_settings(config, encoder), encoder, backbone_name=files.name,
@@ -66,7 +69,7 @@ def record(
 
 
 def _manifest(
-    context: Context, adapter: Adapter, portable: TrainConfig,
+    context: Context, adapter: Adapter, portable: TrainConfig, fitted: Fit,
     evaluations: Mapping[str, Evaluation],
 ) -> Manifest:  # fmt: skip
     """What the adapter says of itself; ``portable`` is the configuration without paths."""
@@ -74,6 +77,7 @@ def _manifest(
     return Manifest(
         labels=context.task.labels,
         problem_type=context.task.problem_type,
+        task=context.task.pipeline,
         settings=context.task.settings,
         max_length=context.tokenizer.max_length,
         inputs=splits.train.inputs,
@@ -88,9 +92,10 @@ def _manifest(
         data={
             "name": splits.name,
             "sha256": splits.sha256,
-            "rows": {part: len(rows) for part, rows in context.tokens.items()},
+            "rows": {part: rows.encodings.row_count for part, rows in context.tokens.items()},
             "columns": dict(splits.columns),
             "told": kept_options(portable),
+            **({"fitted_to_all": True} if fitted.fitted_to_all else {}),
             **({"from_python": True} if _is_given(config) else {}),
         },
         metrics={part: _figures(evaluation) for part, evaluation in evaluations.items()},
@@ -112,6 +117,8 @@ def _unsaid(config: TrainConfig) -> tuple[str, ...]:
         usual.append("dtype")
     if config.head_start == "auto":
         usual.append("head_start")
+    if config.validation_fraction is None:
+        usual.append("validation_fraction")
     return (*_OF_A_CALL, *usual)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from lora_bert.cache.kept_tokens import tokenize_cached
 from lora_bert.data.examples import Examples
-from lora_bert.errors import DataError
+from lora_bert.errors import DataError, TextError
 from lora_bert.mapped import mapped, pieces
 from lora_bert.tasks.base import Task
 from lora_bert.tokens.tokenized import TokenizedTexts
@@ -45,10 +45,14 @@ def tokenise(examples: Examples, tokenizer: TextTokenizer, task: Task) -> Tokens
     """Tokenise every row, and make its target of its label.
 
     Raises:
-        DataError: A text holds a token that the backbone's embeddings have no row for.
+        DataError: A text holds a token that the backbone's embeddings have no row for, or a
+            question leaves no room for its context.
     """
     # What lies in the cache was made of the same tokens, but maybe for other embeddings.
-    encodings = tokenize_cached(tokenizer, examples.texts)
+    try:
+        encodings = tokenize_cached(tokenizer, examples.texts)
+    except TextError as error:
+        raise error.at(examples.at(error.number)) from None
     if beyond := tokenizer.beyond_in(encodings):
         row = min(beyond, key=lambda at: examples.lines[at])
         others = counted(len(beyond) - 1, "other row does", "other rows do")

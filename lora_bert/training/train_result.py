@@ -53,7 +53,7 @@ class TrainResult:
         watched: What was predicted of the texts to watch.
         seconds: Of the call.
         resumed_at: The step after which it went on; 0 when it began.
-        inputs: Texts a row: 2 of pairs.
+        asked_as: How ``lora-bert infer`` is asked such a row.
     """
 
     path: Path
@@ -71,7 +71,7 @@ class TrainResult:
     watched: Sequence[Watched] = ()
     seconds: float = 0.0
     resumed_at: int = 0
-    inputs: int = 1
+    asked_as: str = '"…"'
 
     @property
     def accuracy(self) -> float:

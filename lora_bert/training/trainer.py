@@ -49,6 +49,8 @@ class Fit:
         stopped: By Ctrl-C, or by SIGTERM; None when it ended by itself.
         saved: Whether there is a checkpoint of this moment.
         stood_still: Whether an epoch came to nothing, which was warned of.
+        fitted_to_all: Whether the kept head was fitted once more, on the validation rows too;
+            ``values`` are those of before.
     """
 
     progress: Progress
@@ -56,6 +58,12 @@ class Fit:
     stopped: KeyboardInterrupt | None = None
     saved: bool = False
     stood_still: bool = False
+    fitted_to_all: bool = False
+
+    @property
+    def keeps_start(self) -> bool:
+        """Whether no epoch was better than the fitted head."""
+        return bool(self.progress.start) and not self.best_epoch
 
     @property
     def best_epoch(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,24 +27,37 @@ from lora_bert.training.gradients import Fetch, HiddenStates
 
 log = logging.getLogger(__name__)
 
+_PARTS = ("train", "validation")
+
+
+@dataclass(frozen=True)
+class States:
+    """The trunk's output for the rows of a part, at the adapter's depth.
+
+    Attributes:
+        hidden: For any of its rows.
+        fetch: Hands rows over where processes keep them for each other, or None.
+    """
+
+    hidden: HiddenStates
+    fetch: Fetch | None = None
+
 
 @dataclass(frozen=True)
 class Trunk:
     """The trunk's output for the rows of a training.
 
     Attributes:
-        train: For any training rows, at the adapter's depth.
+        parts: Of the training rows and of the validation rows, by name.
         validation: Of this process's validation rows, for the batches in which they are answered,
             at :func:`~lora_bert.model.forward.branch_start`.
         owners: The rank of the process that has each validation row.
-        fetch: Hands training rows over where processes keep them for each other, or None.
-        key: Of the cache that holds the training rows; None where the trunk runs for every slice.
+        key: Of the cache that holds the rows; None where the trunk runs for every slice.
     """
 
-    train: HiddenStates
+    parts: Mapping[str, States]
     validation: HiddenStates
     owners: np.ndarray
-    fetch: Fetch | None
     key: str | None
 
 
@@ -55,7 +69,7 @@ def trunk_states(context: Context, adapter: Adapter, *, place: str) -> Trunk:
     backbone, limit = context.backbone, context.config.trunk_cache_limit
     limit_bytes = None if limit is None else int(limit * 1e9)
     # The validation rows lie in the cache too, so that another split of the same rows finds it.
-    group, rows = processes(), [context.tokens[part] for part in ("train", "validation")]
+    group, rows = processes(), [context.tokens[part] for part in _PARTS]
     room = memory_budget(backbone.device, limit_bytes) // group.near
     longest = CHUNK_TOKENS[backbone.device.type]
     owners = owners_of([part.encodings for part in rows], group.count, longest)
@@ -69,20 +83,26 @@ def trunk_states(context: Context, adapter: Adapter, *, place: str) -> Trunk:
         backbone, context.fingerprint, [part.encodings for part in own], adapter.depth,
         place=place, limit_bytes=limit_bytes, name=context.files.name, shared_by=group.near,
     )  # fmt: skip
-    everywhere = all(group.gather(cache is not None))
-    train: HiddenStates = TrunkBatches(backbone, rows[0].encodings, adapter.depth)
-    fetch, file = None, None
-    if cache and everywhere:
+    if not all(group.gather(cache is not None)):
+        cache = None
+    states = [States(TrunkBatches(backbone, part.encodings, adapter.depth)) for part in rows]
+    file = None
+    if cache:
+        states = [States(part.hidden) for part in cache.parts]
         if group.count > 1:
-            fetch = SharedStates(group, cache.parts[0], owners[0], rows[0].lengths).fetch
-        train, room = cache.parts[0].hidden, room - cache.size * (cache.place == "memory")
+            states = [
+                States(part.hidden, SharedStates(group, part, ranks, each.lengths).fetch)
+                for part, ranks, each in zip(cache.parts, owners, rows, strict=True)
+            ]
+        room -= cache.size * (cache.place == "memory")
         if cache.place == "disk" and backbone.device.type == "cpu":
             file, room = ArrayFile(), disk_budget(limit_bytes) // group.near
     start = branch_start(backbone, adapter)
     # Embeddings are computed sooner than kept ones are read.
     room = 0 if place == "off" or not start else room
     validation = TrunkBatches(backbone, own[1].encodings, start, room, file)
-    return Trunk(train, validation, owners[1], fetch, cache.key if cache and everywhere else None)
+    parts = dict(zip(_PARTS, states, strict=True))
+    return Trunk(parts, validation, owners[1], cache.key if cache else None)
 
 
 @dataclass(eq=False)

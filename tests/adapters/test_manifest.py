@@ -58,7 +58,7 @@ def test_keys_of_a_later_release_are_no_hindrance(tmp_path):
         ({"max_length": "64"}, "'max_length' is missing or not a int"),
         ({"backbone": "b"}, "'backbone' is missing or not a dict"),
         ({"data": []}, "'data' is missing or not a dict"),
-        ({"task": "question-answering"}, "task 'question-answering' is not supported"),
+        ({"task": "summarization"}, "task 'summarization' is not supported"),
     ],
 )
 def test_what_is_refused(changed, sentence, tmp_path):

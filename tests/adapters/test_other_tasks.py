@@ -134,8 +134,6 @@ def test_a_backbone_is_not_called_merged(tiny_backbone, tmp_path):
 @pytest.mark.parametrize(
     ("head", "says"),
     [
-        ("TokenClassification", "is a token classifier"),
-        ("QuestionAnswering", "finds answers within a text"),
         ("MaskedLM", "is a masked language model"),
         ("MultipleChoice", "chooses among several texts"),
         ("NextSentencePrediction", "two texts follow each other"),
@@ -188,8 +186,6 @@ def test_an_adapter_of_a_later_version(adapter, tmp_path):
 @pytest.mark.parametrize(
     ("task", "says"),
     [
-        ("TOKEN_CLS", "labelling each word"),
-        ("QUESTION_ANS", "finding answers"),
         ("CAUSAL_LM", "writing texts"),
         ("FEATURE_EXTRACTION", "making embeddings"),
         ("SOMETHING", "another task"),

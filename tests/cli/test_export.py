@@ -121,9 +121,9 @@ def test_what_cannot_be_exported(mistake: Mistake, exported: dict[str, Path], me
 def test_a_difference_is_an_error_and_nothing_is_kept(
     mistake: Mistake, merged: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lora_bert.exporting import onnx_graph
+    from lora_bert.exporting import onnx_places
 
-    monkeypatch.setattr(onnx_graph, "_UNSEEN", onnx_graph._UNSEEN * 0)
+    monkeypatch.setattr(onnx_places, "_UNSEEN", onnx_places._UNSEEN * 0)
     Path("old").mkdir()
     Path("old/config.json").write_text("{}")
     for out in ("out", "old"):

@@ -162,7 +162,8 @@ def test_memory_that_runs_out_while_training() -> None:
     rows = "".join(f"{n % 2},{texts[n % 2]}{n}\n" for n in range(24))
     Path("long.csv").write_text("label,review\n" + rows)
     given = ("--data", "long.csv", "--epochs", "1", "--batch-size", "16", "--layers", "all",
-             "--dtype", "float32", "--head-start", "random", "--output", "out")  # fmt: skip
+             "--dtype", "float32", "--head-start", "random", "--validation-fraction", "0.2",
+                 "--output", "out")  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-c", SHORT_OF_MEMORY, "train", *given],
         env=environment(), capture_output=True, text=True, timeout=200, check=False,

@@ -136,7 +136,7 @@ def test_nothing_left_after_cleaning(train: Mistake) -> None:
 def test_some_texts_left_after_cleaning(cli: Cli, tiny_backbone: Path) -> None:
     rows("some.csv", *["a,good!", "b,bad", "b,..."] * 10)
     words = ("--data", "some.csv", "--backbone", tiny_backbone, "--epochs", 1, "--output", "out")
-    outcome = cli("train", *words, "--clean")
+    outcome = cli("train", *words, "--clean", "--validation-fraction", "0.2")
     assert outcome.code == 0
     assert "warning: 8 of 24 training texts have nothing left after cleaning." in outcome.stderr
 

@@ -31,7 +31,16 @@ def headless(path: Path, count: int = 40, encoding: str = "utf-8") -> Path:
 @pytest.fixture
 def train(cli: Cli, tiny_backbone: Path):
     def call(*words: object) -> Path:
-        more = ("--backbone", tiny_backbone, "--epochs", 1, "--output", "out")
+        more = (
+            "--backbone",
+            tiny_backbone,
+            "--epochs",
+            1,
+            "--head-start",
+            "random",
+            "--output",
+            "out",
+        )
         outcome = cli("train", *words, *more)
         assert outcome.code == 0, outcome.stderr
         return Path("out").resolve()

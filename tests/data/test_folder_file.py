@@ -28,7 +28,7 @@ def imdb(place, size=10):
 def test_parts_and_classes(tmp_path, caplog):
     caplog.set_level("INFO")
     splits = load_splits(imdb(tmp_path / "aclImdb"))
-    assert [len(splits.train), len(splits.validation), len(splits.test)] == [16, 4, 20]
+    assert [len(splits.train), len(splits.validation), len(splits.test)] == [18, 2, 20]
     assert set(splits.test.labels) == {"neg", "pos"}
     assert splits.columns == {"text": "text", "label": "label"}
     assert splits.test.at(11) == f"'{tmp_path}/aclImdb/test/pos/1_7.txt'"
@@ -42,7 +42,7 @@ def test_classes_without_parts(tmp_path):
     texts(tmp_path / "all", "spam", ["buy"] * 5)
     texts(tmp_path / "all", "ham", ["hello"] * 5)
     splits = load_splits(str(tmp_path / "all"))
-    assert [len(splits.train), len(splits.validation)] == [8, 2]
+    assert [len(splits.train), len(splits.validation)] == [9, 1]
 
 
 def test_the_order_is_that_of_the_numbers(tmp_path):
@@ -132,7 +132,7 @@ def test_no_text_at_all(tmp_path):
 def test_a_link_to_the_folder_itself_does_not_loop(tmp_path):
     imdb(tmp_path / "set")
     (tmp_path / "set" / "train" / "loop").symlink_to(tmp_path / "set" / "train")
-    assert len(load_splits(str(tmp_path / "set")).train) == 16
+    assert len(load_splits(str(tmp_path / "set")).train) == 18
 
 
 def test_a_directory_of_tables_is_no_folder_of_texts(tmp_path):

@@ -128,7 +128,7 @@ def test_files_of_other_columns(tmp_path):
     one = csv(tmp_path / "one.csv", 0)
     other = tmp_path / "other.csv"
     other.write_text("label,text\nx,text 50\ny,text 51\n", encoding="utf-8")
-    assert len(load_splits(None, train=[one, str(other)]).train) == 9
+    assert len(load_splits(None, train=[one, str(other)]).train) == 10
     other.write_text("title,text\nx,text 50\n", encoding="utf-8")
     with pytest.raises(
         DataError, match=r"other\.csv' has other columns than '.*one\.csv': 'title'"
@@ -153,10 +153,10 @@ def test_patterns(tmp_path, monkeypatch, caplog):
         csv(tmp_path / "data" / f"train-{at}.csv", 10 * at)
     csv(tmp_path / "data" / "test-0.csv", 50)
     splits = load_splits("data/train-*.csv", test="data/test-?.csv")
-    assert (len(splits.train), len(splits.test), splits.name) == (24, 10, "train-*.csv")
+    assert (len(splits.train), len(splits.test), splits.name) == (27, 10, "train-*.csv")
     assert "'data/train-*.csv' fits 3 files" in caplog.text
     whole = load_splits("data/*.csv")
-    assert (len(whole.train), len(whole.test)) == (24, 10)
+    assert (len(whole.train), len(whole.test)) == (27, 10)
     with pytest.raises(NotFoundError, match=r"No data file fits the pattern 'data/dev-\*'"):
         load_splits("data/dev-*")
     assert inputs(["data/train-*.csv", "waimai", None]) == [
@@ -203,7 +203,7 @@ def test_several_data_sets_in_one_directory(tmp_path):
     with pytest.raises(DataError, match="holds several data sets: 'en', 'zh'") as caught:
         load_splits(str(tmp_path))
     assert caught.value.hint == f"Name one of them: --data {tmp_path}/en."
-    assert len(load_splits(str(tmp_path / "zh")).train) == 8
+    assert len(load_splits(str(tmp_path / "zh")).train) == 9
 
 
 def test_a_folder_of_old_files_is_not_taken_for_the_data(tmp_path):

@@ -53,7 +53,7 @@ HIDDEN = {
 def test_a_test_part_without_labels_is_left_out(tmp_path, caplog, suffix, test):
     data = pair(tmp_path / "set", suffix, test)
     splits = load_splits(data)
-    assert [len(splits.train), len(splits.validation), splits.test] == [16, 4, None]
+    assert [len(splits.train), len(splits.validation), splits.test] == [18, 2, None]
     said = next(text for text in caplog.messages if "left out" in text)
     assert said.startswith(f"The test part is left out: '{data}/test{suffix}' has no label")
     assert f"--input {data}/test{suffix}" in said
@@ -74,7 +74,7 @@ def test_numbers_in_parquet(tmp_path):
 def test_validation_rows_without_labels_are_split_off_training(tmp_path, caplog):
     data = pair(tmp_path, ".csv", HIDDEN["no column"], part="validation")
     splits = load_splits(data)
-    assert [len(splits.train), len(splits.validation)] == [16, 4]
+    assert [len(splits.train), len(splits.validation)] == [18, 2]
     assert "The validation part is left out" in caplog.text
     for part in ("train", "validation"):
         assert load_rows(data, part=part)[0].texts == getattr(splits, part).texts

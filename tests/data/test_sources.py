@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import subprocess
 import sys
 
@@ -85,7 +86,7 @@ def test_files_named_singly(tmp_path):
     splits = load_splits(None, train=train, validation=other, test=other)
     assert sizes(splits) == [20, 4, 4]
     assert splits.name == "one.csv"
-    assert sizes(load_splits(train, test=other)) == [16, 4, 4]
+    assert sizes(load_splits(train, test=other)) == [18, 2, 4]
     with pytest.raises(ConfigError, match="--data and --train"):
         load_splits(train, train=train)
     with pytest.raises(ConfigError, match="no training rows"):
@@ -124,7 +125,7 @@ def test_limit(tmp_path, caplog):
     caplog.set_level("INFO")
     path = write(tmp_path / "a.csv", rows_of(100))
     splits = load_splits(path, options=DataOptions(limit=20))
-    assert sizes(splits) == [16, 4, None]
+    assert sizes(splits) == [18, 2, None]
     assert f"Using 20 of 100 rows of '{path}', drawn at random." in caplog.messages
     assert len(load_rows(path, options=DataOptions(limit=20))[0]) == 20
 
@@ -147,7 +148,7 @@ def test_label_names_and_columns(tmp_path):
 def test_read_options_reach_the_file(tmp_path):
     path = write(tmp_path / "a.csv", rows_of(9), header="text 9,y")
     read = ReadOptions(header=False, columns=("text", "label"))
-    assert sizes(load_splits(path, options=DataOptions(read=read))) == [8, 2, None]
+    assert sizes(load_splits(path, options=DataOptions(read=read))) == [9, 1, None]
 
 
 def dataset_of(labels):
@@ -162,7 +163,7 @@ def test_saved_datasets(tmp_path, caplog):
     parts = {"train": dataset_of([0, 1] * 5), "test": dataset_of([1, 0, -1])}
     datasets.DatasetDict(parts).save_to_disk(str(tmp_path / "saved"))
     splits = load_splits(str(tmp_path / "saved"))
-    assert sizes(splits) == [8, 2, 2]
+    assert sizes(splits) == [9, 1, 2]
     assert splits.test.labels == ("pos", "neg")
     assert "Dropped 1 row with an empty label" in caplog.text
     rows, name, _ = load_rows(str(tmp_path / "saved" / "train"))
@@ -274,8 +275,8 @@ def test_real_files(data_dir, path, rows, classes, dropped, caplog):
     ("path", "rows", "column"),
     [
         ("bq/dev.csv", 10_000, "sentence1"),
-        ("cmrc2018/cmrc2018_dev.json", 848, "paragraphs"),
-        ("xquad/xquad.zh.json", 48, "paragraphs"),
+        ("cmrc2018/cmrc2018_dev.json", 3_219, "question"),
+        ("xquad/xquad.zh.json", 1_190, "question"),
     ],
 )
 def test_real_files_of_other_tasks(data_dir, path, rows, column):
@@ -292,3 +293,27 @@ def test_nothing_heavy_is_imported():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(("rows", "held_out"), [(38, 0.1), (40, 0.2), (400, 0.2)])
+def test_of_few_rows_a_class_a_tenth_is_held_out(rows, held_out, tmp_path):
+    splits = load_splits(write(tmp_path / "a.csv", rows_of(rows)))
+    assert splits.held_out == held_out
+    assert len(splits.validation) == math.ceil(rows * held_out)
+    part, _, _ = load_rows(str(tmp_path / "a.csv"), part="validation")
+    assert list(part.texts) == list(splits.validation.texts)
+    a_fifth = DataOptions(validation_fraction=0.2)
+    assert len(load_splits(str(tmp_path / "a.csv"), options=a_fifth).validation) == math.ceil(
+        rows / 5
+    )
+
+
+def test_a_limit_makes_few_rows(tmp_path):
+    path = write(tmp_path / "a.csv", rows_of(400))
+    assert sizes(load_splits(path, options=DataOptions(limit=30))) == [27, 3, None]
+
+
+def test_rows_named_for_validation_are_no_share(tmp_path):
+    path = write(tmp_path / "a.csv", rows_of(10))
+    other = write(tmp_path / "b.csv", rows_of(4, start=10))
+    assert load_splits(None, train=path, validation=other).held_out is None

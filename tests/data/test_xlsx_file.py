@@ -41,7 +41,7 @@ def test_cells_as_excel_shows_them(tmp_path):
 
 def test_training_rows(tmp_path):
     splits = load_splits(str(write_workbook(tmp_path / "reviews.xlsx", {"Tabelle1": ROWS})))
-    assert [len(splits.train), len(splits.validation)] == [8, 2]
+    assert [len(splits.train), len(splits.validation)] == [9, 1]
     assert set(splits.train.labels) == {"0", "1"}
 
 

@@ -15,7 +15,9 @@ import pytest
 
 import lora_bert
 from lora_bert.errors import AdapterError, ConfigError, UnavailableError
-from tests.tiny import FAMILIES
+from lora_bert.exporting.quantize import products_without_weights
+from lora_bert.inference.engines.openvino_engine import read_graph
+from tests.tiny import FAMILIES, SIZES
 
 pytest.importorskip("onnx", reason="the extras onnx and openvino are not installed")
 
@@ -64,7 +66,7 @@ def test_an_adapter_is_merged_on_the_way(trained, exported, tmp_path):
 
 
 @pytest.mark.parametrize("kind", GRAPHS)
-def test_int8_says_what_it_changes(kind, trained, reviews, tmp_path):
+def test_int8_says_what_it_changes(kind, trained, reviews, exported, tmp_path):
     if kind == "openvino":
         pytest.importorskip("nncf")
     result = lora_bert.export(
@@ -77,6 +79,18 @@ def test_int8_says_what_it_changes(kind, trained, reviews, tmp_path):
     said = json.loads((tmp_path / "out" / "lora_bert.json").read_text())["exported"]
     assert said["precision"] == "int8"
     assert len(lora_bert.load(tmp_path / "out", engine=kind).predict(TEXTS)) == len(TEXTS)
+    if kind == "openvino":
+        graph = read_graph(tmp_path / "out" / GRAPHS[kind])
+        inputs = {
+            each.get_friendly_name(): {
+                value.get_source_output().get_node().get_type_name() for value in each.inputs()
+            }
+            for each in graph.get_ordered_ops() if each.get_type_name() == "MatMul"
+        }  # fmt: skip
+        attention = set(products_without_weights(read_graph(exported("bert", kind) / GRAPHS[kind])))
+        assert len(attention) == 2 * SIZES["num_hidden_layers"]
+        assert all("FakeQuantize" not in inputs[name] for name in attention)
+        assert any("FakeQuantize" in kinds for kinds in inputs.values())
 
 
 @pytest.mark.parametrize("kind", GRAPHS)

@@ -48,6 +48,7 @@ def test_an_adapter_of_pairs(
 ) -> None:
     result = lora_bert.export(pair_adapter, tmp_path / "out", format=kind, data=str(pair_rows))
     assert result.difference < 1e-4
+    assert result.asked_as == '"…" --pair "…"'
     assert result.accuracy is not None
     assert result.accuracy[0] == result.accuracy[1]
     found = lora_bert.load(tmp_path / "out", dtype="float32")

@@ -27,7 +27,8 @@ LENGTHS = [17, 3, 9, 2, 12, 5, 40, 7]
 def adapters_of(family: str) -> list[PreparedAdapter]:
     """Ranks, target modules, depths, poolings and label counts that differ."""
     backbone = tiny_engine(family)
-    split, poolings = family in SPLIT, ("cls", "mean") if family in MEAN else ("cls",)
+    split = family in SPLIT
+    poolings: tuple[Pooling, ...] = ("cls", "mean", "none") if family in MEAN else ("cls", "none")
     made = [
         random_adapter(backbone, labels=2 + seed % 4, rank=rank, seed=seed, target_modules=targets,
                        layers=layers if split else "all")
@@ -39,7 +40,7 @@ def adapters_of(family: str) -> list[PreparedAdapter]:
     for seed in (5, 6):
         fresh = head_only(backbone, seed, generator=torch.Generator().manual_seed(seed))
         made.append(fresh)
-    chosen: list[Pooling] = [poolings[number % len(poolings)] for number in range(len(made))]
+    chosen = [poolings[number % len(poolings)] for number in range(len(made))]
     return [
         PreparedAdapter.of(backbone, replace(adapter, pooling=pooling))
         for adapter, pooling in zip(made, chosen, strict=True)

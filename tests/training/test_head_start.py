@@ -30,6 +30,20 @@ def train(tiny_backbone, reviews, tmp_path):
     return call
 
 
+@pytest.fixture
+def fits(monkeypatch):
+    """How many rows a head was fitted on, each time."""
+    seen, probe = [], SingleLabel.probe
+
+    def noted(self, features, targets, *, seed):
+        assert len(features) == len(targets)
+        seen.append(len(features))
+        return probe(self, features, targets, seed=seed)
+
+    monkeypatch.setattr(SingleLabel, "probe", noted)
+    return seen
+
+
 def saved(result):
     return (result.path / "adapter_model.safetensors").read_bytes()
 
@@ -76,7 +90,7 @@ def test_the_log_the_card_and_the_settings_say_where_it_started(train, caplog):
     fitted = train("fitted")
     assert caplog.text.count("The head is fitted on the frozen backbone before any step: ") == 1
     assert fitted.head_start == "probe"
-    assert "The head was fitted on the frozen backbone before the first step." in (
+    assert "The head was fitted on the frozen backbone before the first step" in (
         (fitted.path / "README.md").read_text()
     )
     assert "--head-start" not in (fitted.path / "README.md").read_text()
@@ -112,7 +126,7 @@ def test_features_that_are_no_numbers_start_at_random(train, monkeypatch):
     monkeypatch.setattr(
         head_start,
         "_read",
-        lambda context, adapter, trunk, rows: torch.full((len(rows), 32), torch.nan),
+        lambda context, adapter, trunk, part, rows: torch.full((len(rows), 32), torch.nan),
     )
     found = train("nan")
     assert found.head_start == "random"
@@ -124,7 +138,7 @@ def test_the_head_alone_is_fitted_without_an_epoch(train, caplog):
     result = train(method="head-only", epochs=None)
     assert result.accuracy >= 0.9
     assert (result.best_epoch, result.steps, list(result.history)) == (0, 0, [])
-    assert "The head was fitted on the frozen backbone." in (result.path / "README.md").read_text()
+    assert "The head was fitted on the frozen backbone;" in (result.path / "README.md").read_text()
     assert yaml.safe_load((result.path / "run.yaml").read_text())["epochs"] is None
     again = train("again", method="head-only", epochs=None)
     assert saved(again) == saved(result)
@@ -138,7 +152,7 @@ def test_no_epoch_is_kept_that_is_worse_than_the_start(train, caplog):
     start = load_file(train("head", method="head-only", epochs=None).path
                       / "adapter_model.safetensors")  # fmt: skip
     assert result.best_epoch == 0
-    assert "No epoch was better than the fitted head, which is kept as it was." in caplog.text
+    assert "No epoch was better than the fitted head, which is kept." in caplog.text
     kept = load_file(result.path / "adapter_model.safetensors")
     for name in start:
         torch.testing.assert_close(kept[name], start[name])
@@ -193,7 +207,7 @@ def test_killed_before_its_first_step_is_done_it_ends_in_the_same_bits(
     assert found.watched[0].before.scores == whole.watched[0].before.scores
 
 
-def test_what_was_begun_goes_on_without_fitting_again(train, monkeypatch):
+def test_what_was_begun_goes_on_without_fitting_again(train, fits, monkeypatch):
     whole = train("whole", save_every_steps=1, watch=("good",))
     inner = Trainer.step
 
@@ -205,10 +219,74 @@ def test_what_was_begun_goes_on_without_fitting_again(train, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(Trainer, "step", third)
         train(save_every_steps=1)
-    monkeypatch.setattr(SingleLabel, "probe", None)
+    fits.clear()
     found = train(save_every_steps=1, resume=True)
+    assert 48 not in fits
     assert found.resumed_at == 2
     assert found.head_start == "probe"
+    assert saved(found) == saved(whole)
+
+
+def test_a_head_that_is_kept_is_fitted_to_the_held_out_rows_too(train, fits, reviews, caplog):
+    caplog.set_level("INFO")
+    result = train(method="head-only", epochs=None)
+    assert fits == [48, 60]
+    assert result.evaluations["validation"].scores.rows == 12
+    assert "fitted once more, on the validation rows too" in caplog.text
+    card = (result.path / "README.md").read_text()
+    assert "then once more, on the validation rows too" in card
+    caplog.clear()
+    lora_bert.evaluate(result.path)
+    assert "fitted on the validation rows too" in caplog.text
+    caplog.clear()
+    lora_bert.evaluate(result.path, data=reviews, part="validation")
+    assert "fitted on the validation rows too" in caplog.text
+    caplog.clear()
+    found = lora_bert.evaluate(result.path, data=reviews)
+    assert found.overlap.rows == 60
+    assert "fitted on the validation rows too" not in caplog.text
+    assert "this score is too good" in caplog.text
+
+
+def test_so_is_one_that_no_epoch_has_bettered(train, fits):
+    result = train(learning_rate=0.9, max_grad_norm=0)
+    assert (result.best_epoch, fits) == (0, [48, 60])
+
+
+def test_rows_named_for_validation_are_never_fitted_on(train, fits, reviews, tmp_path):
+    lines = reviews.read_text().splitlines(keepends=True)
+    train_file, held_out = tmp_path / "train.csv", tmp_path / "held_out.csv"
+    train_file.write_text("".join(lines[:41]))
+    held_out.write_text("".join(lines[:1] + lines[41:]))
+    options = {"data": None, "train": str(train_file), "validation": str(held_out)}
+    result = train(method="head-only", epochs=None, **options)
+    assert fits == [40]
+    assert "once more" not in (result.path / "README.md").read_text()
+
+
+def test_an_epoch_that_is_kept_has_not_seen_the_held_out_rows(train, fits):
+    assert train(learning_rate=0.01, epochs=4, head_start="random").best_epoch > 0
+    assert fits == []
+
+
+def test_of_many_rows_the_held_out_ones_are_left_alone(train, fits, monkeypatch):
+    monkeypatch.setattr(head_start, "MOST_ROWS", 55)
+    assert train(learning_rate=0.9, max_grad_norm=0).best_epoch == 0
+    assert fits == [48]
+
+
+def test_what_was_at_its_end_is_fitted_to_all_as_well(train, monkeypatch):
+    options = {"learning_rate": 0.9, "max_grad_norm": 0, "save_every_steps": 1}
+    whole = train("whole", **options)
+
+    def killed(*_):
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(fit, "fit_to_all", killed)
+        train(**options)
+    found = train(resume=True, **options)
+    assert found.resumed_at == whole.steps
     assert saved(found) == saved(whole)
 
 
@@ -223,7 +301,7 @@ def test_many_rows_are_drawn(train, monkeypatch):
         )[1],
     )  # fmt: skip
     first, again = train("first"), train("again")
-    assert seen == [(20, 32)] * 2
+    assert [shape for shape in seen if shape[0] < 48] == [(20, 32)] * 2
     assert saved(first) == saved(again)
 
 

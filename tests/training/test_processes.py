@@ -88,6 +88,20 @@ def test_two_processes_make_the_adapter_that_one_makes(
     assert min(texts) > 60
 
 
+@pytest.mark.parametrize("cache", ["disk", "off"])
+def test_two_processes_fit_the_head_that_one_fits(
+    cache: str, rows: Path, tiny_backbone: Path, tmp_path: Path
+) -> None:
+    words = ["train", "--data", str(rows), "--backbone", str(tiny_backbone), "--trunk-cache", cache]
+    words += ["--method", "head-only", "--dtype", "float32", "--output"]
+    alone(*words, str(tmp_path / "one"))
+    code, _, err = ended(torchrun("-m", "lora_bert", *words, str(tmp_path / "two")))
+    assert code == 0, err
+    assert err.count("fitted once more, on the validation rows too") == 1
+    one, two = (tmp_path / name / "adapter_model.safetensors" for name in ("one", "two"))
+    assert one.read_bytes() == two.read_bytes()
+
+
 def test_a_killed_process_ends_all_and_one_alone_goes_on(
     words: list[str], whole: dict[str, torch.Tensor], tmp_path: Path
 ) -> None:

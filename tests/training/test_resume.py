@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 
 import lora_bert
 from lora_bert.errors import ConfigError, DivergedError, OutputError
@@ -94,6 +95,24 @@ def test_killed_after_any_step_it_ends_in_the_same_bits(step, options, train, st
     assert found.steps == whole.steps
     assert same(found, whole)
     assert not (tmp_path / "out.checkpoints").exists()
+
+
+def test_what_was_begun_with_a_fifth_held_out_goes_on_so(train, stop_after, tmp_path):
+    rows = [(f"{word} {at}", word) for at in range(15) for word in ("good", "bad")]
+    whole = train("whole", data=rows, validation_fraction=0.2)
+    stop_after(5)
+    with pytest.raises(Killed):
+        train(data=rows, validation_fraction=0.2)
+    stop_after(0)
+    assert same(train(data=rows, resume=True), whole)
+    shares = {
+        name: yaml.safe_load((tmp_path / name / "run.yaml").read_text())["validation_fraction"]
+        for name in ("out", "whole")
+    }
+    assert shares == {"out": 0.2, "whole": 0.2}
+    fresh = train("fresh", data=rows)
+    assert yaml.safe_load((fresh.path / "run.yaml").read_text())["validation_fraction"] == 0.1
+    assert "--validation-fraction" not in (fresh.path / "README.md").read_text()
 
 
 @pytest.mark.parametrize("step", [5, 6, 17])

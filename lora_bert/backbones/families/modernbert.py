@@ -54,6 +54,8 @@ def _specialise(config: EncoderConfig, values: ConfigValues) -> EncoderConfig:
     )
 
 
+_HEAD = HeadLayout(dense="head.dense", norm="head.norm", modules=("head", "classifier"))
+
 MODERNBERT = Family(
     model_type="modernbert",
     architecture="ModernBertForSequenceClassification",
@@ -70,7 +72,9 @@ MODERNBERT = Family(
         word_embeddings="embeddings.tok_embeddings",
         embedding_norm="embeddings.norm",
         final_norm="final_norm",
-        head=HeadLayout(dense="head.dense", norm="head.norm", modules=("head", "classifier")),
+        head=_HEAD,
+        token_head=_HEAD,
+        answer_head=_HEAD,
     ),
     head=HeadRules(
         activation="gelu",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lora_bert.data.columns import LABEL_NAMES, TEXT_NAMES
-from lora_bert.data.formats import label_studio
+from lora_bert.data.formats import label_studio, squad
 from lora_bert.data.formats.json_values import DECODER, cell, decoded, not_json
 from lora_bert.data.header import column_names
 from lora_bert.data.opening import open_text
@@ -43,7 +43,9 @@ def read(path: Path, source: str, codec: str, options: ReadOptions) -> OpenTable
     for number, item in enumerate(items, start=1):
         if not isinstance(item, dict):
             raise DataError(f"{position(source, number, 'record')}: not a JSON object.", hint=_HINT)
-    records = list(label_studio.flat_rows(enumerate(items, start=1), source))
+    records = list(_flat(enumerate(items, start=1), source))
+    if len(records) > len(items):  # questions, of which a record holds many
+        records = [(number, members) for number, (_, members) in enumerate(records, start=1)]
     columns = tuple(dict.fromkeys(name for _, members in records for name in members))
     rows = ((number, [cell(members.get(name)) for name in columns]) for number, members in records)
     return OpenTable(columns, rows, unit="record")
@@ -54,11 +56,18 @@ def read_lines(path: Path, source: str, codec: str) -> OpenTable:
 
     The file is read twice, the first time for the keys, so that memory does not grow with it.
     """
-    first = label_studio.flat_rows(_by_line(path, source, codec), source, quiet=True)
+    first = _flat(_by_line(path, source, codec), source, quiet=True)
     columns = tuple(dict.fromkeys(name for _, members in first for name in members))
-    second = label_studio.flat_rows(_by_line(path, source, codec), source)
+    second = _flat(_by_line(path, source, codec), source)
     rows = ((line, [cell(members.get(name)) for name in columns]) for line, members in second)
     return OpenTable(columns, rows)
+
+
+def _flat(
+    objects: Iterable[label_studio.Row], source: str, *, quiet: bool = False
+) -> Iterator[label_studio.Row]:
+    """Objects as flat rows, where programs nest them."""
+    return squad.flat_rows(label_studio.flat_rows(objects, source, quiet=quiet), source)
 
 
 def _by_line(path: Path, source: str, codec: str) -> Iterator[tuple[int, dict[str, Any]]]:

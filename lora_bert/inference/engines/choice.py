@@ -62,17 +62,20 @@ def open_engine(model: Exported, *, engine: str, dtype: str, device: str = "auto
         )
     engine = _fastest(model) if engine == "auto" else engine
     require(engine, f"'{model.graph.parent}' runs with")
-    outputs = len(model.manifest.labels)
+    head = model.manifest.restored_task(model.graph.parent).head()
+    outputs, of_tokens = head.outputs, head.of_tokens
     if engine == "openvino":
         from lora_bert.inference.engines.openvino_engine import OpenVinoEngine
 
         length = model.manifest.max_length
-        return OpenVinoEngine(model.graph, outputs, dtype=dtype, max_length=length)
+        return OpenVinoEngine(
+            model.graph, outputs, dtype=dtype, max_length=length, of_tokens=of_tokens
+        )
     if dtype == "bfloat16":
         raise ConfigError("--dtype bfloat16: ONNX Runtime has no bfloat16 on CPUs.")
     from lora_bert.inference.engines.onnx_engine import OnnxEngine
 
-    return OnnxEngine(model.graph, outputs)
+    return OnnxEngine(model.graph, outputs, of_tokens=of_tokens)
 
 
 def require(extra: str, who: str, packages: Sequence[str] = ()) -> None:

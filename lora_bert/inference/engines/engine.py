@@ -12,10 +12,12 @@ import numpy as np
 
 from lora_bert.runtime.progress_bar import track
 from lora_bert.runtime.threads import Workers
-from lora_bert.tokens.tokenized import TokenizedTexts
+from lora_bert.tokens.tokenized import TokenizedTexts, flat_index
 
 Compute = Callable[[TokenizedTexts, np.ndarray], np.ndarray]
-"""Texts and the numbers of some of them -> their logits, float32 ``[rows, outputs]``."""
+"""Texts and the numbers of some of them -> their logits, float32 ``[rows, outputs]``.
+
+Where the head reads tokens: ``[tokens, outputs]``, the rows' tokens one row behind the other."""
 
 TEXTS_AT_ONCE = 8192
 """Texts that are sorted by length together."""
@@ -35,6 +37,10 @@ class Engine(Protocol):
     def outputs(self) -> int:
         """How many the head has."""
 
+    @property
+    def of_tokens(self) -> bool:
+        """Whether the head reads each token by itself."""
+
     def cut(self, lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
         """The numbers of rows of these lengths in the batches it is fastest with.
 
@@ -42,7 +48,7 @@ class Engine(Protocol):
         """
 
     def logits(self, texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
-        """The logits of one batch, float32 ``[rows, outputs]``, by all cores."""
+        """The logits of one batch, as :data:`Compute` has them, by all cores."""
 
     def side_by_side(self, texts: int | None) -> tuple[Compute, Workers]:
         """What computes the batches of so many texts (None: not known) on threads, and the threads.
@@ -69,7 +75,7 @@ def cores_allowed() -> int:
 
 
 def answer(engine: Engine, encodings: TokenizedTexts, batch_size: int) -> np.ndarray:
-    """Logits ``[texts, outputs]``, float32, in the order of ``encodings``."""
+    """Logits ``[texts, outputs]``, or ``[tokens, outputs]``, in the order of ``encodings``."""
     if len(encodings) > batch_size:
         (logits,) = answers(engine, [encodings], batch_size, total=len(encodings))
         return logits
@@ -98,7 +104,7 @@ def answers(
                 yield logits
 
         for part in parts:
-            logits = np.empty((len(part), engine.outputs), dtype=np.float32)
+            logits = empty_logits(engine, part)
             # What waits of a part of many texts would take as much memory as their logits.
             for start in range(0, max(1, len(part)), TEXTS_AT_ONCE):
                 batches = _start(engine, compute, threads, part, start, batch_size, logits)
@@ -107,6 +113,19 @@ def answers(
                     yield from finished()
         while waiting:
             yield from finished()
+
+
+def empty_logits(engine: Engine, encodings: TokenizedTexts) -> np.ndarray:
+    """Room for what :func:`answer` gives, of no content yet."""
+    size = len(encodings.ids) if engine.of_tokens else len(encodings)
+    return np.empty((size, engine.outputs), dtype=np.float32)
+
+
+def logits_at(engine: Engine, encodings: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
+    """Where the logits of some texts stand in that room, int64."""
+    if not engine.of_tokens:
+        return rows
+    return flat_index(encodings.starts[rows], encodings.lengths[rows])
 
 
 def _start(
@@ -119,7 +138,7 @@ def _start(
     """
 
     def fill(rows: np.ndarray) -> int:
-        logits[rows] = compute(part, rows)
+        logits[logits_at(engine, part, rows)] = compute(part, rows)
         return len(rows)
 
     lengths = part.lengths[start : start + TEXTS_AT_ONCE]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,13 +16,20 @@ IDS, MASK, TYPES, LOGITS = "input_ids", "attention_mask", "token_type_ids", "log
 """Inputs, int64 ``[rows, length]``, and output, float32 ``[rows, outputs]``."""
 
 
-def check_classifier(graph: Path, inputs: Collection[str], width: object, outputs: int) -> None:
-    """Raise AdapterError for a graph that is none of a text classifier with so many outputs.
+def check_classifier(
+    graph: Path, inputs: Collection[str], shape: Sequence[object], outputs: int,
+    *, of_tokens: bool = False,
+) -> None:  # fmt: skip
+    """Raise AdapterError for a graph that is none of a classifier with so many outputs.
 
-    ``width`` is how many it gives, an int where that is fixed.
+    ``shape`` is that of what it gives, ints where it is fixed: ``[rows, outputs]``, or where it
+    reads each token by itself ``[rows, length, outputs]``.
     """
-    if not {IDS, MASK} <= set(inputs) or (isinstance(width, int) and width != outputs):
-        raise AdapterError(f"'{graph}' is not a text classifier with {outputs} labels.")
+    width, axes = shape[-1], 3 if of_tokens else 2
+    fits = len(shape) == axes and not (isinstance(width, int) and width != outputs)
+    if not {IDS, MASK} <= set(inputs) or not fits:
+        kind = "tagger" if of_tokens else "text classifier"
+        raise AdapterError(f"'{graph}' is not a {kind} with {outputs} labels.")
 
 
 def damaged(graph: Path, reader: str) -> AdapterError:

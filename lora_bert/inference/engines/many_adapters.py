@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
+from lora_bert.inference.engines.engine import empty_logits, logits_at
 from lora_bert.inference.engines.torch_engine import TorchEngine
 from lora_bert.model.segments import logits_of_all, logits_of_segments
 from lora_bert.runtime.progress_bar import track
@@ -17,32 +18,33 @@ Batch = tuple[Callable[[np.ndarray], None], np.ndarray]
 
 
 def answer_rows(
-    engines: Sequence[TorchEngine], tokens: TokenizedTexts, owners: np.ndarray, batch_size: int
+    engines: Sequence[TorchEngine], tokens: Sequence[TokenizedTexts], batch_size: int
 ) -> list[np.ndarray]:
-    """Each row by the engine with its number in ``owners``, int64 ``[rows]``.
+    """Each engine its own texts, those of several in one batch.
 
     Returns:
-        For each engine the logits of its own rows, float32 ``[its rows, outputs]``, in their order.
+        What :func:`.answer` gives, for each engine.
     """
-    counts = np.bincount(owners, minlength=len(engines))
-    place = np.empty(len(owners), dtype=np.int64)
-    starts = np.repeat(cu_seqlens(counts)[:-1], counts)
-    place[np.argsort(owners, kind="stable")] = np.arange(len(owners)) - starts
-    outputs = [_empty(engine, rows) for engine, rows in zip(engines, counts, strict=True)]
+    joined = TokenizedTexts.joined(each.plain for each in tokens)
+    counts = [len(each) for each in tokens]
+    owners, firsts = np.repeat(np.arange(len(engines)), counts), cu_seqlens(counts)
+    outputs = _rooms(engines, tokens)
 
     def compute(rows: np.ndarray) -> None:
-        changes = np.flatnonzero(np.diff(owners[rows])) + 1
-        parts = np.split(rows, changes)
-        segments = [(len(part), engines[owners[part[0]]].prepared) for part in parts]
-        found = logits_of_segments(TokenBatch.of(tokens, rows), segments)
-        for part, logits in zip(parts, found, strict=True):
-            outputs[owners[part[0]]][place[part]] = logits.cpu().numpy()
+        parts = np.split(rows, np.flatnonzero(np.diff(owners[rows])) + 1)
+        numbers = [int(owners[part[0]]) for part in parts]
+        segments = [(len(part), engines[number].prepared)
+                    for number, part in zip(numbers, parts, strict=True)]  # fmt: skip
+        found = logits_of_segments(TokenBatch.of(joined, rows), segments)
+        for number, part, logits in zip(numbers, parts, found, strict=True):
+            at = logits_at(engines[number], tokens[number], part - firsts[number])
+            outputs[number][at] = logits.cpu().numpy()
 
     batches: list[Batch] = []
     for some in _sharing(engines):
         rows = np.flatnonzero(np.isin(owners, some))
         if len(rows):
-            cut = by_owner(tokens.lengths[rows], owners[rows], batch_size, engines[some[0]].cut)
+            cut = by_owner(joined.lengths[rows], owners[rows], batch_size, engines[some[0]].cut)
             batches += [(compute, rows[part]) for part in cut]
     _compute(batches, engines, len(owners))
     return outputs
@@ -51,15 +53,16 @@ def answer_rows(
 def answer_all(
     engines: Sequence[TorchEngine], tokens: TokenizedTexts, batch_size: int
 ) -> list[np.ndarray]:
-    """For each engine the logits of every row, float32 ``[rows, outputs]``."""
-    outputs = [_empty(engine, len(tokens)) for engine in engines]
+    """Every engine the same texts; as :func:`answer_rows`."""
+    outputs = _rooms(engines, [tokens] * len(engines))
 
     def computing(some: Sequence[int]) -> Callable[[np.ndarray], None]:
         def compute(rows: np.ndarray) -> None:
             prepared = [engines[number].prepared for number in some]
             found = logits_of_all(TokenBatch.of(tokens, rows), prepared)
             for number, logits in zip(some, found, strict=True):
-                outputs[number][rows] = logits.cpu().numpy()
+                at = logits_at(engines[number], tokens, rows)
+                outputs[number][at] = logits.cpu().numpy()
 
         return compute
 
@@ -96,5 +99,5 @@ def _sharing(engines: Iterable[TorchEngine]) -> Iterator[list[int]]:
     return iter(sharing.values())
 
 
-def _empty(engine: TorchEngine, rows: int) -> np.ndarray:
-    return np.empty((rows, engine.outputs), dtype=np.float32)
+def _rooms(engines: Sequence[TorchEngine], tokens: Sequence[TokenizedTexts]) -> list[np.ndarray]:
+    return [empty_logits(*each) for each in zip(engines, tokens, strict=True)]

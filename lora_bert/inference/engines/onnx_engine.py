@@ -31,11 +31,12 @@ class OnnxEngine:
     def __str__(self) -> str:
         return f"{self.name}, cpu"
 
-    def __init__(self, graph: Path, outputs: int) -> None:
-        self._graph, self.outputs = graph, outputs
+    def __init__(self, graph: Path, outputs: int, *, of_tokens: bool = False) -> None:
+        self._graph, self.outputs, self.of_tokens = graph, outputs, of_tokens
         self._stamp = stamp_of([graph])
         self._inputs = {each.name for each in self._alone.get_inputs()}
-        check_classifier(graph, self._inputs, self._alone.get_outputs()[0].shape[-1], outputs)
+        shape = self._alone.get_outputs()[0].shape
+        check_classifier(graph, self._inputs, shape, outputs, of_tokens=of_tokens)
 
     def logits(self, texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
         """The logits of one batch, by all cores."""
@@ -69,5 +70,6 @@ class OnnxEngine:
             raise damaged(self._graph, "ONNX Runtime") from problem
 
     def _run(self, session: Any, texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
-        logits: np.ndarray = session.run(None, feed(texts.pad(rows), self._inputs))[0]
-        return logits
+        padded = texts.pad(rows)
+        logits: np.ndarray = session.run(None, feed(padded, self._inputs))[0]
+        return logits[padded.mask] if self.of_tokens else logits

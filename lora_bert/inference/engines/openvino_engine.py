@@ -59,8 +59,10 @@ class OpenVinoEngine:
     def __str__(self) -> str:
         return f"{self.name}, cpu"
 
-    def __init__(self, graph: Path, outputs: int, *, dtype: str, max_length: int) -> None:
-        self.outputs, self._graph = outputs, graph
+    def __init__(
+        self, graph: Path, outputs: int, *, dtype: str, max_length: int, of_tokens: bool = False
+    ) -> None:
+        self.outputs, self.of_tokens, self._graph = outputs, of_tokens, graph
         self._dtype, self._max_length = dtype, max_length
         self._lock = threading.Lock()
         weights = graph.with_suffix(".bin")
@@ -76,9 +78,9 @@ class OpenVinoEngine:
     def _checked(self) -> set[str]:
         """What the graph takes, which must be one of a text classifier."""
         inputs = {each.any_name for each in self._model.inputs}
-        width = self._model.outputs[0].partial_shape[1]
-        fixed = width.get_length() if width.is_static else None
-        check_classifier(self._graph, inputs, fixed, self.outputs)
+        shape = self._model.outputs[0].partial_shape
+        fixed = [axis.get_length() if axis.is_static else None for axis in shape]
+        check_classifier(self._graph, inputs, fixed, self.outputs, of_tokens=self.of_tokens)
         return inputs
 
     @cached_property
@@ -94,13 +96,16 @@ class OpenVinoEngine:
     def logits(self, texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
         """The logits of one batch, as soon as possible."""
         with self._lock:
-            return _infer(self._alone, self._feed(texts, rows))
+            return self._infer(self._alone, texts, rows)
 
-    def _feed(self, texts: TokenizedTexts, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Padded to a multiple, which makes few shapes."""
+    def _infer(self, request: Any, texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
+        """The logits of a batch, padded to a multiple, which makes few shapes."""
         longest = int(texts.lengths[rows].max())
         length = max(longest, min(-(-longest // PADDED) * PADDED, self._max_length))
-        return feed(texts.pad(rows, length), self._inputs)
+        padded = texts.pad(rows, length)
+        inputs = feed(padded, self._inputs)
+        logits: np.ndarray = request.infer(inputs, share_inputs=True)[0]
+        return logits[padded.mask] if self.of_tokens else logits
 
     def side_by_side(self, texts: int | None) -> tuple[Compute, Workers]:
         """As many threads as OpenVINO wants requests; compiled for throughput the first time."""
@@ -109,7 +114,7 @@ class OpenVinoEngine:
         def compute(texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
             if not hasattr(thread, "request"):
                 thread.request = compiled.create_infer_request()
-            return _infer(thread.request, self._feed(texts, rows))
+            return self._infer(thread.request, texts, rows)
 
         return compute, Workers(int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")))
 
@@ -139,11 +144,6 @@ class OpenVinoEngine:
         if self._dtype != "auto":
             settings["INFERENCE_PRECISION_HINT"] = _PRECISIONS[self._dtype]
         return settings
-
-
-def _infer(request: Any, inputs: dict[str, np.ndarray]) -> np.ndarray:
-    logits: np.ndarray = request.infer(inputs, share_inputs=True)[0]
-    return logits
 
 
 def read_graph(graph: Path) -> Any:

@@ -47,6 +47,7 @@ class TorchEngine:
     ) -> None:
         self._backbone, self._adapter, self._hidden = backbone, adapter, hidden
         self.outputs = adapter.head[f"{backbone.config.layout.head.output}.weight"].shape[0]
+        self.of_tokens = adapter.pooling == "none"
         self.cut = by_length if backbone.device.type == "cpu" else by_tokens
         self._copy: LoraUpdates | None = None
 

@@ -21,7 +21,7 @@ from tests.oracle import random_adapter, rows_of, tiny_engine
 class Slow:
     """Answers with the first token and the length of each text; later batches are done sooner."""
 
-    name, outputs, cut = "slow", 2, staticmethod(by_length)
+    name, outputs, cut, of_tokens = "slow", 2, staticmethod(by_length), False
 
     def __init__(self, threads=3, breaks_at=None):
         self.threads, self.breaks_at = threads, breaks_at

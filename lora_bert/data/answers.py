@@ -1,0 +1,227 @@
+"""Questions about texts, and where their answers stand in these, however a file has them.
+
+The label of such a row is the JSON text of where its answers begin and end in the context, in
+characters: ``[[15, 22], …]``, and ``[]`` where it has none.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from lora_bert.data.answer_columns import answer_columns
+from lora_bert.data.columns import id_column, plain_name
+from lora_bert.data.examples import Examples
+from lora_bert.data.literals import literal
+from lora_bert.data.rows import HEAD_ROWS
+from lora_bert.data.stored import kept, numbers_at, taken
+from lora_bert.data.tables import Table
+from lora_bert.data.texts import TextPairs
+from lora_bert.errors import DataError
+from lora_bert.wording import counted
+
+logger = logging.getLogger(__name__)
+
+NO_ANSWER = "[]"
+"""The label of a question that has none."""
+_STARTS = ("answer_start", "answer_starts", "start", "starts", "start_offset")
+_START_COLUMNS = ("answerstart", "answerstarts", "start")
+_IMPOSSIBLE = ("isimpossible", "impossible", "unanswerable")
+_TRUE = ("true", "1", "yes")
+
+Spans = list[tuple[int, int]]
+
+
+def answers_in(
+    table: Table, *, question: str | None = None, context: str | None = None,
+    answers: str | None = None,
+) -> str:  # fmt: skip
+    """What says in words that a table's rows are questions about texts; "" where nothing does.
+
+    ``question``, ``context`` and ``answers`` are columns that are named.
+    """
+    try:
+        names = answer_columns(
+            table.columns, question=question, context=context, answers=answers, source=table.source
+        )
+    except DataError:  # a table of something else
+        return ""
+    if names[2] is None:
+        return ""
+    starts = _column(table, _START_COLUMNS)
+    contexts = table.values[names[1]][:HEAD_ROWS]
+    for cell, read in zip(table.values[names[2]][:HEAD_ROWS], contexts, strict=True):
+        value = _listed(cell)
+        placed = isinstance(value, Mapping) and "text" in value and _starts_of(value) is not None
+        if isinstance(value, list) and value:
+            placed = all(isinstance(item, Mapping) and {"text", _STARTS[0]} <= item.keys()
+                         for item in value)  # fmt: skip
+        # A column of starts may be one of times or of pages.
+        if placed or (starts is not None and _stands_in(read, cell)):
+            return "questions, contexts, and where the answers stand in these"
+    return ""
+
+
+def _stands_in(context: str, cell: str) -> bool:
+    """Whether an answer of a cell stands in a context."""
+    return any(text.strip() in context for text, _ in _answers(cell, "") or ())
+
+
+def answer_examples(
+    table: Table, question_column: str, context_column: str, answer_column: str
+) -> Examples:
+    """The examples in a table of questions about contexts.
+
+    An answer that does not stand where it says is looked for in its context; where it is not there
+    it is dropped, and a row that has none left with it. Rows without a question, a context or a
+    word on its answers are dropped too. Logs say how many.
+
+    Raises:
+        DataError: No row is left.
+    """
+    names = question_column, context_column
+    starts, impossible = _column(table, _START_COLUMNS), _column(table, _IMPOSSIBLE)
+    beside = [table.values[name] if name else () for name in (starts, impossible)]
+    counts, labels, left = Counter[str](), list[str](), list[int]()
+    rows = zip(*(table.values[name] for name in (*names, answer_column)), strict=True)
+    for at, (question, context, cell) in enumerate(rows):
+        start, none = (column[at] if len(column) else "" for column in beside)
+        if not question.strip() or not context.strip():
+            counts["no question" if not question.strip() else "an empty context"] += 1
+            continue
+        texts = [] if none.strip().lower() in _TRUE else _answers(cell, start)
+        if texts is None:
+            counts["nothing said of its answers"] += 1
+            continue
+        spans = list(_placed(context, texts, counts))
+        if texts and not spans:
+            counts["no answer that stands in its context"] += 1
+            continue
+        labels.append(json.dumps(spans))
+        left.append(at)
+    _say(table, counts, names, answer_column, first=next(iter(_lost(table, left)), None))
+    chosen = np.asarray(left, dtype=np.int64)
+    texts_of_rows = TextPairs(*(taken(table.values[name], chosen) for name in names))
+    return Examples(
+        texts_of_rows, kept(labels), numbers_at(table.lines, chosen), table.source, table.unit,
+        ids=_ids(table, chosen, (*names, answer_column)), files=table.files, label_form="answers",
+    )  # fmt: skip
+
+
+_MENDED, _NOWHERE = "mended", "nowhere"
+"""What is counted of answers; the other counts are of rows."""
+
+
+def _lost(table: Table, left: Sequence[int]) -> Iterator[int]:
+    known = set(left)
+    return (at for at in range(len(table)) if at not in known)
+
+
+def _say(
+    table: Table, counts: Counter[str], names: tuple[str, str], answers: str, *, first: int | None
+) -> None:
+    """Say what was put right or left out; DataError where nothing is left."""
+    mended, nowhere = counts.pop(_MENDED, 0), counts.pop(_NOWHERE, 0)
+    reasons = " and ".join(f"{counted(number, 'row')} with {what}"
+                           for what, number in counts.items())  # fmt: skip
+    if first is not None and sum(counts.values()) == len(table):
+        raise DataError(
+            f"'{table.source}' has nothing left: {reasons}.",
+            hint=f"Questions are read from '{names[0]}', contexts from '{names[1]}', answers from "
+            f"'{answers}'; others are named with --text-column, --text-pair-column and "
+            "--label-column.",
+        )
+    if mended:
+        logger.warning(
+            "'%s': %s elsewhere than answer_start says; the nearest such place is taken.",
+            table.source, counted(mended, "answer stands", "answers stand"),
+        )  # fmt: skip
+    if nowhere:
+        logger.warning(
+            "'%s': %s nowhere in the context and %s left out.", table.source,
+            counted(nowhere, "answer stands", "answers stand"), "is" if nowhere == 1 else "are",
+        )  # fmt: skip
+    if first is not None:
+        logger.warning("Dropped %s from '%s' (the first: %s).", reasons, table.source,
+                       table.at(first))  # fmt: skip
+
+
+def _answers(cell: str, start: str) -> list[tuple[str, int | None]] | None:
+    """The answers of a cell with where they begin, if that is said; None: it says nothing."""
+    value, pairs = _listed(cell), list[tuple[Any, Any]]()
+    if isinstance(value, Mapping):
+        if "text" not in value:
+            return None
+        texts, starts = value["text"], _starts_of(value)
+        texts = texts if isinstance(texts, list) else [texts]
+        starts = starts if isinstance(starts, list) else [starts] * len(texts)
+        pairs = list(zip(texts, [*starts, *[None] * len(texts)], strict=False))
+    elif isinstance(value, list):
+        items = [item if isinstance(item, Mapping) else {"text": item} for item in value]
+        begins = _listed(start)
+        if not isinstance(begins, list) or len(begins) != len(items):
+            begins = [start] * len(items)
+        for item, begin in zip(items, begins, strict=True):
+            own = _starts_of(item)
+            pairs.append((item.get("text"), begin if own is None else own))
+    elif cell.strip():
+        pairs = [(cell, start)]
+    else:
+        return None
+    return [(text, _number(at)) for text, at in pairs if isinstance(text, str) and text.strip()]
+
+
+def _starts_of(members: Mapping[str, Any]) -> Any:
+    return next((members[name] for name in _STARTS if name in members), None)
+
+
+def _number(value: Any) -> int | None:
+    with suppress(TypeError, ValueError, OverflowError):
+        return int(float(value))
+    return None
+
+
+def _placed(
+    context: str, answers: Sequence[tuple[str, int | None]], counts: Counter[str]
+) -> Iterator[tuple[int, int]]:
+    """Where answers stand: where they say, else at the nearest place that holds the same."""
+    for text, start in answers:
+        if start is not None and start >= 0 and context.startswith(text, start):
+            yield start, start + len(text)
+            continue
+        bare = text.strip()
+        places = [match.start() for match in re.finditer(f"(?={re.escape(bare)})", context)]
+        if not places:
+            counts[_NOWHERE] += 1
+            continue
+        counts[_MENDED] += start is not None
+        at = min(places, key=lambda place: abs(place - (start or 0)))
+        yield at, at + len(bare)
+
+
+def _listed(cell: str) -> Any:
+    """The list or object that a cell is, or None."""
+    if cell[:1] not in ("[", "{"):
+        return None
+    with suppress(ValueError, RecursionError):
+        return json.loads(cell)
+    return literal(cell)
+
+
+def _column(table: Table, names: Sequence[str]) -> str | None:
+    plain = {plain_name(name): name for name in table.columns}
+    return next((plain[name] for name in names if name in plain), None)
+
+
+def _ids(table: Table, rows: np.ndarray, columns: Sequence[str]) -> Sequence[str]:
+    """The cells of the column of ids, where there is one and it tells the rows apart."""
+    name = id_column(table.columns, columns)
+    ids = taken(table.values[name], rows) if name else ()
+    return ids if all(ids) and len({*ids}) == len(ids) else ()

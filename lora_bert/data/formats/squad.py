@@ -1,0 +1,71 @@
+"""Questions about paragraphs, as SQuAD, CMRC 2018, DRCD and XQuAD write them, as flat rows.
+
+``{"paragraphs": [{"context": …, "qas": [{"question": …, "answers": […]}, …]}, …]}``
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from lora_bert.errors import DataError
+
+Row = tuple[int, dict[str, Any]]
+
+_CONTEXTS = ("context", "context_text", "passage")
+_QUESTIONS = ("question", "query_text", "query")
+_IDS = ("id", "query_id", "qid")
+
+
+def flat_rows(objects: Iterable[Row], source: str) -> Iterator[Row]:
+    """Objects as rows: each question of an article or a paragraph in its place; others as they are.
+
+    Raises:
+        DataError: The file has articles or paragraphs, and no question in any of them.
+    """
+    nested = asked = False
+    for position, members in objects:
+        paragraphs = _paragraphs(members)
+        if paragraphs is None:
+            yield position, members
+            continue
+        nested = True
+        for paragraph in paragraphs:
+            for question in paragraph.get("qas") or ():
+                if isinstance(question, dict):
+                    asked = True
+                    yield position, _row(members, paragraph, question)
+    if nested and not asked:
+        raise DataError(
+            f"'{source}' has paragraphs, and no question about any of them.",
+            hint='Questions stand beside each "context": "qas": [{"question": "…", "answers": '
+            '[{"text": "…", "answer_start": 0}]}, …].',
+        )
+
+
+def _paragraphs(members: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
+    """The paragraphs of an article, or the object where it is one itself; None: it is neither."""
+    paragraphs = members.get("paragraphs")
+    if isinstance(paragraphs, list) and all(isinstance(each, dict) for each in paragraphs):
+        return paragraphs
+    return [members] if isinstance(members.get("qas"), list) else None
+
+
+def _row(
+    article: Mapping[str, Any], paragraph: Mapping[str, Any], question: Mapping[str, Any]
+) -> dict[str, Any]:
+    row = {"id": _first(question, _IDS)} if _first(question, _IDS) is not None else {}
+    if isinstance(article.get("title"), str):
+        row["title"] = article["title"]
+    row |= {
+        "question": _first(question, _QUESTIONS),
+        "context": _first(paragraph, _CONTEXTS),
+        "answers": question.get("answers"),
+    }
+    if "is_impossible" in question:
+        row["is_impossible"] = question["is_impossible"]
+    return row
+
+
+def _first(members: Mapping[str, Any], names: Iterable[str]) -> Any:
+    return next((members[name] for name in names if name in members), None)

@@ -1,0 +1,163 @@
+"""Questions about texts, in every form that files have them in."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lora_bert.data.answer_columns import answer_columns
+from lora_bert.data.answers import answer_examples, answers_in
+from lora_bert.data.examples import Examples
+from lora_bert.data.tables import read_table
+from lora_bert.data.texts import columns_of
+from lora_bert.errors import DataError
+
+CONTEXT = "Ann came at noon. Bob came later."
+
+
+def read(path) -> Examples:
+    table = read_table(path)
+    names = answer_columns(
+        table.columns, question=None, context=None, answers=None, source=table.source
+    )
+    return answer_examples(table, *map(str, names))
+
+
+def answers_of(examples: Examples) -> list[list[str]]:
+    contexts = columns_of(examples.texts)[1]
+    return [[context[start:end] for start, end in json.loads(label)]
+            for context, label in zip(contexts, examples.labels, strict=True)]  # fmt: skip
+
+
+def squad(path, questions, context=CONTEXT):
+    document = {"version": "v2.0", "data": [
+        {"title": "t", "paragraphs": [{"context": context, "qas": questions}]}
+    ]}  # fmt: skip
+    path.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
+    return path
+
+
+def question(*answers, **more):
+    texts = [{"text": text, "answer_start": start} for text, start in answers]
+    return {"id": str(len(str(answers))), "question": "Who?", "answers": texts, **more}
+
+
+def test_squad_is_read(tmp_path):
+    path = squad(tmp_path / "a.json", [
+        question(("Ann", 0), ("noon", 12)),
+        {"id": "n", "question": "Why?", "answers": [], "is_impossible": True},
+    ])  # fmt: skip
+    table = read_table(path)
+    assert answers_in(table)
+    examples = read(path)
+    assert answers_of(examples) == [["Ann", "noon"], []]
+    assert examples.label_form == "answers"
+    assert examples.at(1) == f"'{path}', record 2"
+    assert list(columns_of(examples.texts)[0]) == ["Who?", "Why?"]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [{"question": "Who?", "context": CONTEXT, "answers": {"text": ["Bob"],
+                                                              "answer_start": [18]}}],
+        [{"query": "Who?", "passage": CONTEXT, "answer": "Bob", "answer_start": 18}],
+        [{"question": "Who?", "context": CONTEXT, "answers": [{"text": "Bob",
+                                                               "answer_start": "18"}]}],
+        [{"问题": "Who?", "文章": CONTEXT, "答案": ["Bob"], "answer_start": [18]}],
+        [{"context": CONTEXT, "qas": [{"query_text": "Who?", "query_id": "q",
+                                       "answers": ["Bob"]}]}],
+        [{"context_text": CONTEXT, "qas": [{"query_text": "Who?", "answers": [
+            {"text": "Bob", "answer_start": 18}]}]}],
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ["json", "jsonl", "parquet"])
+def test_flat_files_and_others(rows, kind, tmp_path):
+    path = tmp_path / f"a.{kind}"
+    if kind == "parquet":
+        if "qas" in rows[0]:
+            pytest.skip("nested rows are for JSON")
+        arrow = pytest.importorskip("pyarrow")
+        import pyarrow.parquet
+
+        pyarrow.parquet.write_table(arrow.Table.from_pylist(rows), path)
+    else:
+        lines = (json.dumps(row, ensure_ascii=False) for row in rows)
+        text = json.dumps(rows, ensure_ascii=False) if kind == "json" else "\n".join(lines)
+        path.write_text(text, encoding="utf-8")
+    examples = read(path)
+    assert answers_of(examples) == [["Bob"]]
+    assert list(examples.labels) == ["[[18, 21]]"]
+
+
+def test_answers_elsewhere_are_mended_and_others_dropped(tmp_path, caplog):
+    path = squad(tmp_path / "a.json", [
+        question(("came", 20)),  # at 4 and at 22
+        question(("Ann", -1), ("Zoe", 0)),
+        question(("Zoe", 3)),
+        {"id": "e", "question": " ", "answers": []},
+        {"id": "h", "question": "Hidden?"},
+    ])  # fmt: skip
+    with caplog.at_level(logging.WARNING):
+        examples = read(path)
+    assert list(examples.labels) == ["[[22, 26]]", "[[0, 3]]"]
+    assert "2 answers stand elsewhere than answer_start says" in caplog.text
+    assert "2 answers stand nowhere in the context and are left out" in caplog.text
+    assert "1 row with no answer that stands in its context" in caplog.text
+    assert "1 row with no question" in caplog.text
+    assert "1 row with nothing said of its answers" in caplog.text
+    assert "record 3" in caplog.text
+
+
+def test_what_is_wrong_is_a_sentence(tmp_path):
+    squad(tmp_path / "none.json", [])
+    with pytest.raises(DataError, match="has paragraphs, and no question about any of them"):
+        read(tmp_path / "none.json")
+    squad(tmp_path / "empty.json", [question(("Ann", 0))], context="  ")
+    with pytest.raises(DataError, match="nothing left: 1 row with an empty context"):
+        read(tmp_path / "empty.json")
+    squad(tmp_path / "nowhere.json", [question(("Zoe", 0))])
+    with pytest.raises(DataError, match="nothing left: 1 row with no answer that stands in its"):
+        read(tmp_path / "nowhere.json")
+    with pytest.raises(DataError, match="No column of 'a' is called like a context"):
+        answer_columns(["question", "b"], question=None, context=None, answers=None, source="a")
+    with pytest.raises(DataError, match="'a' has no column 'x'"):
+        answer_columns(["question", "b"], question="x", context=None, answers=None, source="a")
+
+
+def test_other_tables_are_no_questions(tmp_path):
+    for text in (
+        "question,answer,label\na,b,1\nc,d,0\n", "text,label\na,b\n",
+        "question,context,answers\na,b,c\n",  # a label may be called so
+    ):  # fmt: skip
+        (tmp_path / "a.csv").write_text(text, encoding="utf-8")
+        assert answers_in(read_table(tmp_path / "a.csv")) == ""
+
+
+@settings(max_examples=50)
+@given(st.text(min_size=1, max_size=40).filter(str.strip), st.data())
+def test_an_answer_is_found_again(tmp_path_factory, context, data):
+    context = context.encode("utf-8", "ignore").decode().strip("\ufeff")
+    if not context.strip():
+        return
+    start = data.draw(st.integers(0, len(context) - 1))
+    text = context[start : data.draw(st.integers(start + 1, len(context)))]
+    if not text.strip():
+        return
+    place = tmp_path_factory.mktemp("found")
+    wrong = data.draw(st.sampled_from([start, -1, 10_000]))
+    (found,) = answers_of(read(squad(place / "a.json", [question((text, wrong))], context)))
+    assert [each.strip() for each in found] == [text.strip()]
+
+
+def test_a_start_of_something_else_is_no_start_of_an_answer(tmp_path):
+    """A column called start may hold times: what is in the column of answers is a label then."""
+    row = {"question": "Who?", "context": CONTEXT, "start": 3}
+    for answer, said in (("Bob", True), ("yes", False), ('["Bob"]', True), ('["no"]', False)):
+        path = tmp_path / "a.jsonl"
+        path.write_text(json.dumps({**row, "answer": answer}) + "\n", encoding="utf-8")
+        assert bool(answers_in(read_table(path))) == said
