@@ -23,11 +23,12 @@ from benchmarks.record import Goal, Record, Table, new_record
 SUMMARY = "texts a second and waits of the server, beside the session and transformers behind HTTP"
 NOTES = """\
 The generator speaks HTTP over kept connections from another process of the same machine: both share
-its cores, and its CPU seconds are those shown. No text is asked twice. *Session* are the texts a second of
-`Session.predict` in batches of 256, tokenising included, without a server. *Pipeline* is the merged model as
-tutorials serve it: the pipeline of transformers in an endpoint of Starlette (which FastAPI is made
-of), a thread for each request. Waits are of requests with one text that come at random, counted
-from when they were due, at shares of the texts a second that 64 clients reached who ask one after the other.
+its cores, and what it takes of them is shown. No text is asked twice. *Session* are the texts a
+second of `Session.predict`, 256 a call, tokenising included, without a server. *Pipeline* is the
+merged model as tutorials serve it: the pipeline of transformers in an endpoint of Starlette (which
+FastAPI is made of), a thread for each request. Waits are of requests with one text that come at
+random, counted from when they were due, at shares of the texts a second that 64 clients reached who
+ask one after the other.
 """
 ROUNDS, SECONDS, CLIENTS, TEXTS = 3, 8.0, 64, 32
 LOADS = (0.5, 0.8, 0.95, 1.5, 10.0)
@@ -204,6 +205,8 @@ def goals(record: Record) -> list[Goal]:
 
 
 def _share(record: Record, name: str, above: str, other: str, below: str) -> Ratio:
-    pairs = zip(values(record.figures, name, above), values(record.figures, other, below), strict=False)
+    pairs = zip(
+        values(record.figures, name, above), values(record.figures, other, below), strict=False
+    )
     found = sorted(one / two for one, two in pairs)
     return Ratio(found[len(found) // 2], found[0], found[-1])

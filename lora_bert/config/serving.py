@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lora_bert.config.shared import Computing, run_option
+from lora_bert.config.shared import Computing
 from lora_bert.options import option
 
 

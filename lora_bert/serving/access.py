@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from lora_bert.serving.refusals import Refusal
+from lora_bert.serving.refusals import RefusedError
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -36,26 +36,26 @@ class Access:
         """Check a request to an operation that needs ``key``.
 
         Raises:
-            Refusal: ``misdirected``, ``forbidden``, ``unauthorized``, or ``unknown`` for what is
+            RefusedError: ``misdirected``, ``forbidden``, ``unauthorized``, or ``unknown`` for what is
                 switched off.
         """
         host = request.headers.get("host", "")
         if not self._is_ours(host):
-            raise Refusal(
+            raise RefusedError(
                 "misdirected", f"The server is not called '{host:.80}'.",
                 hint="Add a name that it has with --allowed-host.",
             )  # fmt: skip
         origin = request.headers.get("origin")
         if origin is not None and request.method != "GET" and urlsplit(origin).netloc != host:
-            raise Refusal("forbidden", "Pages of other servers may not ask.")
+            raise RefusedError("forbidden", "Pages of other servers may not ask.")
         if key == "admin" and self.admin_token is None:
-            raise Refusal(
+            raise RefusedError(
                 "unknown", "Adapters are not loaded by request here.",
                 hint="The server was started without --admin-token.",
             )  # fmt: skip
         secret = {"api": self.api_key, "admin": self.admin_token}.get(key)
         if secret is not None and not _bears(request, secret):
-            raise Refusal("unauthorized", "The request needs the header 'Authorization: Bearer …'.")
+            raise RefusedError("unauthorized", "The request needs the header 'Authorization: Bearer …'.")
 
     def _is_ours(self, host: str) -> bool:
         if "*" in self.hosts:

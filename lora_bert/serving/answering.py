@@ -19,7 +19,7 @@ from lora_bert.inference.predictor import Predictor
 from lora_bert.inference.session import Session
 from lora_bert.serving.computing import Asked, rows_of
 from lora_bert.serving.metrics import Metrics
-from lora_bert.serving.refusals import Refusal
+from lora_bert.serving.refusals import RefusedError
 from lora_bert.serving.scheduler import Scheduler, Ticket
 from lora_bert.tasks.base import Task
 from lora_bert.tokens.tokenized import TokenizedTexts
@@ -75,7 +75,7 @@ class Answered:
         name: That of the adapter.
         predictor: Itself, as it was when it was asked.
         tokens: What it read.
-        outputs: Its logits, float32 ``[texts, outputs]``; of heads that read tokens ``[tokens, …]``.
+        outputs: Its logits, float32 ``[texts, outputs]``; of heads of tokens ``[tokens, …]``.
     """
 
     name: str
@@ -93,11 +93,11 @@ class Answered:
         """As :meth:`.Predictor.values`.
 
         Raises:
-            Refusal: They are not numbers.
+            RefusedError: They are not numbers.
         """
         values = self.task.row_values(self.outputs, self.tokens)
         if not self.task.finite(values):
-            raise Refusal("failed", f"The answers of '{self.name}' are no numbers.")
+            raise RefusedError("failed", f"The answers of '{self.name}' are no numbers.")
         return values
 
     @property
@@ -105,11 +105,11 @@ class Answered:
         """A number for each label, float32 ``[texts, labels]``.
 
         Raises:
-            Refusal: The adapter's answers are no such numbers, but parts of a text.
+            RefusedError: The adapter's answers are no such numbers, but parts of a text.
         """
         if self.predictor.engine.of_tokens:
             kind = self.task.pipeline
-            raise Refusal(
+            raise RefusedError(
                 "invalid", f"'{self.name}' answers with parts of the text ({kind}), not with labels.",
                 hint=f"Ask it at /v1/predict or /models/{self.name}.",
             )  # fmt: skip
@@ -148,7 +148,7 @@ class Answerer:
         """The adapter that a request means which calls it so, or which names none.
 
         Raises:
-            Refusal: ``unnamed``: it names none, and no one is the default.
+            RefusedError: ``unnamed``: it names none, and no one is the default.
         """
         if name:
             return name
@@ -157,7 +157,7 @@ class Answerer:
         names = self.session.names
         if len(names) == 1:
             return names[0]
-        raise Refusal(
+        raise RefusedError(
             "unnamed", "The request does not say which adapter is meant.",
             hint=f"There are: {listed(names)}. One of them can be made the server's --default.",
         )  # fmt: skip
@@ -166,17 +166,17 @@ class Answerer:
         """An adapter, loaded if need be.
 
         Raises:
-            Refusal: ``unknown`` or ``unusable``.
+            RefusedError: ``unknown`` or ``unusable``.
         """
         try:
             return self.session.predictor(name)
         except ConfigError:
             names = self.session.names
             hint = did_you_mean(name, names) or f"There are: {listed(names)}."
-            raise Refusal("unknown", f"There is no adapter '{name:.80}'.", hint=hint) from None
+            raise RefusedError("unknown", f"There is no adapter '{name:.80}'.", hint=hint) from None
         except LoraBertError as error:
             log.warning("The adapter '%s' cannot be opened: %s %s", name, error, error.hint)
-            raise Refusal(
+            raise RefusedError(
                 "unusable", f"The adapter '{name}' cannot be opened.",
                 hint="The server's log says why.",
             ) from error  # fmt: skip
@@ -192,11 +192,11 @@ class Answerer:
         """What ``say`` makes of the answers to questions, which are computed together.
 
         Raises:
-            Refusal: One of them cannot be answered.
+            RefusedError: One of them cannot be answered.
         """
         texts = sum(len(question.texts) for question in questions)
         if texts > self.limits.texts:
-            raise Refusal(
+            raise RefusedError(
                 "too_large", f"{counted(texts, 'text')} in one request; "
                 f"at most {self.limits.texts:,} are taken.", hint="Ask in several requests.",
             )  # fmt: skip
@@ -217,17 +217,17 @@ class Answerer:
             return await asyncio.wait_for(asyncio.wrap_future(ticket.done), self.limits.seconds)
         except TimeoutError:
             ticket.cancel()
-            raise Refusal(
+            raise RefusedError(
                 "timeout", f"There was no answer within {self.limits.seconds:g} s."
             ) from None
         except asyncio.CancelledError:
             ticket.cancel()
             raise
-        except Refusal:
+        except RefusedError:
             raise
         except Exception as error:  # whatever the computing of these rows met with
             log.exception("A row could not be computed.")
-            raise Refusal("failed", "The texts could not be computed.") from error
+            raise RefusedError("failed", "The texts could not be computed.") from error
 
     def _taken(self, question: Question) -> tuple[Predictor, TokenizedTexts]:
         """Who answers, and the tokens of the texts."""
@@ -238,13 +238,13 @@ class Answerer:
         if question.max_length is not None:
             least = 1 + tokenizer.special_tokens(pair=predictor.manifest.inputs == 2)
             if question.max_length < least:
-                raise Refusal("invalid", f"At least {least} tokens of a text must be kept.")
+                raise RefusedError("invalid", f"At least {least} tokens of a text must be kept.")
             shorter = min(question.max_length, tokenizer.max_length)
             tokenizer = replace(tokenizer, max_length=shorter)
         try:
             tokens = tokenizer.encode(predictor.listed(question.texts))
         except (InputTypeError, TextError) as error:
-            raise Refusal("invalid", str(error), hint=error.hint) from error
+            raise RefusedError("invalid", str(error), hint=error.hint) from error
         if tokens.truncated.any() and not self._cuts(question):
             raise _too_long(int(tokens.truncated.argmax()), tokenizer.max_length)
         return predictor, tokens
@@ -259,13 +259,13 @@ def _given_ids(predictor: Predictor, question: Question, cuts: bool) -> Tokenize
     """Texts that come as token ids, special ones included."""
     tokenizer = predictor.tokenizer
     if predictor.manifest.inputs == 2 or predictor.engine.of_tokens:
-        raise Refusal("invalid", f"'{question.name}' is asked texts, not token ids.")
+        raise RefusedError("invalid", f"'{question.name}' is asked texts, not token ids.")
     rows = tokenizer.rows or tokenizer.core.get_vocab_size()
     longest = min(question.max_length or tokenizer.max_length, tokenizer.max_length)
     kept = []
     for number, ids in enumerate(question.texts):
         if not ids or not all(type(each) is int and 0 <= each < rows for each in ids):
-            raise Refusal(
+            raise RefusedError(
                 "invalid", f"Text number {number} is no list of token ids from 0 to {rows - 1:,}."
             )
         if len(ids) > longest and not cuts:
@@ -274,8 +274,8 @@ def _given_ids(predictor: Predictor, question: Question, cuts: bool) -> Tokenize
     return TokenizedTexts.of(kept, tokenizer.pad_id)
 
 
-def _too_long(number: int, longest: int) -> Refusal:
-    return Refusal(
+def _too_long(number: int, longest: int) -> RefusedError:
+    return RefusedError(
         "invalid", f"Text number {number} has more than {longest:,} tokens.",
         hint="Shorten it, or have it cut.",
     )  # fmt: skip

@@ -16,7 +16,7 @@ from lora_bert.serving.access import Access
 from lora_bert.serving.answering import Answerer
 from lora_bert.serving.bodies import json_bytes
 from lora_bert.serving.operations import Call, Operation, Protocol, plain_error
-from lora_bert.serving.refusals import Refusal
+from lora_bert.serving.refusals import RefusedError
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -66,7 +66,7 @@ class App:
         known = {404: "unknown", 405: "not_allowed"}
         kind = known.get(getattr(error, "status_code", 0), "malformed")
         what = "path" if kind == "unknown" else "method"
-        refusal = Refusal(kind, f"The server has no such {what}.", hint="GET /docs lists them.")
+        refusal = RefusedError(kind, f"The server has no such {what}.", hint="GET /docs lists them.")
         response = _response(*_OTHER.refused(refusal))
         response.headers.update(getattr(error, "headers", None) or {})
         return response
@@ -106,7 +106,7 @@ class App:
                 call.raw = await self._body(call.request)
             answer = await _unless_gone(call.request, operation.answer(call))
             return answer if isinstance(answer, Response) else _response(200, answer)
-        except Refusal as refusal:
+        except RefusedError as refusal:
             response = _response(*(call.spoken or protocol).refused(refusal))
             if refusal.retry_after is not None:
                 response.headers["retry-after"] = str(refusal.retry_after)
@@ -119,12 +119,12 @@ class App:
             return Response(status_code=_GONE)
         except Exception:
             log.exception("A request could not be answered.")
-            refusal = Refusal("failed", "The server met with an error of its own.")
+            refusal = RefusedError("failed", "The server met with an error of its own.")
             return _response(*protocol.refused(refusal))
 
     def _check_room(self) -> None:
         if self._requests > self.answerer.limits.requests:
-            raise Refusal("busy", f"{self._requests - 1:,} requests are being answered.",
+            raise RefusedError("busy", f"{self._requests - 1:,} requests are being answered.",
                           hint="Ask again in 1 s.", retry_after=1)  # fmt: skip
 
     async def _body(self, request: Request) -> bytes:
@@ -133,7 +133,7 @@ class App:
         limit, parts, size = self.answerer.limits.body, list[bytes](), 0
         said = request.headers.get("content-length", "")
         if request.headers.get("content-encoding", "identity") != "identity":
-            raise Refusal("unsupported", "The body is compressed; send it as it is.")
+            raise RefusedError("unsupported", "The body is compressed; send it as it is.")
         try:
             async with asyncio.timeout(self.answerer.limits.seconds):
                 if said.isdecimal() and int(said) > limit:
@@ -144,7 +144,7 @@ class App:
                     if size > limit:
                         raise _too_large(limit)
         except TimeoutError:
-            raise Refusal("slow", "The body did not come in time.") from None
+            raise RefusedError("slow", "The body did not come in time.") from None
         except ClientDisconnect as gone:
             raise ConnectionError from gone
         return b"".join(parts)
@@ -172,8 +172,8 @@ async def _disconnected(request: Request) -> None:
         pass
 
 
-def _too_large(limit: int) -> Refusal:
-    return Refusal("too_large", f"The body has more than {limit:,} bytes.")
+def _too_large(limit: int) -> RefusedError:
+    return RefusedError("too_large", f"The body has more than {limit:,} bytes.")
 
 
 def _response(status: int, value: Any) -> Response:

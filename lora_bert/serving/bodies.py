@@ -6,7 +6,7 @@ import json
 from typing import Any, NoReturn, TypeVar
 
 from lora_bert.json_files import plain
-from lora_bert.serving.refusals import Refusal
+from lora_bert.serving.refusals import RefusedError
 
 BodyT = TypeVar("BodyT")
 
@@ -15,31 +15,31 @@ def read_json(raw: bytes) -> Any:
     """What a body says.
 
     Raises:
-        Refusal: ``malformed``: no UTF-8, no JSON, a number that JSON does not have, or nested too
+        RefusedError: ``malformed``: no UTF-8, no JSON, a number that JSON does not have, or nested too
             deeply.
     """
     try:
         return json.loads(raw.decode("utf-8"), parse_constant=_no_number)
     except RecursionError:
-        raise Refusal("malformed", "The body is nested too deeply.") from None
+        raise RefusedError("malformed", "The body is nested too deeply.") from None
     except ValueError as error:  # so is what is no UTF-8, and a whole number of 5,000 digits
-        raise Refusal("malformed", f"The body is not valid JSON: {error}.") from error
+        raise RefusedError("malformed", f"The body is not valid JSON: {error}.") from error
 
 
 def typed(value: Any, kind: type[BodyT]) -> BodyT:
     """A JSON value as one of msgspec's structs.
 
     Raises:
-        Refusal: ``invalid``: it is none; says what is wrong, and where.
+        RefusedError: ``invalid``: it is none; says what is wrong, and where.
     """
     import msgspec
 
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        raise Refusal("invalid", f"{error}.") from error
+        raise RefusedError("invalid", f"{error}.") from error
     except RecursionError:
-        raise Refusal("malformed", "The body is nested too deeply.") from None
+        raise RefusedError("malformed", "The body is nested too deeply.") from None
 
 
 def json_bytes(value: Any) -> bytes:

@@ -7,7 +7,6 @@ from typing import Any
 
 from lora_bert.serving.scheduler import Batch
 
-
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from lora_bert.serving.answering import Answered, Answerer, Question
 from lora_bert.serving.bodies import read_json, typed
-from lora_bert.serving.refusals import Refusal
+from lora_bert.serving.refusals import RefusedError
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -50,11 +50,11 @@ class Call:
         return read_json(self.raw)
 
     def body(self, kind: type[BodyT]) -> BodyT:
-        """The body as one of msgspec's structs; Refusal where it is none."""
+        """The body as one of msgspec's structs; RefusedError where it is none."""
         return typed(self.json(), kind)
 
     def name_of(self, name: str | None = None) -> str:
-        """The adapter that the path, ``name`` or the server's default says; Refusal: none does."""
+        """The adapter that the path, ``name`` or the server's default says; RefusedError: none does."""
         self.adapter = self.answerer.name_of(self.named or name)
         return self.adapter
 
@@ -109,15 +109,15 @@ class Protocol:
 
     name: str
     operations: tuple[Operation, ...]
-    error: Callable[[Refusal, int], dict[str, Any]]
+    error: Callable[[RefusedError, int], dict[str, Any]]
     statuses: Mapping[str, int] = field(default_factory=dict)
 
-    def refused(self, refusal: Refusal) -> tuple[int, dict[str, Any]]:
+    def refused(self, refusal: RefusedError) -> tuple[int, dict[str, Any]]:
         """The status and the body that say why a request is not answered."""
         status = self.statuses.get(refusal.kind, refusal.status)
         return status, self.error(refusal, status)
 
 
-def plain_error(refusal: Refusal, status: int) -> dict[str, Any]:
+def plain_error(refusal: RefusedError, status: int) -> dict[str, Any]:
     """As KServe and Hugging Face have it."""
     return {"error": refusal.sentence}

@@ -26,7 +26,7 @@ STATUS = {
 """By the kind of a refusal. What each means stands in docs/serve.md."""
 
 
-class Refusal(LoraBertError):
+class RefusedError(LoraBertError):
     """A request that is not answered.
 
     Attributes:

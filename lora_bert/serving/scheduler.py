@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from lora_bert.serving.refusals import Refusal
+from lora_bert.serving.refusals import RefusedError
 
 WorkT = TypeVar("WorkT")
 OutputT = TypeVar("OutputT")
@@ -130,12 +130,12 @@ class Scheduler(Generic[WorkT, OutputT]):
         """Have rows computed.
 
         Raises:
-            Refusal: ``busy`` where too much waits already, ``unavailable`` after :meth:`close`.
+            RefusedError: ``busy`` where too much waits already, ``unavailable`` after :meth:`close`.
         """
         ticket, now = Ticket(self, len(rows)), time.monotonic()
         with self._changed:
             if self._closed:
-                raise Refusal("unavailable", "The server is shutting down.")
+                raise RefusedError("unavailable", "The server is shutting down.")
             new = {row.key: row for row in rows if row.key not in self._in_flight}
             tokens = sum(row.tokens for row in new.values())
             if self._waiting_tokens and self._waiting_tokens + tokens > self._limit:
@@ -162,11 +162,11 @@ class Scheduler(Generic[WorkT, OutputT]):
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
-    def _busy(self, tokens: int) -> Refusal:
+    def _busy(self, tokens: int) -> RefusedError:
         before = self._waiting_tokens + self._computing_tokens
         seconds = (before + tokens - self._limit) / self._rate if self._rate else 1.0
         retry = min(_LONGEST_RETRY, max(1, math.ceil(seconds)))
-        return Refusal(
+        return RefusedError(
             "busy", f"Too much is waiting: {self._waiting_tokens:,} tokens.",
             hint=f"Ask again in {retry} s.", retry_after=retry,
         )  # fmt: skip

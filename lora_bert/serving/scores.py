@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lora_bert.serving.answering import Answered
-from lora_bert.serving.refusals import Refusal
+from lora_bert.serving.refusals import RefusedError
 
 
 def ranked(labels: Sequence[str], row: np.ndarray) -> list[dict[str, Any]]:
@@ -22,11 +22,11 @@ def relevances(answered: Answered, *, raw: bool = False) -> list[float]:
     """How relevant each pair's second text is to its first.
 
     Raises:
-        Refusal: The adapter has more than one output.
+        RefusedError: The adapter has more than one output.
     """
     scores = answered.raw_scores if raw else answered.scores
     if scores.shape[1] != 1:
-        raise Refusal(
+        raise RefusedError(
             "invalid", f"'{answered.name}' has {scores.shape[1]} labels; pairs are scored by an "
             "adapter with one output, such as --task relevance trains.",
         )  # fmt: skip

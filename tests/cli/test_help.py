@@ -36,8 +36,8 @@ CONFIGS = {
     "cache": CacheConfig,
 }
 HEAVY = (
-    "torch transformers peft sklearn pandas pyarrow matplotlib accelerate datasets starlette uvicorn "
-    "msgspec prometheus_client"
+    "torch transformers peft sklearn pandas pyarrow matplotlib accelerate datasets starlette "
+    "uvicorn msgspec prometheus_client"
 ).split()
 
 

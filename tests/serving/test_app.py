@@ -1,4 +1,4 @@
-"""Who is let in, what is refused and how, what is said of requests; adapters put in and taken out."""
+"""Who is let in, what is refused, what is said of requests; adapters put in and taken out."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import logging
 import shutil
 import threading
 
+import numpy as np
 import pytest
 
-from lora_bert.serving import answering
-from lora_bert.serving.refusals import Refusal
+from lora_bert.serving.refusals import RefusedError
 from tests.inference.test_session import with_other_weights
 from tests.serving.test_protocols import posted
 
@@ -47,7 +47,7 @@ class TestAccess:
 
     def test_a_key(self, serve, monkeypatch, caplog):
         monkeypatch.setenv("LORA_BERT_API_KEY", "sécret")
-        client, caplog = serve(), caplog
+        client = serve()
         caplog.set_level(logging.DEBUG)
         for given in (None, "Bearer wrong", "Bearer", "Basic sécret", "sécret", "Bearer sécret2"):
             headers = {} if given is None else {"authorization": given.encode()}
@@ -63,7 +63,10 @@ class TestAccess:
 
     def test_answers_say_no_more_than_they_should(self, client):
         headers = client.get("/v1/adapters").headers
-        assert (headers["x-content-type-options"], headers["cache-control"]) == ("nosniff", "no-store")
+        assert (headers["x-content-type-options"], headers["cache-control"]) == (
+            "nosniff",
+            "no-store",
+        )
         assert "server" not in headers
 
 
@@ -72,7 +75,8 @@ class TestRefusals:
         (b"", 400), (b"{", 400), (b"\xff\xfe", 400), (b'{"inputs": NaN}', 400),
         (b'{"inputs": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", 400),
         (b'{"inputs": ' + b"1" * 5000 + b"}", 400), (b'{"inputs": 1}', 422), (b"[]", 422),
-        (b'{"inputs": []}', 400), (b'{"inputs": ["a", "b", "c"]}', 422), (b'{"inputs": [["a"], "b"]}', 422),
+        (b'{"inputs": []}', 400), (b'{"inputs": ["a", "b", "c"]}', 422),
+        (b'{"inputs": [["a"], "b"]}', 422),
         (b'{"inputs": [[]]}', 422), (b'{"inputs": "a", "truncate": "yes"}', 422),
         (b'{"inputs": "\\ud83d"}', 200), (b'{"inputs": ""}', 200), (b'{"inputs": "\\u0000"}', 200),
     ])  # fmt: skip
@@ -92,7 +96,12 @@ class TestRefusals:
 
         assert client.post(PREDICT, content=pieces()).status_code == 413
         posted(client, PREDICT, {"inputs": [["a"], ["b"], ["c"]]}, 413)
-        posted(client, "/v1/predict", ASK | {"texts": ["a", "b"], "adapters": ["reviews", "stars"]}, 413)
+        posted(
+            client,
+            "/v1/predict",
+            ASK | {"texts": ["a", "b"], "adapters": ["reviews", "stars"]},
+            413,
+        )
         compressed = client.post(PREDICT, content=b"x", headers={"content-encoding": "gzip"})
         assert compressed.status_code == 415
 
@@ -120,7 +129,7 @@ class TestRefusals:
         client = serve(max_requests=1)
         assert posted(client, PREDICT, {"inputs": "good"})
         app = assemble()
-        refusal = Refusal("busy", "Too much is waiting.", retry_after=7)
+        refusal = RefusedError("busy", "Too much is waiting.", retry_after=7)
 
         def busy(*_):
             raise refusal
@@ -128,7 +137,9 @@ class TestRefusals:
         app.answerer.scheduler.submit = busy
         from starlette.testclient import TestClient
 
-        response = TestClient(app.asgi(), base_url="http://localhost").post(PREDICT, json={"inputs": "a"})
+        response = TestClient(app.asgi(), base_url="http://localhost").post(
+            PREDICT, json={"inputs": "a"}
+        )
         assert (response.status_code, response.headers["retry-after"]) == (429, "7")
         assert response.json()["error_type"] == "Overloaded"
 
@@ -153,7 +164,7 @@ class TestRefusals:
     def test_numbers_that_are_none_are_no_answer(self, assemble, monkeypatch):
         app = assemble()
         monkeypatch.setattr(app.answerer.scheduler, "_compute",
-                            lambda asked: [answering.np.full((1, 2), answering.np.nan)] * len(asked))  # fmt: skip
+                            lambda asked: [np.full((1, 2), np.nan)] * len(asked))  # fmt: skip
         from starlette.testclient import TestClient
 
         client = TestClient(app.asgi(), base_url="http://localhost")
@@ -207,7 +218,9 @@ def test_a_client_that_is_gone_is_not_computed_for(assemble):
 
 def test_a_line_of_the_log_for_each_request(client, caplog):
     caplog.set_level(logging.INFO, "lora_bert")
-    response = client.post(PREDICT, json={"inputs": "very secret"}, headers={"x-request-id": "abc-1"})
+    response = client.post(
+        PREDICT, json={"inputs": "very secret"}, headers={"x-request-id": "abc-1"}
+    )
     assert response.headers["x-request-id"] == "abc-1"
     odd = client.get("/v1/models", headers={"x-request-id": "a b\tc"}).headers["x-request-id"]
     assert len(odd) == 32
@@ -274,7 +287,9 @@ class TestAdmin:
         assert done.text == "Success: LoRA adapter 'reviews' added successfully."
         second = posted(client, PREDICT, {"inputs": "good"})
         assert second != first
-        done = self.asked(client, "load", lora_name="x", lora_path=str(directory / "versions/second"))
+        done = self.asked(
+            client, "load", lora_name="x", lora_path=str(directory / "versions/second")
+        )
         assert done.status_code == 200
         assert posted(client, "/adapters/x/predict", {"inputs": "good"}) == second
         assert self.asked(client, "unload", lora_name="reviews").status_code == 200
@@ -282,7 +297,9 @@ class TestAdmin:
         assert self.asked(client, "unload", lora_name="reviews").status_code == 404
         assert (directory / "reviews").is_dir()
 
-    def test_only_below_the_directory_and_only_what_answers(self, serve, directory, adapters, tmp_path):
+    def test_only_below_the_directory_and_only_what_answers(
+        self, serve, directory, adapters, tmp_path
+    ):
         client = serve(directory, admin_token="t")
         (directory / "link").symlink_to(adapters / "stars")
         broken = shutil.copytree(adapters / "stars", directory / "broken")

@@ -29,9 +29,11 @@ def test_each_row_is_what_its_adapter_says_alone(alone, batch_size):
     for at, found in zip(order, outputs, strict=True):
         task, tokens = asked[at].predictor.task, asked[at].tokens
         (values,) = task.row_values(found, tokens)
-        assert task.apart(np.array([values]), np.array([wanted[at]]))[0] < 1e-5 if isinstance(
-            values, np.ndarray
-        ) else np.allclose(_numbers(values), _numbers(wanted[at]), atol=1e-4)
+        assert (
+            task.apart(np.array([values]), np.array([wanted[at]]))[0] < 1e-5
+            if isinstance(values, np.ndarray)
+            else np.allclose(_numbers(values), _numbers(wanted[at]), atol=1e-4)
+        )
 
 
 def _numbers(values):
@@ -64,4 +66,6 @@ def test_a_text_that_several_are_asked_is_computed_for_them_together(alone, monk
     asked.append(rows_of(reviews, reviews.tokenizer.encode(["alone"]))[0].work)
     outputs = compute(asked, 8)
     assert shared == [3]
-    np.testing.assert_allclose(reviews.task.values(outputs[-1]), reviews.values(["alone"]), atol=1e-5)
+    np.testing.assert_allclose(
+        reviews.task.values(outputs[-1]), reviews.values(["alone"]), atol=1e-5
+    )

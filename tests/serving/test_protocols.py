@@ -155,10 +155,14 @@ class TestVLLM:
         body = {"model": "relevant", "query": "good 1", "documents": documents}
         for path in ("/rerank", "/v1/rerank", "/v2/rerank"):
             found = posted(client, path, body)
-            assert [each["index"] for each in found["results"]] == np.argsort(-np.array(want)).tolist()
+            assert [each["index"] for each in found["results"]] == np.argsort(
+                -np.array(want)
+            ).tolist()
             assert found["results"][0]["document"]["text"] in documents
             assert len(posted(client, path, body | {"top_n": 1})["results"]) == 1
-        posted(client, "/score", {"model": "relevant", "queries": ["a", "b"], "documents": "c"}, 400)
+        posted(
+            client, "/score", {"model": "relevant", "queries": ["a", "b"], "documents": "c"}, 400
+        )
         posted(client, "/score", {"model": "relevant"}, 400)
 
     def test_models(self, client, tiny_backbone):
@@ -168,13 +172,17 @@ class TestVLLM:
         assert {each["id"] for each in rest} >= {"reviews", "tagger", "stars"}
         assert all(each["parent"] == base["id"] for each in rest)
 
-    @pytest.mark.parametrize("name", ["nobody", "../reviews", "reviews/..", ".", "tiny-bert", "a" * 999])
+    @pytest.mark.parametrize(
+        "name", ["nobody", "../reviews", "reviews/..", ".", "tiny-bert", "a" * 999]
+    )
     def test_what_is_no_adapter_is_never_the_backbone(self, client, name):
         refused = posted(client, "/classify", {"model": name, "input": "good"}, 404)
         assert refused["error"]["type"] == "NotFoundError"
 
     def test_no_name_where_there_are_several(self, client, serve, alone):
-        assert "which adapter" in posted(client, "/classify", {"input": "a"}, 400)["error"]["message"]
+        assert (
+            "which adapter" in posted(client, "/classify", {"input": "a"}, 400)["error"]["message"]
+        )
         default = serve(default="reviews")
         assert posted(default, "/classify", {"input": "a"})["model"] == "reviews"
         assert posted(default, "/classify", {"input": "a", "model": "stars"})["model"] == "stars"
@@ -231,7 +239,10 @@ class TestHuggingFace:
         asked = {"question": "good", "context": "tasty good cold awful fast"}
         (said,) = alone.predict([tuple(asked.values())], adapter="reader")
         found = posted(client, "/models/reader", {"inputs": asked})
-        assert (found["answer"], found["score"]) == (said.answer, pytest.approx(said.score, abs=1e-5))
+        assert (found["answer"], found["score"]) == (
+            said.answer,
+            pytest.approx(said.score, abs=1e-5),
+        )
         if said.answer:
             assert asked["context"][found["start"] : found["end"]] == found["answer"]
         body = {"inputs": asked, "parameters": {"top_k": 3, "handle_impossible_answer": False}}
@@ -284,7 +295,8 @@ class TestKServe:
             "inputs": [{"name": "text", "shape": [3, 1], "datatype": "BYTES",
                         "parameters": {"binary_data_size": len(data)}}],
             "parameters": {"binary_data_output": True},
-            "outputs": [{"name": "scores"}, {"name": "prediction", "parameters": {"binary_data": False}}],
+            "outputs": [{"name": "scores"},
+                        {"name": "prediction", "parameters": {"binary_data": False}}],
         }).encode()  # fmt: skip
         headers = {"inference-header-content-length": str(len(head))}
         path = "/v2/models/reviews/versions/1/infer"
@@ -323,7 +335,11 @@ class TestKServe:
         assert known["outputs"][-1] == {"name": "scores", "datatype": "FP32", "shape": [-1, 2]}
         assert client.get("/v2/models/reviews/ready").status_code == 200
         assert client.get("/v2/models/reviews/versions/1/ready").status_code == 200
-        for path in ("/v2/models/nobody", "/v2/models/nobody/ready", "/v2/models/reviews/versions/2"):
+        for path in (
+            "/v2/models/nobody",
+            "/v2/models/nobody/ready",
+            "/v2/models/reviews/versions/2",
+        ):
             assert list(client.get(path).json()) == ["error"]
             assert client.get(path).status_code == 404
 
@@ -338,7 +354,9 @@ class TestKServe:
         body["inputs"][0] |= change
         assert list(posted(client, "/v2/models/reviews/infer", body, 400)) == ["error"]
 
-    @pytest.mark.parametrize("raw", [b"\x05\0\0\0ab", b"\x01\0", b"\x01\0\0\0\xff", b"\0\0\0\0more"])
+    @pytest.mark.parametrize(
+        "raw", [b"\x05\0\0\0ab", b"\x01\0", b"\x01\0\0\0\xff", b"\0\0\0\0more"]
+    )
     def test_bytes_that_are_no_texts(self, client, raw):
         head = json.dumps({"inputs": [{"name": "t", "shape": [1], "datatype": "BYTES",
                                        "parameters": {"binary_data_size": len(raw)}}]})  # fmt: skip
@@ -358,8 +376,8 @@ class TestOwn:
         assert list(found) == names
         for name in names:
             task = alone.predictor(name).task
-            want = json.loads(json.dumps([task.document(each)
-                                          for each in alone.predict(TEXTS, adapter=name)]))  # fmt: skip
+            documents = [task.document(each) for each in alone.predict(TEXTS, adapter=name)]
+            want = json.loads(json.dumps(documents))
             for said, wanted in zip(found[name], want, strict=True):
                 assert said["prediction"] == wanted["prediction"] or name == "stars"
                 if name in ("reviews", "several"):
@@ -400,7 +418,8 @@ class TestOwn:
         for name in (
             'lora_bert_requests_total{protocol="lora-bert",status="200"}',
             'lora_bert_rows_total{adapter="reviews"}', "lora_bert_queue_tokens 0.0",
-            "lora_bert_loaded_adapters", "lora_bert_batch_fill_count", "lora_bert_requests_in_flight",
+            "lora_bert_loaded_adapters", "lora_bert_batch_fill_count",
+            "lora_bert_requests_in_flight",
             'lora_bert_request_seconds_count{adapter="reviews"}', "lora_bert_computed_rows_total",
         ):  # fmt: skip
             assert name in text

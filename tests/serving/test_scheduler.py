@@ -8,7 +8,7 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 import pytest
 
-from lora_bert.serving.refusals import Refusal
+from lora_bert.serving.refusals import RefusedError
 from lora_bert.serving.scheduler import Batch, Row, Scheduler
 
 
@@ -123,7 +123,7 @@ def test_too_much_at_once_is_refused_with_a_time():
     held = machine.hold()
     waiting = machine.ask(*range(1, 11))
     assert machine.scheduler.waiting == (10, 100)
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(RefusedError) as refused:
         machine.ask(11)
     assert (refused.value.kind, refused.value.status) == ("busy", 429)
     assert refused.value.retry_after >= 1
@@ -165,7 +165,7 @@ def test_closing_finishes_what_waits_and_takes_no_more():
     waiting = machine.ask(1, 2)
     closing = ThreadPoolExecutor(1).submit(machine.scheduler.close, 10)
     time.sleep(0.05)
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(RefusedError) as refused:
         machine.ask(3)
     assert refused.value.kind == "unavailable"
     machine.go.set()

@@ -53,7 +53,9 @@ def test_the_client_of_hugging_face(url, alone):
     (want,) = alone.predict(["good tasty"], adapter="reviews")
     for client in (InferenceClient(base_url=url), InferenceClient(f"{url}/models/reviews")):
         found = client.text_classification("good tasty", top_k=2)
-        assert {each.label: each.score for each in found} == pytest.approx(dict(want.scores), abs=1e-5)
+        assert {each.label: each.score for each in found} == pytest.approx(
+            dict(want.scores), abs=1e-5
+        )
         assert found[0].label == want.label
     text = "good tasty awful fast"
     (said,) = alone.predict([text], adapter="tagger")
@@ -70,7 +72,7 @@ def test_the_client_of_hugging_face(url, alone):
     found = reader.question_answering(question="good", context=context)
     assert (found.answer, found.score) == (answer.answer, pytest.approx(answer.score, abs=1e-5))
     several = reader.question_answering(question="good", context=context, top_k=3)
-    assert [each.answer for each in several][0] == answer.answer
+    assert several[0].answer == answer.answer
     from huggingface_hub.errors import HfHubHTTPError
 
     with pytest.raises(HfHubHTTPError, match="404"):
@@ -134,8 +136,9 @@ def test_odd_connections_harm_nobody(url):
     """Half a request, no request, no HTTP, and one that hangs up: the next one is answered."""
     host, port = re.match(r"http://(.*):(\d+)", url).groups()
     left = []
-    for sent in (b"", b"POST /v1/predict HTTP/1.1\r\nHost: local", b"\x16\x03\x01\x02\0\x01", b"GET\r\n\r\n",
-                 b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{"):  # fmt: skip
+    begun = b"POST /v1/predict HTTP/1.1\r\nHost: local"
+    half = begun + b"host\r\nContent-Length: 99\r\n\r\n{"
+    for sent in (b"", begun, b"\x16\x03\x01\x02\0\x01", b"GET\r\n\r\n", half):
         left.append(socket.create_connection((host, int(port)), timeout=5))
         left[-1].sendall(sent)
     body = {"texts": ["good"], "adapters": ["reviews"]}
@@ -147,14 +150,16 @@ def test_odd_connections_harm_nobody(url):
 
 def test_a_browser_shows_the_page_and_its_answers(url, tmp_path):
     names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    browser = os.environ.get("LORA_BERT_BROWSER") or next(filter(None, map(shutil.which, names)), "")
+    browser = os.environ.get("LORA_BERT_BROWSER") or next(
+        filter(None, map(shutil.which, names)), ""
+    )
     if not browser:
         pytest.skip("no browser here: install Chromium or set $LORA_BERT_BROWSER")
 
     def shown(fragment, *options):
         return subprocess.run(
-            [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/me",
-             "--virtual-time-budget=8000", *options, "--dump-dom", f"{url}/{fragment}"],
+            [browser, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=8000",
+             f"--user-data-dir={tmp_path}/me", *options, "--dump-dom", f"{url}/{fragment}"],
             capture_output=True, text=True, timeout=120, check=True,
         ).stdout  # fmt: skip
 

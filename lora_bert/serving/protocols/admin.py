@@ -12,7 +12,7 @@ from msgspec import Meta
 from lora_bert.errors import ConfigError, LoraBertError
 from lora_bert.serving.operations import Call, Operation, Protocol
 from lora_bert.serving.protocols.vllm import error
-from lora_bert.serving.refusals import Refusal
+from lora_bert.serving.refusals import RefusedError
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ async def load(call: Call) -> Any:
     place = _inside(call.answerer.directory, body.lora_path)
     session = call.answerer.session
     if not body.load_inplace and body.lora_name in session.names:
-        raise Refusal(
+        raise RefusedError(
             "invalid", f"There is an adapter '{body.lora_name}' already.",
             hint="`load_inplace` puts another one in its place.",
         )  # fmt: skip
@@ -49,7 +49,7 @@ async def load(call: Call) -> Any:
             session.add(place, body.lora_name, replace=body.load_inplace, verify=True)
         except LoraBertError as problem:
             log.warning("'%s' is not loaded: %s %s", place, problem, problem.hint)
-            raise Refusal(
+            raise RefusedError(
                 "invalid", f"'{body.lora_path}' is not loaded: {problem}", hint=problem.hint
             ) from problem
 
@@ -65,7 +65,7 @@ async def unload(call: Call) -> Any:
     try:
         call.answerer.session.remove(body.lora_name)
     except ConfigError:
-        raise Refusal("unknown", f"There is no adapter '{body.lora_name}'.") from None
+        raise RefusedError("unknown", f"There is no adapter '{body.lora_name}'.") from None
     log.info("The adapter '%s' is unloaded.", body.lora_name)
     return _said(f"Success: LoRA adapter '{body.lora_name}' removed successfully.")
 
@@ -79,7 +79,7 @@ def _inside(directory: Path, path: str) -> Path:
     except (OSError, ValueError):  # a name that is too long, or with a NUL in it
         inside = False
     if not inside:
-        raise Refusal(
+        raise RefusedError(
             "invalid", f"'{path:.200}' is no directory below the adapters' directory.",
             hint="Put the adapter there first; `lora_path` is relative to it.",
         )  # fmt: skip

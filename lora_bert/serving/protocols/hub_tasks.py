@@ -13,7 +13,7 @@ from lora_bert.data.texts import Text
 from lora_bert.serving.answering import Answered, Question
 from lora_bert.serving.bodies import typed
 from lora_bert.serving.operations import Call, Operation, Protocol, plain_error
-from lora_bert.serving.refusals import Refusal
+from lora_bert.serving.refusals import RefusedError
 from lora_bert.serving.scores import ranked
 
 TopK = Annotated[int, Meta(ge=1)]
@@ -70,7 +70,7 @@ async def ask(call: Call) -> Any:
     predictor = await call.answerer.run(lambda: call.answerer.predictor(name))
     inputs, is_list = _inputs(body.inputs)
     if not inputs:
-        raise Refusal("empty", "`inputs` is empty.")
+        raise RefusedError("empty", "`inputs` is empty.")
     parameters, say_with = _PIPELINES[predictor.task.pipeline]
     given = typed(body.parameters or {}, parameters)
     say = say_with(given)
@@ -192,7 +192,7 @@ def _one(given: Any, where: str) -> Text:
         return pair.text, pair.text_pair
     if isinstance(given, dict) and isinstance(given.get("text"), str):
         return str(given["text"])
-    raise Refusal(
+    raise RefusedError(
         "invalid", f"Expected a text, a pair {{text, text_pair}} or {{question, context}} - at "
         f"`{where}`."
     )  # fmt: skip

@@ -18,7 +18,7 @@ from lora_bert.data.texts import Text
 from lora_bert.serving.answering import Answered, Question
 from lora_bert.serving.bodies import json_bytes, read_json, typed
 from lora_bert.serving.operations import Call, Operation, Protocol, plain_error
-from lora_bert.serving.refusals import Refusal
+from lora_bert.serving.refusals import RefusedError
 
 _LENGTH = "inference-header-content-length"
 _STATUSES = {"invalid": 400, "unusable": 500}
@@ -129,14 +129,14 @@ async def live(call: Call) -> Any:
 async def server_ready(call: Call) -> Any:
     """Whether requests are taken."""
     if not call.ready:
-        raise Refusal("unavailable", "The server is shutting down.")
+        raise RefusedError("unavailable", "The server is shutting down.")
     return {"ready": True}
 
 
 def _check_version(call: Call) -> None:
     version = call.request.path_params.get("version", "1")
     if version != "1":
-        raise Refusal("unknown", f"'{call.named}' has no version '{version:.40}'.",
+        raise RefusedError("unknown", f"'{call.named}' has no version '{version:.40}'.",
                       hint="There is one, which is called 1.")  # fmt: skip
 
 
@@ -146,7 +146,7 @@ def _parted(call: Call) -> tuple[bytes, bytes]:
     if said is None:
         return call.raw, b""
     if not said.isdecimal() or len(said) > 12 or int(said) > len(call.raw):
-        raise Refusal("malformed", f"The header {_LENGTH} is no length of a part of the body.")
+        raise RefusedError("malformed", f"The header {_LENGTH} is no length of a part of the body.")
     return call.raw[: int(said)], call.raw[int(said) :]
 
 
@@ -154,25 +154,30 @@ def _texts(body: InferRequest, rest: bytes) -> list[Text]:
     columns, at = list[list[str]](), 0
     for tensor in body.inputs:
         if tensor.datatype != "BYTES":
-            raise Refusal("invalid", f"`{tensor.name:.40}` is of {tensor.datatype:.20}: texts are BYTES.")
+            raise RefusedError(
+                "invalid", f"`{tensor.name:.40}` is of {tensor.datatype:.20}: texts are BYTES."
+            )
         size = (tensor.parameters or {}).get("binary_data_size")
         if size is None:
             flat = _flat(tensor)
         else:
             if type(size) is not int or not 0 <= size <= len(rest) - at:
-                raise Refusal("malformed", "`binary_data_size` is no size of bytes behind the JSON.")
+                raise RefusedError(
+                    "malformed", "`binary_data_size` is no size of bytes behind the JSON."
+                )
             flat = list(_strings(rest[at : at + size]))
             at += size
         if len(flat) != math.prod(tensor.shape):
-            raise Refusal(
-                "invalid", f"`{tensor.name:.40}` has {len(flat)} texts, and the shape {tensor.shape}."
+            raise RefusedError(
+                "invalid",
+                f"`{tensor.name:.40}` has {len(flat)} texts, and the shape {tensor.shape}.",
             )
         wide = tensor.shape[1] if len(tensor.shape) == 2 else 1
         columns += [flat[column::wide] for column in range(wide)]
     if at != len(rest):
-        raise Refusal("malformed", f"{len(rest) - at} bytes behind the JSON belong to no tensor.")
+        raise RefusedError("malformed", f"{len(rest) - at} bytes behind the JSON belong to no tensor.")
     if len(columns) > 2 or len({len(column) for column in columns}) > 1:
-        raise Refusal("invalid", "A text, or the two texts of a pair, are needed for each answer.")
+        raise RefusedError("invalid", "A text, or the two texts of a pair, are needed for each answer.")
     if len(columns) < 2:
         return list(columns[0]) if columns else []
     return list(zip(*columns, strict=True))
@@ -190,15 +195,15 @@ def _strings(raw: bytes) -> Iterator[str]:
     at = 0
     while at < len(raw):
         if at + 4 > len(raw):
-            raise Refusal("malformed", "A tensor of BYTES ends within a length.")
+            raise RefusedError("malformed", "A tensor of BYTES ends within a length.")
         (size,) = struct.unpack_from("<I", raw, at)
         at += 4 + size
         if at > len(raw):
-            raise Refusal("malformed", "A tensor of BYTES ends within a text.")
+            raise RefusedError("malformed", "A tensor of BYTES ends within a text.")
         try:
             yield raw[at - size : at].decode("utf-8")
         except UnicodeDecodeError as error:
-            raise Refusal("malformed", f"A text is not UTF-8: {error}.") from error
+            raise RefusedError("malformed", f"A text is not UTF-8: {error}.") from error
 
 
 def _tensors(answered: Answered) -> dict[str, Tensor]:
@@ -225,10 +230,10 @@ def _chosen(body: InferRequest, tensors: dict[str, Tensor]) -> list[tuple[Output
     asked = [OutputTensor(name) for name in tensors] if body.outputs is None else body.outputs
     for each in asked:
         if each.name not in tensors:
-            raise Refusal("invalid", f"There is no output `{each.name:.40}`.",
+            raise RefusedError("invalid", f"There is no output `{each.name:.40}`.",
                           hint=f"There are: {', '.join(tensors)}.")  # fmt: skip
         if (each.parameters or {}).get("classification"):
-            raise Refusal("invalid", "The outputs are classes already: ask for `prediction`.")
+            raise RefusedError("invalid", "The outputs are classes already: ask for `prediction`.")
     return [(each, tensors[each.name]) for each in asked]
 
 

@@ -13,7 +13,7 @@ from lora_bert.data.texts import Text
 from lora_bert.errors import ConfigError
 from lora_bert.serving.answering import Answered, Question
 from lora_bert.serving.operations import Call, Operation, Protocol
-from lora_bert.serving.refusals import Refusal
+from lora_bert.serving.refusals import RefusedError
 from lora_bert.tasks.base import Task
 
 
@@ -87,7 +87,7 @@ async def live(call: Call) -> Any:
 async def ready(call: Call) -> Any:
     """Whether requests are taken."""
     if not call.ready:
-        raise Refusal("unavailable", "The server is shutting down.")
+        raise RefusedError("unavailable", "The server is shutting down.")
     return {"status": "ready"}
 
 
@@ -95,7 +95,7 @@ def _text(given: str | list[str], at: int) -> Text:
     if isinstance(given, str):
         return given
     if len(given) != 2:
-        raise Refusal("invalid", f"A list of {len(given)} texts is no pair - at `$.texts[{at}]`.")
+        raise RefusedError("invalid", f"A list of {len(given)} texts is no pair - at `$.texts[{at}]`.")
     return given[0], given[1]
 
 
@@ -112,10 +112,10 @@ def _told(task: Task, name: str, body: PredictRequest) -> Task:
         said = str(error)
         for option in ("min_score", "otherwise", "aggregation"):
             said = said.replace(f"--{option.replace('_', '-')}", f"`{option}`")
-        raise Refusal("invalid", f"'{name}': {said}") from error
+        raise RefusedError("invalid", f"'{name}': {said}") from error
 
 
-def _error(refusal: Refusal, status: int) -> dict[str, Any]:
+def _error(refusal: RefusedError, status: int) -> dict[str, Any]:
     return {"error": {"kind": refusal.kind, "message": str(refusal), "hint": refusal.hint}}
 
 

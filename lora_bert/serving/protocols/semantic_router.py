@@ -8,7 +8,7 @@ import msgspec
 
 from lora_bert.serving.answering import Answered, Question
 from lora_bert.serving.operations import Call
-from lora_bert.serving.refusals import Refusal
+from lora_bert.serving.refusals import RefusedError
 from lora_bert.serving.scores import ranked
 
 _TOLERANCE = 0.02
@@ -27,7 +27,7 @@ async def classify(call: Call, body: ClassifyRequest) -> Any:
     def say(answered: Answered) -> Any:
         row = answered.scores[0]
         if abs(float(row.sum()) - 1) > _TOLERANCE:
-            raise Refusal(
+            raise RefusedError(
                 "invalid", f"The scores of '{answered.name}' do not add up to 1: it does not "
                 "choose one label of several.",
                 hint="Ask it with the other form of /classify, or at /predict.",

@@ -12,7 +12,7 @@ from lora_bert import __version__
 from lora_bert.data.texts import Text
 from lora_bert.serving.answering import Answered, Question
 from lora_bert.serving.operations import Call, Operation, Protocol
-from lora_bert.serving.refusals import Refusal
+from lora_bert.serving.refusals import RefusedError
 from lora_bert.serving.scores import ranked, relevances
 from lora_bert.tokens.tokenizer import TextTokenizer
 from lora_bert.tokens.tokenizer_files import without_surrogates
@@ -71,15 +71,15 @@ async def rerank(call: Call) -> Any:
     body = call.body(RerankRequest)
     _check_direction(body.truncation_direction)
     if not body.texts:
-        raise Refusal("empty", "`texts` is empty.")
+        raise RefusedError("empty", "`texts` is empty.")
 
     def say(answered: Answered) -> Any:
         scores = relevances(answered, raw=body.raw_scores)
         order = np.argsort(-np.asarray(scores), kind="stable").tolist()
-        kept = [("index", "text", "score") if body.return_text else ("index", "score")] * len(order)
         return [
-            {name: {"index": at, "text": body.texts[at], "score": scores[at]}[name] for name in each}
-            for at, each in zip(order, kept, strict=True)
+            {"index": at, **({"text": body.texts[at]} if body.return_text else {}),
+             "score": scores[at]}
+            for at in order
         ]  # fmt: skip
 
     texts: list[Text] = [(body.query, text) for text in body.texts]
@@ -91,7 +91,7 @@ async def tokenize(call: Call) -> Any:
     body, name = call.body(TokenizeRequest), call.name_of()
     texts = [body.inputs] if isinstance(body.inputs, str) else body.inputs
     if len(texts) > call.answerer.limits.texts:
-        raise Refusal("too_large", f"At most {call.answerer.limits.texts:,} texts are taken.")
+        raise RefusedError("too_large", f"At most {call.answerer.limits.texts:,} texts are taken.")
 
     def tokens() -> Any:
         return _tokens(call.answerer.predictor(name).tokenizer, texts, body.add_special_tokens)
@@ -131,11 +131,11 @@ def _texts(inputs: str | list[str | list[str]]) -> tuple[list[Any], bool]:
     if isinstance(inputs, str):
         return [inputs], False
     if not inputs:
-        raise Refusal("empty", "`inputs` is empty.")
+        raise RefusedError("empty", "`inputs` is empty.")
     if all(isinstance(each, str) for each in inputs):
         return [_one(inputs)], False  # type: ignore[arg-type]
     if not all(isinstance(each, list) for each in inputs):
-        raise Refusal("invalid", "`inputs` mixes texts and lists of texts.")
+        raise RefusedError("invalid", "`inputs` mixes texts and lists of texts.")
     return [_one(each) for each in inputs], True  # type: ignore[arg-type]
 
 
@@ -144,7 +144,7 @@ def _one(parts: Sequence[str]) -> Text:
         return parts[0]
     if len(parts) == 2:
         return parts[0], parts[1]
-    raise Refusal(
+    raise RefusedError(
         "invalid", f"`inputs` has a list of {len(parts)} texts: one is a text, two are a pair.",
         hint="Several texts are a batch as [[text], [text]].",
     )  # fmt: skip
@@ -152,7 +152,7 @@ def _one(parts: Sequence[str]) -> Text:
 
 def _check_direction(direction: str) -> None:
     if direction.lower() != "right":
-        raise Refusal(
+        raise RefusedError(
             "invalid", "`truncation_direction`: texts are cut on the right, as in training."
         )
 
@@ -175,7 +175,7 @@ def _tokens(tokenizer: TextTokenizer, texts: Sequence[str], special: bool) -> li
     ]  # fmt: skip
 
 
-def _error(refusal: Refusal, status: int) -> dict[str, Any]:
+def _error(refusal: RefusedError, status: int) -> dict[str, Any]:
     return {"error": refusal.sentence, "error_type": _TYPES.get(refusal.kind, "Validation")}
 
 

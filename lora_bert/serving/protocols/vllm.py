@@ -15,7 +15,7 @@ from lora_bert.serving.answering import Answered, Question
 from lora_bert.serving.bodies import typed
 from lora_bert.serving.operations import Call, Operation, Protocol
 from lora_bert.serving.protocols import semantic_router, tei
-from lora_bert.serving.refusals import Refusal
+from lora_bert.serving.refusals import RefusedError
 from lora_bert.serving.scores import relevances
 
 _STATUSES = {"invalid": 400, "unusable": 500}
@@ -45,9 +45,11 @@ class _Pooling(msgspec.Struct, kw_only=True):
     def question(self, name: str, texts: list[Any]) -> Question:
         """Texts with what the request says of their length."""
         if self.priority != 0:
-            raise Refusal("invalid", "`priority`: requests are answered in their turn; it must be 0.")
+            raise RefusedError(
+                "invalid", "`priority`: requests are answered in their turn; it must be 0."
+            )
         if self.truncation_side not in (None, "right"):
-            raise Refusal("invalid", "`truncation_side`: texts are cut on the right.")
+            raise RefusedError("invalid", "`truncation_side`: texts are cut on the right.")
         cut = self.truncate_prompt_tokens
         return Question(name, texts, None if cut is None else True, cut if cut != -1 else None)
 
@@ -88,7 +90,7 @@ async def classify(call: Call) -> Any:
     body = typed(written, ClassifyRequest)
     name = call.name_of(body.model)
     if not body.add_special_tokens:
-        raise Refusal("invalid", "`add_special_tokens`: the adapters need them; send token ids.")
+        raise RefusedError("invalid", "`add_special_tokens`: the adapters need them; send token ids.")
 
     def say(answered: Answered) -> Any:
         probs = answered.raw_scores if body.is_raw else answered.scores
@@ -174,12 +176,12 @@ def _inputs(given: str | list[str | int | list[int]]) -> list[Any]:
     if isinstance(given, str):
         return [given]
     if not given:
-        raise Refusal("invalid", "`input` is empty.")
+        raise RefusedError("invalid", "`input` is empty.")
     if all(isinstance(each, int) for each in given):
         return [given]
     if all(isinstance(each, str) for each in given) or all(isinstance(e, list) for e in given):
         return given
-    raise Refusal("invalid", "`input` mixes texts, token ids and lists of these.")
+    raise RefusedError("invalid", "`input` mixes texts, token ids and lists of these.")
 
 
 def _pairs(body: ScoreRequest) -> list[Text]:
@@ -193,21 +195,19 @@ def _pairs(body: ScoreRequest) -> list[Text]:
         if len(lefts) == 1:
             lefts = lefts * len(rights)
         if not lefts or len(lefts) != len(rights):
-            raise Refusal(
+            raise RefusedError(
                 "invalid", f"`{first}` has {len(lefts)} texts, `{second}` {len(rights)}: one and "
                 "several make pairs, or as many of both."
             )  # fmt: skip
         return list(zip(lefts, rights, strict=True))
-    raise Refusal("invalid", "`queries` and `documents` are missing.")
+    raise RefusedError("invalid", "`queries` and `documents` are missing.")
 
 
 def _listed(texts: str | list[str]) -> list[str]:
     return [texts] if isinstance(texts, str) else texts
 
 
-def _answer(
-    kind: str, body: _Pooling, answered: Answered, more: dict[str, Any]
-) -> dict[str, Any]:
+def _answer(kind: str, body: _Pooling, answered: Answered, more: dict[str, Any]) -> dict[str, Any]:
     tokens = len(answered.tokens.ids)
     return {
         "id": f"{kind}-{body.request_id or uuid.uuid4().hex}",
@@ -220,7 +220,7 @@ def _answer(
     }  # fmt: skip
 
 
-def error(refusal: Refusal, status: int) -> dict[str, Any]:
+def error(refusal: RefusedError, status: int) -> dict[str, Any]:
     """As OpenAI's clients read it."""
     kind = _TYPES.get(status, "BadRequestError" if status < 500 else "InternalServerError")
     said = {"message": refusal.sentence, "type": kind, "param": None, "code": status}
