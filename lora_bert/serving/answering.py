@@ -56,15 +56,20 @@ class Question:
 
     Attributes:
         name: That of the adapter.
-        texts: Texts, pairs, or lists of token ids.
+        texts: Texts or pairs.
+        ids: In their place, texts as token ids.
         truncate: Whether those that are too long are cut; None: as the server does.
         max_length: Tokens kept of a text, if fewer than the adapter keeps.
     """
 
     name: str
-    texts: Sequence[Text | list[int]]
+    texts: Sequence[Text] = ()
+    ids: Sequence[list[int]] = ()
     truncate: bool | None = None
     max_length: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.texts) + len(self.ids)
 
 
 @dataclass(frozen=True)
@@ -194,7 +199,7 @@ class Answerer:
         Raises:
             RefusedError: One of them cannot be answered.
         """
-        texts = sum(len(question.texts) for question in questions)
+        texts = sum(map(len, questions))
         if texts > self.limits.texts:
             raise RefusedError(
                 "too_large", f"{counted(texts, 'text')} in one request; "
@@ -232,7 +237,7 @@ class Answerer:
     def _taken(self, question: Question) -> tuple[Predictor, TokenizedTexts]:
         """Who answers, and the tokens of the texts."""
         predictor = self.predictor(question.name)
-        if question.texts and isinstance(question.texts[0], list):
+        if question.ids:
             return predictor, _given_ids(predictor, question, self._cuts(question))
         tokenizer = predictor.tokenizer
         if question.max_length is not None:
@@ -263,7 +268,7 @@ def _given_ids(predictor: Predictor, question: Question, cuts: bool) -> Tokenize
     rows = tokenizer.rows or tokenizer.core.get_vocab_size()
     longest = min(question.max_length or tokenizer.max_length, tokenizer.max_length)
     kept = []
-    for number, ids in enumerate(question.texts):
+    for number, ids in enumerate(question.ids):
         if not ids or not all(type(each) is int and 0 <= each < rows for each in ids):
             raise RefusedError(
                 "invalid", f"Text number {number} is no list of token ids from 0 to {rows - 1:,}."

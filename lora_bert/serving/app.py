@@ -119,8 +119,8 @@ class App:
             return Response(status_code=_GONE)
         except Exception:
             log.exception("A request could not be answered.")
-            refusal = RefusedError("failed", "The server met with an error of its own.")
-            return _response(*protocol.refused(refusal))
+            failed = RefusedError("failed", "The server met with an error of its own.")
+            return _response(*protocol.refused(failed))
 
     def _check_room(self) -> None:
         if self._requests > self.answerer.limits.requests:

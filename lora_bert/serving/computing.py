@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import cast
@@ -42,8 +42,12 @@ def compute(asked: Sequence[Asked], batch_size: int) -> list[np.ndarray]:
     A text that several adapters are asked, as the same tokens, is computed for them together.
     """
     outputs: list[np.ndarray | None] = [None] * len(asked)
+    first: dict[object, int] = {}
+    keys = [(id(each.predictor), _identity(each.tokens)) for each in asked]
+    for place, key in enumerate(keys):
+        first.setdefault(key, place)
     rest = list[int]()
-    for same in _same_texts(asked):
+    for same in _same_texts(asked, first.values()):
         if len(same[0]) == 1:
             rest += [places[0] for places in same]
             continue
@@ -62,16 +66,20 @@ def compute(asked: Sequence[Asked], batch_size: int) -> list[np.ndarray]:
             own.values(), answer_rows(engines, tokens_of, batch_size), strict=True
         ):
             _share(outputs, asked, places, found)
-    return cast("list[np.ndarray]", outputs)
+    return [cast(np.ndarray, outputs[first[key]]) for key in keys]
 
 
-def _same_texts(asked: Sequence[Asked]) -> Iterator[list[tuple[int, ...]]]:
+def _same_texts(
+    asked: Sequence[Asked], places: Iterable[int]
+) -> Iterator[list[tuple[int, ...]]]:
     """Rows of equal tokens, those together that the same adapters are asked.
 
-    Each is the places of one text, in the order of the adapters.
+    Each is the places of one text, in the order of the adapters; all ``places`` differ in their
+    text or their adapter.
     """
     texts: dict[object, dict[int, int]] = {}
-    for place, each in enumerate(asked):
+    for place in places:
+        each = asked[place]
         texts.setdefault(_identity(each.tokens), {})[id(each.predictor)] = place
     groups: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
     for places in texts.values():

@@ -21,7 +21,7 @@ class Metrics:
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
         self.registry, self._budget = CollectorRegistry(), budget
-        own = {"registry": self.registry, "namespace": "lora_bert"}
+        own: dict[str, Any] = {"registry": self.registry, "namespace": "lora_bert"}
         self._requests = Counter(
             "requests", "Requests by protocol and status.", ("protocol", "status"), **own
         )

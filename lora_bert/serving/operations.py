@@ -62,7 +62,7 @@ class Call:
         self, questions: Sequence[Question], say: Callable[[list[Answered]], AnswerT]
     ) -> AnswerT:
         """As :meth:`.Answerer.ask`."""
-        self.rows = sum(len(question.texts) for question in questions)
+        self.rows = sum(map(len, questions))
         client = self.request.client.host if self.request.client else ""
         return await self.answerer.ask(questions, say, client=client)
 

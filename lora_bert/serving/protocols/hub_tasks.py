@@ -72,7 +72,7 @@ async def ask(call: Call) -> Any:
     if not inputs:
         raise RefusedError("empty", "`inputs` is empty.")
     parameters, say_with = _PIPELINES[predictor.task.pipeline]
-    given = typed(body.parameters or {}, parameters)
+    given: Any = typed(body.parameters or {}, parameters)
     say = say_with(given)
 
     def said(answered: Answered) -> Any:
@@ -82,7 +82,7 @@ async def ask(call: Call) -> Any:
         return each if is_list or isinstance(given, OfClassifiers) else each[0]
 
     truncate = given.truncation if isinstance(given, OfClassifiers) else None
-    return await call.ask_one(Question(name, inputs, truncate), said)
+    return await call.ask_one(Question(name, inputs, truncate=truncate), said)
 
 
 def _labels(given: OfClassifiers) -> Callable[[Answered], list[Any]]:

@@ -31,7 +31,7 @@ class PredictRequest(msgspec.Struct, forbid_unknown_fields=True):
 async def predict(call: Call) -> Any:
     """What each adapter says of each text; what they have in common is computed once."""
     body = call.body(PredictRequest)
-    names = [call.name_of(name) for name in dict.fromkeys(body.adapters or [None])]
+    names = list(dict.fromkeys(body.adapters or [call.name_of()]))
     call.adapter = names[0] if len(names) == 1 else ""
     texts = [_text(each, at) for at, each in enumerate(body.texts)]
 
@@ -39,7 +39,7 @@ async def predict(call: Call) -> Any:
         return {"predictions": {each.name: _documents(each, body) for each in answered},
                 "tokens": sum(len(each.tokens.ids) for each in answered)}  # fmt: skip
 
-    return await call.ask([Question(name, texts, body.truncate) for name in names], say)
+    return await call.ask([Question(name, texts, truncate=body.truncate) for name in names], say)
 
 
 async def adapters(call: Call) -> Any:

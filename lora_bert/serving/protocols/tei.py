@@ -63,7 +63,7 @@ async def predict(call: Call) -> Any:
         each = [ranked(answered.task.labels, row) for row in scores]
         return each if is_batch else each[0]
 
-    return await call.ask_one(Question(call.name_of(), texts, body.truncate), say)
+    return await call.ask_one(Question(call.name_of(), texts, truncate=body.truncate), say)
 
 
 async def rerank(call: Call) -> Any:
@@ -83,7 +83,7 @@ async def rerank(call: Call) -> Any:
         ]  # fmt: skip
 
     texts: list[Text] = [(body.query, text) for text in body.texts]
-    return await call.ask_one(Question(call.name_of(), texts, body.truncate), say)
+    return await call.ask_one(Question(call.name_of(), texts, truncate=body.truncate), say)
 
 
 async def tokenize(call: Call) -> Any:
@@ -136,7 +136,7 @@ def _texts(inputs: str | list[str | list[str]]) -> tuple[list[Any], bool]:
         return [_one(inputs)], False  # type: ignore[arg-type]
     if not all(isinstance(each, list) for each in inputs):
         raise RefusedError("invalid", "`inputs` mixes texts and lists of texts.")
-    return [_one(each) for each in inputs], True  # type: ignore[arg-type]
+    return [_one(each) for each in inputs], True
 
 
 def _one(parts: Sequence[str]) -> Text:

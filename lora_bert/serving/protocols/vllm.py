@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -42,7 +43,9 @@ class _Pooling(msgspec.Struct, kw_only=True):
         """Whether logits are wanted."""
         return self.use_activation is False or self.activation is False
 
-    def question(self, name: str, texts: list[Any]) -> Question:
+    def question(
+        self, name: str, texts: Sequence[Text] = (), ids: Sequence[list[int]] = ()
+    ) -> Question:
         """Texts with what the request says of their length."""
         if self.priority != 0:
             raise RefusedError(
@@ -51,7 +54,8 @@ class _Pooling(msgspec.Struct, kw_only=True):
         if self.truncation_side not in (None, "right"):
             raise RefusedError("invalid", "`truncation_side`: texts are cut on the right.")
         cut = self.truncate_prompt_tokens
-        return Question(name, texts, None if cut is None else True, cut if cut != -1 else None)
+        truncate = None if cut is None else True
+        return Question(name, texts, ids, truncate, cut if cut != -1 else None)
 
 
 class ClassifyRequest(_Pooling, kw_only=True):
@@ -102,7 +106,7 @@ async def classify(call: Call) -> Any:
         ]
         return _answer("classify", body, answered, {"data": data})
 
-    return await call.ask_one(body.question(name, _inputs(body.input)), say)
+    return await call.ask_one(body.question(name, *_inputs(body.input)), say)
 
 
 async def score(call: Call) -> Any:
@@ -171,16 +175,18 @@ def _model(name: str, parent: str | None) -> dict[str, Any]:
 _STARTED = int(time.time())
 
 
-def _inputs(given: str | list[str | int | list[int]]) -> list[Any]:
-    """Texts, or lists of token ids."""
+def _inputs(given: str | list[Any]) -> tuple[list[str], list[list[int]]]:
+    """Texts, or in their place lists of token ids."""
     if isinstance(given, str):
-        return [given]
+        return [given], []
     if not given:
         raise RefusedError("invalid", "`input` is empty.")
     if all(isinstance(each, int) for each in given):
-        return [given]
-    if all(isinstance(each, str) for each in given) or all(isinstance(e, list) for e in given):
-        return given
+        return [], [given]
+    if all(isinstance(each, str) for each in given):
+        return given, []
+    if all(isinstance(each, list) for each in given):
+        return [], given
     raise RefusedError("invalid", "`input` mixes texts, token ids and lists of these.")
 
 
