@@ -109,8 +109,8 @@ def _own_tokens(
     for numbers in _by_tokenizer(predictors):
         rows, listed, ends = list[int](), list[Text](), [0]
         for number in numbers:
-            own = np.flatnonzero(owners == number)
-            numbered = (start + own).tolist()
+            own = np.flatnonzero(owners == number).tolist()
+            numbered = [start + row for row in own]
             listed += predictors[number].listed([texts[row] for row in own], numbered)
             rows += numbered
             ends.append(len(rows))

@@ -157,7 +157,7 @@ def test_an_answer_is_found_again(tmp_path_factory, context, data):
 def test_a_start_of_something_else_is_no_start_of_an_answer(tmp_path):
     """A column called start may hold times: what is in the column of answers is a label then."""
     row = {"question": "Who?", "context": CONTEXT, "start": 3}
-    for answer, said in (("Bob", True), ("yes", False), ('["Bob"]', True), ('["no"]', False)):
+    for answer, said in (("Bob", True), ("yes", False), ('["Bob"]', True), ('["yes"]', False)):
         path = tmp_path / "a.jsonl"
         path.write_text(json.dumps({**row, "answer": answer}) + "\n", encoding="utf-8")
         assert bool(answers_in(read_table(path))) == said

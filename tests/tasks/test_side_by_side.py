@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import lora_bert
-from tests.cli.conftest import Cli, Mistake
+from lora_bert.cli.app import cli
+from lora_bert.errors import ConfigError
 from tests.tasks.answers import LONG
 
 TAGGED = ["good tasty awful fast", "", "good cold hot awful late zoo", "good fine"]
@@ -29,13 +31,14 @@ def adapters(tagger: Path, reader: Path, adapter: Path, pair_adapter: Path, tmp_
     place: Path = tmp_path_factory.mktemp("side") / "adapters"
     for name, made in zip(PLACES, (tagger, reader, adapter, pair_adapter), strict=True):
         shutil.copytree(made, place / name)
+    shutil.copytree(tagger.parent / "backbone", place.parent / "backbone")
     return place
 
 
 @pytest.fixture(scope="module")
-def session(adapters: Path, tagger: Path) -> lora_bert.Session:
+def session(adapters: Path) -> lora_bert.Session:
     return lora_bert.Session.from_directory(
-        adapters, backbone=tagger.parent / "backbone", dtype="float32", batch_size=4
+        adapters, backbone=adapters.parent / "backbone", dtype="float32", batch_size=4
     )
 
 
@@ -79,78 +82,85 @@ def test_one_text_by_adapters_of_different_tasks(session: lora_bert.Session) -> 
         assert [len(each) for each in session.predict([], adapters=names).values()] == [0, 0]
 
 
+def infer(*words: object) -> str:
+    """What ``lora-bert infer`` says, in float32."""
+    call = ["infer", "--dtype", "float32", *map(str, words)]
+    outcome = CliRunner().invoke(cli, call, catch_exceptions=False)
+    assert outcome.exit_code == 0
+    return outcome.stdout
+
+
+def asking(adapters: Path, *names: str) -> list[object]:
+    chosen = [word for name in names for word in ("--adapter", adapters / name)]
+    return [*chosen, "--backbone", adapters.parent / "backbone"]
+
+
 def rows_of(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def test_a_tagger_beside_a_classifier(cli: Cli, adapters: Path, tagger: Path, here: Path) -> None:
-    both = ["infer", "--adapter", adapters / "tags", "--adapter", adapters / "reviews",
-            "--backbone", tagger.parent / "backbone", "--dtype", "float32"]  # fmt: skip
-    lines = [line.split("\t") for line in cli(*both, TAGGED[0]).stdout.splitlines()]
+def test_a_tagger_beside_a_classifier(adapters: Path, tmp_path: Path) -> None:
+    both = asking(adapters, "tags", "reviews")
+    lines = [line.split("\t") for line in infer(*both, TAGGED[0]).splitlines()]
     assert [line[0] for line in lines] == ["tags", "reviews"]
     assert lines[0][1] == "tasty [DISH], fast [PLACE]"
-    (document,) = cli(*both, "--json", TAGGED[0]).document
+    (document,) = json.loads(infer(*both, "--json", TAGGED[0]))
     assert document["text"] == TAGGED[0]
     assert document["adapters"]["tags"]["words"] == TAGGED[0].split()
     assert set(document["adapters"]["reviews"]["scores"]) == {"negative", "positive"}
 
-    rows = [{"text": text} for text in TAGGED]
-    (here / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    done = cli(*both, "--input", "in.jsonl", "--output", "out.jsonl")
-    assert done.code == 0, done.stderr
-    written = [json.loads(line) for line in (here / "out.jsonl").read_text().splitlines()]
-    assert [row["tags_words"] for row in written] == [text.split() for text in TAGGED]
-    assert [row["tags_prediction"] for row in written][1] == []
-    assert all(row["reviews_prediction"] in ("negative", "positive") for row in written)
+    rows, written = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    rows.write_text("".join(json.dumps({"text": text}) + "\n" for text in TAGGED))
+    infer(*both, "--input", rows, "--output", written)
+    found = [json.loads(line) for line in written.read_text().splitlines()]
+    assert [row["tags_words"] for row in found] == [text.split() for text in TAGGED]
+    assert [row["tags_prediction"] for row in found][1] == []
+    assert all(row["reviews_prediction"] in ("negative", "positive") for row in found)
 
     # Words that the file gives are the ones that are tagged, and what the classifier reads.
-    (here / "words.jsonl").write_text(json.dumps({"tokens": ["good", "tasty", "zoo"]}) + "\n")
-    (row,) = rows_of(cli(*both, "--input", "words.jsonl", "--text-column", "tokens").stdout)
+    rows.write_text(json.dumps({"tokens": ["good", "tasty", "zoo"]}) + "\n")
+    (row,) = rows_of(infer(*both, "--input", rows, "--text-column", "tokens"))
     assert json.loads(row["tags_words"]) == ["good", "tasty", "zoo"]
-    (alone,) = lora_bert.load(adapters / "reviews", dtype="float32").values(["good tasty zoo"])
+    alone = lora_bert.load(
+        adapters / "reviews", backbone=adapters.parent / "backbone", dtype="float32"
+    ).values(["good tasty zoo"])
     assert float(row["reviews_score"]) == pytest.approx(alone.max(), abs=1e-4)
 
 
-def test_a_column_names_adapters_of_different_tasks(
-    cli: Cli, mistake: Mistake, adapters: Path, tagger: Path, here: Path
-) -> None:
+def test_a_column_names_adapters_of_different_tasks(adapters: Path, tmp_path: Path) -> None:
     texts = [("tags", TAGGED[0]), ("reviews", "bad"), ("tags", "slow")]
-    (here / "in.csv").write_text("which,text\n" + "".join(f"{a},{b}\n" for a, b in texts))
-    some = ["--adapter", adapters / "tags", "--adapter", adapters / "reviews", "--dtype", "float32",
-            "--backbone", tagger.parent / "backbone"]  # fmt: skip
-    found = cli("infer", *some, "--adapter-column", "which", "--input", "in.csv")
-    rows = rows_of(found.stdout)
-    entities = json.loads(rows[0]["prediction"])
-    assert [(each["text"], each["label"]) for each in entities] == [
-        ("tasty", "DISH"), ("fast", "PLACE")
-    ]  # fmt: skip
+    place = tmp_path / "in.csv"
+    place.write_text("which,text\n" + "".join(f"{name},{text}\n" for name, text in texts))
+    some = asking(adapters, "tags", "reviews")
+    rows = rows_of(infer(*some, "--adapter-column", "which", "--input", place))
+    entities = [(each["text"], each["label"]) for each in json.loads(rows[0]["prediction"])]
+    assert entities == [("tasty", "DISH"), ("fast", "PLACE")]
     assert rows[1]["prediction"] in ("negative", "positive")
     assert [bool(row["score"]) for row in rows] == [False, True, False]
-    mistake(2, "infer", "--adapter", adapters / "reads", *some, "good",
-            says=["'reads' is asked pairs of texts"])  # fmt: skip
+    with pytest.raises(ConfigError, match="'tags' is asked single texts, 'reads' pairs of texts"):
+        infer(*some, "--adapter", adapters / "reads", "good")
 
 
-def test_questions_beside_pairs(cli: Cli, adapters: Path, tagger: Path, here: Path) -> None:
-    both = ["infer", "--adapter", adapters / "reads", "--adapter", adapters / "pairs",
-            "--backbone", tagger.parent / "backbone", "--dtype", "float32"]  # fmt: skip
+def test_questions_beside_pairs(adapters: Path, tmp_path: Path) -> None:
+    both = asking(adapters, "reads", "pairs")
     question, context = QUESTIONS[1]
-    (document,) = cli(*both, "--json", "--question", question, "--context", context).document
+    said = infer(*both, "--json", "--question", question, "--context", context)
+    (document,) = json.loads(said)
     assert document["text_pair"] == context
     answer = document["adapters"]["reads"]
     assert context[answer["start"] : answer["end"]] == answer["answer"]
+
     rows = [{"question": question, "context": context} for question, context in QUESTIONS]
-    (here / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    found = rows_of(cli(*both, "--input", "in.jsonl").stdout)
-    assert [row["reads_answer"] for row in found][1] == answer["answer"]
+    place = tmp_path / "in.jsonl"
+    place.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = rows_of(infer(*both, "--input", place))
+    assert found[1]["reads_answer"] == answer["answer"]
     assert {"reads_start", "pairs_prediction"} < set(found[0])
-    (here / "which.jsonl").write_text("".join(
-        json.dumps(row | {"who": who}) + "\n"
-        for row, who in zip(rows, ["reads", "pairs", "reads"], strict=True)
-    ))  # fmt: skip
-    found = rows_of(cli(*both, "--adapter-column", "who", "--input", "which.jsonl").stdout)
-    alone = lora_bert.load(adapters / "reads", backbone=tagger.parent / "backbone", dtype="float32")
-    assert found[0]["prediction"] == alone.predict(QUESTIONS[:1])[0].answer
-    assert (
-        found[1]["prediction"]
-        in lora_bert.load(adapters / "pairs", backbone=tagger.parent / "backbone").labels
-    )
+
+    names = ["reads", "pairs", "reads"]
+    lines = (json.dumps(row | {"who": who}) for row, who in zip(rows, names, strict=True))
+    place.write_text("\n".join(lines))
+    each = rows_of(infer(*both, "--adapter-column", "who", "--input", place))
+    assert [row["prediction"] for row in each] == [
+        found[0]["reads_answer"], found[1]["pairs_prediction"], found[2]["reads_answer"]
+    ]  # fmt: skip
