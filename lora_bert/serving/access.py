@@ -55,7 +55,9 @@ class Access:
             )  # fmt: skip
         secret = {"api": self.api_key, "admin": self.admin_token}.get(key)
         if secret is not None and not _bears(request, secret):
-            raise RefusedError("unauthorized", "The request needs the header 'Authorization: Bearer …'.")
+            raise RefusedError(
+                "unauthorized", "The request needs the header 'Authorization: Bearer …'."
+            )
 
     def _is_ours(self, host: str) -> bool:
         if "*" in self.hosts:

@@ -66,7 +66,9 @@ class App:
         known = {404: "unknown", 405: "not_allowed"}
         kind = known.get(getattr(error, "status_code", 0), "malformed")
         what = "path" if kind == "unknown" else "method"
-        refusal = RefusedError(kind, f"The server has no such {what}.", hint="GET /docs lists them.")
+        refusal = RefusedError(
+            kind, f"The server has no such {what}.", hint="GET /docs lists them."
+        )
         response = _response(*_OTHER.refused(refusal))
         response.headers.update(getattr(error, "headers", None) or {})
         return response

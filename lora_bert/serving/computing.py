@@ -69,9 +69,7 @@ def compute(asked: Sequence[Asked], batch_size: int) -> list[np.ndarray]:
     return [cast(np.ndarray, outputs[first[key]]) for key in keys]
 
 
-def _same_texts(
-    asked: Sequence[Asked], places: Iterable[int]
-) -> Iterator[list[tuple[int, ...]]]:
+def _same_texts(asked: Sequence[Asked], places: Iterable[int]) -> Iterator[list[tuple[int, ...]]]:
     """Rows of equal tokens, those together that the same adapters are asked.
 
     Each is the places of one text, in the order of the adapters; all ``places`` differ in their

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from lora_bert.errors import LoraBertError
-
 STATUS = {
     "malformed": 400,
     "unnamed": 400,
@@ -26,10 +24,11 @@ STATUS = {
 """By the kind of a refusal. What each means stands in docs/serve.md."""
 
 
-class RefusedError(LoraBertError):
-    """A request that is not answered.
+class RefusedError(Exception):
+    """A request that is not answered: the client is told so, and no command ends with it.
 
     Attributes:
+        hint: How to mend it, if its sentence does not say so.
         kind: A key of :data:`STATUS`.
         retry_after: Seconds after which to ask again; None where that would not help.
     """
@@ -37,8 +36,8 @@ class RefusedError(LoraBertError):
     def __init__(
         self, kind: str, message: str, *, hint: str = "", retry_after: int | None = None
     ) -> None:
-        super().__init__(message, hint=hint)
-        self.kind, self.retry_after = kind, retry_after
+        super().__init__(message)
+        self.kind, self.hint, self.retry_after = kind, hint, retry_after
 
     @property
     def status(self) -> int:

@@ -40,7 +40,9 @@ def run(config: ServeConfig, started: Started) -> None:
     """
     check_installed()
     import uvicorn
+    from prometheus_client import disable_created_metrics
 
+    disable_created_metrics()  # when each counter began is one more number of no use
     listening = _bound(config.host, config.port)
     try:
         app = assembled(config)

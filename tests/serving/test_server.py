@@ -163,9 +163,11 @@ def test_a_browser_shows_the_page_and_its_answers(url, tmp_path):
             capture_output=True, text=True, timeout=120, check=True,
         ).stdout  # fmt: skip
 
-    page = shown("#adapters=reviews,tagger&text=good%20tasty%20%3Cb%3E", "--lang=zh-CN")
+    page = shown(
+        "#adapters=reviews,tagger&text=good%20tasty%20awful%20fast%20%3Cb%3E", "--lang=zh-CN"
+    )
     assert page.count('class="answer"') == 2
-    assert "good tasty &lt;b&gt;" in page
+    assert "good tasty awful fast &lt;b&gt;" in page
     assert page.count('class="bar') == 2
     assert "<mark>" in page
     assert f"curl {url}/v1/predict" in page

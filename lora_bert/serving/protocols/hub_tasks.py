@@ -200,7 +200,7 @@ def _one(given: Any, where: str) -> Text:
 
 _EXAMPLE = {"inputs": "很快，好吃", "parameters": {"top_k": 2}}
 HUB_TASKS = Protocol(
-    "hugging face",
+    "hugging-face",
     (
         Operation("POST", "/models/{name}", ask, "An adapter's answer, as the pipeline of its task "
                   "gives it.", Request, _EXAMPLE),

@@ -175,9 +175,13 @@ def _texts(body: InferRequest, rest: bytes) -> list[Text]:
         wide = tensor.shape[1] if len(tensor.shape) == 2 else 1
         columns += [flat[column::wide] for column in range(wide)]
     if at != len(rest):
-        raise RefusedError("malformed", f"{len(rest) - at} bytes behind the JSON belong to no tensor.")
+        raise RefusedError(
+            "malformed", f"{len(rest) - at} bytes behind the JSON belong to no tensor."
+        )
     if len(columns) > 2 or len({len(column) for column in columns}) > 1:
-        raise RefusedError("invalid", "A text, or the two texts of a pair, are needed for each answer.")
+        raise RefusedError(
+            "invalid", "A text, or the two texts of a pair, are needed for each answer."
+        )
     if len(columns) < 2:
         return list(columns[0]) if columns else []
     return list(zip(*columns, strict=True))

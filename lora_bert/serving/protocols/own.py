@@ -95,7 +95,9 @@ def _text(given: str | list[str], at: int) -> Text:
     if isinstance(given, str):
         return given
     if len(given) != 2:
-        raise RefusedError("invalid", f"A list of {len(given)} texts is no pair - at `$.texts[{at}]`.")
+        raise RefusedError(
+            "invalid", f"A list of {len(given)} texts is no pair - at `$.texts[{at}]`."
+        )
     return given[0], given[1]
 
 

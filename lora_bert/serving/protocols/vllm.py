@@ -94,7 +94,9 @@ async def classify(call: Call) -> Any:
     body = typed(written, ClassifyRequest)
     name = call.name_of(body.model)
     if not body.add_special_tokens:
-        raise RefusedError("invalid", "`add_special_tokens`: the adapters need them; send token ids.")
+        raise RefusedError(
+            "invalid", "`add_special_tokens`: the adapters need them; send token ids."
+        )
 
     def say(answered: Answered) -> Any:
         probs = answered.raw_scores if body.is_raw else answered.scores
