@@ -157,7 +157,8 @@ def _body(*texts: str) -> bytes:
 def tables(record: Record) -> list[Table]:
     """Texts a second; waits by load."""
     rates = [
-        [name, _figure(record, name, "single", "{:,.0f}"), _figure(record, name, "several", "{:,.0f}"),
+        [name, _figure(record, name, "single", "{:,.0f}"),
+         _figure(record, name, "several", "{:,.0f}"),
          _figure(record, name, "session", "{:,.0f}"),
          _figure(record, name, "single_generator", "{:.2f}")]
         for name in record.figures

@@ -24,8 +24,7 @@ def command(config: ServeConfig, as_json: bool) -> None:
     Examples:
       lora-bert serve adapters/
       lora-bert serve adapters/ --default waimai --port 9000
-      LORA_BERT_API_KEY=secret lora-bert serve adapters/ --host 0.0.0.0 --allowed-host ml.example
-      curl localhost:8080/adapters/waimai/predict -d '{"inputs": "很快，好吃"}'
+      lora-bert serve adapters/ --host 0.0.0.0 --allowed-host ml.example --memory 2
     """
     from lora_bert.serving.server import run
 

@@ -36,8 +36,8 @@ class Access:
         """Check a request to an operation that needs ``key``.
 
         Raises:
-            RefusedError: ``misdirected``, ``forbidden``, ``unauthorized``, or ``unknown`` for what is
-                switched off.
+            RefusedError: ``misdirected``, ``forbidden``, ``unauthorized``, or ``unknown`` for what
+                is switched off.
         """
         host = request.headers.get("host", "")
         if not self._is_ours(host):

@@ -113,9 +113,8 @@ class Answered:
             RefusedError: The adapter's answers are no such numbers, but parts of a text.
         """
         if self.predictor.engine.of_tokens:
-            kind = self.task.pipeline
             raise RefusedError(
-                "invalid", f"'{self.name}' answers with parts of the text ({kind}), not with labels.",
+                "invalid", f"'{self.name}' answers with parts of the text, not with labels.",
                 hint=f"Ask it at /v1/predict or /models/{self.name}.",
             )  # fmt: skip
         return self.values

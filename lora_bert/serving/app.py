@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _GONE = 499
 """What nginx calls a client that did not wait for its answer."""
+_SHOWN = 200
+"""Characters of a path or a name in the log."""
 _OTHER = Protocol("other", (), plain_error)
 _HEADERS = {
     "x-content-type-options": "nosniff",
@@ -188,9 +190,16 @@ def _write(identity: str, call: Call, status: int, seconds: float) -> None:
     """A line of the log: what was asked and how it ended, none of the texts and no secret."""
     request = call.request
     client = request.client.host if request.client else ""
-    log.info("%s", json.dumps({
-        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "id": identity,
-        "client": client, "method": request.method, "path": request.url.path, "status": status,
-        "ms": round(seconds * 1000, 1), "adapter": call.adapter, "rows": call.rows,
+    said = {
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "id": identity,
+        "client": client,
+        "method": request.method,
+        "path": request.url.path[:_SHOWN],
+        "status": status,
+        "ms": round(seconds * 1000, 1),
+        "adapter": call.adapter[:_SHOWN],
+        "rows": call.rows,
         "bytes": len(call.raw),
-    }, ensure_ascii=True))  # fmt: skip
+    }
+    log.info("%s", json.dumps(said))

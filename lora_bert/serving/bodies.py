@@ -15,8 +15,8 @@ def read_json(raw: bytes) -> Any:
     """What a body says.
 
     Raises:
-        RefusedError: ``malformed``: no UTF-8, no JSON, a number that JSON does not have, or nested too
-            deeply.
+        RefusedError: ``malformed``: no UTF-8, no JSON, a number that JSON does not have, or nested
+            too deeply.
     """
     try:
         return json.loads(raw.decode("utf-8"), parse_constant=_no_number)

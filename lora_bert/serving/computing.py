@@ -80,9 +80,9 @@ def _same_texts(asked: Sequence[Asked], places: Iterable[int]) -> Iterator[list[
         each = asked[place]
         texts.setdefault(_identity(each.tokens), {})[id(each.predictor)] = place
     groups: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
-    for places in texts.values():
-        order = sorted(places)
-        groups.setdefault(tuple(order), []).append(tuple(places[who] for who in order))
+    for same in texts.values():
+        order = sorted(same)
+        groups.setdefault(tuple(order), []).append(tuple(same[who] for who in order))
     return iter(groups.values())
 
 

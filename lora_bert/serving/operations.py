@@ -54,7 +54,11 @@ class Call:
         return typed(self.json(), kind)
 
     def name_of(self, name: str | None = None) -> str:
-        """The adapter that the path, ``name`` or the server's default says; RefusedError: none does."""
+        """The adapter that the path, ``name`` or the server's default says.
+
+        Raises:
+            RefusedError: None of them does.
+        """
         self.adapter = self.answerer.name_of(self.named or name)
         return self.adapter
 

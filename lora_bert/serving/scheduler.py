@@ -130,7 +130,8 @@ class Scheduler(Generic[WorkT, OutputT]):
         """Have rows computed.
 
         Raises:
-            RefusedError: ``busy`` where too much waits already, ``unavailable`` after :meth:`close`.
+            RefusedError: ``busy`` where too much waits already, ``unavailable`` after
+                :meth:`close`.
         """
         ticket, now = Ticket(self, len(rows)), time.monotonic()
         with self._changed:
