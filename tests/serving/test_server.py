@@ -12,6 +12,7 @@ import subprocess
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -148,7 +149,7 @@ def test_odd_connections_harm_nobody(url):
     assert asked(f"{url}/v1/predict", body)["predictions"]
 
 
-def test_a_browser_shows_the_page_and_its_answers(url, tmp_path):
+def test_a_browser_shows_the_page_and_its_answers(url, alone, tmp_path):
     names = ("chromium", "chromium-browser", "google-chrome", "chrome")
     browser = os.environ.get("LORA_BERT_BROWSER") or next(
         filter(None, map(shutil.which, names)), ""
@@ -163,12 +164,13 @@ def test_a_browser_shows_the_page_and_its_answers(url, tmp_path):
             capture_output=True, text=True, timeout=120, check=True,
         ).stdout  # fmt: skip
 
-    page = shown(
-        "#adapters=reviews,tagger&text=good%20tasty%20awful%20fast%20%3Cb%3E", "--lang=zh-CN"
-    )
-    assert page.count('class="answer"') == 2
-    assert "good tasty awful fast &lt;b&gt;" in page
-    assert page.count('class="bar') == 2
+    texts = quote("good tasty awful fast\ngood <b>")
+    page = shown(f"#adapters=reviews,tagger&text={texts}", "--lang=zh-CN")
+    assert page.count('class="answer"') == 2 * 2
+    assert "good &lt;b&gt;" in page
+    assert page.count('class="bar') == 2 * 2
+    for each in alone.predict(["good tasty awful fast"], adapter="tagger")[0].entities:
+        assert f"<mark>{each.text}<small>{each.label}" in page
     assert "<mark>" in page
     assert f"curl {url}/v1/predict" in page
     pairs = shown("#adapters=reader&text=good&second=tasty%20good%20cold", "--window-size=400,800")
