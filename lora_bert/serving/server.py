@@ -42,7 +42,8 @@ def run(config: ServeConfig, started: Started) -> None:
     import uvicorn
     from prometheus_client import disable_created_metrics
 
-    disable_created_metrics()  # when each counter began is one more number of no use
+    # When each counter began is one more number of no use.
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     listening = _bound(config.host, config.port)
     try:
         app = assembled(config)
