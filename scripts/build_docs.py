@@ -24,6 +24,7 @@ COMMANDS = {
     "combine": config.CombineConfig,
     "export": config.ExportConfig,
     "infer": config.InferConfig,
+    "serve": config.ServeConfig,
     "convert-backbone": config.ConvertConfig,
     "verify": config.VerifyConfig,
     "info": config.InfoConfig,
@@ -48,6 +49,8 @@ be turned off again with `--no-…`. Every command also takes `--config FILE`, `
 | `$LORA_BERT_BACKBONES` | Directories that hold backbones by name, separated as in `$PATH` |
 | `$LORA_BERT_DATA` | Directory that holds the named data sets, so that none is downloaded |
 | `$LORA_BERT_UNPACK_LIMIT` | Gigabytes that a [packed data file](data.md) may hold (default: 16) |
+| `$LORA_BERT_API_KEY` | As `--api-key` of [`serve`](serve.md) |
+| `$LORA_BERT_ADMIN_TOKEN` | As its `--admin-token` |
 | `$LORA_BERT_DEBUG` | Not empty: as `--debug` |
 | `$OMP_NUM_THREADS` | Cores to compute with (default: all that the process may use) |
 | `$TQDM_DISABLE` | Not empty: no progress bars |

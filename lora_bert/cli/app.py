@@ -33,6 +33,7 @@ COMMANDS = {
     "combine": "Make one adapter of several, averaged or side by side.",
     "export": "Write a model for a faster engine: OpenVINO, ONNX Runtime.",
     "infer": "Classify texts, lines or a file.",
+    "serve": "Answer over HTTP, with many adapters at once.",
     "convert-backbone": "Make safetensors of a backbone that is a pickle.",
     "verify": "Check that a model is whole and safe to open.",
     "info": "Say what an adapter, model or backbone is.",

@@ -21,6 +21,7 @@ from lora_bert.config.models import (
     MergeConfig,
     VerifyConfig,
 )
+from lora_bert.config.serving import ServeConfig
 from lora_bert.config.training import TrainConfig
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "InfoConfig",
     "LoadConfig",
     "MergeConfig",
+    "ServeConfig",
     "SessionConfig",
     "TrainConfig",
     "VerifyConfig",

@@ -210,7 +210,8 @@ def _is_adapter(place: Path) -> bool:
 
 def _is_name(name: str) -> bool:
     """Whether it names an entry of a directory, and nothing above or below; not a hidden one."""
-    return bool(name) and Path(name).name == name and not name.startswith(".") and "\0" not in name
+    fits = 0 < len(name.encode("utf-8", "replace")) < 256
+    return fits and Path(name).name == name and not name.startswith(".") and "\0" not in name
 
 
 def _below(directory: Path | None, name: str) -> Path:

@@ -10,6 +10,7 @@ import numpy as np
 
 from lora_bert.adapters.loading import backbone_files, load_adapter
 from lora_bert.adapters.open_backbone import open_backbone
+from lora_bert.adapters.peft_config import CONFIG, WEIGHTS
 from lora_bert.backbones.embedded import EMBEDDED
 from lora_bert.config import DirectoryConfig, LoadConfig, SessionConfig
 from lora_bert.config.kinds import Names, StrPath
@@ -18,6 +19,7 @@ from lora_bert.errors import ConfigError, InputTypeError, NotFoundError
 from lora_bert.inference.adapter_pool import AdapterPool, adapter_names
 from lora_bert.inference.many_adapters import Request, tasks_of
 from lora_bert.inference.predictor import Predictor, list_of_texts
+from lora_bert.inference.verify import check_answers, check_files
 from lora_bert.names import parse_names
 from lora_bert.options import build
 from lora_bert.python_face import called_from_python
@@ -123,8 +125,12 @@ class Session:
         return session
 
     def __repr__(self) -> str:
-        name = self._backbone.source.files.name
-        return f"Session({name!r}: {', '.join(self.names) or 'no adapter'})"
+        return f"Session({self.backbone!r}: {', '.join(self.names) or 'no adapter'})"
+
+    @property
+    def backbone(self) -> str:
+        """The name of the backbone."""
+        return self._backbone.source.files.name
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -144,6 +150,7 @@ class Session:
         *,
         labels: Names | None = None,
         replace: bool = False,
+        verify: bool = False,
     ) -> str:
         """Load an adapter, which stays until it is removed.
 
@@ -153,6 +160,7 @@ class Session:
             labels: The labels of an adapter that plain PEFT wrote, in the order of its outputs.
             replace: Take the place of an adapter of this name; answers that are under way are
                 finished by that one.
+            verify: Check its files first, and have it answer the texts that ship.
 
         Returns:
             Its name.
@@ -168,7 +176,11 @@ class Session:
         name = name or place.resolve().name
         if not replace:
             self._pool.check_free(name)
+        if verify:
+            check_files(place, (CONFIG, WEIGHTS))
         predictor = self._loaded(place, labels=parse_names(config.labels))
+        if verify:
+            check_answers(predictor)
         self._pool.add(name, predictor, replace=replace)
         return name
 

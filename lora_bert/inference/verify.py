@@ -128,7 +128,7 @@ def _classifies(path: Path) -> bool:
 
 
 def _adapter(path: Path, config: VerifyConfig) -> Iterator[str]:
-    yield _files(path, (CONFIG, WEIGHTS))
+    yield check_files(path, (CONFIG, WEIGHTS))
     rank = read_peft_config(path).get("r")
     if (path / RUN).is_file():
         read_yaml(path / RUN, TrainConfig)
@@ -143,11 +143,11 @@ def _adapter(path: Path, config: VerifyConfig) -> Iterator[str]:
     kept, place = loaded.manifest.backbone.get("fingerprint"), f"'{loaded.files.path}'"
     yield f"{place}, fingerprint {kept[:12]}…" if kept else f"{place}; no fingerprint is kept"
     yield _tokenizer(loaded)
-    yield _answers(Predictor.of(loaded, path))
+    yield check_answers(Predictor.of(loaded, path))
 
 
 def _merged(path: Path, config: VerifyConfig) -> Iterator[str]:
-    yield _files(path, ("config.json",))
+    yield check_files(path, ("config.json",))
     settings = read_config(path)
     directory.check_answerable(settings, path)
     positions = encoder_config(settings).max_length
@@ -156,19 +156,19 @@ def _merged(path: Path, config: VerifyConfig) -> Iterator[str]:
     loaded = _load(path, config)
     yield f"{loaded.backbone.parameter_count:,} finite numbers"
     yield _tokenizer(loaded)
-    yield _answers(Predictor.of(loaded, path))
+    yield check_answers(Predictor.of(loaded, path))
 
 
 def _exported(path: Path, _config: VerifyConfig) -> Iterator[str]:
-    yield _files(path, directory.graph_files(path, directory.kind_of(path)))
+    yield check_files(path, directory.graph_files(path, directory.kind_of(path)))
     predictor = open_predictor(path)
     yield f"{counted(len(predictor.labels), 'label')}, opened by {predictor.engine.name}"
     yield _tokenizer(predictor)
-    yield _answers(predictor)
+    yield check_answers(predictor)
 
 
 def _backbone(path: Path, _config: VerifyConfig) -> Iterator[str]:
-    yield _files(path, ("config.json",), pickles_too=True)
+    yield check_files(path, ("config.json",), pickles_too=True)
     encoder = read_encoder_config(path)
     yield f"{encoder.model_type}, {encoder.hidden_size} wide"
     tensors, fingerprint = read_identified(path, encoder)
@@ -202,8 +202,12 @@ def _load(path: Path, config: VerifyConfig) -> Loaded:
     )  # fmt: skip
 
 
-def _files(path: Path, needed: tuple[str, ...], *, pickles_too: bool = False) -> str:
-    """Everything there, nothing that leads elsewhere, nothing that could run."""
+def check_files(path: Path, needed: tuple[str, ...], *, pickles_too: bool = False) -> str:
+    """Check that everything is there, nothing leads elsewhere, nothing could run; what there is.
+
+    Raises:
+        AdapterError: It is not so; BackboneError with ``pickles_too``, which is for backbones.
+    """
     error = BackboneError if pickles_too else AdapterError
     check_inside(path, error)
     absent = [name for name in needed if not (path / name).is_file()]
@@ -241,7 +245,12 @@ def _beyond(tokenizer: TextTokenizer) -> str:
     )
 
 
-def _answers(predictor: Predictor) -> str:
+def check_answers(predictor: Predictor) -> str:
+    """Have a predictor answer the texts that ship; what it said of them, in words.
+
+    Raises:
+        AdapterError: Its answers are no numbers.
+    """
     texts = answerable(probes(predictor.manifest.inputs), predictor.tokenizer).texts
     kind = predictor.task.values_are
     if not predictor.task.finite(predictor.values(texts)):

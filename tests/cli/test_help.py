@@ -16,6 +16,7 @@ from lora_bert.config import (
     InferConfig,
     InfoConfig,
     MergeConfig,
+    ServeConfig,
     TrainConfig,
     VerifyConfig,
 )
@@ -30,12 +31,16 @@ CONFIGS = {
     "combine": CombineConfig,
     "export": ExportConfig,
     "infer": InferConfig,
+    "serve": ServeConfig,
     "convert-backbone": ConvertConfig,
     "verify": VerifyConfig,
     "info": InfoConfig,
     "cache": CacheConfig,
 }
-HEAVY = "torch transformers peft sklearn pandas pyarrow matplotlib accelerate datasets".split()
+HEAVY = (
+    "torch transformers peft sklearn pandas pyarrow matplotlib accelerate datasets starlette "
+    "uvicorn msgspec prometheus_client"
+).split()
 
 
 def test_help_names_every_command_and_the_exit_codes(cli: Cli) -> None:

@@ -1,0 +1,205 @@
+"""The application: who is let in, which operation answers, what is logged and counted."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from lora_bert.serving.access import Access
+from lora_bert.serving.answering import Answerer
+from lora_bert.serving.bodies import json_bytes
+from lora_bert.serving.operations import Call, Operation, Protocol, plain_error
+from lora_bert.serving.refusals import RefusedError
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+log = logging.getLogger(__name__)
+
+_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_GONE = 499
+"""What nginx calls a client that did not wait for its answer."""
+_SHOWN = 200
+"""Characters of a path or a name in the log."""
+_OTHER = Protocol("other", (), plain_error)
+_HEADERS = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+}
+
+
+class App:
+    """All protocols as one ASGI application.
+
+    Args:
+        answerer: Answers questions.
+        protocols: Which there are; of equal paths the first one counts.
+        access: Who is let in.
+    """
+
+    def __init__(self, answerer: Answerer, protocols: Sequence[Protocol], access: Access) -> None:
+        self.answerer, self.protocols, self._access = answerer, protocols, access
+        self.ready, self._requests = True, 0
+
+    def asgi(self) -> Starlette:
+        """The application for uvicorn."""
+        from starlette.applications import Starlette
+        from starlette.exceptions import HTTPException
+        from starlette.routing import Route
+
+        routes = [
+            Route(each.path, self._endpoint(protocol, each), methods=[each.method])
+            for protocol in self.protocols
+            for each in protocol.operations
+        ]
+        return Starlette(routes=routes, exception_handlers={HTTPException: self._no_operation})
+
+    async def _no_operation(self, request: Request, error: Exception) -> Response:
+        known = {404: "unknown", 405: "not_allowed"}
+        kind = known.get(getattr(error, "status_code", 0), "malformed")
+        what = "path" if kind == "unknown" else "method"
+        refusal = RefusedError(
+            kind, f"The server has no such {what}.", hint="GET /docs lists them."
+        )
+        response = _response(*_OTHER.refused(refusal))
+        response.headers.update(getattr(error, "headers", None) or {})
+        return response
+
+    def _endpoint(
+        self, protocol: Protocol, operation: Operation
+    ) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            given = request.headers.get("x-request-id", "")
+            identity = given if _ID.fullmatch(given) else uuid.uuid4().hex
+            call = Call(request, b"", self.answerer, self.ready)
+            started = time.monotonic()
+            self.answerer.metrics.began()
+            self._requests += 1
+            status = 500
+            try:
+                response = await self._answered(protocol, operation, call)
+                status = response.status_code
+            finally:
+                self._requests -= 1
+                seconds = time.monotonic() - started
+                known = call.adapter if status < 400 else ""
+                self.answerer.metrics.ended(protocol.name, status, known, seconds)
+                _write(identity, call, status, seconds)
+            response.headers.update({**_HEADERS, "x-request-id": identity})
+            return response
+
+        return endpoint
+
+    async def _answered(self, protocol: Protocol, operation: Operation, call: Call) -> Response:
+        from starlette.responses import Response
+
+        try:
+            self._access.check(call.request, operation.key)
+            if operation.method == "POST":
+                self._check_room()
+                call.raw = await self._body(call.request)
+            answer = await _unless_gone(call.request, operation.answer(call))
+            return answer if isinstance(answer, Response) else _response(200, answer)
+        except RefusedError as refusal:
+            response = _response(*(call.spoken or protocol).refused(refusal))
+            if refusal.retry_after is not None:
+                response.headers["retry-after"] = str(refusal.retry_after)
+            if refusal.kind == "unauthorized":
+                response.headers["www-authenticate"] = "Bearer"
+            if refusal.kind in ("too_large", "slow"):
+                response.headers["connection"] = "close"  # the rest of the body is not read
+            return response
+        except ConnectionError:
+            return Response(status_code=_GONE)
+        except Exception:
+            log.exception("A request could not be answered.")
+            failed = RefusedError("failed", "The server met with an error of its own.")
+            return _response(*protocol.refused(failed))
+
+    def _check_room(self) -> None:
+        if self._requests > self.answerer.limits.requests:
+            raise RefusedError("busy", f"{self._requests - 1:,} requests are being answered.",
+                          hint="Ask again in 1 s.", retry_after=1)  # fmt: skip
+
+    async def _body(self, request: Request) -> bytes:
+        from starlette.requests import ClientDisconnect
+
+        limit, parts, size = self.answerer.limits.body, list[bytes](), 0
+        said = request.headers.get("content-length", "")
+        if request.headers.get("content-encoding", "identity") != "identity":
+            raise RefusedError("unsupported", "The body is compressed; send it as it is.")
+        try:
+            async with asyncio.timeout(self.answerer.limits.seconds):
+                if said.isdecimal() and int(said) > limit:
+                    raise _too_large(limit)
+                async for part in request.stream():
+                    parts.append(part)
+                    size += len(part)
+                    if size > limit:
+                        raise _too_large(limit)
+        except TimeoutError:
+            raise RefusedError("slow", "The body did not come in time.") from None
+        except ClientDisconnect as gone:
+            raise ConnectionError from gone
+        return b"".join(parts)
+
+
+async def _unless_gone(request: Request, answer: Awaitable[Any]) -> Any:
+    """The answer, or ConnectionError where the client does not wait for it: then it is dropped."""
+    work = asyncio.ensure_future(answer)
+    gone = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            return work.result()
+        raise ConnectionError
+    finally:
+        gone.cancel()
+        if not work.done():
+            work.cancel()
+            with suppress(asyncio.CancelledError):
+                await work
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _too_large(limit: int) -> RefusedError:
+    return RefusedError("too_large", f"The body has more than {limit:,} bytes.")
+
+
+def _response(status: int, value: Any) -> Response:
+    from starlette.responses import Response
+
+    return Response(json_bytes(value), status, media_type="application/json")
+
+
+def _write(identity: str, call: Call, status: int, seconds: float) -> None:
+    """A line of the log: what was asked and how it ended, none of the texts and no secret."""
+    request = call.request
+    client = request.client.host if request.client else ""
+    said = {
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "id": identity,
+        "client": client,
+        "method": request.method,
+        "path": request.url.path[:_SHOWN],
+        "status": status,
+        "ms": round(seconds * 1000, 1),
+        "adapter": call.adapter[:_SHOWN],
+        "rows": call.rows,
+        "bytes": len(call.raw),
+    }
+    log.info("%s", json.dumps(said))

@@ -1,0 +1,106 @@
+"""Adapters put in and taken out while the server answers, as vLLM has it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from lora_bert.errors import ConfigError, LoraBertError
+from lora_bert.serving.operations import Call, Operation, Protocol
+from lora_bert.serving.protocols.vllm import error
+from lora_bert.serving.refusals import RefusedError
+
+log = logging.getLogger(__name__)
+
+Name = Annotated[str, Meta(pattern=r"^[^/\\\x00-\x1f.][^/\\\x00-\x1f]*$", max_length=200)]
+
+
+class LoadRequest(msgspec.Struct):
+    """The body of ``/v1/load_lora_adapter``."""
+
+    lora_name: Name
+    lora_path: str
+    load_inplace: bool = False
+
+
+class UnloadRequest(msgspec.Struct):
+    """The body of ``/v1/unload_lora_adapter``."""
+
+    lora_name: Name
+
+
+async def load(call: Call) -> Any:
+    """Open an adapter, have it answer the texts that ship, and only then make it known."""
+    body = call.body(LoadRequest)
+    place = _inside(call.answerer.directory, body.lora_path)
+    session = call.answerer.session
+    if not body.load_inplace and body.lora_name in session.names:
+        raise RefusedError(
+            "invalid", f"There is an adapter '{body.lora_name}' already.",
+            hint="`load_inplace` puts another one in its place.",
+        )  # fmt: skip
+
+    def add() -> None:
+        try:
+            session.add(place, body.lora_name, replace=body.load_inplace, verify=True)
+        except LoraBertError as problem:
+            log.warning("'%s' is not loaded: %s %s", place, problem, problem.hint)
+            raise RefusedError(
+                "invalid", f"'{body.lora_path}' is not loaded: {problem}", hint=problem.hint
+            ) from problem
+
+    await call.answerer.run(add)
+    call.adapter = body.lora_name
+    log.info("The adapter '%s' is loaded from '%s'.", body.lora_name, place)
+    return _said(f"Success: LoRA adapter '{body.lora_name}' added successfully.")
+
+
+async def unload(call: Call) -> Any:
+    """Forget an adapter; answers that it has begun are finished, and its files stay."""
+    body = call.body(UnloadRequest)
+    try:
+        call.answerer.session.remove(body.lora_name)
+    except ConfigError:
+        raise RefusedError("unknown", f"There is no adapter '{body.lora_name}'.") from None
+    log.info("The adapter '%s' is unloaded.", body.lora_name)
+    return _said(f"Success: LoRA adapter '{body.lora_name}' removed successfully.")
+
+
+def _inside(directory: Path, path: str) -> Path:
+    """The directory that a path means, which must be below the adapters' own."""
+    root = directory.resolve()
+    try:
+        place = (root / path).resolve()
+        inside = place != root and place.is_relative_to(root) and place.is_dir()
+    except (OSError, ValueError):  # a name that is too long, or with a NUL in it
+        inside = False
+    if not inside:
+        raise RefusedError(
+            "invalid", f"'{path:.200}' is no directory below the adapters' directory.",
+            hint="Put the adapter there first; `lora_path` is relative to it.",
+        )  # fmt: skip
+    return place
+
+
+def _said(text: str) -> Any:
+    from starlette.responses import PlainTextResponse
+
+    return PlainTextResponse(text)
+
+
+ADMIN = Protocol(
+    "vllm",
+    (
+        Operation("POST", "/v1/load_lora_adapter", load, "Load an adapter, or put it in the place "
+                  "of another.", LoadRequest, {"lora_name": "waimai", "lora_path": "waimai-2"},
+                  key="admin", content="text/plain"),
+        Operation("POST", "/v1/unload_lora_adapter", unload, "Forget an adapter.", UnloadRequest,
+                  {"lora_name": "waimai"}, key="admin", content="text/plain"),
+    ),
+    error,
+    {"invalid": 400},
+)  # fmt: skip

@@ -1,0 +1,253 @@
+"""The one thread that computes: rows of many requests and adapters in batches of so many tokens."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from lora_bert.serving.refusals import RefusedError
+
+WorkT = TypeVar("WorkT")
+OutputT = TypeVar("OutputT")
+
+_MEMORY = 0.7
+"""What an estimate of the rate keeps of the one before."""
+_LONGEST_RETRY = 60
+
+
+@dataclass(eq=False)
+class Row(Generic[WorkT]):
+    """What is computed at once or not at all.
+
+    Attributes:
+        work: What the scheduler hands on.
+        tokens: How much it is.
+        key: Rows of equal keys have equal outputs; one that waits or is computed stands for all.
+    """
+
+    work: WorkT
+    tokens: int
+    key: Hashable
+    waiting: list[tuple[Ticket, int]] = field(default_factory=list)
+    client: str = ""
+    since: float = 0.0
+
+
+class Ticket:
+    """A request that waits for its rows.
+
+    Attributes:
+        done: Gets the outputs of the rows, in their order, or the error of one of them.
+    """
+
+    def __init__(self, scheduler: Scheduler[Any, Any], rows: int) -> None:
+        self.done: Future[list[Any]] = Future()
+        self._scheduler, self._rows = scheduler, list[Row[Any]]()
+        self._outputs: list[Any] = [None] * rows
+        self._left = rows
+
+    def cancel(self) -> None:
+        """Have dropped what nobody else waits for and is not computed yet."""
+        self._scheduler._forget(self)
+
+    def _got(self, place: int, output: Any) -> None:
+        self._outputs[place] = output
+        self._left -= 1
+        if not self._left:
+            with suppress(InvalidStateError):  # cancelled, or a row of it has failed
+                self.done.set_result(self._outputs)
+
+    def _failed(self, error: Exception) -> None:
+        with suppress(InvalidStateError):
+            self.done.set_exception(error)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What is said of a batch that was computed, for whoever counts.
+
+    Attributes:
+        rows: How many it had.
+        tokens: Those of its rows together.
+        seconds: What it took.
+        waited: Seconds that its oldest row had waited.
+    """
+
+    rows: int
+    tokens: int
+    seconds: float
+    waited: float
+
+
+class Scheduler(Generic[WorkT, OutputT]):
+    """Computes the rows of requests in one thread, in batches.
+
+    Clients take turns, row by row. Rows that nobody waits for any more are not computed. Where a
+    batch fails, its rows are computed one by one, so that only those fail that have to.
+
+    Args:
+        compute: Rows' work -> their outputs.
+        budget: Tokens of a batch; a longer row is a batch of its own.
+        max_wait: Seconds that a row waits for others to fill its batch.
+        limit: Tokens that may wait. A request that is larger by itself may wait where nothing else
+            does.
+        counted: Is shown every batch.
+    """
+
+    def __init__(
+        self,
+        compute: Callable[[Sequence[WorkT]], Sequence[OutputT]],
+        *,
+        budget: int,
+        max_wait: float,
+        limit: int,
+        counted: Callable[[Batch], None] = lambda batch: None,
+    ) -> None:
+        self._compute, self._counted = compute, counted
+        self.budget, self._max_wait, self._limit = budget, max_wait, limit
+        self._queues: OrderedDict[str, deque[Row[WorkT]]] = OrderedDict()
+        self._in_flight: dict[Hashable, Row[WorkT]] = {}
+        self._waiting_tokens, self._computing_tokens, self._rate = 0, 0, 0.0
+        self._closed = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="lora-bert compute", daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """How many rows wait, and their tokens."""
+        with self._changed:
+            return sum(map(len, self._queues.values())), self._waiting_tokens
+
+    def submit(self, rows: Sequence[Row[WorkT]], client: str = "") -> Ticket:
+        """Have rows computed.
+
+        Raises:
+            RefusedError: ``busy`` where too much waits already, ``unavailable`` after
+                :meth:`close`.
+        """
+        ticket, now = Ticket(self, len(rows)), time.monotonic()
+        with self._changed:
+            if self._closed:
+                raise RefusedError("unavailable", "The server is shutting down.")
+            new = {row.key: row for row in rows if row.key not in self._in_flight}
+            tokens = sum(row.tokens for row in new.values())
+            if self._waiting_tokens and self._waiting_tokens + tokens > self._limit:
+                raise self._busy(tokens)
+            self._waiting_tokens += tokens
+            self._in_flight |= new
+            for row in new.values():
+                row.client, row.since = client, now
+                self._queues.setdefault(client, deque()).append(row)
+            for place, asked in enumerate(rows):
+                row = self._in_flight[asked.key]
+                row.waiting.append((ticket, place))
+                ticket._rows.append(row)
+            self._changed.notify_all()
+        if not rows:
+            ticket.done.set_result([])
+        return ticket
+
+    def close(self, timeout: float | None = None) -> bool:
+        """Take no more rows and finish those that wait; whether that was done in time."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _busy(self, tokens: int) -> RefusedError:
+        before = self._waiting_tokens + self._computing_tokens
+        seconds = (before + tokens - self._limit) / self._rate if self._rate else 1.0
+        retry = min(_LONGEST_RETRY, max(1, math.ceil(seconds)))
+        return RefusedError(
+            "busy", f"Too much is waiting: {self._waiting_tokens:,} tokens.",
+            hint=f"Ask again in {retry} s.", retry_after=retry,
+        )  # fmt: skip
+
+    def _forget(self, ticket: Ticket) -> None:
+        with self._changed:
+            for row in dict.fromkeys(ticket._rows):
+                row.waiting = [each for each in row.waiting if each[0] is not ticket]
+                queue = self._queues.get(row.client)
+                if not row.waiting and queue and row in queue:
+                    queue.remove(row)
+                    self._waiting_tokens -= row.tokens
+                    del self._in_flight[row.key]
+                    if not queue:
+                        del self._queues[row.client]
+        ticket.done.cancel()
+
+    def _run(self) -> None:
+        while rows := self._next():
+            started = time.monotonic()
+            self._answer(rows)
+            seconds = max(1e-6, time.monotonic() - started)
+            tokens = sum(row.tokens for row in rows)
+            with self._changed:
+                share = _MEMORY if self._rate else 0.0
+                self._rate = share * self._rate + (1 - share) * tokens / seconds
+                self._computing_tokens = 0
+            waited = started - min(row.since for row in rows)
+            self._counted(Batch(len(rows), tokens, seconds, waited))
+
+    def _next(self) -> list[Row[WorkT]]:
+        """The rows of the next batch; none when all is done."""
+        with self._changed:
+            while True:
+                if self._queues and (self._closed or (left := self._to_wait()) <= 0):
+                    return self._taken()
+                if not self._queues and self._closed:
+                    return []
+                self._changed.wait(left if self._queues else None)
+
+    def _to_wait(self) -> float:
+        """Seconds until the rows that wait have to be computed, full batch or not."""
+        if self._waiting_tokens >= self.budget:
+            return 0.0
+        oldest = min(queue[0].since for queue in self._queues.values())
+        return oldest + self._max_wait - time.monotonic()
+
+    def _taken(self) -> list[Row[WorkT]]:
+        rows, tokens = list[Row[WorkT]](), 0
+        while self._queues:
+            client, queue = next(iter(self._queues.items()))
+            if rows and tokens + queue[0].tokens > self.budget:
+                break
+            row = queue.popleft()
+            rows.append(row)
+            tokens += row.tokens
+            self._queues.move_to_end(client)
+            if not queue:
+                del self._queues[client]
+        self._waiting_tokens -= tokens
+        self._computing_tokens = tokens
+        return rows
+
+    def _answer(self, rows: Sequence[Row[WorkT]]) -> None:
+        try:
+            outputs = self._compute([row.work for row in rows])
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this row's and no other's
+            if len(rows) == 1:
+                for ticket, _ in self._finished(rows[0]):
+                    ticket._failed(error)
+                return
+            for row in rows:
+                self._answer([row])
+            return
+        for row, output in zip(rows, outputs, strict=True):
+            for ticket, place in self._finished(row):
+                ticket._got(place, output)
+
+    def _finished(self, row: Row[WorkT]) -> list[tuple[Ticket, int]]:
+        """Who waits for a row that is computed; from now on its key is computed anew."""
+        with self._changed:
+            self._in_flight.pop(row.key, None)
+            return row.waiting

@@ -1,0 +1,194 @@
+"""The server as a process: what it is made of, its socket, how it starts and ends."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from lora_bert.adapters.peft_config import CONFIG
+from lora_bert.config import ServeConfig
+from lora_bert.errors import ConfigError, LoraBertError, UnavailableError, did_you_mean
+from lora_bert.names import parse_names
+
+if TYPE_CHECKING:
+    from lora_bert.serving.app import App
+
+log = logging.getLogger(__name__)
+
+Started = Callable[[str, tuple[str, ...]], None]
+"""Is told the URL and the names of the adapters, once requests are answered."""
+
+_PACKAGES = ("starlette", "uvicorn", "msgspec", "prometheus_client")
+_KEEP_ALIVE = 75  # seconds; more than the 60 of usual proxies, which else meet closed connections
+
+
+def run(config: ServeConfig, started: Started) -> None:
+    """Serve until SIGTERM or Ctrl-C; then finish what was asked.
+
+    Raises:
+        UnavailableError: A package is not installed, or the address is taken.
+        ConfigError: There is no adapter of the name of ``default`` or ``pinned``; an empty secret.
+        NotFoundError: No such directory, or no adapter in it.
+        AdapterError, BackboneError: The default adapter or the backbone cannot be opened.
+    """
+    check_installed()
+    import uvicorn
+    from prometheus_client import disable_created_metrics
+
+    # When each counter began is one more number of no use.
+    disable_created_metrics()  # type: ignore[no-untyped-call]
+    listening = _bound(config.host, config.port)
+    try:
+        app = assembled(config)
+        settings = uvicorn.Config(
+            app.asgi(), log_config=None, access_log=False, lifespan="off", ws="none",
+            server_header=False, timeout_keep_alive=_KEEP_ALIVE,
+            timeout_graceful_shutdown=max(1, round(config.timeout)),
+        )  # fmt: skip
+        _server(settings, app, partial(started, _url(config.host, listening))).run([listening])
+    finally:
+        listening.close()
+    app.answerer.scheduler.close(config.timeout)
+
+
+def assembled(config: ServeConfig) -> App:
+    """The application with everything behind it, which has answered once."""
+    from lora_bert.inference.session import Session
+    from lora_bert.serving.access import Access
+    from lora_bert.serving.answering import Answerer, Limits
+    from lora_bert.serving.app import App
+    from lora_bert.serving.computing import compute
+    from lora_bert.serving.metrics import Metrics
+    from lora_bert.serving.openapi import pages
+    from lora_bert.serving.protocols import every
+    from lora_bert.serving.scheduler import Scheduler
+
+    os.environ["TQDM_DISABLE"] = "1"  # the bars of long batches: nobody watches
+    access = Access(config.allowed_host, *_secrets(config))
+    session = Session.from_directory(
+        _adapters(config.directory), backbone=config.backbone, memory=config.memory,
+        pinned=config.pinned, device=config.device, dtype=config.dtype,
+        batch_size=config.batch_size,
+    )  # fmt: skip
+    metrics = Metrics(config.batch_tokens)
+    scheduler = Scheduler(
+        partial(compute, batch_size=config.batch_size), budget=config.batch_tokens,
+        max_wait=config.max_wait_ms / 1000, limit=config.queue_tokens, counted=metrics.computed,
+    )  # fmt: skip
+    limits = Limits(
+        config.max_texts, int(config.max_body * 1e6), config.max_requests, config.timeout,
+        config.truncate,
+    )  # fmt: skip
+    answerer = Answerer(
+        session, scheduler, default=config.default, limits=limits, metrics=metrics,
+        directory=Path(config.directory),
+    )  # fmt: skip
+    metrics.watch(lambda: scheduler.waiting, lambda: len(session.loaded))
+    _warm(config, answerer)
+    protocols = every()
+    return App(answerer, [*protocols, pages(protocols)], access)
+
+
+def check_installed() -> None:
+    """Raise UnavailableError where what ``serve`` needs is not installed."""
+    lacking = [name for name in _PACKAGES if find_spec(name) is None]
+    if lacking:
+        names = ", ".join(lacking).replace("_", "-")
+        raise UnavailableError(
+            f"serve needs packages that are not installed: {names}.",
+            hint="pip install 'lora-bert[serve]'",
+        )
+
+
+def _adapters(directory: str) -> str:
+    if (Path(directory) / CONFIG).exists():
+        raise ConfigError(
+            f"'{directory}' is an adapter; serve needs the directory that holds adapters.",
+            hint=f"lora-bert serve '{Path(directory).resolve().parent}'",
+        )
+    return directory
+
+
+def _secrets(config: ServeConfig) -> tuple[str | None, str | None]:
+    """The key and the token, of the options or of the environment."""
+    found = list[str | None]()
+    for given, name in (
+        (config.api_key, "LORA_BERT_API_KEY"), (config.admin_token, "LORA_BERT_ADMIN_TOKEN")
+    ):  # fmt: skip
+        found.append(given if given is not None else os.environ.get(name))
+        if found[-1] == "":
+            raise ConfigError(f"${name} is empty: it is no secret.", hint="Unset it, or fill it.")
+    if found[0] is None and config.host not in ("127.0.0.1", "localhost", "::1"):
+        log.warning("Whoever reaches %s is answered: there is no --api-key.", config.host)
+    return found[0], found[1]
+
+
+def _warm(config: ServeConfig, answerer: Any) -> None:
+    """Load what stays and have it answer, so that the first request need not wait for it."""
+    from lora_bert.inference.verify import check_answers
+
+    session = answerer.session
+    if config.default is not None and config.default not in session.names:
+        raise ConfigError(
+            f"--default: there is no adapter '{config.default}'.",
+            hint=did_you_mean(config.default, session.names),
+        )
+    for name in dict.fromkeys([*filter(None, [config.default]), *parse_names(config.pinned)]):
+        check_answers(session.predictor(name))
+    for name in () if session.loaded else session.names[:1]:
+        try:
+            check_answers(session.predictor(name))
+        except LoraBertError as error:
+            log.warning("The adapter '%s' cannot be opened: %s %s", name, error, error.hint)
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket of an address, which nobody can connect to yet."""
+    listening = None
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listening = socket.socket(family, kind, protocol)
+        if os.name == "posix":  # on Windows it would take the port of another server
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+    except OSError as error:
+        if listening is not None:
+            listening.close()
+        raise UnavailableError(
+            f"The server cannot listen on port {port} of {host}: {error.strerror or error}.",
+            hint="Choose another --port, 0 for a free one, or another --host.",
+        ) from error
+    return listening
+
+
+def _url(host: str, listening: socket.socket) -> str:
+    name = f"[{host}]" if ":" in host else host
+    return f"http://{name}:{listening.getsockname()[1]}"
+
+
+def _server(settings: Any, app: App, started: Callable[[tuple[str, ...]], None]) -> Any:
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        """Says when it answers; a signal ends it as it should, and is no error."""
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                started(app.answerer.session.names)
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            self.force_exit = self.should_exit
+            self.should_exit, app.ready = True, False
+            log.info("Shutting down: requests that were taken are finished.")
+
+    return Server(settings)

@@ -1,0 +1,325 @@
+"""Who is let in, what is refused, what is said of requests; adapters put in and taken out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import shutil
+import threading
+
+import numpy as np
+import pytest
+
+from lora_bert.serving.refusals import RefusedError
+from tests.inference.test_session import with_other_weights
+from tests.serving.test_protocols import posted
+
+ASK = {"texts": ["good"], "adapters": ["reviews"]}
+PREDICT = "/adapters/reviews/predict"
+
+
+class TestAccess:
+    @pytest.mark.parametrize(("host", "status"), [
+        ("127.0.0.1:8080", 200), ("localhost", 200), ("LOCALHOST:1", 200), ("[::1]:8080", 200),
+        ("10.1.2.3", 200), ("evil.example", 421), ("localhost.evil.example", 421), ("", 421),
+        ("127.0.0.1.evil.example", 421), ("[", 421), ("a@localhost.evil", 421),
+    ])  # fmt: skip
+    def test_names_that_the_server_does_not_have(self, client, host, status):
+        assert client.get("/v1/adapters", headers={"host": host}).status_code == status
+        assert client.post("/v1/predict", json=ASK, headers={"host": host}).status_code == status
+
+    def test_names_that_it_has(self, serve):
+        client = serve(allowed_host=["ml.example"])
+        for host in ("ml.example", "ML.example:80", "ml.example.", "localhost"):
+            assert client.get("/v1/models", headers={"host": host}).status_code == 200
+        assert client.get("/v1/models", headers={"host": "x.ml.example"}).status_code == 421
+        assert serve(allowed_host=["*"]).get("/v1/models", headers={"host": "x"}).status_code == 200
+
+    def test_pages_of_others_may_not_ask(self, client):
+        for origin, status in (
+            ("http://127.0.0.1:8080", 200), ("https://evil.example", 403), ("null", 403)
+        ):  # fmt: skip
+            response = client.post("/v1/predict", json=ASK, headers={"origin": origin})
+            assert response.status_code == status
+            assert "access-control-allow-origin" not in response.headers
+        assert client.options("/v1/predict").status_code == 405
+
+    def test_a_key(self, serve, monkeypatch, caplog):
+        monkeypatch.setenv("LORA_BERT_API_KEY", "sécret")
+        client = serve()
+        caplog.set_level(logging.DEBUG)
+        for given in (None, "Bearer wrong", "Bearer", "Basic sécret", "sécret", "Bearer sécret2"):
+            headers = {} if given is None else {"authorization": given.encode()}
+            for path in ("/v1/models", "/metrics", "/info", "/v2", "/v1/adapters"):
+                response = client.get(path, headers=headers)
+                assert response.status_code == 401
+                assert response.headers["www-authenticate"] == "Bearer"
+        headers = {"authorization": "bearer sécret".encode()}
+        assert client.post(PREDICT, json={"inputs": "good"}, headers=headers).status_code == 200
+        for path in ("/health", "/health/live", "/v2/health/ready", "/", "/docs", "/openapi.json"):
+            assert client.get(path).status_code == 200
+        assert "sécret" not in caplog.text
+
+    def test_answers_say_no_more_than_they_should(self, client):
+        headers = client.get("/v1/adapters").headers
+        assert (headers["x-content-type-options"], headers["cache-control"]) == (
+            "nosniff",
+            "no-store",
+        )
+        assert "server" not in headers
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(("raw", "status"), [
+        (b"", 400), (b"{", 400), (b"\xff\xfe", 400), (b'{"inputs": NaN}', 400),
+        (b'{"inputs": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", 400),
+        (b'{"inputs": ' + b"1" * 5000 + b"}", 400), (b'{"inputs": 1}', 422), (b"[]", 422),
+        (b'{"inputs": []}', 400), (b'{"inputs": ["a", "b", "c"]}', 422),
+        (b'{"inputs": [["a"], "b"]}', 422),
+        (b'{"inputs": [[]]}', 422), (b'{"inputs": "a", "truncate": "yes"}', 422),
+        (b'{"inputs": "\\ud83d"}', 200), (b'{"inputs": ""}', 200), (b'{"inputs": "\\u0000"}', 200),
+    ])  # fmt: skip
+    def test_bodies(self, client, raw, status):
+        response = client.post(PREDICT, content=raw)
+        assert response.status_code == status, response.text
+        if status != 200:
+            assert set(response.json()) == {"error", "error_type"}
+
+    def test_limits(self, serve):
+        client = serve(max_body=0.001, max_texts=2)
+        said = posted(client, PREDICT, {"inputs": "a" * 2000}, 413)
+        assert "1,000 bytes" in said["error"]
+
+        def pieces():
+            yield from [b"a" * 100] * 20
+
+        assert client.post(PREDICT, content=pieces()).status_code == 413
+        posted(client, PREDICT, {"inputs": [["a"], ["b"], ["c"]]}, 413)
+        posted(
+            client,
+            "/v1/predict",
+            ASK | {"texts": ["a", "b"], "adapters": ["reviews", "stars"]},
+            413,
+        )
+        compressed = client.post(PREDICT, content=b"x", headers={"content-encoding": "gzip"})
+        assert compressed.status_code == 415
+
+    def test_paths_and_methods(self, client):
+        assert client.get("/nothing").json()["error"].startswith("The server has no such path.")
+        assert client.get(PREDICT).status_code == 405
+        assert client.get(PREDICT).headers["allow"] == "POST"
+        assert client.post("/v1/adapters/../../etc", json={}).status_code == 404
+
+    def test_an_adapter_that_cannot_be_opened_is_an_error(self, adapters, serve, tmp_path, caplog):
+        place = tmp_path / "adapters"
+        shutil.copytree(adapters / "reviews", place / "reviews")
+        shutil.copytree(adapters / "reviews", place / "broken")
+        (place / "broken" / "adapter_model.safetensors").write_bytes(b"no tensors")
+        client = serve(place)
+        said = posted(client, "/adapters/broken/predict", {"inputs": "good"}, 424)
+        assert said["error_type"] == "Backend"
+        assert str(tmp_path) not in said["error"]  # the log has it
+        assert str(place / "broken") in caplog.text
+        posted(client, "/classify", {"model": "broken", "input": "good"}, 500)
+        assert client.get("/v2/models/broken/ready").status_code == 500
+        assert posted(client, PREDICT, {"inputs": "good"})
+
+    def test_too_much_at_once(self, serve, assemble):
+        client = serve(max_requests=1)
+        assert posted(client, PREDICT, {"inputs": "good"})
+        app = assemble()
+        refusal = RefusedError("busy", "Too much is waiting.", retry_after=7)
+
+        def busy(*_):
+            raise refusal
+
+        app.answerer.scheduler.submit = busy
+        from starlette.testclient import TestClient
+
+        response = TestClient(app.asgi(), base_url="http://localhost").post(
+            PREDICT, json={"inputs": "a"}
+        )
+        assert (response.status_code, response.headers["retry-after"]) == (429, "7")
+        assert response.json()["error_type"] == "Overloaded"
+
+    def test_no_answer_in_time(self, assemble, monkeypatch):
+        app = assemble(timeout=0.05)
+        held = threading.Event()
+        compute = app.answerer.scheduler._compute
+
+        def slow(asked):
+            assert held.wait(10)
+            return compute(asked)
+
+        monkeypatch.setattr(app.answerer.scheduler, "_compute", slow)
+        from starlette.testclient import TestClient
+
+        client = TestClient(app.asgi(), base_url="http://localhost")
+        posted(client, "/v1/predict", ASK, 504)
+        posted(client, PREDICT, {"inputs": "bad"}, 424)
+        assert app.answerer.scheduler.waiting == (0, 0)  # nobody waits for it any more
+        held.set()
+
+    def test_numbers_that_are_none_are_no_answer(self, assemble, monkeypatch):
+        app = assemble()
+        monkeypatch.setattr(app.answerer.scheduler, "_compute",
+                            lambda asked: [np.full((1, 2), np.nan)] * len(asked))  # fmt: skip
+        from starlette.testclient import TestClient
+
+        client = TestClient(app.asgi(), base_url="http://localhost")
+        assert "no numbers" in posted(client, "/v1/predict", ASK, 500)["error"]["message"]
+
+    def test_what_fails_in_computing_is_said_and_logged(self, assemble, monkeypatch, caplog):
+        app = assemble()
+
+        def broken(asked):
+            raise RuntimeError("of the machine")
+
+        monkeypatch.setattr(app.answerer.scheduler, "_compute", broken)
+        from starlette.testclient import TestClient
+
+        client = TestClient(app.asgi(), base_url="http://localhost")
+        assert "of the machine" not in posted(client, "/v1/predict", ASK, 500)["error"]["message"]
+        assert "of the machine" in caplog.text
+
+
+def test_a_client_that_is_gone_is_not_computed_for(assemble):
+    """Its request arrives, waits, and is dropped when it hangs up."""
+    app = assemble(max_wait_ms=5000)
+    body = json.dumps(ASK).encode()
+    sent = list[dict]()
+
+    async def call():
+        gone, messages = asyncio.Event(), [{"type": "http.request", "body": body}]
+
+        async def receive():
+            if messages:
+                return messages.pop()
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message):
+            sent.append(message)
+
+        scope = {"type": "http", "method": "POST", "path": "/v1/predict", "query_string": b"",
+                 "headers": [(b"host", b"localhost")], "client": ("1.2.3.4", 5), "scheme": "http",
+                 "server": ("localhost", 80), "root_path": "", "http_version": "1.1"}  # fmt: skip
+        asked = asyncio.ensure_future(app.asgi()(scope, receive, send))
+        while app.answerer.scheduler.waiting == (0, 0):
+            await asyncio.sleep(0.01)
+        gone.set()
+        await asyncio.wait_for(asked, 4)
+
+    asyncio.run(call())
+    assert app.answerer.scheduler.waiting == (0, 0)
+    assert sent[0]["status"] == 499
+
+
+def test_a_line_of_the_log_for_each_request(client, caplog):
+    caplog.set_level(logging.INFO, "lora_bert")
+    response = client.post(
+        PREDICT, json={"inputs": "very secret"}, headers={"x-request-id": "abc-1"}
+    )
+    assert response.headers["x-request-id"] == "abc-1"
+    odd = client.get("/v1/models", headers={"x-request-id": "a b\tc"}).headers["x-request-id"]
+    assert len(odd) == 32
+    lines = [json.loads(record.message) for record in caplog.records if record.message[:1] == "{"]
+    first = next(line for line in lines if line["id"] == "abc-1")
+    assert (first["status"], first["adapter"], first["rows"]) == (200, "reviews", 1)
+    assert (first["method"], first["path"]) == ("POST", PREDICT)
+    assert first["ms"] > 0
+    assert "very secret" not in caplog.text
+
+
+def test_all_paths_are_described(client, assemble):
+    document = client.get("/openapi.json").json()
+    assert document["openapi"].startswith("3.")
+    spoken = assemble().protocols[:-1]  # the last one is of the pages
+    served = {(each.path, each.method.lower()) for protocol in spoken
+              for each in protocol.operations}  # fmt: skip
+    described = {(path, method) for path, each in document["paths"].items() for method in each}
+    assert described == served
+    for path, each in document["paths"].items():
+        for said in each.values():
+            named = {one["name"] for one in said.get("parameters", ())}
+            assert named == {part[1:-1] for part in path.split("/") if part.startswith("{")}
+            if content := said.get("requestBody"):
+                reference = content["content"]["application/json"]["schema"]["$ref"]
+                assert reference.split("/")[-1] in document["components"]["schemas"]
+
+
+def test_pages_load_nothing_from_elsewhere(client):
+    for path in ("/", "/docs"):
+        response = client.get(path)
+        assert response.headers["content-type"].startswith("text/html")
+        assert "connect-src 'self'" in response.headers["content-security-policy"]
+        assert "http://" not in response.text
+        assert "https://" not in response.text
+
+
+class TestAdmin:
+    @pytest.fixture
+    def directory(self, adapters, tmp_path):
+        place = tmp_path / "adapters"
+        shutil.copytree(adapters / "reviews", place / "reviews")
+        with_other_weights(adapters / "reviews", place / "versions" / "second", 3)
+        return place
+
+    def asked(self, client, action, token="t", **body):
+        headers = {"authorization": f"Bearer {token}"}
+        return client.post(f"/v1/{action}_lora_adapter", json=body, headers=headers)
+
+    def test_off_unless_there_is_a_token(self, serve, directory, monkeypatch):
+        body = {"lora_name": "new", "lora_path": "versions/second"}
+        assert self.asked(serve(directory), "load", **body).status_code == 404
+        client = serve(directory, admin_token="t", api_key="k")
+        for token in ("k", "", "T"):
+            assert self.asked(client, "load", token, **body).status_code == 401
+        assert self.asked(client, "load", **body).status_code == 200
+
+    def test_put_in_replaced_and_taken_out(self, serve, directory):
+        client = serve(directory, admin_token="t")
+        first = posted(client, PREDICT, {"inputs": "good"})
+        body = {"lora_name": "reviews", "lora_path": "versions/second"}
+        assert self.asked(client, "load", **body).status_code == 400
+        assert posted(client, PREDICT, {"inputs": "good"}) == first
+        done = self.asked(client, "load", **body, load_inplace=True)
+        assert done.text == "Success: LoRA adapter 'reviews' added successfully."
+        second = posted(client, PREDICT, {"inputs": "good"})
+        assert second != first
+        done = self.asked(
+            client, "load", lora_name="x", lora_path=str(directory / "versions/second")
+        )
+        assert done.status_code == 200
+        assert posted(client, "/adapters/x/predict", {"inputs": "good"}) == second
+        assert self.asked(client, "unload", lora_name="reviews").status_code == 200
+        posted(client, PREDICT, {"inputs": "good"}, 404)
+        assert self.asked(client, "unload", lora_name="reviews").status_code == 404
+        assert (directory / "reviews").is_dir()
+
+    def test_only_below_the_directory_and_only_what_answers(
+        self, serve, directory, adapters, tmp_path
+    ):
+        client = serve(directory, admin_token="t")
+        (directory / "link").symlink_to(adapters / "stars")
+        broken = shutil.copytree(adapters / "stars", directory / "broken")
+        (broken / "adapter_model.safetensors").write_bytes(b"x")
+        (directory / "empty").mkdir()
+        for path in ("..", ".", "", str(adapters / "stars"), "link", "nothing", "../adapters",
+                     "versions/../../x", "a\0b", "a" * 5000, "broken", "empty"):  # fmt: skip
+            refused = self.asked(client, "load", lora_name="x", lora_path=path)
+            assert refused.status_code == 400, path
+            assert "x" not in client.get("/v1/models").json()["data"]
+        for name in ("", ".hidden", "a/b", "..", "a\\b", "a" * 300):
+            refused = self.asked(client, "load", lora_name=name, lora_path="reviews")
+            assert refused.status_code == 400, name
+
+    def test_the_directory_is_watched(self, serve, directory, adapters, tmp_path):
+        client = serve(directory)
+        posted(client, "/adapters/new/predict", {"inputs": "good"}, 404)
+        shutil.copytree(adapters / "stars", tmp_path / "new")
+        (tmp_path / "new").rename(directory / "new")
+        assert posted(client, "/adapters/new/predict", {"inputs": "good"})
+        shutil.rmtree(directory / "new")
+        posted(client, "/adapters/new/predict", {"inputs": "good"}, 404)

@@ -1,0 +1,206 @@
+"""The scheduler alone: batches, turns, equal rows, too much at once, what nobody waits for."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+
+import pytest
+
+from lora_bert.serving.refusals import RefusedError
+from lora_bert.serving.scheduler import Batch, Row, Scheduler
+
+
+class Machine:
+    """Doubles numbers, when it is let; remembers its batches."""
+
+    def __init__(self, **options):
+        self.batches, self.counted = list[list[int]](), list[Batch]()
+        self.go, self.begun = threading.Event(), threading.Event()
+        self.go.set()
+        settings = {"budget": 100, "max_wait": 0.0, "limit": 1000, **options}
+        self.scheduler = Scheduler(self.compute, counted=self.counted.append, **settings)
+
+    def compute(self, works):
+        self.batches.append(list(works))
+        self.begun.set()
+        assert self.go.wait(10)
+        if 13 in works:
+            raise ValueError("13")
+        return [2 * work for work in works]
+
+    def ask(self, *numbers, tokens=10, client=""):
+        rows = [Row(number, tokens, number) for number in numbers]
+        return self.scheduler.submit(rows, client)
+
+    def hold(self):
+        """A ticket that is computed until ``go`` is set."""
+        self.go.clear()
+        self.begun.clear()
+        ticket = self.ask(0)
+        assert self.begun.wait(10)
+        return ticket
+
+
+def result(ticket):
+    return ticket.done.result(timeout=10)
+
+
+def test_outputs_come_in_the_order_of_the_rows():
+    machine = Machine()
+    assert result(machine.ask(3, 1, 2)) == [6, 2, 4]
+    assert result(machine.ask()) == []
+
+
+def test_a_batch_has_so_many_tokens_and_a_longer_row_is_one_by_itself():
+    machine = Machine()
+    held = machine.hold()
+    tickets = [machine.ask(*range(1, 13)), machine.ask(50, tokens=500), machine.ask(60)]
+    machine.go.set()
+    assert result(held) == [0]
+    assert [result(ticket)[0] for ticket in tickets] == [2, 100, 120]
+    sizes = [sum(500 if each == 50 else 10 for each in batch) for batch in machine.batches]
+    assert sizes[1] == 100
+    assert [50] in machine.batches
+    assert all(size <= 100 for batch, size in zip(machine.batches, sizes, strict=True)
+               if batch != [50])  # fmt: skip
+
+
+def test_rows_wait_for_others_but_not_for_long():
+    machine = Machine(max_wait=0.3)
+    started = time.monotonic()
+    first = machine.ask(1)
+    time.sleep(0.05)
+    second = machine.ask(2)
+    assert (result(first), result(second)) == ([2], [4])
+    assert machine.batches == [[1, 2]]
+    assert 0.2 < time.monotonic() - started < 5
+    full = machine.ask(*range(10, 13), *range(20, 27))  # a full batch waits for nobody
+    started = time.monotonic()
+    result(full)
+    assert time.monotonic() - started < 0.25
+
+
+def test_clients_take_turns():
+    machine = Machine(budget=40)
+    held = machine.hold()
+    greedy = machine.ask(*range(100, 120), client="greedy")
+    modest = machine.ask(1, 2, client="modest")
+    machine.go.set()
+    assert result(modest) == [2, 4]
+    result(greedy), result(held)
+    assert sorted(machine.batches[1]) == [1, 2, 100, 101]
+
+
+def test_equal_rows_in_flight_are_computed_once():
+    machine = Machine()
+    held = machine.hold()
+    tickets = [machine.ask(7, 8), machine.ask(8, 7), machine.ask(7, 7), machine.ask(0)]
+    machine.go.set()
+    assert [result(ticket) for ticket in tickets] == [[14, 16], [16, 14], [14, 14], [0]]
+    assert machine.batches == [[0], [7, 8]]
+    assert result(held) == [0]
+    assert result(machine.ask(7)) == [14]
+    assert machine.batches[-1] == [7]  # what is done is computed anew
+
+
+def test_one_row_that_fails_fails_nobody_else():
+    machine = Machine()
+    held = machine.hold()
+    good, bad, both = machine.ask(1), machine.ask(13), machine.ask(2, 13)
+    machine.go.set()
+    assert (result(held), result(good)) == ([0], [2])
+    for ticket in (bad, both):
+        with pytest.raises(ValueError, match="13"):
+            result(ticket)
+    assert result(machine.ask(5)) == [10]
+
+
+def test_too_much_at_once_is_refused_with_a_time():
+    machine = Machine(limit=100)
+    result(machine.ask(1))
+    held = machine.hold()
+    waiting = machine.ask(*range(1, 11))
+    assert machine.scheduler.waiting == (10, 100)
+    with pytest.raises(RefusedError) as refused:
+        machine.ask(11)
+    assert (refused.value.kind, refused.value.status) == ("busy", 429)
+    assert refused.value.retry_after >= 1
+    assert machine.ask(5)  # what is computed anyway is no more
+    machine.go.set()
+    result(held), result(waiting)
+    assert machine.scheduler.waiting == (0, 0)
+    assert len(result(machine.ask(*range(20, 40)))) == 20  # alone, more than may wait is taken
+
+
+def test_what_nobody_waits_for_is_not_computed():
+    machine = Machine()
+    held = machine.hold()
+    shared, other, gone = machine.ask(1, 2), machine.ask(2), machine.ask(3)
+    shared.cancel()
+    gone.cancel()
+    held.cancel()  # it is computed already
+    assert machine.scheduler.waiting == (1, 10)
+    machine.go.set()
+    assert result(other) == [4]
+    assert machine.batches == [[0], [2]]
+    for ticket in (shared, gone, held):
+        with pytest.raises(CancelledError):
+            result(ticket)
+    gone.cancel()
+
+
+def test_all_that_wait_may_go_while_their_batch_fills():
+    machine = Machine(max_wait=0.2)
+    machine.ask(1).cancel()
+    time.sleep(0.3)
+    assert result(machine.ask(2)) == [4]
+    assert machine.batches == [[2]]
+
+
+def test_closing_finishes_what_waits_and_takes_no_more():
+    machine = Machine(max_wait=5)
+    held = machine.hold()
+    waiting = machine.ask(1, 2)
+    closing = ThreadPoolExecutor(1).submit(machine.scheduler.close, 10)
+    time.sleep(0.05)
+    with pytest.raises(RefusedError) as refused:
+        machine.ask(3)
+    assert refused.value.kind == "unavailable"
+    machine.go.set()
+    assert closing.result(10) is True
+    assert (result(held), result(waiting)) == ([0], [2, 4])
+
+
+def test_a_close_that_takes_too_long_says_so():
+    machine = Machine()
+    held = machine.hold()
+    assert machine.scheduler.close(0.05) is False
+    machine.go.set()
+    assert result(held) == [0]
+
+
+def test_batches_are_counted():
+    machine = Machine()
+    result(machine.ask(1, 2))
+    assert machine.scheduler.close(10)
+    (batch,) = machine.counted
+    assert (batch.rows, batch.tokens) == (2, 20)
+    assert batch.seconds > 0 <= batch.waited
+
+
+def test_many_threads_get_each_their_own():
+    machine = Machine(budget=70, limit=10**6)
+
+    def asks(start):
+        for number in range(start, start + 40):
+            tickets = [machine.ask(number, number + 1, 3, client=str(start)) for _ in range(2)]
+            for ticket in tickets:
+                assert result(ticket) == [2 * number, 2 * (number + 1), 6]
+            machine.ask(number + 1, client="gone").cancel()
+        return True
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(asks, range(100, 900, 100)))
+    assert machine.scheduler.waiting == (0, 0)
