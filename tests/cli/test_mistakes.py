@@ -224,7 +224,8 @@ def test_unknown_command(mistake: Mistake) -> None:
         "zzz",
         says=[
             "'zzz'",
-            "train, evaluate, merge, combine, export, infer, convert-backbone, verify, info, cache",
+            "train, evaluate, merge, combine, export, infer, serve, ",
+            "serve, convert-backbone, verify, info, cache",
         ],
     )
 
