@@ -62,9 +62,12 @@ class ServeConfig(Computing):
         8192, "Tokens of a batch; whoever asks meanwhile waits for it.", minimum=1, metavar="N"
     )
     max_wait_ms: float = option(
-        1.0, "Milliseconds that a text waits for others to be computed with.", minimum=0,
+        1.0,
+        "Milliseconds that a text waits for others to be computed with; behind a batch of several "
+        "up to a quarter of what that took. 0: none waits.",
+        minimum=0,
         metavar="MS",
-    )  # fmt: skip
+    )
     queue_tokens: int = option(
         32768, "Tokens that may wait; beyond it requests are answered with 429.", minimum=1,
         metavar="N",

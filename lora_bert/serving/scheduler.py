@@ -20,6 +20,8 @@ OutputT = TypeVar("OutputT")
 _MEMORY = 0.7
 """What an estimate of the rate keeps of the one before."""
 _LONGEST_RETRY = 60
+_SEVERAL, _SHARE = 4, 0.25
+"""From how many rows of a batch on the next one is waited for longer: this share of its time."""
 
 
 @dataclass(eq=False)
@@ -89,13 +91,17 @@ class Batch:
 class Scheduler(Generic[WorkT, OutputT]):
     """Computes the rows of requests in one thread, in batches.
 
-    Clients take turns, row by row. Rows that nobody waits for any more are not computed. Where a
-    batch fails, its rows are computed one by one, so that only those fail that have to.
+    Clients take turns, row by row. Those who are answered together ask again at once, but one after
+    the other: the next batch waits for half as many rows, so that one half is computed while the
+    other is answered. A batch of a single row would take nearly as long. Rows that nobody waits for
+    any more are not computed. Where a batch fails, its rows are computed one by one, so that only
+    those fail that have to.
 
     Args:
         compute: Rows' work -> their outputs.
         budget: Tokens of a batch; a longer row is a batch of its own.
-        max_wait: Seconds that a row waits for others to fill its batch.
+        max_wait: Seconds that a row waits for others to fill its batch; behind a batch of several
+            rows up to a quarter of what that took, unless it is 0.
         limit: Tokens that may wait. A request that is larger by itself may wait where nothing else
             does.
         counted: Is shown every batch.
@@ -115,6 +121,7 @@ class Scheduler(Generic[WorkT, OutputT]):
         self._queues: OrderedDict[str, deque[Row[WorkT]]] = OrderedDict()
         self._in_flight: dict[Hashable, Row[WorkT]] = {}
         self._waiting_tokens, self._computing_tokens, self._rate = 0, 0, 0.0
+        self._last, self._ended = (0, 0.0), 0.0
         self._closed = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="lora-bert compute", daemon=True)
@@ -195,6 +202,7 @@ class Scheduler(Generic[WorkT, OutputT]):
                 share = _MEMORY if self._rate else 0.0
                 self._rate = share * self._rate + (1 - share) * tokens / seconds
                 self._computing_tokens = 0
+                self._last, self._ended = (len(rows), seconds), started + seconds
             waited = started - min(row.since for row in rows)
             self._counted(Batch(len(rows), tokens, seconds, waited))
 
@@ -212,8 +220,13 @@ class Scheduler(Generic[WorkT, OutputT]):
         """Seconds until the rows that wait have to be computed, full batch or not."""
         if self._waiting_tokens >= self.budget:
             return 0.0
+        (rows, seconds), now, wait = self._last, time.monotonic(), self._max_wait
+        if wait and rows >= _SEVERAL and now - self._ended < seconds:
+            if 2 * sum(map(len, self._queues.values())) >= rows:
+                return 0.0
+            wait = max(wait, _SHARE * seconds)
         oldest = min(queue[0].since for queue in self._queues.values())
-        return oldest + self._max_wait - time.monotonic()
+        return oldest + wait - now
 
     def _taken(self) -> list[Row[WorkT]]:
         rows, tokens = list[Row[WorkT]](), 0

@@ -82,6 +82,37 @@ def test_rows_wait_for_others_but_not_for_long():
     assert time.monotonic() - started < 0.25
 
 
+def test_half_of_those_who_were_answered_are_waited_for():
+    machine = Machine(max_wait=0.001)
+    machine.go.clear()
+    several = machine.ask(*range(20, 28))
+    time.sleep(0.8)
+    machine.go.set()
+    result(several)
+    first = machine.ask(1)
+    time.sleep(0.05)
+    rest = machine.ask(2, 3, 4)
+    assert (result(first), result(rest)) == ([2], [4, 6, 8])
+    assert machine.batches[1:] == [[1, 2, 3, 4]]
+    started = time.monotonic()
+    assert result(machine.ask(5)) == [10]  # nobody else comes
+    assert time.monotonic() - started < 0.5
+
+
+def test_without_a_wait_nobody_waits():
+    machine = Machine()
+    machine.go.clear()
+    several = machine.ask(*range(20, 28))
+    time.sleep(0.3)
+    machine.go.set()
+    result(several)
+    first = machine.ask(1)
+    time.sleep(0.05)
+    assert result(machine.ask(2)) == [4]
+    assert result(first) == [2]
+    assert machine.batches[1:] == [[1], [2]]
+
+
 def test_clients_take_turns():
     machine = Machine(budget=40)
     held = machine.hold()
