@@ -45,6 +45,8 @@ def run(config: ServeConfig, started: Started) -> None:
     # When each counter began is one more number of no use.
     disable_created_metrics()  # type: ignore[no-untyped-call]
     listening = _bound(config.host, config.port)
+    bars = os.environ.get("TQDM_DISABLE")
+    os.environ["TQDM_DISABLE"] = "1"  # those of long batches: nobody watches
     try:
         app = assembled(config)
         settings = uvicorn.Config(
@@ -55,6 +57,9 @@ def run(config: ServeConfig, started: Started) -> None:
         _server(settings, app, partial(started, _url(config.host, listening))).run([listening])
     finally:
         listening.close()
+        del os.environ["TQDM_DISABLE"]
+        if bars is not None:
+            os.environ["TQDM_DISABLE"] = bars
     app.answerer.scheduler.close(config.timeout)
 
 
@@ -70,7 +75,6 @@ def assembled(config: ServeConfig) -> App:
     from lora_bert.serving.protocols import every
     from lora_bert.serving.scheduler import Scheduler
 
-    os.environ["TQDM_DISABLE"] = "1"  # the bars of long batches: nobody watches
     access = Access(config.allowed_host, *_secrets(config))
     session = Session.from_directory(
         _adapters(config.directory), backbone=config.backbone, memory=config.memory,
