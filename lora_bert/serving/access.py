@@ -39,6 +39,8 @@ class Access:
             RefusedError: ``misdirected``, ``forbidden``, ``unauthorized``, or ``unknown`` for what
                 is switched off.
         """
+        if len(request.headers.getlist("host")) > 1:
+            raise RefusedError("malformed", "The request has several Host headers.")
         host = request.headers.get("host", "")
         if not self._is_ours(host):
             raise RefusedError(
@@ -46,7 +48,7 @@ class Access:
                 hint="Add a name that it has with --allowed-host.",
             )  # fmt: skip
         origin = request.headers.get("origin")
-        if origin is not None and request.method != "GET" and urlsplit(origin).netloc != host:
+        if origin is not None and request.method != "GET" and origin.partition("://")[2] != host:
             raise RefusedError("forbidden", "Pages of other servers may not ask.")
         if key == "admin" and self.admin_token is None:
             raise RefusedError(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+import traceback
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -13,7 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from lora_bert.data.texts import Text
+from lora_bert.data.texts import Text, parts_of
 from lora_bert.errors import ConfigError, InputTypeError, LoraBertError, TextError, did_you_mean
 from lora_bert.inference.predictor import Predictor
 from lora_bert.inference.session import Session
@@ -28,7 +29,7 @@ from lora_bert.wording import counted, listed
 log = logging.getLogger(__name__)
 AnswerT = TypeVar("AnswerT")
 
-_THREADS = 4
+_THREADS, _CHARACTERS = 4, 100_000
 
 
 @dataclass(frozen=True)
@@ -206,6 +207,13 @@ class Answerer:
             )  # fmt: skip
         taken = await self.run(lambda: [self._taken(question) for question in questions])
         rows = [rows_of(predictor, tokens) for predictor, tokens in taken]
+        # A text is computed at once with all its windows, and nobody else meanwhile.
+        most = max((row.tokens for part in rows for row in part), default=0)
+        if most > self.scheduler.limit:
+            raise RefusedError(
+                "too_large", f"A text has {most:,} tokens, those of all its windows; at most "
+                f"{self.scheduler.limit:,} are computed.",
+            )  # fmt: skip
         ticket = self.scheduler.submit([row for part in rows for row in part], client)
         outputs = iter(await self._waited(ticket))
         answered = []
@@ -230,7 +238,7 @@ class Answerer:
         except RefusedError:
             raise
         except Exception as error:  # whatever the computing of these rows met with
-            log.exception("A row could not be computed.")
+            log.error("A row could not be computed.\n%s", traceback.format_exc())
             raise RefusedError("failed", "The texts could not be computed.") from error
 
     def _taken(self, question: Question) -> tuple[Predictor, TokenizedTexts]:
@@ -245,6 +253,7 @@ class Answerer:
                 raise RefusedError("invalid", f"At least {least} tokens of a text must be kept.")
             shorter = min(question.max_length, tokenizer.max_length)
             tokenizer = replace(tokenizer, max_length=shorter)
+        check_characters(question.texts)
         try:
             tokens = tokenizer.encode(predictor.listed(question.texts))
         except (InputTypeError, TextError) as error:
@@ -259,13 +268,26 @@ class Answerer:
         return self.limits.truncate if question.truncate is None else question.truncate
 
 
+def check_characters(texts: Iterable[Text]) -> None:
+    """Raise RefusedError for a text that would keep the tokenizer from all others."""
+    for number, text in enumerate(texts):
+        if max(map(len, parts_of(text))) > _CHARACTERS:
+            raise RefusedError(
+                "too_large", f"Text number {number} has more than {_CHARACTERS:,} characters."
+            )
+
+
 def _given_ids(predictor: Predictor, question: Question, cuts: bool) -> TokenizedTexts:
     """Texts that come as token ids, special ones included."""
     tokenizer = predictor.tokenizer
     if predictor.manifest.inputs == 2 or predictor.engine.of_tokens:
         raise RefusedError("invalid", f"'{question.name}' is asked texts, not token ids.")
     rows = tokenizer.rows or tokenizer.core.get_vocab_size()
-    longest = min(question.max_length or tokenizer.max_length, tokenizer.max_length)
+    longest = tokenizer.max_length
+    if question.max_length is not None:
+        longest = min(question.max_length, longest)
+        if not longest:
+            raise RefusedError("invalid", "At least one token of a text must be kept.")
     kept = []
     for number, ids in enumerate(question.ids):
         if not ids or not all(type(each) is int and 0 <= each < rows for each in ids):

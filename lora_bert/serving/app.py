@@ -7,6 +7,7 @@ import json
 import logging
 import re
 import time
+import traceback
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -62,7 +63,9 @@ class App:
             for protocol in self.protocols
             for each in protocol.operations
         ]
-        return Starlette(routes=routes, exception_handlers={HTTPException: self._no_operation})
+        made = Starlette(routes=routes, exception_handlers={HTTPException: self._no_operation})
+        made.router.redirect_slashes = False  # to a host that nobody has checked
+        return made
 
     async def _no_operation(self, request: Request, error: Exception) -> Response:
         known = {404: "unknown", 405: "not_allowed"}
@@ -71,8 +74,12 @@ class App:
         refusal = RefusedError(
             kind, f"The server has no such {what}.", hint="GET /docs lists them."
         )
+        try:
+            self._access.check(request, "api")
+        except RefusedError as refused:
+            refusal = refused
         response = _response(*_OTHER.refused(refusal))
-        response.headers.update(getattr(error, "headers", None) or {})
+        response.headers.update({**_HEADERS, **(getattr(error, "headers", None) or {})})
         return response
 
     def _endpoint(
@@ -108,8 +115,16 @@ class App:
             if operation.method == "POST":
                 self._check_room()
                 call.raw = await self._body(call.request)
-            answer = await _unless_gone(call.request, operation.answer(call))
+            # Loading an adapter may take its time.
+            seconds = None if operation.key == "admin" else self.answerer.limits.seconds
+            async with asyncio.timeout(seconds):
+                answer = await _unless_gone(call.request, operation.answer(call))
             return answer if isinstance(answer, Response) else _response(200, answer)
+        except TimeoutError:
+            late = RefusedError(
+                "timeout", f"There was no answer within {self.answerer.limits.seconds:g} s."
+            )
+            return _response(*(call.spoken or protocol).refused(late))
         except RefusedError as refusal:
             response = _response(*(call.spoken or protocol).refused(refusal))
             if refusal.retry_after is not None:
@@ -121,8 +136,8 @@ class App:
             return response
         except ConnectionError:
             return Response(status_code=_GONE)
-        except Exception:
-            log.exception("A request could not be answered.")
+        except Exception:  # noqa: BLE001 - the client is told, the log says what it was
+            log.error("A request could not be answered.\n%s", traceback.format_exc())
             failed = RefusedError("failed", "The server met with an error of its own.")
             return _response(*protocol.refused(failed))
 

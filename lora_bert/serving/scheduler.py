@@ -117,7 +117,7 @@ class Scheduler(Generic[WorkT, OutputT]):
         counted: Callable[[Batch], None] = lambda batch: None,
     ) -> None:
         self._compute, self._counted = compute, counted
-        self.budget, self._max_wait, self._limit = budget, max_wait, limit
+        self.budget, self.limit, self._max_wait = budget, limit, max_wait
         self._queues: OrderedDict[str, deque[Row[WorkT]]] = OrderedDict()
         self._in_flight: dict[Hashable, Row[WorkT]] = {}
         self._waiting_tokens, self._computing_tokens, self._rate = 0, 0, 0.0
@@ -146,7 +146,7 @@ class Scheduler(Generic[WorkT, OutputT]):
                 raise RefusedError("unavailable", "The server is shutting down.")
             new = {row.key: row for row in rows if row.key not in self._in_flight}
             tokens = sum(row.tokens for row in new.values())
-            if self._waiting_tokens and self._waiting_tokens + tokens > self._limit:
+            if self._waiting_tokens and self._waiting_tokens + tokens > self.limit:
                 raise self._busy(tokens)
             self._waiting_tokens += tokens
             self._in_flight |= new
@@ -172,7 +172,7 @@ class Scheduler(Generic[WorkT, OutputT]):
 
     def _busy(self, tokens: int) -> RefusedError:
         before = self._waiting_tokens + self._computing_tokens
-        seconds = (before + tokens - self._limit) / self._rate if self._rate else 1.0
+        seconds = (before + tokens - self.limit) / self._rate if self._rate else 1.0
         retry = min(_LONGEST_RETRY, max(1, math.ceil(seconds)))
         return RefusedError(
             "busy", f"Too much is waiting: {self._waiting_tokens:,} tokens.",

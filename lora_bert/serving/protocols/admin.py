@@ -16,7 +16,8 @@ from lora_bert.serving.refusals import RefusedError
 
 log = logging.getLogger(__name__)
 
-Name = Annotated[str, Meta(pattern=r"^[^/\\\x00-\x1f.][^/\\\x00-\x1f]*$", max_length=200)]
+_FIRST, _OTHERS = r"/\\\x00-\x1f\ud800-\udfff.", r"/\\\x00-\x1f\ud800-\udfff"
+Name = Annotated[str, Meta(pattern=f"^[^{_FIRST}][^{_OTHERS}]*$", max_length=200)]
 
 
 class LoadRequest(msgspec.Struct):
@@ -38,7 +39,9 @@ async def load(call: Call) -> Any:
     body = call.body(LoadRequest)
     place = _inside(call.answerer.directory, body.lora_path)
     session = call.answerer.session
-    if not body.load_inplace and body.lora_name in session.names:
+    # What lies in the directory under its own name is known already, and may be asked for so.
+    own = place == (call.answerer.directory / body.lora_name).resolve()
+    if not own and not body.load_inplace and body.lora_name in session.names:
         raise RefusedError(
             "invalid", f"There is an adapter '{body.lora_name}' already.",
             hint="`load_inplace` puts another one in its place.",
@@ -46,7 +49,7 @@ async def load(call: Call) -> Any:
 
     def add() -> None:
         try:
-            session.add(place, body.lora_name, replace=body.load_inplace, verify=True)
+            session.add(place, body.lora_name, replace=own or body.load_inplace, verify=True)
         except LoraBertError as problem:
             log.warning("'%s' is not loaded: %s %s", place, problem, problem.hint)
             raise RefusedError(

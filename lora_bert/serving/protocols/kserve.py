@@ -157,6 +157,11 @@ def _texts(body: InferRequest, rest: bytes) -> list[Text]:
             raise RefusedError(
                 "invalid", f"`{tensor.name:.40}` is of {tensor.datatype:.20}: texts are BYTES."
             )
+        if 0 in tensor.shape:
+            raise RefusedError("empty", f"`{tensor.name:.40}` is empty.")
+        wide = tensor.shape[1] if len(tensor.shape) == 2 else 1
+        if wide > 2:
+            raise _unfit()
         size = (tensor.parameters or {}).get("binary_data_size")
         if size is None:
             flat = _flat(tensor)
@@ -172,19 +177,22 @@ def _texts(body: InferRequest, rest: bytes) -> list[Text]:
                 "invalid",
                 f"`{tensor.name:.40}` has {len(flat)} texts, and the shape {tensor.shape}.",
             )
-        wide = tensor.shape[1] if len(tensor.shape) == 2 else 1
         columns += [flat[column::wide] for column in range(wide)]
     if at != len(rest):
         raise RefusedError(
             "malformed", f"{len(rest) - at} bytes behind the JSON belong to no tensor."
         )
     if len(columns) > 2 or len({len(column) for column in columns}) > 1:
-        raise RefusedError(
-            "invalid", "A text, or the two texts of a pair, are needed for each answer."
-        )
+        raise _unfit()
     if len(columns) < 2:
         return list(columns[0]) if columns else []
     return list(zip(*columns, strict=True))
+
+
+def _unfit() -> RefusedError:
+    return RefusedError(
+        "invalid", "A text, or the two texts of a pair, are needed for each answer."
+    )
 
 
 def _flat(tensor: InputTensor) -> list[str]:
@@ -232,6 +240,8 @@ def _short(document: Mapping[str, Any]) -> str:
 
 def _chosen(body: InferRequest, tensors: dict[str, Tensor]) -> list[tuple[OutputTensor, Tensor]]:
     asked = [OutputTensor(name) for name in tensors] if body.outputs is None else body.outputs
+    if len({each.name for each in asked}) < len(asked):
+        raise RefusedError("invalid", "An output is asked for twice.")
     for each in asked:
         if each.name not in tensors:
             raise RefusedError("invalid", f"There is no output `{each.name:.40}`.",

@@ -10,7 +10,7 @@ import numpy as np
 
 from lora_bert import __version__
 from lora_bert.data.texts import Text
-from lora_bert.serving.answering import Answered, Question
+from lora_bert.serving.answering import Answered, Question, check_characters
 from lora_bert.serving.operations import Call, Operation, Protocol
 from lora_bert.serving.refusals import RefusedError
 from lora_bert.serving.scores import ranked, relevances
@@ -90,6 +90,9 @@ async def tokenize(call: Call) -> Any:
     """The tokens of texts, and where they stand."""
     body, name = call.body(TokenizeRequest), call.name_of()
     texts = [body.inputs] if isinstance(body.inputs, str) else body.inputs
+    if not texts:
+        raise RefusedError("empty", "`inputs` is empty.")
+    check_characters(texts)
     if len(texts) > call.answerer.limits.texts:
         raise RefusedError("too_large", f"At most {call.answerer.limits.texts:,} texts are taken.")
 
