@@ -29,6 +29,11 @@ class _Entry:
     loading: threading.Lock = field(default_factory=threading.Lock)
 
 
+def called(place: Path) -> str:
+    """How an adapter is called by its directory: as that is named, be it a link."""
+    return place.name if place.name not in ("", "..") else place.resolve().name
+
+
 class AdapterPool:
     """Adapters by name, for many threads at once.
 

@@ -15,8 +15,8 @@ from lora_bert.backbones.embedded import EMBEDDED
 from lora_bert.config import DirectoryConfig, LoadConfig, SessionConfig
 from lora_bert.config.kinds import Names, StrPath
 from lora_bert.data.texts import Text
-from lora_bert.errors import ConfigError, InputTypeError, NotFoundError
-from lora_bert.inference.adapter_pool import AdapterPool, adapter_names
+from lora_bert.errors import ConfigError, InputTypeError, LoraBertError, NotFoundError
+from lora_bert.inference.adapter_pool import AdapterPool, adapter_names, called
 from lora_bert.inference.many_adapters import Request, tasks_of
 from lora_bert.inference.predictor import Predictor, list_of_texts
 from lora_bert.inference.verify import check_answers, check_files
@@ -92,7 +92,8 @@ class Session:
 
         Args:
             directory: Has a directory for each adapter, which is called as that.
-            backbone: As :class:`Session` has it (default: what the first of the adapters needs).
+            backbone: As :class:`Session` has it (default: what the first adapter that can be read
+                needs).
             memory: Gigabytes that the adapters may take (default: any number); beyond it, those
                 that were asked longest ago are let go, and loaded again when they are asked.
             pinned: Names of adapters that stay in memory once they are loaded.
@@ -116,7 +117,7 @@ class Session:
                 f"'{place}' holds no adapter, so it does not say on which backbone they are.",
                 hint="Name the backbone, or put an adapter into the directory.",
             )
-        on = config.backbone or str(backbone_files(place / names[0]).path)
+        on = config.backbone or _backbone_of(place, names)
         session = cls(on, device=device, dtype=dtype, batch_size=batch_size)
         limit = None if config.memory is None else config.memory * 1e9
         session._pool = AdapterPool(session._loaded, place, limit)
@@ -173,7 +174,7 @@ class Session:
         """
         config = build(LoadConfig, {"path": path, "labels": labels})
         place = Path(config.path)
-        name = name or place.resolve().name
+        name = name or called(place)
         if not replace:
             self._pool.check_free(name)
         if verify:
@@ -317,6 +318,17 @@ class Session:
     def _loaded(self, place: Path, labels: tuple[str, ...] = ()) -> Predictor:
         loaded = load_adapter(place, self._backbone, labels=labels)
         return Predictor.of(loaded, place, self._batch_size)
+
+
+def _backbone_of(directory: Path, names: Sequence[str]) -> str:
+    """That of the first adapter that can be read; where none can, the error of the first."""
+    errors = []
+    for name in names:
+        try:
+            return str(backbone_files(directory / name).path)
+        except LoraBertError as error:
+            errors.append(error)
+    raise errors[0]
 
 
 def _list_of_names(names: Any) -> list[str]:

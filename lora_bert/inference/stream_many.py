@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lora_bert.adapters.loading import backbone_files
 from lora_bert.adapters.peft_config import CONFIG
 from lora_bert.adapters.trained_on import training_format
@@ -15,14 +17,15 @@ from lora_bert.data.pair_columns import find_text_columns
 from lora_bert.data.rows import TrainingFormat
 from lora_bert.data.tables import Table
 from lora_bert.data.tagged import Places, untagged_texts
-from lora_bert.data.texts import texts_of
+from lora_bert.data.texts import Text, texts_of
 from lora_bert.errors import ConfigError, DataError, TextError, did_you_mean
-from lora_bert.inference.adapter_pool import adapter_names
+from lora_bert.inference.adapter_pool import adapter_names, called
 from lora_bert.inference.many_adapters import Request, tasks_of
 from lora_bert.inference.predictor import Predictor
 from lora_bert.inference.session import Session
 from lora_bert.inference.sinks import Sink
 from lora_bert.inference.stream import free_names
+from lora_bert.tasks.base import Task
 
 
 def open_adapters(paths: Sequence[str], config: Answering) -> dict[str, Predictor]:
@@ -36,7 +39,7 @@ def open_adapters(paths: Sequence[str], config: Answering) -> dict[str, Predicto
     """
     places: dict[str, Path] = {}
     for place in _expanded(paths):
-        name = place.resolve().name
+        name = called(place)
         if name in places and not places[name].samefile(place):
             raise ConfigError(
                 f"'{places[name]}' and '{place}' are both called '{name}', and answers are told "
@@ -54,7 +57,9 @@ def open_adapters(paths: Sequence[str], config: Answering) -> dict[str, Predicto
     session = Session(
         backbone, device=config.device, dtype=config.dtype, batch_size=config.batch_size
     )
-    return {name: session.predictor(session.add(place)) for name, place in places.items()}
+    return {
+        name: session.predictor(session.add(place, name=name)) for name, place in places.items()
+    }
 
 
 def common_format(predictors: Mapping[str, Predictor]) -> TrainingFormat:
@@ -99,7 +104,6 @@ def predict_many_into(
     """
     training, rows = common_format(predictors), 0
     tasks = tasks_of(predictors, min_score=min_score, otherwise=otherwise, aggregation=aggregation)
-    rule = next((task.words for task in tasks.values() if task.words), "")
     columns: tuple[str, ...] = ()
     names: Sequence[str] = ()
     for piece in pieces:
@@ -108,16 +112,20 @@ def predict_many_into(
             cells=piece.values, source=piece.source,
         ).names  # fmt: skip
         cells = [piece.values[name] for name in columns]
-        texts, places = untagged_texts(cells[0], rule) if rule else (texts_of(cells), ())
+        # What a cell with a list of words says depends on who reads it.
+        read = {rule: untagged_texts(cells[0], rule) if rule else (texts_of(cells), ())
+                for rule in dict.fromkeys(task.words for task in tasks.values())}  # fmt: skip
         named = None if adapter_column is None else _adapters_of(piece, adapter_column, predictors)
         try:
-            values = Request(texts, predictors, named).values(batch_size)
+            values = _values(read, tasks, predictors, named, batch_size)
         except TextError as error:
             raise error.at(piece.at(error.number)) from None
-        each = {name: task.columns_at(part, _own(places, name, named))
-                for (name, task), part in zip(tasks.items(), values, strict=True)}  # fmt: skip
+        each = {name: task.columns_at(values[name], _own(read[task.words][1], name, named))
+                for name, task in tasks.items()}  # fmt: skip
         added = _side_by_side(each) if named is None else _by_row(each, named)
-        like = {} if named else _side_by_side({name: task.cells for name, task in tasks.items()})
+        like = dict[str, Any](prediction="", score=0.0)
+        if named is None:
+            like = _side_by_side({name: task.cells for name, task in tasks.items()})
         names = names or free_names(piece.columns, added)
         like = {name: like[column] for name, column in zip(names, added, strict=True)
                 if column in like}  # fmt: skip
@@ -141,6 +149,11 @@ def _adapters_of(piece: Table, column: str, known: Iterable[str]) -> list[str]:
         )
     named, known = list(piece.values[column]), list(known)
     for row, name in enumerate(named):
+        if not name.strip():
+            raise DataError(
+                f"{piece.at(row)}: the column '{column}' names no adapter.",
+                hint=f"There are: {', '.join(known[:8])}.",
+            )
         if name not in known:
             raise DataError(
                 f"{piece.at(row)}: its adapter, '{name:.60}' in the column '{column}', is none of "
@@ -148,6 +161,24 @@ def _adapters_of(piece: Table, column: str, known: Iterable[str]) -> list[str]:
                 hint=did_you_mean(name, known) or f"There are: {', '.join(known[:8])}.",
             )
     return named
+
+
+def _values(
+    read: Mapping[str, tuple[Sequence[Text], Places]], tasks: Mapping[str, Task],
+    predictors: Mapping[str, Predictor], named: Sequence[str] | None, batch_size: int,
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """Each adapter's values of its texts; ``read`` has them by the rule of those who read them."""
+    if named is not None:
+        texts = [read[tasks[name].words][0][row] for row, name in enumerate(named)]
+        values = Request(texts, predictors, named).values(batch_size)
+        return dict(zip(predictors, values, strict=True))
+    found: dict[str, np.ndarray] = {}
+    while rest := [name for name in predictors if name not in found]:
+        texts = list(read[tasks[rest[0]].words][0])
+        some = {name: predictors[name] for name in rest
+                if list(read[tasks[name].words][0]) == texts}  # fmt: skip
+        found |= dict(zip(some, Request(texts, some, None).values(batch_size), strict=True))
+    return {name: found[name] for name in predictors}
 
 
 def _own(places: Places, name: str, named: Sequence[str] | None) -> Places:

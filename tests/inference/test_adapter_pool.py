@@ -58,6 +58,26 @@ def test_adapters_are_loaded_when_they_are_asked(directory, tiny_backbone, alone
     assert session.predictor("a1") is session.predictor("a1")
 
 
+def test_a_damaged_adapter_is_an_error_when_it_is_asked(
+    directory, tiny_backbone, alone, monkeypatch
+):
+    monkeypatch.setenv("LORA_BERT_BACKBONES", str(tiny_backbone.parent))
+    (directory / "a0" / "adapter_config.json").write_text("{")
+    session = lora_bert.Session.from_directory(directory, dtype="float32")
+    np.testing.assert_allclose(session.values(TEXTS, adapter="a1"), alone["a1"], atol=1e-5)
+    with pytest.raises(AdapterError, match="a0"):
+        session.values(TEXTS, adapter="a0")
+
+
+def test_an_adapter_is_called_as_the_link_to_it(directory, tiny_backbone, tmp_path):
+    links = tmp_path / "live"
+    links.mkdir()
+    (links / "reviews").symlink_to(directory / "a1")
+    assert opened(links, tiny_backbone).names == ("reviews",)
+    session = lora_bert.Session(tiny_backbone, dtype="float32")
+    assert session.add(links / "reviews") == "reviews"
+
+
 def one_adapter(directory, backbone):
     """Gigabytes of one of them."""
     from lora_bert.inference import adapter_pool

@@ -38,7 +38,8 @@ class TestAccess:
 
     def test_pages_of_others_may_not_ask(self, client):
         for origin, status in (
-            ("http://127.0.0.1:8080", 200), ("https://evil.example", 403), ("null", 403)
+            ("http://127.0.0.1:8080", 200), ("https://evil.example", 403), ("null", 403),
+            ("http://[", 403),
         ):  # fmt: skip
             response = client.post("/v1/predict", json=ASK, headers={"origin": origin})
             assert response.status_code == status
@@ -110,6 +111,20 @@ class TestRefusals:
         assert client.get(PREDICT).status_code == 405
         assert client.get(PREDICT).headers["allow"] == "POST"
         assert client.post("/v1/adapters/../../etc", json={}).status_code == 404
+        for path in ("/nothing", f"{PREDICT}/"):
+            response = client.post(path, json={}, follow_redirects=False)
+            assert response.status_code == 404
+            assert response.headers["x-content-type-options"] == "nosniff"
+            foreign = client.post(
+                path, json={}, headers={"host": "evil.example"}, follow_redirects=False
+            )
+            assert foreign.json()["error"].startswith("The server is not called 'evil.example'.")
+
+    def test_texts_without_end(self, client):
+        endless = "a " * 60_000
+        for path in (PREDICT, "/adapters/reviews/tokenize"):
+            assert client.post(path, json={"inputs": endless}).status_code == 413
+        assert client.post("/adapters/reviews/tokenize", json={"inputs": []}).status_code == 400
 
     def test_an_adapter_that_cannot_be_opened_is_an_error(self, adapters, serve, tmp_path, caplog):
         place = tmp_path / "adapters"
@@ -296,6 +311,14 @@ class TestAdmin:
         assert self.asked(client, "unload", lora_name="reviews").status_code == 200
         posted(client, PREDICT, {"inputs": "good"}, 404)
         assert self.asked(client, "unload", lora_name="reviews").status_code == 404
+        own = self.asked(client, "load", lora_name="reviews", lora_path="reviews")
+        assert own.status_code == 200
+        assert posted(client, PREDICT, {"inputs": "good"}) == first
+        broken = client.post(
+            "/v1/load_lora_adapter", content=rb'{"lora_name": "\ud800", "lora_path": "reviews"}',
+            headers={"authorization": "Bearer t"},
+        )  # fmt: skip
+        assert broken.status_code == 400
         assert (directory / "reviews").is_dir()
 
     def test_only_below_the_directory_and_only_what_answers(

@@ -198,6 +198,9 @@ def test_semantic_router(client, serve):
         assert sum(each["score"] for each in found) == pytest.approx(1, abs=0.02)
     for name in ("stars", "several", "tagger"):
         posted(client, f"/adapters/{name}/classify", {"inputs": "good"}, 400)
+    for text in "a b c d e f g hot cold fine late fast".split():  # some sigmoids add up to 1
+        posted(client, "/adapters/several/classify", {"inputs": text}, 400)
+    posted(default, "/classify", {"inputs": "good", "model": "nobody"}, 404)
 
 
 class TestHuggingFace:
@@ -349,11 +352,16 @@ class TestKServe:
         {"shape": [1, 1, 1]}, {"shape": [1, 3]}, {"data": None},
         {"data": None, "parameters": {"binary_data_size": 5}},
         {"parameters": {"binary_data_size": True}}, {"parameters": {"binary_data_size": -1}},
+        {"shape": [0, 10**30], "data": []}, {"shape": [1, 0], "data": []},
     ])  # fmt: skip
     def test_tensors_that_do_not_fit(self, client, change):
         body = self.body(["a"])
         body["inputs"][0] |= change
         assert list(posted(client, "/v2/models/reviews/infer", body, 400)) == ["error"]
+
+    def test_an_output_is_asked_for_once(self, client):
+        body = self.body(["a"]) | {"outputs": [{"name": "prediction"}] * 2}
+        posted(client, "/v2/models/reviews/infer", body, 400)
 
     @pytest.mark.parametrize(
         "raw", [b"\x05\0\0\0ab", b"\x01\0", b"\x01\0\0\0\xff", b"\0\0\0\0more"]

@@ -117,14 +117,37 @@ def test_a_tagger_beside_a_classifier(adapters: Path, tmp_path: Path) -> None:
     assert [row["tags_prediction"] for row in found][1] == []
     assert all(row["reviews_prediction"] in ("negative", "positive") for row in found)
 
-    # Words that the file gives are the ones that are tagged, and what the classifier reads.
-    rows.write_text(json.dumps({"tokens": ["good", "tasty", "zoo"]}) + "\n")
-    (row,) = rows_of(infer(*both, "--input", rows, "--text-column", "tokens"))
-    assert json.loads(row["tags_words"]) == ["good", "tasty", "zoo"]
-    alone = lora_bert.load(
-        adapters / "reviews", backbone=adapters.parent / "backbone", dtype="float32"
-    ).values(["good tasty zoo"])
-    assert float(row["reviews_score"]) == pytest.approx(alone.max(), abs=1e-4)
+
+def by_characters(tagger: Path, place: Path) -> None:
+    """A copy of a tagger for which every character is a word."""
+    shutil.copytree(tagger, place)
+    manifest = json.loads((place / "lora_bert.json").read_text())
+    manifest["settings"]["words"] = "characters"
+    (place / "lora_bert.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize("order", [("tags", "letters", "reviews"), ("reviews", "letters", "tags")])
+def test_a_list_of_words_is_read_by_each_as_alone(
+    order: tuple[str, ...], adapters: Path, tagger: Path, tmp_path: Path
+) -> None:
+    places = {name: adapters / name for name in order}
+    places["letters"] = tmp_path / "letters"
+    by_characters(tagger, places["letters"])
+    rows = tmp_path / "in.jsonl"
+    words = ["good", "tasty", "zoo"]
+    rows.write_text(json.dumps({"text": words, "who": order[0]}) + "\n")
+    backbone = ["--backbone", adapters.parent / "backbone"]
+    chosen = [word for name in order for word in ("--adapter", places[name])]
+    (together,) = rows_of(infer(*chosen, *backbone, "--input", rows))
+    assert json.loads(together["tags_words"]) == words
+    for name in order:
+        alone = ["--adapter", places[name], *backbone, "--input", rows]
+        (row,) = rows_of(infer(*alone))
+        del row["text"], row["who"]
+        for column, said in row.items():
+            assert together[f"{name}_{column}"][:6] == said[:6]
+    (by_row,) = rows_of(infer(*chosen, *backbone, "--adapter-column", "who", "--input", rows))
+    assert by_row["prediction"] == together[f"{order[0]}_prediction"]
 
 
 def test_a_column_names_adapters_of_different_tasks(adapters: Path, tmp_path: Path) -> None:
