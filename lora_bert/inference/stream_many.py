@@ -172,11 +172,13 @@ def _values(
         texts = [read[tasks[name].words][0][row] for row, name in enumerate(named)]
         values = Request(texts, predictors, named).values(batch_size)
         return dict(zip(predictors, values, strict=True))
+    # Who reads the same shares what can be shared.
+    lists = {rule: list(texts) for rule, (texts, _) in read.items()}
     found: dict[str, np.ndarray] = {}
     while rest := [name for name in predictors if name not in found]:
-        texts = list(read[tasks[rest[0]].words][0])
-        some = {name: predictors[name] for name in rest
-                if list(read[tasks[name].words][0]) == texts}  # fmt: skip
+        texts = lists[tasks[rest[0]].words]
+        alike = {rule for rule, others in lists.items() if others == texts}
+        some = {name: predictors[name] for name in rest if tasks[name].words in alike}
         found |= dict(zip(some, Request(texts, some, None).values(batch_size), strict=True))
     return {name: found[name] for name in predictors}
 

@@ -226,12 +226,7 @@ class Answerer:
 
     async def _waited(self, ticket: Ticket) -> list[Any]:
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(ticket.done), self.limits.seconds)
-        except TimeoutError:
-            ticket.cancel()
-            raise RefusedError(
-                "timeout", f"There was no answer within {self.limits.seconds:g} s."
-            ) from None
+            return await asyncio.wrap_future(ticket.done)
         except asyncio.CancelledError:
             ticket.cancel()
             raise

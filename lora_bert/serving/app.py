@@ -115,16 +115,8 @@ class App:
             if operation.method == "POST":
                 self._check_room()
                 call.raw = await self._body(call.request)
-            # Loading an adapter may take its time.
-            seconds = None if operation.key == "admin" else self.answerer.limits.seconds
-            async with asyncio.timeout(seconds):
-                answer = await _unless_gone(call.request, operation.answer(call))
+            answer = await self._in_time(operation, call)
             return answer if isinstance(answer, Response) else _response(200, answer)
-        except TimeoutError:
-            late = RefusedError(
-                "timeout", f"There was no answer within {self.answerer.limits.seconds:g} s."
-            )
-            return _response(*(call.spoken or protocol).refused(late))
         except RefusedError as refusal:
             response = _response(*(call.spoken or protocol).refused(refusal))
             if refusal.retry_after is not None:
@@ -140,6 +132,15 @@ class App:
             log.error("A request could not be answered.\n%s", traceback.format_exc())
             failed = RefusedError("failed", "The server met with an error of its own.")
             return _response(*protocol.refused(failed))
+
+    async def _in_time(self, operation: Operation, call: Call) -> Any:
+        # Loading an adapter may take its time.
+        seconds = None if operation.key == "admin" else self.answerer.limits.seconds
+        try:
+            async with asyncio.timeout(seconds):
+                return await _unless_gone(call.request, operation.answer(call))
+        except TimeoutError:
+            raise RefusedError("timeout", f"There was no answer within {seconds:g} s.") from None
 
     def _check_room(self) -> None:
         if self._requests > self.answerer.limits.requests:
