@@ -14,6 +14,7 @@ from lora_bert.model.block_layout import BlockLayout, HeadLayout
 from lora_bert.model.cpu_attention import BlockAttention
 from lora_bert.model.relative import Distances, biases_by_distance, distances_of
 from lora_bert.model.row_attention import RowAttention, reads_rows
+from lora_bert.runtime.device import has_amx
 from lora_bert.tokens.batching import Offsets
 
 _LONG = 48
@@ -50,8 +51,13 @@ class AttentionContext:
 
     @cached_property
     def by_hand(self) -> BlockAttention:
-        """What trains on a CPU."""
+        """What trains on a CPU, and answers where :meth:`answers_by_hand` says so."""
         return BlockAttention(HeadLayout.of(self.layout, self.head_count), self.biases[0])
+
+    def answers_by_hand(self, qkv: Tensor) -> bool:
+        """Whether attention in parts is faster than in one without gradients, too."""
+        plain = self.rotations is None and self.distances is None and not qkv.requires_grad
+        return plain and qkv.device.type == "cpu" and qkv.dtype == torch.bfloat16 and not has_amx()
 
     def of_first_tokens(self) -> AttentionContext:
         """The same where first tokens, as many for every block, are the only queries."""

@@ -1,13 +1,15 @@
-"""Attention with its backward pass written by hand, for training on a CPU.
+"""Attention in parts, with its backward pass written by hand, for training on a CPU.
 
 In float32 torch's fused kernel does it. In bfloat16 that kernel's backward pass is up to ten times
-as slow as its parts, one after the other, which keep the attention weights for the way back.
+as slow as its parts, one after the other, which keep the attention weights for the way back. Where
+a processor has no unit for matrices, they are faster without a way back too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,6 +25,18 @@ _SCORES = 2**19
 
 Kept = tuple[Tensor, ...]
 """What the way back needs: queries, keys and values by head, and what became of the scores."""
+
+
+class Group(NamedTuple):
+    """Some heads of some blocks.
+
+    Attributes:
+        whole: Their slice of all blocks · heads; ``blocks`` and ``heads`` of either.
+    """
+
+    whole: slice
+    blocks: slice
+    heads: slice
 
 
 @dataclass(frozen=True)
@@ -42,26 +56,37 @@ class BlockAttention:
 
         The former is ``[tokens, hidden]``.
         """
-        heads, bias = self.heads, self.bias
+        heads = self.heads
         if qkv.dtype == torch.float32:
             padded = heads.layout.pad(qkv)
-            mixed, sums = flash(*heads.views(padded, 3), attn_mask=bias)
+            mixed, sums = flash(*heads.views(padded, 3), attn_mask=self.bias)
             mixed = mixed.transpose(1, 2).flatten(2).flatten(0, 1)
             return heads.layout.unpad(mixed), (padded, sums)
         query, key, value = parts = heads.split(qkv, 3)
-        scale = query.shape[-1] ** -0.5
-        bias = None if bias is None else bias.expand(heads.layout.count, heads.count, -1, -1)
-        # Where a row of scores does not fill the processor's vectors, float32 is faster.
-        exact = torch.float32 if heads.layout.length % 32 else qkv.dtype
-        weights = []
-        for group, blocks, some in _groups(heads):
-            scores = _scaled(query[group], key[group].mT, scale)
-            if bias is not None:
-                hidden = bias[blocks, some]
-                scores.view(*hidden.shape[:2], *scores.shape[1:]).add_(hidden)
-            weights.append(torch.softmax(scores, -1, dtype=exact).to(qkv.dtype))
+        weights = [self._weights(query, key, group) for group in _groups(heads)]
         whole = weights[0] if len(weights) == 1 else torch.cat(weights)
         return heads.join(torch.bmm(whole, value)[None]), (parts, whole)
+
+    def mixed(self, qkv: Tensor) -> Tensor:
+        """What :meth:`attend` mixes them to in bfloat16, keeping nothing."""
+        query, key, value = self.heads.split(qkv, 3)
+        mixed = torch.empty_like(value)
+        for group in _groups(self.heads):
+            weights = self._weights(query, key, group)
+            torch.bmm(weights, value[group.whole], out=mixed[group.whole])
+        return self.heads.join(mixed[None])
+
+    def _weights(self, query: Tensor, key: Tensor, group: Group) -> Tensor:
+        """The attention weights of a group, ``[its blocks · heads, length, length]``."""
+        layout = self.heads.layout
+        scores = _scaled(query[group.whole], key[group.whole].mT, query.shape[-1] ** -0.5)
+        if self.bias is not None:
+            bias = self.bias.expand(layout.count, self.heads.count, -1, -1)
+            hidden = bias[group.blocks, group.heads]
+            scores.view(*hidden.shape[:2], *scores.shape[1:]).add_(hidden)
+        # Where a row of scores does not fill the processor's vectors, float32 is faster.
+        exact = torch.float32 if layout.length % 32 else query.dtype
+        return torch.softmax(scores, -1, dtype=exact).to(query.dtype)
 
     def attend_backward(self, g: Tensor, mixed: Tensor, kept: Kept) -> Tensor:
         """The gradient of what :meth:`attend` gave -> that of its input, ``[tokens, 3 · hidden]``.
@@ -96,7 +121,7 @@ def _backward_in_parts(g: Tensor, kept: Kept, heads: HeadLayout) -> Tensor:
     g_query, g_key, g_value = g_parts
     scale = query.shape[-1] ** -0.5
     torch.bmm(weights.mT, g_mixed, out=g_value)
-    for group, _, _ in _groups(heads):
+    for group in (each.whole for each in _groups(heads)):
         g_weights = torch.bmm(g_mixed[group], value[group].mT)
         g_scores = aten._softmax_backward_data(g_weights, weights[group], -1, g.dtype)
         _scaled(g_scores, key[group], scale, out=g_query[group])
@@ -109,18 +134,19 @@ def _scaled(a: Tensor, b: Tensor, scale: float, out: Tensor | None = None) -> Te
     return torch.baddbmm(a.new_empty(1, 1, 1), a, b, beta=0, alpha=scale, out=out)
 
 
-def _groups(heads: HeadLayout) -> Iterator[tuple[slice, slice, slice]]:
-    """What fits the core's cache together: slices of blocks · heads, of blocks and of heads."""
+def _groups(heads: HeadLayout) -> Iterator[Group]:
+    """What fits the core's cache together."""
     blocks, count = heads.layout.count, heads.count
     fitting = max(1, _SCORES // heads.layout.length**2)
     if fitting >= blocks * count:
-        yield slice(None), slice(None), slice(None)
+        yield Group(slice(None), slice(None), slice(None))
     elif fitting >= count:
         for begin in range(0, blocks, fitting // count):
             end = min(begin + fitting // count, blocks)
-            yield slice(begin * count, end * count), slice(begin, end), slice(None)
+            yield Group(slice(begin * count, end * count), slice(begin, end), slice(None))
     else:
         size = max(size for size in range(1, fitting + 1) if count % size == 0)
         for begin in range(0, blocks * count, size):
             block, head = divmod(begin, count)
-            yield slice(begin, begin + size), slice(block, block + 1), slice(head, head + size)
+            whole = slice(begin, begin + size)
+            yield Group(whole, slice(block, block + 1), slice(head, head + size))

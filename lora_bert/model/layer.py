@@ -125,6 +125,8 @@ def _attend(
     qkv = context.linear(x, layer.fused["attention_input"])
     if isinstance(attention, RowAttention):
         return attention.mixed(qkv, first_alone=first is not None)
+    if first is None and attention.answers_by_hand(qkv):
+        return attention.by_hand.mixed(qkv)
     layout = attention.layout
     query, key, value = _by_head(layout.pad(qkv), layout.count, 3, heads)
     if first is not None:

@@ -24,9 +24,6 @@ LAYOUT = 2
 SLICE_TOKENS = 1024
 """More at once are not faster on a CPU core; they only take memory."""
 
-PADDED = 4
-"""Engines that pad do so to a multiple: what they prepare for each shape takes memory."""
-
 LONG_ROW = 512
 """Tokens of the longest rows that most backbones take."""
 
@@ -197,12 +194,11 @@ def by_length(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
 def by_padded_length(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
     """Row numbers in batches for engines that pad, the longest first: the cheapest way to cut them.
 
-    A batch costs its rows times its longest row, in steps of :data:`PADDED`, and as much as a few
-    more tokens for being one more. The best cut of the rows from each one on follows from those of
-    the rows behind it.
+    A batch costs its rows times its longest row, and as much as a few more tokens for being one
+    more. The best cut of the rows from each one on follows from those of the rows behind it.
     """
     order = _sorted(np.arange(len(lengths)), lengths)
-    longest = -(-lengths[order] // PADDED) * PADDED
+    longest = lengths[order].astype(np.int64)
     sizes = np.arange(1, batch_size + 1)
     cost, size = np.zeros(len(order) + 1, dtype=np.int64), np.zeros(len(order), dtype=np.int64)
     for row in reversed(range(len(order))):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lora_bert.backbones.families.registry import encoder_config
-from lora_bert.model import cpu_attention, layer
+from lora_bert.model import attention, cpu_attention, layer
 from lora_bert.model.builder import build_backbone
 from lora_bert.model.forward import branch, trunk
 from tests.oracle import NO_DROPOUT, random_adapter, random_batch, tiny_engine
@@ -67,3 +67,7 @@ def test_bfloat16_is_near_float32(at_once, lengths, monkeypatch):
     )
     for one, other in pairs:
         assert torch.cosine_similarity(one.ravel(), other.float().ravel(), 0) > 0.98
+    monkeypatch.setattr(attention, "has_amx", lambda: False)
+    with torch.inference_mode():
+        answers = branch(rough, trunk(rough, batch.tokens, 0), batch.tokens.offsets, adapter)
+    torch.testing.assert_close(answers, gradients(rough, adapter, batch)[0], rtol=0.1, atol=0.1)

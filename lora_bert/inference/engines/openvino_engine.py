@@ -16,7 +16,7 @@ from lora_bert.inference.engines.compiled_graph import CompiledGraph
 from lora_bert.inference.engines.engine import Compute, cores_allowed
 from lora_bert.inference.engines.graph_inputs import check_classifier, check_same, damaged, feed
 from lora_bert.runtime.threads import Workers
-from lora_bert.tokens.batching import PADDED, by_padded_length
+from lora_bert.tokens.batching import by_padded_length
 from lora_bert.tokens.tokenized import TokenizedTexts
 
 _SHORT = 256
@@ -99,10 +99,7 @@ class OpenVinoEngine:
             return self._infer(self._alone, texts, rows)
 
     def _infer(self, request: Any, texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
-        """The logits of a batch, padded to a multiple, which makes few shapes."""
-        longest = int(texts.lengths[rows].max())
-        length = max(longest, min(-(-longest // PADDED) * PADDED, self._max_length))
-        padded = texts.pad(rows, length)
+        padded = texts.pad(rows)
         inputs = feed(padded, self._inputs)
         logits: np.ndarray = request.infer(inputs, share_inputs=True)[0]
         return logits[padded.mask] if self.of_tokens else logits
