@@ -182,18 +182,11 @@ def read_manifest(path: Path) -> Manifest:
             f"'{path}': 'stride' is {written['stride']}; windows of {written['max_length']} tokens "
             "share fewer."
         )
-    pipelines = [task_of(known).pipeline for known in problem_types()]
-    for key, ours in (
-        ("task", pipelines), ("problem_type", problem_types()), ("inputs", [0, 1, 2]),
-        ("pooling", get_args(Pooling)),
-    ):  # fmt: skip
-        if key in written and written[key] not in ours:
-            raise AdapterError(
-                f"'{path}': {key} '{written[key]!s:.60}' is not supported by lora-bert "
-                f"{__version__}.",
-                hint="If a later version wrote it, update lora-bert; "
-                "if it is a task of your own, import its module first.",
-            )
+    _check_known(path, written, "problem_type", problem_types())
+    # Only the task that is meant is imported.
+    _check_known(path, written, "task", [task_of(written.get("problem_type", USUAL)).pipeline])
+    _check_known(path, written, "inputs", [0, 1, 2])
+    _check_known(path, written, "pooling", get_args(Pooling))
     for key in ("backbone", "label_names", "versions", "tokenizer"):
         if not all(isinstance(value, str | None) for value in written.get(key, {}).values()):
             raise AdapterError(f"'{path}': '{key}' holds something else than texts.")
@@ -207,6 +200,16 @@ def read_manifest(path: Path) -> Manifest:
     manifest = Manifest(**{**values, "labels": tuple(labels)})
     manifest.restored_task(path)
     return manifest
+
+
+def _check_known(path: Path, written: Mapping[str, Any], key: str, known: Sequence[Any]) -> None:
+    """Raise AdapterError where ``written`` has something under ``key`` that is not ``known``."""
+    if key in written and written[key] not in known:
+        raise AdapterError(
+            f"'{path}': {key} '{written[key]!s:.60}' is not supported by lora-bert {__version__}.",
+            hint="If a later version wrote it, update lora-bert; "
+            "if it is a task of your own, import its module first.",
+        )
 
 
 def _is_part(part: Any) -> bool:

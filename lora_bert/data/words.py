@@ -24,20 +24,21 @@ RULES = {
 }
 """What is a word of its own wherever it stands; all else is what stands between spaces and that."""
 
+# Compiled when they are first asked for, which takes some milliseconds.
 _WORDS = {
-    "spaces": re.compile(rf"[{SINGLE}]|[^\s{SINGLE}]+"),
-    "punctuation": re.compile(rf"[{SINGLE}{MARKS}]|[^\s{SINGLE}{MARKS}]+"),
-    "characters": re.compile(r"\S"),
+    "spaces": rf"[{SINGLE}]|[^\s{SINGLE}]+",
+    "punctuation": rf"[{SINGLE}{MARKS}]|[^\s{SINGLE}{MARKS}]+",
+    "characters": r"\S",
 }
-_ONE = re.compile(f"[{SINGLE}]|[\u3000-\u303f\uff01-\uff65]")
-_LONE_MARK = re.compile(f"[{MARKS}]")
+_ONE = f"[{SINGLE}]|[\u3000-\u303f\uff01-\uff65]"
+_LONE_MARK = f"[{MARKS}]"
 _MOSTLY, _MARKED = 0.98, 0.01
 """Share of words of one character from which on texts are cut into characters; of lone marks."""
 
 
 def words_in(text: str, rule: str) -> list[Span]:
     """Where the words of a text begin and end, in characters."""
-    return [match.span() for match in _WORDS[rule].finditer(text)]
+    return [match.span() for match in re.finditer(_WORDS[rule], text)]
 
 
 def rule_for(sentences: Iterable[Sequence[str]]) -> str:
@@ -50,7 +51,7 @@ def rule_for(sentences: Iterable[Sequence[str]]) -> str:
     for sentence in sentences:
         words += len(sentence)
         single += sum(len(word) == 1 for word in sentence)
-        marks += sum(bool(_LONE_MARK.fullmatch(word)) for word in sentence)
+        marks += sum(bool(re.fullmatch(_LONE_MARK, word)) for word in sentence)
     if words and single >= _MOSTLY * words:
         return "characters"
     return "punctuation" if marks >= max(1.0, _MARKED * words) else "spaces"
@@ -61,9 +62,9 @@ def joined(words: Sequence[str], rule: str) -> tuple[str, list[Span]]:
 
     Characters stand side by side; else a space is between words, but not beside Chinese.
     """
-    text, spans = "", list[Span]()
+    text, spans, one = "", list[Span](), re.compile(_ONE)
     for word in words:
-        if text and rule != "characters" and not (_ONE.match(text[-1]) or _ONE.match(word[:1])):
+        if text and rule != "characters" and not (one.match(text[-1]) or one.match(word[:1])):
             text += " "
         spans.append((len(text), len(text) + len(word)))
         text += word
