@@ -82,6 +82,34 @@ def test_one_text_by_adapters_of_different_tasks(session: lora_bert.Session) -> 
         assert [len(each) for each in session.predict([], adapters=names).values()] == [0, 0]
 
 
+@pytest.mark.parametrize("kind", ["openvino", "onnx"])
+def test_all_of_them_exported_together(
+    adapters: Path, session: lora_bert.Session, kind: Any, tmp_path: Path
+) -> None:
+    pytest.importorskip("onnx")
+    backbone = adapters.parent / "backbone"
+    result = lora_bert.export([adapters], tmp_path / "out", format=kind, backbone=backbone)
+    assert isinstance(result, lora_bert.SharedExportResult)
+    assert result.trunk_layers == 0  # taggers change all layers
+    assert sorted(result.branches) == sorted(PLACES)
+    for batch_size in (1, 32):
+        exported = lora_bert.Session.from_directory(
+            tmp_path / "out", dtype="float32", batch_size=batch_size
+        )
+        assert exported.names == tuple(sorted(PLACES))
+        for texts, names in ((TAGGED, ["tags", "reviews"]), (QUESTIONS, ["reads", "pairs"])):
+            found = exported.values(texts, adapters=names)
+            each = exported.values(texts, adapter=[names[row % 2] for row in range(len(texts))])
+            for name in names:
+                alone = lora_bert.load(tmp_path / "out" / name, dtype="float32").values(texts)
+                wanted = session.values(texts, adapter=name)
+                for row, torch_said in enumerate(wanted):
+                    check_alike(found[name][row], torch_said)
+                    check_alike(alone[row], torch_said)
+                    if names[row % 2] == name:
+                        check_alike(each[row], torch_said)
+
+
 def infer(*words: object) -> str:
     """What ``lora-bert infer`` says, in float32."""
     call = ["infer", "--dtype", "float32", *map(str, words)]
