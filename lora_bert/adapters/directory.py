@@ -59,9 +59,10 @@ def kind_of(path: Path) -> Kind:
         if any((path / name).exists() for name in names):
             return kind
     if is_trunk(path):
+        names = branch_names(path)
         raise AdapterError(
             f"'{path}' holds a trunk and branches on it, and one classifier is wanted.",
-            hint=f"Name a branch: {listed([str(path / name) for name in branch_names(path)], 3)}.",
+            hint=f"Name one of {listed(names)}: '{path / names[0]}'." if names else "",
         )
     if (path / MANIFEST).is_file():
         written = read_manifest(path / MANIFEST).exported.get("format")

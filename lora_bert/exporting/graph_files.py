@@ -107,7 +107,8 @@ class Exporting:
         (work / MANIFEST).write_text(described.to_json(), encoding="utf-8")
         if compared["agreement"] < _SURPRISING:
             log.warning(
-                "The exported model gives %.1f %% of the texts another answer than torch.",
+                "The exported model of '%s' gives %.1f %% of the texts another answer than torch.",
+                self.source,
                 100 * (1 - compared["agreement"]),
             )
         return ExportResult(

@@ -55,7 +55,8 @@ def compute(model, ids, mask, pooling=None, depth=None):
     assert hidden.shape == (*ids.shape, config.hidden_size)
     hidden[mask == 0] = 7  # what stands at filler is nobody's
     above = branch_graph(tensors, config, pooling or own, depth)
-    assert len(above.graph.initializer) < len(tensors)
+    words = f"{config.layout.prefix}{config.layout.word_embeddings}.weight"
+    assert words not in {each.name for each in above.graph.initializer}
     return run(above, {"hidden_states": hidden, "attention_mask": mask})
 
 
@@ -82,7 +83,7 @@ def check(model, twin=None, pooling=None):
         with torch.no_grad():
             wanted = (twin or model)(torch.from_numpy(ids), torch.from_numpy(mask)).logits.numpy()
         np.testing.assert_allclose(compute(model, ids, mask, pooling), wanted, atol=1e-5)
-        for depth in (0, 3):
+        for depth in (0, 3) if len(lengths) == 3 else ():
             found = compute(model, ids, mask, pooling, depth)
             np.testing.assert_allclose(found, wanted, atol=1e-5)
 

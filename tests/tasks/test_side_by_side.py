@@ -82,7 +82,7 @@ def test_one_text_by_adapters_of_different_tasks(session: lora_bert.Session) -> 
         assert [len(each) for each in session.predict([], adapters=names).values()] == [0, 0]
 
 
-@pytest.mark.parametrize("kind", ["openvino", "onnx"])
+@pytest.mark.parametrize("kind", [pytest.param("openvino", marks=pytest.mark.slow), "onnx"])
 def test_all_of_them_exported_together(
     adapters: Path, session: lora_bert.Session, kind: Any, tmp_path: Path
 ) -> None:
