@@ -55,6 +55,11 @@ def resident() -> int:
     return _status("VmRSS")
 
 
+def private() -> int:
+    """Bytes of memory that are resident now and no file's pages."""
+    return _status("RssAnon")
+
+
 def _status(key: str) -> int:
     with suppress(OSError):
         for row in _STATUS.read_text(encoding="ascii", errors="replace").splitlines():
@@ -78,7 +83,7 @@ class _PrivateMemory:
 
     def _watch(self) -> None:
         while True:
-            self.peak = max(self.peak, _status("RssAnon"))
+            self.peak = max(self.peak, private())
             time.sleep(0.1)
 
 

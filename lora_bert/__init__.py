@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from lora_bert.evaluation.evaluate import evaluate
     from lora_bert.evaluation.result import Evaluation
     from lora_bert.exporting.combine import CombineResult, combine
-    from lora_bert.exporting.export import ExportResult, export
+    from lora_bert.exporting.export import export
+    from lora_bert.exporting.export_result import ExportResult, SharedExportResult
     from lora_bert.exporting.merge import MergeResult, merge
     from lora_bert.inference.predictor import Predictor, load
     from lora_bert.inference.session import Session
@@ -34,13 +35,14 @@ _HOME = {
     "CombineResult": "exporting.combine",
     "Conversion": "backbones.convert",
     "Evaluation": "evaluation.result",
-    "ExportResult": "exporting.export",
+    "ExportResult": "exporting.export_result",
     "LabelsPrediction": "tasks.multi_label",
     "LoraBertError": "errors",
     "MergeResult": "exporting.merge",
     "Prediction": "tasks.single_label",
     "Predictor": "inference.predictor",
     "Session": "inference.session",
+    "SharedExportResult": "exporting.export_result",
     "Tagged": "tasks.tagged_words",
     "TrainResult": "training.train_result",
     "Verification": "inference.verify",
@@ -67,6 +69,7 @@ __all__ = [
     "Prediction",
     "Predictor",
     "Session",
+    "SharedExportResult",
     "Tagged",
     "TrainResult",
     "Verification",

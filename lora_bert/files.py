@@ -25,8 +25,8 @@ PARTS_MARK = "_lora_bert.json"
 """Stands beside the part files of predictions: all of them are there. Readers skip the name."""
 # One of these stands in every directory we write, and in every model.
 _OURS = (
-    "adapter_config.json", "lora_bert.json", "config.json", "evaluation.json", CHECKPOINT,
-    PARTS_MARK,
+    "adapter_config.json", "lora_bert.json", "config.json", "evaluation.json", "trunk.json",
+    CHECKPOINT, PARTS_MARK,
 )  # fmt: skip
 
 

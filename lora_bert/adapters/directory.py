@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from lora_bert.adapters.manifest import MANIFEST, Manifest, read_manifest
 from lora_bert.adapters.peft_config import CONFIG, WEIGHTS
+from lora_bert.adapters.trunk import branch_names, is_trunk
 from lora_bert.backbones.nearby import above, below, in_words, transformer_in
 from lora_bert.backbones.resolve import find_local
 from lora_bert.errors import AdapterError, ConfigError, LoraBertError, missing
@@ -54,9 +55,15 @@ def kind_of(path: Path) -> Kind:
         return "adapter"
     if any((path / f"model.safetensors{end}").exists() for end in ("", ".index.json")):
         return "merged"
-    for kind, names in EXPORTED.items():
-        if any((path / name).exists() for name in names):
+    for kind, files in EXPORTED.items():
+        if any((path / name).exists() for name in files):
             return kind
+    if is_trunk(path):
+        names = branch_names(path)
+        raise AdapterError(
+            f"'{path}' holds a trunk and branches on it, and one classifier is wanted.",
+            hint=f"Name one of {listed(names)}: '{path / names[0]}'." if names else "",
+        )
     if (path / MANIFEST).is_file():
         written = read_manifest(path / MANIFEST).exported.get("format")
         for kind in EXPORTED:

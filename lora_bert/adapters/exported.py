@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lora_bert.adapters import directory
 from lora_bert.adapters.manifest import Manifest
+from lora_bert.adapters.trunk import GRAPHS, Trunk, trunk_below
 from lora_bert.backbones.config import read_config
 from lora_bert.backbones.families.registry import encoder_config
 from lora_bert.backbones.inside import check_inside
@@ -20,12 +21,30 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Exported:
-    """What predicting needs of an exported model, whose ``graph`` an engine is to open."""
+    """What predicting needs of an exported model, whose ``graph`` an engine is to open.
+
+    That of a branch stands on the graph of a ``trunk``.
+    """
 
     graph: Path
     kind: directory.Kind
     tokenizer: TextTokenizer
     manifest: Manifest
+    trunk: ExportedTrunk | None = None
+
+
+@dataclass(frozen=True)
+class ExportedTrunk:
+    """What branches stand on: a graph that an engine is to open, and what is known of it."""
+
+    graph: Path
+    known: Trunk
+
+    @classmethod
+    def below(cls, branch: Path, kept: object) -> ExportedTrunk:
+        """That of the branch in a directory; the rest as :func:`.trunk_below`."""
+        place, known = trunk_below(branch, kept)
+        return cls(place / GRAPHS[known.format][0], known)
 
 
 def read_exported(
@@ -66,4 +85,6 @@ def read_exported(
     )  # fmt: skip
     tokenizer = manifest.reading(tokenizer)
     directory.check_tokenizer(path, manifest)
-    return Exported(path / names[0], kind, tokenizer, manifest)
+    kept = manifest.exported.get("trunk")
+    trunk = None if kept is None else ExportedTrunk.below(path, kept)
+    return Exported(path / names[0], kind, tokenizer, manifest, trunk)

@@ -16,11 +16,16 @@ def check_inside(directory: Path, error: type[LoraBertError]) -> None:
         error: Something leads out of it.
     """
     for entry in sorted(directory.rglob("*")):
-        if not is_inside(entry, directory):
-            raise error(
-                f"'{entry}' is a link that leads out of its directory.",
-                hint="Put the file itself there.",
-            )
+        check_entry(entry, directory, error)
+
+
+def check_entry(entry: Path, directory: Path, error: type[LoraBertError]) -> None:
+    """Check that an entry of a directory is no link to somewhere else; as :func:`check_inside`."""
+    if not is_inside(entry, directory):
+        raise error(
+            f"'{entry}' is a link that leads out of its directory.",
+            hint="Put the file itself there.",
+        )
 
 
 def is_inside(entry: Path, directory: Path) -> bool:

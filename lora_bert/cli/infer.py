@@ -45,7 +45,8 @@ def command(config: InferConfig, as_json: bool) -> None:
     keep their columns and get prediction, score and prob_LABEL. An adapter of pairs is asked TEXT
     with --pair TEXT, lines with a tab between the two, or files with two columns of texts. One that
     finds answers is asked --question with --context, and answers with where the answer stands.
-    Several adapters answer each text, their names first; in files, before the columns' names.
+    Several adapters answer each text, their names first; in files, before the columns' names. So do
+    those that were exported together, where --model is the directory of all.
 
     Examples:
       lora-bert infer --adapter adapters/waimai "很快，好吃" "等了两个小时"
@@ -59,8 +60,7 @@ def command(config: InferConfig, as_json: bool) -> None:
       lora-bert infer --adapter adapters/ --adapter-column which --input new.csv
       lora-bert infer --adapter runs/reviews          (asks for texts on a terminal)
     """
-    path = _path(config)
-    config = _with_questions(config)
+    path, config = _path(config), _with_questions(_with_branches(config))
     if config.input and config.texts:
         raise ConfigError("Give either texts or --input, not both.")
     if config.pair and not config.texts:
@@ -114,6 +114,15 @@ def _say(answers: Answers, source: Iterable[Text], *, asking: bool, as_json: boo
                 # One line an answer, whatever stands in it.
                 line = (*cells, *parts_of(text))
                 click.echo("\t".join(visible(part.translate(_BLANKS)) for part in line))
+
+
+def _with_branches(config: InferConfig) -> InferConfig:
+    """The options with a model that holds branches on a trunk as adapters, which all answer."""
+    from lora_bert.adapters.trunk import is_trunk
+
+    if config.model and is_trunk(config.model):
+        return replace(config, adapter=(config.model,), model=None)
+    return config
 
 
 def _with_questions(config: InferConfig) -> InferConfig:
@@ -220,7 +229,10 @@ def _path(config: InferConfig) -> str:
 
 def _several(config: InferConfig) -> bool:
     """Whether several adapters are asked, or whichever a row names."""
-    return len(config.adapter) > 1 or config.adapter_column is not None
+    from lora_bert.adapters.trunk import is_trunk
+
+    several = len(config.adapter) > 1 or any(map(is_trunk, config.adapter))
+    return several or config.adapter_column is not None
 
 
 def _check_place(config: InferConfig) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from lora_bert.cli.console import visible
 from lora_bert.cli.declare import Answer, declare
 from lora_bert.config import InfoConfig
+from lora_bert.wording import counted
 
 _DIGEST = re.compile("[0-9a-f]{64}")
 
@@ -86,6 +87,9 @@ def _scored(parts: Mapping[str, Mapping[str, Any]], problem_type: str) -> str:
 def _exported(facts: Mapping[str, Any]) -> str:
     """Format and precision, and of a quantised model what was seen of its answers."""
     words = [part for key in ("format", "precision") if (part := facts.get(key))]
+    trunk = facts.get("trunk")
+    if isinstance(trunk, dict) and type(layers := trunk.get("layers")) is int:
+        words.append(f"on a trunk of {counted(layers, 'layer')}")
     agreement, texts = facts.get("agreement"), facts.get("texts")
     if facts.get("precision") == "int8" and isinstance(agreement, float):
         words.append(f"same label as in float on {agreement:.1%} of {texts} texts")

@@ -52,9 +52,10 @@ class CombineConfig:
 class ExportConfig(Opening, LabelledFileOptions):
     """The options of ``export``."""
 
-    path: str = option(
-        "", "Adapter or merged model to export.", positional=True, metavar="ADAPTER|MERGED"
-    )
+    path: tuple[str, ...] = option(
+        (), "Adapter or merged model to export, or several adapters, which share a trunk.",
+        positional=True, metavar="ADAPTER…|MERGED",
+    )  # fmt: skip
     output: str = option("", "Directory of the exported model.", positional=True, metavar="OUT")
     format: str = option("openvino", "For which engine.", choices=("openvino", "onnx"))
     int8: bool = option(

@@ -132,8 +132,13 @@ def load_with_samples(
         allow_backbone_mismatch=config.allow_backbone_mismatch,
     )
     spare_inputs(output, (source, loaded.files.path, config.data))
+    return loaded, rows_to_compare(config, loaded)
+
+
+def rows_to_compare(config: MergeConfig | ExportConfig, loaded: Loaded) -> Examples:
+    """The rows on which what is written is compared with what it was made of."""
     rows = samples(config, loaded.manifest)
-    return loaded, answerable(rows, loaded.tokenizer) if config.data is None else rows
+    return answerable(rows, loaded.tokenizer) if config.data is None else rows
 
 
 def _difference(before: Predictor, after: Predictor, texts: Sequence[Text]) -> float:

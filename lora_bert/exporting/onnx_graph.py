@@ -18,7 +18,7 @@ from lora_bert.backbones.layout import Layout
 from lora_bert.errors import BackboneError
 from lora_bert.exporting.onnx_places import Places, Tensors
 from lora_bert.exporting.onnx_writer import Writer
-from lora_bert.inference.engines.graph_inputs import IDS, MASK, TYPES
+from lora_bert.inference.engines.graph_inputs import HIDDEN, IDS, LOGITS, MASK, TYPES
 
 _MOST_BYTES = 2**31 - 2**24  # protobuf's limit, less the graph itself
 _QUERY_KEY_VALUE = ("query", "key", "value")
@@ -34,16 +34,27 @@ def classifier_graph(
     Raises:
         BackboneError: More weights than an ONNX file can hold, or a setting that is not supported.
     """
-    size = sum(tensor.nbytes for tensor in tensors.values())
-    if size > _MOST_BYTES:
-        raise BackboneError(
-            f"The model has {size / 1e9:.1f} GB of weights; an ONNX file cannot hold more than 2."
-        )
-    writer = Writer((IDS, MASK, TYPES) if types else (IDS, MASK))
-    places = Places(writer, tensors, config)
-    logits = _Classifier(writer, _apart(tensors, config), config, places, pooling).logits()
-    outputs = len(tensors[f"{config.layout.head.output}.weight"])
-    return writer.model(logits, outputs, of_tokens=pooling == "none")
+    graph = _Graph.of(tensors, config, pooling, (IDS, MASK, TYPES) if types else (IDS, MASK))
+    return graph.classifier(graph.layers(graph.embedded()))
+
+
+def trunk_graph(tensors: Tensors, config: EncoderConfig, depth: int, *, types: bool = False) -> Any:
+    """The ONNX model of the layers below ``depth``, which gives ``hidden_states``.
+
+    They are ``[rows, length, hidden]``; the rest is as :func:`classifier_graph`.
+    """
+    graph = _Graph.of(tensors, config, "none", (IDS, MASK, TYPES) if types else (IDS, MASK))
+    hidden = graph.layers(graph.embedded(), stop=depth)
+    return graph.writer.model(HIDDEN, hidden, config.hidden_size, of_tokens=True)
+
+
+def branch_graph(tensors: Tensors, config: EncoderConfig, pooling: Pooling, depth: int) -> Any:
+    """The ONNX model of the layers from ``depth`` on and the head: of what the trunk's gives.
+
+    There is one layer at least. It takes ``hidden_states`` and mask, and gives ``logits``.
+    """
+    graph = _Graph.of(tensors, config, pooling, (HIDDEN, MASK))
+    return graph.classifier(graph.layers(HIDDEN, depth))
 
 
 def _apart(tensors: Tensors, config: EncoderConfig) -> dict[str, np.ndarray]:
@@ -61,7 +72,7 @@ def _apart(tensors: Tensors, config: EncoderConfig) -> dict[str, np.ndarray]:
 
 
 @dataclass(frozen=True)
-class _Classifier:
+class _Graph:
     """Writes the parts of one classifier.
 
     The values it hands around are names: of hidden states ``[rows, length, hidden]`` if not said
@@ -75,19 +86,40 @@ class _Classifier:
     places: Places
     pooling: Pooling
 
-    def logits(self) -> str:
-        """Token ids -> ``[rows, labels]``; of each token ``[rows, length, labels]``."""
-        hidden = self._embedded()
+    @classmethod
+    def of(
+        cls, tensors: Tensors, config: EncoderConfig, pooling: Pooling, inputs: tuple[str, ...]
+    ) -> _Graph:
+        """An empty one, of a model that takes ``inputs``."""
+        size = sum(tensor.nbytes for tensor in tensors.values())
+        if size > _MOST_BYTES:
+            raise BackboneError(
+                f"The model has {size / 1e9:.1f} GB of weights; an ONNX file cannot hold more than "
+                "2."
+            )
+        writer = Writer(inputs, config.hidden_size)
+        places = Places(writer, tensors, config)
+        return cls(writer, _apart(tensors, config), config, places, pooling)
+
+    def layers(self, hidden: str, start: int = 0, stop: int | None = None) -> str:
+        """Hidden states from below layer ``start`` -> those below layer ``stop``."""
         write = self._layer_after if self.config.arrangement == "post" else self._layer_before
-        for index in range(self.config.num_hidden_layers):
+        for index in range(self.config.num_hidden_layers)[start:stop]:
             hidden = write(index, hidden)
+        return hidden
+
+    def classifier(self, hidden: str) -> Any:
+        """The model that makes ``[rows, labels]``, or ``[rows, length, labels]``, of the last."""
         if self.layout.final_norm:
             hidden = self._norm(hidden, self.layout.prefix + self.layout.final_norm)
-        return self._classified(hidden)
+        outputs = len(self.tensors[f"{self.layout.head.output}.weight"])
+        of_tokens = self.pooling == "none"
+        return self.writer.model(LOGITS, self._classified(hidden), outputs, of_tokens=of_tokens)
 
     # From token ids to hidden states
 
-    def _embedded(self) -> str:
+    def embedded(self) -> str:
+        """Token ids -> the hidden states below the first layer."""
         op, layout, constant = self.writer.op, self.layout, self.writer.constant
         words = f"{layout.prefix}{layout.word_embeddings}.weight"
         hidden = op("Gather", constant(self.tensors[words], words), IDS)

@@ -10,7 +10,7 @@ import numpy as np
 
 from lora_bert.backbones.config import EncoderConfig
 from lora_bert.exporting.onnx_writer import Writer
-from lora_bert.inference.engines.graph_inputs import IDS, MASK
+from lora_bert.inference.engines.graph_inputs import MASK
 
 Tensors = Mapping[str, np.ndarray]
 _UNSEEN = np.float32(-3e4)  # what is added to a masked score: exp gives 0, in float16 too
@@ -90,7 +90,7 @@ class Places:
 
     def length(self) -> str:
         """The length of the batch, ``[1]``."""
-        return self.writer.op("Shape", IDS, start=1, end=2)
+        return self.writer.op("Shape", MASK, start=1, end=2)
 
     def _rows(self, sign: int) -> str:
         """Which row of the table belongs to a query and a key, ``[length, length]``.

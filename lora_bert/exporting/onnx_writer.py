@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from lora_bert.inference.engines.graph_inputs import IDS, LOGITS, MASK
+from lora_bert.inference.engines.graph_inputs import HIDDEN, IDS, MASK
 
 _OPSET, _IR = 20, 10  # what ONNX Runtime 1.17 and OpenVINO 2024 read
 
@@ -17,10 +17,12 @@ _OPSET, _IR = 20, 10  # what ONNX Runtime 1.17 and OpenVINO 2024 read
 class Writer:
     """Nodes in the order of the computation, each once; a value is known by its name.
 
-    ``inputs`` are the names of what the model takes, int64 ``[rows, length]`` each.
+    ``inputs`` are the names of what the model takes, int64 ``[rows, length]`` each; of hidden
+    states, float32, with their width as ``width``.
     """
 
     inputs: tuple[str, ...] = (IDS, MASK)
+    width: int = 0
     nodes: list[Any] = field(default_factory=list)
     constants: dict[str, Any] = field(default_factory=dict)
     known: dict[Any, Any] = field(default_factory=dict)
@@ -62,21 +64,29 @@ class Writer:
 
         return self.op("Cast", value, to=TensorProto.DataType.Value(kind))
 
-    def model(self, logits: str, labels: int, *, of_tokens: bool = False) -> Any:
-        """The finished model, which gives the value ``logits``, float32 ``[rows, labels]``.
+    def model(self, name: str, result: str, outputs: int, *, of_tokens: bool = False) -> Any:
+        """The finished model, which gives the value ``result``, float32 ``[rows, outputs]``.
 
-        ``of_tokens``: it is ``[rows, length, labels]``.
+        It is called ``name`` there. ``of_tokens``: it is ``[rows, length, outputs]``.
         """
-        from onnx import TensorProto, helper
+        from onnx import helper
 
-        self.nodes.append(helper.make_node("Identity", [logits], [LOGITS], name=LOGITS))
-        value, shape = helper.make_tensor_value_info, ["rows", "length"]
-        taken = [value(name, TensorProto.INT64, shape) for name in self.inputs]
-        given = value(LOGITS, TensorProto.FLOAT, [*(shape if of_tokens else shape[:1]), labels])
+        self.nodes.append(helper.make_node("Identity", [result], [name], name=name))
+        shape: list[str | int] = ["rows", "length"]
+        taken = [self._value(each, [*shape, self.width] if each == HIDDEN else shape)
+                 for each in self.inputs]  # fmt: skip
+        given = self._value(name, [*(shape if of_tokens else shape[:1]), outputs], floats=True)
         constants = list(self.constants.values())
         graph = helper.make_graph(self.nodes, "classifier", taken, [given], constants)
         opset = helper.make_opsetid("", _OPSET)
         return helper.make_model(graph, opset_imports=[opset], ir_version=_IR)
+
+    def _value(self, name: str, shape: Sequence[str | int], *, floats: bool = False) -> Any:
+        """What the model takes or gives; hidden states, and what it gives, are ``floats``."""
+        from onnx import TensorProto, helper
+
+        kind = TensorProto.FLOAT if floats or name == HIDDEN else TensorProto.INT64
+        return helper.make_tensor_value_info(name, kind, shape)
 
     def _ops(
         self, kind: str, inputs: Iterable[Any], outputs: int, attributes: Mapping[str, Any]

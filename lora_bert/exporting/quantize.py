@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,20 @@ from lora_bert.inference.engines.openvino_engine import import_openvino
 _MOST_SAMPLES = 300
 
 
-def quantise_onnx(source: Path, target: Path) -> None:
-    """Weights to int8 for each channel, activations as they come (dynamic quantisation)."""
+def quantise_onnx(source: Path, target: Path, exact: Collection[str]) -> None:
+    """Weights to int8 for each channel, activations as they come (dynamic quantisation).
+
+    Products with the constants named in ``exact`` stay in float.
+    """
     with _silence():
+        import onnx
         from onnxruntime.quantization import QuantType, quantize_dynamic
 
+        nodes = onnx.load(source, load_external_data=False).graph.node
         quantize_dynamic(
             source,
             target,
+            nodes_to_exclude=[node.name for node in nodes if not {*exact}.isdisjoint(node.input)],
             weight_type=QuantType.QInt8,
             per_channel=True,
             # Seven bits of weight: eight overflow on CPUs without VNNI.
@@ -32,12 +38,14 @@ def quantise_onnx(source: Path, target: Path) -> None:
         )
 
 
-def quantise_openvino(model: Any, samples: Sequence[dict[str, np.ndarray]]) -> Any:
+def quantise_openvino(
+    model: Any, samples: Sequence[dict[str, np.ndarray]], exact: Collection[str]
+) -> Any:
     """OpenVINO's model with weights and activations in int8 (static quantisation).
 
     Their ranges are taken from ``samples``: the model's inputs for some texts, one after another.
-    Attention between its projections stays in float: what it takes to round there is more than its
-    small products save.
+    Products with the constants named in ``exact`` stay in float, and so does attention between its
+    projections: what it takes to round there is more than its small products save.
     """
     import_openvino()  # and so without telemetry
     with _silence():
@@ -48,22 +56,24 @@ def quantise_openvino(model: Any, samples: Sequence[dict[str, np.ndarray]]) -> A
             nncf.Dataset(samples[:_MOST_SAMPLES]),
             model_type=nncf.ModelType.TRANSFORMER,
             subset_size=min(len(samples), _MOST_SAMPLES),
-            ignored_scope=nncf.IgnoredScope(names=products_without_weights(model)),
+            ignored_scope=nncf.IgnoredScope(names=products_in_float(model, exact)),
         )
 
 
-def products_without_weights(model: Any) -> list[str]:
-    """The names of the matrix products of OpenVINO's model that are attention's own."""
+def products_in_float(model: Any, exact: Collection[str]) -> list[str]:
+    """The names of the matrix products of OpenVINO's model that are attention's own or exact."""
     return [
         each.get_friendly_name()
         for each in model.get_ordered_ops()
         if each.get_type_name() == "MatMul"
-        and all(_made_by(value) != "Constant" for value in each.inputs())
+        and all(name in exact for name in _constants(each.inputs()))
     ]
 
 
-def _made_by(value: Any) -> str:
-    return str(value.get_source_output().get_node().get_type_name())
+def _constants(inputs: Sequence[Any]) -> list[str]:
+    """The names of those inputs of an operation that are constants."""
+    nodes = [value.get_source_output().get_node() for value in inputs]
+    return [node.get_friendly_name() for node in nodes if node.get_type_name() == "Constant"]
 
 
 @contextlib.contextmanager

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
+from lora_bert.adapters.directory import EXPORTED
 from lora_bert.adapters.manifest import MANIFEST
 from lora_bert.adapters.peft_config import CONFIG, WEIGHTS
+from lora_bert.adapters.trunk import is_branch
 from lora_bert.backbones.fingerprint import Stamp, stamp_of
 from lora_bert.errors import AdapterError, ConfigError, LoraBertError, did_you_mean, missing
-from lora_bert.inference.engines.torch_engine import TorchEngine
 from lora_bert.inference.predictor import Predictor
 
-_FILES = (CONFIG, WEIGHTS, MANIFEST, "tokenizer.json")
+_FILES = (CONFIG, WEIGHTS, MANIFEST, "tokenizer.json", *chain(*EXPORTED.values()))
 _TRIES = 5
 
 
@@ -200,6 +202,32 @@ def adapter_names(directory: Path) -> list[str]:
     return _adapters_in(directory)
 
 
+def adapter_places(paths: Iterable[str | Path]) -> dict[str, Path]:
+    """The directories of adapters by their names; one that holds adapters stands for all of them.
+
+    Raises:
+        ConfigError: Two have the same name.
+    """
+    places: dict[str, Path] = {}
+    for place in _expanded(paths):
+        name = called(place)
+        if name in places and not places[name].samefile(place):
+            raise ConfigError(
+                f"'{places[name]}' and '{place}' are both called '{name}', and answers are told "
+                "apart by that.",
+                hint="Rename one of the directories.",
+            )
+        places.setdefault(name, place)
+    return places
+
+
+def _expanded(paths: Iterable[str | Path]) -> Iterator[Path]:
+    for path in map(Path, paths):
+        is_one = any((path / name).exists() for name in (CONFIG, "config.json"))
+        names = () if is_one or not path.is_dir() else adapter_names(path)
+        yield from (path / name for name in names) if names else (path,)
+
+
 def _adapters_in(directory: Path | None) -> list[str]:
     if directory is None:
         return []
@@ -210,7 +238,7 @@ def _adapters_in(directory: Path | None) -> list[str]:
 
 
 def _is_adapter(place: Path) -> bool:
-    return (place / CONFIG).is_file()
+    return (place / CONFIG).is_file() or is_branch(place)
 
 
 def _is_name(name: str) -> bool:
@@ -230,11 +258,5 @@ def _stamp(place: Path) -> Stamp:
 
 
 def _bytes(predictor: Predictor | None) -> int:
-    """What an adapter takes: its tensors, and what it changes in the backbone's precision."""
-    if predictor is None or not isinstance(predictor.engine, TorchEngine):
-        return 0
-    prepared = predictor.engine.prepared
-    tensors = list(prepared.adapter.tensors)
-    for update in prepared.updates.values():
-        tensors += [update.down, update.up]
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    """What an adapter takes beside the backbone; nothing where its engine does not say."""
+    return int(getattr(predictor and predictor.engine, "own_bytes", 0))

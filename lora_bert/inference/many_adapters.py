@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
 from lora_bert.data.texts import Text
 from lora_bert.errors import ConfigError, TextError
-from lora_bert.inference.engines.engine import TEXTS_AT_ONCE
-from lora_bert.inference.engines.many_adapters import answer_all, answer_rows
-from lora_bert.inference.engines.torch_engine import TorchEngine
+from lora_bert.inference.engines.branches import BranchEngine
+from lora_bert.inference.engines.engine import TEXTS_AT_ONCE, Engine
 from lora_bert.inference.predictor import Predictor
 from lora_bert.tasks.base import Task
 from lora_bert.tokens.tokenized import TokenizedTexts
@@ -24,7 +24,7 @@ class Request:
 
     Attributes:
         texts: Texts, pairs, or both.
-        predictors: By the name of the adapter; they are on one backbone.
+        predictors: By the name of the adapter; they are on one backbone, or on one exported trunk.
         names: Who answers each text; None: each text is answered by all of them.
     """
 
@@ -52,16 +52,17 @@ class Request:
     ) -> tuple[list[TokenizedTexts], list[np.ndarray]]:
         """The texts from row ``start`` on: for each predictor its tokens, and their logits."""
         texts = self.texts[start : start + TEXTS_AT_ONCE]
-        engines = [cast(TorchEngine, predictor.engine) for predictor in predictors]
+        engines = [predictor.engine for predictor in predictors]
+        together = _together(engines)
         owners = self._owners
         if owners is not None:
             tokens = _own_tokens(predictors, owners[start : start + len(texts)], texts, start)
-            return tokens, answer_rows(engines, tokens, batch_size) if engines else []
+            return tokens, together.answer_rows(engines, tokens, batch_size) if engines else []
         tokens = _tokens_of_all(predictors, texts, start)
         outputs: dict[int, np.ndarray] = {}
         for numbers in _alike(tokens):
             some = [engines[number] for number in numbers]
-            found = answer_all(some, tokens[numbers[0]], batch_size)
+            found = together.answer_all(some, tokens[numbers[0]], batch_size)
             outputs |= dict(zip(numbers, found, strict=True))
         return tokens, [outputs[number] for number in range(len(predictors))]
 
@@ -80,6 +81,17 @@ class Request:
             return None
         numbers = {name: number for number, name in enumerate(self.predictors)}
         return np.array([numbers[name] for name in self.names], dtype=np.int64)
+
+
+def _together(engines: Sequence[Engine]) -> ModuleType:
+    """The module that has ``answer_rows`` and ``answer_all`` of such engines."""
+    if all(isinstance(engine, BranchEngine) for engine in engines):
+        from lora_bert.inference.engines import branches
+
+        return branches
+    from lora_bert.inference.engines import many_adapters
+
+    return many_adapters
 
 
 def tasks_of(

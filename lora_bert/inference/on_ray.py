@@ -22,7 +22,8 @@ from lora_bert.data.opening import PACKINGS
 from lora_bert.data.pair_columns import TextColumns, find_text_columns
 from lora_bert.data.rows import ReadOptions
 from lora_bert.data.tables import iter_pieces
-from lora_bert.errors import DataError, LoraBertError, UnavailableError
+from lora_bert.errors import ConfigError, DataError, LoraBertError, UnavailableError
+from lora_bert.inference.engines.branches import BranchEngine
 from lora_bert.inference.engines.choice import require
 from lora_bert.inference.engines.engine import TEXTS_AT_ONCE
 from lora_bert.inference.part_files import Output
@@ -66,6 +67,11 @@ def predict_on_ray(path: str, config: InferConfig) -> int:
     output.claim(sources)
     # Opened here too: what is wrong with it is said before a cluster is asked for anything.
     predictor = open_predictor(path, replace(config, device="cpu"))
+    if isinstance(predictor.engine, BranchEngine):
+        raise ConfigError(
+            f"--on ray sends one directory, and '{path}' is a branch on a trunk outside it.",
+            hint="Export the adapter alone.",
+        )
     predictor.task.answering(config.min_score, config.otherwise).aggregating(config.aggregation)
     job = _job(path, config, predictor, sources, output)
     named = _named_files(predictor.places) if config.ray_address else ()

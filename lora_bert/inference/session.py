@@ -8,22 +8,19 @@ from typing import Any, Self, overload
 
 import numpy as np
 
-from lora_bert.adapters.loading import backbone_files, load_adapter
-from lora_bert.adapters.open_backbone import open_backbone
-from lora_bert.adapters.peft_config import CONFIG, WEIGHTS
+from lora_bert.adapters.trunk import is_trunk
 from lora_bert.backbones.embedded import EMBEDDED
 from lora_bert.config import DirectoryConfig, LoadConfig, SessionConfig
 from lora_bert.config.kinds import Names, StrPath
 from lora_bert.data.texts import Text
 from lora_bert.errors import ConfigError, InputTypeError, LoraBertError, NotFoundError
 from lora_bert.inference.adapter_pool import AdapterPool, adapter_names, called
+from lora_bert.inference.bases import open_base
 from lora_bert.inference.many_adapters import Request, tasks_of
 from lora_bert.inference.predictor import Predictor, list_of_texts
-from lora_bert.inference.verify import check_answers, check_files
 from lora_bert.names import parse_names
 from lora_bert.options import build
 from lora_bert.python_face import called_from_python
-from lora_bert.runtime.device import pick_device, pick_dtype
 from lora_bert.wording import counted
 
 
@@ -34,7 +31,8 @@ class Session:
     adapter that began it. There is nothing to close: memory is given back with the session.
 
     Args:
-        backbone: ``e5-small-zh-en`` (embedded), a local directory, or a hub id.
+        backbone: ``e5-small-zh-en`` (embedded), a local directory, or a hub id; or the directory of
+            several adapters that were exported together, whose trunk takes its place.
         device: ``auto``, ``cpu`` or ``cuda``.
         dtype: ``float32``, ``bfloat16``, ``int8`` or ``auto``: bfloat16 where it is fast.
         batch_size: Texts computed at once.
@@ -65,9 +63,7 @@ class Session:
     ) -> None:
         values = {"backbone": backbone, "device": device, "dtype": dtype, "batch_size": batch_size}
         config = build(SessionConfig, values)
-        where = pick_device(config.device)
-        precision = pick_dtype(config.dtype, where)
-        self._backbone = open_backbone(config.backbone, dtype=precision, device=where)
+        self._base = open_base(config)
         self._batch_size = config.batch_size
         self._pool = AdapterPool(self._loaded)
 
@@ -91,7 +87,8 @@ class Session:
         adapter that began them. Put an adapter in its place whole, by renaming its directory.
 
         Args:
-            directory: Has a directory for each adapter, which is called as that.
+            directory: Has a directory for each adapter, which is called as that; be they exported
+                together, too.
             backbone: As :class:`Session` has it (default: what the first adapter that can be read
                 needs).
             memory: Gigabytes that the adapters may take (default: any number); beyond it, those
@@ -131,7 +128,7 @@ class Session:
     @property
     def backbone(self) -> str:
         """The name of the backbone."""
-        return self._backbone.source.files.name
+        return self._base.name
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -178,8 +175,10 @@ class Session:
         if not replace:
             self._pool.check_free(name)
         if verify:
-            check_files(place, (CONFIG, WEIGHTS))
-        predictor = self._loaded(place, labels=parse_names(config.labels))
+            from lora_bert.inference.verify import check_answers, check_files
+
+            check_files(place, self._base.files(place))
+        predictor = self._base.load(place, parse_names(config.labels))
         if verify:
             check_answers(predictor)
         self._pool.add(name, predictor, replace=replace)
@@ -315,13 +314,19 @@ class Session:
         predictors = {name: self.predictor(name) for name in dict.fromkeys(names)}
         return Request(listed, predictors, names if adapters is None else None)
 
-    def _loaded(self, place: Path, labels: tuple[str, ...] = ()) -> Predictor:
-        loaded = load_adapter(place, self._backbone, labels=labels)
-        return Predictor.of(loaded, place, self._batch_size)
+    def _loaded(self, place: Path) -> Predictor:
+        return self._base.load(place, ())
 
 
 def _backbone_of(directory: Path, names: Sequence[str]) -> str:
-    """That of the first adapter that can be read; where none can, the error of the first."""
+    """That of the first adapter that can be read; where none can, the error of the first.
+
+    Exported ones have a trunk in its place.
+    """
+    if is_trunk(directory):
+        return str(directory)
+    from lora_bert.adapters.loading import backbone_files
+
     errors = []
     for name in names:
         try:

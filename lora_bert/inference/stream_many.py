@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from lora_bert.adapters.loading import backbone_files
-from lora_bert.adapters.peft_config import CONFIG
 from lora_bert.adapters.trained_on import training_format
+from lora_bert.adapters.trunk import is_branch
 from lora_bert.config.shared import Answering
 from lora_bert.data.pair_columns import find_text_columns
 from lora_bert.data.rows import TrainingFormat
@@ -19,7 +18,7 @@ from lora_bert.data.tables import Table
 from lora_bert.data.tagged import Places, untagged_texts
 from lora_bert.data.texts import Text, texts_of
 from lora_bert.errors import ConfigError, DataError, TextError, did_you_mean
-from lora_bert.inference.adapter_pool import adapter_names, called
+from lora_bert.inference.adapter_pool import adapter_places
 from lora_bert.inference.many_adapters import Request, tasks_of
 from lora_bert.inference.predictor import Predictor
 from lora_bert.inference.session import Session
@@ -29,7 +28,7 @@ from lora_bert.tasks.base import Task
 
 
 def open_adapters(paths: Sequence[str], config: Answering) -> dict[str, Predictor]:
-    """Adapters on one backbone by the names of their directories.
+    """Adapters on one backbone, or on one exported trunk, by the names of their directories.
 
     A directory that holds adapters stands for all of them.
 
@@ -37,23 +36,14 @@ def open_adapters(paths: Sequence[str], config: Answering) -> dict[str, Predicto
         ConfigError: Two have the same name, or an option fits no more than one adapter.
         NotFoundError, AdapterError: As :func:`.open_predictor`.
     """
-    places: dict[str, Path] = {}
-    for place in _expanded(paths):
-        name = called(place)
-        if name in places and not places[name].samefile(place):
-            raise ConfigError(
-                f"'{places[name]}' and '{place}' are both called '{name}', and answers are told "
-                "apart by that.",
-                hint="Rename one of the directories.",
-            )
-        places.setdefault(name, place)
+    places = adapter_places(paths)
     for flag, given in (
         ("--labels", config.labels), ("--engine", config.engine not in ("auto", "torch")),
         ("--allow-backbone-mismatch", config.allow_backbone_mismatch),
     ):  # fmt: skip
         if given:
             raise ConfigError(f"{flag} is for one adapter, and several are to answer.")
-    backbone = config.backbone or str(backbone_files(next(iter(places.values()))).path)
+    backbone = config.backbone or _base_of(next(iter(places.values())))
     session = Session(
         backbone, device=config.device, dtype=config.dtype, batch_size=config.batch_size
     )
@@ -134,10 +124,13 @@ def predict_many_into(
     return rows
 
 
-def _expanded(paths: Sequence[str]) -> Iterable[Path]:
-    for path in map(Path, paths):
-        names = () if not path.is_dir() or (path / CONFIG).exists() else adapter_names(path)
-        yield from (path / name for name in names) if names else (path,)
+def _base_of(place: Path) -> str:
+    """Where the backbone of an adapter is, or the trunk of a branch."""
+    if is_branch(place):
+        return str(place.resolve().parent)
+    from lora_bert.adapters.loading import backbone_files
+
+    return str(backbone_files(place).path)
 
 
 def _adapters_of(piece: Table, column: str, known: Iterable[str]) -> list[str]:

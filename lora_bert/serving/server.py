@@ -13,6 +13,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from lora_bert.adapters.peft_config import CONFIG
+from lora_bert.adapters.trunk import is_trunk
 from lora_bert.config import ServeConfig
 from lora_bert.errors import ConfigError, LoraBertError, UnavailableError, did_you_mean
 from lora_bert.names import parse_names
@@ -116,6 +117,11 @@ def _adapters(directory: str) -> str:
         raise ConfigError(
             f"'{directory}' is an adapter; serve needs the directory that holds adapters.",
             hint=f"lora-bert serve '{Path(directory).resolve().parent}'",
+        )
+    if is_trunk(directory):
+        raise ConfigError(
+            f"'{directory}' holds exported adapters; serve answers with adapters themselves.",
+            hint="Name the directory of the adapters that they were made of.",
         )
     return directory
 

@@ -8,6 +8,7 @@ import pytest
 
 import lora_bert
 from tests.cli.conftest import Cli, Mistake
+from tests.inference.test_session import with_other_weights
 
 pytest.importorskip("onnx", reason="the extras onnx and openvino are not installed")
 
@@ -175,3 +176,89 @@ def test_engines_that_are_not_installed(
     says = ["not installed", f"pip install 'lora-bert[{own.name}]'"]
     mistake(UNAVAILABLE, "infer", "good", "--model", own, says=says)
     mistake(UNAVAILABLE, "export", merged, "out", "--format", own.name, says=says)
+
+
+@pytest.fixture(scope="module")
+def together(adapter: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two adapters and what is exported of them; do not change it."""
+    place = tmp_path_factory.mktemp("together")
+    for number, name in enumerate(("reviews", "other"), start=1):
+        with_other_weights(adapter, place / "adapters" / name, number)
+    lora_bert.export([place / "adapters"], place / "out")
+    return place
+
+
+def test_several_adapters_share_a_trunk(cli: Cli, together: Path) -> None:
+    names = [together / "adapters" / name for name in ("reviews", "other")]
+    outcome = cli("export", *names, "out dir")
+    assert (outcome.code, outcome.stderr) == (0, "")
+    lines = outcome.stdout.splitlines()
+    words = [line.split(maxsplit=1)[0] for line in lines if not line.startswith("infer ")]
+    assert words == ["exported", "trunk", "reviews", "other", "next"]
+    assert lines[1].startswith("trunk       2 of 4 layers, 0.")
+    assert lines[-1] == "next        lora-bert infer --model 'out dir' \"…\""
+    assert {file.name for file in Path("out dir").iterdir()} == {
+        "trunk.json", "trunk.xml", "trunk.bin", "reviews", "other"
+    }  # fmt: skip
+    words = ("export", *names, "out dir", "--format", "onnx", "--overwrite", "--json")
+    document = cli(*words).document
+    assert list(document["branches"]) == ["reviews", "other"]
+    assert document["branches"]["other"]["path"] == str(Path("out dir/other"))
+    assert document["branches"]["other"]["agreement"] == 1.0
+    assert (document["format"], document["trunk_layers"], document["layers"]) == ("onnx", 2, 4)
+
+
+def test_all_branches_answer_or_those_that_are_named(
+    cli: Cli, together: Path, reviews: Path
+) -> None:
+    out, exact = together / "out", ("--dtype", "float32")
+    wanted = {name: lora_bert.load(together / "adapters" / name, dtype="float32").values(["good"])
+              for name in ("other", "reviews")}  # fmt: skip
+    for option in ("--model", "--adapter"):
+        (found,) = cli("infer", option, out, "good", *exact, "--json").document
+        assert list(found["adapters"]) == ["other", "reviews"]
+        for name, values in wanted.items():
+            scores = list(found["adapters"][name]["scores"].values())
+            assert scores == pytest.approx(values[0].tolist(), abs=1e-5)
+    (found,) = cli("infer", "--model", out / "other", "good", *exact, "--json").document
+    scores = list(found["scores"].values())
+    assert scores == pytest.approx(wanted["other"][0].tolist(), abs=1e-5)
+    two = ("--adapter", out / "reviews", "--adapter", out / "other")
+    assert [line.split("\t")[0] for line in cli("infer", *two, "good").stdout.splitlines()] == [
+        "reviews", "other"
+    ]  # fmt: skip
+    Path("in.csv").write_text("which,text\nother,good\nreviews,bad\n")
+    lines = cli("infer", "--model", out, "--input", "in.csv").stdout.splitlines()
+    assert lines[0].split(",")[2:4] == ["other_prediction", "other_score"]
+    rows = ("--input", "in.csv", "--adapter-column", "which")
+    assert cli("infer", "--model", out, *rows).stdout.splitlines()[0] == (
+        "which,text,prediction,score"
+    )
+    judged = [cli("evaluate", place / "other", "--data", reviews, "--json").document["confusion"]
+              for place in (together / "adapters", out)]  # fmt: skip
+    assert judged[0] == judged[1]
+    assert "exported         openvino, float32, on a trunk of 2 layers\n" in (
+        cli("info", out / "other").stdout
+    )
+
+
+def test_what_a_shared_trunk_cannot(mistake: Mistake, together: Path, merged: Path) -> None:
+    out, name = together / "out", together / "adapters" / "reviews"
+    mistake(BAD, "evaluate", out, says=["holds a trunk and branches on it", str(out / "other")])
+    mistake(USAGE, "export", name, merged, "x", says=["are both called 'reviews'"])
+    mistake(USAGE, "infer", "--adapter", out, "--adapter", name, "good",
+            says=["is exported for openvino"])  # fmt: skip
+    mistake(USAGE, "infer", "--adapter", name, "--adapter", out / "other", "good",
+            says=["is exported for openvino"])  # fmt: skip
+    mistake(USAGE, "serve", out, says=["holds exported adapters"])
+
+
+def test_no_trunk_is_kept_where_a_branch_differs(
+    mistake: Mistake, together: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lora_bert.exporting import onnx_places
+
+    monkeypatch.setattr(onnx_places, "_UNSEEN", onnx_places._UNSEEN * 0)
+    adapters = together / "adapters"
+    mistake(BAD, "export", adapters, "out", "--format", "onnx", says=["differs from torch by"])
+    assert not Path("out").exists()

@@ -9,7 +9,7 @@ import torch
 from lora_bert.backbones.families.registry import encoder_config
 from lora_bert.errors import BackboneError
 from lora_bert.exporting import onnx_graph as graph
-from lora_bert.exporting.onnx_graph import classifier_graph
+from lora_bert.exporting.onnx_graph import branch_graph, classifier_graph, trunk_graph
 from tests.tiny import ADDED, FAMILIES, VOCABULARY, tiny_classifier, with_mean_layer_added
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -33,13 +33,31 @@ def configured(settings):
     return config, config.head.pooling
 
 
-def compute(model, ids, mask, pooling=None):
-    """What the graph of a ``transformers`` model gives, with another ``pooling`` if need be."""
+def run(written, inputs):
+    """The one output of an ONNX model."""
+    session = onnxruntime.InferenceSession(
+        written.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    return session.run(None, inputs)[0]
+
+
+def compute(model, ids, mask, pooling=None, depth=None):
+    """What the graph of a ``transformers`` model gives, with another ``pooling`` if need be.
+
+    With ``depth``, the graph of a branch on that of a trunk.
+    """
     config, own = configured(model.config.to_dict())
     tensors = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
-    written = classifier_graph(tensors, config, pooling or own).SerializeToString()
-    session = onnxruntime.InferenceSession(written, providers=["CPUExecutionProvider"])
-    return session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
+    inputs = {"input_ids": ids, "attention_mask": mask}
+    if depth is None:
+        return run(classifier_graph(tensors, config, pooling or own), inputs)
+    hidden = run(trunk_graph(tensors, config, depth), inputs)
+    assert hidden.shape == (*ids.shape, config.hidden_size)
+    hidden[mask == 0] = 7  # what stands at filler is nobody's
+    above = branch_graph(tensors, config, pooling or own, depth)
+    words = f"{config.layout.prefix}{config.layout.word_embeddings}.weight"
+    assert words not in {each.name for each in above.graph.initializer}
+    return run(above, {"hidden_states": hidden, "attention_mask": mask})
 
 
 @pytest.mark.parametrize(("family", "extra"), VARIANTS, ids=str)
@@ -65,6 +83,9 @@ def check(model, twin=None, pooling=None):
         with torch.no_grad():
             wanted = (twin or model)(torch.from_numpy(ids), torch.from_numpy(mask)).logits.numpy()
         np.testing.assert_allclose(compute(model, ids, mask, pooling), wanted, atol=1e-5)
+        for depth in (0, 3) if len(lengths) == 3 else ():
+            found = compute(model, ids, mask, pooling, depth)
+            np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize(

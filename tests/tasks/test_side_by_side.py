@@ -82,6 +82,28 @@ def test_one_text_by_adapters_of_different_tasks(session: lora_bert.Session) -> 
         assert [len(each) for each in session.predict([], adapters=names).values()] == [0, 0]
 
 
+def test_all_of_them_exported_together(
+    adapters: Path, session: lora_bert.Session, tmp_path: Path
+) -> None:
+    pytest.importorskip("onnx")
+    backbone, out = adapters.parent / "backbone", tmp_path / "out"
+    result = lora_bert.export([adapters], out, format="onnx", backbone=backbone)
+    assert isinstance(result, lora_bert.SharedExportResult)
+    assert result.trunk_layers == 0  # taggers change all layers
+    exported = lora_bert.Session.from_directory(out, dtype="float32", batch_size=2)
+    assert exported.names == tuple(sorted(PLACES)) == tuple(sorted(result.branches))
+    for texts, names in ((TAGGED, ["tags", "reviews"]), (QUESTIONS, ["reads", "pairs"])):
+        found = exported.values(texts, adapters=names)
+        each = exported.values(texts, adapter=[names[row % 2] for row in range(len(texts))])
+        for number, name in enumerate(names):
+            alone = lora_bert.load(out / name, engine="onnx").values(texts)
+            for row, torch_said in enumerate(session.values(texts, adapter=name)):
+                check_alike(found[name][row], torch_said)
+                check_alike(alone[row], torch_said)
+                if row % 2 == number:
+                    check_alike(each[row], torch_said)
+
+
 def infer(*words: object) -> str:
     """What ``lora-bert infer`` says, in float32."""
     call = ["infer", "--dtype", "float32", *map(str, words)]

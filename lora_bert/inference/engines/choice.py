@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import importlib.util
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
 
 from lora_bert.adapters.directory import Kind
-from lora_bert.adapters.exported import Exported
+from lora_bert.adapters.exported import Exported, ExportedTrunk
+from lora_bert.adapters.trunk import GRAPHS
+from lora_bert.backbones.fingerprint import stamp_of
 from lora_bert.errors import ConfigError, UnavailableError
+from lora_bert.files import size_of
+from lora_bert.inference.engines.branches import BranchEngine, GraphEngine
 from lora_bert.inference.engines.engine import Engine
+from lora_bert.inference.engines.graph_inputs import Part
 
 _FITS: Mapping[Kind, tuple[str, ...]] = {
     "adapter": ("torch",),
@@ -18,6 +26,10 @@ _FITS: Mapping[Kind, tuple[str, ...]] = {
     "onnx": ("openvino", "onnx"),
 }
 _PACKAGES = {"openvino": ("openvino",), "onnx": ("onnxruntime",)}
+
+_TRUNKS: WeakValueDictionary[str, Any] = WeakValueDictionary()
+"""Engines of trunks, by files, engine and precision: one for all branches in this process."""
+_LOCK = threading.Lock()
 
 
 def check_fits(engine: str, kind: Kind, path: Path) -> None:
@@ -50,32 +62,56 @@ def open_engine(model: Exported, *, engine: str, dtype: str, device: str = "auto
         UnavailableError: The engine is not installed.
         AdapterError: The graph is damaged.
     """
-    if device == "cuda":
-        raise ConfigError(
-            "--device cuda: exported models run on the CPU.",
-            hint="On a GPU, use the adapter or the merged model.",
-        )
-    if dtype == "int8":
-        raise ConfigError(
-            "--dtype int8: an exported model has eight bits from its export, or has none.",
-            hint="Export with --int8, and leave --dtype out; adapters and merged models take it.",
-        )
-    engine = _fastest(model) if engine == "auto" else engine
-    require(engine, f"'{model.graph.parent}' runs with")
+    precision, name = model.manifest.exported.get("precision"), model.graph.stem.lower()
+    quantised = precision == "int8" or "int8" in name or "quantized" in name
+    engine = _able(engine, model.graph, model.kind, quantised=quantised, dtype=dtype, device=device)
     head = model.manifest.restored_task(model.graph.parent).head()
-    outputs, of_tokens = head.outputs, head.of_tokens
+    opened = _graph_engine(
+        engine, model.graph, head.outputs, dtype=dtype, max_length=model.manifest.max_length,
+        of_tokens=head.of_tokens, part="branch" if model.trunk else "whole",
+    )  # fmt: skip
+    if model.trunk is None:
+        return opened
+    trunk = open_trunk(model.trunk, engine=engine, dtype=dtype)
+    return BranchEngine(trunk, opened, size_of(model.graph.parent))
+
+
+def open_trunk(
+    trunk: ExportedTrunk, *, engine: str, dtype: str, device: str = "auto"
+) -> GraphEngine:
+    """Open the trunk of exported branches; the one in memory where it is open already.
+
+    As :func:`open_engine`, errors too.
+    """
+    known, quantised = trunk.known, trunk.known.precision == "int8"
+    engine = _able(
+        engine, trunk.graph, known.format, quantised=quantised, dtype=dtype, device=device
+    )
+    files = [trunk.graph.parent / name for name in GRAPHS[known.format]]
+    key = f"{trunk.graph} {stamp_of(files)} {engine} {dtype}"
+    with _LOCK:
+        if (opened := _TRUNKS.get(key)) is None:
+            opened = _TRUNKS[key] = _graph_engine(
+                engine, trunk.graph, known.width, dtype=dtype, max_length=known.max_length,
+                of_tokens=False, part="trunk",
+            )  # fmt: skip
+    engine_of_all: GraphEngine = opened
+    return engine_of_all
+
+
+def _graph_engine(
+    engine: str, graph: Path, outputs: int, *, dtype: str, max_length: int, of_tokens: bool,
+    part: Part,
+) -> GraphEngine:  # fmt: skip
     if engine == "openvino":
         from lora_bert.inference.engines.openvino_engine import OpenVinoEngine
 
-        length = model.manifest.max_length
         return OpenVinoEngine(
-            model.graph, outputs, dtype=dtype, max_length=length, of_tokens=of_tokens
+            graph, outputs, dtype=dtype, max_length=max_length, of_tokens=of_tokens, part=part
         )
-    if dtype == "bfloat16":
-        raise ConfigError("--dtype bfloat16: ONNX Runtime has no bfloat16 on CPUs.")
     from lora_bert.inference.engines.onnx_engine import OnnxEngine
 
-    return OnnxEngine(model.graph, outputs, of_tokens=of_tokens)
+    return OnnxEngine(graph, outputs, of_tokens=of_tokens, part=part)
 
 
 def require(extra: str, who: str, packages: Sequence[str] = ()) -> None:
@@ -92,12 +128,29 @@ def require(extra: str, who: str, packages: Sequence[str] = ()) -> None:
         )
 
 
-def _fastest(model: Exported) -> str:
+def _able(engine: str, graph: Path, kind: str, *, quantised: bool, dtype: str, device: str) -> str:
+    """The engine that opens a graph, of the name that was asked for; errors: see open_engine."""
+    if device == "cuda":
+        raise ConfigError(
+            "--device cuda: exported models run on the CPU.",
+            hint="On a GPU, use the adapter or the merged model.",
+        )
+    if dtype == "int8":
+        raise ConfigError(
+            "--dtype int8: an exported model has eight bits from its export, or has none.",
+            hint="Export with --int8, and leave --dtype out; adapters and merged models take it.",
+        )
+    engine = _fastest(kind, quantised=quantised) if engine == "auto" else engine
+    require(engine, f"'{graph.parent}' runs with")
+    if engine == "onnx" and dtype == "bfloat16":
+        raise ConfigError("--dtype bfloat16: ONNX Runtime has no bfloat16 on CPUs.")
+    return engine
+
+
+def _fastest(kind: str, *, quantised: bool) -> str:
     """OpenVINO reads ONNX too, and is faster; what was quantised for ONNX Runtime is not."""
-    if model.kind == "openvino":
+    if kind == "openvino":
         return "openvino"
-    precision, name = model.manifest.exported.get("precision"), model.graph.stem.lower()
-    quantised = precision == "int8" or "int8" in name or "quantized" in name
     return "onnx" if quantised or not _is_installed("openvino") else "openvino"
 
 

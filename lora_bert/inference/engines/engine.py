@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Protocol
 
@@ -19,11 +19,23 @@ Compute = Callable[[TokenizedTexts, np.ndarray], np.ndarray]
 
 Where the head reads tokens: ``[tokens, outputs]``, the rows' tokens one row behind the other."""
 
+Batch = tuple[Callable[[np.ndarray], None], np.ndarray]
+"""What computes rows, and their numbers."""
+
 TEXTS_AT_ONCE = 8192
 """Texts that are sorted by length together."""
 
 MOST_THREADS = 8
 """More would wait for Python's interpreter, which lets only one of them run."""
+
+
+class ComputeOn(Protocol):
+    """A :data:`Compute` of an exported model; of a branch with what its trunk gave of the rows."""
+
+    def __call__(
+        self, texts: TokenizedTexts, rows: np.ndarray, hidden: np.ndarray | None = None
+    ) -> np.ndarray:
+        """The logits of some texts."""
 
 
 class Engine(Protocol):
@@ -119,6 +131,20 @@ def empty_logits(engine: Engine, encodings: TokenizedTexts) -> np.ndarray:
     """Room for what :func:`answer` gives, of no content yet."""
     size = len(encodings.ids) if engine.of_tokens else len(encodings)
     return np.empty((size, engine.outputs), dtype=np.float32)
+
+
+def compute_batches(batches: Sequence[Batch], threads: Workers, total: int) -> None:
+    """Compute batches side by side, ``total`` texts; one that is alone by all cores."""
+    if len(batches) == 1:
+        compute, rows = batches[0]
+        compute(rows)
+    if len(batches) < 2:
+        return
+    with track(total, "predicting") as bar, threads:
+        futures = [(threads.submit(compute, rows), len(rows)) for compute, rows in batches]
+        for future, count in futures:
+            future.result()
+            bar.update(count)
 
 
 def logits_at(engine: Engine, encodings: TokenizedTexts, rows: np.ndarray) -> np.ndarray:

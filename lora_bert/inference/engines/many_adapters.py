@@ -6,15 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from lora_bert.inference.engines.engine import empty_logits, logits_at
+from lora_bert.inference.engines.engine import Batch, compute_batches, empty_logits, logits_at
 from lora_bert.inference.engines.torch_engine import TorchEngine
 from lora_bert.model.segments import logits_of_all, logits_of_segments
-from lora_bert.runtime.progress_bar import track
 from lora_bert.tokens.batching import TokenBatch, by_owner
 from lora_bert.tokens.tokenized import TokenizedTexts, cu_seqlens
-
-Batch = tuple[Callable[[np.ndarray], None], np.ndarray]
-"""What computes rows, and their numbers."""
 
 
 def answer_rows(
@@ -46,7 +42,7 @@ def answer_rows(
         if len(rows):
             cut = by_owner(joined.lengths[rows], owners[rows], batch_size, engines[some[0]].cut)
             batches += [(compute, rows[part]) for part in cut]
-    _compute(batches, engines, len(owners))
+    compute_batches(batches, engines[0].threads(), len(owners))
     return outputs
 
 
@@ -71,22 +67,8 @@ def answer_all(
         for some in _sharing(engines)
         for rows in (engines[some[0]].cut(tokens.lengths, batch_size) if len(tokens) else ())
     ]
-    _compute(batches, engines, len(tokens))
+    compute_batches(batches, engines[0].threads(), len(tokens))
     return outputs
-
-
-def _compute(batches: Sequence[Batch], engines: Sequence[TorchEngine], total: int) -> None:
-    """Compute batches side by side; one that is alone by all cores."""
-    if len(batches) == 1:
-        compute, rows = batches[0]
-        compute(rows)
-    if len(batches) < 2:
-        return
-    with track(total, "predicting") as bar, engines[0].threads() as threads:
-        futures = [(threads.submit(compute, rows), len(rows)) for compute, rows in batches]
-        for future, count in futures:
-            future.result()
-            bar.update(count)
 
 
 def _sharing(engines: Iterable[TorchEngine]) -> Iterator[list[int]]:

@@ -13,8 +13,14 @@ import numpy as np
 
 from lora_bert.backbones.fingerprint import stamp_of
 from lora_bert.inference.engines.compiled_graph import CompiledGraph
-from lora_bert.inference.engines.engine import Compute, cores_allowed
-from lora_bert.inference.engines.graph_inputs import check_classifier, check_same, damaged, feed
+from lora_bert.inference.engines.engine import ComputeOn, cores_allowed
+from lora_bert.inference.engines.graph_inputs import (
+    Part,
+    check_classifier,
+    check_same,
+    damaged,
+    feed,
+)
 from lora_bert.runtime.threads import Workers
 from lora_bert.tokens.batching import by_padded_length
 from lora_bert.tokens.tokenized import TokenizedTexts
@@ -47,7 +53,9 @@ def core() -> Any:
 class OpenVinoEngine:
     """Computes an ``.xml`` (with its ``.bin``) or ``.onnx`` with OpenVINO.
 
-    ``dtype`` is ``auto``, ``bfloat16`` or ``float32``, ``max_length`` that of the texts.
+    ``dtype`` is ``auto``, ``bfloat16`` or ``float32``, ``max_length`` that of the texts. It is a
+    ``part`` of a classifier, or the whole. A branch computes with ``hidden``, which the trunk gave
+    of the same rows, float32 ``[rows, length, hidden]``.
 
     Raises:
         AdapterError: The graph is damaged, or not that of a text classifier with so many
@@ -60,9 +68,11 @@ class OpenVinoEngine:
         return f"{self.name}, cpu"
 
     def __init__(
-        self, graph: Path, outputs: int, *, dtype: str, max_length: int, of_tokens: bool = False
-    ) -> None:
-        self.outputs, self.of_tokens, self._graph = outputs, of_tokens, graph
+        self, graph: Path, outputs: int, *, dtype: str, max_length: int, of_tokens: bool = False,
+        part: Part = "whole",
+    ) -> None:  # fmt: skip
+        self.outputs, self.of_tokens, self._part = outputs, of_tokens, part
+        self._graph = graph
         self._dtype, self._max_length = dtype, max_length
         self._lock = threading.Lock()
         weights = graph.with_suffix(".bin")
@@ -80,7 +90,9 @@ class OpenVinoEngine:
         inputs = {each.any_name for each in self._model.inputs}
         shape = self._model.outputs[0].partial_shape
         fixed = [axis.get_length() if axis.is_static else None for axis in shape]
-        check_classifier(self._graph, inputs, fixed, self.outputs, of_tokens=self.of_tokens)
+        check_classifier(
+            self._graph, inputs, fixed, self.outputs, of_tokens=self.of_tokens, part=self._part
+        )
         return inputs
 
     @cached_property
@@ -93,25 +105,31 @@ class OpenVinoEngine:
             raise damaged(self._graph, "OpenVINO") from problem
         return model
 
-    def logits(self, texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
+    def logits(
+        self, texts: TokenizedTexts, rows: np.ndarray, hidden: np.ndarray | None = None
+    ) -> np.ndarray:
         """The logits of one batch, as soon as possible."""
         with self._lock:
-            return self._infer(self._alone, texts, rows)
+            return self._infer(self._alone, texts, rows, hidden)
 
-    def _infer(self, request: Any, texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
-        padded = texts.pad(rows)
-        inputs = feed(padded, self._inputs)
+    def _infer(
+        self, request: Any, texts: TokenizedTexts, rows: np.ndarray, hidden: np.ndarray | None
+    ) -> np.ndarray:
+        padded = texts.pad(rows, None if hidden is None else hidden.shape[1])
+        inputs = feed(padded, self._inputs, hidden)
         logits: np.ndarray = request.infer(inputs, share_inputs=True)[0]
         return logits[padded.mask] if self.of_tokens else logits
 
-    def side_by_side(self, texts: int | None) -> tuple[Compute, Workers]:
+    def side_by_side(self, texts: int | None) -> tuple[ComputeOn, Workers]:
         """As many threads as OpenVINO wants requests; compiled for throughput the first time."""
         compiled, thread = self._together, threading.local()
 
-        def compute(texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
+        def compute(
+            texts: TokenizedTexts, rows: np.ndarray, hidden: np.ndarray | None = None
+        ) -> np.ndarray:
             if not hasattr(thread, "request"):
                 thread.request = compiled.create_infer_request()
-            return self._infer(thread.request, texts, rows)
+            return self._infer(thread.request, texts, rows, hidden)
 
         return compute, Workers(int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")))
 

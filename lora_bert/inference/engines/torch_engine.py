@@ -59,6 +59,14 @@ class TorchEngine:
         """The adapter as it answers together with others."""
         return PreparedAdapter.of(self._backbone, self._adapter)
 
+    @property
+    def own_bytes(self) -> int:
+        """What the adapter takes: its tensors, and what it changes in the backbone's precision."""
+        tensors = list(self.prepared.adapter.tensors)
+        for update in self.prepared.updates.values():
+            tensors += [update.down, update.up]
+        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
     def logits(self, texts: TokenizedTexts, rows: np.ndarray) -> np.ndarray:
         """The logits of one batch."""
         return self._logits(self.prepared.updates, texts, rows)
