@@ -67,6 +67,7 @@ def assembled(config: ServeConfig) -> App:
     """The application with everything behind it, which has answered once."""
     from lora_bert.inference.session import Session
     from lora_bert.serving.access import Access
+    from lora_bert.serving.answer_cache import AnswerCache
     from lora_bert.serving.answering import Answerer, Limits
     from lora_bert.serving.app import App
     from lora_bert.serving.computing import compute
@@ -82,9 +83,11 @@ def assembled(config: ServeConfig) -> App:
         batch_size=config.batch_size,
     )  # fmt: skip
     metrics = Metrics(config.batch_tokens)
+    cache = AnswerCache(config.answer_cache * 1e6, metrics.hit)
     scheduler = Scheduler(
         partial(compute, batch_size=config.batch_size), budget=config.batch_tokens,
         max_wait=config.max_wait_ms / 1000, limit=config.queue_tokens, counted=metrics.computed,
+        known=cache.get, keep=cache.keep,
     )  # fmt: skip
     limits = Limits(
         config.max_texts, int(config.max_body * 1e6), config.max_requests, config.timeout,
@@ -94,7 +97,7 @@ def assembled(config: ServeConfig) -> App:
         session, scheduler, default=config.default, limits=limits, metrics=metrics,
         directory=Path(config.directory),
     )  # fmt: skip
-    metrics.watch(lambda: scheduler.waiting, lambda: len(session.loaded))
+    metrics.watch(lambda: scheduler.waiting, lambda: len(session.loaded), lambda: cache.bytes)
     _warm(config, answerer)
     protocols = every()
     return App(answerer, [*protocols, pages(protocols)], access)
