@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import socket
@@ -27,6 +28,8 @@ Started = Callable[[str, tuple[str, ...]], None]
 
 _PACKAGES = ("starlette", "uvicorn", "msgspec", "prometheus_client")
 _KEEP_ALIVE = 75  # seconds; more than the 60 of usual proxies, which else meet closed connections
+_LOOKS, _BETWEEN = 10, 0.05
+"""How often, and how many seconds apart, it is read what has come before the server ends."""
 
 
 def run(config: ServeConfig, started: Started) -> None:
@@ -42,6 +45,8 @@ def run(config: ServeConfig, started: Started) -> None:
     import uvicorn
     from prometheus_client import disable_created_metrics
 
+    from lora_bert.serving.connections import connection_class
+
     # When each counter began is one more number of no use.
     disable_created_metrics()  # type: ignore[no-untyped-call]
     listening = _bound(config.host, config.port)
@@ -51,8 +56,8 @@ def run(config: ServeConfig, started: Started) -> None:
         app = assembled(config)
         settings = uvicorn.Config(
             app.asgi(), log_config=None, access_log=False, lifespan="off", ws="none",
-            server_header=False, timeout_keep_alive=_KEEP_ALIVE,
-            timeout_graceful_shutdown=max(1, round(config.timeout)),
+            http=connection_class(config.timeout), server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE, timeout_graceful_shutdown=max(1, round(config.timeout)),
         )  # fmt: skip
         _server(settings, app, partial(started, _url(config.host, listening))).run([listening])
     finally:
@@ -192,6 +197,13 @@ def _server(settings: Any, app: App, started: Callable[[tuple[str, ...]], None])
             await super().startup(sockets)
             if self.started:
                 started(app.answerer.session.names)
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            # A connection on which nothing was asked is closed, so what has come is read first:
+            # a busy loop has not got to all of it, and who has just connected is about to ask.
+            for _ in range(_LOOKS):
+                await asyncio.sleep(_BETWEEN)
+            await super().shutdown(sockets)
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
             self.force_exit = self.should_exit
