@@ -72,6 +72,13 @@ class ServeConfig(Computing):
         32768, "Tokens that may wait; beyond it requests are answered with 429.", minimum=1,
         metavar="N",
     )  # fmt: skip
+    answer_cache: float = option(
+        0.0,
+        "Megabytes of answers to keep for texts that are asked again; those that were asked "
+        "longest ago are let go. 0: none is kept.",
+        minimum=0,
+        metavar="MB",
+    )
     max_requests: int = option(
         512, "Requests at once; beyond it they are answered with 429.", minimum=1, metavar="N"
     )

@@ -71,15 +71,15 @@ class App:
         known = {404: "unknown", 405: "not_allowed"}
         kind = known.get(getattr(error, "status_code", 0), "malformed")
         what = "path" if kind == "unknown" else "method"
-        refusal = RefusedError(
-            kind, f"The server has no such {what}.", hint="GET /docs lists them."
-        )
-        try:
-            self._access.check(request, "api")
-        except RefusedError as refused:
-            refusal = refused
-        response = _response(*_OTHER.refused(refusal))
-        response.headers.update({**_HEADERS, **(getattr(error, "headers", None) or {})})
+
+        async def refused(call: Call) -> Any:
+            raise RefusedError(
+                kind, f"The server has no such {what}.", hint="GET /docs lists them."
+            )
+
+        answers = self._endpoint(_OTHER, Operation("GET", "", refused, "What there is not."))
+        response = await answers(request)
+        response.headers.update(getattr(error, "headers", None) or {})
         return response
 
     def _endpoint(
@@ -118,20 +118,16 @@ class App:
             answer = await self._in_time(operation, call)
             return answer if isinstance(answer, Response) else _response(200, answer)
         except RefusedError as refusal:
-            response = _response(*(call.spoken or protocol).refused(refusal))
-            if refusal.retry_after is not None:
-                response.headers["retry-after"] = str(refusal.retry_after)
-            if refusal.kind == "unauthorized":
-                response.headers["www-authenticate"] = "Bearer"
-            if refusal.kind in ("too_large", "slow"):
-                response.headers["connection"] = "close"  # the rest of the body is not read
-            return response
+            return _refusal(call.spoken or protocol, refusal)
         except ConnectionError:
             return Response(status_code=_GONE)
+        except asyncio.CancelledError:  # the server has waited long enough for it
+            return _refusal(protocol, RefusedError("unavailable", "The server is shutting down."))
         except Exception:  # noqa: BLE001 - the client is told, the log says what it was
             log.error("A request could not be answered.\n%s", traceback.format_exc())
-            failed = RefusedError("failed", "The server met with an error of its own.")
-            return _response(*protocol.refused(failed))
+            return _refusal(
+                protocol, RefusedError("failed", "The server met with an error of its own.")
+            )
 
     async def _in_time(self, operation: Operation, call: Call) -> Any:
         # Loading an adapter may take its time.
@@ -200,6 +196,17 @@ def _response(status: int, value: Any) -> Response:
     from starlette.responses import Response
 
     return Response(json_bytes(value), status, media_type="application/json")
+
+
+def _refusal(protocol: Protocol, refusal: RefusedError) -> Response:
+    response = _response(*protocol.refused(refusal))
+    if refusal.retry_after is not None:
+        response.headers["retry-after"] = str(refusal.retry_after)
+    if refusal.kind == "unauthorized":
+        response.headers["www-authenticate"] = "Bearer"
+    if refusal.kind in ("too_large", "slow"):
+        response.headers["connection"] = "close"  # the rest of the body is not read
+    return response
 
 
 def _write(identity: str, call: Call, status: int, seconds: float) -> None:

@@ -38,6 +38,8 @@ def typed(value: Any, kind: type[BodyT]) -> BodyT:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         raise RefusedError("invalid", f"{error}.") from error
+    except UnicodeEncodeError:  # half an emoji, where no text is wanted
+        raise RefusedError("invalid", "Half a character stands where no text is taken.") from None
     except RecursionError:
         raise RefusedError("malformed", "The body is nested too deeply.") from None
 

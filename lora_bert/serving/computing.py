@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
+from weakref import ref
 
 import numpy as np
 
 from lora_bert.inference.engines.many_adapters import answer_all, answer_rows
 from lora_bert.inference.engines.torch_engine import TorchEngine
 from lora_bert.inference.predictor import Predictor
+from lora_bert.serving.answer_cache import AnswerKey
 from lora_bert.serving.scheduler import Row
 from lora_bert.tokens.tokenized import TokenizedTexts
 
@@ -98,8 +100,8 @@ def _share(
 
 
 def _row(asked: Asked) -> Row[Asked]:
-    # The row holds its predictor, so no other one can have its id meanwhile.
-    return Row(asked, len(asked.tokens.ids), (id(asked.predictor), _identity(asked.tokens)))
+    key = AnswerKey(ref(asked.predictor.engine), _identity(asked.tokens))
+    return Row(asked, len(asked.tokens.ids), key)
 
 
 def _identity(tokens: TokenizedTexts) -> tuple[bytes, bytes, bytes]:

@@ -44,10 +44,14 @@ class Metrics:
             "batch_fill", "Tokens of a batch as a share of --batch-tokens.",
             buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0), **own,
         )  # fmt: skip
+        self._hits = Counter("cache_hits", "Rows that --answer-cache had the answer of.", **own)
         self._in_flight = Gauge("requests_in_flight", "Requests being answered.", **own)
 
-    def watch(self, waiting: Callable[[], tuple[int, int]], loaded: Callable[[], int]) -> None:
-        """Show what waits, rows and tokens, and how many adapters are in memory."""
+    def watch(
+        self, waiting: Callable[[], tuple[int, int]], loaded: Callable[[], int],
+        kept: Callable[[], int],
+    ) -> None:  # fmt: skip
+        """Show what waits, rows and tokens, how many adapters are in memory, bytes of answers."""
         from prometheus_client import Gauge
 
         own: dict[str, Any] = {"registry": self.registry, "namespace": "lora_bert"}
@@ -55,6 +59,7 @@ class Metrics:
             ("queue_rows", "Rows that wait.", lambda: waiting()[0]),
             ("queue_tokens", "Their tokens.", lambda: waiting()[1]),
             ("loaded_adapters", "Adapters in memory.", loaded),
+            ("cache_bytes", "What the answers of --answer-cache take.", kept),
         )
         for name, what, function in gauges:
             Gauge(name, what, **own).set_function(function)
@@ -74,6 +79,10 @@ class Metrics:
         """Count what an adapter was asked and has answered."""
         self._rows.labels(adapter).inc(rows)
         self._tokens.labels(adapter).inc(tokens)
+
+    def hit(self) -> None:
+        """Count a row whose answer was kept."""
+        self._hits.inc()
 
     def computed(self, batch: Batch) -> None:
         """Count a batch."""

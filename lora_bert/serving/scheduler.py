@@ -105,6 +105,8 @@ class Scheduler(Generic[WorkT, OutputT]):
         limit: Tokens that may wait. A request that is larger by itself may wait where nothing else
             does.
         counted: Is shown every batch.
+        known: A row's key -> its output, where that need not be computed.
+        keep: Is given every key with its output.
     """
 
     def __init__(
@@ -115,8 +117,11 @@ class Scheduler(Generic[WorkT, OutputT]):
         max_wait: float,
         limit: int,
         counted: Callable[[Batch], None] = lambda batch: None,
+        known: Callable[[Any], OutputT | None] = lambda key: None,
+        keep: Callable[[Any, OutputT], None] = lambda key, output: None,
     ) -> None:
         self._compute, self._counted = compute, counted
+        self._known, self._keep = known, keep
         self.budget, self.limit, self._max_wait = budget, limit, max_wait
         self._queues: OrderedDict[str, deque[Row[WorkT]]] = OrderedDict()
         self._in_flight: dict[Hashable, Row[WorkT]] = {}
@@ -141,19 +146,25 @@ class Scheduler(Generic[WorkT, OutputT]):
                 :meth:`close`.
         """
         ticket, now = Ticket(self, len(rows)), time.monotonic()
+        unknown = list[tuple[int, Row[WorkT]]]()
+        for place, row in enumerate(rows):
+            if (output := self._known(row.key)) is None:
+                unknown.append((place, row))
+            else:
+                ticket._got(place, output)
         with self._changed:
             if self._closed:
                 raise RefusedError("unavailable", "The server is shutting down.")
-            new = {row.key: row for row in rows if row.key not in self._in_flight}
+            new = {row.key: row for _, row in unknown if row.key not in self._in_flight}
             tokens = sum(row.tokens for row in new.values())
-            if self._waiting_tokens and self._waiting_tokens + tokens > self.limit:
+            if tokens and self._waiting_tokens and self._waiting_tokens + tokens > self.limit:
                 raise self._busy(tokens)
             self._waiting_tokens += tokens
             self._in_flight |= new
             for row in new.values():
                 row.client, row.since = client, now
                 self._queues.setdefault(client, deque()).append(row)
-            for place, asked in enumerate(rows):
+            for place, asked in unknown:
                 row = self._in_flight[asked.key]
                 row.waiting.append((ticket, place))
                 ticket._rows.append(row)
@@ -256,6 +267,7 @@ class Scheduler(Generic[WorkT, OutputT]):
                 self._answer([row])
             return
         for row, output in zip(rows, outputs, strict=True):
+            self._keep(row.key, output)
             for ticket, place in self._finished(row):
                 ticket._got(place, output)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import socket
@@ -28,6 +29,8 @@ Started = Callable[[str, tuple[str, ...]], None]
 
 _PACKAGES = ("starlette", "uvicorn", "msgspec", "prometheus_client")
 _KEEP_ALIVE = 75  # seconds; more than the 60 of usual proxies, which else meet closed connections
+_LOOKS, _BETWEEN = 10, 0.05
+"""How often, and how many seconds apart, it is read what has come before the server ends."""
 
 
 def run(config: ServeConfig, started: Started) -> None:
@@ -43,6 +46,8 @@ def run(config: ServeConfig, started: Started) -> None:
     import uvicorn
     from prometheus_client import disable_created_metrics
 
+    from lora_bert.serving.connections import connection_class
+
     # When each counter began is one more number of no use.
     disable_created_metrics()  # type: ignore[no-untyped-call]
     listening = _bound(config.host, config.port)
@@ -52,8 +57,8 @@ def run(config: ServeConfig, started: Started) -> None:
         app = assembled(config)
         settings = uvicorn.Config(
             app.asgi(), log_config=None, access_log=False, lifespan="off", ws="none",
-            server_header=False, timeout_keep_alive=_KEEP_ALIVE,
-            timeout_graceful_shutdown=max(1, round(config.timeout)),
+            http=connection_class(config.timeout), server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE, timeout_graceful_shutdown=max(1, round(config.timeout)),
         )  # fmt: skip
         _server(settings, app, partial(started, _url(config.host, listening))).run([listening])
     finally:
@@ -68,6 +73,7 @@ def assembled(config: ServeConfig) -> App:
     """The application with everything behind it, which has answered once."""
     from lora_bert.inference.session import Session
     from lora_bert.serving.access import Access
+    from lora_bert.serving.answer_cache import AnswerCache
     from lora_bert.serving.answering import Answerer, Limits
     from lora_bert.serving.app import App
     from lora_bert.serving.computing import compute
@@ -83,9 +89,11 @@ def assembled(config: ServeConfig) -> App:
         batch_size=config.batch_size,
     )  # fmt: skip
     metrics = Metrics(config.batch_tokens)
+    cache = AnswerCache(config.answer_cache * 1e6, metrics.hit)
     scheduler = Scheduler(
         partial(compute, batch_size=config.batch_size), budget=config.batch_tokens,
         max_wait=config.max_wait_ms / 1000, limit=config.queue_tokens, counted=metrics.computed,
+        known=cache.get, keep=cache.keep,
     )  # fmt: skip
     limits = Limits(
         config.max_texts, int(config.max_body * 1e6), config.max_requests, config.timeout,
@@ -95,7 +103,7 @@ def assembled(config: ServeConfig) -> App:
         session, scheduler, default=config.default, limits=limits, metrics=metrics,
         directory=Path(config.directory),
     )  # fmt: skip
-    metrics.watch(lambda: scheduler.waiting, lambda: len(session.loaded))
+    metrics.watch(lambda: scheduler.waiting, lambda: len(session.loaded), lambda: cache.bytes)
     _warm(config, answerer)
     protocols = every()
     return App(answerer, [*protocols, pages(protocols)], access)
@@ -195,6 +203,13 @@ def _server(settings: Any, app: App, started: Callable[[tuple[str, ...]], None])
             await super().startup(sockets)
             if self.started:
                 started(app.answerer.session.names)
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            # A connection on which nothing was asked is closed, so what has come is read first:
+            # a busy loop has not got to all of it, and who has just connected is about to ask.
+            for _ in range(_LOOKS):
+                await asyncio.sleep(_BETWEEN)
+            await super().shutdown(sockets)
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
             self.force_exit = self.should_exit

@@ -77,7 +77,8 @@ class TestRefusals:
         (b'{"inputs": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", 400),
         (b'{"inputs": ' + b"1" * 5000 + b"}", 400), (b'{"inputs": 1}', 422), (b"[]", 422),
         (b'{"inputs": []}', 400), (b'{"inputs": ["a", "b", "c"]}', 422),
-        (b'{"inputs": [["a"], "b"]}', 422),
+        (b'{"inputs": [["a"], "b"]}', 422), (b'"\\ud83d"', 422),
+        (b'{"inputs": "a", "raw_scores": "\\ud800"}', 422),
         (b'{"inputs": [[]]}', 422), (b'{"inputs": "a", "truncate": "yes"}', 422),
         (b'{"inputs": "\\ud83d"}', 200), (b'{"inputs": ""}', 200), (b'{"inputs": "\\u0000"}', 200),
     ])  # fmt: skip
@@ -199,36 +200,70 @@ class TestRefusals:
         assert "of the machine" in caplog.text
 
 
-def test_a_client_that_is_gone_is_not_computed_for(assemble):
-    """Its request arrives, waits, and is dropped when it hangs up."""
-    app = assemble(max_wait_ms=5000)
-    body = json.dumps(ASK).encode()
-    sent = list[dict]()
+def began(app, sent, gone):
+    """A request that waits in the scheduler, and what becomes of it; the client is not there for
+    its answer once ``gone`` is set."""
+    messages = [{"type": "http.request", "body": json.dumps(ASK).encode()}]
+
+    async def receive():
+        if messages:
+            return messages.pop()
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/v1/predict", "query_string": b"",
+             "headers": [(b"host", b"localhost")], "client": ("1.2.3.4", 5), "scheme": "http",
+             "server": ("localhost", 80), "root_path": "", "http_version": "1.1"}  # fmt: skip
+    return asyncio.ensure_future(app.asgi()(scope, receive, send))
+
+
+@pytest.mark.parametrize(("ends", "status"), [("client", 499), ("server", 503)])
+def test_what_is_broken_off_is_not_computed(assemble, ends, status):
+    """The client hangs up; or the server, which ends, has waited long enough and says so."""
+    app, sent = assemble(max_wait_ms=5000), list[dict]()
 
     async def call():
-        gone, messages = asyncio.Event(), [{"type": "http.request", "body": body}]
-
-        async def receive():
-            if messages:
-                return messages.pop()
-            await gone.wait()
-            return {"type": "http.disconnect"}
-
-        async def send(message):
-            sent.append(message)
-
-        scope = {"type": "http", "method": "POST", "path": "/v1/predict", "query_string": b"",
-                 "headers": [(b"host", b"localhost")], "client": ("1.2.3.4", 5), "scheme": "http",
-                 "server": ("localhost", 80), "root_path": "", "http_version": "1.1"}  # fmt: skip
-        asked = asyncio.ensure_future(app.asgi()(scope, receive, send))
+        gone = asyncio.Event()
+        asked = began(app, sent, gone)
         while app.answerer.scheduler.waiting == (0, 0):
             await asyncio.sleep(0.01)
-        gone.set()
+        if ends == "client":
+            gone.set()
+        else:
+            asked.cancel()
         await asyncio.wait_for(asked, 4)
 
     asyncio.run(call())
     assert app.answerer.scheduler.waiting == (0, 0)
-    assert sent[0]["status"] == 499
+    assert sent[0]["status"] == status
+    if ends == "server":
+        assert json.loads(sent[1]["body"])["error"]["kind"] == "unavailable"
+
+
+def logged(caplog):
+    lines = [json.loads(each.message) for each in caplog.records if each.message[:1] == "{"]
+    return {line["id"]: line for line in lines}
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [
+    ("GET", "/nothing", 404), ("POST", "/nothing", 404), ("GET", PREDICT, 405),
+    ("DELETE", "/v1/models", 405), ("POST", f"{PREDICT}/", 404),
+])  # fmt: skip
+def test_what_there_is_not_leaves_a_line_too(client, caplog, method, path, status):
+    caplog.set_level(logging.INFO, "lora_bert")
+    for given in ("mine-1", ""):
+        response = client.request(method, path, headers={"x-request-id": given}, content=b"x")
+        line = logged(caplog)[response.headers["x-request-id"]]
+        assert (response.status_code, line["status"], line["method"]) == (status, status, method)
+        assert (line["path"], line["adapter"]) == (path, "")
+    assert "mine-1" in logged(caplog)
+    foreign = client.request(method, path, headers={"host": "evil.example"})
+    assert logged(caplog)[foreign.headers["x-request-id"]]["status"] == 421
+    counted = client.get("/metrics").text
+    assert f'lora_bert_requests_total{{protocol="other",status="{status}"}}' in counted
 
 
 def test_a_line_of_the_log_for_each_request(client, caplog):
@@ -239,8 +274,7 @@ def test_a_line_of_the_log_for_each_request(client, caplog):
     assert response.headers["x-request-id"] == "abc-1"
     odd = client.get("/v1/models", headers={"x-request-id": "a b\tc"}).headers["x-request-id"]
     assert len(odd) == 32
-    lines = [json.loads(record.message) for record in caplog.records if record.message[:1] == "{"]
-    first = next(line for line in lines if line["id"] == "abc-1")
+    first = logged(caplog)["abc-1"]
     assert (first["status"], first["adapter"], first["rows"]) == (200, "reviews", 1)
     assert (first["method"], first["path"]) == ("POST", PREDICT)
     assert first["ms"] > 0

@@ -14,6 +14,7 @@ WORDS = st.sampled_from([
     "query", "documents", "queries", "shape", "data", "name", "datatype", "outputs", "question",
     "context", "text_pair", "raw_scores", "priority", "id", "request_id", "min_score", "BYTES",
     "reviews", "pairs", "reader", "tagger", "good", "binary_data_size", "function_to_apply",
+    "\ud800",
 ])  # fmt: skip
 VALUES = st.recursive(
     st.one_of(WORDS, st.text(max_size=20), st.integers(-3, 300), st.booleans(), st.none(),

@@ -126,6 +126,52 @@ def test_what_is_asked_before_the_end_is_answered(adapters, tiny_backbone):
         asked(f"{url}/v1/predict", body)
 
 
+def connected(url):
+    host, port = re.match(r"http://(.*):(\d+)", url).groups()
+    return socket.create_connection((host, int(port)), timeout=20)
+
+
+def posting(path, size):
+    return f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size}\r\n\r\n".encode()
+
+
+def received(connection):
+    """The status and the body of an answer after which the server ends the connection."""
+    found = b""
+    while part := connection.recv(65536):
+        found += part
+    head, _, body = found.partition(b"\r\n\r\n")
+    return int(head[9:12]), json.loads(body)
+
+
+def test_what_is_on_its_way_at_the_end_is_answered(adapters, tiny_backbone):
+    """Of several large requests some are read, some begun, and of one no byte has come."""
+    process, url = began(adapters, "--backbone", tiny_backbone, "--quiet")
+    body = json.dumps({"inputs": "good", "more": "a" * 1_900_000}).encode()
+    path = "/adapters/reviews/predict"
+    whole = [connected(url) for _ in range(6)]
+    late = connected(url)
+    asked = [ThreadPoolExecutor(1).submit(each.sendall, posting(path, len(body)) + body)
+             for each in whole]  # fmt: skip
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.3)
+    late.sendall(posting(path, len(body)) + body)
+    for each in asked:
+        each.result(20)
+    assert [received(each)[0] for each in (*whole, late)] == [200] * 7
+    assert finish(process).code == 0
+
+
+@pytest.mark.parametrize("more", ["", "Authorization: Bearer wrong\r\n"])
+def test_who_sends_too_much_gets_to_read_why(url, more):
+    """Although it goes on sending until all is sent, as simple clients do."""
+    body = json.dumps({"inputs": "a" * 10_000_000}).encode()
+    connection = connected(url)
+    connection.sendall(posting("/predict", len(body)) + body)
+    status, said = received(connection)
+    assert (status, said["error_type"]) == (413, "Validation")
+
+
 def test_ctrl_c_ends_it_too(adapters, tiny_backbone):
     process, _ = began(adapters, "--backbone", tiny_backbone, "--quiet")
     process.send_signal(signal.SIGINT)
