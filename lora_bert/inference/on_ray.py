@@ -66,7 +66,7 @@ def predict_on_ray(path: str, config: InferConfig) -> int:
     output.claim(sources)
     # Opened here too: what is wrong with it is said before a cluster is asked for anything.
     predictor = open_predictor(path, replace(config, device="cpu"))
-    predictor.task.answering(config.min_score, config.otherwise).aggregating(config.aggregation)
+    predictor.task.told(config)
     job = _job(path, config, predictor, sources, output)
     named = _named_files(predictor.places) if config.ray_address else ()
     model = {name: file.read_bytes() for name, file in named}

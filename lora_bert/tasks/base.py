@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+    from lora_bert.config.shared import Decoding
     from lora_bert.data.data_options import DataOptions, LabelForm
     from lora_bert.data.examples import Examples
     from lora_bert.data.tables import Table
@@ -305,6 +306,13 @@ class Task(Protocol):
                 f"{flag(given[0])} is for question answering, and this is a '{self.problem_type}'."
             )
         return self
+
+    def told(self, decoding: Decoding) -> Self:
+        """The same task with what is said of its answers; ConfigError for what it has not."""
+        said = self.answering(decoding.min_score, decoding.otherwise)
+        return said.aggregating(decoding.aggregation).asked_with(
+            max_answer_length=decoding.max_answer_length, null_threshold=decoding.null_threshold
+        )
 
     @abstractmethod
     def decode(self, values: np.ndarray) -> list[Any]:
