@@ -23,6 +23,7 @@ from lora_bert.tasks.answer_targets import UNKNOWN, Column, gold_answers, of_row
 from lora_bert.tasks.base import HeadSpec, Task
 from lora_bert.tasks.judgement import Judgement
 from lora_bert.tasks.nearest_sentence import nearest_sentences
+from lora_bert.tasks.pointing import pointing_layer
 from lora_bert.tokens.tokenized import TokenizedTexts
 
 if TYPE_CHECKING:
@@ -201,6 +202,12 @@ class QuestionAnswering(Task):
     def fresh_loss(self, targets: np.ndarray) -> float:
         """That of even odds, in nats."""
         return float(np.log(targets[:, Column.END] - targets[:, Column.BEGIN] + 1).mean())
+
+    def probe(
+        self, features: np.ndarray, targets: np.ndarray, *, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """A softmax over the tokens of each window, for both ends."""
+        return pointing_layer(features, targets, seed=seed)
 
     def values(self, outputs: np.ndarray) -> np.ndarray:
         """The outputs as they are: only a question's windows together say something."""
