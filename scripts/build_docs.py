@@ -268,6 +268,7 @@ FUNCTIONS = {
     "TrainOptions": (config.TrainConfig, ("data",)),
     "EvaluateOptions": (config.EvaluateConfig, ("path", "data")),
     "LoadOptions": (config.LoadConfig, ("path",)),
+    "DecodingOptions": (shared.Decoding, ()),
     "MergeOptions": (config.MergeConfig, ("adapter", "output")),
     "CombineOptions": (config.CombineConfig, ("adapters", "output")),
     "ExportOptions": (config.ExportConfig, ("path", "output")),

@@ -193,8 +193,9 @@ def test_what_is_wrong_is_one_sentence(name, bad, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"min_score": 3}, "min_score: 3 is not a probability, 0 to 1."),
-        ({"min_score": "0.5"}, "min_score: '0.5' is not a probability, 0 to 1."),
+        ({"min_score": 3}, "min_score: 3 is too large (at least 0 and at most 1)."),
+        ({"min_score": "half"}, "min_score: 'half' is not a number."),
+        ({"max_answer_length": 5}, "max_answer_length is for question answering, and this is a"),
         ({"otherwise": "ask"}, "otherwise needs min_score: the probability below which"),
         ({"min_score": 0.5, "otherwise": " "}, "otherwise: the answer is empty."),
         ({"min_score": 0.5, "otherwise": 5}, "otherwise: 5 is not a text."),

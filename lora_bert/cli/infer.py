@@ -295,9 +295,7 @@ def _writer(
     how: dict[str, Any] = {
         "text_column": config.text_column,
         "text_pair_column": config.text_pair_column,
-        "min_score": config.min_score,
-        "otherwise": config.otherwise,
-        "aggregation": config.aggregation,
+        "decoding": config,
     }
     if not _several(config):
         predictor = open_predictor(path, config)

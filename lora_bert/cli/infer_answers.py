@@ -67,8 +67,7 @@ class OneAnswer:
         from lora_bert.inference.predictor import open_predictor
 
         predictor = open_predictor(path, config)
-        task = predictor.task.answering(config.min_score, config.otherwise)
-        return cls(predictor, task.aggregating(config.aggregation), Asked.by([predictor]))
+        return cls(predictor, predictor.task.told(config), Asked.by([predictor]))
 
     def lines(self, texts: Sequence[Text]) -> Iterator[list[tuple[str, ...]]]:
         """A line a text."""
@@ -99,10 +98,7 @@ class ManyAnswers:
 
         predictors = open_adapters(config.adapter, config)
         common_format(predictors)
-        tasks = tasks_of(
-            predictors, min_score=config.min_score, otherwise=config.otherwise,
-            aggregation=config.aggregation,
-        )  # fmt: skip
+        tasks = tasks_of(predictors, config)
         return cls(predictors, tasks, Asked.by(list(predictors.values())), config.batch_size)
 
     def lines(self, texts: Sequence[Text]) -> Iterator[list[tuple[str, ...]]]:

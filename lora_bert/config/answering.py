@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from lora_bert.config.shared import (
     Answering,
     Computing,
+    Decoding,
     LabelledFileOptions,
     ScoredRows,
     TextFileOptions,
@@ -61,7 +62,7 @@ class DirectoryConfig(Computing):
 
 
 @dataclass(frozen=True)
-class InferConfig(Answering, TextFileOptions):
+class InferConfig(Answering, Decoding, TextFileOptions):
     """The options of ``infer``."""
 
     texts: tuple[str, ...] = option((), "Texts to classify.", positional=True, metavar="[TEXT]…")
@@ -98,25 +99,6 @@ class InferConfig(Answering, TextFileOptions):
     )
     output: str | None = option(
         None, "Where its rows go, predictions added (csv, tsv, jsonl, parquet).", metavar="FILE"
-    )
-    min_score: float | None = option(
-        None,
-        "Answer --otherwise where no label reaches this probability; evaluate says what it costs. "
-        "Of several labels: answer those that reach it, in place of their own thresholds.",
-        metavar="SHARE",
-        minimum=0,
-        maximum=1,
-    )
-    otherwise: str | None = option(
-        None,
-        "The answer below --min-score (default: unknown; of several labels: nothing).",
-        metavar="NAME",
-    )
-    aggregation: str | None = option(
-        None,
-        "How a tagger joins words to entities: legal (default): the likeliest of all tags that "
-        "stand for entities; first: each word's likeliest tag.",
-        metavar="[legal|first]",
     )
     overwrite: bool = run_option(False, "Replace the output file.")
     on: str | None = run_option(

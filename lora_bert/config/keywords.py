@@ -96,6 +96,7 @@ class EvaluateOptions(LabelledFileKeywords, ComputeKeywords, OpeningKeywords, to
     against: StrPath | None
     metric: str | None
     max_answer_length: int | None
+    null_threshold: float | None
     answer_units: Literal["auto", "words", "characters"]
     target_accuracy: float | None
     out_of_scope: Names
@@ -107,6 +108,14 @@ class EvaluateOptions(LabelledFileKeywords, ComputeKeywords, OpeningKeywords, to
 
 
 class LoadOptions(ComputeKeywords, OpeningKeywords, total=False): ...
+
+
+class DecodingOptions(TypedDict, total=False):
+    min_score: float | None
+    otherwise: str | None
+    aggregation: str | None
+    max_answer_length: int | None
+    null_threshold: float | None
 
 
 class MergeOptions(LabelledFileKeywords, OpeningKeywords, total=False):

@@ -24,6 +24,12 @@ answer_length_option = partial(
     option, None, "Of question answering: tokens of the longest answer (default: 64, or what "
     "the training was told).", metavar="N", minimum=1,
 )  # fmt: skip
+null_threshold_option = partial(
+    option, None, "Of question answering: no answer is given where its score is more than so much "
+    "above that of the best one, in logits (default: what the validation rows of the training "
+    "chose; where all of its questions had answers, every question is answered).",
+    metavar="NUMBER",
+)  # fmt: skip
 answer_units_option = partial(
     option, "auto", "In what answers are compared with true ones: words as SQuAD does, "
     "characters as CMRC 2018 (auto: by the script).", choices=("auto", "words", "characters"),
@@ -123,6 +129,7 @@ class ScoredRows:
         metavar="[accuracy|macro_f1|log_loss|…]",  # a task has its own
     )
     max_answer_length: int | None = answer_length_option(group="Data")
+    null_threshold: float | None = null_threshold_option(group="Data")
     answer_units: str = answer_units_option(group="Data")
     target_accuracy: float | None = data_option(
         None,
@@ -202,6 +209,37 @@ class LabelledFileOptions(TextFileOptions):
         metavar="OLD=NEW,…",
         form="mapping",
     )
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """What is answered, where it is not to be what the adapter answers by itself."""
+
+    min_score: float | None = option(
+        None,
+        "Answer --otherwise where no label reaches this probability; evaluate says what it costs. "
+        "Of several labels: answer those that reach it, in place of their own thresholds.",
+        metavar="SHARE",
+        minimum=0,
+        maximum=1,
+    )
+    otherwise: str | None = option(
+        None,
+        "The answer below --min-score (default: unknown; of several labels: nothing).",
+        metavar="NAME",
+    )
+    aggregation: str | None = option(
+        None,
+        "How a tagger joins words to entities: legal (default): the likeliest of all tags that "
+        "stand for entities; first: each word's likeliest tag.",
+        metavar="[legal|first]",
+    )
+    max_answer_length: int | None = answer_length_option()
+    null_threshold: float | None = null_threshold_option()
+
+
+BY_ITSELF = Decoding()
+"""Nothing is said."""
 
 
 @dataclass(frozen=True)

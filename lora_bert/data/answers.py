@@ -1,7 +1,8 @@
 """Questions about texts, and where their answers stand in these, however a file has them.
 
 The label of such a row is the JSON text of where its answers begin and end in the context, in
-characters: ``[[15, 22], …]``, and ``[]`` where it has none.
+characters: ``[[15, 22], …]``, and ``[]`` where it has none. An answer that stands nowhere in the
+context is its text, ``["Ann"]``: it can be compared with, and not learned.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +25,7 @@ from lora_bert.data.literals import literal
 from lora_bert.data.rows import HEAD_ROWS
 from lora_bert.data.stored import kept, numbers_at, taken
 from lora_bert.data.tables import Table
-from lora_bert.data.texts import TextPairs
+from lora_bert.data.texts import TextPairs, columns_of
 from lora_bert.errors import DataError
 from lora_bert.wording import counted
 
@@ -35,8 +37,8 @@ _STARTS = ("answer_start", "answer_starts", "start", "starts", "start_offset")
 _START_COLUMNS = ("answerstart", "answerstarts", "start")
 _IMPOSSIBLE = ("isimpossible", "impossible", "unanswerable")
 _TRUE = ("true", "1", "yes")
-
-Spans = list[tuple[int, int]]
+_MENDED, _NOWHERE = "mended", "nowhere"
+"""What is counted of answers."""
 
 
 def answers_in(
@@ -80,8 +82,8 @@ def answer_examples(
     """The examples in a table of questions about contexts.
 
     An answer that does not stand where it says is looked for in its context; where it is not there
-    it is dropped, and a row that has none left with it. Rows without a question, a context or a
-    word on its answers are dropped too. Logs say how many.
+    either, its text stands in its place. Rows with nothing said of their answers are dropped. Logs
+    say how many.
 
     Raises:
         DataError: No row is left.
@@ -90,23 +92,15 @@ def answer_examples(
     starts, impossible = _column(table, _START_COLUMNS), _column(table, _IMPOSSIBLE)
     beside = [table.values[name] if name else () for name in (starts, impossible)]
     counts, labels, left = Counter[str](), list[str](), list[int]()
-    rows = zip(*(table.values[name] for name in (*names, answer_column)), strict=True)
-    for at, (question, context, cell) in enumerate(rows):
+    rows = zip(*(table.values[name] for name in (context_column, answer_column)), strict=True)
+    for at, (context, cell) in enumerate(rows):
         start, none = (column[at] if len(column) else "" for column in beside)
-        if not question.strip() or not context.strip():
-            counts["no question" if not question.strip() else "an empty context"] += 1
-            continue
         texts = [] if none.strip().lower() in _TRUE else _answers(cell, start)
-        if texts is None:
-            counts["nothing said of its answers"] += 1
-            continue
-        spans = list(_placed(context, texts, counts))
-        if texts and not spans:
-            counts["no answer that stands in its context"] += 1
-            continue
-        labels.append(json.dumps(spans))
-        left.append(at)
-    _say(table, counts, names, answer_column, first=next(iter(_lost(table, left)), None))
+        if texts is not None:
+            labels.append(json.dumps(list(_placed(context, texts, counts))))
+            left.append(at)
+    _say_mended(table, counts)
+    _say_unsaid(table, left, names, answer_column)
     chosen = np.asarray(left, dtype=np.int64)
     texts_of_rows = TextPairs(*(taken(table.values[name], chosen) for name in names))
     return Examples(
@@ -115,42 +109,72 @@ def answer_examples(
     )  # fmt: skip
 
 
-_MENDED, _NOWHERE = "mended", "nowhere"
-"""What is counted of answers; the other counts are of rows."""
+def learnable(examples: Examples) -> Examples:
+    """The rows that can be learned from: with a question, and with an answer where it stands.
 
+    All of them can be scored. Of their labels, what stands nowhere is left out. A log says how many
+    rows are dropped.
 
-def _lost(table: Table, left: Sequence[int]) -> Iterator[int]:
-    known = set(left)
-    return (at for at in range(len(table)) if at not in known)
-
-
-def _say(
-    table: Table, counts: Counter[str], names: tuple[str, str], answers: str, *, first: int | None
-) -> None:
-    """Say what was put right or left out; DataError where nothing is left."""
-    mended, nowhere = counts.pop(_MENDED, 0), counts.pop(_NOWHERE, 0)
+    Raises:
+        DataError: No row is left.
+    """
+    dropped, labels, left, whole = Counter[str](), list[str](), list[int](), True
+    rows = zip(*columns_of(examples.texts), examples.labels, strict=True)
+    for at, (question, context, label) in enumerate(rows):
+        answers = json.loads(label)
+        spans = [answer for answer in answers if not isinstance(answer, str)]
+        whole &= len(spans) == len(answers)
+        if not question.strip():
+            dropped["no question"] += 1
+        elif not context.strip():
+            dropped["an empty context"] += 1
+        elif answers and not spans:
+            dropped["no answer that stands in its context"] += 1
+        else:
+            labels.append(json.dumps(spans))
+            left.append(at)
+    if not dropped:
+        return examples if whole else replace(examples, labels=kept(labels))
     reasons = " and ".join(f"{counted(number, 'row')} with {what}"
-                           for what, number in counts.items())  # fmt: skip
-    if first is not None and sum(counts.values()) == len(table):
-        raise DataError(
-            f"'{table.source}' has nothing left: {reasons}.",
-            hint=f"Questions are read from '{names[0]}', contexts from '{names[1]}', answers from "
-            f"'{answers}'; others are named with --text-column, --text-pair-column and "
-            "--label-column.",
-        )
-    if mended:
+                           for what, number in dropped.items())  # fmt: skip
+    if not left:
+        raise DataError(f"'{examples.source}' has nothing left to learn from: {reasons}.")
+    known = set(left)
+    first = next(at for at in range(len(examples)) if at not in known)
+    logger.warning("Nothing is learned from %s of '%s' (the first: %s).", reasons, examples.source,
+                   examples.at(first))  # fmt: skip
+    return replace(examples.take(left), labels=kept(labels))
+
+
+def _say_mended(table: Table, counts: Counter[str]) -> None:
+    """Say what was put right, and what could not be."""
+    if mended := counts[_MENDED]:
         logger.warning(
             "'%s': %s elsewhere than answer_start says; the nearest such place is taken.",
             table.source, counted(mended, "answer stands", "answers stand"),
         )  # fmt: skip
-    if nowhere:
+    if nowhere := counts[_NOWHERE]:
         logger.warning(
-            "'%s': %s nowhere in the context and %s left out.", table.source,
-            counted(nowhere, "answer stands", "answers stand"), "is" if nowhere == 1 else "are",
+            "'%s': %s nowhere in the context: what is answered is compared with the text alone.",
+            table.source, counted(nowhere, "answer stands", "answers stand"),
         )  # fmt: skip
-    if first is not None:
-        logger.warning("Dropped %s from '%s' (the first: %s).", reasons, table.source,
-                       table.at(first))  # fmt: skip
+
+
+def _say_unsaid(table: Table, left: Sequence[int], names: tuple[str, str], answers: str) -> None:
+    """Say how many rows say nothing of their answers; DataError where all do."""
+    if len(left) == len(table):
+        return
+    reason = f"{counted(len(table) - len(left), 'row')} with nothing said of its answers"
+    if not left:
+        raise DataError(
+            f"'{table.source}' has nothing left: {reason}.",
+            hint=f"Questions are read from '{names[0]}', contexts from '{names[1]}', answers from "
+            f"'{answers}'; others are named with --text-column, --text-pair-column and "
+            "--label-column.",
+        )
+    known = set(left)
+    first = next(at for at in range(len(table)) if at not in known)
+    logger.warning("Dropped %s from '%s' (the first: %s).", reason, table.source, table.at(first))
 
 
 def _answers(cell: str, start: str) -> list[tuple[str, int | None]] | None:
@@ -190,8 +214,8 @@ def _number(value: Any) -> int | None:
 
 def _placed(
     context: str, answers: Sequence[tuple[str, int | None]], counts: Counter[str]
-) -> Iterator[tuple[int, int]]:
-    """Where answers stand: where they say, else at the nearest place that holds the same."""
+) -> Iterator[tuple[int, int] | str]:
+    """Where answers stand: where they say, else at the nearest place; or what stands nowhere."""
     for text, start in answers:
         if start is not None and start >= 0 and context.startswith(text, start):
             yield start, start + len(text)
@@ -200,6 +224,7 @@ def _placed(
         places = [match.start() for match in re.finditer(f"(?={re.escape(bare)})", context)]
         if not places:
             counts[_NOWHERE] += 1
+            yield text
             continue
         counts[_MENDED] += start is not None
         at = min(places, key=lambda place: abs(place - (start or 0)))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lora_bert.data import named
+from lora_bert.data.answers import learnable
 from lora_bert.data.data_options import DEFAULTS, DataOptions
 from lora_bert.data.digests import fingerprint
 from lora_bert.data.examples import Examples
@@ -84,6 +85,7 @@ def load_splits(
         )
     parts = Parts(location, options, reading)
     labelled = parts.labelled()
+    labelled["train"] = _to_learn(labelled["train"])
     options = _with_fraction(labelled["train"], parts.options)
     fitted = _fit_to_train(labelled, options)
     return Splits(
@@ -126,10 +128,16 @@ def load_rows(
     chosen = "train" if must_split else part or _first_to_judge(parts, location, data)
     if chosen not in location.parts:
         raise NotFoundError(f"'{data}' has no {part} part; it has {listed(location.parts)}.")
-    rows = _limited(parts.rows(chosen), options)
+    rows = parts.rows(chosen)
+    rows = _limited(_to_learn(rows) if must_split else rows, options)
     if part is not None and must_split:
         rows = _divided(rows, labelled, _with_fraction(rows, options))[part]
     return rows, location.name, fingerprint(location.parts[chosen])
+
+
+def _to_learn(rows: Examples) -> Examples:
+    """The training rows that can be learned from; their held-out rows come from among them too."""
+    return learnable(rows) if rows.label_form == "answers" else rows
 
 
 def _first_to_judge(parts: Parts, location: Location, data: str) -> str:

@@ -73,8 +73,9 @@ def run(config: EvaluateConfig) -> Evaluation:
         claim_file(Path(config.report), overwrite=config.overwrite)
     predictor = open_predictor(config.path, config)
     task = predictor.task.asked_with(
-        max_answer_length=config.max_answer_length, answer_units=config.answer_units
-    )
+        max_answer_length=config.max_answer_length, null_threshold=config.null_threshold,
+        answer_units=config.answer_units,
+    )  # fmt: skip
     _check_fits(config, task)
     metric = task.metric(config.metric or trained_for(config.path, predictor.manifest)).name
     other = open_predictor(config.against, config) if config.against else None

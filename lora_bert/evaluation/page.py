@@ -94,6 +94,7 @@ def report_page(evaluation: Evaluation, rows: Examples, *, title: str) -> str:
 def _marked(marked: MarkedText, rows: Examples) -> dict[str, Any]:
     """A text in pieces, each with the type it has and whether both sides say so: said, and true."""
     said, true = (_pieces(marked.text, marks) for marks in (marked.said, marked.true))
+    true += [(text, "true answer, not in the text", False) for text in marked.nowhere]
     asked = columns_of(rows.texts)[0][marked.row] if rows.inputs > 1 else ""
     return {"at": rows.mark(marked.row), "asked": asked, "said": said,
             "true": true if true != said else []}  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lora_bert.config.shared import Decoding
 from lora_bert.data.texts import Text
 from lora_bert.errors import ConfigError, TextError
 from lora_bert.inference.engines.branches import BranchEngine
@@ -94,11 +95,8 @@ def _together(engines: Sequence[Engine]) -> ModuleType:
     return many_adapters
 
 
-def tasks_of(
-    predictors: Mapping[str, Predictor], *, min_score: float | None, otherwise: str | None,
-    aggregation: str | None,
-) -> dict[str, Task]:  # fmt: skip
-    """The task of each adapter, with the options of :meth:`Predictor.predict`.
+def tasks_of(predictors: Mapping[str, Predictor], decoding: Decoding) -> dict[str, Task]:
+    """The task of each adapter, with what is said of its answers.
 
     Raises:
         ConfigError: They make no sense for one of them, which is named.
@@ -106,8 +104,7 @@ def tasks_of(
     found = {}
     for name, predictor in predictors.items():
         try:
-            task = predictor.task.answering(min_score, otherwise)
-            found[name] = task.aggregating(aggregation)
+            found[name] = predictor.task.told(decoding)
         except ConfigError as error:
             raise ConfigError(f"Adapter '{name}': {error}", hint=error.hint) from None
     return found

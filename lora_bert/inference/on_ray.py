@@ -72,7 +72,7 @@ def predict_on_ray(path: str, config: InferConfig) -> int:
             f"--on ray sends one directory, and '{path}' is a branch on a trunk outside it.",
             hint="Export the adapter alone.",
         )
-    predictor.task.answering(config.min_score, config.otherwise).aggregating(config.aggregation)
+    predictor.task.told(config)
     job = _job(path, config, predictor, sources, output)
     named = _named_files(predictor.places) if config.ray_address else ()
     model = {name: file.read_bytes() for name, file in named}

@@ -14,10 +14,10 @@ import numpy as np
 from lora_bert.adapters.directory import EXPORTED, kind_of
 from lora_bert.adapters.exported import read_exported
 from lora_bert.adapters.manifest import Manifest
-from lora_bert.config import InferConfig, LoadConfig
-from lora_bert.config.keywords import LoadOptions
+from lora_bert.config import LoadConfig
+from lora_bert.config.keywords import DecodingOptions, LoadOptions
 from lora_bert.config.kinds import StrPath
-from lora_bert.config.shared import Answering
+from lora_bert.config.shared import Answering, Decoding
 from lora_bert.data.columns import TEXT_NAMES
 from lora_bert.data.texts import Text, TextPairs, are_pairs
 from lora_bert.errors import InputTypeError
@@ -77,15 +77,8 @@ class Predictor:
         """What it was trained to say of a text."""
         return self.manifest.restored_task(self.places[0] if self.places else "this model")
 
-    @called_from_python(InferConfig)
-    def predict(
-        self,
-        texts: Sequence[Text],
-        *,
-        min_score: float | None = None,
-        otherwise: str | None = None,
-        aggregation: str | None = None,
-    ) -> list[Any]:
+    @called_from_python(Decoding, DecodingOptions)
+    def predict(self, texts: Sequence[Text], **options: Unpack[DecodingOptions]) -> list[Any]:
         """One prediction per text, or per pair, in order; an empty list for no texts.
 
         A classifier's are of the class :class:`lora_bert.Prediction`, a tagger's of the class
@@ -96,19 +89,14 @@ class Predictor:
                 trained on pairs; longer ones than the adapter's maximum length are cut, or read in
                 windows, as it was trained. Pairs ``(question, context)`` where it finds answers; of
                 a context nothing is cut.
-            min_score: Where no label's probability reaches it, the answer is ``otherwise``; None
-                answers every text with its likeliest label.
-            otherwise: That answer (default: ``unknown``).
-            aggregation: How a tagger joins words to entities: ``legal`` (default): the likeliest of
-                all tags that stand for entities; ``first``: each word's likeliest tag.
+            **options: What is answered, where it is not to be what the adapter answers by itself.
 
         Raises:
             InputTypeError: It is one text, or something else than texts, or texts where pairs are
                 needed, or pairs where texts are.
-            ConfigError: ``otherwise`` is one of the labels, or given without ``min_score``, which
-                must be in 0..1.
+            ConfigError: An option that is unknown, makes no sense, or is for another task.
         """
-        task = self.task.answering(min_score, otherwise).aggregating(aggregation)
+        task = self.task.told(build(Decoding, options))
         return task.decode(self.values(texts))
 
     def values(self, texts: Sequence[Text]) -> np.ndarray:

@@ -183,8 +183,7 @@ class Answerer:
         ):
             predict_into(
                 predictor, (piece for piece, _ in pieces), sink, text_column=job.texts.text,
-                text_pair_column=job.texts.pair, min_score=job.config.min_score,
-                otherwise=job.config.otherwise, aggregation=job.config.aggregation,
+                text_pair_column=job.texts.pair, decoding=job.config,
             )  # fmt: skip
         self._said.entries.append(["formulas", sink.formulas])
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Self, overload
+from typing import Any, Self, Unpack, overload
 
 import numpy as np
 
 from lora_bert.adapters.trunk import is_trunk
 from lora_bert.backbones.embedded import EMBEDDED
 from lora_bert.config import DirectoryConfig, LoadConfig, SessionConfig
+from lora_bert.config.keywords import DecodingOptions
 from lora_bert.config.kinds import Names, StrPath
+from lora_bert.config.shared import Decoding
 from lora_bert.data.texts import Text
 from lora_bert.errors import ConfigError, InputTypeError, LoraBertError, NotFoundError
 from lora_bert.inference.adapter_pool import AdapterPool, adapter_names, called
@@ -214,25 +216,23 @@ class Session:
 
     @overload
     def predict(
-        self, texts: Sequence[Text], *, adapter: str | Sequence[str],
-        min_score: float | None = None, otherwise: str | None = None,
-        aggregation: str | None = None,
-    ) -> list[Any]: ...  # fmt: skip
+        self,
+        texts: Sequence[Text],
+        *,
+        adapter: str | Sequence[str],
+        **options: Unpack[DecodingOptions],
+    ) -> list[Any]: ...
     @overload
     def predict(
-        self, texts: Sequence[Text], *, adapters: Sequence[str],
-        min_score: float | None = None, otherwise: str | None = None,
-        aggregation: str | None = None,
-    ) -> dict[str, list[Any]]: ...  # fmt: skip
+        self, texts: Sequence[Text], *, adapters: Sequence[str], **options: Unpack[DecodingOptions]
+    ) -> dict[str, list[Any]]: ...
     def predict(
         self,
         texts: Sequence[Text],
         *,
         adapter: str | Sequence[str] | None = None,
         adapters: Sequence[str] | None = None,
-        min_score: float | None = None,
-        otherwise: str | None = None,
-        aggregation: str | None = None,
+        **options: Unpack[DecodingOptions],
     ) -> list[Any] | dict[str, list[Any]]:
         """One prediction per text, in order.
 
@@ -242,9 +242,7 @@ class Session:
                 Texts of different adapters are computed together.
             adapters: Names of adapters that answer every text; what they have in common is computed
                 once. The predictions come in a dict, a list for each name.
-            min_score: As :meth:`Predictor.predict`.
-            otherwise: Likewise.
-            aggregation: Likewise.
+            **options: As those of :meth:`Predictor.predict`.
 
         Raises:
             ConfigError: There is no such adapter, or there are not as many names as texts; else as
@@ -253,13 +251,9 @@ class Session:
                 adapter is asked.
         """
         if isinstance(adapter, str) and adapters is None:
-            return self.predictor(adapter).predict(
-                texts, min_score=min_score, otherwise=otherwise, aggregation=aggregation
-            )
+            return self.predictor(adapter).predict(texts, **options)
         request = self._request(texts, adapter, adapters)
-        tasks = tasks_of(
-            request.predictors, min_score=min_score, otherwise=otherwise, aggregation=aggregation
-        ).values()
+        tasks = tasks_of(request.predictors, build(Decoding, options)).values()
         values = request.values(self._batch_size)
         return request.arranged(
             [task.decode(each) for task, each in zip(tasks, values, strict=True)]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+from lora_bert.config.shared import BY_ITSELF, Decoding
 from lora_bert.data.locations import to_predict
 from lora_bert.data.pair_columns import find_text_columns
 from lora_bert.data.rows import DEFAULT_READ, ReadOptions, TrainingFormat
@@ -34,9 +35,7 @@ def predict_file(
     text_pair_column: str | None = None,
     options: ReadOptions = DEFAULT_READ,
     overwrite: bool = False,
-    min_score: float | None = None,
-    otherwise: str | None = None,
-    aggregation: str | None = None,
+    decoding: Decoding = BY_ITSELF,
 ) -> int:
     """Classify every row of ``source`` into ``target``; how many there were.
 
@@ -45,8 +44,7 @@ def predict_file(
 
     The columns of the input stay as they are and in order; behind them stand those of the task, a
     classifier's are ``prediction``, ``score`` and ``prob_<label>``. A name that the input has
-    already gets a number. ``min_score``, ``otherwise`` and ``aggregation`` are those of
-    ``Predictor.predict``.
+    already gets a number. ``decoding`` is what is said of the answers.
 
     Raises:
         ConfigError: An output format that is not known.
@@ -56,7 +54,7 @@ def predict_file(
     files = to_predict(source) if isinstance(source, Path) else source
     write = partial(
         predict_into, predictor, text_column=text_column, text_pair_column=text_pair_column,
-        min_score=min_score, otherwise=otherwise, aggregation=aggregation,
+        decoding=decoding,
     )  # fmt: skip
     return into_file(files, target, write, options=options, overwrite=overwrite)
 
@@ -85,8 +83,7 @@ def into_file(
 
 def predict_into(
     predictor: Predictor, pieces: Iterable[Table], sink: Sink, *, text_column: str | None = None,
-    text_pair_column: str | None = None, min_score: float | None = None,
-    otherwise: str | None = None, aggregation: str | None = None,
+    text_pair_column: str | None = None, decoding: Decoding = BY_ITSELF,
 ) -> int:  # fmt: skip
     """As :func:`predict_file`, of rows that are read in ``pieces``, into any sink."""
     waiting: deque[tuple[Table, Places]] = deque()
@@ -95,7 +92,7 @@ def predict_into(
         text_column=manifest.column("text"), pair_column=manifest.column("text_pair"),
         inputs=manifest.inputs, tagging=manifest.tagging, finds_answers=manifest.finds_answers,
     )  # fmt: skip
-    task = predictor.task.answering(min_score, otherwise).aggregating(aggregation)
+    task = predictor.task.told(decoding)
 
     def texts() -> Iterator[Sequence[Text]]:
         names: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ import numpy as np
 
 from lora_bert.adapters.trained_on import training_format
 from lora_bert.adapters.trunk import is_branch
-from lora_bert.config.shared import Answering
+from lora_bert.config.shared import BY_ITSELF, Answering, Decoding
 from lora_bert.data.pair_columns import find_text_columns
 from lora_bert.data.rows import TrainingFormat
 from lora_bert.data.tables import Table
@@ -81,8 +81,7 @@ def common_format(predictors: Mapping[str, Predictor]) -> TrainingFormat:
 def predict_many_into(
     predictors: Mapping[str, Predictor], pieces: Iterable[Table], sink: Sink, *, batch_size: int,
     adapter_column: str | None = None, text_column: str | None = None,
-    text_pair_column: str | None = None, min_score: float | None = None,
-    otherwise: str | None = None, aggregation: str | None = None,
+    text_pair_column: str | None = None, decoding: Decoding = BY_ITSELF,
 ) -> int:  # fmt: skip
     """Answer rows that are read in ``pieces`` into a sink; how many there were.
 
@@ -93,7 +92,7 @@ def predict_many_into(
         ConfigError, DataError: As :func:`.predict_file`; or a row names no adapter of these.
     """
     training, rows = common_format(predictors), 0
-    tasks = tasks_of(predictors, min_score=min_score, otherwise=otherwise, aggregation=aggregation)
+    tasks = tasks_of(predictors, decoding)
     columns: tuple[str, ...] = ()
     names: Sequence[str] = ()
     for piece in pieces:

@@ -65,12 +65,14 @@ class MarkedText:
         text: Its text.
         said: What the tagger says.
         true: What the row's label says.
+        nowhere: What it says and the text does not hold.
     """
 
     row: int
     text: str
     said: tuple[Mark, ...]
     true: tuple[Mark, ...]
+    nowhere: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+    from lora_bert.config.shared import Decoding
     from lora_bert.data.data_options import DataOptions, LabelForm
     from lora_bert.data.examples import Examples
     from lora_bert.data.tables import Table
@@ -60,9 +61,11 @@ class Task(Protocol):
         input_names: What the texts of a row are called, of pairs both.
         asked_as: How a command asks ``infer`` a text, or a pair.
         max_length: Tokens that are read at once where nobody says otherwise; 0: the usual number.
-        steep: Whether the slope of the loss grows with the distance of an answer, as a squared
+        random_start: Whether the head starts at random by default where layers learn beneath it. So
+            it does where the slope of the loss grows with the distance of an answer, as a squared
             error's does: under a head that is fitted already, whose weights are large, the first
-            steps of the layers then throw the answers far off, and they may never come back.
+            steps of the layers then throw the answers far off, and they may never come back. And
+            where a frozen backbone says so little that the start is soon forgotten.
         values_are: What :meth:`values` gives, in a word.
         apart_in: What :meth:`apart` is measured in: ``probability``, ``standard deviations``.
         judged_with: Which options of ``evaluate`` that compare or look for a line make sense.
@@ -91,7 +94,7 @@ class Task(Protocol):
     input_names: ClassVar[tuple[str, str]] = ("text", "text_pair")
     asked_as: ClassVar[tuple[str, str]] = ('"…"', '"…" --pair "…"')
     max_length: ClassVar[int] = 0
-    steep: ClassVar[bool] = False
+    random_start: ClassVar[bool] = False
     values_are: ClassVar[str] = "numbers"
     apart_in: ClassVar[str] = "their own unit"
     judged_with: ClassVar[tuple[str, ...]] = ()
@@ -305,6 +308,13 @@ class Task(Protocol):
                 f"{flag(given[0])} is for question answering, and this is a '{self.problem_type}'."
             )
         return self
+
+    def told(self, decoding: Decoding) -> Self:
+        """The same task with what is said of its answers; ConfigError for what it has not."""
+        said = self.answering(decoding.min_score, decoding.otherwise)
+        return said.aggregating(decoding.aggregation).asked_with(
+            max_answer_length=decoding.max_answer_length, null_threshold=decoding.null_threshold
+        )
 
     @abstractmethod
     def decode(self, values: np.ndarray) -> list[Any]:

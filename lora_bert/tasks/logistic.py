@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol, Self
 
 import numpy as np
 
@@ -21,6 +22,24 @@ _TOLERANCE = 1e-4
 """Of the log loss. A hundredth of it takes three times as long and answers no better."""
 
 
+class Observed(Protocol):
+    """What a linear model is fitted to."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Of its solution: outputs, and features with the constant behind them."""
+
+    @property
+    def kinds(self) -> np.ndarray:
+        """A number for each row: rows that are left out have their share of each."""
+
+    def at(self, chosen: np.ndarray) -> Self:
+        """Some of the rows."""
+
+    def loss(self, solution: np.ndarray) -> tuple[float, np.ndarray]:
+        """The mean log loss of a solution, and its gradient in the same shape, float64."""
+
+
 @dataclass(frozen=True)
 class _Rows:
     """Standardised features ``[rows, width]``, their classes, and weights that add up to 1.
@@ -35,14 +54,29 @@ class _Rows:
     own: np.ndarray | None = None
 
     @property
-    def outputs(self) -> int:
-        """How many classes there are."""
-        return int(self.classes.max()) + 1 if self.own is None else len(self.own)
+    def shape(self) -> tuple[int, int]:
+        outputs = int(self.classes.max()) + 1 if self.own is None else len(self.own)
+        return outputs, self.features.shape[1] + 1
+
+    @property
+    def kinds(self) -> np.ndarray:
+        return self.classes if self.own is None else np.zeros(len(self.classes))
 
     def at(self, chosen: np.ndarray) -> _Rows:
         weights = self.weights[chosen]
         weights = weights / weights.sum()
         return _Rows(self.features[chosen], self.classes[chosen], weights, self.own)
+
+    def loss(self, solution: np.ndarray) -> tuple[float, np.ndarray]:
+        weight, bias = solution[:, :-1].astype(np.float32), solution[:, -1].astype(np.float32)
+        outputs = self.features @ weight.T + bias
+        if self.own is None:
+            loss, slopes = _loss_of_classes(outputs, self)
+        else:
+            loss, slopes = _loss_of_labels(outputs, self, self.own)
+        gradient = np.empty_like(solution)
+        gradient[:, :-1], gradient[:, -1] = slopes.T @ self.features, slopes.sum(axis=0)
+        return loss, gradient
 
 
 def logistic_regression(
@@ -61,18 +95,12 @@ def logistic_regression(
         weights: Of each class in the loss, ``[outputs]``.
         seed: Decides which rows are left out together.
     """
-    import scipy.optimize  # noqa: F401 - what is loaded later is not limited
-    from threadpoolctl import threadpool_limits
-
     there, classes = np.unique(classes, return_inverse=True)
-    middle, spread = features.mean(axis=0), features.std(axis=0)
-    spread = np.maximum(spread, _FLOOR * np.sqrt(np.square(spread).mean()) + 1e-12)
+    middle, spread = features.mean(axis=0), spread_of(features)
     each = weights[there][classes].astype(np.float32)
     rows = _Rows(((features - middle) / spread).astype(np.float32), classes, each / each.sum())
-    with threadpool_limits(1):
-        solution = _along(rows, _penalty(rows, seed))
-        fitted = solution[:, :-1] / spread
-        constant = solution[:, -1] - fitted @ middle
+    solution = solve(rows, seed)
+    fitted, constant = unscaled(solution, middle, spread)
     weight = np.zeros((len(weights), features.shape[1]), dtype=np.float32)
     bias = np.full(len(weights), solution[:, -1].min(), dtype=np.float32)
     weight[there], bias[there] = fitted, constant
@@ -93,34 +121,58 @@ def logistic_regressions(
         own: How much more than the other rows its own weigh for each label, ``[labels]``.
         seed: Decides which rows are left out together.
     """
-    import scipy.optimize  # noqa: F401 - what is loaded later is not limited
-    from threadpoolctl import threadpool_limits
-
-    middle, spread = features.mean(axis=0), features.std(axis=0)
-    spread = np.maximum(spread, _FLOOR * np.sqrt(np.square(spread).mean()) + 1e-12)
+    middle, spread = features.mean(axis=0), spread_of(features)
     scaled = ((features - middle) / spread).astype(np.float32)
     weights = np.full(len(features), 1 / len(features), dtype=np.float32)
     rows = _Rows(scaled, labels.astype(np.float32), weights, own.astype(np.float32))
-    with threadpool_limits(1):
-        solution = _along(rows, _penalty(rows, seed))
-        weight = solution[:, :-1] / spread
-        bias = solution[:, -1] - weight @ middle
+    solution = solve(rows, seed)
+    weight, bias = unscaled(solution, middle, spread)
     return weight.astype(np.float32), bias.astype(np.float32)
 
 
-def _penalty(rows: _Rows, seed: int) -> float:
+def spread_of(features: np.ndarray) -> np.ndarray:
+    """By what each feature is divided, ``[width]``."""
+    spread = features.std(axis=0)
+    wide: np.ndarray = np.maximum(spread, _FLOOR * np.sqrt(np.square(spread).mean()) + 1e-12)
+    return wide
+
+
+def solve(rows: Observed, seed: int) -> np.ndarray:
+    """The solution with the penalty that has the lowest log loss on rows left out, float64.
+
+    On one core, so that it has the same bits wherever it runs; ``seed`` decides which rows are left
+    out together.
+    """
+    import scipy.optimize  # noqa: F401 - what is loaded later is not limited
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        return _along(rows, _penalty(rows, seed))
+
+
+def unscaled(
+    solution: np.ndarray, middle: np.ndarray, spread: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weight and bias, float64, for features as they were before they were standardised."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        weight = solution[:, :-1] / spread
+        return weight, solution[:, -1] - weight @ middle
+
+
+def _penalty(rows: Observed, seed: int) -> float:
     """The penalty with the lowest log loss on rows left out."""
-    alike = rows.classes if rows.own is None else np.zeros(len(rows.classes))
-    fold_of = folds(alike, _FOLDS, seed)
+    fold_of = folds(rows.kinds, _FOLDS, seed)
     numbers = range(_FOLDS if len(fold_of) < _WHOLE else 1)
     parts = [(rows.at(fold_of != fold), rows.at(fold_of == fold)) for fold in numbers]
-    solutions = [np.zeros((rows.outputs, rows.features.shape[1] + 1)) for _ in parts]
+    solutions = [np.zeros(rows.shape) for _ in parts]
     losses: list[float] = []
     for penalty in _PENALTIES:
         loss = 0.0
         for at, (inside, outside) in enumerate(parts):
             solutions[at] = _fitted(inside, penalty, solutions[at])
-            loss += _loss(solutions[at], outside)[0]
+            loss += outside.loss(solutions[at])[0]
         losses.append(loss)
         if min(losses) < min(losses[-_RISES:]):
             break  # it rises for good, and weak penalties take the longest
@@ -136,15 +188,15 @@ def folds(classes: np.ndarray, count: int, seed: int) -> np.ndarray:
     return parts
 
 
-def _along(rows: _Rows, penalty: float) -> np.ndarray:
+def _along(rows: Observed, penalty: float) -> np.ndarray:
     """The solution with ``penalty``, each one on the way beginning at the one before."""
-    solution = np.zeros((rows.outputs, rows.features.shape[1] + 1))
+    solution = np.zeros(rows.shape)
     for each in _PENALTIES[: _PENALTIES.index(penalty) + 1]:
         solution = _fitted(rows, each, solution)
     return solution
 
 
-def _fitted(rows: _Rows, penalty: float, start: np.ndarray) -> np.ndarray:
+def _fitted(rows: Observed, penalty: float, start: np.ndarray) -> np.ndarray:
     """Weights with the bias as their last column, ``[outputs, width + 1]``, float64.
 
     ``start`` is where the search for them begins.
@@ -153,7 +205,7 @@ def _fitted(rows: _Rows, penalty: float, start: np.ndarray) -> np.ndarray:
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
         solution = flat.reshape(start.shape)
-        loss, gradient = _loss(solution, rows)
+        loss, gradient = rows.loss(solution)
         kept = solution[:, :-1]
         gradient[:, :-1] += penalty * kept
         return loss + penalty / 2 * float(np.square(kept).sum()), gradient.ravel()
@@ -164,16 +216,9 @@ def _fitted(rows: _Rows, penalty: float, start: np.ndarray) -> np.ndarray:
     return fitted
 
 
-def _loss(solution: np.ndarray, rows: _Rows) -> tuple[float, np.ndarray]:
-    """The mean log loss of rows, and its gradient ``[outputs, width + 1]``, float64."""
-    weight, bias = solution[:, :-1].astype(np.float32), solution[:, -1].astype(np.float32)
-    gradient = np.empty_like(solution)
-    if rows.own is not None:
-        loss, slopes = _loss_of_labels(rows.features @ weight.T + bias, rows, rows.own)
-        gradient[:, :-1], gradient[:, -1] = slopes.T @ rows.features, slopes.sum(axis=0)
-        return loss, gradient
+def _loss_of_classes(outputs: np.ndarray, rows: _Rows) -> tuple[float, np.ndarray]:
+    """The mean log loss of a softmax; its slope by each output, which takes their place."""
     every, true = np.arange(len(rows.classes)), rows.classes
-    outputs = rows.features @ weight.T + bias
     outputs -= outputs.max(axis=1, keepdims=True)
     right = outputs[every, true]
     np.exp(outputs, out=outputs)
@@ -181,8 +226,7 @@ def _loss(solution: np.ndarray, rows: _Rows) -> tuple[float, np.ndarray]:
     loss = float((rows.weights * (np.log(sums) - right)).sum(dtype=np.float64))
     outputs *= (rows.weights / sums)[:, None]
     outputs[every, true] -= rows.weights
-    gradient[:, :-1], gradient[:, -1] = outputs.T @ rows.features, outputs.sum(axis=0)
-    return loss, gradient
+    return loss, outputs
 
 
 def _loss_of_labels(outputs: np.ndarray, rows: _Rows, own: np.ndarray) -> tuple[float, np.ndarray]:

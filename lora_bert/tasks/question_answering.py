@@ -19,10 +19,11 @@ from lora_bert.metrics.intervals import Interval
 from lora_bert.metrics.metric import Metric
 from lora_bert.metrics.tagging import Mark, MarkedText
 from lora_bert.tasks.answer_spans import Answer, AnswerValues, answer_of, values_in
-from lora_bert.tasks.answer_targets import Column, gold_spans, of_rows, window_targets
+from lora_bert.tasks.answer_targets import UNKNOWN, Column, gold_answers, of_rows, window_targets
 from lora_bert.tasks.base import HeadSpec, Task
 from lora_bert.tasks.judgement import Judgement
 from lora_bert.tasks.nearest_sentence import nearest_sentences
+from lora_bert.tasks.pointing import pointing_layer
 from lora_bert.tokens.tokenized import TokenizedTexts
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class QuestionAnswering(Task):
     asked_as: ClassVar[tuple[str, str]] = ("", '--question "…" --context "…"')
     max_length: ClassVar[int] = 384
     layers: ClassVar[str] = "all"
+    random_start: ClassVar[bool] = True
     values_are: ClassVar[str] = "scores of answers"
     apart_in: ClassVar[str] = "probability"
     in_config: ClassVar[Mapping[str, Any]] = {"problem_type": None}
@@ -149,7 +151,7 @@ class QuestionAnswering(Task):
         """The same task with what ``options`` say: None and ``auto`` change nothing.
 
         ``doc_stride`` are the tokens that windows share, ``max_answer_length`` those of the longest
-        answer; ``answer_units`` is what answers are compared in.
+        answer; ``answer_units`` is what answers are compared in, ``null_threshold`` as here.
         """
         said = {name: value for name, value in options.items() if value not in (None, "auto")}
         names = {"doc_stride": "stride", "answer_units": "units"}
@@ -185,17 +187,28 @@ class QuestionAnswering(Task):
         both = targets[:, [Column.START, Column.LAST]].long()
         return F.cross_entropy(whole, both, reduction="sum") / 2
 
+    def weight(self, targets: np.ndarray) -> float:
+        """The windows of which is known where to point; at least 1."""
+        return max(1.0, float((targets[:, Column.START] != UNKNOWN).sum()))
+
     def chance_loss(self, targets: np.ndarray) -> float:
         """The loss of windows' shares with an answer, which may begin and end at any token."""
+        targets = targets[targets[:, Column.START] != UNKNOWN]
         tokens = np.maximum(targets[:, Column.END] - targets[:, Column.BEGIN], 1)
-        answered = targets[:, Column.START] > 0
-        share = float(answered.mean())
+        answered, rows = targets[:, Column.START] > 0, max(1, len(targets))
+        share = float(answered.sum()) / rows
         entropy = -sum(part * math.log(part) for part in (share, 1 - share) if part)
-        return float(np.log(tokens[answered]).sum()) / len(targets) + entropy
+        return float(np.log(tokens[answered]).sum()) / rows + entropy
 
     def fresh_loss(self, targets: np.ndarray) -> float:
         """That of even odds, in nats."""
         return float(np.log(targets[:, Column.END] - targets[:, Column.BEGIN] + 1).mean())
+
+    def probe(
+        self, features: np.ndarray, targets: np.ndarray, *, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """A softmax over the tokens of each window, for both ends."""
+        return pointing_layer(features, targets, seed=seed)
 
     def values(self, outputs: np.ndarray) -> np.ndarray:
         """The outputs as they are: only a question's windows together say something."""
@@ -249,7 +262,7 @@ class QuestionAnswering(Task):
         """The threshold, or why there is none to choose."""
         if self.null_threshold is None:
             return "", ""
-        has_answer = of_rows(targets)[:, len(Column) :].max(axis=1, initial=-1) >= 0
+        has_answer = np.array([bool(gold_answers(row)) for row in of_rows(targets)])
         if has_answer.all() or not has_answer.any():
             kind = "an" if has_answer.all() else "no"
             return "", (
@@ -303,7 +316,8 @@ class QuestionAnswering(Task):
 
     def _gold(self, values: np.ndarray, targets: np.ndarray) -> list[list[str]]:
         rows = zip(values, of_rows(targets), strict=True)
-        return [[each.text[start:end] for start, end in gold_spans(row)] for each, row in rows]
+        return [[true if isinstance(true, str) else each.text[slice(*true)]
+                 for true in gold_answers(row)] for each, row in rows]  # fmt: skip
 
     def _forced(self, values: np.ndarray) -> list[str]:
         """The best answer to each question, whether it has one or not."""
@@ -322,8 +336,8 @@ class QuestionAnswering(Task):
         scores = self.score(values, targets)
         order = np.argsort(scores.f1_by_row, kind="stable")[:_MOST_MARKED].tolist()
         said, true = self.decode(values[order]), of_rows(targets)[order]
-        marked = [_marked(row, values[row].text, answer, gold_spans(spans))
-                  for row, answer, spans in zip(order, said, true, strict=True)]  # fmt: skip
+        marked = [_marked(row, values[row].text, answer, gold_answers(line))
+                  for row, answer, line in zip(order, said, true, strict=True)]  # fmt: skip
         return Judgement(
             scores=scores, shown=scores.shown, intervals=intervals(scores, seed=seed), marked=marked
         )
@@ -352,13 +366,16 @@ def _is_threshold(value: Any) -> bool:
     return value is None or (number and math.isfinite(value))
 
 
-def _marked(row: int, text: str, answer: Answer, gold: Sequence[tuple[int, int]]) -> MarkedText:
+def _marked(
+    row: int, text: str, answer: Answer, gold: Sequence[tuple[int, int] | str]
+) -> MarkedText:
     """A context with the answer that is given and the true ones, those that do not overlap."""
     said = (answer.start, answer.end)
     given = (Mark(*said, "answer", said in gold),) if answer.answer else ()
     true, last = list[Mark](), -1
-    for start, end in sorted(gold):
+    for start, end in sorted(place for place in gold if not isinstance(place, str)):
         if start >= last:
             true.append(Mark(start, end, "true answer", (start, end) == said))
             last = end
-    return MarkedText(row, text, given, tuple(true))
+    nowhere = tuple(each for each in gold if isinstance(each, str))
+    return MarkedText(row, text, given, tuple(true), nowhere)

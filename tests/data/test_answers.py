@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lora_bert.data.answer_columns import answer_columns
-from lora_bert.data.answers import answer_examples, answers_in
+from lora_bert.data.answers import answer_examples, answers_in, learnable
 from lora_bert.data.examples import Examples
 from lora_bert.data.tables import read_table
 from lora_bert.data.texts import columns_of
@@ -94,7 +94,7 @@ def test_flat_files_and_others(rows, kind, tmp_path):
     assert list(examples.labels) == ["[[18, 21]]"]
 
 
-def test_answers_elsewhere_are_mended_and_others_dropped(tmp_path, caplog):
+def test_answers_elsewhere_are_mended_and_others_are_compared_with_alone(tmp_path, caplog):
     path = squad(tmp_path / "a.json", [
         question(("came", 20)),  # at 4 and at 22
         question(("Ann", -1), ("Zoe", 0)),
@@ -104,13 +104,17 @@ def test_answers_elsewhere_are_mended_and_others_dropped(tmp_path, caplog):
     ])  # fmt: skip
     with caplog.at_level(logging.WARNING):
         examples = read(path)
-    assert list(examples.labels) == ["[[22, 26]]", "[[0, 3]]"]
+    assert list(examples.labels) == ["[[22, 26]]", '[[0, 3], "Zoe"]', '["Zoe"]', "[]"]
     assert "2 answers stand elsewhere than answer_start says" in caplog.text
-    assert "2 answers stand nowhere in the context and are left out" in caplog.text
-    assert "1 row with no answer that stands in its context" in caplog.text
-    assert "1 row with no question" in caplog.text
+    assert "2 answers stand nowhere in the context" in caplog.text
     assert "1 row with nothing said of its answers" in caplog.text
+    assert "record 5" in caplog.text
+    with caplog.at_level(logging.WARNING):
+        learned = learnable(examples)
+    assert list(learned.labels) == ["[[22, 26]]", "[[0, 3]]"]
+    assert "no answer that stands in its context and 1 row with no question" in caplog.text
     assert "record 3" in caplog.text
+    assert learnable(learned) is learned
 
 
 def test_what_is_wrong_is_a_sentence(tmp_path):
@@ -118,11 +122,14 @@ def test_what_is_wrong_is_a_sentence(tmp_path):
     with pytest.raises(DataError, match="has paragraphs, and no question about any of them"):
         read(tmp_path / "none.json")
     squad(tmp_path / "empty.json", [question(("Ann", 0))], context="  ")
-    with pytest.raises(DataError, match="nothing left: 1 row with an empty context"):
-        read(tmp_path / "empty.json")
+    with pytest.raises(DataError, match="nothing left to learn from: 1 row with an empty context"):
+        learnable(read(tmp_path / "empty.json"))
     squad(tmp_path / "nowhere.json", [question(("Zoe", 0))])
-    with pytest.raises(DataError, match="nothing left: 1 row with no answer that stands in its"):
-        read(tmp_path / "nowhere.json")
+    with pytest.raises(DataError, match="to learn from: 1 row with no answer that stands in"):
+        learnable(read(tmp_path / "nowhere.json"))
+    squad(tmp_path / "unsaid.json", [{"id": "h", "question": "Hidden?"}])
+    with pytest.raises(DataError, match="nothing left: 1 row with nothing said of its answers"):
+        read(tmp_path / "unsaid.json")
     with pytest.raises(DataError, match="No column of 'a' is called like a context"):
         answer_columns(["question", "b"], question=None, context=None, answers=None, source="a")
     with pytest.raises(DataError, match="'a' has no column 'x'"):

@@ -10,6 +10,7 @@ import pytest
 from pyarrow import parquet
 
 import lora_bert
+from lora_bert.config.shared import Decoding
 from lora_bert.errors import ConfigError, DataError, NotFoundError, OutputError
 from lora_bert.inference import stream
 from lora_bert.inference.stream import predict_file
@@ -65,7 +66,7 @@ def test_rows_that_no_label_is_probable_enough_for(suffix, predictor, source, tm
     plain = predictor.predict(TEXTS)
     line = sorted(one.score for one in plain)[3]
     target = tmp_path / f"out{suffix}"
-    predict_file(predictor, source, target, min_score=line, otherwise="nobody knows")
+    predict_file(predictor, source, target, decoding=Decoding(line, "nobody knows"))
     found = [(row["prediction"], float(row["score"])) for row in rows_of(target)]
     assert [label for label, _ in found] == [
         one.label if one.score >= line else "nobody knows" for one in plain

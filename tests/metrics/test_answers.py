@@ -10,6 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lora_bert.data.data_options import DataOptions
+from lora_bert.data.sources import load_rows
+from lora_bert.data.texts import columns_of
 from lora_bert.errors import DataError
 from lora_bert.metrics.answer_texts import UNITS, exact_and_f1, unit_of
 from lora_bert.metrics.answers import best_threshold, compare, intervals, score
@@ -23,16 +26,20 @@ def known(name: str) -> dict:
 
 
 def gold(path: Path) -> dict[str, list[str]]:
-    """The true answers of a file of questions, by id."""
-    articles = json.loads(path.read_text(encoding="utf-8"))["data"]
-    questions = [question for article in articles for paragraph in article["paragraphs"]
-                 for question in paragraph["qas"]]  # fmt: skip
-    return {each["id"]: [answer["text"] for answer in each["answers"]] for each in questions}
+    """The true answers of a file of questions, as it is read, by id."""
+    rows, *_ = load_rows(str(path), options=DataOptions(label_form="answers", classes=False))
+    contexts = columns_of(rows.texts)[1]
+    return {
+        name: [true if isinstance(true, str) else context[slice(*true)]
+               for true in json.loads(label)]
+        for name, context, label in zip(rows.ids, contexts, rows.labels, strict=True)
+    }  # fmt: skip
 
 
 def test_figures_are_those_of_squad_2(data_dir):
     theirs = known("squad_v2.json")
     true, names = gold(data_dir / theirs["data"]), list(theirs["predictions"])
+    assert sorted(true) == sorted(names)
     said = [theirs["predictions"][name] for name in names]
     null = np.array([theirs["no_answer_probability"][name] for name in names])
     scores = score(said, [true[name] for name in names], "words", null_scores=null)
@@ -54,6 +61,7 @@ def test_figures_are_those_of_cmrc_2018(data_dir):
     theirs = known("cmrc2018.json")
     true = gold(data_dir / theirs["data"])
     names = list(theirs["predictions"])
+    assert sorted(true) == sorted(names)  # without a question, or with an answer that is nowhere
     scores = score([theirs["predictions"][name] for name in names],
                    [true[name] for name in names], "characters")  # fmt: skip
     by_row = np.stack([scores.exact_by_row, scores.f1_by_row], axis=1)

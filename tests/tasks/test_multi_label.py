@@ -94,7 +94,7 @@ def test_none_one_or_several_labels_are_answered(trained):
     assert both.scores["speed"] > none.scores["speed"]
     assert predictor.predict(["tasty"], min_score=1.0)[0].labels == ()
     assert predictor.predict(["tasty"], min_score=0.0)[0].labels == LABELS
-    with pytest.raises(ConfigError, match="is not a probability"):
+    with pytest.raises(ConfigError, match="min_score: 2 is too large"):
         predictor.predict(["tasty"], min_score=2)
     with pytest.raises(ConfigError, match="has a label of this name"):
         predictor.predict(["tasty"], otherwise="food")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import shutil
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 import lora_bert
@@ -16,7 +18,7 @@ from lora_bert.errors import AdapterError, ConfigError, DataError, InputTypeErro
 from lora_bert.evaluation.evaluate import evaluate
 from lora_bert.inference.stream import predict_file
 from lora_bert.tasks.answer_spans import AnswerValues, answer_of
-from lora_bert.tasks.answer_targets import Column, gold_spans, of_rows, window_targets
+from lora_bert.tasks.answer_targets import UNKNOWN, Column, gold_answers, of_rows, window_targets
 from lora_bert.tasks.nearest_sentence import nearest_sentences
 from lora_bert.tasks.question_answering import QuestionAnswering
 from tests.tasks.answers import LONG, rows, write_rows
@@ -139,7 +141,7 @@ def test_what_is_wrong_on_the_command_line(reader, words, says, capsys):
 def test_two_models_are_compared(reader, foods, tmp_path):
     lora_bert.train(
         foods, backbone=reader.parent / "backbone", output=tmp_path / "b", epochs=1,
-        method="head-only", learning_rate=1e-6,
+        method="head-only", head_start="random", learning_rate=1e-6,
     )  # fmt: skip
     found = evaluate(reader, foods / "test.jsonl", against=str(tmp_path / "b")).against
     assert found is not None
@@ -261,7 +263,69 @@ def test_targets_say_where_answers_stand(reader):
     at = int(np.flatnonzero(targets[:, Column.START])[0])
     first, last = targets[at, [Column.START, Column.LAST]] + tokens.starts[at]
     assert (LONG + CONTEXT)[tokens.spans[first, 0] : tokens.spans[last, 1]] == "tasty cold"
-    assert [gold_spans(row) for row in of_rows(targets)] == [[(start, start + 10)], []]
+    assert [gold_answers(row) for row in of_rows(targets)] == [[(start, start + 10)], []]
+
+
+def test_an_answer_that_stands_nowhere_is_compared_with_and_not_learned(reader):
+    tokens = lora_bert.load(reader).tokenizer.encode([("good", CONTEXT)] * 3)
+    labels = ['["\U0001f600 Zoe"]', '[[5, 10], "Zoe"]', "[]"]
+    targets = window_targets(labels, tokens)
+    known = [["\U0001f600 Zoe"], [(5, 10), "Zoe"], []]
+    assert [gold_answers(row) for row in targets] == known
+    first, second, none = targets[:, Column.START].tolist()
+    assert (first, second > 0, none) == (UNKNOWN, True, 0)
+    task = QuestionAnswering()
+    outputs = torch.zeros(len(tokens.ids), 2)
+    assert task.validation_loss(outputs, targets) == pytest.approx(math.log(
+        targets[0, Column.END] - targets[0, Column.BEGIN] + 1
+    ))  # fmt: skip
+    assert task.weight(targets) == 2
+
+
+def test_all_rows_are_scored(reader, tmp_path):
+    """As the official scorers do: without a question, and with an answer that is not there."""
+    kept = rows(8)
+    more = [
+        {**kept[0], "id": "a", "question": " "},
+        {**kept[0], "id": "b", "answers": {"text": ["tasty soup"], "answer_start": [3]}},
+        {**kept[0], "id": "c", "context": ""},
+    ]
+    write_rows(tmp_path / "a.jsonl", kept)
+    write_rows(tmp_path / "b.jsonl", kept + more)
+    few = evaluate(reader, tmp_path / "a.jsonl").scores
+    evaluation = evaluate(reader, tmp_path / "b.jsonl", report=tmp_path / "b.html")
+    scores = evaluation.scores
+    assert (few.rows, scores.rows) == (8, 11)
+    assert scores.f1_by_row[:8].tolist() == few.f1_by_row.tolist()
+    said = lora_bert.load(reader).predict([("good", kept[0]["context"])])[0].answer
+    shared = len({*said.split()} & {"tasty", "soup"})
+    assert scores.f1_by_row[9] == pytest.approx(2 * shared / (len(said.split()) + 2))
+    assert scores.f1_by_row[10] == 0
+    assert "not in the text" in (tmp_path / "b.html").read_text(encoding="utf-8")
+
+
+def test_what_is_answered_can_be_said(reader, foods, tmp_path):
+    predictor = lora_bert.load(reader)
+    pairs = [("good", CONTEXT), ("good", NONE)]
+    short, _ = predictor.predict(pairs, max_answer_length=1)
+    assert short.answer in ("tasty", "cold")
+    assert not any(each.answer for each in predictor.predict(pairs, null_threshold=-100))
+    assert all(each.answer for each in predictor.predict(pairs, null_threshold=100))
+    session = lora_bert.Session(str(reader.parent / "backbone"))
+    name = session.add(reader)
+    assert session.predict(pairs, adapters=[name], null_threshold=100)[name][1].answer
+    words = ["infer", "--adapter", reader, "--question", "good", "--context", NONE]
+    said = CliRunner().invoke(cli, [*map(str, words), "--null-threshold", "100"]).stdout
+    assert not said.startswith("-\t")
+    words = ["infer", "--adapter", reader, "--input", foods / "test.jsonl", "--output",
+             tmp_path / "a.jsonl", "--max-answer-length", 1]  # fmt: skip
+    assert CliRunner().invoke(cli, [*map(str, words)]).exit_code == 0
+    answers = [json.loads(line)["answer"] for line in (tmp_path / "a.jsonl").open()]
+    assert all(" " not in answer for answer in answers)
+    assert evaluate(reader, foods / "test.jsonl", null_threshold=-100).scores.has_answer_f1 == 0
+    for wrong in ({"max_answer_length": 0}, {"null_threshold": math.nan}, {"longest": 3}):
+        with pytest.raises(ConfigError, match=next(iter(wrong))):
+            predictor.predict(pairs, **wrong)
 
 
 def test_the_nearest_sentence():

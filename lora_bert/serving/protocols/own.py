@@ -9,12 +9,16 @@ import msgspec
 from msgspec import Meta
 
 from lora_bert import __version__
+from lora_bert.config.shared import Decoding
 from lora_bert.data.texts import Text
 from lora_bert.errors import ConfigError
+from lora_bert.options import build, flag, options_of
 from lora_bert.serving.answering import Answered, Question
 from lora_bert.serving.operations import Call, Operation, Protocol
 from lora_bert.serving.refusals import RefusedError
 from lora_bert.tasks.base import Task
+
+_DECODING = tuple(options_of(Decoding))
 
 
 class PredictRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -26,6 +30,8 @@ class PredictRequest(msgspec.Struct, forbid_unknown_fields=True):
     min_score: Annotated[float, Meta(ge=0, le=1)] | None = None
     otherwise: str | None = None
     aggregation: str | None = None
+    max_answer_length: Annotated[int, Meta(ge=1)] | None = None
+    null_threshold: float | None = None
 
 
 async def predict(call: Call) -> Any:
@@ -109,11 +115,11 @@ def _documents(answered: Answered, body: PredictRequest) -> list[Mapping[str, An
 def _told(task: Task, name: str, body: PredictRequest) -> Task:
     """The task with what the request says of its answers."""
     try:
-        return task.answering(body.min_score, body.otherwise).aggregating(body.aggregation)
+        return task.told(build(Decoding, {each: getattr(body, each) for each in _DECODING}))
     except ConfigError as error:
         said = str(error)
-        for option in ("min_score", "otherwise", "aggregation"):
-            said = said.replace(f"--{option.replace('_', '-')}", f"`{option}`")
+        for option in _DECODING:
+            said = said.replace(flag(option), f"`{option}`")
         raise RefusedError("invalid", f"'{name}': {said}") from error
 
 
