@@ -10,7 +10,7 @@ from benchmarks.options import Options
 from benchmarks.record import Goal, Record, Table
 
 NAMES = ("train", "run", "predict", "one", "startup", "growth", "roof", "memory", "session", "many",
-         "branches", "depths", "serve", "accuracy", "few-rows", "defaults", "confirm",
+         "branches", "depths", "serve", "soak", "accuracy", "few-rows", "defaults", "confirm",
          "layers", "mfu", "exactness")  # fmt: skip
 """In the order of the report."""
 

@@ -111,7 +111,7 @@ def backbone(options: Options) -> Path:
 
 
 def random_backbone(options: Options, shape: str, tokenizer: Path) -> Path:
-    """A BERT with random weights: ``bert-base`` or ``one-layer``."""
+    """A BERT with random weights: ``bert-base``, ``one-layer`` or ``two-layer``."""
     target = options.work / shape
     if not target.is_dir():
         arguments = {"target": str(target), "shape": shape}

@@ -15,13 +15,20 @@ ALL_LINEAR = ("query", "key", "value", "attention.output.dense", "intermediate.d
 """PEFT's own "all-linear" would take the pooler too, which is trained whole here as in ours."""
 QUERY_VALUE = ("query", "value")
 
-_SHAPES: dict[str, dict[str, int]] = {
+_SHAPES: dict[str, dict[str, float]] = {
     "bert-base": {},  # what BertConfig says by itself
     "one-layer": {
         "hidden_size": 64,
         "num_hidden_layers": 1,
         "num_attention_heads": 2,
         "intermediate_size": 128,
+    },
+    "two-layer": {
+        "hidden_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 128,
+        "initializer_range": 0.3,  # or it would say nearly the same of every text
     },
 }
 

@@ -1,0 +1,1 @@
+"""What ``python -m benchmarks soak`` is made of."""
