@@ -28,6 +28,8 @@ _NAMED = 5
 _EVEN = 0.85
 _OFTEN_SHARED = 0.2
 """Share of pairs with a known text from which on that is said."""
+_LEARNED = 0.5
+"""Share of known validation texts above which they say nothing of others."""
 _VARIANTS = "\ufe0e\ufe0f"
 """Characters that choose between two looks of the character before them."""
 _JOINED = 100
@@ -53,8 +55,9 @@ def warn_about(splits: Splits, *, classes: bool = True) -> list[str]:
     judged = {part: examples for part, examples in others.items() if examples}
     what = "text" if train.inputs == 1 else "pair"
     own, *texts = [_hashes(rows) for rows in (train, *judged.values())]
+    own_rows = splits.held_out is None
     shared = [sentence for part, other in zip(judged, texts, strict=True)
-              for sentence in _shared_texts(own, other, part, what)]  # fmt: skip
+              for sentence in _shared_texts(own, other, part, what, own_rows=own_rows)]  # fmt: skip
     sentences = [
         *(spelling_warnings(train.label_counts) if classes else ()),
         *(_small_classes(train) if classes else ()),
@@ -116,7 +119,10 @@ def _hashes(rows: Examples) -> np.ndarray:
     return mapped(hashes(texts, len(rows)))
 
 
-def _shared_texts(train: np.ndarray, other: np.ndarray, part: str, what: str) -> list[str]:
+def _shared_texts(
+    train: np.ndarray, other: np.ndarray, part: str, what: str, *, own_rows: bool
+) -> list[str]:
+    """What to say of a part whose texts were learned from; ``own_rows``: it was not split off."""
     known = np.sort(train)
     shared = int((known[np.searchsorted(known[:-1], other)] == other).sum())
     if not shared:
@@ -124,7 +130,13 @@ def _shared_texts(train: np.ndarray, other: np.ndarray, part: str, what: str) ->
     share = shared / len(other)
     texts = counted(len(other), f"{part} {what}")
     stand = "stands" if shared == 1 else "stand"
-    return [f"{shared:,} of {texts} ({share:.1%}) also {stand} in training."]
+    sentences = [f"{shared:,} of {texts} ({share:.1%}) also {stand} in training."]
+    if own_rows and (part, what) == ("validation", "pair") and share > _LEARNED:
+        sentences.append(
+            "What is chosen on the validation pairs is chosen on what was learned: without them "
+            "(--train FILE alone) training pairs that share no text with the others are held out."
+        )
+    return sentences
 
 
 def _shared_sides(train: Examples, judged: Mapping[str, Examples]) -> list[str]:

@@ -61,9 +61,11 @@ class Task(Protocol):
         input_names: What the texts of a row are called, of pairs both.
         asked_as: How a command asks ``infer`` a text, or a pair.
         max_length: Tokens that are read at once where nobody says otherwise; 0: the usual number.
-        steep: Whether the slope of the loss grows with the distance of an answer, as a squared
+        random_start: Whether the head starts at random by default where layers learn beneath it. So
+            it does where the slope of the loss grows with the distance of an answer, as a squared
             error's does: under a head that is fitted already, whose weights are large, the first
-            steps of the layers then throw the answers far off, and they may never come back.
+            steps of the layers then throw the answers far off, and they may never come back. And
+            where a frozen backbone says so little that the start is soon forgotten.
         values_are: What :meth:`values` gives, in a word.
         apart_in: What :meth:`apart` is measured in: ``probability``, ``standard deviations``.
         judged_with: Which options of ``evaluate`` that compare or look for a line make sense.
@@ -92,7 +94,7 @@ class Task(Protocol):
     input_names: ClassVar[tuple[str, str]] = ("text", "text_pair")
     asked_as: ClassVar[tuple[str, str]] = ('"…"', '"…" --pair "…"')
     max_length: ClassVar[int] = 0
-    steep: ClassVar[bool] = False
+    random_start: ClassVar[bool] = False
     values_are: ClassVar[str] = "numbers"
     apart_in: ClassVar[str] = "their own unit"
     judged_with: ClassVar[tuple[str, ...]] = ()

@@ -17,7 +17,7 @@ import numpy as np
 from lora_bert.tasks.answer_targets import UNKNOWN, Column
 from lora_bert.tasks.logistic import solve, spread_of, unscaled
 
-_OTHERS = 64
+_OTHERS = 32
 """So many tokens of a context stand for all that no answer begins or ends with."""
 
 

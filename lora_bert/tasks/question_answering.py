@@ -64,6 +64,7 @@ class QuestionAnswering(Task):
     asked_as: ClassVar[tuple[str, str]] = ("", '--question "…" --context "…"')
     max_length: ClassVar[int] = 384
     layers: ClassVar[str] = "all"
+    random_start: ClassVar[bool] = True
     values_are: ClassVar[str] = "scores of answers"
     apart_in: ClassVar[str] = "probability"
     in_config: ClassVar[Mapping[str, Any]] = {"problem_type": None}

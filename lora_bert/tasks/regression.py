@@ -62,7 +62,7 @@ class Regression(Task):
     problem_type: ClassVar[str] = "regression"
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     label_form: ClassVar[LabelForm] = "number"
-    steep: ClassVar[bool] = True
+    random_start: ClassVar[bool] = True
     values_are: ClassVar[str] = "numbers"
     apart_in: ClassVar[str] = "standard deviations"
     judged_with: ClassVar[tuple[str, ...]] = ("against", "baseline")

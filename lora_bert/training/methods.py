@@ -59,9 +59,9 @@ def _refuse_lora_options(config: TrainConfig) -> None:
 def starts_fitted(config: TrainConfig, task: Task) -> bool:
     """Whether the head is to be fitted on the frozen backbone before the first step.
 
-    By ``auto`` not where layers learn beneath it by a loss that knows no bounds.
+    By ``auto`` not where layers learn beneath it and the task says that it is better at random.
     """
-    if config.head_start == "auto" and config.method != "head-only" and task.steep:
+    if config.head_start == "auto" and config.method != "head-only" and task.random_start:
         return False
     return config.head_start != "random" and task.has_probe()
 

@@ -176,6 +176,9 @@ def test_the_same_pair_is_what_leaks_and_contradicts(
     with caplog.at_level(logging.WARNING):
         said = warn_about(load_splits(None, train=str(train), validation=str(dev)))
     assert any("1 of 2 validation pairs (50.0%) also stands in training" in one for one in said)
+    assert not any("is chosen on what was learned" in one for one in said)
+    same = warn_about(load_splits(None, train=str(train), validation=str(train)))
+    assert any("is chosen on what was learned" in one for one in same)
     assert any("1 pair carries more than one label" in one for one in said)
 
 

@@ -141,7 +141,7 @@ def test_what_is_wrong_on_the_command_line(reader, words, says, capsys):
 def test_two_models_are_compared(reader, foods, tmp_path):
     lora_bert.train(
         foods, backbone=reader.parent / "backbone", output=tmp_path / "b", epochs=1,
-        method="head-only", learning_rate=1e-6,
+        method="head-only", head_start="random", learning_rate=1e-6,
     )  # fmt: skip
     found = evaluate(reader, foods / "test.jsonl", against=str(tmp_path / "b")).against
     assert found is not None
