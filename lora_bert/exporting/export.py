@@ -57,7 +57,7 @@ def export(
         ConfigError: Of several, two have the same name, or one is no adapter.
         OutputError: ``output`` is taken, not writable, or what is exported.
     """
-    paths = [path] if isinstance(path, (str, os.PathLike)) else list(path)
+    paths = (path,) if isinstance(path, str | os.PathLike) else path
     return run(build(ExportConfig, with_given_rows({"path": paths, "output": output, **options})))
 
 

@@ -209,7 +209,7 @@ def test_load_shares_a_backbone_that_is_open(adapters, built):
 
 
 def opened_by_session(backbone, dtype="float32"):
-    return lora_bert.Session(backbone, dtype=dtype)._backbone
+    return lora_bert.Session(backbone, dtype=dtype)._base.opened
 
 
 def test_a_backbone_goes_with_the_last_that_used_it(tmp_path, built):
