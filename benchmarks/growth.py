@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from benchmarks import plots
@@ -44,7 +45,8 @@ def measure(options: Options) -> Record:
     thin = replace(shared, backbone=str(random_backbone(options, "one-layer", small)), epochs=1)
     series = [rows for rows in ROWS if rows <= most] or [most]
     megabytes = (1,) if options.quick else () if options.rows else MEGABYTES
-    for contender in (*_by_rows(thin, series, options), *_by_size(thin, megabytes, options)):
+    # One after the other: each writes the file that it is measured on when it is its turn.
+    for contender in chain(_by_rows(thin, series, options), _by_size(thin, megabytes, options)):
         alternate([contender], options, record, rounds=options.rounds_or(ROUNDS),
                   show=lambda raw: f"{1e6 * raw['seconds_per_row']:.0f} us/row, "
                   f"{raw['peak_private'] / 1e6:.0f} MB private")  # fmt: skip

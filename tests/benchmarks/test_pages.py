@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from click.testing import CliRunner
 
 from benchmarks import growth, predict, startup
 from benchmarks.__main__ import main
 from benchmarks.catalogue import benchmark
-from benchmarks.options import RESULTS, ROOT
+from benchmarks.options import RESULTS, ROOT, Options
 from benchmarks.overview import overview
 from benchmarks.questions import PREDICT, RUN
 from benchmarks.readme import fill
@@ -151,6 +153,25 @@ def test_growth_is_judged_by_private_memory():
     assert (training.measured, training.reached) == ("1.09x (1.09-1.09)", True)
     assert predicting.reached is csv.reached is None
     assert (csv.what, csv.against) == ("private memory, training, a csv of 1 GB", "a csv of 100 MB")
+
+
+def test_growth_measures_each_number_of_rows_on_a_file_of_so_many(tmp_path, monkeypatch):
+    met = {}
+
+    def counted(contenders, options, record, **given):
+        for one in contenders:
+            if one.name.endswith(" rows"):
+                source = one.arguments.get("source") or one.arguments["workload"]["train"]
+                met[one.name] = len(Path(source).read_text(encoding="utf-8").splitlines())
+
+    monkeypatch.setattr(growth, "ROWS", (10, 20))
+    monkeypatch.setattr(growth, "once", lambda *given: None)
+    monkeypatch.setattr(growth, "random_backbone", lambda *given: tmp_path)
+    monkeypatch.setattr(growth, "alternate", counted)
+    growth.measure(Options(work=tmp_path, results=tmp_path, rows=20))
+    assert met == {
+        f"{what} {rows} rows": rows for rows in (10, 20) for what in ("train", "predict")
+    }
 
 
 def test_a_first_answer_is_held_against_its_imports():
