@@ -163,7 +163,7 @@ def _checked(name: str, value: Any, option: Option) -> Any:
         return option.default
     value = _plain(value, option, name)
     if kind is tuple:
-        value = (value,) if isinstance(value, str) and not option.positional else value
+        value = (value,) if isinstance(value, str) else value
         if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
             raise ConfigError(f"{name}: {value!r} is not a list of texts.")
         return tuple(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Unpack, overload
@@ -57,8 +56,7 @@ def export(
         ConfigError: Of several, two have the same name, or one is no adapter.
         OutputError: ``output`` is taken, not writable, or what is exported.
     """
-    paths = (path,) if isinstance(path, str | os.PathLike) else path
-    return run(build(ExportConfig, with_given_rows({"path": paths, "output": output, **options})))
+    return run(build(ExportConfig, with_given_rows({"path": path, "output": output, **options})))
 
 
 def run(config: ExportConfig) -> ExportResult | SharedExportResult:

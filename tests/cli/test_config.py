@@ -147,6 +147,13 @@ def test_texts_must_be_a_list_of_texts(
     mistake(2, "infer", "--config", "c.yaml", says=["texts", "is not a list of texts"])
 
 
+def test_one_text_is_a_list_of_one(cli: Cli, mistake: Mistake, adapter: Path) -> None:
+    Path("c.yaml").write_text(f"adapter: {adapter}\ntexts: good\n")
+    assert cli("infer", "--config", "c.yaml").stdout.endswith("good\n")
+    Path("e.yaml").write_text("path: nothere\noutput: out\n")
+    mistake(66, "export", "--config", "e.yaml", says=["'nothere'"])
+
+
 def test_no_such_config_file(mistake: Mistake, here: Path) -> None:
     Path("run.yaml").touch()
     says = ["No such file: 'runn.yaml'", "Did you mean 'run.yaml'?"]
