@@ -119,7 +119,7 @@ class Asker:
     def _found(
         self, question: Question, answer: Answer, possible: dict[str, set[str | None]]
     ) -> str:
-        if answer.status >= 500:
+        if answer.status in (408, *range(500, 600)):
             return LOST
         try:
             said = question.read(json.loads(answer.body)) if answer.status == 200 else {}

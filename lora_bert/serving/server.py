@@ -66,7 +66,8 @@ def run(config: ServeConfig, started: Started) -> None:
         del os.environ["TQDM_DISABLE"]
         if bars is not None:
             os.environ["TQDM_DISABLE"] = bars
-    app.answerer.scheduler.close(config.timeout)
+    # Nobody waits any more, but a thread that computes while Python ends ends it with an abort.
+    app.answerer.scheduler.close()
 
 
 def assembled(config: ServeConfig) -> App:

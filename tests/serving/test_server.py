@@ -9,7 +9,9 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
+import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
@@ -26,12 +28,17 @@ def began(*words, **variables):
     """A server, and its URL."""
     process = start("serve", *words, "--port", "0", "--json", "--dtype", "float32",
                     env=environment(**variables))  # fmt: skip
+    return process, address(process)
+
+
+def address(process):
+    """The URL that it says once it answers."""
     lines = []
     while not lines or lines[-1] != "}\n":
         lines.append(process.stdout.readline())
         if not lines[-1]:
             pytest.fail(process.communicate()[1])
-    return process, json.loads("".join(lines))["url"]
+    return json.loads("".join(lines))["url"]
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +131,36 @@ def test_what_is_asked_before_the_end_is_answered(adapters, tiny_backbone):
     assert "finished" in outcome.stderr
     with pytest.raises(OSError):
         asked(f"{url}/v1/predict", body)
+
+
+_SLOW = """
+import pathlib, sys, time
+from lora_bert.serving import computing
+compute, marker = computing.compute, pathlib.Path(sys.argv.pop(1))
+def slow(asked, batch_size):
+    time.sleep(3.5)
+    marker.touch()
+    return compute(asked, batch_size)
+computing.compute = slow
+from lora_bert.cli import main
+main()
+"""
+
+
+@pytest.mark.slow
+def test_what_is_being_computed_is_waited_for(adapters, tiny_backbone, tmp_path):
+    """Longer than for the answer: torch aborts a process that ends meanwhile."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _SLOW, tmp_path / "done", "serve", adapters, "--port", "0", "--json",
+         "--backbone", tiny_backbone, "--timeout", "0.5", "--quiet"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
+    )  # fmt: skip
+    url = address(process)
+    with pytest.raises(urllib.error.HTTPError, match="504"):
+        asked(f"{url}/v1/predict", {"texts": ["good"], "adapters": ["reviews"]})
+    process.send_signal(signal.SIGTERM)
+    assert finish(process).code == 0
+    assert (tmp_path / "done").exists()
 
 
 def connected(url):
