@@ -64,7 +64,8 @@ def is_trunk(path: str | Path) -> bool:
 
 def is_branch(path: Path) -> bool:
     """Whether a directory is one of those beside a trunk."""
-    return is_trunk(path.resolve().parent) and (path / MANIFEST).is_file()
+    # In this order: a path that no file can have is none, and cannot be resolved.
+    return (path / MANIFEST).is_file() and is_trunk(path.resolve().parent)
 
 
 def branch_names(path: Path) -> list[str]:

@@ -155,7 +155,7 @@ def test_adding_replacing_and_removing_by_name(directory, tiny_backbone, alone, 
     np.testing.assert_allclose(session.values(TEXTS, adapter="a1"), alone["a1"], atol=1e-5)
 
 
-NO_NAMES = ["", ".", "..", "../pool/a1", "a1/", "/", ".writing", "a\0", "empty"]
+NO_NAMES = ["", ".", "..", "../pool/a1", "a1/", "/", ".writing", "a\0", "\ud83d", "empty"]
 
 
 @pytest.mark.parametrize("name", NO_NAMES)
