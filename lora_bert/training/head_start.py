@@ -110,9 +110,11 @@ def soften(context: Context, learner: Learner, fitted: FittedHead, start: Valida
     """Have the head say less of the rows that it was fitted on: no more than it knows of others.
 
     A head that answers its own rows too surely leaves the layers no gradient. Its outputs go
-    towards their mean, until the loss of these rows is that of the validation rows.
+    towards their mean, until the loss of these rows is about that of the validation rows.
     """
-    outputs, wanted = fitted.outputs, start.figures["validation_loss"]
+    outputs = fitted.outputs
+    # Rounded: its last bits depend on the batches, which are others with other processes.
+    wanted = float(f"{start.figures['validation_loss']:.2g}")
     middle = outputs.mean(dim=0)
     low, share = 0.0, 1.0
     if context.task.validation_loss(outputs, fitted.targets) >= wanted:

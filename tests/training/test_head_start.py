@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -185,9 +187,29 @@ def test_before_the_first_step_it_is_as_sure_of_its_rows_as_of_others(train, mon
     task, targets = seen["context"].task, seen["context"].tokens["train"].targets
     wanted = seen["start"].figures["validation_loss"]
     assert task.validation_loss(seen["sure"], targets) < wanted
-    assert task.validation_loss(seen["less"], targets) == pytest.approx(wanted, rel=1e-3)
+    assert task.validation_loss(seen["less"], targets) == pytest.approx(wanted, rel=0.05)
     assert 0 < float(seen["share"].min()) < 1
     torch.testing.assert_close(seen["share"], seen["share"][:1, :1].expand_as(seen["share"]))
+
+
+def test_last_bits_of_what_validation_rows_say_change_none(train, monkeypatch):
+    """They depend on the batches, which are others where several processes train."""
+    inner, found = fit.soften, []
+
+    def noted(context, learner, fitted, start):
+        weight = learner.parameters[f"{context.backbone.config.layout.head.output}.weight"]
+        sure, loss = weight.detach().clone(), context.task.validation_loss
+        wanted = 1.5 * loss(fitted.outputs, fitted.targets)
+        for change in (0.0, 1e-5):
+            weight.data.copy_(sure)
+            figures = {"validation_loss": wanted * (1 + change)}
+            inner(context, learner, fitted, replace(start, figures=figures))
+            found.append(weight.detach().clone())
+        assert not torch.equal(found[0], sure)
+
+    monkeypatch.setattr(fit, "soften", noted)
+    train()
+    assert torch.equal(*found)
 
 
 @pytest.mark.parametrize("moment", ["probe", "step"])
