@@ -26,20 +26,24 @@ from lora_bert.tokens.batching import by_padded_length
 from lora_bert.tokens.tokenized import TokenizedTexts
 
 _SHORT = 256
+_LOCK = threading.RLock()
 _PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 
 
 def import_openvino() -> Any:
-    """The module, without what would tell its makers that it is used."""
+    """The module, without what would tell its makers that it is used; ready for threads."""
     # Importing openvino reports to a server unless somebody has forbidden that to it; it goes
     # without where this module is not there.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    import openvino
+    with _LOCK:
+        import openvino
 
+        # The first call fills a table. Two threads that came to it together would wait for each
+        # other for ever, one with the table's lock and one with the interpreter's.
+        openvino.Type.f32.to_dtype()
     return openvino
 
 
-@cache
 def core() -> Any:
     """OpenVINO's one core in this process, which stays until its end.
 
@@ -47,6 +51,12 @@ def core() -> Any:
     goes. Of two whose lives overlap, the second puts back what the first has freed, and the next
     Ctrl-C ends the process with a segmentation fault.
     """
+    with _LOCK:
+        return _core()
+
+
+@cache
+def _core() -> Any:
     return import_openvino().Core()
 
 
