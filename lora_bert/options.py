@@ -166,6 +166,8 @@ def _checked(name: str, value: Any, option: Option) -> Any:
         value = (value,) if isinstance(value, str) else value
         if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
             raise ConfigError(f"{name}: {value!r} is not a list of texts.")
+        if "" in value and not _may_be_empty(option):
+            raise _empty(name if option.positional else flag(name))
         return tuple(value)
     if kind is float and type(value) is not bool and isinstance(value, (numbers.Real, str)):
         # YAML 1.1 reads 1e-3 as a string: it wants 1.0e-3.
@@ -175,11 +177,18 @@ def _checked(name: str, value: Any, option: Option) -> Any:
         wanted = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
         shown = shortened(repr(value), 80)
         raise ConfigError(f"{flag(name)}: {shown} is not {wanted[kind]}.")
-    may_be_empty = option.default == "" or option.metavar in _MAY_BE_EMPTY
-    if value == "" and not may_be_empty and not option.choices:
-        raise ConfigError(f"{flag(name)} is empty.", hint="Is a variable of the shell not set?")
+    if value == "" and not (option.default == "" or _may_be_empty(option) or option.choices):
+        raise _empty(flag(name))
     _check_range(name, value, option)
     return value
+
+
+def _may_be_empty(option: Option) -> bool:
+    return (option.metavar or "").strip("[]…") in _MAY_BE_EMPTY
+
+
+def _empty(name: str) -> ConfigError:
+    return ConfigError(f"{name} is empty.", hint="Is a variable of the shell not set?")
 
 
 def _plain(value: Any, option: Option, name: str) -> Any:

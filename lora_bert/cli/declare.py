@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +65,7 @@ def declare(
         def called(**given: Any) -> None:
             as_json, files = given.pop("as_json"), given.pop("config")
             values = read_yamls(files, config)
+            _divide(given, values, [key for key, each in options.items() if each.positional])
             values |= {key: value for key, value in given.items() if value not in (None, ())}
             built: Any = build(config, values)
             if not all(getattr(built, key) for key in needed):
@@ -85,6 +86,27 @@ def declare(
         return made
 
     return decorate
+
+
+def _divide(given: dict[str, Any], written: Mapping[str, Any], positional: Sequence[str]) -> None:
+    """Have a lone word be what is read, and no word both what is read and what is written.
+
+    Of many arguments with one behind them, click gives a lone word to the one behind. ``written``
+    is what files say.
+
+    Raises:
+        ConfigError: The last of several words may be either, as a file names the one behind too.
+    """
+    match positional:
+        case [many, last] if isinstance(given[many], tuple) and given[last] is not None:
+            if not given[many]:
+                given[many], given[last] = (given[last],), None
+            elif last in written:
+                raise ConfigError(
+                    f"'{given[last]}' may be the {last} or one of the others: --config says "
+                    f"{last}: {written[last]}.",
+                    hint=f"Leave {last} out of the file, or name what is read there too.",
+                )
 
 
 def _parameter(key: str, option: Option) -> click.Parameter:

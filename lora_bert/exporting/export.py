@@ -72,11 +72,11 @@ def run(config: ExportConfig) -> ExportResult | SharedExportResult:
     places = adapter_places(config.path)
     if len(places) > 1:
         return export_branches(config, kind, places)
-    return _export_alone(config, kind)
+    return _export_alone(config, kind, next(iter(places.values())))
 
 
-def _export_alone(config: ExportConfig, kind: Kind) -> ExportResult:
-    source, output = Path(config.path[0]), Path(config.output)
+def _export_alone(config: ExportConfig, kind: Kind, source: Path) -> ExportResult:
+    output = Path(config.output)
     loaded, rows = load_with_samples(config, source, output)
     one = Exporting(source, loaded, rows, takes_types(loaded))
     samples = None

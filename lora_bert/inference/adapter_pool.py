@@ -207,18 +207,26 @@ def adapter_places(paths: Iterable[str | Path]) -> dict[str, Path]:
 
     Raises:
         ConfigError: Two have the same name.
+        NotFoundError: So have two of which one is not there.
     """
     places: dict[str, Path] = {}
     for place in _expanded(paths):
         name = called(place)
-        if name in places and not places[name].samefile(place):
+        if (other := places.get(name)) and not _same_directory(other, place):
             raise ConfigError(
-                f"'{places[name]}' and '{place}' are both called '{name}', and answers are told "
+                f"'{other}' and '{place}' are both called '{name}', and answers are told "
                 "apart by that.",
                 hint="Rename one of the directories.",
             )
         places.setdefault(name, place)
     return places
+
+
+def _same_directory(one: Path, other: Path) -> bool:
+    for place in (one, other):
+        if not place.exists():
+            raise missing(place, "directory")
+    return one.samefile(other)
 
 
 def _expanded(paths: Iterable[str | Path]) -> Iterator[Path]:

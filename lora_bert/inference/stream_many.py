@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lora_bert.adapters.trained_on import training_format
-from lora_bert.adapters.trunk import is_branch
+from lora_bert.adapters.trunk import is_branch, is_trunk, read_trunk
 from lora_bert.config.shared import BY_ITSELF, Answering, Decoding
 from lora_bert.data.pair_columns import find_text_columns
 from lora_bert.data.rows import TrainingFormat
@@ -19,6 +19,7 @@ from lora_bert.data.tagged import Places, untagged_texts
 from lora_bert.data.texts import Text, texts_of
 from lora_bert.errors import ConfigError, DataError, TextError, did_you_mean
 from lora_bert.inference.adapter_pool import adapter_places
+from lora_bert.inference.engines.choice import check_fits
 from lora_bert.inference.many_adapters import Request, tasks_of
 from lora_bert.inference.predictor import Predictor
 from lora_bert.inference.session import Session
@@ -44,6 +45,8 @@ def open_adapters(paths: Sequence[str], config: Answering) -> dict[str, Predicto
         if given:
             raise ConfigError(f"{flag} is for one adapter, and several are to answer.")
     backbone = config.backbone or _base_of(next(iter(places.values())))
+    if is_trunk(backbone):
+        check_fits(config.engine, read_trunk(Path(backbone)).format, Path(backbone))
     session = Session(
         backbone, device=config.device, dtype=config.dtype, batch_size=config.batch_size
     )

@@ -263,3 +263,36 @@ def test_no_trunk_is_kept_where_a_branch_differs(
     adapters = together / "adapters"
     mistake(BAD, "export", adapters, "out", "--format", "onnx", says=["differs from torch by"])
     assert not Path("out").exists()
+
+
+def test_a_lone_word_is_what_is_exported_and_never_replaced(
+    cli: Cli, mistake: Mistake, adapter: Path, here: Path
+) -> None:
+    shutil.copytree(adapter, "own")
+    Path("c.yaml").write_text("output: out\noverwrite: true\nformat: onnx\n")
+    Path("o.yaml").write_text("output: out\noverwrite: true\n")
+    assert cli("export", "own", "--config", "c.yaml").code == 0
+    assert Path("out/model.onnx").is_file()
+    assert Path("own/adapter_model.safetensors").is_file()
+    mistake(USAGE, "export", "own", says=["export needs an adapter"])
+    says = ["'other' may be the output or one of the others", "--config says output: out"]
+    mistake(USAGE, "export", "own", "other", "--config", "c.yaml", says=says)
+    mistake(USAGE, "combine", "own", "other", "--config", "o.yaml", says=["'other' may be"])
+
+
+def test_an_empty_word_is_nothing(mistake: Mistake, adapter: Path) -> None:
+    mistake(USAGE, "export", "", "out", says=["path is empty", "variable of the shell"])
+    mistake(USAGE, "export", adapter, "", "out", says=["path is empty"])
+    mistake(USAGE, "infer", "--adapter", "", "good", says=["--adapter is empty"])
+
+
+def test_a_directory_with_one_adapter_stands_for_it(cli: Cli, adapter: Path, here: Path) -> None:
+    shutil.copytree(adapter, "adapters/own")
+    assert cli("export", "adapters", "out", "--format", "onnx").code == 0
+    assert Path("out/model.onnx").is_file()
+
+
+def test_two_that_are_not_there(mistake: Mistake, here: Path) -> None:
+    mistake(ABSENT, "export", "x/own", "y/own", "out", says=["No such directory: 'x/own'"])
+    Path("x/own").mkdir(parents=True)
+    mistake(ABSENT, "export", "x/own", "y/own", "out", says=["No such directory: 'y/own'"])

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import lora_bert
+from lora_bert.cli.app import run
 from lora_bert.errors import AdapterError, ConfigError
 from tests.inference.test_session import with_other_weights
 from tests.tiny import SIZES
@@ -193,6 +194,12 @@ def test_the_whole_directory_is_no_single_model(exported):
     assert f"'{place / 'deep'}'" in caught.value.hint
     outcome = lora_bert.verify(place / "deep")
     assert (outcome.kind, outcome.passed) == ("onnx", True), outcome.checks
+
+
+def test_an_engine_that_cannot_run_a_trunk_is_refused(exported, capsys):
+    place = exported("openvino").path
+    assert run(["infer", "--model", str(place), "--engine", "torch", "good"]) == 2
+    assert f"--engine torch: '{place}' is exported for openvino" in capsys.readouterr().err
 
 
 def test_a_trunk_that_was_replaced(exported, places, tmp_path):
