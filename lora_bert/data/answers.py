@@ -194,12 +194,21 @@ def _answers(cell: str, start: str) -> list[tuple[str, int | None]] | None:
             begins = [start] * len(items)
         for item, begin in zip(items, begins, strict=True):
             own = _starts_of(item)
-            pairs.append((item.get("text"), begin if own is None else own))
+            pairs.append((item.get("text", item), begin if own is None else own))
     elif cell.strip():
         pairs = [(cell, start)]
     else:
         return None
-    return [(text, _number(at)) for text, at in pairs if isinstance(text, str) and text.strip()]
+    read = [(_text(text), _number(at)) for text, at in pairs if text is not None]
+    if any(text is None for text, _ in read):
+        return None
+    return [(text, at) for text, at in read if text and text.strip()]
+
+
+def _text(value: Any) -> str | None:
+    """An answer, which files write as a number where it is one; None: it is something else."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return str(value) if number or isinstance(value, str) else None
 
 
 def _starts_of(members: Mapping[str, Any]) -> Any:

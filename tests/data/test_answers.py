@@ -117,6 +117,31 @@ def test_answers_elsewhere_are_mended_and_others_are_compared_with_alone(tmp_pat
     assert learnable(learned) is learned
 
 
+@pytest.mark.parametrize(
+    ("answers", "label"),
+    [
+        ({"text": [1990], "answer_start": [12]}, "[[12, 16]]"),
+        ({"text": 1990, "answer_start": 12}, "[[12, 16]]"),
+        ([1990], "[[12, 16]]"),
+        ([{"text": 1990}, None], "[[12, 16]]"),
+        ([None], "[]"),
+        ([""], "[]"),
+        ([{"answer": "1990"}], None),
+        ([True], None),
+        ({"text": [["1990"]]}, None),
+    ],
+)
+def test_a_number_is_an_answer_and_no_other_thing_is_none(answers, label, tmp_path, caplog):
+    rows = [{"question": "When?", "context": "It began in 1990, in May.", "answers": answers},
+            {"question": "Who?", "context": "Ann did.", "answers": ["Ann"]}]  # fmt: skip
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    with caplog.at_level(logging.WARNING):
+        labels = list(read(path).labels)
+    assert labels == ([label] if label else []) + ["[[0, 3]]"]
+    assert ("1 row with nothing said of its answers" in caplog.text) == (label is None)
+
+
 def test_what_is_wrong_is_a_sentence(tmp_path):
     squad(tmp_path / "none.json", [])
     with pytest.raises(DataError, match="has paragraphs, and no question about any of them"):
