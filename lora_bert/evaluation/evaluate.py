@@ -92,9 +92,10 @@ def run(config: EvaluateConfig) -> Evaluation:
         _warn_of_rows_seen(config, other, rows.texts)
         theirs = _values_of(other, rows.texts, config, predictor)
         against = str(config.against)
+        them = other.task.asked_with(max_answer_length=config.max_answer_length)
         apart = differences((config.path, predictor.manifest), (against, other.manifest))
         beside["against"] = task.compare(
-            against, values, theirs, targets, by=other.task, metric=metric, settings=apart
+            against, values, theirs, targets, by=them, metric=metric, settings=apart
         )
     if config.baseline:
         learned = source.to_train

@@ -18,6 +18,7 @@ from lora_bert.exporting.export_result import ExportResult, SharedExportResult
 from lora_bert.exporting.graph_files import Exporting, needed, takes_types, write_graph
 from lora_bert.exporting.merge import load_with_samples
 from lora_bert.exporting.onnx_graph import classifier_graph
+from lora_bert.exporting.quantize import sample_rows
 from lora_bert.files import atomic_directory, claim_output
 from lora_bert.inference.adapter_pool import adapter_places
 from lora_bert.inference.engines.choice import require
@@ -83,7 +84,7 @@ def _export_alone(config: ExportConfig, kind: Kind, source: Path) -> ExportResul
     if config.int8:
         texts = loaded.tokenizer.encode(rows.texts)
         wanted = (TYPES,) if one.types else ()
-        samples = [feed(texts.pad([row]), wanted) for row in range(len(texts))]
+        samples = (feed(texts.pad([row]), wanted) for row in sample_rows(len(texts)))
     with atomic_directory(output, overwrite=config.overwrite) as work:
         tensors = {name: tensor.numpy() for name, tensor in folded(loaded).items()}
         encoder = loaded.backbone.config

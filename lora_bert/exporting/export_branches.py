@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from lora_bert.exporting.export_result import ExportResult, SharedExportResult
 from lora_bert.exporting.graph_files import Exporting, takes_types, write_graph
 from lora_bert.exporting.merge import rows_to_compare
 from lora_bert.exporting.onnx_graph import branch_graph, trunk_graph
+from lora_bert.exporting.quantize import sample_rows
 from lora_bert.files import atomic_directory, size_of, spare_inputs
 from lora_bert.inference.engines.choice import open_trunk
 from lora_bert.inference.engines.graph_inputs import HIDDEN, MASK, TYPES, feed
@@ -85,7 +87,7 @@ class _Writing:
     def _write_trunk(self, graph: Path) -> None:
         parts, known, samples = list(self.parts.values()), self.known, None
         if self.config.int8:
-            samples = [each for part in parts for each in self._read(part)]
+            samples = chain.from_iterable(map(self._read, parts))
         encoder = parts[0].loaded.backbone.config
         model = trunk_graph(_tensors(parts[0].loaded), encoder, known.layers, types=known.types)
         write_graph(model, graph, self.kind, samples, encoder.layout)
@@ -94,19 +96,21 @@ class _Writing:
         loaded, depth = part.loaded, self.known.layers
         tensors, encoder = _tensors(loaded), loaded.backbone.config
         model = branch_graph(tensors, encoder, loaded.adapter.pooling, depth)
-        samples = list(self._given(part)) if self.config.int8 else None
+        samples = self._given(part) if self.config.int8 else None
         write_graph(model, graph, self.kind, samples, encoder.layout)
 
     def _read(self, part: Exporting) -> Iterator[dict[str, np.ndarray]]:
-        """What the trunk is given of each text."""
+        """What the trunk is given of some texts."""
         texts = part.loaded.tokenizer.encode(part.rows.texts)
         wanted = (TYPES,) if self.known.types else ()
-        return (feed(texts.pad([row]), wanted) for row in range(len(texts)))
+        rows = sample_rows(len(texts), len(self.parts))
+        return (feed(texts.pad([row]), wanted) for row in rows)
 
     def _given(self, part: Exporting) -> Iterator[dict[str, np.ndarray]]:
-        """What a branch is given of each text."""
+        """What a branch is given of some texts."""
         backbone, texts = part.loaded.backbone, part.loaded.tokenizer.encode(part.rows.texts)
-        for row, length in enumerate(texts.lengths):
+        for row in sample_rows(len(texts)):
+            length = texts.lengths[row]
             hidden = trunk(backbone, TokenBatch.of(texts, [row]), self.known.layers)
             mask = np.ones((1, length), dtype=np.int64)
             yield {HIDDEN: hidden[None, :length].numpy(), MASK: mask}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,16 @@ import numpy as np
 from lora_bert.inference.engines.openvino_engine import import_openvino
 
 _MOST_SAMPLES = 300
+
+
+def sample_rows(count: int, sets: int = 1) -> list[int]:
+    """Which of ``count`` rows show what is usual: not too many, and from all over them.
+
+    Where there are several ``sets`` of rows, each has its share.
+    """
+    most = max(1, _MOST_SAMPLES // sets)
+    rows: list[int] = np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()
+    return rows
 
 
 def quantise_onnx(source: Path, target: Path, exact: Collection[str]) -> None:
@@ -39,7 +49,7 @@ def quantise_onnx(source: Path, target: Path, exact: Collection[str]) -> None:
 
 
 def quantise_openvino(
-    model: Any, samples: Sequence[dict[str, np.ndarray]], exact: Collection[str]
+    model: Any, samples: Iterable[dict[str, np.ndarray]], exact: Collection[str]
 ) -> Any:
     """OpenVINO's model with weights and activations in int8 (static quantisation).
 
@@ -48,14 +58,15 @@ def quantise_openvino(
     projections: what it takes to round there is more than its small products save.
     """
     import_openvino()  # and so without telemetry
+    given = list(samples)
     with _silence():
         import nncf
 
         return nncf.quantize(
             model,
-            nncf.Dataset(samples[:_MOST_SAMPLES]),
+            nncf.Dataset(given),
             model_type=nncf.ModelType.TRANSFORMER,
-            subset_size=min(len(samples), _MOST_SAMPLES),
+            subset_size=len(given),
             ignored_scope=nncf.IgnoredScope(names=products_in_float(model, exact)),
         )
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lora_bert.adapters.directory import Kind
 from lora_bert.adapters.trained_on import training_format
 from lora_bert.adapters.trunk import is_branch, is_trunk, read_trunk
 from lora_bert.config.shared import BY_ITSELF, Answering, Decoding
@@ -46,7 +47,8 @@ def open_adapters(paths: Sequence[str], config: Answering) -> dict[str, Predicto
             raise ConfigError(f"{flag} is for one adapter, and several are to answer.")
     backbone = config.backbone or _base_of(next(iter(places.values())))
     if is_trunk(backbone):
-        check_fits(config.engine, read_trunk(Path(backbone)).format, Path(backbone))
+        kind: Kind = "onnx" if read_trunk(Path(backbone)).format == "onnx" else "openvino"
+        check_fits(config.engine, kind, Path(backbone))
     session = Session(
         backbone, device=config.device, dtype=config.dtype, batch_size=config.batch_size
     )

@@ -204,18 +204,26 @@ class Scheduler(Generic[WorkT, OutputT]):
         ticket.done.cancel()
 
     def _run(self) -> None:
-        while rows := self._next():
-            started = time.monotonic()
-            self._answer(rows)
-            seconds = max(1e-6, time.monotonic() - started)
-            tokens = sum(row.tokens for row in rows)
-            with self._changed:
-                share = _MEMORY if self._rate else 0.0
-                self._rate = share * self._rate + (1 - share) * tokens / seconds
-                self._computing_tokens = 0
-                self._last, self._ended = (len(rows), seconds), started + seconds
-            waited = started - min(row.since for row in rows)
-            self._counted(Batch(len(rows), tokens, seconds, waited))
+        # Of what was computed nothing stays while the next rows are waited for.
+        while self._computed(self._next()):
+            pass
+
+    def _computed(self, rows: Sequence[Row[WorkT]]) -> bool:
+        """Compute a batch; False where there is none."""
+        if not rows:
+            return False
+        started = time.monotonic()
+        self._answer(rows)
+        seconds = max(1e-6, time.monotonic() - started)
+        tokens = sum(row.tokens for row in rows)
+        with self._changed:
+            share = _MEMORY if self._rate else 0.0
+            self._rate = share * self._rate + (1 - share) * tokens / seconds
+            self._computing_tokens = 0
+            self._last, self._ended = (len(rows), seconds), started + seconds
+        waited = started - min(row.since for row in rows)
+        self._counted(Batch(len(rows), tokens, seconds, waited))
+        return True
 
     def _next(self) -> list[Row[WorkT]]:
         """The rows of the next batch; none when all is done."""

@@ -165,7 +165,10 @@ def _penalty(rows: Observed, seed: int) -> float:
     """The penalty with the lowest log loss on rows left out."""
     fold_of = folds(rows.kinds, _FOLDS, seed)
     numbers = range(_FOLDS if len(fold_of) < _WHOLE else 1)
-    parts = [(rows.at(fold_of != fold), rows.at(fold_of == fold)) for fold in numbers]
+    parts = [(rows.at(fold_of != fold), rows.at(fold_of == fold)) for fold in numbers
+             if 0 < np.count_nonzero(fold_of == fold) < len(fold_of)]  # fmt: skip
+    if not parts:
+        return _PENALTIES[0]
     solutions = [np.zeros(rows.shape) for _ in parts]
     losses: list[float] = []
     for penalty in _PENALTIES:

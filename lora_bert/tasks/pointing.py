@@ -113,6 +113,7 @@ def _choices(
         begins.append(len(tokens))
         chosen.append([len(tokens) + kept.index(each) for each in right])
         tokens += [at + each for each in (*kept, *drawn)]
-        more += [0.0] * len(kept) + [np.log(len(others) / max(1, len(drawn)))] * len(drawn)
+        stands_for = max(1, len(others)) / max(1, len(drawn))
+        more += [0.0] * len(kept) + [np.log(stands_for)] * len(drawn)
     column = np.array(more, dtype=np.float32)[:, None]
     return np.array(tokens), column, np.array(begins), np.array(chosen)

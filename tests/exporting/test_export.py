@@ -15,8 +15,9 @@ import pytest
 
 import lora_bert
 from lora_bert.errors import AdapterError, ConfigError, UnavailableError
-from lora_bert.exporting.quantize import products_in_float
+from lora_bert.exporting.quantize import products_in_float, sample_rows
 from lora_bert.inference.engines.openvino_engine import read_graph
+from lora_bert.tasks.regression import Regression
 from tests.tiny import FAMILIES, SIZES
 
 onnx = pytest.importorskip("onnx", reason="the extras onnx and openvino are not installed")
@@ -97,6 +98,32 @@ def test_int8_says_what_it_changes(kind, trained, reviews, exported, tmp_path):
         assert len(exact) == 2 * SIZES["num_hidden_layers"] + len(head)
         assert all("FakeQuantize" not in inputs[name] for name in exact)
         assert any("FakeQuantize" in kinds for kinds in inputs.values())
+
+
+def test_ranges_are_taken_from_all_over_the_rows():
+    assert sample_rows(3) == [0, 1, 2]
+    many = sample_rows(1000)
+    assert (len(many), many[0], many[-1]) == (300, 0, 999)
+    assert len(sample_rows(1000, 6)) == 50
+    assert len(sample_rows(1000, 1000)) == 1
+
+
+def test_int8_of_a_number_may_be_off_by_more_than_one(tiny_backbone, tmp_path, monkeypatch):
+    """In deviations; of probabilities, which other tasks are off by, there is no more than one."""
+    rows = [(f"{'good ' * (at % 4)}bad", float(at % 4)) for at in range(24)]
+    trained = lora_bert.train(
+        rows, backbone=str(tiny_backbone), output=tmp_path / "own", task="regression", epochs=1,
+        head_start="random", dtype="float32",
+    )  # fmt: skip
+    apart = Regression.apart
+    monkeypatch.setattr(Regression, "apart", lambda *values: 100 + apart(*values))
+    with pytest.raises(AdapterError, match=r"more than 0\.0001; it was not kept"):
+        lora_bert.export(trained.path, tmp_path / "out", format="onnx")
+    result = lora_bert.export(trained.path, tmp_path / "out", format="onnx", int8=True)
+    assert result.difference > 100
+    monkeypatch.setattr(Regression, "apart", lambda *values: np.nan * apart(*values))
+    with pytest.raises(AdapterError, match="by nan in"):
+        lora_bert.export(trained.path, tmp_path / "no", format="onnx", int8=True)
 
 
 @pytest.mark.parametrize("kind", GRAPHS)

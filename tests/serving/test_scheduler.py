@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from concurrent.futures import CancelledError, ThreadPoolExecutor
+from weakref import ref
 
 import pytest
 
@@ -210,6 +212,31 @@ def test_a_close_that_takes_too_long_says_so():
     assert machine.scheduler.close(0.05) is False
     machine.go.set()
     assert result(held) == [0]
+
+
+def test_nothing_stays_of_what_was_computed():
+    """Else an adapter that is let go would stay in memory until others are asked."""
+
+    class Work:
+        pass
+
+    done = threading.Event()
+    scheduler = Scheduler(
+        lambda works: [0] * len(works), budget=100, max_wait=0.0, limit=100,
+        counted=lambda batch: done.set(),
+    )  # fmt: skip
+    work = Work()
+    seen = ref(work)
+    ticket = scheduler.submit([Row(work, 1, 1)])
+    result(ticket)
+    del work, ticket
+    assert done.wait(10)
+    end = time.monotonic() + 10
+    while seen() is not None and time.monotonic() < end:
+        time.sleep(0.01)
+        gc.collect()
+    assert seen() is None
+    assert scheduler.close(10)
 
 
 def test_batches_are_counted():

@@ -34,6 +34,16 @@ def windows(count: int, random: np.random.Generator) -> tuple[np.ndarray, np.nda
     return np.concatenate(features), np.array(targets, dtype=np.int32)
 
 
+@pytest.mark.parametrize("length", [5, 60])
+def test_one_window_is_enough_and_one_that_is_all_answer(length):
+    features = np.random.default_rng(0).normal(size=(length, 8)).astype(np.float32)
+    targets = np.array([[length, 1, length - 1, 1, length - 2, 1, 1, 2]], dtype=np.int32)
+    with np.errstate(all="raise"):
+        weight, bias = pointing.pointing_layer(features, targets, seed=0)
+    assert np.isfinite(weight).all()
+    assert np.isfinite(bias).all()
+
+
 def test_what_is_fitted_is_the_loss_of_the_task(monkeypatch):
     monkeypatch.setattr(pointing, "_OTHERS", 1000)
     random = np.random.default_rng(0)

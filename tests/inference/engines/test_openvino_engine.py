@@ -21,7 +21,7 @@ for thread in threads:
     thread.join()
 """
 PROCESSES = 6
-"""Without the first call two threads waited for each other in a quarter of the processes or more."""
+"""Two threads waited for each other in every third process, or in every eighth."""
 
 
 def test_two_threads_that_answer_first_do_not_wait_for_each_other() -> None:
