@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from lora_bert.data.answer_columns import answer_columns
-from lora_bert.data.columns import id_column, plain_name
+from lora_bert.data.columns import LABEL_NAMES, id_column, plain_name
 from lora_bert.data.examples import Examples
 from lora_bert.data.literals import literal
 from lora_bert.data.rows import HEAD_ROWS
@@ -34,9 +34,12 @@ logger = logging.getLogger(__name__)
 NO_ANSWER = "[]"
 """The label of a question that has none."""
 _STARTS = ("answer_start", "answer_starts", "start", "starts", "start_offset")
-_START_COLUMNS = ("answerstart", "answerstarts", "start")
+_ANY_START = "start"
+_START_COLUMNS = ("answerstart", "answerstarts", _ANY_START)
 _IMPOSSIBLE = ("isimpossible", "impossible", "unanswerable")
-_TRUE = ("true", "1", "yes")
+_TRUE = ("true", "1", "1.0", "yes")
+_NEARLY = 0.8
+_ARE_QUESTIONS = "questions, contexts, and where the answers stand in these"
 _MENDED, _NOWHERE = "mended", "nowhere"
 """What is counted of answers."""
 
@@ -59,21 +62,36 @@ def answers_in(
         return ""
     starts = _column(table, _START_COLUMNS)
     contexts = table.values[names[1]][:HEAD_ROWS]
-    for cell, read in zip(table.values[names[2]][:HEAD_ROWS], contexts, strict=True):
+    cells = table.values[names[2]][:HEAD_ROWS]
+    # Of relevance, too, there may be a label and a start: that of a chunk.
+    named = plain_name(starts or ""), plain_name(names[2])
+    sure = starts is not None and (named[0] != _ANY_START or named[1] not in LABEL_NAMES)
+    for cell, read in zip(cells, contexts, strict=True):
         value = _listed(cell)
         placed = isinstance(value, Mapping) and "text" in value and _starts_of(value) is not None
         if isinstance(value, list) and value:
             placed = all(isinstance(item, Mapping) and {"text", _STARTS[0]} <= item.keys()
                          for item in value)  # fmt: skip
-        # A column of starts may be one of times or of pages.
-        if placed or (starts is not None and _stands_in(read, cell)):
-            return "questions, contexts, and where the answers stand in these"
-    return ""
+        if placed or (sure and _stands_in(read, cell)):
+            return _ARE_QUESTIONS
+    if starts is None or sure:
+        return ""
+    begins = table.values[starts][:HEAD_ROWS]
+    there = [
+        _stands_at(*row) for row in zip(contexts, cells, begins, strict=True) if row[1].strip()
+    ]
+    return _ARE_QUESTIONS if there and sum(there) >= _NEARLY * len(there) else ""
 
 
 def _stands_in(context: str, cell: str) -> bool:
     """Whether an answer of a cell stands in a context."""
     return any(text.strip() in context for text, _ in _answers(cell, "") or ())
+
+
+def _stands_at(context: str, cell: str, start: str) -> bool:
+    """Whether an answer of a cell stands in a context where it says."""
+    return any(at is not None and at >= 0 and context.startswith(text, at)
+               for text, at in _answers(cell, start) or ())  # fmt: skip
 
 
 def answer_examples(

@@ -123,6 +123,8 @@ class OpenTable:
         unit: What the positions count: lines, or rows or records where a file has no lines.
         renamed: Whether ``columns`` are already those that :class:`ReadOptions` name.
         files: The files that the rows stand in, where each is a file of its own.
+        exact: Whether a byte order mark in a cell is the text's own. In files that were joined it
+            is none.
     """
 
     columns: tuple[str, ...]
@@ -130,3 +132,4 @@ class OpenTable:
     unit: str = "line"
     renamed: bool = False
     files: Files | None = None
+    exact: bool = False

@@ -311,7 +311,7 @@ def _table(
     lines, rows = zip(*piece, strict=True)
     values = {}
     for name, cells in zip(columns, zip(*rows, strict=True), strict=True):
-        stripped = [value.strip("\ufeff") for value in cells]
+        stripped = list(cells) if opened.exact else [value.strip("\ufeff") for value in cells]
         # Equal values as one object: labels are few, and each would take 50 bytes.
         first = {value: value for value in stripped}
         values[name] = [first[value] for value in stripped]

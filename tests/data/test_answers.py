@@ -193,3 +193,20 @@ def test_a_start_of_something_else_is_no_start_of_an_answer(tmp_path):
         path = tmp_path / "a.jsonl"
         path.write_text(json.dumps({**row, "answer": answer}) + "\n", encoding="utf-8")
         assert bool(answers_in(read_table(path))) == said
+
+
+@pytest.mark.parametrize("start", ["0", "9"])
+def test_places_of_chunks_and_labels_are_no_answers(start, tmp_path):
+    lines = [f"who did {at},Section {at % 2}: Ann did,{start},99,{at % 2}" for at in range(20)]
+    path = tmp_path / "a.csv"
+    path.write_text("query,passage,start,end,label\n" + "\n".join(lines), encoding="utf-8")
+    assert answers_in(read_table(path)) == ""
+
+
+def test_what_cannot_be_answered_may_be_a_float(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(
+        "question,context,answer,answer_start,is_impossible\n"
+        f"Who?,{CONTEXT},Ann,0,1.0\nWho?,{CONTEXT},Ann,0,0.0\n", encoding="utf-8",
+    )  # fmt: skip
+    assert list(read(path).labels) == ["[]", "[[0, 3]]"]

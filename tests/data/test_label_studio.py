@@ -112,3 +112,19 @@ def test_doccano(tmp_path, name, caplog):
     found = examples_from(read_table(path))
     assert found.labels == ("pos", "neg")
     assert "Dropped 1 row with an empty label" in caplog.text
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0), (0, 0, 1, 0)])
+def test_nothing_marked_is_a_text_without_entities(order, tmp_path):
+    span = {"from_name": "ner", "value": {"start": 0, "end": 3, "text": "Ann", "labels": ["PER"]}}
+    tasks = [
+        {"id": 1, "data": {"text": "Nothing here"}, "annotations": [{"result": []}]},
+        {"id": 2, "data": {"text": "Ann met"}, "annotations": [{"result": [span]}]},
+    ]
+    unseen = {"id": 3, "data": {"text": "not annotated"}, "annotations": []}
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps([*(tasks[at] for at in order), unseen]), encoding="utf-8")
+    table = read_table(path)
+    cells = ["[]" if at == 0 else json.dumps([span["value"]]) for at in order]
+    assert [json.loads(cell) for cell in table.values["ner"][:-1]] == list(map(json.loads, cells))
+    assert table.values["ner"][-1] == ""

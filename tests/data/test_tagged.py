@@ -59,6 +59,10 @@ FORMS = {
 }  # fmt: skip
 
 
+FORMS["k.conll"] = (
+    "# text = New York met Ann\n1\tNew\tNNP\tB-LOC\n2\tYork\tNNP\tI-LOC\n3-4\tmetAnn\t_\t_\n"
+    "3\tmet\tIN\tO\n4\tAnn\tNNP\tB-PER\n\n# text = nobody\n1\tnobody\tPRP\tO\n"
+)
 FORMS["i.conll"] = "\ufeff" + FORMS["a.conll"].replace("\n", "\r\n")
 FORMS["j.txt"] = FORMS["b.txt"].replace("\n\n", "\r\n \r\n").replace("\tO\n", "\tO  \n")
 
@@ -269,3 +273,33 @@ def test_tags_say_the_entities_in_every_scheme(parts, scheme):
         entities.append((at + gap, at + gap + size, kind))
         at += gap + size
     assert read_tags(tags_of(entities, at, scheme), scheme) == (entities, 0)
+
+
+@pytest.mark.parametrize("space", ["\u00a0", "\u3000"])
+def test_other_spaces_belong_to_a_word(space, tmp_path):
+    rows = read(tmp_path / "a.conll", f"10{space}000 B-QTY\neuros O\n\nthere O\n")
+    assert list(rows.texts) == [f"10{space}000 euros", "there"]
+    assert entities(rows) == [[(f"10{space}000", "QTY")], []]
+
+
+def test_a_first_column_of_numbers_that_are_words(tmp_path):
+    rows = read(tmp_path / "a.conll", "1 CD B-QTY\n3 CD I-QTY\n\n1 CD B-QTY\n2 CD O\n")
+    assert list(rows.texts) == ["13", "12"]
+
+
+def test_a_mark_in_json_is_a_character_of_the_text(tmp_path):
+    row = {"text": "\ufeff浙商银行的叶老桂博士", "label": [[1, 5, "company"], [6, 9, "name"]]}
+    rows = read(tmp_path / "a.jsonl", json.dumps(row, ensure_ascii=False) + "\n")
+    text = rows.texts[0]
+    assert [text[a:b] for a, b, _ in json.loads(rows.labels[0])] == ["浙商银行", "叶老桂"]
+
+
+def test_what_annotators_rejected_is_not_learned(tmp_path, caplog):
+    spans = [{"start": 0, "end": 3, "label": "PER"}]
+    rows = [{"text": f"Ann met {at}", "spans": spans, "answer": answer}
+            for at, answer in enumerate(["accept", "reject", "accept", "ignore"])]  # fmt: skip
+    found = read(tmp_path / "a.jsonl", "\n".join(map(json.dumps, rows)))
+    assert list(found.texts) == ["Ann met 0", "Ann met 2"]
+    assert "2 rows" in caplog.text
+    assert "rejected or ignored by the annotator" in caplog.text
+    assert found.at(1).endswith("line 3")

@@ -318,11 +318,11 @@ class TestKServe:
         (want,) = alone.predict([("good 1", "bad 2")], adapter="pairs")
         wide = {"inputs": [{"name": "text", "shape": [1, 2], "datatype": "BYTES",
                             "data": [["good 1", "bad 2"]]}]}  # fmt: skip
-        two = {"inputs": [
+        named = [
             {"name": name, "shape": [1], "datatype": "BYTES", "data": [text]}
             for name, text in (("text", "good 1"), ("text_pair", "bad 2"))
-        ]}  # fmt: skip
-        for body in (wide, two):
+        ]
+        for body in (wide, {"inputs": named}, {"inputs": named[::-1]}):
             found = posted(client, "/v2/models/pairs/infer", body)
             assert found["outputs"][0]["data"] == [want.label]
 

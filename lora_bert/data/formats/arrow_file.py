@@ -30,7 +30,8 @@ def read_parquet(path: Path, source: str) -> OpenTable:
         schema = file.schema_arrow
         columns = tuple(schema.names)
     names = _declared_names(schema.metadata)
-    return OpenTable(columns, _numbered_rows(_batches(file, source), names, source), unit="row")
+    return OpenTable(columns, _numbered_rows(_batches(file, source), names, source), unit="row",
+                     exact=True)  # fmt: skip
 
 
 def _batches(file: Any, source: str) -> Iterator[Any]:
@@ -65,7 +66,7 @@ def read_saved(path: Path, source: str) -> OpenTable:
 
     with _sentences(source, "saved dataset"):
         dataset = datasets.load_from_disk(str(path))
-    return OpenTable(tuple(dataset.column_names), rows_of(dataset, source), unit="row")
+    return OpenTable(tuple(dataset.column_names), rows_of(dataset, source), unit="row", exact=True)
 
 
 def rows_of(dataset: Any, source: str) -> Iterator[tuple[int, tuple[str, ...]]]:

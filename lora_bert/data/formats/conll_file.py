@@ -23,7 +23,10 @@ logger = logging.getLogger(__name__)
 COLUMNS = ("tokens", "tags")
 """Both as JSON lists."""
 _BETWEEN_DOCUMENTS = "-DOCSTART-"
-_COMMENT = re.compile(r"# ?\S.*[ =].*")
+_COMMENT = re.compile(r"# ?\S.*[ =].*|#\t.*")
+_NUMBER_OF_WORD = re.compile(r"\d+(?:[-.]\d+)?")
+"""In front of words, as CoNLL-U has them; 3-4 is of two words that are written as one."""
+_FEWEST_COLUMNS = 3
 _MOSTLY = 0.98
 _MOST_CHARACTERS = 1 << 15
 
@@ -70,11 +73,16 @@ def read(path: Path, source: str, codec: str) -> OpenTable:
 def _sentences(
     path: Path, source: str, codec: str, least: int
 ) -> Iterator[tuple[int, tuple[str, str]]]:
-    lost = 0
+    lost, numbered = 0, _counts_words(path, codec)
+    if numbered:
+        logger.info("The first column of '%s' counts words: they stand in the second.", source)
     for start, lines in _blocks(path, codec):
         tokens, tags = [], []
         for line, content in lines:
             cells = _cells(content)
+            if numbered and not cells[0].isdecimal():
+                continue  # several words as one, or one that is not written
+            cells = cells[numbered:]
             if len(cells) < least and parts_of(cells[-1]) is not None:
                 cells = ["", *cells]
             if len(cells) > least == 1:
@@ -98,6 +106,21 @@ def _sentences(
             yield start, (_json(tokens), _json(tags))
     if lost:
         logger.warning("'%s': %s without a word left out.", source, counted(lost, "tag"))
+
+
+def _counts_words(path: Path, codec: str) -> bool:
+    """Whether the words of each sentence are counted in a column before them, as far as is seen."""
+    most = 0
+    for _, lines in islice(_blocks(path, codec), HEAD_ROWS):
+        cells = [_cells(content) for _, content in lines]
+        if any(len(row) < _FEWEST_COLUMNS or not _NUMBER_OF_WORD.fullmatch(row[0])
+               for row in cells):  # fmt: skip
+            return False
+        numbers = [row[0] for row in cells if row[0].isdecimal()]
+        if numbers != [str(number) for number in range(1, len(numbers) + 1)]:
+            return False
+        most = max(most, len(numbers))
+    return most > 1
 
 
 def _blocks(path: Path, codec: str) -> Iterator[tuple[int, list[tuple[int, str]]]]:
@@ -141,7 +164,12 @@ def _is_between(line: str) -> bool:
 
 def _cells(line: str) -> list[str]:
     """The columns of a line; between tabs a word may be empty, or hold spaces."""
-    return [cell.strip() for cell in line.rstrip().split("\t")] if "\t" in line else line.split()
+    if "\t" in line:
+        return [cell.strip() for cell in line.rstrip().split("\t")]
+    # Other spaces are part of a word, as in 10 000, unless nothing else is before the tag.
+    cells = [cell for cell in line.strip().split(" ") if cell]
+    words = line.split()
+    return words if len(cells) == 1 and parts_of(words[-1]) is not None else cells
 
 
 def _json(values: list[str]) -> str:

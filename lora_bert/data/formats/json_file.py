@@ -48,7 +48,7 @@ def read(path: Path, source: str, codec: str, options: ReadOptions) -> OpenTable
         records = [(number, members) for number, (_, members) in enumerate(records, start=1)]
     columns = tuple(dict.fromkeys(name for _, members in records for name in members))
     rows = ((number, [cell(members.get(name)) for name in columns]) for number, members in records)
-    return OpenTable(columns, rows, unit="record")
+    return OpenTable(columns, rows, unit="record", exact=True)
 
 
 def read_lines(path: Path, source: str, codec: str) -> OpenTable:
@@ -60,7 +60,7 @@ def read_lines(path: Path, source: str, codec: str) -> OpenTable:
     columns = tuple(dict.fromkeys(name for _, members in first for name in members))
     second = _flat(_by_line(path, source, codec), source)
     rows = ((line, [cell(members.get(name)) for name in columns]) for line, members in second)
-    return OpenTable(columns, rows)
+    return OpenTable(columns, rows, exact=True)
 
 
 def _flat(

@@ -35,16 +35,26 @@ def flat_rows(objects: Iterable[Row], source: str, *, quiet: bool = False) -> It
     differ, the answer of more than half of them counts, or none.
     """
     undecided = 0
+    marking: str | None = None
+    waiting: list[tuple[Row, bool]] = []
     are_tasks: bool | None = None
     for position, task in objects:
         are_tasks = _is_task(task) if are_tasks is None else are_tasks
         if not are_tasks or not _is_task(task):
-            yield position, task
-            continue
-        chosen, clear = _chosen(task)
-        undecided += not clear
-        identity = {"id": task["id"]} if "id" in task else {}
-        yield position, identity | task["data"] | chosen
+            waiting.append(((position, task), False))
+        else:
+            chosen, clear = _chosen(task)
+            undecided += not clear
+            if chosen and marking is None:
+                marking = next((name for name, value in chosen.items()
+                                if isinstance(value, list)), "")  # fmt: skip
+            identity = {"id": task["id"]} if "id" in task else {}
+            row = position, identity | task["data"] | chosen
+            waiting.append((row, not chosen and clear and _is_annotated(task)))
+        if marking is not None or not are_tasks:
+            yield from _with_nothing_marked(waiting, marking)
+            waiting = []
+    yield from _with_nothing_marked(waiting, marking)
     if undecided and not quiet:
         logger.warning(
             "'%s': the annotators of %s differ and no answer has more than half of them: such rows "
@@ -54,14 +64,30 @@ def flat_rows(objects: Iterable[Row], source: str, *, quiet: bool = False) -> It
         )
 
 
-def _chosen(task: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
-    """What was chosen for each control, and whether the annotators left no doubt."""
-    annotations = [
+def _with_nothing_marked(rows: Iterable[tuple[Row, bool]], marking: str | None) -> Iterator[Row]:
+    """Rows; where an annotator has marked nothing with the control ``marking``, that is said."""
+    for (position, row), unmarked in rows:
+        yield position, row | {marking: []} if unmarked and marking else row
+
+
+def _is_annotated(task: Mapping[str, Any]) -> bool:
+    """Whether an annotator was done with it, with nothing to mark."""
+    return any(annotation.get("result") == [] for annotation in _annotations(task))
+
+
+def _annotations(task: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Those that were not cancelled."""
+    return [
         annotation
         for name in _ANNOTATIONS
         for annotation in (task[name] if isinstance(task.get(name), list) else ())
         if isinstance(annotation, dict) and not annotation.get("was_cancelled")
     ]
+
+
+def _chosen(task: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
+    """What was chosen for each control, and whether the annotators left no doubt."""
+    annotations = _annotations(task)
     true = [annotation for annotation in annotations if annotation.get("ground_truth")]
     answers = list(map(_answer, true or annotations))
     chosen: dict[str, Any] = {}

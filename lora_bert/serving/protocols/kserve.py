@@ -76,6 +76,10 @@ async def infer(call: Call) -> Any:
     name = call.name_of()
     _check_version(call)
     texts = _texts(body, rest)
+    if len(body.inputs) > 1:
+        predictor = await call.answerer.run(lambda: call.answerer.predictor(name))
+        if [each.name for each in body.inputs] == [*reversed(predictor.task.input_names)]:
+            texts = [(pair[1], pair[0]) for pair in texts]
 
     def say(answered: Answered) -> Any:
         return _written(body, name, _chosen(body, _tensors(answered)))
