@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from shlex import quote
+from typing import Literal
 
 from lora_bert.data.literals import literal
 from lora_bert.data.rows import HEAD_ROWS, NO_TRAINING, TrainingFormat
@@ -29,6 +30,7 @@ TEXT_NAMES = (
 WORD_NAMES = ("tokens", "words", "token", "word")
 """Usual names of columns whose cells are lists of words."""
 
+Role = Literal["text", "label"]
 LABEL_NAMES = (
     "label labels category class target sentiment intent topic tag emotion polarity "
     "label_name label_text category_name class_name classification cls gold output y "
@@ -110,13 +112,15 @@ def find_columns(
         text_column = _by_name("text", training, free, source)
         text_column = text_column or _left_over(free, labels, training, cells)
         if text_column is None:
-            raise _no_column("text", columns, source, cells)
+            names = _names("label", training)
+            known = labels or [name for name in free if name.strip().lower() in names]
+            raise _no_column("text", columns, source, cells, known, alone=not need_label)
     if label_column is None and need_label:
         label_column = label_column_of(
             columns, text=text_column, label=None, training=training, cells=cells, source=source
         )
         if label_column is None:
-            raise _no_column("label", columns, source, cells)
+            raise _no_column("label", columns, source, cells, (text_column,), alone=True)
     detected = {"text": None if text else text_column, "label": None if label else label_column}
     if notes := [f"{role} column '{name}'" for role, name in detected.items() if name]:
         logger.info("%s", ", ".join(notes))
@@ -153,6 +157,12 @@ def label_columns(label: str | None, columns: Sequence[str]) -> tuple[str, ...]:
         return () if label is None else (label,)
     names = parse_names(label)
     return names if len(names) > 1 and set(names) <= set(columns) else ()
+
+
+def without(label: str | None, columns: Sequence[str]) -> list[str]:
+    """The columns but for those that the label column's name means."""
+    labels = label_columns(label, columns)
+    return [name for name in columns if name not in labels]
 
 
 def id_column(columns: Sequence[str], taken: Sequence[str]) -> str | None:
@@ -226,9 +236,16 @@ def _left_over(
     return rest[0] if _look_like_texts(texts, label_cells) else None
 
 
-def _no_column(role: str, columns: Sequence[str], source: str, cells: Cells) -> DataError:
-    """The error for a table none of whose columns is called like a text or a label."""
-    hint = _guessed(columns, cells) or f"Name the {role} column with --{role}-column."
+def _no_column(
+    role: Role, columns: Sequence[str], source: str, cells: Cells, known: Sequence[str], *,
+    alone: bool,
+) -> DataError:  # fmt: skip
+    """The error for a table none of whose columns is called like a text or a label.
+
+    The columns that are ``known`` have the other role; ``alone``: nothing but this one is needed.
+    """
+    roles: Sequence[Role] = [role] if alone or known else ["text", "label"]
+    hint = _guessed(columns, cells, known, roles) or f"Name the {role} column with --{role}-column."
     bits = [name for name in columns if cells and set(cells[name][:HEAD_ROWS]) <= _BITS]
     if role == "label" and len(bits) > 1:
         option = quote(write_names(bits))
@@ -239,20 +256,26 @@ def _no_column(role: str, columns: Sequence[str], source: str, cells: Cells) -> 
             f"the column's name: --text-column {quote(columns[0])}."
         )
     return DataError(
-        f"No column of '{source}' is called like a {role}; its columns are {listed(columns, 20)}.",
+        f"No column of '{source}' is called like a {role}; its columns are "
+        f"{listed(tuple(cells) or columns, 20)}.",
         hint=hint,
     )
 
 
-def _guessed(columns: Sequence[str], cells: Cells) -> str:
-    """The options that name the columns which look like texts and like labels; "" if unsure."""
+def _guessed(
+    columns: Sequence[str], cells: Cells, known: Sequence[str], roles: Sequence[Role]
+) -> str:
+    """The options that name columns which look like their ``roles``; "" if unsure."""
     filled = [name for name in columns if any(cells.get(name, ())[:HEAD_ROWS])]
     if len(filled) < 2:
         return ""
     text, label, sure = guess([cells[name][:HEAD_ROWS] for name in filled])
     if label is None or not sure:
         return ""
-    options = f"--text-column {quote(filled[text])} --label-column {quote(filled[label])}"
+    found = {"text": filled[text], "label": filled[label]}
+    if any(found[role] in known for role in roles):
+        return ""
+    options = " ".join(f"--{role}-column {quote(found[role])}" for role in roles)
     return f"By the look of their cells: {options}."
 
 
@@ -270,6 +293,14 @@ def guess(columns: Sequence[Sequence[str]]) -> tuple[int, int | None, bool]:
     label = min(recurring or others, key=lambda at: (looks[at].variety, looks[at].letters))
     distinct = looks[text].letters >= 2 * looks[label].letters and looks[text].variety > 0.5
     return text, label, len(recurring) == 1 and distinct and not looks[text].recurs
+
+
+def alike(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether two columns look like texts of one kind, as those of a pair do."""
+    looks = _Column.of(one), _Column.of(other)
+    shorter, longer = sorted(look.letters for look in looks)
+    varied = min(look.variety for look in looks) > 0.5 and not any(look.recurs for look in looks)
+    return varied and shorter >= _WORD and 2 * shorter >= longer
 
 
 def _look_like_texts(cells: Sequence[str], labels: Sequence[str]) -> bool:

@@ -10,7 +10,7 @@ from functools import reduce
 
 import numpy as np
 
-from lora_bert.data.columns import find_columns, id_column, label_columns
+from lora_bert.data.columns import find_columns, id_column, label_columns, without
 from lora_bert.data.data_options import LabelForm
 from lora_bert.data.label_sets import read_label_sets, read_set, written_sets
 from lora_bert.data.labels import Labels, labels_of_columns, read_labels, sets_of_columns
@@ -124,8 +124,8 @@ def examples_from(
         DataError: A column is not there, or no row is left.
     """
     first, second = find_pair(
-        table.columns, text=text_column, pair=pair_column, training=training, cells=table.values,
-        source=table.source,
+        without(label_column, table.columns), text=text_column, pair=pair_column,
+        training=training, cells=table.values, source=table.source,
     )  # fmt: skip
     text_name, label_name = find_columns(
         [name for name in table.columns if name != second], text=first, label=label_column,

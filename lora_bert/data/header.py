@@ -7,7 +7,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lora_bert.data.columns import LABEL_NAMES, LONG, NUMBER, TEXT_NAMES, guess, plain_name
+from lora_bert.data.columns import (
+    LABEL_NAMES,
+    LONG,
+    NUMBER,
+    TEXT_NAMES,
+    alike,
+    guess,
+    plain_name,
+)  # fmt: skip
 from lora_bert.data.pair_columns import PAIR_NAMES
 from lora_bert.data.rows import ReadOptions, TrainingFormat
 from lora_bert.errors import DataError
@@ -200,6 +208,11 @@ def _hint(rows: Sequence[Sequence[str]]) -> str:
         )
     names = list(_numbered(width))
     names[text] = "text"
+    others = (at for at in range(width) if at not in (text, label))
+    pairs = [at for at in others if alike(columns[text], columns[at])]
+    if len(pairs) == 1:
+        first, second = sorted((text, *pairs))
+        names[first], names[second] = "text_a", "text_b"
     if label is not None:
         names[label] = "label"
     doubt = (

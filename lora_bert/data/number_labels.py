@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from typing import Literal, cast
 
 from lora_bert.data.columns import label_column_of, label_columns
@@ -14,6 +14,8 @@ from lora_bert.data.rows import Positioned
 from lora_bert.data.tables import Table
 from lora_bert.errors import DataError
 from lora_bert.wording import counted, shortened
+
+logger = logging.getLogger(__name__)
 
 Mark = Literal[".", ","]
 """What stands before the decimals of a number."""
@@ -30,6 +32,8 @@ _FEW_CLASSES = 20
 _MANY = 200
 """So many different whole numbers, or more, may always be amounts."""
 _ROWS_OF_A_CLASS = 5
+_ODD = 0.1
+"""Of many different labels so many may be no numbers where the others are amounts."""
 
 
 def number(cell: str, mark: Mark) -> float:
@@ -81,7 +85,7 @@ def numbers_of(
         found = decimal_mark(different)
     except ValueError as error:
         cell = str(error)
-        fit = [each for each in (".", ",") if _NUMBERS[each].fullmatch(cell)]
+        fit = _forms_of(cell)
         if mark is None or len(fit) < 2 or not all(map(_NUMBERS[mark].fullmatch, different)):
             raise _no_number(rows.at(list(labels).index(cell)), cell, fit) from None
         found = mark
@@ -111,8 +115,11 @@ def _no_number(place: str, cell: str, fit: Sequence[str]) -> DataError:
 def amounts_in(table: Table, options: DataOptions) -> str:
     """Why the labels of a table are amounts, in words; "" where they are not numbers, or classes.
 
+    A log says if nearly all of them are numbers.
+
     Raises:
-        DataError: They are so many different whole numbers that they may be amounts or names.
+        DataError: They are so many different whole numbers that they may be amounts or names, or
+            what their commas mean is not clear.
     """
     label = label_column_of(
         table.columns, text=options.text_column, label=options.label_column,
@@ -123,9 +130,12 @@ def amounts_in(table: Table, options: DataOptions) -> str:
     cells = Counter(map(str.strip, table.values[label]))
     different = [cell for cell in cells if cell]
     values: list[float] = []
-    with suppress(ValueError):  # of labels that are no numbers
+    try:
         mark = decimal_mark(different)
         values = sorted({number(cell, mark) for cell in different})
+    except ValueError as error:
+        if len(different) > _FEW_CLASSES:
+            _look_at_odd(table, label, different, str(error))
     if len(values) < 2:
         return ""
     if not all(value.is_integer() for value in values):
@@ -140,6 +150,27 @@ def amounts_in(table: Table, options: DataOptions) -> str:
         hint="--task regression if they are amounts; --task single-label if each is a class. If "
         "they number the rows, name another column with --label-column.",
     )
+
+
+def _look_at_odd(table: Table, label: str, different: Sequence[str], odd: str) -> None:
+    """Say so where nearly all of many labels are numbers; DataError where all may be."""
+    others = [cell for cell in different if not _forms_of(cell)]
+    place = table.at(next(row for row, cell in enumerate(table.values[label])
+                          if cell.strip() == (others[0] if others else odd)))  # fmt: skip
+    if not others:
+        raise _no_number(place, odd, _forms_of(odd))
+    if len(others) <= _ODD * len(different):
+        logger.warning(
+            "%s: the label '%s' is no number, and nearly all others are: they are taken as %s. "
+            "If they are amounts, mend or leave out what is none and say --task regression.",
+            place, shortened(others[0], 40), counted(len(different), "class", "classes"),
+        )  # fmt: skip
+
+
+def _forms_of(cell: str) -> list[Mark]:
+    """The marks with which a cell is a number."""
+    marks: tuple[Mark, ...] = (".", ",")
+    return [mark for mark in marks if _NUMBERS[mark].fullmatch(cell)]
 
 
 def _are_ids(values: Sequence[float], rows: int) -> bool:

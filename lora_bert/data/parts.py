@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from lora_bert.data.answer_columns import answer_columns
 from lora_bert.data.answers import answer_examples
-from lora_bert.data.columns import LABEL_NAMES, find_columns, label_columns
+from lora_bert.data.columns import LABEL_NAMES, find_columns, label_columns, without
 from lora_bert.data.data_options import DataOptions
 from lora_bert.data.examples import Examples, examples_from
 from lora_bert.data.given import Given
@@ -191,8 +191,8 @@ class Parts:
             # Whether one part's rows are pairs, so are those of all.
             training = replace(training, inputs=1 if second is None else 2)
         text, pair = find_pair(
-            table.columns, text=text, pair=pair, training=training, cells=table.values,
-            source=table.source,
+            without(options.label_column, table.columns), text=text, pair=pair,
+            training=training, cells=table.values, source=table.source,
         )  # fmt: skip
         columns = [name for name in table.columns if name != pair]
         needed = True

@@ -52,7 +52,7 @@ def advise(
     if config.class_weights == "none":  # the validation's loss is never weighted
         seen = losses + [float(row["validation_loss"]) for row in fitted.history]
     beats = scores is not None and _beats_guessing(validation, scores)
-    if min(seen) > _NO_LOWER * guess and not beats:
+    if min(seen) > _NO_LOWER * guess and not beats and not fitted.keeps_start:
         log.warning("%s", _nothing(config, losses, guess, even, stood_still=fitted.stood_still))
     elif scores and (answer := _only_answer(scores)):
         log.warning(

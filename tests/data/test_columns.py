@@ -7,6 +7,8 @@ import logging
 import pytest
 
 from lora_bert.data.columns import find_columns
+from lora_bert.data.examples import examples_from
+from lora_bert.data.tables import read_table
 from lora_bert.errors import ConfigError, DataError
 
 
@@ -117,3 +119,52 @@ def test_a_single_column_without_a_usual_name_may_be_the_first_text():
     with pytest.raises(DataError) as caught:
         find(("too slow",), need_label=False, source="new.parquet")
     assert caught.value.hint == "Name the text column with --text-column."
+
+
+PAIRS = "id,question1,question2,is_duplicate\n" + "".join(
+    f"{at},How does one get to the place number {at}?,Which way leads to place {at}?,{at % 2}\n"
+    for at in range(20)
+)
+
+
+def hint_of(path, **options) -> str:
+    with pytest.raises(DataError) as found:
+        examples_from(read_table(path), **options)
+    return f"{found.value} {found.value.hint}"
+
+
+def test_the_hint_names_what_is_missing_and_nothing_else(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(PAIRS, encoding="utf-8")
+    said = hint_of(path)
+    assert "its columns are 'id', 'question1', 'question2', 'is_duplicate'" in said
+    assert said.endswith("By the look of their cells: --label-column is_duplicate.")
+    path.write_text(PAIRS.replace("question1", "essay").replace("question2", "other"))
+    assert "--label-column" not in hint_of(path, need_labels=False)
+    lines = [f"{at},An excerpt of a text that is long enough {at},{at / 7:.3f},0.4{at % 2}"
+             for at in range(20)]  # fmt: skip
+    path.write_text("id,excerpt,target,error\n" + "\n".join(lines), encoding="utf-8")
+    assert hint_of(path).endswith("By the look of their cells: --text-column excerpt.")
+
+
+def test_a_named_label_is_no_text_of_a_pair(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("question,answer\nIs it so?,yes\nIs it not?,no\n", encoding="utf-8")
+    rows = examples_from(read_table(path), label_column="answer")
+    assert (list(rows.texts), list(rows.labels)) == (["Is it so?", "Is it not?"], ["yes", "no"])
+
+
+def test_what_json_calls_no_number_is_missing(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "a", "label": NaN}\n{"text": "b", "label": 1}\n', encoding="utf-8")
+    assert list(examples_from(read_table(path)).labels) == ["1"]
+
+
+def test_two_columns_of_texts_without_a_header_are_a_pair(tmp_path):
+    path = tmp_path / "a.tsv"
+    lines = [f"How does one get to place {at}?\tWhich way leads to place {at}?\t{at % 2}"
+             for at in range(20)]  # fmt: skip
+    path.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(DataError) as found:
+        read_table(path)
+    assert "--no-header --columns text_a,text_b,label" in str(found.value.hint)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lora_bert.data.data_options import DataOptions
 from lora_bert.data.examples import Examples
 from lora_bert.data.number_labels import amounts_in, decimal_mark, number, numbers_of
-from lora_bert.data.tables import Table
+from lora_bert.data.tables import Table, read_table
 from lora_bert.errors import DataError
 
 
@@ -102,3 +102,21 @@ def test_many_whole_numbers_may_be_either(labels):
 
 def test_ids_that_are_renamed_are_classes():
     assert not amounts_in(table(["0", "300"] * 30), DataOptions(label_names={"0": "no"}))
+
+
+@pytest.mark.parametrize("odd", ["n/a", "?", "nan"])
+def test_a_label_that_is_no_number_among_many_is_told(odd, tmp_path, caplog):
+    lines = [f"a text,{at / 7:.2f}" for at in range(40)] + [f"another,{odd}"]
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\n" + "\n".join(lines), encoding="utf-8")
+    assert amounts_in(read_table(path), DataOptions()) == ""
+    assert f"line 42: the label '{odd}' is no number, and nearly all others are" in caplog.text
+    assert "taken as 41 classes" in caplog.text
+
+
+def test_many_numbers_whose_commas_may_mean_either_are_refused(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("".join(f'"a text","{at},148"\n' for at in range(1, 40)), encoding="utf-8")
+    path.write_text("text,label\n" + path.read_text(encoding="utf-8"), encoding="utf-8")
+    with pytest.raises(DataError, match=r"line 2: the label '1,148' may be 1148 or 1\.148"):
+        amounts_in(read_table(path), DataOptions())

@@ -90,7 +90,8 @@ objects = st.lists(st.fixed_dictionaries({"text": values, "x": scalars}), min_si
 def as_cell(value):
     if isinstance(value, str):
         return value
-    return "" if value is None else json.dumps(value)
+    missing = value is None or value != value  # noqa: PLR0124 - NaN, which pandas writes for it
+    return "" if missing else json.dumps(value)
 
 
 @quick

@@ -48,7 +48,7 @@ def test_json_values(tmp_path):
         "",
         "",
         '[1.0, {"a": null, "é": "x"}]',
-        "NaN",
+        "",
         "😀",
         "half \ufffd",
     ]

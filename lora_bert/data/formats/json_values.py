@@ -11,6 +11,8 @@ from lora_bert.errors import DataError
 
 _BEHIND = re.compile(r"[\s,]*(?=[{\[])")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_NO_NUMBER = "NaN"
+"""As Python's ``json`` and pandas write what is missing."""
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -83,7 +85,7 @@ def _hint(text: str, error: json.JSONDecodeError) -> str:
 
 def cell(value: Any) -> str:
     """One decoded value as a table's cell: null is empty, a list or object its JSON text."""
-    if value is None:
+    if value is None or (isinstance(value, Number) and value == _NO_NUMBER):
         return ""
     # Half of a character pair cannot be written as UTF-8 and would stop every later step.
     try:
