@@ -18,6 +18,13 @@ ANSWER_NAMES = ("answers", "answer", "answertext", "labels", "label", "答案", 
 """Usual names of columns, without case and separators; the first one that a table has wins."""
 
 
+def may_be_questions(columns: Sequence[str]) -> bool:
+    """Whether columns are called like questions, contexts and answers."""
+    names = {plain_name(name) for name in columns}
+    called = (QUESTION_NAMES, CONTEXT_NAMES, ANSWER_NAMES)
+    return not any(names.isdisjoint(each) for each in called)
+
+
 def answer_columns(
     columns: Sequence[str], *, question: str | None, context: str | None, answers: str | None,
     source: str, training: TrainingFormat = NO_TRAINING,

@@ -14,14 +14,15 @@ from lora_bert.data.columns import find_columns, id_column, label_columns, witho
 from lora_bert.data.data_options import LabelForm
 from lora_bert.data.label_sets import read_label_sets, read_set, written_sets
 from lora_bert.data.labels import Labels, labels_of_columns, read_labels, sets_of_columns
+from lora_bert.data.literals import literal
 from lora_bert.data.pair_columns import find_pair
-from lora_bert.data.rows import NO_TRAINING, Files, Positioned, TrainingFormat
+from lora_bert.data.rows import HEAD_ROWS, NO_TRAINING, Files, Positioned, TrainingFormat
 from lora_bert.data.stored import hashes, kept, numbers_at, taken
 from lora_bert.data.tables import Table
 from lora_bert.data.tag_schemes import Tagging
 from lora_bert.data.texts import Text, are_pairs, taken_texts, texts_of
 from lora_bert.errors import DataError
-from lora_bert.wording import counted, listed
+from lora_bert.wording import counted, listed, shortened
 
 logger = logging.getLogger(__name__)
 
@@ -132,6 +133,8 @@ def examples_from(
         need_label=need_labels, training=training, cells=table.values, source=table.source,
     )  # fmt: skip
     names = (text_name,) if second is None else (text_name, second)
+    for name in names:
+        _say_objects(table, name)
     texts = texts_of([table.values[name] for name in names])
     filled = [_filled(map(str.strip, table.values[name]), len(table)) for name in names]
     rows = with_text = reduce(np.intersect1d, filled)
@@ -158,6 +161,17 @@ def examples_from(
         files=table.files,
         label_form=label_form,
     )
+
+
+def _say_objects(table: Table, column: str) -> None:
+    """Say so where the texts of a column are JSON objects, which a backbone was not made for."""
+    cells = table.values[column][:HEAD_ROWS]
+    if len(cells) and all(cell.startswith("{") and isinstance(literal(cell), dict)
+                          for cell in cells):  # fmt: skip
+        logger.warning(
+            "'%s': the texts of column '%s' are JSON objects, and are read as they are written: %s",
+            table.source, column, shortened(cells[0], 60),
+        )  # fmt: skip
 
 
 def _filled(strings: Iterable[str], count: int) -> np.ndarray:

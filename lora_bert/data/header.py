@@ -196,6 +196,11 @@ def _times(rows: Sequence[Sequence[str]], at: int, cell: str) -> int:
     return sum(row[at] == cell for row in rows if at < len(row)) if cell.strip() else 0
 
 
+def _are_entities(cells: Sequence[str]) -> bool:
+    """Whether cells are what spaCy has beside a text."""
+    return bool(cells) and all(cell.startswith("{") and '"entities"' in cell for cell in cells)
+
+
 def _hint(rows: Sequence[Sequence[str]]) -> str:
     """How to read a file without a header: which column is which is guessed from its cells."""
     width = len(rows[0])
@@ -207,6 +212,10 @@ def _hint(rows: Sequence[Sequence[str]]) -> str:
             "beside them, and no separator was found (commas, tabs, semicolons, |, ^, ~)."
         )
     names = list(_numbered(width))
+    marked = [at for at in range(width) if _are_entities(columns[at])]
+    if marked and width == 2:
+        names[marked[0]], names[1 - marked[0]] = "entities", "text"
+        return f"If it has none: --no-header --columns {write_names(names)}."
     names[text] = "text"
     others = (at for at in range(width) if at not in (text, label))
     pairs = [at for at in others if alike(columns[text], columns[at])]

@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
-from lora_bert.data.answer_columns import answer_columns
+from lora_bert.data.answer_columns import answer_columns, may_be_questions
 from lora_bert.data.answers import answer_examples
 from lora_bert.data.columns import LABEL_NAMES, find_columns, label_columns, without
 from lora_bert.data.data_options import DataOptions
@@ -202,10 +202,15 @@ class Parts:
             like_labels = [name for name in columns if self._is_usual(name) and name not in texts]
             columns = [name for name in columns if name not in {*like_labels} & {*features}]
             needed = any(name not in features for name in like_labels)
-        text, label = find_columns(
-            columns, text=text, label=options.label_column if needed else None, need_label=needed,
-            training=training, cells=table.values, source=table.source,
-        )  # fmt: skip
+        try:
+            text, label = find_columns(
+                columns, text=text, label=options.label_column if needed else None,
+                need_label=needed, training=training, cells=table.values, source=table.source,
+            )  # fmt: skip
+        except DataError as error:
+            if may_be_questions(table.columns):
+                error.hint += " Of questions about contexts: --task question-answering."
+            raise
         return text, pair, label
 
     def _features(self, label: str | None) -> Collection[str]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import logging
 
 import pytest
 
 from lora_bert.data.columns import find_columns
+from lora_bert.data.data_options import DataOptions
 from lora_bert.data.examples import examples_from
+from lora_bert.data.sources import load_splits
 from lora_bert.data.tables import read_table
 from lora_bert.errors import ConfigError, DataError
 
@@ -168,3 +171,28 @@ def test_two_columns_of_texts_without_a_header_are_a_pair(tmp_path):
     with pytest.raises(DataError) as found:
         read_table(path)
     assert "--no-header --columns text_a,text_b,label" in str(found.value.hint)
+
+
+def test_texts_that_are_objects_are_told(tmp_path, caplog):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": {"en": "great", "de": "gut"}, "label": 1}\n', encoding="utf-8")
+    examples_from(read_table(path))
+    assert "the texts of column 'text' are JSON objects" in caplog.text
+
+
+def test_the_hint_for_spacys_own_list(tmp_path):
+    path = tmp_path / "a.json"
+    rows = [[f"Ann met {at}", {"entities": [[0, 3, "PER"]]}] for at in range(3)]
+    path.write_text(json.dumps(rows), encoding="utf-8")
+    with pytest.raises(DataError) as found:
+        read_table(path)
+    assert "--no-header --columns text,entities." in str(found.value.hint)
+
+
+def test_questions_without_a_start_are_told_their_task(tmp_path):
+    path = tmp_path / "a.jsonl"
+    row = {"question": "Who?", "context": "Ann came.", "answers": ["Ann"]}
+    path.write_text(json.dumps(row) + "\n", encoding="utf-8")
+    with pytest.raises(DataError) as found:
+        load_splits(str(path), options=DataOptions())
+    assert "--task question-answering" in str(found.value.hint)
