@@ -15,7 +15,7 @@ from lora_bert.data.columns import (
     alike,
     guess,
     plain_name,
-)  # fmt: skip
+)
 from lora_bert.data.pair_columns import PAIR_NAMES
 from lora_bert.data.rows import ReadOptions, TrainingFormat
 from lora_bert.errors import DataError

@@ -209,7 +209,8 @@ class Parts:
             )  # fmt: skip
         except DataError as error:
             if may_be_questions(table.columns):
-                error.hint += " Of questions about contexts: --task question-answering."
+                also = "Of questions about contexts: --task question-answering."
+                error.hint = f"{error.hint} {also}".strip()
             raise
         return text, pair, label
 

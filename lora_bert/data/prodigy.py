@@ -29,11 +29,11 @@ def accepted(table: Table, label_column: str | None) -> Table:
     cells = table.values.get(_SAID, ())
     if label_column == _SAID or _OF_PRODIGY.isdisjoint(table.columns) or not len(cells):
         return table
-    said = np.array([cell.strip() for cell in cells])
-    if not set(said.tolist()) <= _ANSWERS or _ACCEPTED not in said:
+    if not all(cell.strip() in _ANSWERS for cell in cells):
         return table
-    left = np.flatnonzero(said == _ACCEPTED)
-    if len(left) == len(table):
+    are = (cell.strip() == _ACCEPTED for cell in cells)
+    left = np.flatnonzero(np.fromiter(are, bool, len(table)))
+    if len(left) in (0, len(table)):
         return table
     logger.warning(
         "Dropped %s from '%s': rejected or ignored by the annotator (column '%s').",

@@ -287,6 +287,12 @@ def test_a_first_column_of_numbers_that_are_words(tmp_path):
     assert list(rows.texts) == ["13", "12"]
 
 
+def test_words_that_are_counted_no_longer(tmp_path):
+    counted = "".join("1 Ann NNP B-PER\n2 met VB O\n\n" for _ in range(3000))
+    with pytest.raises(DataError, match="line 9,001: 'Bob NNP B-PER' begins with no number"):
+        read(tmp_path / "a.conll", counted + "Bob NNP B-PER\n")
+
+
 def test_a_mark_in_json_is_a_character_of_the_text(tmp_path):
     row = {"text": "\ufeff浙商银行的叶老桂博士", "label": [[1, 5, "company"], [6, 9, "name"]]}
     rows = read(tmp_path / "a.jsonl", json.dumps(row, ensure_ascii=False) + "\n")

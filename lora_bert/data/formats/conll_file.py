@@ -81,7 +81,12 @@ def _sentences(
         for line, content in lines:
             cells = _cells(content)
             if numbered and not cells[0].isdecimal():
-                continue  # several words as one, or one that is not written
+                if _NUMBER_OF_WORD.fullmatch(cells[0]):
+                    continue  # several words as one, or one that is not written
+                raise DataError(
+                    f"'{source}', line {line:,}: '{shortened(content.strip(), 40)}' begins with no "
+                    "number, and the lines before count words.",
+                )
             cells = cells[numbered:]
             if len(cells) < least and parts_of(cells[-1]) is not None:
                 cells = ["", *cells]
