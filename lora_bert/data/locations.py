@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 _PART_OF = {stem: part for part, stems in PARTS.items() for stem in stems}
 # train-00000-of-00002, also with the hash that the hub used to add; train_0, train.1
-_SHARD = re.compile(r"([a-z]+)[-_.]?(\d+)(?:-of-(\d+))?(?:-[0-9a-f]{8,})?")
+_SHARD = re.compile(r"([a-z]+(?:_matched)?)[-_.]?(\d+)(?:-of-(\d+))?(?:-[0-9a-f]{8,})?")
 _TOTAL = re.compile(r"(\d+)-of-(\d+)")
 _NUMBERED = re.compile(r"(?:part|shard|data)?[-_.]?\d{2,}")
 _ABOUT = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json")
@@ -274,7 +274,8 @@ def _part(path: Path) -> str | None:
     if path.suffix.lower() in TAGGED:
         stem = stem.partition(".")[0]  # "train.char.bmes"
     shard = _SHARD.fullmatch(stem)
-    return _PART_OF.get(shard[1] if shard else stem)
+    # MNLI's are of texts of the training's kinds, and of others, which are called _mismatched.
+    return _PART_OF.get((shard[1] if shard else stem).removesuffix("_matched"))
 
 
 def _as_one(part: str, paths: Sequence[Path], data: str) -> tuple[Path, ...]:

@@ -228,3 +228,15 @@ def test_the_hubs_layout():
     with pytest.raises(DataError, match="fits training files") as caught:
         load_splits(None, train=str(found / "data" / "*.parquet"))
     assert "--test" in caught.value.hint
+
+
+@pytest.mark.parametrize("form", ["{}.csv", "{}-00000-of-00001.parquet"])
+def test_the_matched_files_of_mnli_are_the_parts(form, tmp_path):
+    write = csv if form.endswith("csv") else shard
+    names = ("train", "dev_matched", "dev_mismatched", "test_matched", "test_mismatched")
+    for at, name in enumerate(names):
+        write(tmp_path / form.format(name), 10 * at)
+    splits = load_splits(str(tmp_path))
+    found = [numbers(part)[0] for part in (splits.train, splits.validation, splits.test)]
+    assert found == [0, 10, 30]
+    assert [path.name for path in to_predict(tmp_path)] == [form.format("test_matched")]

@@ -32,7 +32,8 @@ def flat_rows(objects: Iterable[Row], source: str, *, quiet: bool = False) -> It
 
     What annotators chose stands under the name of the control (``from_name``). Cancelled
     annotations and predictions do not count; one marked as ground truth counts alone; where several
-    differ, the answer of more than half of them counts, or none.
+    differ, the answer of more than half of them counts, or none. A task in which an annotator has
+    marked no part of the text has an empty list there.
     """
     undecided = 0
     marking: str | None = None
@@ -51,7 +52,7 @@ def flat_rows(objects: Iterable[Row], source: str, *, quiet: bool = False) -> It
             identity = {"id": task["id"]} if "id" in task else {}
             row = position, identity | task["data"] | chosen
             waiting.append((row, not chosen and clear and _is_annotated(task)))
-        if marking is not None or not are_tasks:
+        if marking is not None or not waiting[0][1]:  # else it is not known yet with what
             yield from _with_nothing_marked(waiting, marking)
             waiting = []
     yield from _with_nothing_marked(waiting, marking)
