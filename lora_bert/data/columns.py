@@ -33,7 +33,7 @@ WORD_NAMES = ("tokens", "words", "token", "word")
 Role = Literal["text", "label"]
 LABEL_NAMES = (
     "label labels category class target sentiment intent topic tag emotion polarity "
-    "label_name label_text category_name class_name classification cls gold output y "
+    "label_name label_text category_name class_name classification cls gold gold_label output y "
     "标签 类别 分类 情感 类型 意图 情感倾向 标注 主题 话题 "
     "ラベル カテゴリ 感情 라벨 레이블 감정 분류"
 ).split()

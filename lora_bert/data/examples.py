@@ -179,6 +179,10 @@ def _filled(strings: Iterable[str], count: int) -> np.ndarray:
     return np.flatnonzero(np.fromiter(map(bool, strings), bool, count))
 
 
+_GOLD, _NO_GOLD = "gold_label", "-"
+"""SNLI's column, and what stands there of a pair about which annotators disagree."""
+
+
 def _labels(
     table: Table, column: str, rows: np.ndarray, names: Mapping[str, str], known: Collection[str]
 ) -> list[str]:
@@ -196,6 +200,8 @@ def _labels(
         stripped = map(str.strip, taken(table.values[column], rows))
         cells = [first.setdefault(cell, cell) for cell in stripped]
         labels = read_labels(cells, {*names, *known}, source=table.source, at=at)
+        if column.strip().lower() == _GOLD and _NO_GOLD not in known:
+            labels = ["" if label == _NO_GOLD else label for label in labels]
     if names and labels and names.keys().isdisjoint(labels):
         logger.warning(
             "None of the labels to rename (%s) stands in '%s'; it has %s.",

@@ -25,6 +25,7 @@ from lora_bert.tasks.judgement import Judgement
 from lora_bert.tasks.nearest_sentence import nearest_sentences
 from lora_bert.tasks.pointing import pointing_layer
 from lora_bert.tokens.tokenized import TokenizedTexts
+from lora_bert.wording import counted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -167,6 +168,31 @@ class QuestionAnswering(Task):
         See :mod:`lora_bert.tasks.answer_targets`.
         """
         return window_targets(examples.labels, tokens)
+
+    def learning_notes(self, targets: np.ndarray) -> list[str]:
+        """How many answers stand whole in no window, and how many are too long to be given."""
+        row = np.cumsum(targets[:, Column.FIRST]) - 1
+        there = targets[:, Column.START] > 0
+        lengths = (targets[:, Column.LAST] - targets[:, Column.START] + 1)[there]
+        shortest = np.full(len(of_rows(targets)), np.inf)
+        np.minimum.at(shortest, row[there], lengths)
+        spans = of_rows(targets)[:, len(Column) :]
+        answered = spans[:, 0] >= 0 if spans.shape[1] else np.zeros(len(shortest), bool)
+        nowhere = int((answered & np.isinf(shortest)).sum())
+        longer = int((np.isfinite(shortest) & (shortest > self.max_answer_length)).sum())
+        notes = []
+        if nowhere:
+            notes.append(
+                f"The answers to {counted(nowhere, 'training question')} stand whole in no window, "
+                "where nothing is learned of them but that there is none: see --max-length."
+            )
+        if longer:
+            notes.append(
+                f"The answers to {counted(longer, 'training question')} are longer than "
+                f"{self.max_answer_length} tokens, the longest that are given: infer, evaluate and "
+                "predict have --max-answer-length."
+            )
+        return notes
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Summed cross-entropy of both ends, the mean of the two, ``outputs [tokens, 2]``.

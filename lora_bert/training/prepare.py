@@ -316,4 +316,6 @@ def _tokens(
     pairs = splits.train.inputs > 1
     check_texts_left(tokens["train"], tokenizer, splits.train.source, pairs=pairs)
     warn_of_tokens(tokens["train"], tokenizer, backbone_name)
+    for note in task.learning_notes(tokens["train"].targets):
+        log.warning("%s", note)
     return tokens

@@ -196,3 +196,13 @@ def test_questions_without_a_start_are_told_their_task(tmp_path):
     with pytest.raises(DataError) as found:
         load_splits(str(path), options=DataOptions())
     assert "--task question-answering" in str(found.value.hint)
+
+
+def test_pairs_without_a_gold_label_are_left_out(tmp_path, caplog):
+    rows = [{"gold_label": label, "sentence1": f"a {at}", "sentence2": f"b {at}"}
+            for at, label in enumerate(["neutral", "-", "entailment"])]  # fmt: skip
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    found = examples_from(read_table(path))
+    assert list(found.labels) == ["neutral", "entailment"]
+    assert "1 row" in caplog.text

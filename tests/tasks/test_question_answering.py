@@ -332,3 +332,17 @@ def test_the_nearest_sentence():
     context = "Ann came at 3.5 o'clock. Bob came late! 深圳在广东。人口有一千万。"
     asked = [("When did Bob come?", context), ("这里的人口是多少", context), ("x", " ")]
     assert nearest_sentences(asked) == ["Bob came late!", "人口有一千万。", ""]
+
+
+def test_answers_that_cannot_be_learned_or_given_are_counted(tiny_backbone, tmp_path, caplog):
+    words = " ".join(["good"] * 90)
+    long = {"question": "good", "context": words, "answers": {"text": [words[:-5]],
+                                                              "answer_start": [0]}}  # fmt: skip
+    path = write_rows(tmp_path / "a.jsonl", [*rows(12), {**long, "id": "x"}, {**long, "id": "y"}])
+    given = {"backbone": str(tiny_backbone), "output": tmp_path / "out", "epochs": 1}
+    lora_bert.train(path, **given, max_length=128)
+    assert "The answers to 2 training questions are longer than 64 tokens" in caplog.text
+    caplog.clear()
+    lora_bert.train(path, **given, max_length=48, doc_stride=8, overwrite=True)
+    assert "The answers to 2 training questions stand whole in no window" in caplog.text
+    assert "are longer than 64" not in caplog.text
