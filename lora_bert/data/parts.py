@@ -22,6 +22,7 @@ from lora_bert.data.pair_columns import find_pair
 from lora_bert.data.prodigy import accepted
 from lora_bert.data.tables import Table, iter_tables, read_table
 from lora_bert.data.tagged import tag_columns, tagged_examples
+from lora_bert.data.word_rows import as_sentences
 from lora_bert.errors import ConfigError, DataError
 from lora_bert.names import parse_names
 from lora_bert.wording import listed
@@ -101,7 +102,7 @@ class Parts:
 
     def _read_part(self, part: str) -> Examples | str:
         table = read_table(self._location.parts[part], self.options.read)
-        table = accepted(table, self.options.label_column)
+        table = as_sentences(accepted(table, self.options.label_column))
         if part == "train":
             self._train_columns = table.columns
             if self._reading:

@@ -204,11 +204,11 @@ class Task(Protocol):
                 can be done about it.
         """
 
-    @abstractmethod
     def learning_notes(self, targets: np.ndarray) -> list[str]:
         """What cannot be learned of training rows with these targets, in sentences."""
         return []
 
+    @abstractmethod
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The summed loss of ``outputs [rows, outputs]``: a number, float32, differentiable."""
 

@@ -309,3 +309,16 @@ def test_what_annotators_rejected_is_not_learned(tmp_path, caplog):
     assert "2 rows" in caplog.text
     assert "rejected or ignored by the annotator" in caplog.text
     assert found.at(1).endswith("line 3")
+
+
+def test_a_word_a_row_with_the_number_of_its_sentence(tmp_path, caplog):
+    rows = ["Sentence: 1,New,NNP,B-LOC", ",York,NNP,I-LOC", ",met,VB,O", ",Ann,NNP,B-PER",
+            "Sentence: 2,nobody,PRP,O"]  # fmt: skip
+    with caplog.at_level("INFO"):
+        found = read(tmp_path / "a.csv", "Sentence #,Word,POS,Tag\n" + "\n".join(rows) + "\n")
+    assert list(found.texts) == ["New York met Ann", "nobody"]
+    assert entities(found) == NAMES
+    assert found.at(1).endswith("line 6")
+    assert "column 'Sentence #' makes 2 sentences of them" in caplog.text
+    splits = load_splits(str(tmp_path / "a.csv"), options=OPTIONS)
+    assert len(splits.train) == 1

@@ -83,7 +83,7 @@ def test_files_of_words_and_of_texts(tagger, dishes, tmp_path):
 
 def test_rows_without_entities_before_others_are_written(tagger, tmp_path, monkeypatch):
     monkeypatch.setattr(stream, "TEXTS_AT_ONCE", 2)
-    (tmp_path / "texts.csv").write_text("text\nzoo\nzoo zoo\n" + f"{TEXT}\n", encoding="utf-8")
+    (tmp_path / "texts.csv").write_text("text\nzoo\nzoo\n" + f"{TEXT}\n", encoding="utf-8")
     predict_file(lora_bert.load(tagger), tmp_path / "texts.csv", tmp_path / "a.parquet")
     parquet = pytest.importorskip("pyarrow.parquet").read_table(tmp_path / "a.parquet")
     found = parquet.column("prediction").to_pylist()
