@@ -30,6 +30,11 @@ TEXT_NAMES = (
 WORD_NAMES = ("tokens", "words", "token", "word")
 """Usual names of columns whose cells are lists of words."""
 
+_SENTENCE_NAMES = (
+    "sentence", "sentenceid", "sentid", "sentenceidx", "sentenceno", "sentencenumber",
+)  # fmt: skip
+"""Usual names, without separators, of columns that say of which sentence a row's word is."""
+
 Role = Literal["text", "label"]
 LABEL_NAMES = (
     "label labels category class target sentiment intent topic tag emotion polarity "
@@ -157,6 +162,12 @@ def label_columns(label: str | None, columns: Sequence[str]) -> tuple[str, ...]:
         return () if label is None else (label,)
     names = parse_names(label)
     return names if len(names) > 1 and set(names) <= set(columns) else ()
+
+
+def sentence_column(columns: Sequence[str]) -> str | None:
+    """The column that is called as those are that say of which sentence a row's word is."""
+    by_name = {plain_name(name): name for name in reversed(columns)}
+    return next((by_name[name] for name in _SENTENCE_NAMES if name in by_name), None)
 
 
 def without(label: str | None, columns: Sequence[str]) -> list[str]:

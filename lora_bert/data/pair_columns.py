@@ -7,8 +7,16 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from lora_bert.data.answer_columns import answer_columns
-from lora_bert.data.columns import TEXT_NAMES, Cells, find_columns, given_column, plain_name
-from lora_bert.data.rows import TrainingFormat
+from lora_bert.data.columns import (
+    TEXT_NAMES,
+    WORD_NAMES,
+    Cells,
+    find_columns,
+    given_column,
+    plain_name,
+    sentence_column,
+)
+from lora_bert.data.rows import HEAD_ROWS, TrainingFormat
 from lora_bert.errors import ConfigError, DataError
 from lora_bert.wording import listed
 
@@ -135,7 +143,25 @@ def find_text_columns(
             columns, text=None, label=None, need_label=False, training=training, cells=cells,
             source=source,
         )  # fmt: skip
+        _check_whole(first, columns, training, cells, source)
     return TextColumns(first, second)
+
+
+def _check_whole(
+    text: str, columns: Sequence[str], training: TrainingFormat, cells: Cells, source: str
+) -> None:
+    """Refuse a word a row, which only stands in its sentence for what it is."""
+    sentences = sentence_column(columns)
+    if training.tagging is None or sentences in (None, text) or plain_name(text) not in WORD_NAMES:
+        return
+    if any(cell[:1] == "[" or " " in cell.strip() for cell in cells.get(text, ())[:HEAD_ROWS]):
+        return
+    raise DataError(
+        f"'{source}' has a word a row: '{text}', of the sentences in '{sentences}'. Words are "
+        "tagged in their sentence.",
+        hint="Write a word a line and a blank line between sentences (.conll), or a sentence a "
+        "row; --text-column names another column.",
+    )
 
 
 def _pair(

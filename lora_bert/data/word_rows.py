@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from lora_bert.data.columns import WORD_NAMES, plain_name
+from lora_bert.data.columns import WORD_NAMES, plain_name, sentence_column
 from lora_bert.data.rows import HEAD_ROWS
 from lora_bert.data.stored import kept, numbers_at
 from lora_bert.data.tables import Table
@@ -18,7 +18,6 @@ from lora_bert.wording import counted
 
 logger = logging.getLogger(__name__)
 
-_SENTENCES = ("sentence", "sentenceid", "sentid", "sentenceidx", "sentenceno", "sentencenumber")
 _TAGS = ("tag", "tags", "nertag", "nertags", "ner", "label", "labels", "entity")
 
 
@@ -28,8 +27,9 @@ def as_sentences(table: Table) -> Table:
     A sentence begins where its column says something else than before; an empty cell says nothing.
     """
     by_name = {plain_name(name): name for name in reversed(table.columns)}
-    found = [next((by_name[name] for name in names if name in by_name), None)
-             for names in (_SENTENCES, WORD_NAMES, _TAGS)]  # fmt: skip
+    found = [sentence_column(table.columns)]
+    found += [next((by_name[name] for name in names if name in by_name), None)
+              for names in (WORD_NAMES, _TAGS)]  # fmt: skip
     if None in found:
         return table
     numbers, words, tags = (table.values[str(name)] for name in found)

@@ -236,3 +236,20 @@ def test_labels_in_any_order_are_taken():
             TokenTagging.restored(labels, {})
     with pytest.raises(AdapterError, match="'E-A' is no tag of IOB2"):
         TokenTagging.restored(["O", "B-A", "E-A"], {})
+
+
+def test_a_word_a_row_is_scored_in_its_sentence_and_not_answered_alone(tagger, tmp_path, capsys):
+    rows = ["Sentence: 1,good,O", ",hot,B-DISH", ",tasty,I-DISH", ",awful,O", ",fast,B-PLACE",
+            "Sentence: 2,zoo,O"]  # fmt: skip
+    path = tmp_path / "words.csv"
+    path.write_text("Sentence #,Word,Tag\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    scores = evaluate(tagger, path).scores
+    assert (scores.f1, scores.token_accuracy) == (1.0, 1.0)
+    words = ["--input", str(path), "--output", str(tmp_path / "out.csv")]
+    for more in ((), ("--adapter", str(tagger.parent / "other"))):
+        if more:
+            shutil.copytree(tagger, tagger.parent / "other")
+        found = CliRunner().invoke(cli, ["infer", "--adapter", str(tagger), *more, *words])
+        assert isinstance(found.exception, DataError)
+        assert "has a word a row: 'Word', of the sentences in 'Sentence #'" in str(found.exception)
+    assert not (tmp_path / "out.csv").exists()
