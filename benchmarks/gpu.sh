@@ -8,6 +8,7 @@
 # environment is made in $LORA_BERT_VENV (default: .venv-gpu), for which pip needs its registry.
 # $LORA_BERT_GPU_SECONDS (default: 460) is the time for it all; what does not fit is left out, and
 # `python -m benchmarks NAME --device cuda --resume` goes on with what a stage has not measured.
+# $LORA_BERT_GPU_ROUNDS (default: 2) is how often `train` and `predict` measure everyone.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1 HF_HUB_OFFLINE=1
@@ -17,7 +18,7 @@ if [ "${1:-}" = --rehearse ]; then
   shift
 fi
 results=${1:-benchmarks/results}
-limit=${LORA_BERT_GPU_SECONDS:-460}
+limit=${LORA_BERT_GPU_SECONDS:-460} rounds=${LORA_BERT_GPU_ROUNDS:-2}
 mkdir -p "$results" || exit
 log="$results/gpu.log" stages="$results/gpu-stages.txt"
 : >"$log" >"$stages"
@@ -82,19 +83,24 @@ SECONDS=0
 "$python" -c 'import torch; print("torch", torch.__version__, torch.cuda.is_available() and torch.cuda.get_device_name())' | tee -a "$log"
 mapfile -t tests < <(grep -rl --include='test_*.py' 'mark\.cuda' tests | sort)
 side_by_side=()
-"$python" -c 'import xdist' 2>/dev/null && side_by_side=(-n 4 --dist worksteal)
+"$python" -c 'import xdist' 2>/dev/null && side_by_side=(-n 8 --dist worksteal)
 # Sockets need not be blocked here: the options of pyproject.toml would ask for one more package.
 stage tests 60 "$python" -m pytest -q -rf -o addopts= --strict-markers "${side_by_side[@]}" -m "$marker" "${tests[@]}"
-bench exactness 30
-bench mfu 60 --rounds 1
-bench train 60 --rounds 2 --only lora-bert --only "HF best on CUDA" --only "HF best on CUDA, no dropout"
-bench predict 80 --rounds 2 --only "lora-bert torch merged bfloat16" --only "lora-bert torch base + adapter bfloat16" \
-  --only "transformers bfloat16" --only "transformers bfloat16, batches of 256"
-bench train 40 --data 20newsgroups --rounds 1 --only lora-bert --only "HF best on CUDA" \
-  --only "HF best on CUDA, no dropout"
-bench run 50 --rows 1600 --rounds 1 --only "lora-bert, defaults" --only "HF best on CUDA" \
-  --only "HF best on CUDA, no dropout"
-# Last, because nobody knows how long compiling takes; the record of `train` goes on with it.
-bench train 40 --resume --rounds 1 --only "HF best on CUDA, no dropout, compiled"
+hf=(--only "HF best on CUDA" --only "HF best on CUDA, no dropout")
+bench train 50 --rounds "$rounds" --only lora-bert "${hf[@]}"
+bench predict 60 --rounds "$rounds" --only "lora-bert torch merged bfloat16" \
+  --only "lora-bert torch base + adapter bfloat16" --only "transformers bfloat16" \
+  --only "transformers bfloat16, batches of 256"
+shapes=()
+for shape in "32 x 128" "256 x 128" "64 x 512" "8 x 128"; do
+  shapes+=(--only "lora-bert, $shape" --only "HF, $shape")
+done
+bench mfu 60 --rounds 1 "${shapes[@]}"
+bench exactness 40
+bench run 50 --rows 1600 --rounds 1 --only "lora-bert, defaults" "${hf[@]}"
+bench train 40 --data 20newsgroups --rounds 1 --only lora-bert "${hf[@]}"
+# Last, because compiling takes long, and of rows of many lengths longest; the records go on.
+bench mfu 60 --resume --rounds 1 --only "HF compiled, 32 x 128"
+bench train 100 --resume --rounds 1 --only "HF best on CUDA, no dropout, compiled"
 "$python" -m benchmarks.summary "$results" | tee -a "$log" || exit
 ! grep -q FAILED "$stages"

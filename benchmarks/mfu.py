@@ -17,13 +17,15 @@ Rows that all have as many tokens, so that nobody pads; the same batch again and
 as many steps to warm up. Useful FLOPs are those of *roof* (frozen products forward and towards
 their inputs, never the gradients of frozen weights), less what our last layer does not compute
 because the head reads one token. The peak is what the GPU's data sheet says of dense bfloat16.
-*HF*: Trainer + PEFT, bfloat16 weights, SDPA, `bf16=True`, fused AdamW, no dropout.
+*HF*: Trainer + PEFT, bfloat16 weights, SDPA, `bf16=True`, fused AdamW, no dropout; *compiled*: with
+`torch_compile=True`, at the first shape, compiling not counted.
 """
 ROUNDS = 2
 SHAPES = ((128, 32), (128, 256), (512, 64))
 """Tokens of a row, and rows of a batch."""
 LEAST = 0.3
 _RANK = 8
+_COMPILED = "HF compiled"
 _PEAKS = {
     "B200": 2250e12, "H200": 989e12, "H100 PCIe": 756e12, "H100 NVL": 835e12, "H100": 989e12,
     "A100": 312e12, "L40S": 362e12, "L4": 121e12, "A10": 125e12,
@@ -47,6 +49,10 @@ def measure(options: Options) -> Record:
             Contender(_name("HF", tokens, batch), "benchmarks.peers.trainer:synthetic_rate",
                       {**given, "recipe": recipe}),
         ]  # fmt: skip
+    if on_gpu and not options.quick:
+        compiled = {**contenders[1].arguments, "recipe": "cuda-compiled"}
+        contenders.append(Contender(_name(_COMPILED, *shapes[0]), contenders[1].target, compiled,
+                                    at_most=1))  # fmt: skip
     alternate(contenders, options, record, rounds=options.rounds_or(ROUNDS),
               show=lambda raw: f"{raw['tokens_per_second']:,.0f} tokens/s")  # fmt: skip
     return record
@@ -56,17 +62,21 @@ def tables(record: Record) -> list[Table]:
     """Tokens a second and shares of the peak."""
     rows = []
     for tokens, batch in _shapes(record):
-        ours, theirs = _name("lora-bert", tokens, batch), _name("HF", tokens, batch)
+        names = [_name(who, tokens, batch) for who in ("lora-bert", "HF", _COMPILED)]
         rates = [
             number(median(record.figures, name, "tokens_per_second"))
             if name in record.figures else "-"
-            for name in (ours, theirs)
+            for name in names
+        ]  # fmt: skip
+        ratios = [
+            str(ratio(record.figures, names[0], name, "tokens_per_second") or "-")
+            for name in names[1:]
         ]  # fmt: skip
         share = _share(record, tokens, batch)
-        faster = ratio(record.figures, ours, theirs, "tokens_per_second")
-        rows.append([f"{batch} x {tokens}", *rates, str(faster or "-"),
+        rows.append([f"{batch} x {tokens}", *rates, *ratios,
                      "-" if share is None else f"{share:.0%}"])  # fmt: skip
-    header = ["rows x tokens", "lora-bert, tokens/s", "HF, tokens/s", "ratio", "of the peak"]
+    header = ["rows x tokens", "lora-bert, tokens/s", "HF", "HF compiled", "against HF",
+              "against HF compiled", "of the peak"]  # fmt: skip
     return [
         Table("Training steps on rows of one length, all-linear LoRA, all layers", header, rows)
     ]

@@ -8,17 +8,21 @@ other; see :mod:`lora_bert.tokens.batching` for where they stand.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from lora_bert.model.adapter import Adapter
 from lora_bert.model.attention import attention_context
-from lora_bert.model.backbone import Backbone
+from lora_bert.model.backbone import Backbone, Layer
 from lora_bert.model.embeddings import embed
 from lora_bert.model.heads import classify, mean_normed, mean_of_rows
 from lora_bert.model.layer import ForwardContext, LoraUpdates, run_layer
+from lora_bert.model.layer_graphs import LayerGraphs
 from lora_bert.model.lora import LoraUpdate, lora_update
+from lora_bert.model.row_attention import RowAttention, reads_rows
 from lora_bert.tokens.batching import Offsets, TokenBatch
 
 
@@ -26,6 +30,8 @@ def trunk(backbone: Backbone, batch: TokenBatch, depth: int) -> Tensor:
     """Hidden states below layer ``depth``, ``[tokens, hidden]``; no gradients."""
     with torch.no_grad():
         hidden = embed(backbone, batch)
+        if not depth:
+            return hidden
         context = ForwardContext(attention_context(backbone, batch.offsets))
         for layer in backbone.layers[:depth]:
             hidden = run_layer(backbone, layer, hidden, context)
@@ -42,6 +48,7 @@ def branch(
     updates: LoraUpdates | None = None,
     seed: int | None = None,
     checkpointing: bool = False,
+    graphs: LayerGraphs | None = None,
 ) -> Tensor:
     """Hidden states from below layer ``start`` -> outputs ``[rows, outputs]``, float32.
 
@@ -51,7 +58,7 @@ def branch(
     """
     read = pooled(
         backbone, hidden, offsets, adapter,
-        start=start, updates=updates, seed=seed, checkpointing=checkpointing,
+        start=start, updates=updates, seed=seed, checkpointing=checkpointing, graphs=graphs,
     )  # fmt: skip
     return classify(backbone, read, adapter.head, seed)
 
@@ -66,6 +73,7 @@ def pooled(
     updates: LoraUpdates | None = None,
     seed: int | None = None,
     checkpointing: bool = False,
+    graphs: LayerGraphs | None = None,
 ) -> Tensor:
     """Hidden states from below layer ``start`` -> what the head reads, ``[rows, hidden]``, float32.
 
@@ -83,31 +91,67 @@ def pooled(
         seed: Apply dropout (LoRA path and head), this one; None: do not.
         checkpointing: Recompute each layer in the backward pass instead of keeping its
             activations (Chen et al. 2016, arXiv:1604.06174).
+        graphs: What :func:`layer_graphs` made for the ``updates``: they compute the layers in
+            training, where they can.
     """
     if updates is None:
         updates = lora_updates(backbone, adapter)
-    dropout_rate = 0.0 if seed is None else adapter.dropout
-    attention = attention_context(backbone, offsets)
-    context = ForwardContext(attention, updates, dropout_rate, seed or 0)
-    layers = backbone.layers[adapter.depth if start is None else start :]
-    reads_first = adapter.pooling == "cls"
+    through = graphs(hidden, offsets) if graphs else None
+    if through is None:
+        dropout_rate = 0.0 if seed is None else adapter.dropout
+        attention = attention_context(backbone, offsets)
+        context = ForwardContext(attention, updates, dropout_rate, seed or 0)
+        layers = backbone.layers[adapter.depth if start is None else start :]
+        through = _run(backbone, layers, hidden, context, adapter.pooling == "cls", checkpointing)
+    if backbone.final_norm is not None:
+        through = backbone.final_norm(through)
+    if adapter.pooling == "cls":
+        return through[: offsets.rows].float()
+    if adapter.pooling == "none":
+        return through[: int(offsets.lengths.sum())].float()
+    return mean_normed(backbone, mean_of_rows(through, offsets))
+
+
+def _run(
+    backbone: Backbone,
+    layers: Sequence[Layer],
+    hidden: Tensor,
+    context: ForwardContext,
+    first_alone: bool,
+    checkpointing: bool = False,
+) -> Tensor:
+    """What comes out of the last layer; with ``first_alone`` of the first token of each row."""
     for number, layer in enumerate(layers, start=1):
         # Where the head reads one token, the last layer computes no other.
-        inputs = (backbone, layer, hidden, context, reads_first and number == len(layers))
+        inputs = (backbone, layer, hidden, context, first_alone and number == len(layers))
         hidden = (
             checkpoint(run_layer, *inputs, use_reentrant=False)
             if checkpointing
             else run_layer(*inputs)
         )
-    if reads_first and not layers:
-        hidden = hidden.index_select(0, context.attention.first)
-    if backbone.final_norm is not None:
-        hidden = backbone.final_norm(hidden)
-    if reads_first:
-        return hidden[: offsets.rows].float()
-    if adapter.pooling == "none":
-        return hidden[: int(offsets.lengths.sum())].float()
-    return mean_normed(backbone, mean_of_rows(hidden, offsets))
+    if first_alone and not layers:
+        return hidden.index_select(0, context.attention.first)
+    return hidden
+
+
+def layer_graphs(
+    backbone: Backbone, adapter: Adapter, updates: LoraUpdates, longest: int
+) -> LayerGraphs | None:
+    """What trains the layers by CUDA graphs, for rows of at most ``longest`` tokens.
+
+    ``updates`` are the adapter's, in tensors that stay. None where the device or the family knows
+    no attention by rows, where nothing is to learn in a layer, and with dropout, which draws anew
+    each time.
+    """
+    if not updates or adapter.dropout or not reads_rows(backbone):
+        return None
+    layers = backbone.layers[adapter.depth :]
+
+    def run(hidden: Tensor, rows: RowAttention, given: LoraUpdates) -> Tensor:
+        context = ForwardContext(rows, given)
+        return _run(backbone, layers, hidden, context, adapter.pooling == "cls")
+
+    return LayerGraphs(run, updates, backbone.heads, longest)
 
 
 def logits(

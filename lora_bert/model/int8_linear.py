@@ -58,6 +58,10 @@ class Int8Linear:
         )
         return y if activation is None or fused else activation(y)
 
+    def beside(self, x: Tensor, low: Tensor, up: Tensor, residual: Tensor | None = None) -> Tensor:
+        """The product plus ``low [rows, rank] @ up [rank, out]``, plus ``residual`` if given."""
+        return self(x, residual).addmm_(low, up)
+
 
 def check_int8(device: torch.device) -> None:
     """Raise UnavailableError where int8 would not be fast, or not right."""

@@ -149,7 +149,7 @@ def forward_product(
     if update.merged is not None:
         return update.merged(x, residual, activation), None
     low = x @ update.transposed[0]
-    y = fused.forward(x, residual).addmm_(low, update.up)
+    y = fused.forward.beside(x, low, update.up, residual)
     return y if activation is None else activation(y), low
 
 
@@ -168,12 +168,12 @@ def backward_product(
     The weights are frozen: nothing is computed for them, and both paths share one gradient of
     ``x``, summed inside the products together with ``residual``, which comes another way.
     """
-    towards_x = fused.backward(g, residual) if wanted else g.new_empty(0)
     if update is None or low is None:
-        return towards_x, None, None
+        return fused.backward(g, residual) if wanted else g.new_empty(0), None, None
     narrow = g @ update.transposed[1]
+    towards_x = g.new_empty(0)
     if wanted:
-        towards_x.addmm_(narrow, update.down)
+        towards_x = fused.backward.beside(g, narrow, update.down, residual)
     return towards_x, narrow.t() @ x, low.t() @ g
 
 

@@ -49,6 +49,20 @@ class PackedLinear:
             y = _multiply(x, self.packed, self.bias, residual)
         return y if activation is None else activation(y)
 
+    def beside(self, x: Tensor, low: Tensor, up: Tensor, residual: Tensor | None = None) -> Tensor:
+        """The product plus ``low [rows, rank] @ up [rank, out]``, plus ``residual`` if given.
+
+        Of a GPU's time a narrow product is all memory: there it is the first one, and the wide one,
+        which is all arithmetic, adds to it.
+        """
+        if self.packed is not None:
+            return self(x, residual).addmm_(low, up)
+        first = residual if self.bias is None else self.bias
+        y = low @ up if first is None else torch.addmm(first, low, up)
+        if residual is not None and first is not residual:
+            y.add_(residual)
+        return y.addmm_(x, self._weight.t())
+
 
 @cache
 def _can_pack() -> bool:

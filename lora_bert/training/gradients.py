@@ -14,15 +14,16 @@ from lora_bert.config import TrainConfig
 from lora_bert.model.adapter import Adapter
 from lora_bert.model.backbone import Backbone
 from lora_bert.model.dropout import derived_seed
-from lora_bert.model.forward import branch
+from lora_bert.model.forward import branch, layer_graphs
 from lora_bert.model.layer import LoraUpdates
+from lora_bert.model.layer_graphs import LayerGraphs
 from lora_bert.runtime.device import tensor_on
 from lora_bert.runtime.distributed import processes
 from lora_bert.runtime.memory import is_out_of_memory
 from lora_bert.runtime.threads import Workers
 from lora_bert.tasks.base import Task
 from lora_bert.tokens.batching import Offsets, slice_count, slices
-from lora_bert.training.rounded_factors import RoundedFactors
+from lora_bert.training.rounded_factors import GatheredFactors, RoundedFactors
 from lora_bert.training.tokenize_rows import Tokens
 
 HiddenStates = Callable[[np.ndarray], tuple[Tensor, Offsets]]
@@ -84,7 +85,7 @@ class Gradients:
 
     def __call__(
         self, batches: Sequence[np.ndarray], weight: float, step: int, cuts: int = 1
-    ) -> float:
+    ) -> Tensor:
         """Set the gradients of ``loss / weight`` over some batches of row numbers.
 
         Args:
@@ -94,7 +95,7 @@ class Gradients:
             cuts: Into how many times as many slices as usual batches are cut, to need less memory.
 
         Returns:
-            The summed loss.
+            The summed loss, float64: whoever reads it waits for the GPU.
         """
         factors = self._factors
         factors.refresh()
@@ -107,12 +108,11 @@ class Gradients:
         # Whoever computes which part, the sum is the same: in float32 of two, in float64 of more.
         exact = torch.float64 if len(numbered) > 2 else torch.float32
 
-        def turn(piece: tuple[int, np.ndarray]) -> tuple[float, Tensor]:
+        def turn(piece: tuple[int, np.ndarray]) -> tuple[Tensor, Tensor]:
             number, rows = piece
             part = self._loss(rows, hidden, factors.updates, derived_seed(self.seed, step, number))
             gradients = torch.autograd.grad(part / weight, factors.leaves)
-            joined = factors.joined(gradients, exact)
-            return part.item(), joined  # last: a GPU is waited for here
+            return part.detach().double(), factors.joined(gradients, exact)
 
         summed, gradient = self._sum(turn, shares[group.rank], exact)
         factors.pass_on(gradient)
@@ -120,32 +120,47 @@ class Gradients:
 
     @cached_property
     def _factors(self) -> RoundedFactors:
-        return RoundedFactors(self.backbone, self.adapter)
+        kind = RoundedFactors if self.backbone.device.type == "cpu" else GatheredFactors
+        return kind(self.backbone, self.adapter)
+
+    @cached_property
+    def _graphs(self) -> LayerGraphs | None:
+        if self.checkpointing:
+            return None
+        longest = int(self.lengths.max())
+        return layer_graphs(self.backbone, self.adapter, self._factors.updates, longest)
+
+    def spare_memory(self) -> None:
+        """From now on take no memory that is not needed: it has run out."""
+        if self._graphs:
+            self._graphs.stop()
 
     def _sum(
         self,
-        turn: Callable[[tuple[int, np.ndarray]], tuple[float, Tensor]],
+        turn: Callable[[tuple[int, np.ndarray]], tuple[Tensor, Tensor]],
         share: Sequence[tuple[int, np.ndarray]],
         dtype: torch.dtype,
-    ) -> tuple[float, Tensor]:
+    ) -> tuple[Tensor, Tensor]:
         """The loss and the gradient of all slices, of which this process computes a share."""
         group, total = processes(), None
-        summed, lacking = 0.0, 0
+        summed, lacking = torch.zeros((), dtype=torch.float64, device=self.backbone.device), 0
         try:
             for loss, gradient in self.workers.map(turn, share):
-                summed += loss
+                summed = summed + loss
                 total = gradient if total is None else total.add_(gradient)
         except (MemoryError, RuntimeError) as error:
             if group.count == 1 or not is_out_of_memory(error):
                 raise
             lacking = 1  # the others are told, and try again with this one
-        status = group.add(torch.tensor([summed, lacking], dtype=torch.float64))
-        if status[1]:
-            raise MemoryError("Memory ran out in one of the processes.")
+        if group.count > 1:
+            status = group.add(torch.tensor([float(summed), lacking], dtype=torch.float64))
+            summed = status[0]
+            if status[1]:
+                raise MemoryError("Memory ran out in one of the processes.")
         if total is None:  # there were fewer slices than processes
             numbers = sum(leaf.numel() for leaf in self._factors.leaves)
             total = torch.zeros(numbers, dtype=dtype, device=self.backbone.device)
-        return float(status[0]), group.add(total).float()
+        return summed, group.add(total).float()
 
     def _slices(self, batch: np.ndarray, cuts: int) -> list[np.ndarray]:
         """A batch's rows in parts: one a worker, or a multiple of that where rows are long."""
@@ -159,7 +174,7 @@ class Gradients:
     ) -> Tensor:
         outputs = branch(
             self.backbone, *hidden(rows), self.adapter,
-            updates=updates, seed=seed, checkpointing=self.checkpointing,
+            updates=updates, seed=seed, checkpointing=self.checkpointing, graphs=self._graphs,
         )  # fmt: skip
         targets = tensor_on(self.targets[rows], outputs.device)
         if self.shares is None:

@@ -34,13 +34,13 @@ class Learner(Protocol):
     def parameters(self) -> Mapping[str, Tensor]:
         """What an optimizer moves, float32, by names that stay: a learner's whole state."""
 
-    def gradients(self, batches: Sequence[np.ndarray], weight: float, progress: Progress) -> float:
+    def gradients(self, batches: Sequence[np.ndarray], weight: float, progress: Progress) -> Tensor:
         """Set the gradients of the loss of one step's training rows, divided by ``weight``.
 
         Batches are row numbers. Where memory runs out, the ``cuts`` of ``progress`` go up.
 
         Returns:
-            The loss, summed over the rows.
+            The loss, summed over the rows; to read it is to wait for a GPU.
 
         Raises:
             UnavailableError: There is not enough memory for a single row.
@@ -75,7 +75,7 @@ class BranchLearner:
         for tensor in self.parameters.values():
             tensor.requires_grad_()
 
-    def gradients(self, batches: Sequence[np.ndarray], weight: float, progress: Progress) -> float:
+    def gradients(self, batches: Sequence[np.ndarray], weight: float, progress: Progress) -> Tensor:
         """As :class:`Learner` says; in smaller slices from the moment that memory runs out."""
         number = progress.step + 1
         while True:
@@ -95,6 +95,7 @@ class BranchLearner:
                     ) from error
             # The error holds what the step had allocated until here.
             log.warning("Memory ran out at step %d: from now on slices are half as large.", number)
+            self.compute.spare_memory()
             if self.backbone.device.type == "cuda":
                 torch.cuda.empty_cache()
 

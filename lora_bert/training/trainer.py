@@ -114,17 +114,15 @@ class Trainer:
         self._movement: Movement | None = None
         self._stood_still = False
         self._batches: dict[int, list[np.ndarray]] = {}
-        # Tensors are where the backbone is; the accelerator need not place them.
         self.accelerator = accelerator or Accelerator(device_placement=False)
         self._parameters = list(learner.parameters.values())
-        optimizer = AdamW(
+        self.optimizer = AdamW(
             self._parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
         )
         self.steps = self._steps_of(self.epochs)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, linear_schedule(round(self.steps * config.warmup), self.steps)
+            self.optimizer, linear_schedule(round(self.steps * config.warmup), self.steps)
         )
-        self.optimizer = self.accelerator.prepare(optimizer)
         self._pace = Pace(
             self.steps,
             tokens=float(rows.lengths.sum()) * self.epochs / max(1, self.steps),
@@ -182,7 +180,9 @@ class Trainer:
         rows = np.concatenate(batches)
         # Of all windows' mean: what a window counts beside others depends on its row alone.
         weight = self.task.weight(self.rows.window_targets[rows]) * self.rows.mean_share
-        loss = self.learner.gradients(batches, weight, self.progress)
+        summed = self.learner.gradients(batches, weight, self.progress)
+        clipped = self._clip()
+        loss, norm = float(summed), float(clipped)  # a GPU has been told of all of it by now
         if not math.isfinite(loss):
             raise DivergedError(
                 f"Training diverged: the loss is {loss} at step {number} of {self.steps}.",
@@ -190,7 +190,6 @@ class Trainer:
             )
         if number == 1:
             self._check_start(loss / weight * self.rows.mean_share)
-        norm = self._clip()
         if not math.isfinite(norm):
             # Once more, because clipping has spoilt all gradients.
             self.optimizer.zero_grad()
@@ -320,12 +319,12 @@ class Trainer:
             return math.ceil(math.ceil(len(self.rows) / config.batch_size) / size) * epochs
         return sum(math.ceil(len(self.batches(at)) / size) for at in range(1, epochs + 1))
 
-    def _clip(self) -> float:
+    def _clip(self) -> Tensor:
         """Clip the gradients, if they are to be clipped; the norm they had."""
         if limit := self.config.max_grad_norm:
-            return float(torch.nn.utils.clip_grad_norm_(self._parameters, limit))
+            return torch.nn.utils.clip_grad_norm_(self._parameters, limit)
         gradients = [tensor.grad for tensor in self._parameters if tensor.grad is not None]
-        return float(torch.nn.utils.get_total_norm(gradients))
+        return torch.nn.utils.get_total_norm(gradients)
 
     def _check_start(self, loss: float) -> None:
         """Say so when the loss of a fresh learner is far from what it should be."""

