@@ -26,7 +26,8 @@ name, it lists them and how long each takes).
 
 def overview(records: dict[str, Record], goals: Iterable[tuple[Record, Goal]], picture: str) -> str:
     """The page's text; ``picture`` is the path of its picture, "" where there is none."""
-    cores = sorted({str(record.machine.get("cores")) for record in records.values()})
+    on_cpus = [record.machine for record in records.values() if not record.machine.get("gpu")]
+    cores = sorted({str(machine.get("cores")) for machine in on_cpus})
     parts = [_INTRODUCTION.format(cores=" or ".join(cores))]
     if picture:
         parts.append(f"![Seconds of a whole run and rows predicted a second]({picture})\n")

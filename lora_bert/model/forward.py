@@ -180,7 +180,7 @@ def lora_updates(backbone: Backbone, adapter: Adapter) -> dict[str, LoraUpdate]:
 
 
 def merged_updates(backbone: Backbone, adapter: Adapter) -> dict[str, LoraUpdate]:
-    """:func:`lora_updates` with a copy of the weights that they change, for many texts on a CPU."""
+    """:func:`lora_updates` with a copy of the weights that they change, for many texts."""
     linears = backbone.fused(adapter.depth)
     with torch.no_grad():
         updates = lora_updates(backbone, adapter)

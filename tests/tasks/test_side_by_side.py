@@ -83,12 +83,9 @@ def test_one_text_by_adapters_of_different_tasks(session: lora_bert.Session) -> 
 
 
 @pytest.mark.cuda
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_a_gpu_answers_rows_of_every_task_as_it_answers_them_alone(
-    adapters: Path, dtype: str
-) -> None:
+def test_a_gpu_answers_rows_of_every_task_as_it_answers_them_alone(adapters: Path) -> None:
     there = lora_bert.Session.from_directory(
-        adapters, backbone=adapters.parent / "backbone", dtype=dtype, device="cuda"
+        adapters, backbone=adapters.parent / "backbone", dtype="float32", device="cuda"
     )
     asked: list[tuple[str, Any]] = [
         *(("tags", text) for text in TAGGED), *(("reads", pair) for pair in QUESTIONS),

