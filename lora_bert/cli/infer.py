@@ -7,7 +7,7 @@ import json
 import logging
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from lora_bert.data.rows import ReadOptions
     from lora_bert.data.tables import Table
     from lora_bert.data.texts import Text
+    from lora_bert.inference.predictor import Predictor
     from lora_bert.inference.sinks import Sink
 
 log = logging.getLogger(__name__)
@@ -92,7 +93,10 @@ def command(config: InferConfig, as_json: bool) -> None:
         source = _typed([f"{name.removeprefix('text_')}> " for name in asked.names[: 1 + pairs]])
     else:
         source = _pairs(_lines()) if pairs else _lines()
-    _say(answers, source, asking=asking, as_json=as_json)
+    from lora_bert.inference.cut_texts import told_of_cut_texts
+
+    with told_of_cut_texts(answers.predictors):
+        _say(answers, source, asking=asking, as_json=as_json)
 
 
 def _say(answers: Answers, source: Iterable[Text], *, asking: bool, as_json: bool) -> None:
@@ -300,7 +304,7 @@ def _writer(
     if not _several(config):
         predictor = open_predictor(path, config)
         options = read_options(config, training_format(predictor.manifest))
-        return options, partial(predict_into, predictor, **how)
+        return options, _telling({path: predictor}, partial(predict_into, predictor, **how))
     from lora_bert.inference.stream_many import common_format, open_adapters, predict_many_into
 
     if config.model:
@@ -308,7 +312,20 @@ def _writer(
     predictors = open_adapters(config.adapter, config)
     how |= {"adapter_column": config.adapter_column, "batch_size": config.batch_size}
     options = read_options(config, common_format(predictors))
-    return options, partial(predict_many_into, predictors, **how)
+    return options, _telling(predictors, partial(predict_many_into, predictors, **how))
+
+
+def _telling(
+    predictors: Mapping[str, Predictor], write: Callable[[Iterable[Table], Sink], int]
+) -> Callable[[Iterable[Table], Sink], int]:
+    """The same, which says at the end how many texts were too long."""
+    from lora_bert.inference.cut_texts import told_of_cut_texts
+
+    def told(pieces: Iterable[Table], sink: Sink) -> int:
+        with told_of_cut_texts(predictors):
+            return write(pieces, sink)
+
+    return told
 
 
 def _say_rows(rows: int, output: str, as_json: bool) -> None:

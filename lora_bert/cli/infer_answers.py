@@ -46,6 +46,10 @@ class Answers(Protocol):
     def asked(self) -> Asked:
         """What it is asked."""
 
+    @property
+    def predictors(self) -> Mapping[str, Predictor]:
+        """Who answers, by name."""
+
     def lines(self, texts: Sequence[Text]) -> Iterator[list[tuple[str, ...]]]:
         """For each text the cells that stand before it, a line for each answer."""
 
@@ -68,6 +72,11 @@ class OneAnswer:
 
         predictor = open_predictor(path, config)
         return cls(predictor, predictor.task.told(config), Asked.by([predictor]))
+
+    @property
+    def predictors(self) -> Mapping[str, Predictor]:
+        """The one there is."""
+        return {"": self.predictor}
 
     def lines(self, texts: Sequence[Text]) -> Iterator[list[tuple[str, ...]]]:
         """A line a text."""

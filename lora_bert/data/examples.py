@@ -181,6 +181,27 @@ def _filled(strings: Iterable[str], count: int) -> np.ndarray:
 
 _GOLD, _NO_GOLD = "gold_label", "-"
 """SNLI's column, and what stands there of a pair about which annotators disagree."""
+_NO_NUMBER, _FEW = "-1", 0.03
+"""What stands there where labels are numbers, and of at most which share of the rows."""
+
+
+def _no_gold(column: str, labels: Sequence[str], known: Collection[str], source: str) -> str | None:
+    """What stands for no label in a column of them; None for nothing."""
+    if column.strip().lower() == _GOLD and _NO_GOLD not in known:
+        return _NO_GOLD
+    counts = Counter(labels)
+    number, others = counts[_NO_NUMBER], counts.keys() - {_NO_NUMBER, ""}
+    if not 0 < number <= _FEW * len(labels) or _NO_NUMBER in known:
+        return None
+    counted_up = len(others) > 1 and others == {str(at) for at in range(len(others))}
+    if not (counted_up or others <= {*known}):
+        return None
+    logger.warning(
+        "'%s': %s the label %s, which says here that there is none: left out. Should it be a class "
+        "of its own, name it: --label-names %s=NAME.",
+        source, counted(number, "row has", "rows have"), _NO_NUMBER, _NO_NUMBER,
+    )  # fmt: skip
+    return _NO_NUMBER
 
 
 def _labels(
@@ -200,8 +221,8 @@ def _labels(
         stripped = map(str.strip, taken(table.values[column], rows))
         cells = [first.setdefault(cell, cell) for cell in stripped]
         labels = read_labels(cells, {*names, *known}, source=table.source, at=at)
-        if column.strip().lower() == _GOLD and _NO_GOLD not in known:
-            labels = ["" if label == _NO_GOLD else label for label in labels]
+        if none := _no_gold(column, labels, {*names, *known}, table.source):
+            labels = ["" if label == none else label for label in labels]
     if names and labels and names.keys().isdisjoint(labels):
         logger.warning(
             "None of the labels to rename (%s) stands in '%s'; it has %s.",

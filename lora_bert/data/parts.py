@@ -20,6 +20,7 @@ from lora_bert.data.given import Given
 from lora_bert.data.locations import Location
 from lora_bert.data.pair_columns import find_pair
 from lora_bert.data.prodigy import accepted
+from lora_bert.data.rows import NO_TRAINING
 from lora_bert.data.tables import Table, iter_tables, read_table
 from lora_bert.data.tagged import tag_columns, tagged_examples
 from lora_bert.data.word_rows import as_sentences
@@ -117,7 +118,7 @@ class Parts:
             return self._tagged(part, table, text, label)
         if form == "answers":
             return self._answered(part, table, text, str(pair), label)
-        if self._may_lack_labels(part) and (hidden := self._hidden(table, text, label)):
+        if hidden := self._hidden(part, table, text, label):
             return f"'{table.source}' has no labels, only {hidden}"
         self._names[part] = (text, pair, label)
         options, train = self.options, self._read.get("train")
@@ -230,8 +231,11 @@ class Parts:
             return name in (named, *parse_names(named))
         return name.strip().lower() in ((trained or "").lower(), *LABEL_NAMES)
 
-    def _hidden(self, table: Table, text: str, label: str) -> str:
-        """What every row has in place of a label; "" where rows have labels."""
+    def _hidden(self, part: str, table: Table, text: str, label: str) -> str:
+        """What every row has in place of a label; "" where one has a label, or all are learned."""
+        training, beside = self.options.read.training, self._may_lack_labels(part)
+        if not beside and training is NO_TRAINING:
+            return ""
         values: dict[str, None] = {}
         cells = (table.values[name] for name in label_columns(label, table.columns))
         for words, *bits in zip(table.values[text], *cells, strict=True):
@@ -241,10 +245,10 @@ class Parts:
                 return ""
             if words.strip():
                 values[value] = None
-        real = (
-            {*self.rows("train").label_counts, *self.options.label_names} if any(values) else set()
-        )
-        if not values or not real.isdisjoint(values):
+        if not values:
+            return ""
+        learned = self.rows("train").label_counts if beside and any(values) else training.labels
+        if any(values) and not {*learned, *self.options.label_names}.isdisjoint(values):
             return ""
         return listed(values) if any(values) else "empty cells"
 

@@ -45,7 +45,7 @@ class Request:
         for start in range(0, max(1, len(self.texts)), TEXTS_AT_ONCE):
             tokens, outputs = self._outputs(predictors, start, batch_size)
             for part, predictor, own, found in zip(parts, predictors, tokens, outputs, strict=True):
-                part.append(predictor.task.row_values(found, own))
+                part.append(predictor.row_values(found, own))
         return [np.concatenate(part) for part in parts]
 
     def _outputs(

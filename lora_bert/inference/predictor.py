@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -21,6 +21,7 @@ from lora_bert.config.shared import Answering, Decoding
 from lora_bert.data.columns import TEXT_NAMES
 from lora_bert.data.texts import Text, TextPairs, are_pairs
 from lora_bert.errors import InputTypeError
+from lora_bert.inference.cut_texts import CutTexts
 from lora_bert.inference.engines.choice import check_fits, open_engine
 from lora_bert.inference.engines.engine import TEXTS_AT_ONCE, Engine, answer, answers
 from lora_bert.names import parse_names
@@ -45,6 +46,7 @@ class Predictor:
         manifest: What it says of itself.
         places: The directories that were read.
         batch_size: Texts computed at once.
+        read: How many texts it has answered, and how many of them were too long.
     """
 
     engine: Engine
@@ -52,6 +54,7 @@ class Predictor:
     manifest: Manifest
     places: tuple[Path, ...] = ()
     batch_size: int = 32
+    read: CutTexts = field(default_factory=CutTexts, compare=False)
 
     @classmethod
     def of(cls, loaded: Loaded, path: Path, batch_size: int = 32) -> Predictor:
@@ -115,7 +118,12 @@ class Predictor:
 
     def values_of(self, tokens: TokenizedTexts) -> np.ndarray:
         """The same of texts that the predictor's tokenizer has encoded."""
-        return self.task.row_values(answer(self.engine, tokens, self.batch_size), tokens)
+        return self.row_values(answer(self.engine, tokens, self.batch_size), tokens)
+
+    def row_values(self, outputs: np.ndarray, tokens: TokenizedTexts) -> np.ndarray:
+        """The same of what the engine has computed of such texts."""
+        self.read.add(tokens)
+        return self.task.row_values(outputs, tokens)
 
     probabilities = values
     """The same by the name that a classifier's have."""
@@ -138,7 +146,7 @@ class Predictor:
                 yield waiting[-1]
 
         outputs = answers(self.engine, encoded(), self.batch_size, total)
-        return (self.task.row_values(each, waiting.popleft()) for each in outputs)
+        return (self.row_values(each, waiting.popleft()) for each in outputs)
 
     def listed(self, texts: Iterable[Text], numbers: Sequence[int] | None = None) -> Sequence[Text]:
         """Texts or pairs as a list; a list of them is not copied.

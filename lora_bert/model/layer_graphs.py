@@ -30,8 +30,10 @@ Layers = Callable[[Tensor, RowAttention, Updates], Tensor]
 """Hidden states ``[tokens, hidden]``, where their rows stand, and the updates -> what comes out of
 the last layer. It depends on nothing else."""
 
-_MOST = 64
-"""Shapes that are recorded: each keeps what goes in and what comes out."""
+_MOST_TOKENS = 1 << 18
+"""Of all recordings together: of so many stands what goes in, what comes out and its gradient."""
+_MOST_SEEN = 256
+"""Shapes that are remembered to have come once."""
 
 _LONGEST_FILLER = 256
 """No row of filler has more tokens."""
@@ -52,10 +54,11 @@ class Shape:
     def of(cls, offsets: Offsets) -> Shape:
         """The one that a batch is filled up to; every row of filler has a token, and not many."""
         real = int(offsets.cu_seqlens[-1])
-        rows = -(-offsets.rows // 8) * 8 + max(8, real // 2048)
+        rows = offsets.rows + max(8, real // 2048)
+        rows = _up(rows, 1 << max(3, rows.bit_length() - 2))
         tokens = real + rows - offsets.rows
         apart = 1 << max(5, tokens.bit_length() - (2 if tokens < _SMALL else 5))
-        return cls(-(-tokens // apart) * apart, rows)
+        return cls(_up(tokens, apart), rows)
 
     def ends(self, offsets: Offsets) -> np.ndarray:
         """Where the rows begin, int32 ``[rows + 1]``: those of filler stand behind the others."""
@@ -78,8 +81,11 @@ class LayerGraphs:
         self._layers, self._updates, self._heads = layers, updates, heads
         self._leaves = [part for each in updates.values() for part in (each.down, each.up)]
         self._longest = max(longest, _LONGEST_FILLER)
-        self._recordings: dict[Shape, Recording | None] = {}
-        self._most = _MOST
+        self._room = _MOST_TOKENS
+        self._seen: dict[Shape, None] = {}
+        self.recordings: dict[Shape, Recording] = {}
+        self._stream: torch.cuda.Stream | None = None
+        self._pool: Any = None
 
     def __call__(self, hidden: Tensor, offsets: Offsets) -> Tensor | None:
         """What comes out of the last layer, filler included; None: compute it as ever.
@@ -87,24 +93,48 @@ class LayerGraphs:
         It is overwritten by the next batch, which must not come before the gradient was taken.
         """
         shape = Shape.of(offsets)
-        if shape not in self._recordings:  # it may never come again
-            if len(self._recordings) < self._most:
-                self._recordings[shape] = None
+        if shape not in self.recordings and not self._record(shape, hidden, offsets):
             return None
-        if (recording := self._recordings[shape]) is None:
-            try:
-                recording = self._recordings[shape] = Recording(
-                    self._layers, self._updates, shape, hidden, offsets, self._heads, self._longest
-                )
-            except RuntimeError as error:
-                log.info("Steps are not recorded as CUDA graphs: %s", error)
-                self.stop()
-                return None
+        recording = self.recordings[shape]
         return _Replay.apply(recording, hidden, offsets, *self._leaves)  # type: ignore[no-any-return, no-untyped-call]
 
-    def stop(self) -> None:
-        """Give back the memory that recordings hold, and make no more."""
-        self._recordings, self._most = {}, 0
+    def stop(self) -> bool:
+        """Give back the memory that recordings hold, and make no more; whether there was any."""
+        held = bool(self.recordings)
+        self.recordings, self._seen, self._room = {}, {}, 0
+        self._stream = self._pool = None
+        return held
+
+    def _record(self, shape: Shape, hidden: Tensor, offsets: Offsets) -> bool:
+        """Record a shape that comes again, where there is room for it."""
+        if shape.tokens > self._room:
+            return False
+        if shape not in self._seen:
+            self._seen[shape] = None
+            if len(self._seen) > _MOST_SEEN:
+                del self._seen[next(iter(self._seen))]
+            return False
+        try:
+            attention = RowAttention(
+                torch.from_numpy(shape.ends(offsets)).to(hidden.device), self._longest, self._heads
+            )
+            recording = Recording(self._layers, self._updates, shape, attention)
+            recording.fill(hidden, offsets)
+            recording.record(*self._place(hidden.device))
+        except RuntimeError as error:
+            log.warning("Steps are not recorded as CUDA graphs, which takes longer: %s", error)
+            self.stop()
+            return False
+        self.recordings[shape] = recording
+        self._room -= shape.tokens
+        return True
+
+    def _place(self, device: torch.device) -> tuple[torch.cuda.Stream | None, Any]:
+        """The stream and the pool of all recordings: there they share what they need meanwhile."""
+        if device.type == "cuda" and self._stream is None:
+            self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+            self._pool = torch.cuda.graph_pool_handle()
+        return self._stream, self._pool
 
 
 class _Replay(torch.autograd.Function):
@@ -128,41 +158,23 @@ class Recording:
         layers: What is recorded.
         updates: The adapter's.
         shape: Of the batches.
-        hidden: Hidden states of the first such batch, ``[tokens, hidden]``.
-        offsets: Where its rows stand.
-        heads: Attention heads.
-        longest: Tokens of the longest row in any batch, and of filler.
+        attention: Where the rows of the first one stand; later ones are told of in its place.
     """
 
-    _stream: torch.cuda.Stream | None = None
-    """Where all are captured: there they share the memory that they need only meanwhile."""
-    _pool: Any = None
-
     def __init__(
-        self,
-        layers: Layers,
-        updates: Updates,
-        shape: Shape,
-        hidden: Tensor,
-        offsets: Offsets,
-        heads: int,
-        longest: int,
+        self, layers: Layers, updates: Updates, shape: Shape, attention: RowAttention
     ) -> None:
-        self._layers, self._shape = layers, shape
+        self._layers, self._shape, self._attention = layers, shape, attention
         # Leaves of their own, made where they are used: autograd ties a leaf to its stream.
         self._updates = {
             name: LoraUpdate(each.down.detach().requires_grad_(), each.up.detach().requires_grad_())
             for name, each in updates.items()
         }
-        self._hidden = hidden.new_zeros(shape.tokens, hidden.shape[1])
-        ends = torch.from_numpy(shape.ends(offsets)).to(hidden.device)
-        self._rows = RowAttention(ends, longest, heads)
-        self._fill(hidden, offsets)
-        self._forward, self._backward = self._recorded()
+        self._hidden: Tensor | None = None
 
     def forward(self, hidden: Tensor, offsets: Offsets) -> Tensor:
         """What the layers give; it stands there until the next batch of this shape."""
-        self._fill(hidden, offsets)
+        self.fill(hidden, offsets)
         self._forward()
         return self._output.detach()
 
@@ -172,41 +184,54 @@ class Recording:
         self._backward()
         return self._gradients
 
-    def _fill(self, hidden: Tensor, offsets: Offsets) -> None:
-        # What an earlier batch has left behind its rows are numbers, and no row's.
+    def fill(self, hidden: Tensor, offsets: Offsets) -> None:
+        """Put a batch where it is computed; what another one left behind it belongs to no row."""
+        if self._hidden is None:
+            self._hidden = hidden.new_zeros(self._shape.tokens, hidden.shape[1])
         real = int(offsets.cu_seqlens[-1])
         self._hidden[:real].copy_(hidden[:real])
         ends = torch.from_numpy(self._shape.ends(offsets))
-        self._rows.cu_seqlens.copy_(ends, non_blocking=True)
+        self._attention.cu_seqlens.copy_(ends, non_blocking=True)
 
-    def _compute_forward(self) -> None:
-        with torch.enable_grad():
-            self._history = self._layers(self._hidden, self._rows, self._updates)
-        self._output = self._history.detach()
-
-    def _compute_backward(self) -> None:
-        leaves = [part for each in self._updates.values() for part in (each.down, each.up)]
-        self._gradients = torch.autograd.grad(self._history, leaves, self._gradient)
-
-    def _recorded(self) -> tuple[Callable[[], None], Callable[[], None]]:
-        if Recording._stream is None:
-            Recording._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-            Recording._pool = torch.cuda.graph_pool_handle()
-        stream, current = Recording._stream, torch.cuda.current_stream()
+    def record(self, stream: torch.cuda.Stream | None, pool: Any) -> None:
+        """Capture both ways, on a stream of their own."""
+        assert stream is not None
+        current = torch.cuda.current_stream(stream.device)
         stream.wait_stream(current)
         with torch.cuda.stream(stream):
             # Once as it is: libraries make ready what must not be made in a graph.
             self._compute_forward()
             self._gradient = torch.zeros_like(self._output)
             self._compute_backward()
-            replays = self._captured(self._compute_forward), self._captured(self._compute_backward)
+            self._forward, self._backward = (
+                _captured(function, stream, pool)
+                for function in (self._compute_forward, self._compute_backward)
+            )
         current.wait_stream(stream)
         del self._history
-        return replays
 
-    def _captured(self, function: Callable[[], None]) -> Callable[[], None]:
-        graph = torch.cuda.CUDAGraph()
-        # Other threads may use the GPU meanwhile.
-        with torch.cuda.graph(graph, self._pool, self._stream, capture_error_mode="thread_local"):
-            function()
-        return graph.replay
+    def _compute_forward(self) -> None:
+        assert self._hidden is not None
+        with torch.enable_grad():
+            self._history = self._layers(self._hidden, self._attention, self._updates)
+        self._output = self._history.detach()
+
+    def _compute_backward(self) -> None:
+        leaves = [part for each in self._updates.values() for part in (each.down, each.up)]
+        self._gradients = torch.autograd.grad(self._history, leaves, self._gradient)
+
+
+def _captured(
+    function: Callable[[], None], stream: torch.cuda.Stream, pool: Any
+) -> Callable[[], None]:
+    """What does the same again, in the same places."""
+    graph = torch.cuda.CUDAGraph()
+    # Other threads may use the GPU meanwhile.
+    with torch.cuda.graph(graph, pool, stream, capture_error_mode="thread_local"):
+        function()
+    return graph.replay
+
+
+def _up(number: int, step: int) -> int:
+    """The multiple of ``step`` that is not below ``number``."""
+    return -(-number // step) * step

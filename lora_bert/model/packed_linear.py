@@ -55,13 +55,17 @@ class PackedLinear:
         Of a GPU's time a narrow product is all memory: there it is the first one, and the wide one,
         which is all arithmetic, adds to it.
         """
-        if self.packed is not None:
+        if not _narrow_first(x):
             return self(x, residual).addmm_(low, up)
         first = residual if self.bias is None else self.bias
         y = low @ up if first is None else torch.addmm(first, low, up)
         if residual is not None and first is not residual:
             y.add_(residual)
         return y.addmm_(x, self._weight.t())
+
+
+def _narrow_first(x: Tensor) -> bool:
+    return x.device.type != "cpu"
 
 
 @cache

@@ -32,11 +32,11 @@ class RowAttention:
     """The rows of a batch as the kernel reads them, among tokens that stand one behind the other.
 
     The kernel writes nothing where there is no row, and what lies there may not be a number: so
-    filler stands in rows of its own, behind the others and no longer than the longest of them.
+    filler stands in rows of its own, behind the others.
 
     Attributes:
         cu_seqlens: Where each row begins, int32 ``[rows + 1]``; the last one is the end.
-        longest: Tokens of the longest row.
+        longest: Tokens of the longest row, or more.
         heads: How many there are.
     """
 

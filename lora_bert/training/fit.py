@@ -59,8 +59,10 @@ def fit(
     fitted = fitted_head(context, adapter, trunk, checkpoint.progress if checkpoint else None)
     group, cores = processes(), torch.get_num_threads()
     parts, each = begun["workers"] if begun else shares_of(config, rows, backbone.device)
+    # On a GPU one thread computes all slices, however many there were processes to share them.
+    count = -(-parts // group.count) if backbone.device.type == "cpu" else 1
     with (
-        workers(1, device=backbone.device, exactly=(-(-parts // group.count), each)) as threads,
+        workers(1, device=backbone.device, exactly=(count, each)) as threads,
         # Here as there: idle members of a larger team would wait busily, on the threads' cores.
         computing_with(threads.cores),
         tracking(config, after=after) as accelerator,
@@ -77,7 +79,7 @@ def fit(
         trainer = Trainer(learner, rows, task, config, accelerator, len(validation), start)
         if fitted and start:
             soften(context, learner, fitted, start)
-        _say_batches(rows, trainer)
+        _say_batches(rows, trainer, on_cpu=backbone.device.type == "cpu")
         identity = identity_of(context, workers=(parts, each), trunk=trunk.key)
         check_alike(group.gather(identity | {"step": after}))
         kept = _go_on(trainer, checkpoint, identity) if checkpoint else None
@@ -138,12 +140,12 @@ def _in_words(rows: Tokens) -> str:
     return f"{said} in {counted(len(rows), 'window')}" if len(rows) > count else said
 
 
-def _say_batches(rows: Tokens, trainer: Trainer) -> None:
+def _say_batches(rows: Tokens, trainer: Trainer, *, on_cpu: bool) -> None:
     if not trainer.epochs:
         return
     batches = trainer.batches(1)
+    filler = f", {100 * padding_share(rows.lengths, batches):.1f} % filler" if on_cpu else ""
     log.info(
-        "%s an epoch, %.1f tokens a text, %.1f %% filler.",
-        counted(len(batches), "batch", "batches"), float(rows.lengths.mean()),
-        100 * padding_share(rows.lengths, batches),
+        "%s an epoch, %.1f tokens a text%s.",
+        counted(len(batches), "batch", "batches"), float(rows.lengths.mean()), filler,
     )  # fmt: skip

@@ -108,9 +108,13 @@ class Gradients:
         # Whoever computes which part, the sum is the same: in float32 of two, in float64 of more.
         exact = torch.float64 if len(numbered) > 2 else torch.float32
 
+        # Where memory has run out none is held for other batches.
+        graphs = self._graphs if cuts == 1 else None
+
         def turn(piece: tuple[int, np.ndarray]) -> tuple[Tensor, Tensor]:
             number, rows = piece
-            part = self._loss(rows, hidden, factors.updates, derived_seed(self.seed, step, number))
+            seed = derived_seed(self.seed, step, number)
+            part = self._loss(rows, hidden, factors.updates, seed, graphs)
             gradients = torch.autograd.grad(part / weight, factors.leaves)
             return part.detach().double(), factors.joined(gradients, exact)
 
@@ -130,10 +134,10 @@ class Gradients:
         longest = int(self.lengths.max())
         return layer_graphs(self.backbone, self.adapter, self._factors.updates, longest)
 
-    def spare_memory(self) -> None:
-        """From now on take no memory that is not needed: it has run out."""
-        if self._graphs:
-            self._graphs.stop()
+    def spare_memory(self) -> bool:
+        """Hold no memory from now on that is not needed; whether some was held."""
+        graphs = self.__dict__.get("_graphs")
+        return bool(graphs and graphs.stop())
 
     def _sum(
         self,
@@ -170,11 +174,16 @@ class Gradients:
         return slices(batch, self.lengths, cuts * count)
 
     def _loss(
-        self, rows: np.ndarray, hidden: HiddenStates, updates: LoraUpdates, seed: int
+        self,
+        rows: np.ndarray,
+        hidden: HiddenStates,
+        updates: LoraUpdates,
+        seed: int,
+        graphs: LayerGraphs | None,
     ) -> Tensor:
         outputs = branch(
             self.backbone, *hidden(rows), self.adapter,
-            updates=updates, seed=seed, checkpointing=self.checkpointing, graphs=self._graphs,
+            updates=updates, seed=seed, checkpointing=self.checkpointing, graphs=graphs,
         )  # fmt: skip
         targets = tensor_on(self.targets[rows], outputs.device)
         if self.shares is None:

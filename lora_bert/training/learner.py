@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -77,34 +78,55 @@ class BranchLearner:
 
     def gradients(self, batches: Sequence[np.ndarray], weight: float, progress: Progress) -> Tensor:
         """As :class:`Learner` says; in smaller slices from the moment that memory runs out."""
-        number = progress.step + 1
-        while True:
-            try:
-                return self.compute(batches, weight, number, progress.cuts)
-            except (MemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                progress.cuts *= 2
-                # What the attempt has added to the gradients must not be added again.
-                for tensor in self.parameters.values():
-                    tensor.grad = None
-                if progress.cuts > 2 * max(map(len, batches)):
-                    raise UnavailableError(
-                        "There is not enough memory for the gradient of a single text.",
-                        hint="Lower --max-length, or try --gradient-checkpointing.",
-                    ) from error
-            # The error holds what the step had allocated until here.
-            log.warning("Memory ran out at step %d: from now on slices are half as large.", number)
-            self.compute.spare_memory()
-            if self.backbone.device.type == "cuda":
-                torch.cuda.empty_cache()
+        while (loss := self._attempt(batches, weight, progress)) is None:
+            if self._give_back():
+                continue
+            progress.cuts *= 2
+            if progress.cuts > 2 * max(map(len, batches)):
+                raise UnavailableError(
+                    "There is not enough memory for the gradient of a single text.",
+                    hint="Lower --max-length, or try --gradient-checkpointing.",
+                )
+            log.warning(
+                "Memory ran out at step %d: from now on slices are half as large.",
+                progress.step + 1,
+            )
+        return loss
+
+    def _attempt(
+        self, batches: Sequence[np.ndarray], weight: float, progress: Progress
+    ) -> Tensor | None:
+        """The gradients of a step, and its loss; None if memory runs out."""
+        try:
+            return self.compute(batches, weight, progress.step + 1, progress.cuts)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            # What the attempt has added to the gradients must not be added again.
+            for tensor in self.parameters.values():
+                tensor.grad = None
+            return None
 
     def outputs(self, part: str) -> Tensor:
         """As :class:`Learner` says."""
         engine = TorchEngine(self.backbone, self.adapter, self.hidden.get(part))
         with computing_with(self.cores):
             # A row's last bits depend on its batch: this is a predictor's size.
-            return torch.from_numpy(answer(engine, self.texts[part], batch_size=32))
+            answering = partial(answer, engine, self.texts[part], batch_size=32)
+            try:
+                found = answering()
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error) or not self._give_back():
+                    raise
+                found = None
+            return torch.from_numpy(answering() if found is None else found)
+
+    def _give_back(self) -> bool:
+        """Free what memory can be spared; whether there was any that steps had kept."""
+        kept = self.compute.spare_memory()
+        if self.backbone.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return kept
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ class GatheredFactors(RoundedFactors):
         )
         shares = self._shares(cut(torch.arange(len(self._rounded)), rounded))
         rounded = [leaf.requires_grad_() for leaf in cut(self._rounded, rounded)]
-        self.leaves = [*rounded, *self._head]
+        self.leaves, self._views = [*rounded, *self._head], []
         pairs = zip(rounded[::2], rounded[1::2], strict=True)
         self.updates = {
             name: LoraUpdate(*pair) for name, pair in zip(self.updates, pairs, strict=True)

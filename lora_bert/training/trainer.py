@@ -114,6 +114,7 @@ class Trainer:
         self._movement: Movement | None = None
         self._stood_still = False
         self._batches: dict[int, list[np.ndarray]] = {}
+        # For the trackers: tensors are where the backbone is.
         self.accelerator = accelerator or Accelerator(device_placement=False)
         self._parameters = list(learner.parameters.values())
         self.optimizer = AdamW(

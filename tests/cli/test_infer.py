@@ -56,6 +56,19 @@ def test_texts_as_arguments(cli: Cli, adapter: Path) -> None:
     assert (outcome.code, outcome.stderr) == (0, "")
 
 
+def test_texts_that_are_too_long_are_told_once(cli: Cli, adapter: Path, tmp_path: Path) -> None:
+    long, said = "good " * 500, "of 3 texts is longer than 130 tokens and read up to there"
+    alone = cli("infer", "--adapter", adapter, "bad", long, "good")
+    assert alone.stderr.count(said) == 1
+    rows = tmp_path / "rows.csv"
+    rows.write_text(f"text\nbad\n{long}\ngood\n", encoding="utf-8")
+    from_file = cli("infer", "--adapter", adapter, "--input", rows, "--output", tmp_path / "o.csv")
+    assert from_file.stderr.count(f"1 {said}") == 1
+    labelled = tmp_path / "labelled.csv"
+    labelled.write_text(f"text,label\nbad,negative\n{long},positive\n", encoding="utf-8")
+    assert "1 of 2 texts is longer" in cli("evaluate", adapter, "--data", labelled).stderr
+
+
 def test_a_text_that_starts_with_a_dash(cli: Cli, merged: Path) -> None:
     assert cli("infer", "--model", merged, "--", "-5 stars").stdout.endswith("\t-5 stars\n")
 

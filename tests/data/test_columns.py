@@ -206,3 +206,30 @@ def test_pairs_without_a_gold_label_are_left_out(tmp_path, caplog):
     found = examples_from(read_table(path))
     assert list(found.labels) == ["neutral", "entailment"]
     assert "1 row" in caplog.text
+
+
+def labels_of(tmp_path, labels, **options):
+    path = tmp_path / "a.csv"
+    rows = (f"text {at},{label}" for at, label in enumerate(labels))
+    path.write_text("\n".join(["text,label", *rows]), encoding="utf-8")
+    return list(examples_from(read_table(path), **options).labels)
+
+
+@pytest.mark.parametrize("labels", [["0", "1", "2"] * 30 + ["-1"] * 2, ["1", "0"] * 50 + ["-1"]])
+def test_a_rare_minus_one_among_numbered_classes_says_that_there_is_no_label(
+    labels, tmp_path, caplog
+):
+    """As in SNLI, whose annotators disagree about a few pairs."""
+    assert labels_of(tmp_path, labels) == [label for label in labels if label != "-1"]
+    assert "the label -1, which says here that there is none" in caplog.text
+    renamed = labels_of(tmp_path, labels, label_names={"-1": "unsure"})
+    assert renamed.count("unsure") == labels.count("-1")
+    known = labels_of(tmp_path, labels, known_labels={"-1", "0", "1", "2"})
+    assert known == labels
+
+
+@pytest.mark.parametrize(
+    "labels", [["-1", "0", "1"] * 30, ["1"] * 99 + ["-1"], ["good", "bad"] * 50 + ["-1"]]
+)
+def test_another_minus_one_is_a_class(labels, tmp_path):
+    assert labels_of(tmp_path, labels) == labels

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import datasets
 import pyarrow as pa
@@ -103,6 +104,18 @@ def test_minus_one_is_a_label_where_training_has_it(tmp_path):
     assert load_rows(str(tmp_path))[0].labels == ("-1",) * 3
     named = DataOptions(label_names={"-1": "bad", "1": "good"})
     assert load_splits(str(tmp_path), options=named).test.labels == ("bad",) * 3
+
+
+@pytest.mark.parametrize("cell", ["-1", "-1.0", "?"])
+def test_a_file_whose_labels_are_kept_back_is_not_scored(cell, tmp_path):
+    """GLUE's test rows of numbers: the score would be one of -1."""
+    write(tmp_path / "test.csv", {"text": SAMPLE, "score": [cell] * 3})
+    trained = TrainingFormat(text_column="text", label_column="score")
+    options = DataOptions(read=ReadOptions(training=trained))
+    with pytest.raises(DataError, match=f"has no labels, only '{re.escape(cell)}'"):
+        load_rows(str(tmp_path / "test.csv"), options=options)
+    write(tmp_path / "test.csv", {"text": SAMPLE, "score": [cell, "2.5", "3"]})
+    assert len(load_rows(str(tmp_path / "test.csv"), options=options)[0]) == 3
 
 
 def test_rows_of_which_some_have_no_label(tmp_path, caplog):

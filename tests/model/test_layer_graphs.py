@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lora_bert.model import layer_graphs as module
 from lora_bert.model.forward import branch, layer_graphs, trunk
 from lora_bert.model.layer_graphs import Shape
-from lora_bert.tokens.batching import Offsets
+from lora_bert.tokens.batching import Offsets, chunks
 from lora_bert.training.rounded_factors import GatheredFactors, RoundedFactors
 from tests.model.test_row_attention import PLAIN, backbone_of, close
 from tests.oracle import random_adapter, random_batch
@@ -35,11 +35,14 @@ def test_a_batch_fits_into_its_shape_and_filler_stands_in_short_rows_of_its_own(
     assert 1 <= filler.min() <= filler.max() <= module._LONGEST_FILLER
 
 
-def test_the_batches_of_an_epoch_have_few_shapes():
+@pytest.mark.parametrize("by_tokens", [False, True], ids=["32 rows", "16,384 tokens"])
+def test_the_batches_of_an_epoch_have_few_shapes(by_tokens):
     draw = np.random.default_rng(0)
-    batches = [Offsets.of(draw.integers(1, most, 32)) for most in range(4, 260) for _ in range(5)]
-    shapes = {Shape.of(offsets) for offsets in batches}
-    assert len(shapes) <= 16
+    rows = [draw.integers(1, most, 4000 if by_tokens else 32) for most in range(4, 260)]
+    if by_tokens:
+        rows = [some[cut] for some in rows for cut in list(chunks(some, 16384))[:-1]]
+    batches = list(map(Offsets.of, rows))
+    assert len({Shape.of(offsets) for offsets in batches}) <= 20
     tokens = sum(int(offsets.cu_seqlens[-1]) for offsets in batches)
     assert sum(Shape.of(offsets).tokens for offsets in batches) < 1.3 * tokens
 
@@ -78,7 +81,9 @@ def check_graphs(parts, tolerance):
                 for tensor in adapter.tensors:
                     tensor.add_(0.02)
             factors.refresh()
-    assert sum(one is not None for one in graphs._recordings.values()) == 1
+    assert len(graphs.recordings) == 1
+    assert graphs.stop()
+    assert graphs(torch.zeros(0), Offsets.of(np.array(BATCHES[0]))) is None
 
 
 @pytest.mark.parametrize("pooling", ["cls", "mean", "none"])
@@ -95,12 +100,12 @@ def test_what_cannot_be_recorded_is_computed_as_ever(monkeypatch, caplog):
     def fails(*_):
         raise RuntimeError("CUDA error: operation not permitted when stream is capturing")
 
-    monkeypatch.setattr(module.Recording, "_recorded", fails)
+    monkeypatch.setattr(module.Recording, "record", fails)
     graphs = layer_graphs(parts[0], parts[1], parts[2].updates, 40)
     with caplog.at_level("INFO"):
         for _ in range(3):
             close(found_by(graphs, *parts, [9, 4]), found_by(None, *parts, [9, 4]))
-    assert caplog.text.count("not recorded as CUDA graphs: CUDA error") == 1
+    assert caplog.text.count("not recorded as CUDA graphs, which takes longer: CUDA error") == 1
 
 
 def test_dropout_in_the_layers_draws_anew_and_is_not_recorded(monkeypatch):
@@ -109,6 +114,16 @@ def test_dropout_in_the_layers_draws_anew_and_is_not_recorded(monkeypatch):
     assert layer_graphs(backbone, adapter, factors.updates, 40)
     assert not layer_graphs(backbone, replace(adapter, dropout=0.1), factors.updates, 40)
     assert not layer_graphs(backbone, adapter, {}, 40)
+
+
+def test_recordings_take_no_more_room_than_there_is(monkeypatch):
+    as_on_a_gpu(monkeypatch)
+    backbone, adapter, factors = trained("bert")
+    monkeypatch.setattr(module, "_MOST_TOKENS", 200)
+    graphs = layer_graphs(backbone, adapter, factors.updates, 128)
+    for lengths in ([9, 4], [9, 4], [128] * 8, [128] * 8, [9, 4]):
+        found_by(graphs, backbone, adapter, factors, lengths)
+    assert [shape.rows for shape in graphs.recordings] == [16]
 
 
 @pytest.mark.parametrize("target_modules", ["all-linear", "query,value", "attention"])

@@ -9,7 +9,9 @@ import pytest
 import torch
 
 import lora_bert
+from lora_bert.model import layer_graphs
 from lora_bert.tokens.tokenized import TokenizedTexts
+from lora_bert.training import gradients
 from lora_bert.training.tokenize_rows import Tokens
 from tests.model.test_row_attention import backbone_of
 from tests.oracle import random_adapter
@@ -17,7 +19,10 @@ from tests.row_kernel import as_on_a_gpu
 from tests.tiny import write_backbone
 from tests.training.test_loop import run
 
-OPTIONS = [{}, {"layers": "all", "dropout": 0.1}, {"batch_tokens": 90}, {"pooling": "mean"}]
+OPTIONS = [
+    {}, {"layers": "all", "dropout": 0.1}, {"batch_tokens": 90}, {"pooling": "mean"},
+    {"gradient_accumulation": 3},
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -32,7 +37,7 @@ def train(tmp_path, reviews, monkeypatch):
         monkeypatch.setenv("LORA_BERT_CACHE", str(tmp_path / f"{name}-cache"))
         return lora_bert.train(
             reviews, backbone=str(backbone), output=str(tmp_path / name), epochs=3, seed=1,
-            batch_size=8, learning_rate=0.002, **options,
+            batch_size=8, **{"learning_rate": 0.002, **options},
         )  # fmt: skip
 
     return trained
@@ -58,6 +63,40 @@ def test_row_by_row_the_same_is_learned(options, train, monkeypatch):
     assert losses(ours) == pytest.approx(losses(theirs), rel=5e-3)
     np.testing.assert_allclose(answers(ours), before, atol=5e-3)
     np.testing.assert_allclose(answers(theirs), before, atol=1e-5)
+
+
+def test_memory_that_runs_out_takes_the_recordings_first(train, monkeypatch, caplog):
+    """And changes nothing else: slices are halved where there is nothing to give back."""
+    as_on_a_gpu(monkeypatch)
+    whole = train("whole", dtype="float32")
+    loss, steps = gradients.Gradients._loss, []
+
+    def once_too_little(self, rows, hidden, updates, seed, graphs):
+        steps.append(graphs is not None and bool(graphs.recordings))
+        if steps[-1] and steps[-2:] != [True, True]:
+            raise MemoryError
+        return loss(self, rows, hidden, updates, seed, graphs)
+
+    monkeypatch.setattr(gradients.Gradients, "_loss", once_too_little)
+    less = train("less", dtype="float32")
+    assert steps.count(True) == 1
+    assert losses(less) == pytest.approx(losses(whole), rel=5e-3)
+    assert "half as large" not in caplog.text
+
+
+@pytest.mark.cuda
+def test_by_graphs_a_gpu_learns_what_it_learns_kernel_by_kernel(train, monkeypatch):
+    """At a rate at which what bfloat16 rounds does not grow."""
+    recordings, made = [], layer_graphs.Recording.record
+    monkeypatch.setattr(
+        layer_graphs.Recording, "record", lambda *given: recordings.append(made(*given))
+    )
+    ours = train("graphs", device="cuda", learning_rate=1e-4)
+    assert recordings
+    monkeypatch.setattr(gradients, "layer_graphs", lambda *_: None)
+    assert losses(ours) == pytest.approx(
+        losses(train("kernels", device="cuda", learning_rate=1e-4)), rel=0.1
+    )
 
 
 @pytest.mark.cuda

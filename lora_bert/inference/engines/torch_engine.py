@@ -22,8 +22,8 @@ from lora_bert.tokens.batching import Offsets, TokenBatch, by_length, by_tokens
 from lora_bert.tokens.tokenized import TokenizedTexts
 
 _WORTH_MERGING = 512
-"""Texts for which merging takes less time than it saves, a tenth, and on a GPU a quarter. Fewer do without, copy or no
-copy: no bit of an answer depends on what others ask."""
+"""Texts for which merging takes less time than it saves, a tenth, and on a GPU a quarter. Fewer do
+without, copy or no copy: no bit of an answer depends on what others ask."""
 
 _BUSY: WeakValueDictionary[int, TorchEngine] = WeakValueDictionary()
 """By the layers of a backbone, the one engine that has a copy of them, merged with its adapter."""
