@@ -72,6 +72,12 @@ class ServeConfig(Computing):
         32768, "Tokens that may wait; beyond it requests are answered with 429.", minimum=1,
         metavar="N",
     )  # fmt: skip
+    queue_seconds: float = option(
+        0.6,
+        "Seconds of computing that may stand before an answer; beyond it requests are answered "
+        "with 429. One that takes long itself may wait ten times as long as that.",
+        minimum=0, exclusive=True, metavar="S",
+    )  # fmt: skip
     answer_cache: float = option(
         0.0,
         "Megabytes of answers to keep for texts that are asked again; those that were asked "

@@ -45,6 +45,11 @@ class Call:
         name: str | None = self.request.path_params.get("name")
         return name
 
+    @property
+    def client(self) -> str:
+        """The address that it came from."""
+        return self.request.client.host if self.request.client else ""
+
     def json(self) -> Any:
         """The body, whatever it says."""
         return read_json(self.raw)
@@ -67,8 +72,7 @@ class Call:
     ) -> AnswerT:
         """As :meth:`.Answerer.ask`."""
         self.rows = sum(map(len, questions))
-        client = self.request.client.host if self.request.client else ""
-        return await self.answerer.ask(questions, say, client=client)
+        return await self.answerer.ask(questions, say, client=self.client)
 
     async def ask_one(self, question: Question, say: Callable[[Answered], AnswerT]) -> AnswerT:
         """The same of one question."""
@@ -88,6 +92,7 @@ class Operation:
         example: A body.
         key: Which secret it needs, if the server has one: ``api``, ``admin``, or none.
         content: The media type of what it answers.
+        computes: Whether texts are computed for it.
     """
 
     method: str
@@ -98,6 +103,7 @@ class Operation:
     example: Any = None
     key: str = "api"
     content: str = "application/json"
+    computes: bool = True
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
@@ -20,6 +20,8 @@ OutputT = TypeVar("OutputT")
 _MEMORY = 0.7
 """What an estimate of the rate keeps of the one before."""
 _LONGEST_RETRY = 60
+_PATIENT = 10
+"""So many times what it takes itself a request may wait: a large one for long."""
 _SEVERAL, _SHARE = 4, 0.25
 """From how many rows of a batch on the next one is waited for longer: this share of its time."""
 
@@ -104,8 +106,10 @@ class Scheduler(Generic[WorkT, OutputT]):
             rows up to a quarter of what that took, unless it is 0.
         limit: Tokens that may wait. A request that is larger by itself may wait where nothing else
             does.
+        patience: Seconds that a request may have to wait for its turn, by the rate so far; ten
+            times as long as it takes itself where that is longer.
         counted: Is shown every batch.
-        known: A row's key -> its output, where that need not be computed.
+        known: A row's key -> its output, where that need not be computed; None: it always must be.
         keep: Is given every key with its output.
     """
 
@@ -116,13 +120,15 @@ class Scheduler(Generic[WorkT, OutputT]):
         budget: int,
         max_wait: float,
         limit: int,
+        patience: float = math.inf,
         counted: Callable[[Batch], None] = lambda batch: None,
-        known: Callable[[Any], OutputT | None] = lambda key: None,
+        known: Callable[[Any], OutputT | None] | None = None,
         keep: Callable[[Any, OutputT], None] = lambda key, output: None,
     ) -> None:
         self._compute, self._counted = compute, counted
         self._known, self._keep = known, keep
         self.budget, self.limit, self._max_wait = budget, limit, max_wait
+        self._patience, self._tokens_of = patience, Counter[str]()
         self._queues: OrderedDict[str, deque[Row[WorkT]]] = OrderedDict()
         self._in_flight: dict[Hashable, Row[WorkT]] = {}
         self._waiting_tokens, self._computing_tokens, self._rate = 0, 0, 0.0
@@ -148,7 +154,7 @@ class Scheduler(Generic[WorkT, OutputT]):
         ticket, now = Ticket(self, len(rows)), time.monotonic()
         unknown = list[tuple[int, Row[WorkT]]]()
         for place, row in enumerate(rows):
-            if (output := self._known(row.key)) is None:
+            if self._known is None or (output := self._known(row.key)) is None:
                 unknown.append((place, row))
             else:
                 ticket._got(place, output)
@@ -157,9 +163,10 @@ class Scheduler(Generic[WorkT, OutputT]):
                 raise RefusedError("unavailable", "The server is shutting down.")
             new = {row.key: row for _, row in unknown if row.key not in self._in_flight}
             tokens = sum(row.tokens for row in new.values())
-            if tokens and self._waiting_tokens and self._waiting_tokens + tokens > self.limit:
-                raise self._busy(tokens)
+            if tokens and self._waiting_tokens and self._is_too_much(tokens, client):
+                raise self._busy(tokens, client)
             self._waiting_tokens += tokens
+            self._tokens_of[client] += tokens
             self._in_flight |= new
             for row in new.values():
                 row.client, row.since = client, now
@@ -173,6 +180,18 @@ class Scheduler(Generic[WorkT, OutputT]):
             ticket.done.set_result([])
         return ticket
 
+    def check_room(self, most: int, client: str = "") -> None:
+        """Refuse a request of at most so many tokens before anything is done for it.
+
+        Raises:
+            RefusedError: ``busy``: :meth:`submit` would say so, whatever it asks.
+        """
+        if self._known is not None:  # it may ask what needs no computing
+            return
+        with self._changed:
+            if self._waiting_tokens and self._rate and self._is_late(1, most, client):
+                raise self._busy(1, client)
+
     def close(self, timeout: float | None = None) -> bool:
         """Take no more rows and finish those that wait; whether that was done in time."""
         with self._changed:
@@ -181,9 +200,29 @@ class Scheduler(Generic[WorkT, OutputT]):
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
-    def _busy(self, tokens: int) -> RefusedError:
-        before = self._waiting_tokens + self._computing_tokens
-        seconds = (before + tokens - self.limit) / self._rate if self._rate else 1.0
+    def _is_too_much(self, tokens: int, client: str) -> bool:
+        """Whether so many tokens more would wait for too long, or take too much memory."""
+        if self._waiting_tokens + tokens > self.limit:
+            return True
+        return bool(self._rate) and self._is_late(tokens, tokens, client)
+
+    def _is_late(self, tokens: int, size: int, client: str) -> bool:
+        """Whether so many tokens, of a request of a ``size``, would wait for too long."""
+        return self._ahead(tokens, client) > max(self._patience * self._rate, _PATIENT * size)
+
+    def _ahead(self, tokens: int, client: str) -> int:
+        """The tokens that are computed until so many more are done: clients take turns."""
+        own = self._tokens_of[client] + tokens
+        others = (each for name, each in self._tokens_of.items() if name != client)
+        return own + sum(min(own, each) for each in others)
+
+    def _busy(self, tokens: int, client: str) -> RefusedError:
+        seconds = 1.0
+        if self._rate:
+            over = self._waiting_tokens + self._computing_tokens + tokens - self.limit
+            seconds = max(
+                over / self._rate, self._ahead(tokens, client) / self._rate - self._patience
+            )
         retry = min(_LONGEST_RETRY, max(1, math.ceil(seconds)))
         return RefusedError(
             "busy", f"Too much is waiting: {self._waiting_tokens:,} tokens.",
@@ -198,6 +237,7 @@ class Scheduler(Generic[WorkT, OutputT]):
                 if not row.waiting and queue and row in queue:
                     queue.remove(row)
                     self._waiting_tokens -= row.tokens
+                    self._gone(row)
                     del self._in_flight[row.key]
                     if not queue:
                         del self._queues[row.client]
@@ -254,6 +294,7 @@ class Scheduler(Generic[WorkT, OutputT]):
             if rows and tokens + queue[0].tokens > self.budget:
                 break
             row = queue.popleft()
+            self._gone(row)
             rows.append(row)
             tokens += row.tokens
             self._queues.move_to_end(client)
@@ -262,6 +303,12 @@ class Scheduler(Generic[WorkT, OutputT]):
         self._waiting_tokens -= tokens
         self._computing_tokens = tokens
         return rows
+
+    def _gone(self, row: Row[WorkT]) -> None:
+        """A row waits no more."""
+        self._tokens_of[row.client] -= row.tokens
+        if not self._tokens_of[row.client]:
+            del self._tokens_of[row.client]
 
     def _answer(self, rows: Sequence[Row[WorkT]]) -> None:
         try:

@@ -91,10 +91,11 @@ def assembled(config: ServeConfig) -> App:
     )  # fmt: skip
     metrics = Metrics(config.batch_tokens)
     cache = AnswerCache(config.answer_cache * 1e6, metrics.hit)
+    known = cache.get if config.answer_cache else None
     scheduler = Scheduler(
         partial(compute, batch_size=config.batch_size), budget=config.batch_tokens,
-        max_wait=config.max_wait_ms / 1000, limit=config.queue_tokens, counted=metrics.computed,
-        known=cache.get, keep=cache.keep,
+        max_wait=config.max_wait_ms / 1000, limit=config.queue_tokens,
+        patience=config.queue_seconds, counted=metrics.computed, known=known, keep=cache.keep,
     )  # fmt: skip
     limits = Limits(
         config.max_texts, int(config.max_body * 1e6), config.max_requests, config.timeout,

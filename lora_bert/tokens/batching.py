@@ -27,6 +27,12 @@ SLICE_TOKENS = 1024
 LONG_ROW = 512
 """Tokens of the longest rows that most backbones take."""
 
+_FEW_BATCHES = 4
+"""So many a thread, and the last ones no longer fill the gaps that the first ones leave."""
+
+_THREAD_TOKENS = 128
+"""Fewer are not worth a thread of their own."""
+
 _A_BATCH = 128
 """How many tokens more could be computed in the time that one more padded batch takes."""
 
@@ -238,11 +244,27 @@ def by_owner(
     if cut is by_tokens:
         return [order[rows] for rows in chunks(lengths[order], batch_size * LONG_ROW)]
     batches = []
-    for owner in np.flatnonzero(counts >= batch_size):
+    for owner in np.flatnonzero(counts > batch_size):
         rows = np.flatnonzero(owners == owner)
         batches += [rows[part] for part in cut(lengths[rows], batch_size)]
-    few = order[counts[owners[order]] < batch_size]
+    few = order[counts[owners[order]] <= batch_size]
     return batches + [few[at : at + batch_size] for at in range(0, len(few), batch_size)]
+
+
+def levelled(batches: list[np.ndarray], lengths: np.ndarray, threads: int) -> list[np.ndarray]:
+    """The same rows in the same order, few batches with as many tokens each for every thread.
+
+    Of sorted rows the first batch has the longest, and whoever computes the last one is through
+    with it long before. Of many batches the short ones fill such gaps; one is left as it is.
+    """
+    if threads < 2 or not 1 < len(batches) < _FEW_BATCHES * threads:
+        return batches
+    rows = np.concatenate(batches)
+    ends = np.cumsum(lengths[rows])
+    most = max(len(batches), int(ends[-1]) // _THREAD_TOKENS)
+    count = min(threads * -(-len(batches) // threads), most)
+    cuts = np.searchsorted(ends, ends[-1] * np.arange(1, count) / count) + 1
+    return [part for part in np.split(rows, cuts) if len(part)]
 
 
 def chunks(lengths: np.ndarray, tokens: int) -> Iterator[np.ndarray]:

@@ -167,6 +167,52 @@ def test_too_much_at_once_is_refused_with_a_time():
     assert len(result(machine.ask(*range(20, 40)))) == 20  # alone, more than may wait is taken
 
 
+MANY = range(20, 70)
+"""Rows of 500 tokens together."""
+
+
+def held_at_a_rate(**options):
+    """A machine that may keep nobody waiting for more than 500 tokens, and what it computes."""
+    machine = Machine(patience=5.0, **options)
+    held = machine.hold()
+    machine.scheduler._rate = 100.0
+    return machine, held
+
+
+def test_what_would_wait_for_too_long_is_refused_and_what_takes_long_waits_longer():
+    machine, held = held_at_a_rate()
+    many = machine.ask(*MANY)
+    with pytest.raises(RefusedError, match="Too much is waiting: 500 tokens") as found:
+        machine.ask(6)
+    assert (found.value.kind, found.value.retry_after) == ("busy", 1)
+    with pytest.raises(RefusedError):
+        machine.scheduler.check_room(5)
+    machine.scheduler.check_room(60)  # it might be as large as that
+    large = machine.ask(7, tokens=60)
+    machine.go.set()
+    assert [result(ticket)[0] for ticket in (held, many, large)] == [0, 40, 14]
+
+
+def test_another_client_has_its_turn_and_is_not_refused():
+    machine, held = held_at_a_rate()
+    many = machine.ask(*MANY, client="many")
+    machine.scheduler.check_room(5, "few")
+    few = machine.ask(6, client="few")
+    with pytest.raises(RefusedError):
+        machine.ask(7, client="many")
+    machine.go.set()
+    assert [result(ticket)[0] for ticket in (held, many, few)] == [0, 40, 12]
+
+
+def test_what_may_be_known_is_not_refused_at_the_door():
+    machine, held = held_at_a_rate(known={6: 12}.get)
+    many = machine.ask(*MANY)
+    machine.scheduler.check_room(5)
+    assert result(machine.ask(6)) == [12]
+    machine.go.set()
+    assert [result(ticket)[0] for ticket in (held, many)] == [0, 40]
+
+
 def test_what_nobody_waits_for_is_not_computed():
     machine = Machine()
     held = machine.hold()

@@ -20,6 +20,7 @@ from lora_bert.tokens.batching import (
     chunks,
     epoch_batches,
     filled,
+    levelled,
     padding_share,
     slice_count,
     slices,
@@ -123,8 +124,8 @@ def test_by_tokens_fills_batches_with_every_row_once_the_longest_first(lengths, 
 
 
 def padded(lengths, batches):
-    """What an engine that pads to multiples of four computes, in tokens; a batch counts as 128."""
-    return sum(len(rows) * -(-max(lengths[rows]) // 4) * 4 + 128 for rows in batches)
+    """What an engine that pads computes, in tokens; a batch counts as 128."""
+    return sum(len(rows) * max(lengths[rows]) + 128 for rows in batches)
 
 
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=200), st.integers(1, 33))
@@ -149,6 +150,30 @@ def test_no_other_cut_into_padded_batches_is_cheaper(lengths, size):
     ]
     least = min(padded(lengths, cut) for cut in cuts if max(map(len, cut)) <= size)
     assert padded(lengths, by_padded_length(lengths, size)) == least
+
+
+@given(
+    st.lists(st.integers(1, 300), min_size=1, max_size=200), st.integers(1, 33), st.integers(1, 8)
+)
+def test_levelled_batches_have_every_row_once_and_about_as_many_tokens(lengths, size, threads):
+    lengths = np.array(sorted(lengths, reverse=True))
+    before = [np.arange(at, min(at + size, len(lengths))) for at in range(0, len(lengths), size)]
+    batches = levelled(before, lengths, threads)
+    assert every_row_once(batches, lengths)
+    if batches is before:
+        return
+    assert len(batches) <= threads * -(-len(before) // threads)
+    each = [int(lengths[rows].sum()) for rows in batches]
+    fair = lengths.sum() / len(batches)
+    assert max(each) <= fair + 2 * lengths.max()
+
+
+def test_long_and_short_rows_are_levelled_for_two_threads():
+    lengths = np.array([100] * 32 + [10] * 32)
+    sizes = [len(rows) for rows in levelled([np.arange(32), np.arange(32, 64)], lengths, 2)]
+    assert sizes == [18, 46]
+    assert len(levelled([np.arange(32), np.arange(32, 64)], lengths, 1)) == 2
+    assert len(levelled([np.arange(64)], lengths, 2)) == 1
 
 
 def test_by_length_has_few_numbers_of_tokens_and_no_filler():

@@ -12,6 +12,7 @@ import numpy as np
 
 from lora_bert.runtime.progress_bar import track
 from lora_bert.runtime.threads import Workers
+from lora_bert.tokens.batching import by_length, levelled
 from lora_bert.tokens.tokenized import TokenizedTexts, flat_index
 
 Compute = Callable[[TokenizedTexts, np.ndarray], np.ndarray]
@@ -168,4 +169,7 @@ def _start(
         return len(rows)
 
     lengths = part.lengths[start : start + TEXTS_AT_ONCE]
-    return [threads.submit(fill, start + rows) for rows in engine.cut(lengths, batch_size)]
+    batches = engine.cut(lengths, batch_size)
+    if engine.cut is by_length:
+        batches = levelled(batches, lengths, threads.count)
+    return [threads.submit(fill, start + rows) for rows in batches]

@@ -9,7 +9,7 @@ import numpy as np
 from lora_bert.inference.engines.engine import Batch, compute_batches, empty_logits, logits_at
 from lora_bert.inference.engines.torch_engine import TorchEngine
 from lora_bert.model.segments import logits_of_all, logits_of_segments
-from lora_bert.tokens.batching import TokenBatch, by_owner
+from lora_bert.tokens.batching import TokenBatch, by_length, by_owner, levelled
 from lora_bert.tokens.tokenized import TokenizedTexts, cu_seqlens
 
 
@@ -36,13 +36,16 @@ def answer_rows(
             at = logits_at(engines[number], tokens[number], part - firsts[number])
             outputs[number][at] = logits.cpu().numpy()
 
-    batches: list[Batch] = []
+    threads, batches = engines[0].threads(), list[Batch]()
     for some in _sharing(engines):
         rows = np.flatnonzero(np.isin(owners, some))
         if len(rows):
-            cut = by_owner(joined.lengths[rows], owners[rows], batch_size, engines[some[0]].cut)
-            batches += [(compute, rows[part]) for part in cut]
-    compute_batches(batches, engines[0].threads(), len(owners))
+            lengths, cut = joined.lengths[rows], engines[some[0]].cut
+            parts = by_owner(lengths, owners[rows], batch_size, cut)
+            if cut is by_length:
+                parts = levelled(parts, lengths, threads.count)
+            batches += [(compute, rows[part]) for part in parts]
+    compute_batches(batches, threads, len(owners))
     return outputs
 
 
@@ -62,12 +65,14 @@ def answer_all(
 
         return compute
 
-    batches = [
-        (computing(some), rows)
-        for some in _sharing(engines)
-        for rows in (engines[some[0]].cut(tokens.lengths, batch_size) if len(tokens) else ())
-    ]
-    compute_batches(batches, engines[0].threads(), len(tokens))
+    threads, batches = engines[0].threads(), list[Batch]()
+    for some in _sharing(engines) if len(tokens) else ():
+        cut = engines[some[0]].cut
+        parts = cut(tokens.lengths, batch_size)
+        if cut is by_length:
+            parts = levelled(parts, tokens.lengths, threads.count)
+        batches += [(computing(some), rows) for rows in parts]
+    compute_batches(batches, threads, len(tokens))
     return outputs
 
 
