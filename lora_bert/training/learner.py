@@ -79,7 +79,8 @@ class BranchLearner:
     def gradients(self, batches: Sequence[np.ndarray], weight: float, progress: Progress) -> Tensor:
         """As :class:`Learner` says; in smaller slices from the moment that memory runs out."""
         while (loss := self._attempt(batches, weight, progress)) is None:
-            if self._give_back():
+            # All processes have come here, and must cut alike.
+            if any(processes().gather(self._give_back())):
                 continue
             progress.cuts *= 2
             if progress.cuts > 2 * max(map(len, batches)):
