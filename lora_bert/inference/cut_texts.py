@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from lora_bert.tasks.base import Task
 from lora_bert.tokens.tokenized import TokenizedTexts
+from lora_bert.tokens.tokenizer import TextTokenizer
 from lora_bert.wording import counted
-
-if TYPE_CHECKING:
-    from lora_bert.inference.predictor import Predictor
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +27,24 @@ class CutTexts:
         self.cut += int(tokens.truncated.sum())
 
 
+class Reader(Protocol):
+    """Who answers texts: a predictor."""
+
+    @property
+    def read(self) -> CutTexts:
+        """What it has read."""
+
+    @property
+    def tokenizer(self) -> TextTokenizer:
+        """How it reads."""
+
+    @property
+    def task(self) -> Task:
+        """What it says."""
+
+
 @contextmanager
-def told_of_cut_texts(predictors: Mapping[str, Predictor]) -> Iterator[None]:
+def told_of_cut_texts(predictors: Mapping[str, Reader]) -> Iterator[None]:
     """Say at the end of the block how many texts were cut in it, by name where several answer."""
     before = {name: (each.read.texts, each.read.cut) for name, each in predictors.items()}
     yield
