@@ -113,7 +113,7 @@ class App:
         try:
             self._access.check(call.request, operation.key)
             if operation.method == "POST":
-                self._check_room(call, computes=operation.computes)
+                self._check_room(call, sized=operation.sized)
                 call.raw = await self._body(call.request)
             answer = await self._in_time(operation, call)
             return answer if isinstance(answer, Response) else _response(200, answer)
@@ -138,13 +138,12 @@ class App:
         except TimeoutError:
             raise RefusedError("timeout", f"There was no answer within {seconds:g} s.") from None
 
-    def _check_room(self, call: Call, *, computes: bool) -> None:
+    def _check_room(self, call: Call, *, sized: bool) -> None:
         if self._requests > self.answerer.limits.requests:
             raise RefusedError("busy", f"{self._requests - 1:,} requests are being answered.",
                           hint="Ask again in 1 s.", retry_after=1)  # fmt: skip
-        # Whatever it asks, it has no more tokens than bytes.
         size = call.request.headers.get("content-length", "")
-        if computes and size.isdecimal():
+        if sized and size.isdecimal():
             self.answerer.scheduler.check_room(int(size), call.client)
 
     async def _body(self, request: Request) -> bytes:

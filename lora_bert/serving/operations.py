@@ -92,7 +92,8 @@ class Operation:
         example: A body.
         key: Which secret it needs, if the server has one: ``api``, ``admin``, or none.
         content: The media type of what it answers.
-        computes: Whether texts are computed for it.
+        sized: Whether it has no more tokens to compute than its body has bytes: each of its texts
+            is read once, by one adapter.
     """
 
     method: str
@@ -103,7 +104,7 @@ class Operation:
     example: Any = None
     key: str = "api"
     content: str = "application/json"
-    computes: bool = True
+    sized: bool = True
 
 
 @dataclass(frozen=True)

@@ -166,7 +166,8 @@ class Scheduler(Generic[WorkT, OutputT]):
             if tokens and self._waiting_tokens and self._is_too_much(tokens, client):
                 raise self._busy(tokens, client)
             self._waiting_tokens += tokens
-            self._tokens_of[client] += tokens
+            if tokens:
+                self._tokens_of[client] += tokens
             self._in_flight |= new
             for row in new.values():
                 row.client, row.since = client, now

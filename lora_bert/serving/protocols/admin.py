@@ -100,9 +100,9 @@ ADMIN = Protocol(
     (
         Operation("POST", "/v1/load_lora_adapter", load, "Load an adapter, or put it in the place "
                   "of another.", LoadRequest, {"lora_name": "waimai", "lora_path": "waimai-2"},
-                  key="admin", content="text/plain", computes=False),
+                  key="admin", content="text/plain", sized=False),
         Operation("POST", "/v1/unload_lora_adapter", unload, "Forget an adapter.", UnloadRequest,
-                  {"lora_name": "waimai"}, key="admin", content="text/plain", computes=False),
+                  {"lora_name": "waimai"}, key="admin", content="text/plain", sized=False),
     ),
     error,
     {"invalid": 400},

@@ -132,7 +132,7 @@ OWN = Protocol(
     "lora-bert",
     (
         Operation("POST", "/v1/predict", predict, "Texts or pairs, answered by any number of "
-                  "adapters.", PredictRequest, _EXAMPLE),
+                  "adapters.", PredictRequest, _EXAMPLE, sized=False),
         Operation("GET", "/v1/adapters", adapters, "What the server holds."),
         Operation("GET", "/v1/adapters/{name}", adapter, "What an adapter is asked and answers."),
         Operation("GET", "/health/live", live, "Whether the server runs.", key=""),
