@@ -188,13 +188,13 @@ def tagged_examples(
 def untagged_texts(cells: Iterable[str], rule: str) -> tuple[list[str], Places]:
     """Texts, and where their words stand; lists of words are joined, of other texts none is given.
 
-    No word is empty: one that is nothing but spaces is left out.
+    No word is empty: one that is nothing but spaces is none, and a space of the text where words
+    are characters.
     """
     texts, places = [], []
     for cell in cells:
         words = _tokens(cell)
-        own = [word for word in words or () if word.strip()]
-        text, spans = joined(own, rule) if words is not None else (cell, [])
+        text, spans = joined(words, rule) if words is not None else (cell, [])
         texts.append(text)
         places.append(spans)
     return texts, places
@@ -340,14 +340,17 @@ def _entities(
     if isinstance(words, str):
         marked = [part for part in said if not isinstance(part, str)]
         return words, list(_fitted(words, marked, rule, mended))
-    pairs = [(word, str(tag)) for word, tag in zip(words, said, strict=True) if word.strip()]
-    if len(pairs) < len(words):
-        mended.counts["tags stand at no word and are left out"] += len(words) - len(pairs)
-    found, odd = read_tags([tag for _, tag in pairs], scheme)
+    tags = [str(tag) for word, tag in zip(words, said, strict=True) if word.strip()]
+    no_words = [word for word in words if not word.strip()]
+    if rule == "characters":  # where a space is one
+        no_words = [word for word in no_words if not word]
+    if no_words:
+        mended.counts["tags stand at no word and are left out"] += len(no_words)
+    found, odd = read_tags(tags, scheme)
     if odd:
         mended.counts[f"entities are not written as {scheme} is, such as an I- behind another "
                       "type: each is taken for one of its own"] += odd  # fmt: skip
-    text, spans = joined([word for word, _ in pairs], rule)
+    text, spans = joined(words, rule)
     return text, [(spans[start][0], spans[end - 1][1], kind) for start, end, kind in found]
 
 
