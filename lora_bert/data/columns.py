@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from shlex import quote
 from typing import Literal
@@ -55,6 +55,7 @@ _LABEL_STUDIO = {*"id annotator annotation_id created_at updated_at lead_time ag
 _ONLY_LABEL_STUDIO = {"annotator", "annotation_id", "lead_time"}
 """Columns that no other program writes."""
 _BITS = frozenset(("0", "1", "0.0", "1.0", "true", "false", "True", "False"))
+_UNSCORED = frozenset(("-1", "-1.0"))
 _HEADED = re.compile(r"\.(csv|tsv|tab|txt)\b", re.IGNORECASE)
 """Endings of files whose first line may be a header."""
 
@@ -152,8 +153,15 @@ def _of_bits(columns: Sequence[str], cells: Cells) -> str | None:
     """All columns but those of ids and of texts, where each holds 0 and 1: each is a label's."""
     ids = id_column(columns, ())
     rest = [name for name in columns if name != ids and name.strip().lower() not in TEXT_NAMES]
-    bits = len(rest) > 2 and all(set(cells.get(name, ("",))[:HEAD_ROWS]) <= _BITS for name in rest)
+    rows = set(zip(*(cells.get(name, ("",))[:HEAD_ROWS] for name in rest), strict=True))
+    scored = [row for row in rows if not is_unscored(row)]
+    bits = len(rest) > 2 and scored and all(_BITS.issuperset(row) for row in scored)
     return write_names(rest) if bits else None
+
+
+def is_unscored(row: Collection[str]) -> bool:
+    """Whether columns of 0 and 1 say that nobody has said which: all of them hold -1."""
+    return _UNSCORED.issuperset(row)
 
 
 def label_columns(label: str | None, columns: Sequence[str]) -> tuple[str, ...]:

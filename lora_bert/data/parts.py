@@ -17,6 +17,7 @@ from lora_bert.data.columns import LABEL_NAMES, find_columns, label_columns, wit
 from lora_bert.data.data_options import DataOptions
 from lora_bert.data.examples import Examples, examples_from
 from lora_bert.data.given import Given
+from lora_bert.data.labels import HIDDEN
 from lora_bert.data.locations import Location
 from lora_bert.data.pair_columns import find_pair
 from lora_bert.data.prodigy import accepted
@@ -29,10 +30,6 @@ from lora_bert.names import parse_names
 from lora_bert.wording import listed
 
 logger = logging.getLogger(__name__)
-
-_HIDDEN = ("-1", "-1.0", "-100", "?", "nan", "none", "null", "na", "n/a", "<na>", "unlabeled",
-           "unlabelled", "unknown", "hidden")  # fmt: skip
-"""Cells of a label column that stand for labels which are kept back."""
 
 
 Reading = Callable[[Table, DataOptions], DataOptions]
@@ -241,7 +238,7 @@ class Parts:
         for words, *bits in zip(table.values[text], *cells, strict=True):
             # Columns of 0 and 1, one a label, are hidden together.
             value = (bits[0] if len(set(bits)) == 1 else "".join(bits)).strip()
-            if value and value.lower() not in _HIDDEN:
+            if value and value.lower() not in HIDDEN:
                 return ""
             if words.strip():
                 values[value] = None

@@ -215,21 +215,48 @@ def labels_of(tmp_path, labels, **options):
     return list(examples_from(read_table(path), **options).labels)
 
 
-@pytest.mark.parametrize("labels", [["0", "1", "2"] * 30 + ["-1"] * 2, ["1", "0"] * 50 + ["-1"]])
+NUMBERED = [["0", "1", "2"] * 30 + ["-1"] * 2, ["1", "0"] * 50 + ["-1"]]
+NUMBERED += [["1.0", "0.0"] * 50 + ["-1.0"], ["0", "1"] * 50 + ["-100"]]
+
+
+@pytest.mark.parametrize("labels", NUMBERED)
 def test_a_rare_minus_one_among_numbered_classes_says_that_there_is_no_label(
     labels, tmp_path, caplog
 ):
     """As in SNLI, whose annotators disagree about a few pairs."""
-    assert labels_of(tmp_path, labels) == [label for label in labels if label != "-1"]
-    assert "the label -1, which says here that there is none" in caplog.text
-    renamed = labels_of(tmp_path, labels, label_names={"-1": "unsure"})
-    assert renamed.count("unsure") == labels.count("-1")
-    known = labels_of(tmp_path, labels, known_labels={"-1", "0", "1", "2"})
-    assert known == labels
+    none = labels[-1]
+    assert labels_of(tmp_path, labels) == [label for label in labels if label != none]
+    assert f"the label {none}, which says here that there is none" in caplog.text
+    renamed = labels_of(tmp_path, labels, label_names={none: "unsure"})
+    assert renamed.count("unsure") == labels.count(none)
+    assert labels_of(tmp_path, labels, known_labels={*labels}) == labels
+
+
+@pytest.mark.parametrize("labels", [["good", "bad"] * 50, ["1", "2", "5"] * 30])
+@pytest.mark.parametrize("none", ["-", "?"])
+def test_a_rare_mark_among_words_says_that_there_is_no_label(labels, none, tmp_path, caplog):
+    assert labels_of(tmp_path, [*labels, none]) == labels
+    assert f"1 row has the label {none}, which says here that there is none" in caplog.text
+    assert labels_of(tmp_path, [*labels, none], label_names={none: "x"}) == [*labels, "x"]
+    assert (
+        labels_of(tmp_path, ["good"] * 50 + [none], known_labels=["good", "bad"]) == ["good"] * 50
+    )
+
+
+@pytest.mark.parametrize("none", ["N/A", "none", "nan", "-1"])
+def test_a_rare_word_that_may_be_a_class_is_told(none, tmp_path, caplog):
+    labels = ["good", "bad"] * 50 + [none]
+    assert labels_of(tmp_path, labels) == labels
+    assert f"1 row has the label {none}, which is taken for a class" in caplog.text
+    caplog.clear()
+    labels_of(tmp_path, labels, known_labels={*labels})
+    labels_of(tmp_path, ["good", "bad", none] * 9)
+    assert not caplog.text
 
 
 @pytest.mark.parametrize(
-    "labels", [["-1", "0", "1"] * 30, ["1"] * 99 + ["-1"], ["good", "bad"] * 50 + ["-1"]]
+    "labels",
+    [["-1", "0", "1"] * 30, ["1"] * 99 + ["-1"], ["+", "-", "0"] * 2 + ["+"] * 90, ["?"] * 9],
 )
 def test_another_minus_one_is_a_class(labels, tmp_path):
     assert labels_of(tmp_path, labels) == labels
