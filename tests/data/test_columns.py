@@ -251,7 +251,7 @@ def test_a_rare_word_that_may_be_a_class_is_told(none, tmp_path, caplog):
     caplog.clear()
     labels_of(tmp_path, labels, known_labels={*labels})
     labels_of(tmp_path, ["good", "bad", none] * 9)
-    assert not caplog.text
+    assert "taken for a class" not in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -260,3 +260,24 @@ def test_a_rare_word_that_may_be_a_class_is_told(none, tmp_path, caplog):
 )
 def test_another_minus_one_is_a_class(labels, tmp_path):
     assert labels_of(tmp_path, labels) == labels
+
+
+def test_the_hint_names_no_column_that_never_changes(tmp_path):
+    """GoEmotions' raw rows have a time and whether they are unclear, beside the emotions."""
+    path = tmp_path / "a.csv"
+    header = "text,id,author,created_utc,example_very_unclear,spam,joy,anger,grief"
+    rows = [f"text {at},x{at},someone,15{at},{at % 9 == 0},0,{int(at % 3 == 0)},{int(at % 3 == 1)},"
+            f"{int(at == 1100)}" for at in range(1200)]  # fmt: skip
+    path.write_text("\n".join([header, *rows]), encoding="utf-8")
+    with pytest.raises(DataError) as found:
+        load_splits(str(path))
+    assert found.value.hint.endswith("one a class: --label-column joy,anger,grief.")
+
+
+def test_the_hint_for_a_file_without_header_takes_no_column_that_never_changes(tmp_path):
+    path = tmp_path / "a.tsv"
+    rows = [f"train\tthe weather is fine and dry {at}\tsome{at}\t" for at in range(9)]
+    path.write_text("\n".join(rows), encoding="utf-8")
+    with pytest.raises(DataError) as found:
+        load_splits(str(path))
+    assert "--no-header --columns column_1,text,label,column_4" in found.value.hint
