@@ -26,7 +26,14 @@ from lora_bert.data.rows import HEAD_ROWS, NO_TRAINING, Files, Positioned, Train
 from lora_bert.data.stored import hashes, kept, numbers_at, taken
 from lora_bert.data.tables import Table
 from lora_bert.data.tag_schemes import Tagging
-from lora_bert.data.texts import Text, are_pairs, taken_texts, texts_of
+from lora_bert.data.texts import (
+    Text,
+    are_lists,
+    are_pairs,
+    columns_of,
+    taken_texts,
+    texts_in,
+)
 from lora_bert.errors import DataError
 from lora_bert.wording import counted, listed, shortened
 
@@ -141,8 +148,8 @@ def examples_from(
     names = (text_name,) if second is None else (text_name, second)
     for name in names:
         _say_objects(table, name)
-    texts = texts_of([table.values[name] for name in names])
-    filled = [_filled(map(str.strip, table.values[name]), len(table)) for name in names]
+    texts = texts_in([table.values[name] for name in names])
+    filled = [_filled(map(str.strip, column), len(table)) for column in columns_of(texts)]
     rows = with_text = reduce(np.intersect1d, filled)
     labels: list[str] = []
     if label_name and label_form == "one":
@@ -170,8 +177,11 @@ def examples_from(
 
 
 def _say_objects(table: Table, column: str) -> None:
-    """Say so where the texts of a column are JSON objects, which a backbone was not made for."""
+    """Say so where the texts of a column are lists, or objects, which no backbone was made for."""
     cells = table.values[column][:HEAD_ROWS]
+    if are_lists(cells):
+        logger.info("'%s': the texts of column '%s' are lists; what stands in each is read as one "
+                    "text.", table.source, column)  # fmt: skip
     if len(cells) and all(cell.startswith("{") and isinstance(literal(cell), dict)
                           for cell in cells):  # fmt: skip
         logger.warning(

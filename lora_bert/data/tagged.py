@@ -19,7 +19,7 @@ import numpy as np
 
 from lora_bert.data.columns import LABEL_NAMES, TEXT_NAMES, WORD_NAMES
 from lora_bert.data.examples import Examples
-from lora_bert.data.literals import literal
+from lora_bert.data.literals import literal, may_be_literal
 from lora_bert.data.rows import HEAD_ROWS
 from lora_bert.data.stored import kept, numbers_at
 from lora_bert.data.tables import Table
@@ -247,14 +247,14 @@ def _read(
 
 def _tokens(cell: str) -> list[str] | None:
     """The words of a cell that is a list of them; None for a text."""
-    value = _listed(cell) if cell[:1] == "[" else None
+    value = None if cell[:1] in ("{", "(") else _listed(cell)
     plain = isinstance(value, list) and all(isinstance(item, str | int | float) for item in value)
     return [str(item) for item in value] if plain and value is not None else None
 
 
 def _listed(cell: str) -> Any:
     """The list or object that a cell is, or None."""
-    if cell[:1] not in ("[", "{", "("):
+    if not may_be_literal(cell):
         return None
     value = None
     with suppress(ValueError, RecursionError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import logging
 
@@ -210,3 +211,14 @@ def test_what_cannot_be_answered_may_be_a_float(tmp_path):
         f"Who?,{CONTEXT},Ann,0,1.0\nWho?,{CONTEXT},Ann,0,0.0\n", encoding="utf-8",
     )  # fmt: skip
     assert list(read(path).labels) == ["[]", "[[0, 3]]"]
+
+
+def test_answers_as_pandas_prints_them(tmp_path):
+    path = tmp_path / "a.csv"
+    said = "{'text': array(['Ann'], dtype=object), 'answer_start': array([0], dtype=int32)}"
+    none = "{'text': array([], dtype=object), 'answer_start': array([], dtype=int32)}"
+    rows = [("question", "context", "answers"), ("Who?", CONTEXT, said), ("Why?", CONTEXT, none)]
+    with path.open("w", newline="") as stream:
+        csv.writer(stream).writerows(rows)
+    assert answers_in(read_table(path))
+    assert answers_of(read(path)) == [["Ann"], []]

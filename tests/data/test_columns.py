@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import logging
 
@@ -206,6 +207,25 @@ def test_pairs_without_a_gold_label_are_left_out(tmp_path, caplog):
     found = examples_from(read_table(path))
     assert list(found.labels) == ["neutral", "entailment"]
     assert "1 row" in caplog.text
+
+
+LISTS = ['["One.", "Two."]', "['One.' 'Two.']", "array(['One.', 'Two.'], dtype=object)",
+         "[np.str_('One.'), np.str_('Two.')]"]  # fmt: skip
+
+
+@pytest.mark.parametrize("written", LISTS)
+def test_texts_that_are_lists_of_sentences_are_texts(written, tmp_path, caplog):
+    path = tmp_path / "a.csv"
+    with path.open("w", newline="") as stream:
+        csv.writer(stream).writerows([("text", "label"), (written, "a"), ("['Three.']", "b"),
+                                      ("[]", "a"), ("", "b")])  # fmt: skip
+    with caplog.at_level("INFO"):
+        found = examples_from(read_table(path))
+    assert list(found.texts) == ["One.\nTwo.", "Three."]
+    assert "the texts of column 'text' are lists; what stands in each is read as one" in caplog.text
+    assert "Dropped 2 rows with an empty text" in caplog.text
+    path.write_text(path.read_text() + "[SPAM] call now,b\n")
+    assert examples_from(read_table(path)).texts[0] == written
 
 
 def labels_of(tmp_path, labels, **options):

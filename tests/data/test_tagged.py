@@ -63,6 +63,10 @@ FORMS["k.conll"] = (
     "# text = New York met Ann\n1\tNew\tNNP\tB-LOC\n2\tYork\tNNP\tI-LOC\n3-4\tmetAnn\t_\t_\n"
     "3\tmet\tIN\tO\n4\tAnn\tNNP\tB-PER\n\n# text = nobody\n1\tnobody\tPRP\tO\n"
 )
+FORMS["l.csv"] = (
+    "tokens,ner_tags\n\"array(['New', 'York', 'met', 'Ann'], dtype=object)\","
+    "\"['B-LOC' 'I-LOC' 'O'\n 'B-PER']\"\n['nobody'],\"array(['O'], dtype='<U1')\"\n"
+)
 FORMS["i.conll"] = "\ufeff" + FORMS["a.conll"].replace("\n", "\r\n")
 FORMS["j.txt"] = FORMS["b.txt"].replace("\n\n", "\r\n \r\n").replace("\tO\n", "\tO  \n")
 
