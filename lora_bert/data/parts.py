@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from lora_bert.data.answer_columns import answer_columns, may_be_questions
+from lora_bert.data.answer_ranges import with_answers
 from lora_bert.data.answers import answer_examples
 from lora_bert.data.columns import LABEL_NAMES, find_columns, label_columns, without
 from lora_bert.data.data_options import DataOptions
@@ -100,7 +101,7 @@ class Parts:
 
     def _read_part(self, part: str) -> Examples | str:
         table = read_table(self._location.parts[part], self.options.read)
-        table = as_sentences(accepted(table, self.options.label_column))
+        table = with_answers(as_sentences(accepted(table, self.options.label_column)))
         if part == "train":
             self._train_columns = table.columns
             if self._reading:
