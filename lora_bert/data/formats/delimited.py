@@ -113,9 +113,10 @@ def _widths(rows: Iterable[Sequence[str]], dialect: Dialect) -> tuple[int, int]:
     if dialect.delimiter != "\t":
         return 0, 0
     widths = Counter(len(cells) for cells in rows if not _is_blank(cells, _FEWEST))
-    narrow, wide = min(widths, default=0), max(widths, default=0)
-    sure = len(widths) == 2 and narrow >= _FEWEST and wide - narrow > 1 < min(widths.values())
-    return (narrow, wide) if sure else (0, 0)
+    if len(widths) != 2 or min(widths.values()) < 2:
+        return 0, 0
+    narrow, wide = sorted(widths)
+    return (narrow, wide) if narrow >= _FEWEST and wide - narrow > 1 else (0, 0)
 
 
 def _without_remarks(
