@@ -12,6 +12,14 @@ from benchmarks.measure import MeasurementError
 from benchmarks.options import ROOT
 
 SETFIT = ("setfit==1.2.0", "sentence-transformers==6.2.0", "evaluate==0.4.6")
+_TRANSFORMERS_4 = ("transformers==4.57.6", "tokenizers==0.22.2", "huggingface-hub==0.36.0")
+INFINITY = (
+    "infinity-emb==0.0.78", "sentence-transformers==3.4.1", *_TRANSFORMERS_4, "datasets==4.0.0",
+    "orjson==3.13.0", "fastapi==0.115.12", "starlette==0.46.2",
+    "prometheus-fastapi-instrumentator==8.1.0",
+)  # fmt: skip
+LATEFUSE = ("latefuse==0.1.0", *_TRANSFORMERS_4)
+POLYLORA = ("polylora==0.1.1",)
 
 
 def environment(name: str, packages: tuple[str, ...]) -> str:

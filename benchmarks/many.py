@@ -8,25 +8,32 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.data import Workload, prepare, read_rows
-from benchmarks.measure import Contender, alternate, once
+from benchmarks.environments import LATEFUSE, POLYLORA, environment
+from benchmarks.measure import Contender, MeasurementError, alternate, once
 from benchmarks.options import Options
 from benchmarks.ratios import Ratio, median, values
 from benchmarks.record import Goal, Record, Table, new_record
 from benchmarks.session import other_weights
 
-SUMMARY = "32 adapters in a batch, 16 adapters on a text, against one, and against PEFT"
+SUMMARY = "32 adapters in a batch, 16 on a text, against one, PEFT, PolyLoRA and LateFuse"
 PAGE = "many.md"
 TOGETHER, ON_A_TEXT, BATCH = 32, 16, 64
 NOTES = f"""\
 {TOGETHER} adapters of the default depth, rank 8, all of other weights; each call answers {BATCH}
 texts that were not seen before, two an adapter, tokenising included. *Switching* answers the rows
-of one adapter after the other: `predict` with each, `set_adapter` of PEFT. PEFT has one padded
-batch, the precision that is fast here, and its adapters in the same. The ways take turns call by
-call within a process; a rate is that of the median call. CPU seconds are those of all threads
-together, which depend less on what else the machine does.
+of one adapter after the other: `predict` with each, `set_adapter` of PEFT. The others have one
+padded batch and the precision that is fast here. PolyLoRA 0.1.1 has no heads and answers all rows
+with one; LateFuse 0.1.0 knows adapters of query, key and value alone, has random ones of query and
+value in all layers here, and pads to its longest text; both are made for a GPU. The ways take turns
+call by call within a process; a rate is that of the median call. CPU seconds are those of all
+threads together, which depend less on what else the machine does.
 """
 ROUNDS, CALLS = 5, 18
-OURS, PEFT = "lora-bert", "PEFT"
+OURS = "lora-bert"
+PEERS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "PEFT": ("peft", ()), "PolyLoRA": ("polylora", POLYLORA), "LateFuse": ("latefuse", LATEFUSE),
+}  # fmt: skip
+"""The function that measures each, and what its own environment needs."""
 KINDS: dict[str, tuple[int, dict[str, Any]]] = {
     # PEFT's heads read the first token.
     "deep": (TOGETHER, {"pooling": "cls"}), "top3": (ON_A_TEXT, {"layers": "top:3"}),
@@ -43,15 +50,20 @@ ON_TEXTS = {
 
 
 def measure(options: Options) -> Record:
-    """Ours and PEFT's in turns, each in a process of its own."""
+    """Ours and the peers' in turns, each in a process of its own."""
     workload = prepare(options, rows=400, test_rows=options.rows_or(BATCH * CALLS))
     record = new_record("many", options, batch=BATCH, adapters=TOGETHER, source=workload.source)
     place = {"workload": workload.as_json(), "target": str(options.work)}
     once(Contender("adapters", "benchmarks.many:adapters", place | {"kinds": KINDS}), options.work)
-    contenders = [
-        Contender(OURS, "benchmarks.many:ours", place),
-        Contender(PEFT, "benchmarks.many:peft", place),
-    ]
+    contenders = [Contender(OURS, "benchmarks.many:ours", place)]
+    for peer, (function, packages) in PEERS.items():
+        try:
+            python = environment(function, packages) if packages else ""
+        except MeasurementError as error:
+            record.failed[peer] = str(error)
+            continue
+        target = f"benchmarks.peers.mixing:{function}"
+        contenders.append(Contender(peer, target, place, python=python))
     alternate(contenders, options, record, rounds=options.rounds_or(ROUNDS),
               show=lambda raw: f"{raw['mixed'] / raw['one']:.2f} of one adapter")  # fmt: skip
     return record
@@ -104,46 +116,6 @@ def ours(workload: dict[str, Any], target: str) -> dict[str, Any]:
     })  # fmt: skip
 
 
-def peft(workload: dict[str, Any], target: str) -> dict[str, Any]:
-    """PEFT's mixed batches (``adapter_names``), and ``set_adapter`` before the rows of each."""
-    import torch
-    from peft import PeftModel
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-    from lora_bert.runtime.device import pick_dtype
-
-    work, found = Workload(**workload), places(target, "deep")
-    tokenizer = AutoTokenizer.from_pretrained(found[0])
-    network = AutoModelForSequenceClassification.from_pretrained(
-        work.backbone, num_labels=2, dtype=pick_dtype("auto", torch.device("cpu"))
-    )
-    names = [f"a{number}" for number in range(TOGETHER)]
-    model: Any = PeftModel.from_pretrained(
-        network, found[0], adapter_name=names[0], autocast_adapter_dtype=False
-    )
-    for name, place in zip(names[1:], found[1:], strict=True):
-        model.load_adapter(place, adapter_name=name, autocast_adapter_dtype=False)
-    model.to(network.dtype).eval()
-
-    def answer(texts: Sequence[str], **more: Any) -> None:
-        inputs = tokenizer(list(texts), truncation=True, max_length=work.max_length, padding=True,
-                           return_tensors="pt", return_token_type_ids=False)  # fmt: skip
-        with torch.inference_mode():
-            torch.softmax(model(**inputs, **more).logits.float(), -1).numpy()
-
-    def switched(texts: Sequence[str]) -> None:
-        for number, name in enumerate(names):
-            model.set_adapter(name)
-            answer(texts[number::TOGETHER])
-
-    each = [names[row % TOGETHER] for row in range(BATCH)]
-    return timed(work, {
-        "one": answer,
-        "mixed": lambda texts: answer(texts, adapter_names=each),
-        "switched": switched,
-    })  # fmt: skip
-
-
 def places(target: str, kind: str) -> list[Path]:
     """The adapters of a kind."""
     return sorted(Path(target, kind).glob("adapter-*"), key=lambda place: int(place.name[8:]))
@@ -178,9 +150,9 @@ def tables(record: Record) -> list[Table]:
     head = ["", "texts/s", "of one adapter's", "CPU s a 1,000 texts"]
     mixed = [
         [f"{name}, {shown}", *_cells(record, name, way, "one")]
-        for name in record.figures
-        for way, shown in WAYS.items()
-    ]
+        for name, rounds in record.figures.items()
+        for way, shown in WAYS.items() if way in rounds[0]
+    ]  # fmt: skip
     on_texts = [
         [shown, *_cells(record, OURS, way, way.partition("_")[0] + _LAST[way])]
         for way, shown in ON_TEXTS.items()

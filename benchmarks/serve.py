@@ -11,20 +11,22 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.data import Workload, prepare, read_rows
+from benchmarks.environments import INFINITY, environment
 from benchmarks.load import Generator
-from benchmarks.measure import Contender, alternate, once
+from benchmarks.measure import Contender, MeasurementError, alternate, once
 from benchmarks.options import Options
 from benchmarks.ratios import Ratio, median, percentile, values
 from benchmarks.record import Goal, Record, Table, new_record
 from benchmarks.servers import served, serving
 
-SUMMARY = "texts a second and waits of the server, beside the session and transformers behind HTTP"
+SUMMARY = "texts a second and waits of the server, beside its session, a pipeline and Infinity"
 NOTES = """\
 The generator speaks HTTP over kept connections from another process of the same machine: both share
 its cores, and what it takes of them is shown. No text is asked twice. *Session* are the texts a
 second of `Session.predict`, 256 a call, tokenising included, without a server. *Pipeline* is the
 merged model as tutorials serve it: the pipeline of transformers in an endpoint of Starlette (which
-FastAPI is made of), a thread for each request. Waits are of requests with one text that come at
+FastAPI is made of), a thread for each request. *Infinity* 0.0.78 answers from the merged model at
+`/classify`, in bfloat16. Waits are of requests with one text that come at
 random, counted from when they were due, at shares of the texts a second that 64 clients reached who
 ask one after the other; *sent* is what of them the generator had a connection for. Texts of 512
 tokens are asked by 16 clients, one a request.
@@ -32,20 +34,27 @@ tokens are asked by 16 clients, one a request.
 ROUNDS, SECONDS, CLIENTS, TEXTS = 3, 8.0, 64, 32
 LONG, LONG_CLIENTS, LONG_CHARACTERS = 512, 16, 1600
 LOADS = (0.5, 0.8, 0.95, 1.5, 10.0)
-OURS, PEER = "lora-bert", "pipeline"
+OURS, PIPELINE, RIVAL = "lora-bert", "pipeline", "Infinity"
 
 
 def measure(options: Options) -> Record:
-    """Both servers in turns, each with a generator of its own."""
+    """The servers in turns, each with a generator of its own."""
     workload = prepare(options, rows=400, test_rows=options.rows_or(4000))
     seconds = 1.0 if options.quick else SECONDS
     record = new_record("serve", options, seconds=seconds, source=workload.source)
     place = {"workload": workload.as_json(), "target": str(options.work)}
     once(Contender("models", "benchmarks.serve:models", place), options.work)
+    given = {**place, "seconds": seconds}
     contenders = [
-        Contender(OURS, "benchmarks.serve:ours", {**place, "seconds": seconds}),
-        Contender(PEER, "benchmarks.serve:peer", {**place, "seconds": seconds}),
+        Contender(OURS, "benchmarks.serve:ours", given),
+        Contender(PIPELINE, "benchmarks.serve:pipeline", given),
     ]
+    try:
+        interpreter = environment("infinity", INFINITY)
+        contenders.append(Contender(RIVAL, "benchmarks.serve:infinity",
+                                    given | {"interpreter": interpreter}))  # fmt: skip
+    except MeasurementError as error:
+        record.failed[RIVAL] = str(error)
     alternate(contenders, options, record, rounds=options.rounds_or(ROUNDS),
               show=lambda raw: f"{raw['single']:.0f} texts/s, a text a request")  # fmt: skip
     return record
@@ -77,12 +86,26 @@ def ours(workload: dict[str, Any], target: str, seconds: float) -> dict[str, Any
     return found
 
 
-def peer(workload: dict[str, Any], target: str, seconds: float) -> dict[str, Any]:
-    """The pipeline behind an endpoint."""
+def pipeline(workload: dict[str, Any], target: str, seconds: float) -> dict[str, Any]:
+    """The pipeline of transformers behind an endpoint."""
     texts = [text for text, _ in read_rows(Workload(**workload).test)]
     command = [sys.executable, "-m", "benchmarks.peers.pipeline_server", f"{target}/merged"]
     with served(command) as (url, _):
         return _throughput(f"{url}/predict", new_texts(texts), seconds)
+
+
+def infinity(
+    workload: dict[str, Any], target: str, seconds: float, interpreter: str
+) -> dict[str, Any]:
+    """Infinity, in the Python that has it."""
+    texts = [text for text, _ in read_rows(Workload(**workload).test)]
+    command = [interpreter, "-m", "benchmarks.peers.infinity_server", f"{target}/merged"]
+
+    def spelled(some: Sequence[str]) -> dict[str, Any]:
+        return {"model": "model", "input": some}
+
+    with served(command) as (url, _):
+        return _throughput(f"{url}/classify", new_texts(texts), seconds, spelled)
 
 
 def _session_rates(adapters: str, backbone: str, texts: Sequence[str]) -> dict[str, float]:
@@ -105,12 +128,22 @@ def _session_rates(adapters: str, backbone: str, texts: Sequence[str]) -> dict[s
     return found
 
 
-def _throughput(url: str, fresh: Iterator[str], seconds: float) -> dict[str, float]:
+def _spelled(texts: Sequence[str]) -> dict[str, Any]:
+    """Texts as the other servers have them."""
+    return {"inputs": texts[0] if len(texts) == 1 else [[text] for text in texts]}
+
+
+def _throughput(
+    url: str,
+    fresh: Iterator[str],
+    seconds: float,
+    spelled: Callable[[Sequence[str]], dict[str, Any]] = _spelled,
+) -> dict[str, float]:
     """Texts a second with one a request and with several, and the generator's share of a core."""
-    single = Generator(url, _bodies(fresh))
+    single = Generator(url, _bodies(fresh, spelled=spelled))
     single.closed(CLIENTS, seconds / 2)  # warms up
     load = single.closed(CLIENTS, seconds)
-    several = Generator(url, _bodies(fresh, TEXTS)).closed(8, seconds)
+    several = Generator(url, _bodies(fresh, TEXTS, spelled)).closed(8, seconds)
     return {
         "single": len(load.took) / load.seconds,
         "single_generator": load.cpu / load.seconds,
@@ -157,11 +190,13 @@ def long_texts(texts: Sequence[str]) -> Iterator[str]:
         yield long
 
 
-def _bodies(texts: Iterator[str], size: int = 1) -> Callable[[int], bytes]:
+def _bodies(
+    texts: Iterator[str],
+    size: int = 1,
+    spelled: Callable[[Sequence[str]], dict[str, Any]] = _spelled,
+) -> Callable[[int], bytes]:
     def body(_: int) -> bytes:
-        some = list(islice(texts, size))
-        inputs = some[0] if size == 1 else [[text] for text in some]
-        return json.dumps({"inputs": inputs}, ensure_ascii=False).encode()
+        return json.dumps(spelled(list(islice(texts, size))), ensure_ascii=False).encode()
 
     return body
 
@@ -216,8 +251,8 @@ def goals(record: Record) -> list[Goal]:
         share = _share(record, OURS, above, OURS, below)
         reached = share.median <= least if above.startswith("p99") else share.median >= least
         found.append(Goal(what, against, bound, str(share).replace("x", ""), reached))
-    if OURS in record.figures and PEER in record.figures:
-        share = _share(record, OURS, "single", PEER, "single")
+    if OURS in record.figures and PIPELINE in record.figures:
+        share = _share(record, OURS, "single", PIPELINE, "single")
         found.append(Goal("a text a request", "pipeline", "4", str(share), share.median >= 4))
     else:
         found.append(Goal("a text a request", "pipeline", "4", "not measured", None))

@@ -187,11 +187,12 @@ class Task(Protocol):
         """How many passes over so many training rows there are where ``--epochs`` is left out.
 
         As few as :attr:`least_epochs`; more where they show fewer than 4,000 rows, or 600 an
-        output, in all; at most 20. A head that starts ``fitted`` needs two fifths of that.
+        output, in all; at most 20. Where the head starts ``fitted``, 1,600 or 60, and at most 8:
+        it knows its classes already.
         """
-        needed = 0.4 if fitted else 1
-        shown = needed * max(4000, 600 * self.head().outputs)
-        return max(self.least_epochs, min(round(20 * needed), math.ceil(shown / rows)))
+        least, each, most = (1600, 60, 8) if fitted else (4000, 600, 20)
+        shown = max(least, each * self.head().outputs)
+        return max(self.least_epochs, min(most, math.ceil(shown / rows)))
 
     @abstractmethod
     def targets(self, examples: Examples, tokens: TokenizedTexts, *, hint: str = "") -> np.ndarray:

@@ -88,6 +88,18 @@ def test_loss_is_summed_cross_entropy():
     assert plain.loss(scores.bfloat16(), targets).dtype == torch.float32
 
 
+@pytest.mark.parametrize(
+    ("fitted", "classes", "expected"),
+    [
+        (True, 2, [8, 6, 3, 3]), (True, 77, [8, 8, 5, 3]),
+        (False, 2, [20, 14, 4, 3]), (False, 77, [20, 20, 20, 5]),
+    ],
+)  # fmt: skip
+def test_fewer_rows_and_more_classes_are_shown_more_often(fitted, classes, expected):
+    task = SingleLabel(tuple(map(str, range(classes))))
+    assert [task.epochs(rows, fitted=fitted) for rows in (20, 300, 1000, 10_000)] == expected
+
+
 TWO_TO_ONE = np.array([0, 0, 1] * 40)
 
 

@@ -123,6 +123,23 @@ def test_auto_starts_at_random_where_validation_rows_find_that_better(train, mon
     assert train("probe", head_start="probe").head_start == "probe"
 
 
+def test_few_validation_rows_are_not_taken_for_all_classes(train, monkeypatch, tmp_path):
+    """Their own few classes would be guessed more easily than those of the training rows."""
+    some, few = tmp_path / "train.csv", tmp_path / "few.csv"
+    rows = [f"text {row} of {name},{name}\n" for name in "abcdefghij" for row in range(4)]
+    some.write_text("text,label\n" + "".join(rows), encoding="utf-8")
+    few.write_text("text,label\nof a,a\nof b,b\n", encoding="utf-8")
+
+    def probe(self, features, targets, *, seed):
+        bias = np.zeros(10, np.float32)
+        bias[:2] = 0.5
+        return np.zeros((10, features.shape[1]), np.float32), bias
+
+    monkeypatch.setattr(SingleLabel, "probe", probe)
+    found = train(data=None, train=some, validation=few)
+    assert found.head_start == "probe"
+
+
 def test_features_that_are_no_numbers_start_at_random(train, monkeypatch):
     random = train("random", head_start="random")
     monkeypatch.setattr(
