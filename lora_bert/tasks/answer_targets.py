@@ -2,13 +2,11 @@
 
 The columns are those of :class:`Column`; behind them stand the true answers of the question: the
 characters at which each begins and ends or, of one that stands nowhere in the context,
-:data:`_NOWHERE`, its length and its characters; of a long one :data:`_KEPT` and the two halves of
-its hash, so that one answer does not make all lines long. They are filled up with -1.
+:data:`_NOWHERE`, its length and its characters. They are filled up with -1.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
@@ -36,11 +34,7 @@ class Column(IntEnum):
 
 UNKNOWN = -100
 """For the tokens of a question whose answers stand nowhere: it is scored, and has no loss."""
-_NOWHERE, _KEPT = -2, -3
-_LONGEST = 64
-"""Characters of an answer that stands in a line itself."""
-_LONG_ANSWERS: dict[tuple[int, int], str] = {}
-"""The long answers that this process has met, each once, by their hashes."""
+_NOWHERE = -2
 
 
 def window_targets(labels: Iterable[str], tokens: TokenizedTexts) -> np.ndarray:
@@ -74,21 +68,11 @@ def _numbers(answers: Sequence[Sequence[int] | str]) -> list[int]:
     """The true answers of a question as they stand in a line."""
     flat = list[int]()
     for answer in answers:
-        if isinstance(answer, str) and len(answer) > _LONGEST:
-            flat += (_KEPT, *_keep(answer))
-        elif isinstance(answer, str):
+        if isinstance(answer, str):
             flat += (_NOWHERE, len(answer), *map(ord, answer))
         else:
             flat += answer
     return flat
-
-
-def _keep(answer: str) -> tuple[int, int]:
-    """Keep an answer; its hash, as two numbers of 31 bits."""
-    digest = hashlib.blake2b(answer.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    halves = int.from_bytes(digest[:4]) >> 1, int.from_bytes(digest[4:]) >> 1
-    _LONG_ANSWERS[halves] = answer
-    return halves
 
 
 def _tokens_of(spans: np.ndarray, answer: Sequence[int]) -> tuple[int, int] | None:
@@ -110,10 +94,7 @@ def gold_answers(row: np.ndarray) -> list[tuple[int, int] | str]:
     while at < len(flat) and flat[at] != -1:
         first, second = flat[at : at + 2]
         at += 2
-        if first == _KEPT:
-            found.append(_LONG_ANSWERS[second, flat[at]])
-            at += 1
-        elif first == _NOWHERE:
+        if first == _NOWHERE:
             found.append("".join(map(chr, flat[at : at + second])))
             at += second
         else:
