@@ -286,7 +286,7 @@ GERMEVAL = (
     "1\tBonn\tB-LOC\tO\n2\tliegt\tO\tO\n"
 )
 OUTER = [[("Uni Aachen", "ORG")], [("Bonn", "LOC")]]
-UNER = (
+ANNOTATED = (
     "# sent_id = 1\n# text = Die Uni Aachen\n1\tDie\tO\t-\tanna\n2\tUni\tB-ORG\t-\tanna\n"
     "3\tAachen\tI-ORG\t-\tanna\n\n# sent_id = 2\n1\tBonn\tB-LOC\t-\tbo\n2\tliegt\tO\t-\tbo\n"
 )
@@ -294,8 +294,8 @@ COLUMNS = {
     "germeval": ("a.tsv", GERMEVAL, {}, OUTER),
     "germeval without inner ones": ("a.txt", GERMEVAL.replace("B-LOC\n\n", "O\n\n"), {}, OUTER),
     "inner": ("a.conll", GERMEVAL, {"label_column": "tags_4"}, [[("Aachen", "LOC")], []]),
-    "uner": ("a.iob2", UNER, {}, OUTER),
-    "uner as text": ("a.txt", UNER, {}, OUTER),
+    "annotated": ("a.iob2", ANNOTATED, {}, OUTER),
+    "annotated as text": ("a.txt", ANNOTATED, {}, OUTER),
     "chunks": ("a.txt", "Ann NNP B-NP B-PER\nmet VB B-VP O\n\n", {}, [[("Ann", "PER")]]),
     "chunks alone": ("a.conll", "Ann NNP B-NP O\nmet VB B-VP O\n\n", {}, [[]]),
 }  # fmt: skip
