@@ -11,7 +11,8 @@ from lora_bert.wording import listed
 
 QUESTION_NAMES = ("question", "query", "querytext", "questiontext", "问题", "問題", "質問", "질문")
 CONTEXT_NAMES = (
-    "context", "passage", "paragraph", "document", "contexttext", "article", "text", "段落", "文章",
+    "context", "passage", "paragraph", "document", "contexttext", "article", "storytext", "text",
+    "段落", "文章",
     "上下文", "原文", "文脈", "본문",
 )  # fmt: skip
 ANSWER_NAMES = ("answers", "answer", "answertext", "labels", "label", "答案", "回答", "답변")

@@ -21,7 +21,7 @@ import numpy as np
 from lora_bert.data.answer_columns import answer_columns
 from lora_bert.data.columns import LABEL_NAMES, id_column, plain_name
 from lora_bert.data.examples import Examples
-from lora_bert.data.literals import literal
+from lora_bert.data.literals import literal, may_be_literal
 from lora_bert.data.rows import HEAD_ROWS
 from lora_bert.data.stored import kept, numbers_at, taken
 from lora_bert.data.tables import Table
@@ -260,7 +260,7 @@ def _placed(
 
 def _listed(cell: str) -> Any:
     """The list or object that a cell is, or None."""
-    if cell[:1] not in ("[", "{"):
+    if not may_be_literal(cell):
         return None
     with suppress(ValueError, RecursionError):
         return json.loads(cell)

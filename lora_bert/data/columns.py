@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from shlex import quote
 from typing import Literal
@@ -55,10 +55,12 @@ _LABEL_STUDIO = {*"id annotator annotation_id created_at updated_at lead_time ag
 _ONLY_LABEL_STUDIO = {"annotator", "annotation_id", "lead_time"}
 """Columns that no other program writes."""
 _BITS = frozenset(("0", "1", "0.0", "1.0", "true", "false", "True", "False"))
+_UNSCORED = frozenset(("-1", "-1.0"))
 _HEADED = re.compile(r"\.(csv|tsv|tab|txt)\b", re.IGNORECASE)
 """Endings of files whose first line may be a header."""
 
 NUMBER = re.compile(r"[-+]?\d+([.,]\d+)*([eE][-+]?\d+)?%?")
+_DECIMAL = re.compile(r"[-+]?\d+[.,]\d+")
 _SHORT = re.compile(
     rf"{NUMBER.pattern}|\d{{4}}[-/.]\d\d?[-/.]\d\d?\D?.{{0,20}}"
     r"|(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)\w*,? .{0,12}\d\d:\d\d(?::\d\d)?.{0,12}|https?://\S+"
@@ -152,8 +154,15 @@ def _of_bits(columns: Sequence[str], cells: Cells) -> str | None:
     """All columns but those of ids and of texts, where each holds 0 and 1: each is a label's."""
     ids = id_column(columns, ())
     rest = [name for name in columns if name != ids and name.strip().lower() not in TEXT_NAMES]
-    bits = len(rest) > 2 and all(set(cells.get(name, ("",))[:HEAD_ROWS]) <= _BITS for name in rest)
+    rows = set(zip(*(cells.get(name, ("",))[:HEAD_ROWS] for name in rest), strict=True))
+    scored = [row for row in rows if not is_unscored(row)]
+    bits = len(rest) > 2 and scored and all(_BITS.issuperset(row) for row in scored)
     return write_names(rest) if bits else None
+
+
+def is_unscored(row: Collection[str]) -> bool:
+    """Whether columns of 0 and 1 say that nobody has said which: all of them hold -1."""
+    return _UNSCORED.issuperset(row)
 
 
 def label_columns(label: str | None, columns: Sequence[str]) -> tuple[str, ...]:
@@ -257,8 +266,8 @@ def _no_column(
     """
     roles: Sequence[Role] = [role] if alone or known else ["text", "label"]
     hint = _guessed(columns, cells, known, roles) or f"Name the {role} column with --{role}-column."
-    bits = [name for name in columns if cells and set(cells[name][:HEAD_ROWS]) <= _BITS]
-    if role == "label" and len(bits) > 1:
+    bits = _bits(columns, cells) if role == "label" else []
+    if len(bits) > 1:
         option = quote(write_names(bits))
         hint += f" Several columns of 0 and 1, one a class: --label-column {option}."
     if role == "text" and len(columns) == 1 and _HEADED.search(source):
@@ -271,6 +280,15 @@ def _no_column(
         f"{listed(tuple(cells) or columns, 20)}.",
         hint=hint,
     )
+
+
+def _bits(columns: Sequence[str], cells: Cells) -> list[str]:
+    """The columns that hold 0 and 1, both of them, in the spelling that most of these have."""
+    spelled: dict[frozenset[str], list[str]] = {}
+    for name in columns:
+        if len(kinds := frozenset(cells.get(name, ()))) == 2 and kinds <= _BITS:
+            spelled.setdefault(kinds, []).append(name)
+    return max(spelled.values(), key=len, default=[])
 
 
 def _guessed(
@@ -301,7 +319,10 @@ def guess(columns: Sequence[Sequence[str]]) -> tuple[int, int | None, bool]:
     if not others:
         return text, None, True
     recurring = [at for at in others if looks[at].recurs]
-    label = min(recurring or others, key=lambda at: (looks[at].variety, looks[at].letters))
+    varied = [at for at in others if looks[at].letters]  # the others are all the same, or empty
+    label = min(
+        recurring or varied or others, key=lambda at: (looks[at].variety, looks[at].letters)
+    )
     distinct = looks[text].letters >= 2 * looks[label].letters and looks[text].variety > 0.5
     return text, label, len(recurring) == 1 and distinct and not looks[text].recurs
 
@@ -312,6 +333,12 @@ def alike(one: Sequence[str], other: Sequence[str]) -> bool:
     shorter, longer = sorted(look.letters for look in looks)
     varied = min(look.variety for look in looks) > 0.5 and not any(look.recurs for look in looks)
     return varied and shorter >= _WORD and 2 * shorter >= longer
+
+
+def are_scores(cells: Sequence[str]) -> bool:
+    """Whether cells are numbers with decimals, and not all the same."""
+    filled = {cell.strip() for cell in cells} - {""}
+    return len(filled) > 1 and all(map(_DECIMAL.fullmatch, filled))
 
 
 def _look_like_texts(cells: Sequence[str], labels: Sequence[str]) -> bool:

@@ -10,17 +10,30 @@ from functools import reduce
 
 import numpy as np
 
-from lora_bert.data.columns import find_columns, id_column, label_columns, without
+from lora_bert.data.columns import (
+    find_columns,
+    id_column,
+    is_unscored,
+    label_columns,
+    without,
+)
 from lora_bert.data.data_options import LabelForm
 from lora_bert.data.label_sets import read_label_sets, read_set, written_sets
-from lora_bert.data.labels import Labels, labels_of_columns, read_labels, sets_of_columns
+from lora_bert.data.labels import HIDDEN, Labels, labels_of_columns, read_labels, sets_of_columns
 from lora_bert.data.literals import literal
 from lora_bert.data.pair_columns import find_pair
 from lora_bert.data.rows import HEAD_ROWS, NO_TRAINING, Files, Positioned, TrainingFormat
 from lora_bert.data.stored import hashes, kept, numbers_at, taken
 from lora_bert.data.tables import Table
 from lora_bert.data.tag_schemes import Tagging
-from lora_bert.data.texts import Text, are_pairs, taken_texts, texts_of
+from lora_bert.data.texts import (
+    Text,
+    are_lists,
+    are_pairs,
+    columns_of,
+    taken_texts,
+    texts_in,
+)
 from lora_bert.errors import DataError
 from lora_bert.wording import counted, listed, shortened
 
@@ -135,8 +148,8 @@ def examples_from(
     names = (text_name,) if second is None else (text_name, second)
     for name in names:
         _say_objects(table, name)
-    texts = texts_of([table.values[name] for name in names])
-    filled = [_filled(map(str.strip, table.values[name]), len(table)) for name in names]
+    texts = texts_in([table.values[name] for name in names])
+    filled = [_filled(map(str.strip, column), len(table)) for column in columns_of(texts)]
     rows = with_text = reduce(np.intersect1d, filled)
     labels: list[str] = []
     if label_name and label_form == "one":
@@ -164,8 +177,11 @@ def examples_from(
 
 
 def _say_objects(table: Table, column: str) -> None:
-    """Say so where the texts of a column are JSON objects, which a backbone was not made for."""
+    """Say so where the texts of a column are lists, or objects, which no backbone was made for."""
     cells = table.values[column][:HEAD_ROWS]
+    if are_lists(cells):
+        logger.info("'%s': the texts of column '%s' are lists; what stands in each is read as one "
+                    "text.", table.source, column)  # fmt: skip
     if len(cells) and all(cell.startswith("{") and isinstance(literal(cell), dict)
                           for cell in cells):  # fmt: skip
         logger.warning(
@@ -181,27 +197,46 @@ def _filled(strings: Iterable[str], count: int) -> np.ndarray:
 
 _GOLD, _NO_GOLD = "gold_label", "-"
 """SNLI's column, and what stands there of a pair about which annotators disagree."""
-_NO_NUMBER, _FEW = "-1", 0.03
-"""What stands there where labels are numbers, and of at most which share of the rows."""
+_NO_NUMBERS, _NO_WORDS = frozenset(("-1", "-1.0", "-100")), frozenset(("-", "?"))
+"""What stands there where labels are numbers, and where they are words."""
+_FEW = 0.03
+"""Share of the rows that have no label, at most."""
 
 
-def _no_gold(column: str, labels: Sequence[str], known: Collection[str], source: str) -> str | None:
-    """What stands for no label in a column of them; None for nothing."""
+def _no_gold(
+    column: str, labels: Sequence[str], known: Collection[str], source: str
+) -> Collection[str]:
+    """What stands for no label in a column of them."""
     if column.strip().lower() == _GOLD and _NO_GOLD not in known:
-        return _NO_GOLD
+        return {_NO_GOLD}
     counts = Counter(labels)
-    number, others = counts[_NO_NUMBER], counts.keys() - {_NO_NUMBER, ""}
-    if not 0 < number <= _FEW * len(labels) or _NO_NUMBER in known:
-        return None
-    counted_up = len(others) > 1 and others == {str(at) for at in range(len(others))}
-    if not (counted_up or others <= {*known}):
-        return None
-    logger.warning(
-        "'%s': %s the label %s, which says here that there is none: left out. Should it be a class "
-        "of its own, name it: --label-names %s=NAME.",
-        source, counted(number, "row has", "rows have"), _NO_NUMBER, _NO_NUMBER,
-    )  # fmt: skip
-    return _NO_NUMBER
+    rare = {label for label, rows in counts.items() if rows <= _FEW * len(labels)}
+    doubtful = {label for label in rare if label.lower() in HIDDEN} - {*known}
+    others = counts.keys() - doubtful - {""}
+    none = {label for label in doubtful if _says_none(label, others, known)}
+    for label in sorted(none):
+        logger.warning(
+            "'%s': %s the label %s, which says here that there is none: left out. Should it be a "
+            "class of its own, name it: --label-names %s=NAME.",
+            source, counted(counts[label], "row has", "rows have"), label, label,
+        )  # fmt: skip
+    for label in sorted(doubtful - none) if len(others) > 1 else ():
+        logger.warning(
+            "'%s': %s the label %s, which is taken for a class. Should it say that there is none, "
+            "empty these cells.", source, counted(counts[label], "row has", "rows have"), label,
+        )  # fmt: skip
+    return none
+
+
+def _says_none(label: str, others: Collection[str], known: Collection[str]) -> bool:
+    """Whether a rare label among ``others`` is surely none."""
+    if label in _NO_NUMBERS | _NO_WORDS and {*known}.issuperset(others):
+        return True
+    count = range(len(others))
+    if len(count) > 1 and label in _NO_NUMBERS:
+        return others in ({str(at) for at in count}, {f"{at}.0" for at in count})
+    words = all(any(map(str.isalnum, other)) for other in others)
+    return len(count) > 1 and label in _NO_WORDS and words
 
 
 def _labels(
@@ -214,15 +249,14 @@ def _labels(
 
     several = label_columns(column, table.columns)
     if len(several) > 1:
-        bits = {name: taken(table.values[name], rows) for name in several}
-        labels = labels_of_columns(bits, at=at)
+        labels = labels_of_columns(_bits(table, several, rows), at=at)
     else:
         first: dict[str, str] = {}  # equal labels as one object
         stripped = map(str.strip, taken(table.values[column], rows))
         cells = [first.setdefault(cell, cell) for cell in stripped]
         labels = read_labels(cells, {*names, *known}, source=table.source, at=at)
         if none := _no_gold(column, labels, {*names, *known}, table.source):
-            labels = ["" if label == none else label for label in labels]
+            labels = ["" if label in none else label for label in labels]
     if names and labels and names.keys().isdisjoint(labels):
         logger.warning(
             "None of the labels to rename (%s) stands in '%s'; it has %s.",
@@ -231,17 +265,29 @@ def _labels(
     return [names.get(label, label) for label in labels] if names else labels
 
 
+def _bits(table: Table, columns: Sequence[str], rows: np.ndarray) -> dict[str, Sequence[str]]:
+    """The cells of columns of 0 and 1; rows that nobody has scored are said."""
+    bits = {name: taken(table.values[name], rows) for name in columns}
+    if unscored := sum(map(is_unscored, zip(*bits.values(), strict=True))):
+        logger.warning(
+            "'%s': %s -1 in every column of labels, which says that nobody has scored %s: left "
+            "out.", table.source, counted(unscored, "row has", "rows have"),
+            "it" if unscored == 1 else "them",
+        )  # fmt: skip
+    return bits
+
+
 def _label_sets(
     table: Table, column: str, rows: np.ndarray, known: Collection[str], separator: str | None
-) -> list[Labels]:
-    """The labels of each of ``rows``."""
+) -> Sequence[Labels | None]:
+    """The labels of each of ``rows``; None where they are not known."""
 
     def at(row: int) -> str:
         return table.at(int(rows[row]))
 
     several = label_columns(column, table.columns)
     if len(several) > 1:
-        return sets_of_columns({name: taken(table.values[name], rows) for name in several}, at=at)
+        return sets_of_columns(_bits(table, several, rows), at=at)
     cells = [cell.strip() for cell in taken(table.values[column], rows)]
     return read_label_sets(cells, known, source=table.source, at=at, separator=separator)
 

@@ -13,6 +13,7 @@ from lora_bert.data.columns import (
     NUMBER,
     TEXT_NAMES,
     alike,
+    are_scores,
     guess,
     plain_name,
 )
@@ -222,6 +223,9 @@ def _hint(rows: Sequence[Sequence[str]]) -> str:
     if len(pairs) == 1:
         first, second = sorted((text, *pairs))
         names[first], names[second] = "text_a", "text_b"
+    scores = [at for at in range(width) if at != text and are_scores(columns[at])]
+    if len(scores) == 1 and not sure:
+        label, sure = scores[0], len(pairs) == 1
     if label is not None:
         names[label] = "label"
     doubt = (

@@ -52,12 +52,15 @@ def read_label_sets(
 
 
 def written_sets(
-    sets: Sequence[Labels], names: Mapping[str, str], source: str, *, quiet: bool = False
+    sets: Sequence[Labels | None], names: Mapping[str, str], source: str, *, quiet: bool = False
 ) -> list[str]:
-    """The labels of each row, renamed, as one string; how many rows have none is said."""
-    strings = {labels: write_set(names.get(label, label) for label in labels)
+    """The labels of each row, renamed, as one string; how many rows have none is said.
+
+    "" where they are not known, which is None.
+    """
+    strings = {labels: "" if labels is None else write_set(names.get(each, each) for each in labels)
                for labels in dict.fromkeys(sets)}  # fmt: skip
-    if (none := sum(not labels for labels in sets)) and not quiet:
+    if (none := sets.count(())) and not quiet:
         logger.info(
             "%s of '%s' %s no label: that is an answer too.",
             counted(none, "row"), source, "has" if none == 1 else "have",
@@ -80,7 +83,7 @@ def rows_of_several(table: Table, options: DataOptions) -> int:
     try:
         if len(columns) > 1:
             bits = {name: table.values[name] for name in columns}
-            return sum(len(labels) > 1 for labels in sets_of_columns(bits, at=table.at))
+            return sum(len(labels or ()) > 1 for labels in sets_of_columns(bits, at=table.at))
         cells = Counter(map(str.strip, table.values[label]))
         sets = sets_in(
             list(cells), options.label_names, source=table.source, at=table.at,

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from lora_bert.data.columns import is_unscored
 from lora_bert.data.joined_labels import STRONG, joined, parts_of, suspected
 from lora_bert.data.literals import Number, literal
 from lora_bert.errors import DataError
@@ -25,6 +26,9 @@ Labels = tuple[str, ...]
 At = Callable[[int], str]
 """Where a row stands, as messages say it."""
 
+HIDDEN = frozenset("-1 -1.0 -100 - ? nan none null na n/a <na> unlabeled unlabelled unknown hidden"
+                   .split())  # fmt: skip
+"""Cells of a label column that may stand for a label that is not known, or kept back."""
 _ZERO = frozenset(("", "0", "0.0", "false", "no"))
 _ONE = frozenset(("1", "1.0", "true", "yes"))
 _TAGS = ("B-", "I-", "E-", "S-", "L-", "U-")
@@ -113,7 +117,7 @@ def labels_of_columns(columns: Mapping[str, Sequence[str]], *, at: At) -> list[s
     Raises:
         DataError: A row has several, or a cell is neither 0 nor 1.
     """
-    sets = sets_of_columns(columns, at=at)
+    sets = [labels or () for labels in sets_of_columns(columns, at=at)]
     several = [index for index, labels in enumerate(sets) if len(labels) > 1]
     if several:
         ones = sets[several[0]]
@@ -121,16 +125,21 @@ def labels_of_columns(columns: Mapping[str, Sequence[str]], *, at: At) -> list[s
     return [next(iter(labels), "") for labels in sets]
 
 
-def sets_of_columns(columns: Mapping[str, Sequence[str]], *, at: At) -> list[Labels]:
+def sets_of_columns(columns: Mapping[str, Sequence[str]], *, at: At) -> list[Labels | None]:
     """The labels of each row: of columns of 0 and 1, the names of those that hold 1.
+
+    None of a row that has -1 in all of them: nobody has said its labels.
 
     Raises:
         DataError: A cell is neither 0 nor 1.
     """
     first: dict[tuple[str, ...], tuple[str, ...]] = {}  # equal rows as one object
     rows = [first.setdefault(row, row) for row in zip(*columns.values(), strict=True)]
-    labels: dict[tuple[str, ...], Labels] = {}
+    labels: dict[tuple[str, ...], Labels | None] = {}
     for row in first:
+        if is_unscored(row):
+            labels[row] = None
+            continue
         for name, cell in zip(columns, row, strict=True):
             if cell.strip().lower() not in _ZERO | _ONE:
                 raise DataError(

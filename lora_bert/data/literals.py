@@ -12,6 +12,9 @@ _SPACE = re.compile(r"\s*")
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _STRING = re.compile(r"""[uU]?(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')""", re.DOTALL)
 _WORD = re.compile(r"[A-Za-z]+")
+_ARRAY = re.compile(r"(?:(?:np|numpy)\.)?array\((?=\[)")
+_KIND = re.compile(r"\s*,\s*dtype=(?:'[^']*'|[\w.]+)")
+_SCALAR = re.compile(r"(?:np|numpy)\.(?:str_|bool_?|u?int\d+|float\d+)\(")
 _WORDS = {
     "true": True, "True": True, "false": False, "False": False,
     "null": None, "None": None, "nan": None, "NaN": None,
@@ -28,11 +31,13 @@ class Number(str):
 def literal(text: str) -> Any:
     """The list or object that ``text`` is, or None where it is neither.
 
-    JSON, Python's own way of printing (``['a']``, ``('a',)``) and numpy's (``[0 1 1]``) are
-    understood; numbers come as :class:`Number`. Text in brackets that is none of these, such as
-    ``[SPAM]``, is None.
+    JSON, Python's own way of printing (``['a']``, ``('a',)``) and numpy's (``[0 1 1]``,
+    ``array(['a'], dtype=object)``, ``[np.str_('a')]``) are understood; numbers come as
+    :class:`Number`. Text in brackets that is none of these, such as ``[SPAM]``, is None.
     """
-    if text[:1] + text[-1:] not in ("[]", "{}", "()"):
+    if text[:1] + text[-1:] not in ("[]", "{}", "()") and not (
+        text.endswith(")") and _ARRAY.match(text)
+    ):
         return None
     try:
         value, end = _value(text, 0, 0)
@@ -43,12 +48,24 @@ def literal(text: str) -> Any:
     return value if end == len(text) else None
 
 
+def may_be_literal(text: str) -> bool:
+    """Whether a text begins as a list or an object does."""
+    return text[:1] in ("[", "{", "(") or _ARRAY.match(text) is not None
+
+
 def _value(text: str, at: int, depth: int) -> tuple[Any, int]:
     """The value that starts at ``at``, and where it ends."""
     if text[at] in "[({":
         if depth == _DEEPEST:
             raise ValueError
         return _collection(text, at, depth)
+    if match := _ARRAY.match(text, at):
+        value, end = _collection(text, match.end(), depth)
+        kind = _KIND.match(text, end)
+        return value, _closed(text, kind.end() if kind else end)
+    if match := _SCALAR.match(text, at):
+        value, end = _value(text, match.end(), depth)
+        return value, _closed(text, end)
     if match := _STRING.match(text, at):
         return _string(match.group()), match.end()
     if match := _NUMBER.match(text, at):
@@ -57,6 +74,13 @@ def _value(text: str, at: int, depth: int) -> tuple[Any, int]:
     if not match or match.group() not in _WORDS:
         raise ValueError
     return _WORDS[match.group()], match.end()
+
+
+def _closed(text: str, at: int) -> int:
+    """Where a call ends whose closing bracket stands at ``at``."""
+    if text[at] != ")":
+        raise ValueError
+    return at + 1
 
 
 def _string(token: str) -> str:

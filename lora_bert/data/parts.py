@@ -12,11 +12,13 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from lora_bert.data.answer_columns import answer_columns, may_be_questions
+from lora_bert.data.answer_ranges import with_answers
 from lora_bert.data.answers import answer_examples
 from lora_bert.data.columns import LABEL_NAMES, find_columns, label_columns, without
 from lora_bert.data.data_options import DataOptions
 from lora_bert.data.examples import Examples, examples_from
 from lora_bert.data.given import Given
+from lora_bert.data.labels import HIDDEN
 from lora_bert.data.locations import Location
 from lora_bert.data.pair_columns import find_pair
 from lora_bert.data.prodigy import accepted
@@ -29,10 +31,6 @@ from lora_bert.names import parse_names
 from lora_bert.wording import listed
 
 logger = logging.getLogger(__name__)
-
-_HIDDEN = ("-1", "-1.0", "-100", "?", "nan", "none", "null", "na", "n/a", "<na>", "unlabeled",
-           "unlabelled", "unknown", "hidden")  # fmt: skip
-"""Cells of a label column that stand for labels which are kept back."""
 
 
 Reading = Callable[[Table, DataOptions], DataOptions]
@@ -103,7 +101,7 @@ class Parts:
 
     def _read_part(self, part: str) -> Examples | str:
         table = read_table(self._location.parts[part], self.options.read)
-        table = as_sentences(accepted(table, self.options.label_column))
+        table = with_answers(as_sentences(accepted(table, self.options.label_column)))
         if part == "train":
             self._train_columns = table.columns
             if self._reading:
@@ -241,7 +239,7 @@ class Parts:
         for words, *bits in zip(table.values[text], *cells, strict=True):
             # Columns of 0 and 1, one a label, are hidden together.
             value = (bits[0] if len(set(bits)) == 1 else "".join(bits)).strip()
-            if value and value.lower() not in _HIDDEN:
+            if value and value.lower() not in HIDDEN:
                 return ""
             if words.strip():
                 values[value] = None

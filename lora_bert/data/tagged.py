@@ -19,7 +19,7 @@ import numpy as np
 
 from lora_bert.data.columns import LABEL_NAMES, TEXT_NAMES, WORD_NAMES
 from lora_bert.data.examples import Examples
-from lora_bert.data.literals import literal
+from lora_bert.data.literals import literal, may_be_literal
 from lora_bert.data.rows import HEAD_ROWS
 from lora_bert.data.stored import kept, numbers_at
 from lora_bert.data.tables import Table
@@ -43,6 +43,7 @@ TAG_NAMES = (*_OF_TAGS, "entities", "spans", "annotations", *LABEL_NAMES)
 
 _STARTS, _ENDS = ("start", "start_offset", "begin"), ("end", "end_offset", "stop")
 _TYPES = ("label", "labels", "type", "entity", "tag", "entity_group", "name")
+_ANNOTATOR, _BESIDE_ANNOTATOR = "annotator", {"annotation_id", "lead_time"}
 _SINGLE = re.compile(f"[{SINGLE}]")
 _CHINESE = 0.5
 """Share of Chinese characters from which on marked texts are cut into characters."""
@@ -151,7 +152,8 @@ def tagged_examples(
         DataError: A row has fewer words than tags or more, a tag is of no scheme, or no row is
             left.
     """
-    rows = list(zip(table.values[text_column], table.values[label_column], strict=True))
+    cells = _with_nothing_marked(table, label_column)
+    rows = list(zip(table.values[text_column], cells, strict=True))
     filled = [at for at, (text, cell) in enumerate(rows) if text.strip() and cell.strip()]
     read = [_read(table, at, *rows[at], names) for at in filled]
     if len(read) > 1 and all(
@@ -185,16 +187,28 @@ def tagged_examples(
     )  # fmt: skip
 
 
+def _with_nothing_marked(table: Table, column: str) -> Sequence[str]:
+    """The cells of a column; where Label Studio's annotators have marked nothing, an empty list.
+
+    Its flat exports leave the cell of such a row empty, as of one that nobody was shown.
+    """
+    if _ANNOTATOR not in table.columns or _BESIDE_ANNOTATOR.isdisjoint(table.columns):
+        return table.values[column]
+    both = zip(table.values[column], table.values[_ANNOTATOR], strict=True)
+    return kept("[]" if not cell.strip() and annotator.strip() else cell
+                for cell, annotator in both)  # fmt: skip
+
+
 def untagged_texts(cells: Iterable[str], rule: str) -> tuple[list[str], Places]:
     """Texts, and where their words stand; lists of words are joined, of other texts none is given.
 
-    No word is empty: one that is nothing but spaces is left out.
+    No word is empty: one that is nothing but spaces is none, and a space of the text where words
+    are characters.
     """
     texts, places = [], []
     for cell in cells:
         words = _tokens(cell)
-        own = [word for word in words or () if word.strip()]
-        text, spans = joined(own, rule) if words is not None else (cell, [])
+        text, spans = joined(words, rule) if words is not None else (cell, [])
         texts.append(text)
         places.append(spans)
     return texts, places
@@ -233,14 +247,14 @@ def _read(
 
 def _tokens(cell: str) -> list[str] | None:
     """The words of a cell that is a list of them; None for a text."""
-    value = _listed(cell) if cell[:1] == "[" else None
+    value = None if cell[:1] in ("{", "(") else _listed(cell)
     plain = isinstance(value, list) and all(isinstance(item, str | int | float) for item in value)
     return [str(item) for item in value] if plain and value is not None else None
 
 
 def _listed(cell: str) -> Any:
     """The list or object that a cell is, or None."""
-    if cell[:1] not in ("[", "{", "("):
+    if not may_be_literal(cell):
         return None
     value = None
     with suppress(ValueError, RecursionError):
@@ -340,14 +354,17 @@ def _entities(
     if isinstance(words, str):
         marked = [part for part in said if not isinstance(part, str)]
         return words, list(_fitted(words, marked, rule, mended))
-    pairs = [(word, str(tag)) for word, tag in zip(words, said, strict=True) if word.strip()]
-    if len(pairs) < len(words):
-        mended.counts["tags stand at no word and are left out"] += len(words) - len(pairs)
-    found, odd = read_tags([tag for _, tag in pairs], scheme)
+    tags = [str(tag) for word, tag in zip(words, said, strict=True) if word.strip()]
+    no_words = [word for word in words if not word.strip()]
+    if rule == "characters":  # where a space is one
+        no_words = [word for word in no_words if not word]
+    if no_words:
+        mended.counts["tags stand at no word and are left out"] += len(no_words)
+    found, odd = read_tags(tags, scheme)
     if odd:
         mended.counts[f"entities are not written as {scheme} is, such as an I- behind another "
                       "type: each is taken for one of its own"] += odd  # fmt: skip
-    text, spans = joined([word for word, _ in pairs], rule)
+    text, spans = joined(words, rule)
     return text, [(spans[start][0], spans[end - 1][1], kind) for start, end, kind in found]
 
 

@@ -7,7 +7,9 @@ from typing import overload
 
 import numpy as np
 
-from lora_bert.data.stored import StoredStrings, taken
+from lora_bert.data.literals import literal, may_be_literal
+from lora_bert.data.rows import HEAD_ROWS
+from lora_bert.data.stored import StoredStrings, kept, taken
 
 Text = str | tuple[str, str]
 """A text, or a pair of them."""
@@ -47,6 +49,30 @@ class TextPairs(Sequence[tuple[str, str]]):
 def texts_of(columns: Sequence[Sequence[str]]) -> Sequence[Text]:
     """The texts of one column, or the pairs of two."""
     return columns[0] if len(columns) == 1 else TextPairs(columns[0], columns[1])
+
+
+def texts_in(columns: Sequence[Sequence[str]]) -> Sequence[Text]:
+    """The same of a file's columns; of a column of lists each list is one text."""
+    return texts_of([_joined(column) if are_lists(column) else column for column in columns])
+
+
+def are_lists(cells: Sequence[str]) -> bool:
+    """Whether the first cells are lists of sentences or paragraphs, but for empty ones."""
+    filled = [cell for cell in cells[:HEAD_ROWS] if cell.strip()]
+    return bool(filled) and all(_sentences(cell) is not None for cell in filled)
+
+
+def _joined(cells: Sequence[str]) -> Sequence[str]:
+    """What stands in lists, a line each; a cell that is none stays."""
+    lists = ((cell, _sentences(cell)) for cell in cells)
+    return kept(cell if read is None else "\n".join(read) for cell, read in lists)
+
+
+def _sentences(cell: str) -> list[str] | None:
+    """The texts in a cell that is a list of them."""
+    value = literal(cell.strip()) if may_be_literal(cell.lstrip()) else None
+    strings = isinstance(value, list) and all(type(item) is str for item in value)
+    return value if strings else None
 
 
 def columns_of(texts: Sequence[Text]) -> tuple[Sequence[str], ...]:

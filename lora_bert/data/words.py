@@ -58,12 +58,16 @@ def rule_for(sentences: Iterable[Sequence[str]]) -> str:
 
 
 def joined(words: Sequence[str], rule: str) -> tuple[str, list[Span]]:
-    """The text that words make, and where each stands in it.
+    """The text that words make, and where each of those that are not empty stands in it.
 
-    Characters stand side by side; else a space is between words, but not beside Chinese.
+    Characters stand side by side, and one that is a space is one; else a space is between words,
+    but not beside Chinese.
     """
     text, spans, one = "", list[Span](), re.compile(_ONE)
     for word in words:
+        if not word.strip():
+            text += word if rule == "characters" else ""
+            continue
         if text and rule != "characters" and not (one.match(text[-1]) or one.match(word[:1])):
             text += " "
         spans.append((len(text), len(text) + len(word)))

@@ -131,6 +131,8 @@ class EvaluationRows:
         """Reading as the options say; labels and split as in the adapter's training."""
         config = self.config
         base = data_options(self.training or TrainConfig(), **self._form)
+        format_ = training_format(self.manifest)
+        format_ = replace(format_, labels=format_.labels.union(config.out_of_scope))
         return replace(
             base,
             text_column=config.text_column,
@@ -138,7 +140,7 @@ class EvaluationRows:
             label_column=config.label_column,
             label_names={**self.manifest.label_names, **renaming(config)},
             label_separator=separator(config.label_separator) or base.label_separator,
-            read=read_options(config, training_format(self.manifest)),
+            read=read_options(config, format_),
             limit=None if config.part == "auto" else base.limit,
         )
 

@@ -14,7 +14,7 @@ from lora_bert.data.pair_columns import find_text_columns
 from lora_bert.data.rows import DEFAULT_READ, ReadOptions, TrainingFormat
 from lora_bert.data.tables import Table, iter_tables
 from lora_bert.data.tagged import Places, untagged_texts
-from lora_bert.data.texts import Text, texts_of
+from lora_bert.data.texts import Text, texts_in
 from lora_bert.errors import ConfigError, OutputError, TextError
 from lora_bert.files import atomic_file, claim_file
 from lora_bert.inference.engines.engine import TEXTS_AT_ONCE
@@ -105,7 +105,7 @@ def predict_into(
             cells = [piece.values[name] for name in names]
             part, places = untagged_texts(cells[0], task.words) if task.words else (None, ())
             waiting.append((piece, places))
-            yield texts_of(cells) if part is None else part
+            yield texts_in(cells) if part is None else part
 
     rows = 0
     names: Sequence[str] = ()

@@ -15,7 +15,7 @@ _DRAWS = 200
 
 @dataclass(frozen=True)
 class Bin:
-    """The rows whose answer has a probability in ``low``..``high``.
+    """The rows whose answer has a probability in ``low``..``high``, or what else is counted.
 
     Attributes:
         rows: How many; 0 leaves the two means at 0.
@@ -43,6 +43,7 @@ class Calibration:
         overconfidence: Mean probability of the answers less the share of right ones, -1…1: more
             than 0 is too sure.
         bins: From the lowest probability up.
+        unit: What is counted: rows, each with its answer, or labels of rows, each a yes or a no.
     """
 
     error: float
@@ -50,6 +51,7 @@ class Calibration:
     chance_limit: float
     overconfidence: float
     bins: tuple[Bin, ...]
+    unit: str = "rows"
 
     def __repr__(self) -> str:
         return f"Calibration(error {self.error:.4f}: {self.verdict})"
@@ -58,7 +60,7 @@ class Calibration:
     def verdict(self) -> str:
         """Whether the answers are too sure or too shy, in words."""
         if self.error <= self.chance_limit:
-            return f"as exact as {sum(each.rows for each in self.bins):,} rows can tell"
+            return f"as exact as {sum(each.rows for each in self.bins):,} {self.unit} can tell"
         if abs(self.overconfidence) < self.error / 2:
             return "too sure of some answers, too shy of others"
         too, points = "sure" if self.overconfidence > 0 else "shy", 100 * abs(self.overconfidence)
@@ -81,8 +83,13 @@ def calibration(probabilities: Floats, true: Indices, *, seed: int = 0) -> Calib
     return calibration_of(probabilities.max(axis=1), right, seed=seed)
 
 
-def calibration_of(confidence: Floats, right: NDArray[np.bool_], *, seed: int = 0) -> Calibration:
-    """The calibration of statements, each with its probability and whether it is true, ``[n]``."""
+def calibration_of(
+    confidence: Floats, right: NDArray[np.bool_], *, seed: int = 0, unit: str = "rows"
+) -> Calibration:
+    """The calibration of statements, each with its probability and whether it is true, ``[n]``.
+
+    ``unit`` is what they are of, as :class:`Calibration` has it.
+    """
     confidence = confidence.astype(np.float64)
     place = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
     rows = np.bincount(place, minlength=BINS)
@@ -98,6 +105,7 @@ def calibration_of(confidence: Floats, right: NDArray[np.bool_], *, seed: int = 
         chance_limit=float(np.quantile(by_chance, 0.95)),
         overconfidence=float(confidence.mean() - right.mean()),
         bins=tuple(map(Bin, edges, edges[1:], *figures)),
+        unit=unit,
     )
 
 

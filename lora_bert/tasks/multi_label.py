@@ -332,7 +332,9 @@ class MultiLabel(Task):
             },
             by_label=scores,
             curves=curves(self.labels, self.thresholds, values, true),
-            calibration=calibration_of(values.ravel(), true.ravel(), seed=seed),
+            calibration=calibration_of(
+                values.ravel(), true.ravel(), seed=seed, unit="labels of rows"
+            ),
             answers=tuple(f"{sign}{label}" for sign in "+−" for label in self.labels),
             wrong=label_mistakes(values, answered, true),
             suspects=label_suspects(values, true),

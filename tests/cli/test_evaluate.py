@@ -308,6 +308,18 @@ def test_rows_out_of_scope_are_scored_apart(
     assert "Rows that belong to no class: odd, spam" in Path("r.html").read_text("utf-8")
 
 
+def test_a_rare_mark_that_is_named_out_of_scope_is_a_label(
+    cli: Cli, adapter: Path, reviews: Path
+) -> None:
+    """Unnamed, it says that a row has no label."""
+    Path("mixed.csv").write_text(reviews.read_text(encoding="utf-8") + "?,what is it\n", "utf-8")
+    words = ("evaluate", adapter, "--data", "mixed.csv", "--json")
+    assert cli(*words, "--out-of-scope", "?").document["out_of_scope"]["rows"] == 1
+    plain = cli(*words)
+    assert plain.document["rows"] == 60
+    assert "1 row has the label ?, which says here that there is none" in plain.stderr
+
+
 def test_labels_that_are_not_out_of_scope(
     mistake: Mistake, adapter: Path, with_strangers: Path
 ) -> None:

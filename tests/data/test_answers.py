@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import logging
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -11,11 +13,14 @@ from hypothesis import strategies as st
 
 from lora_bert.data.answer_columns import answer_columns
 from lora_bert.data.answers import answer_examples, answers_in, learnable
+from lora_bert.data.data_options import DataOptions
 from lora_bert.data.examples import Examples
+from lora_bert.data.sources import load_rows, load_splits
 from lora_bert.data.tables import read_table
 from lora_bert.data.texts import columns_of
 from lora_bert.errors import DataError
 
+ANSWERS = DataOptions(label_form="answers", classes=False, split="random")
 CONTEXT = "Ann came at noon. Bob came later."
 
 
@@ -210,3 +215,56 @@ def test_what_cannot_be_answered_may_be_a_float(tmp_path):
         f"Who?,{CONTEXT},Ann,0,1.0\nWho?,{CONTEXT},Ann,0,0.0\n", encoding="utf-8",
     )  # fmt: skip
     assert list(read(path).labels) == ["[]", "[[0, 3]]"]
+
+
+def test_answers_as_pandas_prints_them(tmp_path):
+    path = tmp_path / "a.csv"
+    said = "{'text': array(['Ann'], dtype=object), 'answer_start': array([0], dtype=int32)}"
+    none = "{'text': array([], dtype=object), 'answer_start': array([], dtype=int32)}"
+    rows = [("question", "context", "answers"), ("Who?", CONTEXT, said), ("Why?", CONTEXT, none)]
+    with path.open("w", newline="") as stream:
+        csv.writer(stream).writerows(rows)
+    assert answers_in(read_table(path))
+    assert answers_of(read(path)) == [["Ann"], []]
+
+
+STORY = "NEW DELHI -- Ann came at noon \nand Bob came later."
+NEWS = {"Who came first?": ["Ann"], "When?": ["noon"], "Why?": []}
+
+
+def news_csv(path):
+    """As the csv of NewsQA has them."""
+    header = "story_id,question,answer_char_ranges,is_answer_absent,validated_answers,story_text"
+    rows = [
+        ("Who came first?", "13:16|13:16|13:21", "0.0", ""),
+        ("When?", "None|22:30|None", "0.3", '{"none": 1, "25:30": 2}'),
+        ("Why?", "None|None|13:16", "0.7", ""),
+        ("Which?", "None", "0.0", '{"bad_question": 2}'),
+    ]
+    with path.open("w", newline="") as stream:
+        csv.writer(stream).writerows([header.split(",")])
+        csv.writer(stream).writerows([("./a.story", *row, STORY) for row in rows])
+
+
+def news_json(path):
+    """As its JSON has them."""
+    agreed = [{"s": 13, "e": 16}, {"s": 25, "e": 30}, {"noAnswer": True}, {"badQuestion": True}]
+    questions = [{"q": question, "consensus": each, "isAnswerAbsent": 0, "answers": []}
+                 for question, each in zip([*NEWS, "Which?"], agreed, strict=True)]  # fmt: skip
+    story = {"storyId": "./a.story", "type": "train", "text": STORY, "questions": questions}
+    path.write_text(json.dumps({"data": [story], "version": "1"}))
+
+
+@pytest.mark.parametrize(("name", "write"), [("a.csv", news_csv), ("a.json", news_json)])
+def test_newsqa(name, write, tmp_path, caplog):
+    write(tmp_path / name)
+    found, _, _ = load_rows(str(tmp_path / name), options=ANSWERS)
+    questions, contexts = columns_of(found.texts)
+    assert dict(zip(questions, answers_of(found), strict=True)) == NEWS
+    assert {*contexts} == {STORY}
+    assert "Dropped 1 row with nothing said of its answers" in caplog.text
+    splits = load_splits(str(tmp_path / name), reading=lambda table, options: (
+        replace(options, label_form="answers", classes=False, split="random")
+        if answers_in(table) else options
+    ))  # fmt: skip
+    assert splits.train.label_form == "answers"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import logging
 
@@ -208,6 +209,25 @@ def test_pairs_without_a_gold_label_are_left_out(tmp_path, caplog):
     assert "1 row" in caplog.text
 
 
+LISTS = ['["One.", "Two."]', "['One.' 'Two.']", "array(['One.', 'Two.'], dtype=object)",
+         "[np.str_('One.'), np.str_('Two.')]"]  # fmt: skip
+
+
+@pytest.mark.parametrize("written", LISTS)
+def test_texts_that_are_lists_of_sentences_are_texts(written, tmp_path, caplog):
+    path = tmp_path / "a.csv"
+    with path.open("w", newline="") as stream:
+        csv.writer(stream).writerows([("text", "label"), (written, "a"), ("['Three.']", "b"),
+                                      ("[]", "a"), ("", "b")])  # fmt: skip
+    with caplog.at_level("INFO"):
+        found = examples_from(read_table(path))
+    assert list(found.texts) == ["One.\nTwo.", "Three."]
+    assert "the texts of column 'text' are lists; what stands in each is read as one" in caplog.text
+    assert "Dropped 2 rows with an empty text" in caplog.text
+    path.write_text(path.read_text() + "[SPAM] call now,b\n")
+    assert examples_from(read_table(path)).texts[0] == written
+
+
 def labels_of(tmp_path, labels, **options):
     path = tmp_path / "a.csv"
     rows = (f"text {at},{label}" for at, label in enumerate(labels))
@@ -215,21 +235,69 @@ def labels_of(tmp_path, labels, **options):
     return list(examples_from(read_table(path), **options).labels)
 
 
-@pytest.mark.parametrize("labels", [["0", "1", "2"] * 30 + ["-1"] * 2, ["1", "0"] * 50 + ["-1"]])
+NUMBERED = [["0", "1", "2"] * 30 + ["-1"] * 2, ["1", "0"] * 50 + ["-1"]]
+NUMBERED += [["1.0", "0.0"] * 50 + ["-1.0"], ["0", "1"] * 50 + ["-100"]]
+
+
+@pytest.mark.parametrize("labels", NUMBERED)
 def test_a_rare_minus_one_among_numbered_classes_says_that_there_is_no_label(
     labels, tmp_path, caplog
 ):
     """As in SNLI, whose annotators disagree about a few pairs."""
-    assert labels_of(tmp_path, labels) == [label for label in labels if label != "-1"]
-    assert "the label -1, which says here that there is none" in caplog.text
-    renamed = labels_of(tmp_path, labels, label_names={"-1": "unsure"})
-    assert renamed.count("unsure") == labels.count("-1")
-    known = labels_of(tmp_path, labels, known_labels={"-1", "0", "1", "2"})
-    assert known == labels
+    none = labels[-1]
+    assert labels_of(tmp_path, labels) == [label for label in labels if label != none]
+    assert f"the label {none}, which says here that there is none" in caplog.text
+    renamed = labels_of(tmp_path, labels, label_names={none: "unsure"})
+    assert renamed.count("unsure") == labels.count(none)
+    assert labels_of(tmp_path, labels, known_labels={*labels}) == labels
+
+
+@pytest.mark.parametrize("labels", [["good", "bad"] * 50, ["1", "2", "5"] * 30])
+@pytest.mark.parametrize("none", ["-", "?"])
+def test_a_rare_mark_among_words_says_that_there_is_no_label(labels, none, tmp_path, caplog):
+    assert labels_of(tmp_path, [*labels, none]) == labels
+    assert f"1 row has the label {none}, which says here that there is none" in caplog.text
+    assert labels_of(tmp_path, [*labels, none], label_names={none: "x"}) == [*labels, "x"]
+    assert (
+        labels_of(tmp_path, ["good"] * 50 + [none], known_labels=["good", "bad"]) == ["good"] * 50
+    )
+
+
+@pytest.mark.parametrize("none", ["N/A", "none", "nan", "-1"])
+def test_a_rare_word_that_may_be_a_class_is_told(none, tmp_path, caplog):
+    labels = ["good", "bad"] * 50 + [none]
+    assert labels_of(tmp_path, labels) == labels
+    assert f"1 row has the label {none}, which is taken for a class" in caplog.text
+    caplog.clear()
+    labels_of(tmp_path, labels, known_labels={*labels})
+    labels_of(tmp_path, ["good", "bad", none] * 9)
+    assert "taken for a class" not in caplog.text
 
 
 @pytest.mark.parametrize(
-    "labels", [["-1", "0", "1"] * 30, ["1"] * 99 + ["-1"], ["good", "bad"] * 50 + ["-1"]]
+    "labels",
+    [["-1", "0", "1"] * 30, ["1"] * 99 + ["-1"], ["+", "-", "0"] * 2 + ["+"] * 90, ["?"] * 9],
 )
 def test_another_minus_one_is_a_class(labels, tmp_path):
     assert labels_of(tmp_path, labels) == labels
+
+
+def test_the_hint_names_no_column_that_never_changes(tmp_path):
+    """GoEmotions' raw rows have a time and whether they are unclear, beside the emotions."""
+    path = tmp_path / "a.csv"
+    header = "text,id,author,created_utc,example_very_unclear,spam,joy,anger,grief"
+    rows = [f"text {at},x{at},someone,15{at},{at % 9 == 0},0,{int(at % 3 == 0)},{int(at % 3 == 1)},"
+            f"{int(at == 1100)}" for at in range(1200)]  # fmt: skip
+    path.write_text("\n".join([header, *rows]), encoding="utf-8")
+    with pytest.raises(DataError) as found:
+        load_splits(str(path))
+    assert found.value.hint.endswith("one a class: --label-column joy,anger,grief.")
+
+
+def test_the_hint_for_a_file_without_header_takes_no_column_that_never_changes(tmp_path):
+    path = tmp_path / "a.tsv"
+    rows = [f"train\tthe weather is fine and dry {at}\tsome{at}\t" for at in range(9)]
+    path.write_text("\n".join(rows), encoding="utf-8")
+    with pytest.raises(DataError) as found:
+        load_splits(str(path))
+    assert "--no-header --columns column_1,text,label,column_4" in found.value.hint

@@ -299,3 +299,44 @@ def test_quotes_are_read_alike_whatever_separates_the_cells(tmp_path, mark, line
     path.write_text("\n".join(lines).replace("|", mark) + "\n")
     found = read_table(path).values
     assert (found["text"], found["label"]) == (texts, ["pos", "neg"])
+
+
+def benchmark(*, remarks: bool = False, late: bool = False) -> str:
+    """Rows as the files of the STS benchmark have them: tabs, raw quotes, no header."""
+    lines = []
+    for at in range(1200 if late else 60):
+        first, second = f"A plane flies over sea number {at}.", f"He sees the plane fly by, {at}."
+        raw = at > 1100 or not late
+        second = second.replace("," * (at % 3 > 0), "").replace(
+            "He", '"He' if raw and at % 7 else "He"
+        )
+        more = ["a.com", "b.com"] if remarks and raw and at % 3 == 0 else []
+        row = ["main-news", "headlines", "2013", f"{at:04}", f"{at % 26 / 5:.3f}", first, second]
+        lines.append("\t".join([*row, *more]))
+    return "\n".join(lines) + "\n"
+
+
+SIMILAR = "column_1,column_2,column_3,column_4,label,text_a,text_b"
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("remarks", [False, True])
+@pytest.mark.parametrize("name", ["sts-train.csv", "sts-train.tsv"])
+def test_tabs_with_raw_quotes_and_remarks_at_the_end_of_rows(name, remarks, late, tmp_path, caplog):
+    text = benchmark(remarks=remarks, late=late)
+    with pytest.raises(DataError) as found:
+        table_of(tmp_path, text, name)
+    assert f"--no-header --columns {SIMILAR} (the names are guessed" in found.value.hint
+    options = ReadOptions(header=False, columns=tuple(SIMILAR.split(",")))
+    table = table_of(tmp_path, text, name, options)
+    wanted = [tuple(line.split("\t")[:7]) for line in text.splitlines()]
+    assert rows_of(table) == wanted
+    said = "rows of 9 cells are read without the last 2, which other rows do not have"
+    assert (said in caplog.text) == remarks
+
+
+@pytest.mark.parametrize("more", ["\tone", "\tone\ttwo"])
+def test_a_single_row_of_more_cells_is_an_error(more, tmp_path):
+    options = ReadOptions(header=False, columns=tuple(SIMILAR.split(",")))
+    with pytest.raises(DataError, match=r"line 60: \d cells where there are 7 columns, too many"):
+        table_of(tmp_path, benchmark().rstrip("\n") + more, "a.tsv", options)

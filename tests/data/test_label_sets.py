@@ -155,3 +155,33 @@ def test_columns_whose_labels_are_kept_back(tmp_path):
     rows = [f"new {at},-1,-1,-1" for at in range(4)]
     (tmp_path / "test.csv").write_text("\n".join(["text,anger,fear,joy", *rows]))
     assert load_splits(str(tmp_path), options=DataOptions(label_form="set")).test is None
+
+
+@pytest.mark.parametrize("task", ["set", "one"])
+@pytest.mark.parametrize("mark", ["-1", "-1.0"])
+def test_rows_that_nobody_has_scored_are_left_out(task, mark, tmp_path, caplog):
+    """As in the test rows of Jigsaw's comments."""
+    rows = [
+        "1,good,1,0,0",
+        f"2,bad,{mark},{mark},{mark}",
+        "3,fine,0,0,1",
+        f"4,no,{mark},{mark},{mark}",
+    ]
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(["id,comment_text,toxic,insult,threat", *rows]))
+    found = examples_from(read_table(path), label_form=task)
+    assert list(found.texts) == ["good", "fine"]
+    assert found.label_counts == {"toxic": 1, "threat": 1}
+    assert "2 rows have -1 in every column of labels" in caplog.text
+    path.write_text("\n".join(["id,comment_text,toxic,insult,threat", *rows[1::2]]))
+    with pytest.raises(DataError, match="has nothing left: 2 rows with an empty label"):
+        examples_from(read_table(path), label_column="toxic,insult,threat", label_form=task)
+    path.write_text("\n".join(["id,comment_text,toxic,insult,threat", *rows, "5,so,-1,0,1"]))
+    with pytest.raises(DataError, match="line 6: column 'toxic' holds '-1' where 0 or 1 is needed"):
+        examples_from(read_table(path), label_column="toxic,insult,threat", label_form=task)
+
+
+def test_that_rows_of_several_labels_are_seen_beside_those(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("text,a,b,c\none,1,1,0\ntwo,-1,-1,-1\nthree,0,1,0\n")
+    assert rows_of_several(read_table(path), DataOptions()) == 1

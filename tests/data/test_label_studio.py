@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import json
 
 import pytest
 
+from lora_bert.data.data_options import DataOptions
 from lora_bert.data.examples import examples_from
-from lora_bert.data.sources import load_splits
+from lora_bert.data.sources import load_rows, load_splits
 from lora_bert.data.tables import read_table
 from lora_bert.errors import DataError
 
@@ -128,3 +130,28 @@ def test_nothing_marked_is_a_text_without_entities(order, tmp_path):
     cells = ["[]" if at == 0 else json.dumps([span["value"]]) for at in order]
     assert [json.loads(cell) for cell in table.values["ner"][:-1]] == list(map(json.loads, cells))
     assert table.values["ner"][-1] == ""
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.csv"])
+def test_nothing_marked_in_flat_exports(name, tmp_path, caplog):
+    """A row that was annotated is a text without entities, one that was not is left out."""
+    marked = [{"start": 0, "end": 3, "text": "Ann", "labels": ["PER"]}]
+    rows: list[dict[str, object]] = [
+        {"id": 1, "text": "nobody", "annotator": 1, "annotation_id": 4, "lead_time": 2.5},
+        {"id": 2, "text": "Ann met", "label": marked, "annotator": 1, "annotation_id": 5},
+        {"id": 3, "text": "to come"},
+    ]
+    path = tmp_path / name
+    if name == "a.json":
+        path.write_text(json.dumps(rows))
+    else:
+        with path.open("w", newline="") as stream:
+            writer = csv.DictWriter(stream, ["id", "text", "label", *list(rows[0])[2:]])
+            writer.writeheader()
+            writer.writerows(row | ({"label": json.dumps(marked)} if "label" in row else {})
+                             for row in rows)  # fmt: skip
+    options = DataOptions(label_form="tags", classes=False)
+    found, _, _ = load_rows(str(path), options=options)
+    assert list(found.texts) == ["nobody", "Ann met"]
+    assert list(map(json.loads, found.labels)) == [[], [[0, 3, "PER"]]]
+    assert "Dropped 1 row without words or tags" in caplog.text

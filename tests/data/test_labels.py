@@ -39,6 +39,9 @@ def labelled(labels, **how):
         (['{"label": "POS", "score": 0.9}', '{"name": "NEG"}'], "POS NEG"),
         (["{'a'}", "['it\\'s']"], "a it's"),
         (['[["a"]]'], "a"),
+        (["array(['a'], dtype=object)", "array(['b'],\n      dtype='<U1')", "np.array([])"], "a b"),
+        (["[np.str_('a')]", "[np.int64(4)]", "array([2])"], "a 4 2"),
+        (["array([0., 1.])", "array([1., 0.])"], "1 0"),
     ],
 )
 def test_one_label_is_taken_out(cells, labels, caplog):
@@ -62,6 +65,7 @@ def test_one_label_is_taken_out(cells, labels, caplog):
         ["order", "status", "order status", "card"],
         ["pop", "rock", "pop/rock"],
         ["1", "2", "1/2"],
+        ["array", "array(a)", "array(['a'", "array(['a'])s", "an array(['a'])"],
         ['"quoted"', "NA", "null", "None", "0", "-1"],
     ],
 )

@@ -63,6 +63,10 @@ FORMS["k.conll"] = (
     "# text = New York met Ann\n1\tNew\tNNP\tB-LOC\n2\tYork\tNNP\tI-LOC\n3-4\tmetAnn\t_\t_\n"
     "3\tmet\tIN\tO\n4\tAnn\tNNP\tB-PER\n\n# text = nobody\n1\tnobody\tPRP\tO\n"
 )
+FORMS["l.csv"] = (
+    "tokens,ner_tags\n\"array(['New', 'York', 'met', 'Ann'], dtype=object)\","
+    "\"['B-LOC' 'I-LOC' 'O'\n 'B-PER']\"\n['nobody'],\"array(['O'], dtype='<U1')\"\n"
+)
 FORMS["i.conll"] = "\ufeff" + FORMS["a.conll"].replace("\n", "\r\n")
 FORMS["j.txt"] = FORMS["b.txt"].replace("\n\n", "\r\n \r\n").replace("\tO\n", "\tO  \n")
 
@@ -166,7 +170,8 @@ def test_what_can_be_mended_is_counted(tmp_path, caplog):
     )  # fmt: skip
     assert entities(rows) == [[("Ann", "PER"), ("York", "LOC")], []]
     assert "1 entities are not written as IOB2 is" in caplog.text
-    assert "2 tags without a word left out" in caplog.text
+    assert "1 tag without a word left out" in caplog.text
+    assert "1 tags stand at no word and are left out" in caplog.text
     caplog.clear()
     rows = read(
         tmp_path / "b.jsonl",
@@ -273,6 +278,64 @@ def test_tags_say_the_entities_in_every_scheme(parts, scheme):
         entities.append((at + gap, at + gap + size, kind))
         at += gap + size
     assert read_tags(tags_of(entities, at, scheme), scheme) == (entities, 0)
+
+
+GERMEVAL = (
+    "#\thttp://de.wikipedia.org/wiki/Aachen [2009-10-17]\n1\tDie\tO\tO\n2\tUni\tB-ORG\tO\n"
+    "3\tAachen\tI-ORG\tB-LOC\n\n#\thttp://de.wikipedia.org/wiki/Bonn [2009-10-17]\n"
+    "1\tBonn\tB-LOC\tO\n2\tliegt\tO\tO\n"
+)
+OUTER = [[("Uni Aachen", "ORG")], [("Bonn", "LOC")]]
+ANNOTATED = (
+    "# sent_id = 1\n# text = Die Uni Aachen\n1\tDie\tO\t-\tanna\n2\tUni\tB-ORG\t-\tanna\n"
+    "3\tAachen\tI-ORG\t-\tanna\n\n# sent_id = 2\n1\tBonn\tB-LOC\t-\tbo\n2\tliegt\tO\t-\tbo\n"
+)
+COLUMNS = {
+    "germeval": ("a.tsv", GERMEVAL, {}, OUTER),
+    "germeval without inner ones": ("a.txt", GERMEVAL.replace("B-LOC\n\n", "O\n\n"), {}, OUTER),
+    "inner": ("a.conll", GERMEVAL, {"label_column": "tags_4"}, [[("Aachen", "LOC")], []]),
+    "annotated": ("a.iob2", ANNOTATED, {}, OUTER),
+    "annotated as text": ("a.txt", ANNOTATED, {}, OUTER),
+    "chunks": ("a.txt", "Ann NNP B-NP B-PER\nmet VB B-VP O\n\n", {}, [[("Ann", "PER")]]),
+    "chunks alone": ("a.conll", "Ann NNP B-NP O\nmet VB B-VP O\n\n", {}, [[]]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", COLUMNS)
+def test_the_column_of_tags_among_others(form, tmp_path):
+    name, text, options, wanted = COLUMNS[form]
+    assert entities(read(tmp_path / name, text, **options)) == wanted
+
+
+def test_columns_of_tags_are_said(tmp_path, caplog):
+    with caplog.at_level("INFO"):
+        read(tmp_path / "a.tsv", GERMEVAL)
+    said = "the tags of column 3 of 4 are read. Those of column 4: --label-column tags_4."
+    assert caplog.text.count(said) == 1
+    with pytest.raises(DataError, match=r"line 2,701: .* has 3 columns, and the lines before"):
+        read(tmp_path / "b.conll", (GERMEVAL + "\n") * 300 + "1\tBonn\tB-LOC\n")
+
+
+KOREAN = (
+    "## klue-ner-v1_train_00000-nsmc\t<경찰:OG>이 왔다\n"
+    "경\tB-OG\n찰\tI-OG\n이\tO\n \tO\n왔\tO\n다\tO\n\n"
+)
+
+
+@pytest.mark.parametrize("name", ["a.tsv", "a.jsonl"])
+def test_a_space_among_characters_is_one(name, tmp_path, caplog):
+    """KLUE's texts have their spaces, as they are typed."""
+    text = KOREAN + "## klue\t<서울:LC> 역\n서\tB-LC\n울\tI-LC\n \tI-LC\n역\tI-LC\n"
+    if name == "a.jsonl":
+        rows = [[line.split("\t") for line in block.split("\n")[1:] if line]
+                for block in text.split("\n\n")]  # fmt: skip
+        objects = [{"tokens": [row[0] for row in block], "ner_tags": [row[1] for row in block]}
+                   for block in rows]  # fmt: skip
+        text = "\n".join(map(json.dumps, objects))
+    found = read(tmp_path / name, text)
+    assert list(found.texts) == ["경찰이 왔다", "서울 역"]
+    assert entities(found) == [[("경찰", "OG")], [("서울 역", "LC")]]
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
 
 
 @pytest.mark.parametrize("space", ["\u00a0", "\u3000"])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lora_bert.metrics.calibration import BINS, calibration
+from lora_bert.metrics.calibration import BINS, calibration, calibration_of
 
 
 def answered(confidences, right):
@@ -57,6 +57,8 @@ def test_it_says_in_which_direction():
     assert both.verdict == "too sure of some answers, too shy of others"
     few = calibration(*answered(confidences[:40], luck[:40] < confidences[:40]))
     assert few.verdict == "as exact as 40 rows can tell"
+    labels = calibration_of(confidences[:40], luck[:40] < confidences[:40], unit="labels of rows")
+    assert labels.verdict == "as exact as 40 labels of rows can tell"
 
 
 def test_exact_probabilities_are_called_so_as_often_as_was_meant():

@@ -49,6 +49,9 @@ def test_it_is_read_off_the_data_and_learned(trained):
     assert result.labels == LABELS
     scores = result.evaluations["test"].scores
     assert scores.micro_f1 > 0.75
+    calibration = result.evaluations["test"].calibration
+    counted = sum(each.rows for each in calibration.bins)
+    assert (counted, calibration.unit) == (3 * scores.rows, "labels of rows")
     written = json.loads((result.path / "lora_bert.json").read_text())
     assert written["problem_type"] == "multi_label_classification"
     assert len(written["settings"]["thresholds"]) == 3

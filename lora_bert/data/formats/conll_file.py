@@ -1,4 +1,4 @@
-"""What taggers are trained on: a word a line, its tag in the last column, a blank line between.
+"""What taggers are trained on: a word a line, its tag in a column behind, a blank line between.
 
 CoNLL's shared tasks brought it up; the tag schemes' names serve as endings of such files.
 """
@@ -8,74 +8,150 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from lora_bert.data.opening import TAGGED, open_text
 from lora_bert.data.rows import HEAD_ROWS, OpenTable
-from lora_bert.data.tag_schemes import parts_of
+from lora_bert.data.tag_schemes import OUTSIDE, parts_of
 from lora_bert.errors import DataError
 from lora_bert.wording import counted, shortened
 
 logger = logging.getLogger(__name__)
 
 COLUMNS = ("tokens", "tags")
-"""Both as JSON lists."""
+"""Both as JSON lists; tags of further columns stand in ``tags_4``, by the column's number."""
 _BETWEEN_DOCUMENTS = "-DOCSTART-"
 _COMMENT = re.compile(r"# ?\S.*[ =].*|#\t.*")
 _NUMBER_OF_WORD = re.compile(r"\d+(?:[-.]\d+)?")
 """In front of words, as CoNLL-U has them; 3-4 is of two words that are written as one."""
+_PHRASES = frozenset("NP VP PP ADVP ADJP SBAR PRT CONJP INTJ LST UCP NC VC PC".split())
+"""Types of chunks, which CoNLL has beside names in a column of their own."""
 _FEWEST_COLUMNS = 3
 _MOSTLY = 0.98
 _MOST_CHARACTERS = 1 << 15
 
 
-def is_conll(path: Path, codec: str, suffix: str) -> bool:
-    """Whether a file holds sentences so; where its name does not say it, the last column has to.
+class _Layout(NamedTuple):
+    """Where the words and tags of a file stand.
 
-    Then nearly every line ends with a tag of a scheme, some of them of an entity, and some lines
-    are blank; entities and blank lines may come late.
+    Attributes:
+        numbered: Whether the first column counts words.
+        width: Columns of each line; 0 where lines may differ, and the last one holds the tags.
+        tags: The columns that hold tags, from 0, the one that is read first.
+    """
+
+    numbered: bool
+    width: int = 0
+    tags: tuple[int, ...] = (-1,)
+
+
+def is_conll(path: Path, codec: str, suffix: str) -> bool:
+    """Whether a file holds sentences so; where its name does not say it, a column has to.
+
+    Then nearly every line has a tag of a scheme there, in the last column or one that has O too;
+    some of them are of an entity, and some lines are blank. Entities and blank lines may come late.
     """
     if suffix in TAGGED:
         return True
     lines = _head(path, codec)
-    filled = [line for line in lines if _is_filled(line)]
-    cells = [_cells(line) for line in filled]
-    tags = [parts_of(row[-1]) for row in cells if len(row) > 1]
-    if not filled or sum(parts is not None for parts in tags) < _MOSTLY * len(filled):
-        return False
-    blank, entity = len(filled) < len(lines), any(parts and parts[0] for parts in tags)
+    rows = [_cells(line) for line in lines if _is_filled(line)]
+    tags = [parts_of(row[-1]) for row in rows if len(row) > 1]
+    columns = [at for at in _columns_of_tags(rows) if OUTSIDE in {row[at] for row in rows}]
+    if rows and sum(parts is not None for parts in tags) >= _MOSTLY * len(rows):
+        columns.append(-1)
+    blank = entity = False
     with open_text(path, codec) as stream:
-        for line in stream if not (blank and entity) else ():
+        for line in stream if columns else ():
             content = line.rstrip("\r\n")
             if not _is_filled(content):
                 blank = True
-            elif parts := parts_of(_cells(content)[-1]):
-                entity = entity or bool(parts[0])
+            else:
+                entity = entity or _has_entity(_cells(content), columns)
             if blank and entity:
                 return True
-    return blank and entity
+    return False
+
+
+def _has_entity(cells: Sequence[str], columns: Sequence[int]) -> bool:
+    return any(bool((parts_of(cells[at]) or ("",))[0]) for at in columns if at < len(cells))
+
+
+def _columns_of_tags(rows: Sequence[Sequence[str]]) -> list[int]:
+    """The columns behind the first in which nearly every cell is a tag, of lines of one width."""
+    width = len(rows[0]) if rows else 0
+    if width < _FEWEST_COLUMNS or any(len(row) != width for row in rows):
+        return []
+    fits = {at: sum(parts_of(row[at]) is not None for row in rows) for at in range(1, width)}
+    return [at for at, number in fits.items() if number >= _MOSTLY * len(rows)]
 
 
 def read(path: Path, source: str, codec: str) -> OpenTable:
     """Open such a file: a sentence a row, which stands where its first word does.
 
-    A file of one column has words alone, and its rows have no tags.
+    A file of one column has words alone, and its rows have no tags. Of several columns of tags the
+    last one is read, or the first one with its types, which has the outer entities; a log says so.
     """
     widths = [len(_cells(line)) for line in _head(path, codec) if _is_filled(line)]
     if widths and max(widths) == 1:
-        rows = ((line, (tokens,)) for line, (tokens, _) in _sentences(path, source, codec, 1))
+        rows = ((line, cells[:1])
+                for line, cells in _sentences(path, source, codec, 1, _Layout(False)))  # fmt: skip
         return OpenTable(COLUMNS[:1], rows)
-    return OpenTable(COLUMNS, _sentences(path, source, codec, 2))
+    layout = _layout(path, codec)
+    _say_layout(layout, source)
+    others = (f"{COLUMNS[1]}_{at + 1}" for at in layout.tags[1:])
+    return OpenTable((*COLUMNS, *others), _sentences(path, source, codec, 2, layout))
+
+
+def _layout(path: Path, codec: str) -> _Layout:
+    """Where a file's words and tags stand."""
+    numbered = _counts_words(path, codec)
+    rows = [_cells(line) for line in _head(path, codec) if _is_filled(line)]
+    rows = [row[numbered:] for row in rows if not numbered or row[0].isdecimal()]
+    columns = [at + numbered for at in _columns_of_tags(rows)]
+    width = len(rows[0]) + numbered if columns else 0
+    if columns in ([], [width - 1]):
+        return _Layout(numbered)
+    kinds = _kinds(path, codec, columns)
+    named = [at for at in columns if kinds[at] - _PHRASES]
+    if not named:
+        return _Layout(numbered)
+    chosen = next(at for at in named if kinds[at] & kinds[named[-1]])
+    return _Layout(numbered, width, (chosen, *(at for at in columns if at != chosen)))
+
+
+def _kinds(path: Path, codec: str, columns: Sequence[int]) -> dict[int, set[str]]:
+    """The types in some columns: of the first rows, and of more until each column has one."""
+    kinds = {at: set[str]() for at in columns}
+    with open_text(path, codec) as stream:
+        for line, text in enumerate(stream):
+            if line >= HEAD_ROWS and all(kinds.values()):
+                break
+            content = text.rstrip("\r\n")
+            cells = _cells(content) if _is_filled(content) else []
+            for at in columns if len(cells) > columns[-1] else ():
+                kinds[at].add((parts_of(cells[at]) or ("", ""))[1])
+                kinds[at].discard("")
+    return kinds
+
+
+def _say_layout(layout: _Layout, source: str) -> None:
+    if layout.numbered:
+        logger.info("The first column of '%s' counts words: they stand in the second.", source)
+    if not layout.width:
+        return
+    first, *others = (at + 1 for at in layout.tags)
+    logger.info("'%s': the tags of column %s of %s are read.%s", source, first, layout.width,
+                "".join(f" Those of column {at}: --label-column {COLUMNS[1]}_{at}."
+                        for at in others))  # fmt: skip
 
 
 def _sentences(
-    path: Path, source: str, codec: str, least: int
-) -> Iterator[tuple[int, tuple[str, str]]]:
-    lost, numbered = 0, _counts_words(path, codec)
-    if numbered:
-        logger.info("The first column of '%s' counts words: they stand in the second.", source)
+    path: Path, source: str, codec: str, least: int, layout: _Layout
+) -> Iterator[tuple[int, tuple[str, ...]]]:
+    lost, numbered, width = 0, layout.numbered, layout.width
     for start, lines in _blocks(path, codec):
         tokens, tags = [], []
         for line, content in lines:
@@ -87,30 +163,39 @@ def _sentences(
                     f"'{source}', line {line:,}: '{shortened(content.strip(), 40)}' begins with no "
                     "number, and the lines before count words.",
                 )
-            cells = cells[numbered:]
-            if len(cells) < least and parts_of(cells[-1]) is not None:
-                cells = ["", *cells]
-            if len(cells) > least == 1:
+            if width and len(cells) != width:
                 raise DataError(
-                    f"'{source}', line {line:,}: '{shortened(content.strip(), 40)}' is more than "
-                    "a word, which the lines before are.",
-                    hint="Give every word its tag, O outside of entities, or none of them.",
+                    f"'{source}', line {line:,}: '{shortened(content.strip(), 40)}' has "
+                    f"{counted(len(cells), 'column')}, and the lines before have {width}.",
                 )
-            if len(cells) < least:
-                raise DataError(
-                    f"'{source}', line {line:,}: '{shortened(content.strip(), 40)}' has no tag.",
-                    hint="Every line is a word and its tag, with a tab or a space between; a blank "
-                    "line ends a sentence.",
-                )
-            if not cells[0].strip():
+            if len(cells) - numbered < least and parts_of(cells[-1]) is not None:
+                cells = [*cells[:numbered], "", *cells[numbered:]]
+            _check_tag(cells[numbered:], least, f"'{source}', line {line:,}", content)
+            if not cells[numbered]:
                 lost += 1
                 continue
-            tokens.append(cells[0])
-            tags.append(cells[-1])
+            tokens.append(cells[numbered])
+            tags.append([cells[at] for at in layout.tags])
         if tokens:
-            yield start, (_json(tokens), _json(tags))
+            yield start, (_json(tokens), *map(_json, zip(*tags, strict=True)))
     if lost:
         logger.warning("'%s': %s without a word left out.", source, counted(lost, "tag"))
+
+
+def _check_tag(cells: Sequence[str], least: int, place: str, content: str) -> None:
+    """Refuse a word without a tag, and one with a tag where the others have none."""
+    if len(cells) > least == 1:
+        raise DataError(
+            f"{place}: '{shortened(content.strip(), 40)}' is more than a word, which the lines "
+            "before are.",
+            hint="Give every word its tag, O outside of entities, or none of them.",
+        )
+    if len(cells) < least:
+        raise DataError(
+            f"{place}: '{shortened(content.strip(), 40)}' has no tag.",
+            hint="Every line is a word and its tag, with a tab or a space between; a blank "
+            "line ends a sentence.",
+        )
 
 
 def _counts_words(path: Path, codec: str) -> bool:
@@ -168,14 +253,14 @@ def _is_between(line: str) -> bool:
 
 
 def _cells(line: str) -> list[str]:
-    """The columns of a line; between tabs a word may be empty, or hold spaces."""
+    """The columns of a line; between tabs a word may be empty, a space, or hold spaces."""
     if "\t" in line:
-        return [cell.strip() for cell in line.rstrip().split("\t")]
+        return [cell.strip() or cell[:1] for cell in line.rstrip().split("\t")]
     # Other spaces are part of a word, as in 10 000, unless nothing else is before the tag.
     cells = [cell for cell in line.strip().split(" ") if cell]
     words = line.split()
     return words if len(cells) == 1 and parts_of(words[-1]) is not None else cells
 
 
-def _json(values: list[str]) -> str:
+def _json(values: Sequence[str]) -> str:
     return json.dumps(values, ensure_ascii=False)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import csv
 import logging
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -24,6 +25,8 @@ from lora_bert.wording import counted
 logger = logging.getLogger(__name__)
 
 Record = tuple[int, list[str]]
+_FEWEST = 3
+"""Columns of a table whose rows may have cells more."""
 _RULE = re.compile(r"\s*:?-{2,}:?\s*")
 
 
@@ -48,7 +51,15 @@ def read(path: Path, source: str, codec: str, options: ReadOptions, kind: str) -
     widths = {len(cells) for cells in others if not _is_blank(cells, len(head[0][1]))}
     common = widths.pop() if len(widths) == 1 else 0
     first = _fitted(head[0][1], others, common, options, source)
-    columns, has_header = column_names(first, others, options, source)
+    narrow, _ = _widths((cells for _, cells in head), dialect)
+    columns, has_header = column_names(first[: narrow or None], others, options, source)
+    if has_header and narrow:
+        columns, _ = column_names(first, others, options, source)
+    elif not has_header:
+        every = (cells for _, cells in _records(path, source, codec, dialect))
+        narrow, wide = _widths(every, dialect)
+        records = _without_remarks(chain(head, records), narrow, wide, source)
+        head = list(islice(records, len(head)))
     width = len(columns)
     ends_empty = has_header and width > 1 and not _beyond(others, width)
     widest = max(map(len, others)) if ends_empty else width
@@ -91,6 +102,34 @@ def _without_rule(records: Iterator[Record], source: str) -> Iterator[Record]:
         (line, [cell.strip() for cell in (cells[inner] if len(cells) == len(names) else cells)])
         for line, cells in chain(head[:1], records)
     )
+
+
+def _widths(rows: Iterable[Sequence[str]], dialect: Dialect) -> tuple[int, int]:
+    """The cells that all rows have, and those that some have; 0 where that is not certain.
+
+    That is in tabs: some rows end with several cells more, all with as many, such as remarks. One
+    cell more may be a tab in a text.
+    """
+    if dialect.delimiter != "\t":
+        return 0, 0
+    widths = Counter(len(cells) for cells in rows if not _is_blank(cells, _FEWEST))
+    if len(widths) != 2 or min(widths.values()) < 2:
+        return 0, 0
+    narrow, wide = sorted(widths)
+    return (narrow, wide) if narrow >= _FEWEST and wide - narrow > 1 else (0, 0)
+
+
+def _without_remarks(
+    records: Iterator[Record], narrow: int, wide: int, source: str
+) -> Iterator[Record]:
+    """The records; those of ``wide`` cells, where there are any, have ``narrow`` ones too."""
+    if not narrow:
+        return records
+    logger.warning(
+        "'%s': rows of %s cells are read without the last %s, which other rows do not have.",
+        source, wide, wide - narrow,
+    )  # fmt: skip
+    return ((line, cells[:narrow]) for line, cells in records)
 
 
 def _beyond(rows: Sequence[Sequence[str]], width: int) -> bool:

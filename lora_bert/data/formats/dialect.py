@@ -36,6 +36,8 @@ _SPACES_LEFT_OUT = (
     "spaces behind its separators are left out, so that the quotes after them are meant"
 )
 _BACKSLASH_ELSEWHERE = re.compile(r'\\(?:\\|")|(\\)')
+_FEWEST_CELLS = 3
+"""Of a table in tabs that is called otherwise."""
 _MOST = 0.8
 """Share of the lines that a separator has to cut into as many cells as the first."""
 
@@ -108,6 +110,9 @@ def sniff(path: Path, codec: str, default: str) -> Dialect:
     elif head.lines:
         below_titles = replace(head, lines=head.lines[_title_lines(head.lines) :])
         separator = _separator(below_titles, default)
+        if separator == "\t" != default and _in_raw_tabs(below_titles, path, codec):
+            tabs = _of_tabs(head, path, codec)
+            return replace(tabs, notes=(f" is separated by {SPOKEN[separator]}", *tabs.notes))
         if separator != default:
             plain = Dialect(separator, notes=(f" is separated by {SPOKEN[separator]}",))
     for dialect in _unusual(head, plain, path, codec):
@@ -208,13 +213,31 @@ def _separator(head: _Head, default: str) -> str:
             plain, replace(plain, skip_space=True), replace(plain, backslash=True),
             replace(plain, quote="'"),
         )  # fmt: skip
-        if any(map(head.fits, variants)):
+        if any(map(head.fits, variants)) or (mark == "\t" and _are_in_tabs(head)):
             return mark
     if default in first:
         return default
     # Where only some lines are at fault, they are to be named, and not the separator.
     best = max(marks, key=lambda mark: _share(head.lines, first, mark))
     return best if _share(head.lines, first, best) >= _MOST else default
+
+
+def _are_in_tabs(head: _Head) -> bool:
+    """Whether all lines have tabs enough for a table, as many or, some of them, several more."""
+    widths = {line.count("\t") + 1 for line in head.lines if line.strip()}
+    return min(widths) >= _FEWEST_CELLS and len(widths) <= 2 and max(widths) - min(widths) != 1
+
+
+def _in_raw_tabs(head: _Head, path: Path, codec: str) -> bool:
+    """Whether tabs make a table whose quotes are the texts' own."""
+    if not _are_in_tabs(head):
+        return False
+    tabs = Dialect("\t")
+    meant = (tabs, replace(tabs, skip_space=True), replace(tabs, backslash=True))
+    if not any(map(head.fits, meant)):
+        return True
+    begun = any(cell.lstrip().startswith('"') for line in head.lines for cell in line.split("\t"))
+    return not begun and not tabs.fits_file(path, codec)
 
 
 def _share(lines: Sequence[str], first: str, mark: str) -> float:

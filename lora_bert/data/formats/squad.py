@@ -1,6 +1,7 @@
 """Questions about paragraphs, as SQuAD, CMRC 2018, DRCD and XQuAD write them, as flat rows.
 
-``{"paragraphs": [{"context": …, "qas": [{"question": …, "answers": […]}, …]}, …]}``
+``{"paragraphs": [{"context": …, "qas": [{"question": …, "answers": […]}, …]}, …]}``, and as NewsQA
+does, ``{"text": …, "questions": [{"q": …, "consensus": {"s": 196, "e": 228}}, …]}``.
 """
 
 from __future__ import annotations
@@ -48,7 +49,33 @@ def _paragraphs(members: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
     paragraphs = members.get("paragraphs")
     if isinstance(paragraphs, list) and all(isinstance(each, dict) for each in paragraphs):
         return paragraphs
-    return [members] if isinstance(members.get("qas"), list) else None
+    if isinstance(members.get("qas"), list):
+        return [members]
+    text, questions = members.get("text"), members.get("questions")
+    if not isinstance(text, str) or not isinstance(questions, list) or not questions:
+        return None
+    if not all(isinstance(each, dict) and isinstance(each.get("q"), str) for each in questions):
+        return None
+    qas = [{"question": each["q"], "answers": _consensus(text, each)} for each in questions]
+    return [{"context": text, "qas": qas}]
+
+
+def _consensus(text: str, question: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    """The answer that NewsQA's annotators agree on, none, or None where they do not."""
+    agreed = question.get("consensus")
+    if not isinstance(agreed, dict):
+        return None
+    places = agreed.get("s"), agreed.get("e")
+    if all(isinstance(place, int | str) and str(place).isdecimal() for place in places):
+        return [answer_at(text, *(int(str(place)) for place in places))]
+    return [] if agreed.get("noAnswer") else None
+
+
+def answer_at(context: str, start: int, end: int) -> dict[str, Any]:
+    """What stands in a context from one character to another, without spaces around it."""
+    part = context[start:end]
+    bare = part.strip()
+    return {"text": bare, "answer_start": start + part.find(bare)}
 
 
 def _row(
