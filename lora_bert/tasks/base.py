@@ -187,11 +187,13 @@ class Task(Protocol):
         """How many passes over so many training rows there are where ``--epochs`` is left out.
 
         As few as :attr:`least_epochs`; more where they show fewer than 4,000 rows, or 600 an
-        output, in all; at most 20. Where the head starts ``fitted``, 1,600 or 60, and at most 8:
-        it knows its classes already.
+        output, in all; at most 20. A head that starts ``fitted`` knows its outputs already: 1,600
+        rows or 240 an output, of which 5,000 rows are enough, or 60 an output; at most 8.
         """
-        least, each, most = (1600, 60, 8) if fitted else (4000, 600, 20)
-        shown = max(least, each * self.head().outputs)
+        outputs = self.head().outputs
+        shown, most = max(4000, 600 * outputs), 20
+        if fitted:
+            shown, most = max(1600, min(240 * outputs, 5000), 60 * outputs), 8
         return max(self.least_epochs, min(most, math.ceil(shown / rows)))
 
     @abstractmethod

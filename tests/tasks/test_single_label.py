@@ -91,7 +91,7 @@ def test_loss_is_summed_cross_entropy():
 @pytest.mark.parametrize(
     ("fitted", "classes", "expected"),
     [
-        (True, 2, [8, 6, 3, 3]), (True, 77, [8, 8, 5, 3]),
+        (True, 2, [8, 6, 3, 3]), (True, 77, [8, 8, 5, 3]), (True, 150, [8, 8, 8, 3]),
         (False, 2, [20, 14, 4, 3]), (False, 77, [20, 20, 20, 5]),
     ],
 )  # fmt: skip
