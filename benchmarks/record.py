@@ -9,6 +9,7 @@ import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from benchmarks.ratios import Ratio, best, median, ratio, values
 
 _UNUSUAL = re.compile(r"(-cuda|-20newsgroups)+$")
 _NUMBERS = re.compile(r"\[[\d.,\s-]+\]")
+_BITS = re.compile(r'(?<="correct": )\[((?:\s*[01],?)+)\s*\]')
 
 
 @dataclass
@@ -90,7 +92,8 @@ class Record:
         results.mkdir(parents=True, exist_ok=True)
         path = results / f"{self.name}.json"
         text = json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n"
-        # Which of a thousand rows were right is one line, not a thousand.
+        # Which of a thousand rows were right is a line of as many characters, not a thousand lines.
+        text = _BITS.sub(lambda found: f'"{"".join(found[1].split()).replace(",", "")}"', text)
         text = _NUMBERS.sub(lambda found: " ".join(found[0].split()), text)
         with tempfile.NamedTemporaryFile("w", dir=results, delete=False, encoding="utf-8") as work:
             work.write(text)
@@ -118,7 +121,11 @@ def new_record(benchmark: str, options: Options, **settings: Any) -> Record:
 
 def read_record(path: Path) -> Record:
     """What :meth:`Record.save` wrote."""
-    return Record(**json.loads(path.read_text(encoding="utf-8")))
+    record = Record(**json.loads(path.read_text(encoding="utf-8")))
+    for raw in chain.from_iterable(record.figures.values()):
+        if "correct" in raw:
+            raw["correct"] = [int(bit) for bit in raw["correct"]]
+    return record
 
 
 @dataclass(frozen=True)

@@ -194,6 +194,14 @@ def test_contenders_take_turns(options, counted):
     assert read_record(options.results / "train.json") == record
 
 
+def test_which_rows_were_right_is_one_word_in_the_file(tmp_path):
+    record = Record("accuracy")
+    record.add("ours", {"round": 1, "correct": [1, 0, 1], "seconds": [1.5, 0]})
+    path = record.save(tmp_path)
+    assert '"correct": "101"' in path.read_text(encoding="utf-8")
+    assert read_record(path) == record
+
+
 def test_a_contender_that_fails_stops_nobody_else(options, counted):
     record = Record("train")
     run_rounds(options, record, Contender("broken", ""), Contender("ours", ""), rounds=2)
