@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar, cast
 
-from lora_bert.errors import LoraBertError
+from lora_bert.errors import InputTypeError, LoraBertError
 from lora_bert.messages import MessageHandler, write_line
 from lora_bert.options import Option, options_of
 
@@ -197,3 +197,11 @@ def is_interactive() -> bool:
     from lora_bert.runtime.progress_bar import is_notebook
 
     return is_notebook() or hasattr(sys, "ps1") or "get_ipython" in vars(sys.modules["builtins"])
+
+
+def stays_here(kind: str) -> InputTypeError:
+    """What is raised where an object is to be pickled or copied that holds prepared weights."""
+    return InputTypeError(
+        f"A {kind} cannot be pickled or copied: its weights are prepared for this process.",
+        hint="Load it in each process, and share it between threads.",
+    )

@@ -15,7 +15,14 @@ from lora_bert.adapters.manifest import MANIFEST
 from lora_bert.adapters.peft_config import CONFIG, WEIGHTS
 from lora_bert.adapters.trunk import is_branch
 from lora_bert.backbones.fingerprint import Stamp, stamp_of
-from lora_bert.errors import AdapterError, ConfigError, LoraBertError, did_you_mean, missing
+from lora_bert.errors import (
+    AdapterError,
+    ConfigError,
+    InputTypeError,
+    LoraBertError,
+    did_you_mean,
+    missing,
+)
 from lora_bert.inference.predictor import Predictor
 
 _FILES = (CONFIG, WEIGHTS, MANIFEST, "tokenizer.json", *chain(*EXPORTED.values()))
@@ -34,6 +41,19 @@ class _Entry:
 def called(place: Path) -> str:
     """How an adapter is called by its directory: as that is named, be it a link."""
     return place.name if place.name not in ("", "..") else place.resolve().name
+
+
+def checked(name: object) -> str:
+    """A name that somebody gave an adapter.
+
+    Raises:
+        ConfigError: It is empty, or no string.
+    """
+    if not isinstance(name, str):
+        raise InputTypeError(f"An adapter's name is a string, not {type(name).__name__}.")
+    if not name.strip():
+        raise ConfigError("An adapter's name is empty.")
+    return name
 
 
 class AdapterPool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from lora_bert.inference.engines.choice import check_fits, open_engine
 from lora_bert.inference.engines.engine import TEXTS_AT_ONCE, Engine, answer, answers
 from lora_bert.names import parse_names
 from lora_bert.options import build
-from lora_bert.python_face import called_from_python
+from lora_bert.python_face import called_from_python, stays_here
 from lora_bert.tasks.base import Task
 from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.tokens.tokenizer import TextTokenizer
@@ -69,6 +69,9 @@ class Predictor:
         place = f"{str(self.places[0])!r}: " if self.places else ""
         on = f" on {base}" if (base := self.manifest.backbone_name) else ""
         return f"Predictor({place}{counted(len(self.labels), 'label')}{on}, {self.engine})"
+
+    def __reduce__(self) -> NoReturn:
+        raise stays_here("Predictor")
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Self, Unpack, overload
+from typing import Any, NoReturn, Self, Unpack, overload
 
 import numpy as np
 
@@ -16,13 +16,13 @@ from lora_bert.config.kinds import Names, StrPath
 from lora_bert.config.shared import Decoding
 from lora_bert.data.texts import Text
 from lora_bert.errors import ConfigError, InputTypeError, LoraBertError, NotFoundError
-from lora_bert.inference.adapter_pool import AdapterPool, adapter_names, called
+from lora_bert.inference.adapter_pool import AdapterPool, adapter_names, called, checked
 from lora_bert.inference.bases import open_base
 from lora_bert.inference.many_adapters import Request, tasks_of
 from lora_bert.inference.predictor import Predictor, list_of_texts
 from lora_bert.names import parse_names
 from lora_bert.options import build
-from lora_bert.python_face import called_from_python
+from lora_bert.python_face import called_from_python, stays_here
 from lora_bert.wording import counted
 
 
@@ -127,6 +127,9 @@ class Session:
     def __repr__(self) -> str:
         return f"Session({self.backbone!r}: {', '.join(self.names) or 'no adapter'})"
 
+    def __reduce__(self) -> NoReturn:
+        raise stays_here("Session")
+
     @property
     def backbone(self) -> str:
         """The name of the backbone."""
@@ -168,12 +171,12 @@ class Session:
         Raises:
             NotFoundError: No such directory.
             AdapterError: Incomplete, damaged, or made for another backbone.
-            ConfigError: There is an adapter of this name, it is no adapter, or ``labels`` are given
-                to one that has its own.
+            ConfigError: There is an adapter of this name, the name is empty or no string, it is no
+                adapter, or ``labels`` are given to one that has its own.
         """
         config = build(LoadConfig, {"path": path, "labels": labels})
         place = Path(config.path)
-        name = name or called(place)
+        name = called(place) if name is None else checked(name)
         if not replace:
             self._pool.check_free(name)
         if verify:

@@ -8,6 +8,7 @@ outlive the calls, and the calls take turns: behind a task of one stands a task 
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -123,8 +124,14 @@ class _Process:
 
     @classmethod
     def forked(cls) -> None:
-        """None of the parent's threads is here, nor whoever held the lock."""
+        """None of the parent's threads is here, nor whoever held the lock.
+
+        Those with which torch shares an operation are gone too, and it would wait for them for
+        ever: the child computes on one core.
+        """
         cls.pool, cls.size, cls.lock = None, 0, threading.Lock()
+        if "torch" in sys.modules:
+            sys.modules["torch"].set_num_threads(1)
 
 
 if hasattr(os, "register_at_fork"):

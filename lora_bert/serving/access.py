@@ -42,7 +42,8 @@ class Access:
         if len(request.headers.getlist("host")) > 1:
             raise RefusedError("malformed", "The request has several Host headers.")
         host = request.headers.get("host", "")
-        if not self._is_ours(host):
+        # Browsers always send it; checks of HTTP/1.0 need not.
+        if "host" in request.headers and not self._is_ours(host):
             raise RefusedError(
                 "misdirected", f"The server is not called '{host:.80}'.",
                 hint="Add a name that it has with --allowed-host.",

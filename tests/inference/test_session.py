@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import json
+import pickle
 import shutil
 import subprocess
 import sys
@@ -109,6 +111,10 @@ def test_what_is_refused(session, adapter, merged, tmp_path):
         session.add(merged)
     with pytest.raises(ConfigError, match="has labels of its own"):
         session.add(adapter, labels=["no", "yes"])
+    with pytest.raises(ConfigError, match="name is a string, not int"):
+        session.add(adapter, name=5)
+    with pytest.raises(ConfigError, match="name is empty"):
+        session.add(adapter, name=" ")
     with pytest.raises(NotFoundError, match="absent"):
         session.add(tmp_path / "absent")
     with pytest.raises(NotFoundError, match="No such backbone directory"):
@@ -119,6 +125,14 @@ def test_what_is_refused(session, adapter, merged, tmp_path):
     session.add(adapter)
     with pytest.raises(InputTypeError, match=r"pass \[text\]"):
         session.predict("good", adapter=adapter.name)
+
+
+def test_neither_is_pickled_or_copied(session, adapters):
+    name = session.add(next(iter(adapters)))
+    for kind, one in (("Session", session), ("Predictor", session.predictor(name))):
+        for to_another in (pickle.dumps, copy.deepcopy):
+            with pytest.raises(TypeError, match=f"A {kind} cannot be pickled or copied"):
+                to_another(one)
 
 
 def test_adapters_come_and_go_while_others_answer(session, adapters):

@@ -169,6 +169,23 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_a_forked_process_does_not_wait_for_threads_that_torch_had():
+    code = """
+import os, signal, sys, torch
+import lora_bert.runtime.threads
+torch.set_num_threads(2)
+numbers = torch.rand(1 << 22)
+expected = numbers.exp()
+child = os.fork()
+if not child:
+    signal.alarm(20)
+    os._exit(0 if torch.equal(numbers.exp(), expected) else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
+
+
 def test_the_end_of_the_interpreter_waits_for_nothing_but_what_is_begun():
     """A thread that still waits for its tasks gets them, and the process ends."""
     code = """

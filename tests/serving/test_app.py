@@ -10,7 +10,9 @@ import threading
 
 import numpy as np
 import pytest
+from starlette.requests import Request
 
+from lora_bert.serving.access import Access
 from lora_bert.serving.refusals import RefusedError
 from tests.inference.test_session import with_other_weights
 from tests.serving.test_protocols import posted
@@ -28,6 +30,12 @@ class TestAccess:
     def test_names_that_the_server_does_not_have(self, client, host, status):
         assert client.get("/v1/adapters", headers={"host": host}).status_code == status
         assert client.post("/v1/predict", json=ASK, headers={"host": host}).status_code == status
+
+    def test_checks_of_http_1_0_need_not_name_it(self):
+        head = {"type": "http", "method": "GET", "path": "/health/ready", "headers": []}
+        Access().check(Request(head), "")
+        with pytest.raises(RefusedError, match=r"is not called 'evil\.example'"):
+            Access().check(Request(head | {"headers": [(b"host", b"evil.example")]}), "")
 
     def test_names_that_it_has(self, serve):
         client = serve(allowed_host=["ml.example"])

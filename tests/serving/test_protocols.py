@@ -316,15 +316,21 @@ class TestKServe:
 
     def test_pairs_are_two_columns_or_two_tensors(self, client, alone):
         (want,) = alone.predict([("good 1", "bad 2")], adapter="pairs")
+        (sure,) = probabilities(alone, "pairs", [("good 1", "bad 2")])
         wide = {"inputs": [{"name": "text", "shape": [1, 2], "datatype": "BYTES",
                             "data": [["good 1", "bad 2"]]}]}  # fmt: skip
         named = [
             {"name": name, "shape": [1], "datatype": "BYTES", "data": [text]}
             for name, text in (("text", "good 1"), ("text_pair", "bad 2"))
         ]
-        for body in (wide, {"inputs": named}, {"inputs": named[::-1]}):
-            found = posted(client, "/v2/models/pairs/infer", body)
+        columns = [alone.predictor("pairs").manifest.column(name) for name in ("text", "text_pair")]
+        trained = [tensor | {"name": name} for tensor, name in zip(named, columns, strict=True)]
+        others = [tensor | {"name": name} for tensor, name in zip(named, "ab", strict=True)]
+        for tensors in ([wide["inputs"][0]], named, named[::-1], trained, trained[::-1], others):
+            found = posted(client, "/v2/models/pairs/infer", {"inputs": tensors})
             assert found["outputs"][0]["data"] == [want.label]
+            assert found["outputs"][2]["data"] == pytest.approx([*sure.values()], abs=1e-5)
+        posted(client, "/v2/models/pairs/infer", {"inputs": [named[1], others[0]]}, 400)
 
     def test_every_task(self, client):
         for name, texts in (("tagger", ["good tasty"]), ("several", ["good"]), ("stars", ["good"])):

@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from lora_bert import __version__
 from lora_bert.data.texts import Text
+from lora_bert.inference.predictor import Predictor
 from lora_bert.serving.answering import Answered, Question
 from lora_bert.serving.bodies import json_bytes, read_json, typed
 from lora_bert.serving.operations import Call, Operation, Protocol, plain_error
@@ -78,7 +79,7 @@ async def infer(call: Call) -> Any:
     texts = _texts(body, rest)
     if len(body.inputs) > 1:
         predictor = await call.answerer.run(lambda: call.answerer.predictor(name))
-        if [each.name for each in body.inputs] == [*reversed(predictor.task.input_names)]:
+        if _are_turned([each.name for each in body.inputs], predictor):
             texts = [(pair[1], pair[0]) for pair in texts]
 
     def say(answered: Answered) -> Any:
@@ -191,6 +192,26 @@ def _texts(body: InferRequest, rest: bytes) -> list[Text]:
     if len(columns) < 2:
         return list(columns[0]) if columns else []
     return list(zip(*columns, strict=True))
+
+
+def _are_turned(names: Sequence[str], predictor: Predictor) -> bool:
+    """Whether two tensors are the second and the first text, by what either is called.
+
+    Names that nobody knows stand in their order; one that is known alone would be guesswork.
+    """
+    columns = (predictor.manifest.column("text"), predictor.manifest.column("text_pair"))
+    known = [predictor.task.input_names, columns]
+    if any((*names,) == each for each in known):
+        return False
+    if any((*reversed(names),) == each for each in known):
+        return True
+    if named := [name for name in names if any(name in each for each in known)]:
+        first, second = predictor.task.input_names
+        raise RefusedError(
+            "invalid", f"`{named[0]:.40}` is a text of the pair, and the other tensor is none.",
+            hint=f"They are called `{first}` and `{second}`.",
+        )  # fmt: skip
+    return False
 
 
 def _unfit() -> RefusedError:
