@@ -93,9 +93,9 @@ def command(config: InferConfig, as_json: bool) -> None:
         source = _typed([f"{name.removeprefix('text_')}> " for name in asked.names[: 1 + pairs]])
     else:
         source = _pairs(_lines()) if pairs else _lines()
-    from lora_bert.inference.cut_texts import told_of_cut_texts
+    from lora_bert.inference.read_texts import told_of_texts
 
-    with told_of_cut_texts(answers.predictors):
+    with told_of_texts(answers.predictors):
         _say(answers, source, asking=asking, as_json=as_json)
 
 
@@ -319,10 +319,10 @@ def _telling(
     predictors: Mapping[str, Predictor], write: Callable[[Iterable[Table], Sink], int]
 ) -> Callable[[Iterable[Table], Sink], int]:
     """The same, which says at the end how many texts were too long."""
-    from lora_bert.inference.cut_texts import told_of_cut_texts
+    from lora_bert.inference.read_texts import told_of_texts
 
     def told(pieces: Iterable[Table], sink: Sink) -> int:
-        with told_of_cut_texts(predictors):
+        with told_of_texts(predictors):
             return write(pieces, sink)
 
     return told

@@ -27,8 +27,8 @@ from lora_bert.evaluation.result import Evaluation, judge
 from lora_bert.evaluation.row_tables import table_columns, table_rows, tables_of, write_rows
 from lora_bert.evaluation.training_settings import differences, trained_for
 from lora_bert.files import atomic_directory, claim_file, claim_output, spare_inputs
-from lora_bert.inference.cut_texts import told_of_cut_texts
 from lora_bert.inference.predictor import Predictor, open_predictor
+from lora_bert.inference.read_texts import told_of_texts
 from lora_bert.json_files import json_text
 from lora_bert.options import build, flag
 from lora_bert.python_face import called_from_python
@@ -85,7 +85,7 @@ def run(config: EvaluateConfig) -> Evaluation:
     rows, outside = _by_scope(config, source.to_score(), predictor.labels)
     tokens = _tokens_of(rows, predictor)
     targets = task.targets(rows, tokens, hint=_OR_OUT_OF_SCOPE if task.classes else "")
-    with told_of_cut_texts({config.path: predictor}):
+    with told_of_texts({config.path: predictor}):
         values = predictor.values_of(tokens)
     beside: dict[str, Any] = {}
     if training_texts := source.trained_on():

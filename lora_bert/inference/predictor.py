@@ -21,9 +21,9 @@ from lora_bert.config.shared import Answering, Decoding
 from lora_bert.data.columns import TEXT_NAMES
 from lora_bert.data.texts import Text, TextPairs, are_pairs
 from lora_bert.errors import InputTypeError
-from lora_bert.inference.cut_texts import CutTexts
 from lora_bert.inference.engines.choice import check_fits, open_engine
 from lora_bert.inference.engines.engine import TEXTS_AT_ONCE, Engine, answer, answers
+from lora_bert.inference.read_texts import ReadTexts
 from lora_bert.names import parse_names
 from lora_bert.options import build
 from lora_bert.python_face import called_from_python, stays_here
@@ -54,7 +54,7 @@ class Predictor:
     manifest: Manifest
     places: tuple[Path, ...] = ()
     batch_size: int = 32
-    read: CutTexts = field(default_factory=CutTexts, compare=False)
+    read: ReadTexts = field(default_factory=ReadTexts, compare=False)
 
     @classmethod
     def of(cls, loaded: Loaded, path: Path, batch_size: int = 32) -> Predictor:
@@ -125,7 +125,8 @@ class Predictor:
 
     def row_values(self, outputs: np.ndarray, tokens: TokenizedTexts) -> np.ndarray:
         """The same of what the engine has computed of such texts."""
-        self.read.add(tokens)
+        special = self.tokenizer.special_tokens(pair=self.manifest.inputs > 1)
+        self.read.add(tokens, special)
         return self.task.row_values(outputs, tokens)
 
     probabilities = values

@@ -69,6 +69,14 @@ def test_texts_that_are_too_long_are_told_once(cli: Cli, adapter: Path, tmp_path
     assert "1 of 2 texts is longer" in cli("evaluate", adapter, "--data", labelled).stderr
 
 
+def test_empty_texts_are_answered_and_told(cli: Cli, adapter: Path, tmp_path: Path) -> None:
+    rows, said = tmp_path / "rows.jsonl", "1 of 3 texts is empty, and answered all the same"
+    rows.write_text('{"text": "good"}\n{"txt": "bad"}\n{"text": "slow"}\n', encoding="utf-8")
+    found = cli("infer", "--adapter", adapter, "--input", rows, "--output", tmp_path / "o.jsonl")
+    assert (found.code, found.stderr.count(said)) == (0, 1)
+    assert cli("infer", "--adapter", adapter, "bad", " ", "good").stderr.count(said) == 1
+
+
 def test_a_text_that_starts_with_a_dash(cli: Cli, merged: Path) -> None:
     assert cli("infer", "--model", merged, "--", "-5 stars").stdout.endswith("\t-5 stars\n")
 
