@@ -24,7 +24,7 @@ texts that were not seen before, two an adapter, tokenising included. *Switching
 of one adapter after the other: `predict` with each, `set_adapter` of PEFT. The others have one
 padded batch and the precision that is fast here. PolyLoRA 0.1.1 has no heads and answers all rows
 with one; LateFuse 0.1.0 knows adapters of query, key and value alone, has random ones of query and
-value in all layers here, and pads to its longest text; both are made for a GPU. The ways take turns
+value in all layers here, and pads to the maximum; both are made for a GPU. The ways take turns
 call by call within a process; a rate is that of the median call. CPU seconds are those of all
 threads together, which depend less on what else the machine does.
 """

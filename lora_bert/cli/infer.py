@@ -318,7 +318,7 @@ def _writer(
 def _telling(
     predictors: Mapping[str, Predictor], write: Callable[[Iterable[Table], Sink], int]
 ) -> Callable[[Iterable[Table], Sink], int]:
-    """The same, which says at the end how many texts were too long."""
+    """The same, which says at the end how many texts were too long or empty."""
     from lora_bert.inference.read_texts import told_of_texts
 
     def told(pieces: Iterable[Table], sink: Sink) -> int:

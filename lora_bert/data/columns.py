@@ -52,7 +52,7 @@ ID_NAMES = (
 """Usual names of columns that number the rows; the first one that a table has wins."""
 
 _LABEL_STUDIO = {*"id annotator annotation_id created_at updated_at lead_time agreement".split()}
-_ONLY_LABEL_STUDIO = {"annotator", "annotation_id", "lead_time"}
+ONLY_LABEL_STUDIO = {"annotator", "annotation_id", "lead_time"}
 """Columns that no other program writes."""
 _BITS = frozenset(("0", "1", "0.0", "1.0", "true", "false", "True", "False"))
 _UNSCORED = frozenset(("-1", "-1.0"))
@@ -237,7 +237,7 @@ def _of_label_studio(columns: Sequence[str], cells: Cells) -> str | None:
         if any(cell.startswith("{") and "choices" in (literal(cell) or ())
                for cell in cells.get(name, ())[:HEAD_ROWS])
     ]  # fmt: skip
-    if not chosen and not _ONLY_LABEL_STUDIO.isdisjoint(columns):
+    if not chosen and not ONLY_LABEL_STUDIO.isdisjoint(columns):
         chosen = [name for name in columns if name not in _LABEL_STUDIO]
     return chosen[0] if len(chosen) == 1 else None
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from lora_bert.data.columns import LABEL_NAMES, TEXT_NAMES, WORD_NAMES
 from lora_bert.data.examples import Examples
+from lora_bert.data.formats.label_studio import flat_cells
 from lora_bert.data.literals import literal, may_be_literal
 from lora_bert.data.rows import HEAD_ROWS
 from lora_bert.data.stored import kept, numbers_at
@@ -43,7 +44,6 @@ TAG_NAMES = (*_OF_TAGS, "entities", "spans", "annotations", *LABEL_NAMES)
 
 _STARTS, _ENDS = ("start", "start_offset", "begin"), ("end", "end_offset", "stop")
 _TYPES = ("label", "labels", "type", "entity", "tag", "entity_group", "name")
-_ANNOTATOR, _BESIDE_ANNOTATOR = "annotator", {"annotation_id", "lead_time"}
 _SINGLE = re.compile(f"[{SINGLE}]")
 _CHINESE = 0.5
 """Share of Chinese characters from which on marked texts are cut into characters."""
@@ -152,7 +152,7 @@ def tagged_examples(
         DataError: A row has fewer words than tags or more, a tag is of no scheme, or no row is
             left.
     """
-    cells = _with_nothing_marked(table, label_column)
+    cells = flat_cells(table.values, label_column)
     rows = list(zip(table.values[text_column], cells, strict=True))
     filled = [at for at, (text, cell) in enumerate(rows) if text.strip() and cell.strip()]
     read = [_read(table, at, *rows[at], names) for at in filled]
@@ -185,18 +185,6 @@ def tagged_examples(
         kept(texts), kept(labels), numbers_at(table.lines, np.asarray(left)),
         table.source, table.unit, files=table.files, tagging=tagging,
     )  # fmt: skip
-
-
-def _with_nothing_marked(table: Table, column: str) -> Sequence[str]:
-    """The cells of a column; where Label Studio's annotators have marked nothing, an empty list.
-
-    Its flat exports leave the cell of such a row empty, as of one that nobody was shown.
-    """
-    if _ANNOTATOR not in table.columns or _BESIDE_ANNOTATOR.isdisjoint(table.columns):
-        return table.values[column]
-    both = zip(table.values[column], table.values[_ANNOTATOR], strict=True)
-    return kept("[]" if not cell.strip() and annotator.strip() else cell
-                for cell, annotator in both)  # fmt: skip
 
 
 def untagged_texts(cells: Iterable[str], rule: str) -> tuple[list[str], Places]:

@@ -51,9 +51,15 @@ def texts_of(columns: Sequence[Sequence[str]]) -> Sequence[Text]:
     return columns[0] if len(columns) == 1 else TextPairs(columns[0], columns[1])
 
 
-def texts_in(columns: Sequence[Sequence[str]]) -> Sequence[Text]:
-    """The same of a file's columns; of a column of lists each list is one text."""
-    return texts_of([_joined(column) if are_lists(column) else column for column in columns])
+def texts_in(columns: Sequence[Sequence[str]], lists: Sequence[bool] = ()) -> Sequence[Text]:
+    """The same of a file's columns; of a column of lists each list is one text.
+
+    ``lists`` says which are, where these are the rows of a later piece of the file: what the first
+    rows are, all are.
+    """
+    known = lists or list(map(are_lists, columns))
+    return texts_of([_joined(column) if one else column
+                     for column, one in zip(columns, known, strict=True)])  # fmt: skip
 
 
 def are_lists(cells: Sequence[str]) -> bool:

@@ -14,7 +14,7 @@ from lora_bert.data.pair_columns import find_text_columns
 from lora_bert.data.rows import DEFAULT_READ, ReadOptions, TrainingFormat
 from lora_bert.data.tables import Table, iter_tables
 from lora_bert.data.tagged import Places, untagged_texts
-from lora_bert.data.texts import Text, texts_in
+from lora_bert.data.texts import Text, are_lists, texts_in
 from lora_bert.errors import ConfigError, OutputError, TextError
 from lora_bert.files import atomic_file, claim_file
 from lora_bert.inference.engines.engine import TEXTS_AT_ONCE
@@ -95,7 +95,7 @@ def predict_into(
     task = predictor.task.told(decoding)
 
     def texts() -> Iterator[Sequence[Text]]:
-        names: tuple[str, ...] = ()
+        names, lists = tuple[str, ...](), list[bool]()
         for piece in pieces:
             if not names:
                 names = find_text_columns(
@@ -105,7 +105,8 @@ def predict_into(
             cells = [piece.values[name] for name in names]
             part, places = untagged_texts(cells[0], task.words) if task.words else (None, ())
             waiting.append((piece, places))
-            yield texts_in(cells) if part is None else part
+            lists = lists or list(map(are_lists, cells))
+            yield texts_in(cells, lists) if part is None else part
 
     rows = 0
     names: Sequence[str] = ()

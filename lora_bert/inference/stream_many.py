@@ -17,7 +17,7 @@ from lora_bert.data.pair_columns import find_text_columns
 from lora_bert.data.rows import TrainingFormat
 from lora_bert.data.tables import Table
 from lora_bert.data.tagged import Places, untagged_texts
-from lora_bert.data.texts import Text, texts_in
+from lora_bert.data.texts import Text, are_lists, texts_in
 from lora_bert.errors import ConfigError, DataError, TextError, did_you_mean
 from lora_bert.inference.adapter_pool import adapter_places
 from lora_bert.inference.engines.choice import check_fits
@@ -98,7 +98,7 @@ def predict_many_into(
     """
     training, rows = common_format(predictors), 0
     tasks = tasks_of(predictors, decoding)
-    columns: tuple[str, ...] = ()
+    columns, lists = tuple[str, ...](), list[bool]()
     names: Sequence[str] = ()
     for piece in pieces:
         columns = columns or find_text_columns(
@@ -106,8 +106,9 @@ def predict_many_into(
             cells=piece.values, source=piece.source,
         ).names  # fmt: skip
         cells = [piece.values[name] for name in columns]
+        lists = lists or list(map(are_lists, cells))
         # What a cell with a list of words says depends on who reads it.
-        read = {rule: untagged_texts(cells[0], rule) if rule else (texts_in(cells), ())
+        read = {rule: untagged_texts(cells[0], rule) if rule else (texts_in(cells, lists), ())
                 for rule in dict.fromkeys(task.words for task in tasks.values())}  # fmt: skip
         named = None if adapter_column is None else _adapters_of(piece, adapter_column, predictors)
         try:

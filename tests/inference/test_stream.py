@@ -24,6 +24,16 @@ def predictor(adapter):
     return lora_bert.load(adapter, dtype="float32")
 
 
+def test_one_text_in_brackets_far_down_is_read_as_in_training(predictor, tmp_path, monkeypatch):
+    monkeypatch.setattr(stream, "TEXTS_AT_ONCE", 2)
+    texts = ["good", "bad", '["slow", "cold"]']
+    rows = "".join(json.dumps({"text": text}) + "\n" for text in texts)
+    (tmp_path / "rows.jsonl").write_text(rows, encoding="utf-8")
+    predict_file(predictor, tmp_path / "rows.jsonl", tmp_path / "out.jsonl")
+    found = [json.loads(line)["score"] for line in (tmp_path / "out.jsonl").open()]
+    assert found == pytest.approx([each.score for each in predictor.predict(texts)], abs=1e-4)
+
+
 @pytest.fixture
 def source(tmp_path):
     path = tmp_path / "in.csv"

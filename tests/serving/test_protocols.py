@@ -330,7 +330,11 @@ class TestKServe:
             found = posted(client, "/v2/models/pairs/infer", {"inputs": tensors})
             assert found["outputs"][0]["data"] == [want.label]
             assert found["outputs"][2]["data"] == pytest.approx([*sure.values()], abs=1e-5)
-        posted(client, "/v2/models/pairs/infer", {"inputs": [named[1], others[0]]}, 400)
+        for tensors in ([named[0], trained[1]], [trained[1], named[0]]):
+            found = posted(client, "/v2/models/pairs/infer", {"inputs": tensors})
+            assert found["outputs"][2]["data"] == pytest.approx([*sure.values()], abs=1e-5)
+        for tensors in ([named[1], others[0]], [named[0], trained[0]]):
+            posted(client, "/v2/models/pairs/infer", {"inputs": tensors}, 400)
 
     def test_every_task(self, client):
         for name, texts in (("tagger", ["good tasty"]), ("several", ["good"]), ("stars", ["good"])):

@@ -1,17 +1,19 @@
 """Label Studio's tasks, ``{"data": {…}, "annotations": […]}``, as flat rows.
 
 Its JSON-min and csv exports are flat already; their labels are read by
-:mod:`lora_bert.data.labels`.
+:mod:`lora_bert.data.labels`, their marked parts by :mod:`lora_bert.data.tagged`.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from lora_bert.data.columns import ONLY_LABEL_STUDIO
 from lora_bert.data.formats.json_values import cell
+from lora_bert.data.stored import kept
 from lora_bert.wording import counted
 
 logger = logging.getLogger(__name__)
@@ -120,3 +122,16 @@ def _answer(annotation: Mapping[str, Any]) -> dict[str, Any]:
         else:
             chosen[name] = next((value[key] for key in ("rating", "number") if key in value), value)
     return chosen
+
+
+def flat_cells(values: Mapping[str, Sequence[str]], column: str) -> Sequence[str]:
+    """The marked parts in the columns of a flat export, a cell a row: "[]" where there are none.
+
+    The export leaves the cell of such a row empty, as of one that nobody was shown. The cells of
+    other tables are as they are.
+    """
+    if len(ONLY_LABEL_STUDIO.intersection(values)) < 2 or "annotator" not in values:
+        return values[column]
+    both = zip(values[column], values["annotator"], strict=True)
+    return kept("[]" if not marked.strip() and annotator.strip() else marked
+                for marked, annotator in both)  # fmt: skip

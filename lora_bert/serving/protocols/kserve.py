@@ -199,17 +199,16 @@ def _are_turned(names: Sequence[str], predictor: Predictor) -> bool:
 
     Names that nobody knows stand in their order; one that is known alone would be guesswork.
     """
+    called = predictor.task.input_names
     columns = (predictor.manifest.column("text"), predictor.manifest.column("text_pair"))
-    known = [predictor.task.input_names, columns]
-    if any((*names,) == each for each in known):
-        return False
-    if any((*reversed(names),) == each for each in known):
+    firsts, seconds = zip(called, columns, strict=True)
+    one, other = names
+    if one in seconds and other in firsts:
         return True
-    if named := [name for name in names if any(name in each for each in known)]:
-        first, second = predictor.task.input_names
+    if not (one in firsts and other in seconds) and not {*names}.isdisjoint(firsts + seconds):
         raise RefusedError(
-            "invalid", f"`{named[0]:.40}` is a text of the pair, and the other tensor is none.",
-            hint=f"They are called `{first}` and `{second}`.",
+            "invalid", f"`{one:.40}` and `{other:.40}` are not the two texts of a pair.",
+            hint=f"They are called `{called[0]}` and `{called[1]}`.",
         )  # fmt: skip
     return False
 
