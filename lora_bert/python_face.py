@@ -15,6 +15,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from typing import Any, TypeVar, cast
 
 from lora_bert.errors import InputTypeError, LoraBertError
@@ -30,6 +31,7 @@ _FLAG = re.compile(
 )
 _VALUE = re.compile(r""" (?P<value>(?:'[^'\n]*'|"'")+|[^\s;)]*[^\s;).,:…])""")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?(e-?\d+)?")
+_AT_COMMAND_LINE = ContextVar("_AT_COMMAND_LINE", default=False)
 _COMMAND = re.compile(rf"lora-bert ({'|'.join(_FUNCTIONS)}) (?P<rest>(?:'[^'\n]*'|[^\n,;])*)")
 
 
@@ -50,6 +52,8 @@ def called_from_python(config: type, typed: type | None = None) -> Callable[[Fun
 
         @functools.wraps(function)
         def called(*args: Any, **given: Any) -> Any:
+            if _AT_COMMAND_LINE.get():
+                return function(*args, **given)
             with _notes_shown(options):
                 try:
                     return function(*args, **given)
@@ -63,6 +67,16 @@ def called_from_python(config: type, typed: type | None = None) -> Callable[[Fun
         return cast("FunctionT", called)
 
     return decorate
+
+
+@contextmanager
+def at_command_line() -> Iterator[None]:
+    """Within it nothing was called from Python: the command line's own words stay."""
+    token = _AT_COMMAND_LINE.set(True)
+    try:
+        yield
+    finally:
+        _AT_COMMAND_LINE.reset(token)
 
 
 Options = dict[str, Option]

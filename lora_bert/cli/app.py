@@ -23,6 +23,7 @@ from lora_bert.errors import (
     UnavailableError,
     did_you_mean,
 )
+from lora_bert.python_face import at_command_line
 from lora_bert.runtime.memory import is_out_of_memory
 from lora_bert.runtime.signals import Terminated, ignore, stoppable
 
@@ -128,7 +129,7 @@ def run(args: Sequence[str] | None = None) -> int:
     console.start()
     try:
         # With standalone_mode off, click returns what ctx.exit() was given.
-        with stoppable():
+        with stoppable(), at_command_line():
             code = cli.main(args=args, prog_name="lora-bert", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0

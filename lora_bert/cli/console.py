@@ -10,7 +10,7 @@ import traceback
 import click
 
 from lora_bert._version import __version__
-from lora_bert.messages import MessageHandler, write_line
+from lora_bert.messages import JsonHandler, MessageHandler, write_line
 
 EXIT_BUG = 70
 # All but the line feed and the tab; those above 127 are terminal commands, too.
@@ -30,6 +30,12 @@ def start() -> None:
     logger.setLevel(logging.INFO)
     logger.propagate = False
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+
+
+def in_json() -> None:
+    """From now on a line of JSON for each note and warning, ours and those of the web server."""
+    for name in ("lora_bert", "uvicorn"):
+        logging.getLogger(name).handlers = [JsonHandler(write_line)]
 
 
 def quiet() -> None:

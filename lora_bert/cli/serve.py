@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from lora_bert.cli import console
 from lora_bert.cli.declare import declare
 from lora_bert.config import ServeConfig
 from lora_bert.json_files import json_text
@@ -33,4 +34,5 @@ def command(config: ServeConfig, as_json: bool) -> None:
         said = f"{counted(len(names), 'adapter')} at {url}; Ctrl-C ends it."
         click.echo(json_text(document) if as_json else said)
 
+    console.in_json()
     run(config, started)

@@ -80,7 +80,7 @@ class AdapterPool:
         self._load, self._directory, self._limit = load, directory, limit
         self._added: dict[str, Predictor] = {}
         self._lazy: OrderedDict[str, _Entry] = OrderedDict()
-        self._removed: set[str] = set()
+        self._removed: dict[str, Stamp] = {}
         self._pinned = set(pinned)
         self._lock = threading.Lock()
 
@@ -88,11 +88,8 @@ class AdapterPool:
     def names(self) -> tuple[str, ...]:
         """Those that were added, in that order, then those of the directory by name."""
         with self._lock:
-            added, removed = tuple(self._added), set(self._removed)
-        return added + tuple(
-            name for name in _adapters_in(self._directory)
-            if name not in removed and name not in added
-        )  # fmt: skip
+            added = tuple(self._added)
+        return added + tuple(name for name in self._known() if name not in added)
 
     @property
     def loaded(self) -> tuple[str, ...]:
@@ -125,7 +122,7 @@ class AdapterPool:
             self._added.pop(name, None)
             self._lazy.pop(name, None)
             if self._directory:
-                self._removed.add(name)
+                self._removed[name] = _stamp(_below(self._directory, name))
 
     def pin(self, name: str, *, pinned: bool) -> None:
         """Keep an adapter in memory once it is there, or no longer; ConfigError: there is none."""
@@ -195,8 +192,19 @@ class AdapterPool:
                 total -= size
 
     def _has(self, name: str) -> bool:
-        here = self._directory and name not in self._removed and _is_name(name)
-        return name in self._added or bool(here and _is_adapter(_below(self._directory, name)))
+        if name in self._added:
+            return True
+        here = self._directory is not None and _is_name(name)
+        return here and _is_adapter(_below(self._directory, name)) and not self._is_removed(name)
+
+    def _is_removed(self, name: str) -> bool:
+        """Whether what stands in the directory is what was taken out; another one has come."""
+        taken = self._removed.get(name)
+        return taken is not None and taken == _stamp(_below(self._directory, name))
+
+    def _known(self) -> list[str]:
+        """The directory's that were not taken out."""
+        return [name for name in _adapters_in(self._directory) if not self._is_removed(name)]
 
     def _check_free(self, name: str) -> None:
         if self._has(name):
@@ -206,8 +214,7 @@ class AdapterPool:
             )
 
     def _unknown(self, name: str) -> ConfigError:
-        known = (*self._added, *_adapters_in(self._directory))
-        hint = did_you_mean(name, [each for each in known if each not in self._removed])
+        hint = did_you_mean(name, (*self._added, *self._known()))
         return ConfigError(f"The session has no adapter '{name}'.", hint=hint)
 
 

@@ -15,7 +15,13 @@ from lora_bert.config.keywords import DecodingOptions
 from lora_bert.config.kinds import Names, StrPath
 from lora_bert.config.shared import Decoding
 from lora_bert.data.texts import Text
-from lora_bert.errors import ConfigError, InputTypeError, LoraBertError, NotFoundError
+from lora_bert.errors import (
+    ConfigError,
+    InputTypeError,
+    LoraBertError,
+    NotFoundError,
+    did_you_mean,
+)
 from lora_bert.inference.adapter_pool import AdapterPool, adapter_names, called, checked
 from lora_bert.inference.bases import open_base
 from lora_bert.inference.many_adapters import Request, tasks_of
@@ -121,6 +127,11 @@ class Session:
         limit = None if config.memory is None else config.memory * 1e9
         session._pool = AdapterPool(session._loaded, place, limit)
         for name in parse_names(config.pinned):
+            if name not in names:
+                hint = did_you_mean(name, names)
+                raise ConfigError(
+                    f"--pinned: there is no adapter '{name}' in '{place}'.", hint=hint
+                )
             session.pin(name)
         return session
 
@@ -192,7 +203,8 @@ class Session:
     def remove(self, name: str) -> None:
         """Forget an adapter; its answers that are under way are finished.
 
-        What stands in the session's directory stays there, and is unknown to this session.
+        What stands in the session's directory stays there, and is unknown to this session until
+        other files take its place.
 
         Raises:
             ConfigError: There is none of this name.

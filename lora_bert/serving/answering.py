@@ -178,7 +178,10 @@ class Answerer:
         except ConfigError:
             names = self.session.names
             hint = did_you_mean(name, names) or f"There are: {listed(names)}."
-            raise RefusedError("unknown", f"There is no adapter '{name:.80}'.", hint=hint) from None
+            said = f"There is no adapter '{name:.80}'."
+            if name == self.default:
+                said = f"The server's --default, '{name}', is not there any more."
+            raise RefusedError("unknown", said, hint=hint) from None
         except LoraBertError as error:
             log.warning("The adapter '%s' cannot be opened: %s %s", name, error, error.hint)
             raise RefusedError(

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from lora_bert.messages import REQUESTS, stamp
 from lora_bert.serving.access import Access
 from lora_bert.serving.answering import Answerer
 from lora_bert.serving.bodies import json_bytes
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 log = logging.getLogger(__name__)
+requests = logging.getLogger(REQUESTS)
 
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _GONE = 499
@@ -217,7 +219,7 @@ def _write(identity: str, call: Call, status: int, seconds: float) -> None:
     request = call.request
     client = request.client.host if request.client else ""
     said = {
-        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "time": stamp(time.time()),
         "id": identity,
         "client": client,
         "method": request.method,
@@ -228,4 +230,4 @@ def _write(identity: str, call: Call, status: int, seconds: float) -> None:
         "rows": call.rows,
         "bytes": len(call.raw),
     }
-    log.info("%s", json.dumps(said))
+    requests.info("%s", json.dumps(said))

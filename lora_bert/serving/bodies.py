@@ -26,8 +26,8 @@ def read_json(raw: bytes) -> Any:
         raise RefusedError("malformed", f"The body is not valid JSON: {error}.") from error
 
 
-def typed(value: Any, kind: type[BodyT]) -> BodyT:
-    """A JSON value as one of msgspec's structs.
+def typed(value: Any, kind: type[BodyT], where: str = "$") -> BodyT:
+    """A JSON value, which stands at ``where`` of the body, as one of msgspec's structs.
 
     Raises:
         RefusedError: ``invalid``: it is none; says what is wrong, and where.
@@ -37,7 +37,10 @@ def typed(value: Any, kind: type[BodyT]) -> BodyT:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        raise RefusedError("invalid", f"{error}.") from error
+        what, _, place = str(error).partition(" - at `$")
+        at = f"{where}{place.removesuffix('`')}"
+        said = what if at == "$" else f"{what} - at `{at}`"
+        raise RefusedError("invalid", f"{said}.") from error
     except UnicodeEncodeError:  # half an emoji, where no text is wanted
         raise RefusedError("invalid", "Half a character stands where no text is taken.") from None
     except RecursionError:

@@ -1,21 +1,28 @@
-"""Connections whose clients get to read the last answer, although they are still sending."""
+"""Connections that answer in HTTP/1.1 who would rather have HTTP/2, and are closed politely."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 _SILENT = 1.0
 """Seconds without a byte after which the client is not sending any more."""
+_END = b"\r\n\r\n"
+_UPGRADE = re.compile(rb"\r\nupgrade:[^\r\n]*", re.IGNORECASE)
 
 
 def connection_class(seconds: float) -> type[asyncio.Protocol]:
-    """Uvicorn's connections, but that they end so.
+    """Uvicorn's connections, with two faults of theirs mended.
 
     The system resets a connection that is closed while something of the client's is unread, and the
     client loses the answer that says why. So nothing more is sent, and what still comes is dropped.
+
+    Clients that can speak HTTP/2, as Java's by default, offer to change to it with ``Upgrade: h2c``
+    and go on as before where nobody takes it up; httptools would lose the body of such a request.
+    So the offer is not shown to it.
 
     Args:
         seconds: For so long; then it is closed all the same.
@@ -24,10 +31,29 @@ def connection_class(seconds: float) -> type[asyncio.Protocol]:
     class Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         """One of them."""
 
+        _within = False  # a request has begun and not ended: what comes is no head
+
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             super().connection_made(_Transport(transport, self, seconds))
 
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data if self._within else _without_offer(data))
+
+        def on_message_begin(self) -> None:
+            self._within = True
+            super().on_message_begin()
+
+        def on_message_complete(self) -> None:
+            self._within = False
+            super().on_message_complete()
+
     return Connection
+
+
+def _without_offer(data: bytes) -> bytes:
+    """What a request begins with, without the header that offers another protocol."""
+    head, end, rest = data.partition(_END)
+    return _UPGRADE.sub(b"", head) + end + rest
 
 
 class _Transport:

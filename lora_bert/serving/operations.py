@@ -62,8 +62,13 @@ class Call:
         """The adapter that the path, ``name`` or the server's default says.
 
         Raises:
-            RefusedError: None of them does.
+            RefusedError: None of them does, or the first two say different ones.
         """
+        if self.named and name and name != self.named:
+            raise RefusedError(
+                "invalid", f"The path names the adapter '{self.named:.80}', the body '{name:.80}'.",
+                hint="Leave out one of them.",
+            )  # fmt: skip
         self.adapter = self.answerer.name_of(self.named or name)
         return self.adapter
 

@@ -133,6 +133,9 @@ def _adapters(directory: str) -> str:
             f"'{directory}' holds exported adapters; serve answers with adapters themselves.",
             hint="Name the directory of the adapters that they were made of.",
         )
+    for model in sorted(Path(directory).glob("*/config.json")):
+        if not (model.parent / CONFIG).exists():
+            log.warning("'%s' is a whole model, and is not served: adapters are.", model.parent)
     return directory
 
 

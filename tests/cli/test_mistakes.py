@@ -281,6 +281,16 @@ def test_no_gpu(train: Mistake, reviews: Path, monkeypatch: pytest.MonkeyPatch) 
     train(UNAVAILABLE, "--data", reviews, "--device", "cuda", says=says)
 
 
+def test_no_gpu_for_several(
+    mistake: Mistake, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They share a session, which from Python speaks of keywords."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    several = [f"--adapter={shutil.copytree(adapter, tmp_path / name)}" for name in "ab"]
+    says = ["--device cuda: no NVIDIA GPU", "--device cpu"]
+    mistake(UNAVAILABLE, "infer", *several, "good", "--device", "cuda", says=says)
+
+
 def test_a_training_that_diverges(train: Mistake, reviews: Path) -> None:
     says = ["diverged", "Lower --learning-rate"]
     train(1, "--data", reviews, "--weight-decay", 1e300, says=says)

@@ -155,6 +155,16 @@ def test_adding_replacing_and_removing_by_name(directory, tiny_backbone, alone, 
     np.testing.assert_allclose(session.values(TEXTS, adapter="a1"), alone["a1"], atol=1e-5)
 
 
+def test_other_files_take_the_place_of_what_was_removed(directory, tiny_backbone, alone, source):
+    session = opened(directory, tiny_backbone)
+    session.remove("a1")
+    shutil.rmtree(directory / "a1")
+    assert "a1" not in session.names
+    shutil.copytree(source / "a2", directory / "a1")
+    assert "a1" in session.names
+    np.testing.assert_allclose(session.values(TEXTS, adapter="a1"), alone["a2"], atol=1e-5)
+
+
 NO_NAMES = ["", ".", "..", "../pool/a1", "a1/", "/", ".writing", "a\0", "\ud83d", "empty"]
 
 
@@ -173,7 +183,7 @@ def test_what_is_refused(directory, tiny_backbone, tmp_path):
         lora_bert.Session.from_directory(tmp_path / "none")
     assert "backbone" in caught.value.hint
     assert opened(tmp_path / "none", tiny_backbone).names == ()
-    with pytest.raises(ConfigError, match="has no adapter 'b'"):
+    with pytest.raises(ConfigError, match="pinned: there is no adapter 'b' in"):
         opened(directory, tiny_backbone, pinned=["a1", "b"])
     with pytest.raises(ConfigError, match="memory"):
         opened(directory, tiny_backbone, memory=-1)

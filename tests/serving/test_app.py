@@ -306,6 +306,24 @@ def test_all_paths_are_described(client, assemble):
                 assert reference.split("/")[-1] in document["components"]["schemas"]
 
 
+def test_a_path_and_a_body_that_name_different_adapters(client):
+    body = {"model": "stars", "input": "good"}
+    said = posted(client, "/adapters/reviews/classify", body, 400)["message"]
+    assert said == (
+        "The path names the adapter 'reviews', the body 'stars'. Leave out one of them."
+    )
+    assert posted(client, "/adapters/reviews/classify", body | {"model": "reviews"})
+
+
+def test_whole_models_are_told_that_are_not_served(serve, adapters, tmp_path, caplog):
+    shutil.copytree(adapters / "reviews", tmp_path / "reviews")
+    (tmp_path / "merged").mkdir()
+    (tmp_path / "merged" / "config.json").write_text("{}")
+    serve(tmp_path)
+    (said,) = [each for each in caplog.messages if "not served" in each]
+    assert said == f"'{tmp_path / 'merged'}' is a whole model, and is not served: adapters are."
+
+
 def test_pages_load_nothing_from_elsewhere(client):
     for path in ("/", "/docs"):
         response = client.get(path)
@@ -381,6 +399,17 @@ class TestAdmin:
         for name in ("", ".hidden", "a/b", "..", "a\\b", "a" * 300, "\ud83d"):
             refused = self.asked(client, "load", lora_name=name, lora_path="reviews")
             assert refused.status_code == 400, name
+            assert "cannot be an adapter's name. One has 1 to 200" in refused.json()["message"]
+
+    def test_the_default_is_taken_out_and_a_new_one_put_there(self, serve, directory):
+        client = serve(directory, admin_token="t", default="reviews")
+        first = posted(client, "/predict", {"inputs": "good"})
+        assert self.asked(client, "unload", lora_name="reviews").status_code == 200
+        refused = posted(client, "/predict", {"inputs": "good"}, 404)
+        assert "The server's --default, 'reviews', is not there any more." in refused["error"]
+        shutil.rmtree(directory / "reviews")
+        (directory / "versions" / "second").rename(directory / "reviews")
+        assert posted(client, "/predict", {"inputs": "good"}) != first
 
     def test_the_directory_is_watched(self, serve, directory, adapters, tmp_path):
         client = serve(directory)

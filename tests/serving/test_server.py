@@ -127,8 +127,11 @@ def test_what_is_asked_before_the_end_is_answered(adapters, tiny_backbone):
         assert all("reviews" in each.result(20)["predictions"] for each in waiting)
     outcome = finish(process)
     assert outcome.code == 0
-    assert "Traceback" not in outcome.stderr
-    assert "finished" in outcome.stderr
+    said = [json.loads(line) for line in outcome.stderr.splitlines()]
+    assert [each["status"] for each in said if "status" in each] == [200] * 4
+    (end,) = [each for each in said if "message" in each]
+    assert end["level"] == "info"
+    assert "finished" in end["message"]
     with pytest.raises(OSError):
         asked(f"{url}/v1/predict", body)
 
@@ -207,6 +210,19 @@ def test_who_sends_too_much_gets_to_read_why(url, more):
     connection.sendall(posting("/predict", len(body)) + body)
     status, said = received(connection)
     assert (status, said["error_type"]) == (413, "Validation")
+
+
+def test_who_would_rather_speak_http_2_is_answered(url):
+    """Java's client offers it with every first request; a body may hold the same words."""
+    body = b'{"texts": ["good"], "adapters":\r\n["reviews"]}'
+    offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAA\r\n"
+    head = posting("/v1/predict", len(body))[:-2]
+    for more in (offer + b"\r\n", offer.replace(b"Connection: ", b"Connection: close, ") + b"\r\n"):
+        connection = connected(url)
+        connection.sendall(head + more + body[:20])
+        time.sleep(0.1)
+        connection.sendall(body[20:])
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
 
 
 def test_ctrl_c_ends_it_too(adapters, tiny_backbone):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-from msgspec import Meta
 
 from lora_bert.errors import ConfigError, LoraBertError
 from lora_bert.serving.operations import Call, Operation, Protocol
@@ -16,14 +16,13 @@ from lora_bert.serving.refusals import RefusedError
 
 log = logging.getLogger(__name__)
 
-_FIRST, _OTHERS = r"/\\\x00-\x1f\ud800-\udfff.", r"/\\\x00-\x1f\ud800-\udfff"
-Name = Annotated[str, Meta(pattern=f"^[^{_FIRST}][^{_OTHERS}]*$", max_length=200)]
+_NAME = re.compile(r"(?!\.)[^/\\\x00-\x1f\ud800-\udfff]{1,200}")
 
 
 class LoadRequest(msgspec.Struct):
     """The body of ``/v1/load_lora_adapter``."""
 
-    lora_name: Name
+    lora_name: str
     lora_path: str
     load_inplace: bool = False
 
@@ -31,12 +30,17 @@ class LoadRequest(msgspec.Struct):
 class UnloadRequest(msgspec.Struct):
     """The body of ``/v1/unload_lora_adapter``."""
 
-    lora_name: Name
+    lora_name: str
 
 
 async def load(call: Call) -> Any:
     """Open an adapter, have it answer the texts that ship, and only then make it known."""
     body = call.body(LoadRequest)
+    if not _NAME.fullmatch(body.lora_name):
+        raise RefusedError(
+            "invalid", f"`lora_name`: '{body.lora_name:.80}' cannot be an adapter's name.",
+            hint="One has 1 to 200 characters, no slash among them, and does not begin with a dot.",
+        )  # fmt: skip
     place = _inside(call.answerer.directory, body.lora_path)
     session = call.answerer.session
     # What lies in the directory under its own name is known already, and may be asked for so.

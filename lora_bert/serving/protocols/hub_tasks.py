@@ -72,7 +72,7 @@ async def ask(call: Call) -> Any:
     if not inputs:
         raise RefusedError("empty", "`inputs` is empty.")
     parameters, say_with = _PIPELINES[predictor.task.pipeline]
-    given: Any = typed(body.parameters or {}, parameters)
+    given: Any = typed(body.parameters or {}, parameters, "$.parameters")
     say = say_with(given)
 
     def said(answered: Answered) -> Any:
@@ -185,10 +185,10 @@ def _one(given: Any, where: str) -> Text:
     if isinstance(given, list) and len(given) == 2 and all(isinstance(e, str) for e in given):
         return given[0], given[1]
     if isinstance(given, dict) and "question" in given:
-        asked = typed(given, Asking)
+        asked = typed(given, Asking, where)
         return asked.question, asked.context
     if isinstance(given, dict) and "text_pair" in given:
-        pair = typed(given, TextPair)
+        pair = typed(given, TextPair, where)
         return pair.text, pair.text_pair
     if isinstance(given, dict) and isinstance(given.get("text"), str):
         return str(given["text"])
