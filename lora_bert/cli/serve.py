@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
@@ -35,4 +36,7 @@ def command(config: ServeConfig, as_json: bool) -> None:
         click.echo(json_text(document) if as_json else said)
 
     console.in_json()
+    # Threads that share a product wait for its end asleep: the requests need the cores meanwhile.
+    # It is read when torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     run(config, started)

@@ -255,13 +255,16 @@ def levelled(batches: list[np.ndarray], lengths: np.ndarray, threads: int) -> li
     """The same rows in the same order, few batches with as many tokens each for every thread.
 
     Of sorted rows the first batch has the longest, and whoever computes the last one is through
-    with it long before. Of many batches the short ones fill such gaps; one is left as it is.
+    with it long before. Of many batches the short ones fill such gaps. One that is too small for
+    all threads is left as it is, for all cores.
     """
-    if threads < 2 or not 1 < len(batches) < _FEW_BATCHES * threads:
+    if threads < 2 or not 0 < len(batches) < _FEW_BATCHES * threads:
         return batches
     rows = np.concatenate(batches)
     ends = np.cumsum(lengths[rows])
     most = max(len(batches), int(ends[-1]) // _THREAD_TOKENS)
+    if len(batches) == 1 and most < threads:
+        return batches
     count = min(threads * -(-len(batches) // threads), most)
     cuts = np.searchsorted(ends, ends[-1] * np.arange(1, count) / count) + 1
     return [part for part in np.split(rows, cuts) if len(part)]

@@ -173,7 +173,9 @@ def test_long_and_short_rows_are_levelled_for_two_threads():
     sizes = [len(rows) for rows in levelled([np.arange(32), np.arange(32, 64)], lengths, 2)]
     assert sizes == [18, 46]
     assert len(levelled([np.arange(32), np.arange(32, 64)], lengths, 1)) == 2
-    assert len(levelled([np.arange(64)], lengths, 2)) == 1
+    assert len(levelled([np.arange(64)], lengths, 2)) == 2
+    for few in (lengths[-20:], lengths[:1]):  # too few tokens for two threads, or but one row
+        assert len(levelled([np.arange(len(few))], few, 2)) == 1
 
 
 def test_by_length_has_few_numbers_of_tokens_and_no_filler():
