@@ -47,6 +47,11 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def digests(directory: Path, names: Iterable[str]) -> dict[str, str]:
+    """The SHA-256 of each of these files of a directory, by name."""
+    return {name: sha256(directory / name) for name in names}
+
+
 def size_of(path: Path) -> int:
     """Bytes of the files in a directory, or of a file."""
     return sum(seen.st_size for seen in stats_below(path) if S_ISREG(seen.st_mode))

@@ -11,7 +11,8 @@ import torch
 
 from lora_bert.adapters.card import card
 from lora_bert.adapters.loading import Loaded
-from lora_bert.adapters.manifest import MANIFEST, Manifest, versions
+from lora_bert.adapters.manifest import Manifest, versions, write_manifest
+from lora_bert.adapters.peft_config import WEIGHTS
 from lora_bert.adapters.peft_format import LoraSettings, write_peft
 from lora_bert.backbones.weights import read_checkpoint
 from lora_bert.model import combined as model
@@ -123,7 +124,7 @@ def write_combined(directory: Path, combined: Combined) -> None:
         backbone_name=manifest.backbone_name, revision=manifest.backbone.get("revision"),
     )  # fmt: skip
     loaded.tokenizer.save(directory)
-    (directory / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+    write_manifest(directory, manifest, (WEIGHTS,))
     text = card(manifest, "adapter", changes_layers=changes_layers, encoder=encoder)
     (directory / "README.md").write_text(text, encoding="utf-8")
 

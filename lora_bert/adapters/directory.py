@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import Any, Literal
@@ -192,6 +192,23 @@ def check_tokenizer(path: Path, manifest: Manifest) -> None:
             f"{str(needed)[:12]}… is needed, this one has {fingerprint[:12]}….",
             hint="Copy the directory again, with all its files.",
         )
+
+
+def check_written(
+    path: Path, kept: Mapping[str, str], names: Iterable[str], told: str = MANIFEST
+) -> None:
+    """Raise AdapterError for one of these files in ``path`` that is not the one that was written.
+
+    ``kept`` is the SHA-256 of each, where the file ``told`` has it.
+    """
+    for name in filter(kept.__contains__, names):
+        if (found := sha256(path / name)) != kept[name]:
+            raise AdapterError(
+                f"'{path / name}' is not the file that was written: SHA-256 {kept[name]!s:.12}… is "
+                f"needed, this one has {found[:12]}….",
+                hint="Copy the directory again, with all its files; if you have changed that file "
+                f"yourself, remove 'files' from {told}.",
+            )
 
 
 _OF_TEXTS = "ForSequenceClassification"

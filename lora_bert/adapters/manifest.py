@@ -11,6 +11,7 @@ from lora_bert._version import __version__
 from lora_bert.backbones.config import Pooling
 from lora_bert.data.tag_schemes import Tagging
 from lora_bert.errors import AdapterError
+from lora_bert.files import digests
 from lora_bert.json_files import json_text, read_object
 from lora_bert.tasks.base import Task
 from lora_bert.tasks.problem_types import USUAL, problem_types, task_of
@@ -23,6 +24,7 @@ SCHEMA = 1
 
 _OBJECTS = (
     "backbone", "label_names", "data", "metrics", "versions", "tokenizer", "exported", "settings",
+    "files",
 )  # fmt: skip
 _KINDS: Mapping[str, type] = {
     "labels": list, "max_length": int, "stride": int, "clean": bool, "combined": list,
@@ -57,6 +59,7 @@ class Manifest:
         combined: The adapters that it was combined of: ``adapter``, what each was called; its
             ``share``, where weights were averaged; ``name`` and ``sha256`` of its ``data``;
             ``combined``, where it was combined itself.
+        files: SHA-256 of each of the files that hold its weights, as it was written, by name.
     """
 
     labels: tuple[str, ...]
@@ -77,6 +80,7 @@ class Manifest:
     pooling: Pooling | None = None
     stride: int = 0
     combined: Sequence[Mapping[str, Any]] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         name = self.data.get("name")
@@ -141,10 +145,16 @@ class Manifest:
     def to_json(self) -> str:
         """The text of ``lora_bert.json``."""
         written = asdict(self)
-        for key in ("exported", "tokenizer", "settings", "pooling", "stride", "combined"):
+        for key in ("exported", "tokenizer", "settings", "pooling", "stride", "combined", "files"):
             if not written[key]:
                 del written[key]
         return json_text(written) + "\n"
+
+
+def write_manifest(directory: Path, manifest: Manifest, weights: Iterable[str]) -> None:
+    """Write ``lora_bert.json`` beside the files of ``weights``, whose SHA-256 it keeps."""
+    manifest = replace(manifest, files=digests(directory, weights))
+    (directory / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
 
 
 def versions() -> dict[str, str]:
@@ -187,7 +197,7 @@ def read_manifest(path: Path) -> Manifest:
     _check_known(path, written, "task", [task_of(written.get("problem_type", USUAL)).pipeline])
     _check_known(path, written, "inputs", [0, 1, 2])
     _check_known(path, written, "pooling", get_args(Pooling))
-    for key in ("backbone", "label_names", "versions", "tokenizer"):
+    for key in ("backbone", "label_names", "versions", "tokenizer", "files"):
         if not all(isinstance(value, str | None) for value in written.get(key, {}).values()):
             raise AdapterError(f"'{path}': '{key}' holds something else than texts.")
     if not all(map(_is_part, written.get("combined", []))):

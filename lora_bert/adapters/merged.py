@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lora_bert.adapters.card import card
 from lora_bert.adapters.loading import Loaded
-from lora_bert.adapters.manifest import MANIFEST, Manifest
+from lora_bert.adapters.manifest import Manifest, write_manifest
 from lora_bert.backbones.mean_layer import settings_with_mean_layer, with_mean_layer
 from lora_bert.backbones.weights import read_checkpoint, write_safetensors
 from lora_bert.errors import AdapterError
@@ -19,6 +19,7 @@ from lora_bert.tasks.problem_types import task_of
 if TYPE_CHECKING:
     from torch import Tensor
 
+_WEIGHTS = "model.safetensors"
 # Keys of the backbone's config.json that say where it came from or what it was before.
 _DROPPED = ("_name_or_path", "auto_map", "torch_dtype", "label2id", "id2label", "num_labels",
             "sentence_transformers")  # fmt: skip
@@ -34,9 +35,9 @@ def write_merged(directory: Path, loaded: Loaded) -> None:
     if loaded.adapter.pooling == "mean" and loaded.backbone.config.adds_mean_layer:
         tensors = with_mean_layer(tensors, loaded.backbone.config)
         config = {**config, **settings_with_mean_layer(loaded.backbone.config)}
-    write_safetensors(directory / "model.safetensors", tensors)
+    write_safetensors(directory / _WEIGHTS, tensors)
     manifest = standalone(loaded)
-    _describe(directory, loaded, manifest, config)
+    _describe(directory, loaded, manifest, config, (_WEIGHTS,))
     (directory / "README.md").write_text(card(manifest, "merged"), encoding="utf-8")
 
 
@@ -55,15 +56,16 @@ def standalone(loaded: Loaded) -> Manifest:
 
 def describe_exported(directory: Path, loaded: Loaded, manifest: Manifest) -> None:
     """Write ``config.json``, tokenizer and ``lora_bert.json`` of an exported model."""
-    _describe(directory, loaded, manifest, _config(loaded))
+    _describe(directory, loaded, manifest, _config(loaded), ())
 
 
 def _describe(
-    directory: Path, loaded: Loaded, manifest: Manifest, config: Mapping[str, Any]
-) -> None:
+    directory: Path, loaded: Loaded, manifest: Manifest, config: Mapping[str, Any],
+    weights: Sequence[str],
+) -> None:  # fmt: skip
     (directory / "config.json").write_text(json_text(config) + "\n", encoding="utf-8")
     loaded.tokenizer.save(directory)
-    (directory / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+    write_manifest(directory, manifest, weights)
 
 
 def folded(loaded: Loaded) -> dict[str, Tensor]:

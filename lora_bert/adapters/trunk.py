@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 from lora_bert.adapters.manifest import MANIFEST
 from lora_bert.backbones.inside import check_entry
@@ -18,6 +18,11 @@ GRAPHS: Mapping[str, tuple[str, ...]] = {
     "openvino": ("trunk.xml", "trunk.bin"), "onnx": ("trunk.onnx",)
 }  # fmt: skip
 """By format the files of its graph, of which the first one is opened."""
+_KINDS: Mapping[str, Any] = {
+    **dict.fromkeys(("format", "precision", "backbone", "fingerprint"), str),
+    **dict.fromkeys(("layers", "width", "max_length"), int),
+    "types": bool, "files": dict,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,7 @@ class Trunk:
         width: Of its hidden states.
         max_length: Tokens of the longest text that one of the branches is asked.
         types: Whether it takes token types.
+        files: SHA-256 of the files of its graph, by name; empty where that is not known.
     """
 
     format: str
@@ -43,6 +49,7 @@ class Trunk:
     width: int
     max_length: int
     types: bool
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """What is written."""
@@ -80,11 +87,12 @@ def read_trunk(path: Path) -> Trunk:
         AdapterError: It is damaged, or a file of its graph is missing.
     """
     written = read_object(path / TRUNK, AdapterError)
-    for name, kind in get_type_hints(Trunk).items():
+    written.setdefault("files", {})
+    for name, kind in _KINDS.items():
         value: Any = written.get(name)
         if type(value) is not kind or (kind is int and not 0 <= value < 1 << 31):
             raise AdapterError(f"'{path / TRUNK}': {name} is {value!r:.60}.")
-    trunk = Trunk(**{name: written[name] for name in get_type_hints(Trunk)})
+    trunk = Trunk(**{name: written[name] for name in _KINDS})
     if trunk.format not in GRAPHS:
         raise AdapterError(f"'{path / TRUNK}': format is {trunk.format!r:.60}.")
     for name in GRAPHS[trunk.format]:

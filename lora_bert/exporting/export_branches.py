@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from lora_bert.exporting.graph_files import Exporting, takes_types, write_graph
 from lora_bert.exporting.merge import rows_to_compare
 from lora_bert.exporting.onnx_graph import branch_graph, trunk_graph
 from lora_bert.exporting.quantize import sample_rows
-from lora_bert.files import atomic_directory, size_of, spare_inputs
+from lora_bert.files import atomic_directory, digests, size_of, spare_inputs
 from lora_bert.inference.engines.choice import open_trunk
 from lora_bert.inference.engines.graph_inputs import HIDDEN, MASK, TYPES, feed
 from lora_bert.model.forward import branch_start, trunk
@@ -70,7 +70,8 @@ class _Writing:
         """Write everything into ``work``, which becomes ``output``; branch by branch what it is."""
         graph = work / GRAPHS[self.kind][0]
         self._write_trunk(graph)
-        (work / TRUNK).write_text(self.known.to_json(), encoding="utf-8")
+        known = replace(self.known, files=digests(work, GRAPHS[self.kind]))
+        (work / TRUNK).write_text(known.to_json(), encoding="utf-8")
         # Open as long as branches are compared on it.
         shared = open_trunk(
             ExportedTrunk(graph.resolve(), self.known), engine=self.kind,

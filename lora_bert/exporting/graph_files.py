@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from lora_bert.adapters.directory import Kind
+from lora_bert.adapters.directory import EXPORTED, Kind, kind_of
 from lora_bert.adapters.exported import read_exported
 from lora_bert.adapters.loading import Loaded
-from lora_bert.adapters.manifest import MANIFEST
+from lora_bert.adapters.manifest import write_manifest
 from lora_bert.adapters.merged import describe_exported, standalone
 from lora_bert.backbones.layout import Layout
 from lora_bert.config import ExportConfig
@@ -113,7 +113,7 @@ class Exporting:
             )
         versions = {name: importlib.metadata.version(name) for name in needed(config)}
         described = replace(described, exported={**facts, **compared, "versions": versions})
-        (work / MANIFEST).write_text(described.to_json(), encoding="utf-8")
+        write_manifest(work, described, EXPORTED[kind_of(work)])
         if compared["agreement"] < _SURPRISING:
             log.warning(
                 "The exported model of '%s' gives %.1f %% of the texts another answer than torch.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
@@ -14,6 +14,7 @@ from lora_bert.adapters.manifest import MANIFEST
 from lora_bert.adapters.peft_config import CONFIG, WEIGHTS, read_peft_config
 from lora_bert.adapters.peft_format import read_peft
 from lora_bert.adapters.trained_on import RUN
+from lora_bert.adapters.trunk import GRAPHS, TRUNK, is_branch, trunk_below
 from lora_bert.backbones.config import read_config
 from lora_bert.backbones.families.registry import encoder_config, read_encoder_config
 from lora_bert.backbones.fingerprint import read_identified
@@ -138,7 +139,8 @@ def _adapter(path: Path, config: VerifyConfig) -> Iterator[str]:
     else:
         yield f"{counted(len(manifest.labels), 'label')}, rank {rank}"
     tensors = read_peft(path).tensors
-    yield f"{counted(len(tensors), 'tensor')}, {_numbers(tensors)}"
+    as_written = _as_written(path, manifest.files if manifest else {}, (WEIGHTS,))
+    yield f"{counted(len(tensors), 'tensor')}, {_numbers(tensors)}{as_written}"
     loaded = _load(path, config)
     kept, place = loaded.manifest.backbone.get("fingerprint"), f"'{loaded.files.path}'"
     yield f"{place}, fingerprint {kept[:12]}…" if kept else f"{place}; no fingerprint is kept"
@@ -154,7 +156,9 @@ def _merged(path: Path, config: VerifyConfig) -> Iterator[str]:
     labels = directory.standalone_manifest(path, settings, positions).labels
     yield counted(len(labels), "label")
     loaded = _load(path, config)
-    yield f"{loaded.backbone.parameter_count:,} finite numbers"
+    names = [file.name for file in weight_files(path)]
+    as_written = _as_written(path, loaded.manifest.files, names)
+    yield f"{loaded.backbone.parameter_count:,} finite numbers{as_written}"
     yield _tokenizer(loaded)
     yield check_answers(Predictor.of(loaded, path))
 
@@ -162,7 +166,13 @@ def _merged(path: Path, config: VerifyConfig) -> Iterator[str]:
 def _exported(path: Path, _config: VerifyConfig) -> Iterator[str]:
     yield check_files(path, directory.graph_files(path, directory.kind_of(path)))
     predictor = open_predictor(path)
-    yield f"{counted(len(predictor.labels), 'label')}, opened by {predictor.engine.name}"
+    names = directory.graph_files(path, directory.kind_of(path))
+    as_written = _as_written(path, predictor.manifest.files, names)
+    if is_branch(path):
+        place, known = trunk_below(path, predictor.manifest.exported.get("trunk"))
+        directory.check_written(place, known.files, GRAPHS[known.format], TRUNK)
+    opened = f"opened by {predictor.engine.name}{as_written}"
+    yield f"{counted(len(predictor.labels), 'label')}, {opened}"
     yield _tokenizer(predictor)
     yield check_answers(predictor)
 
@@ -189,6 +199,12 @@ _CHECKS: Mapping[str, tuple[tuple[str, ...], Callable[[Path, VerifyConfig], Iter
     "backbone": (("files", "description", "weights", "tokenizer"), _backbone),
 }  # fmt: skip
 """By kind: what is checked, and what says of each in turn what was found, or raises its error."""
+
+
+def _as_written(path: Path, kept: Mapping[str, str], names: Sequence[str]) -> str:
+    """What is to be said of files of weights that are those that were written, or may not be."""
+    directory.check_written(path, kept, names)
+    return f", SHA-256 {kept[names[0]][:12]}…" if names[0] in kept else "; no SHA-256 is kept"
 
 
 def _numbers(tensors: Mapping[str, Tensor]) -> str:

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from lora_bert.adapters.card import card
-from lora_bert.adapters.manifest import MANIFEST, Manifest, versions
+from lora_bert.adapters.manifest import Manifest, versions, write_manifest
+from lora_bert.adapters.peft_config import WEIGHTS
 from lora_bert.adapters.peft_format import write_peft
 from lora_bert.adapters.trained_on import RUN, kept_options
 from lora_bert.config import TrainConfig
@@ -50,7 +51,7 @@ def record(
             revision=files.revision, task_type=context.task.peft_task_type,
         )  # fmt: skip
         context.tokenizer.save(work)
-        (work / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+        write_manifest(work, manifest, (WEIGHTS,))
         run = as_yaml(portable, leave_out=("output", *_OF_A_CALL))
         (work / RUN).write_text(run, encoding="utf-8")
         command = ""

@@ -18,6 +18,12 @@ def test_answers_plain_cases():
     assert min(answer.score for answer in found) > 0.9
 
 
+def test_is_the_one_that_was_written():
+    said = {check.name: check.said for check in lora_bert.verify(WAIMAI).checks}
+    assert "SHA-256" in said["weights"]
+    assert "is kept" not in said["weights"]
+
+
 def test_is_small():
     assert sum(path.stat().st_size for path in WAIMAI.iterdir()) < 5_000_000
 

@@ -30,7 +30,7 @@ TEXTS = ["good", "bad and slow", "好吃", "tasty " * 9, "太慢了", ""] * 7
 def with_other_weights(
     adapter: Path, place: Path, seed: int, max_length: int | None = None
 ) -> Path:
-    """A copy of an adapter whose answers are its own."""
+    """A copy of an adapter whose answers are its own, as somebody makes it by hand."""
     from safetensors.numpy import load_file, save_file
 
     shutil.copytree(adapter, place)
@@ -41,10 +41,9 @@ def with_other_weights(
         for name, values in load_file(weights).items()
     }
     save_file(tensors, weights, metadata={"format": "pt"})
-    if max_length:
-        manifest = json.loads((place / "lora_bert.json").read_text())
-        text = json.dumps(manifest | {"max_length": max_length})
-        (place / "lora_bert.json").write_text(text)
+    manifest = json.loads((place / "lora_bert.json").read_text())
+    manifest |= {"files": {}, **({"max_length": max_length} if max_length else {})}
+    (place / "lora_bert.json").write_text(json.dumps(manifest))
     return place
 
 

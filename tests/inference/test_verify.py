@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import lora_bert
-from lora_bert.errors import NotFoundError
+from lora_bert.errors import AdapterError, NotFoundError
 from tests.tiny import FAMILIES
 
 
@@ -79,6 +79,46 @@ def test_what_is_wrong_is_found(spoil, failed, code, says, own):
         *[True] * at, False, *[None] * (len(names) - at - 1)
     ]  # fmt: skip
     assert says in found.checks[at].said
+
+
+def changed(path: Path) -> None:
+    """As ever in its format, with another last byte."""
+    path.write_bytes(path.read_bytes()[:-1] + b"\x01")
+
+
+def test_weights_that_were_not_written_so(own, merged, tiny_backbone, tmp_path):
+    """Whole in their format, and others: nothing but what was kept tells."""
+    place = shutil.copytree(merged, tmp_path / "merged")
+    session = lora_bert.Session(tiny_backbone)
+    for path, file in ((own, "adapter_model.safetensors"), (place, "model.safetensors")):
+        changed(path / file)
+        failed = next(check for check in lora_bert.verify(path).checks if check.passed is False)
+        assert failed.name == "weights"
+        assert f"'{path / file}' is not the file that was written" in failed.said
+    with pytest.raises(AdapterError, match="is not the file that was written"):
+        session.add(own, verify=True)
+    assert session.add(own) == "own"
+    manifest = own / "lora_bert.json"
+    kept = json.loads(manifest.read_text())
+    assert list(kept.pop("files")) == ["adapter_model.safetensors"]
+    manifest.write_text(json.dumps(kept))  # as older ones have it
+    found = lora_bert.verify(own)
+    assert found.passed
+    assert found.checks[2].said.endswith("; no SHA-256 is kept")
+
+
+def test_a_trunk_that_was_not_written_so(adapter, own, tmp_path):
+    pytest.importorskip("onnx")
+    lora_bert.export(
+        [adapter, shutil.copytree(own, tmp_path / "second")], tmp_path / "both", format="onnx"
+    )
+    branch = tmp_path / "both" / "second"
+    assert lora_bert.verify(branch).passed
+    with (tmp_path / "both" / "trunk.onnx").open("ab") as trunk:
+        trunk.write(b"\x72\x00")  # an empty entry of the model's metadata
+    found = lora_bert.verify(branch)
+    assert outcome(found) == {"files": True, "graph": False, "tokenizer": None, "answers": None}
+    assert "trunk.onnx' is not the file that was written" in found.checks[1].said
 
 
 def test_a_backbone_that_is_not_here(own, monkeypatch, tmp_path):
