@@ -28,6 +28,8 @@ _OURS = (
     "adapter_config.json", "lora_bert.json", "config.json", "evaluation.json", "trunk.json",
     CHECKPOINT, PARTS_MARK,
 )  # fmt: skip
+# And one of these in each that is read as a whole; a project may have a config.json of its own.
+_WHOLE = tuple(name for name in _OURS if name not in ("config.json", "evaluation.json"))
 
 
 def cache_dir() -> Path:
@@ -77,12 +79,20 @@ def claim_output(path: Path, *, overwrite: bool = False) -> None:
 
     Raises:
         OutputError: ``path`` is a file, a non-empty directory (unless ``overwrite``), a directory
-            that cannot be replaced, or a place where nothing can be created.
+            that cannot be replaced, lies inside an adapter or a model, or is a place where nothing
+            can be created.
     """
     with _sentences(path):
         if path.is_file():
             raise OutputError(f"Output '{path}' is a file; a directory is needed.")
         final, here = path.resolve(), Path.cwd()
+        for place in final.parents:
+            if any((place / name).is_file() for name in _WHOLE):
+                raise OutputError(
+                    f"Output '{path}' lies inside '{place}', which is an adapter, a model, or "
+                    "something else that is read as a whole.",
+                    hint="Name a directory outside it.",
+                )
         # Path.is_mount is not to be had on Windows.
         if final in (here, *here.parents) or os.path.ismount(final):
             # The finished directory is renamed into its place; these cannot be moved out of it.

@@ -121,6 +121,20 @@ def test_places_that_cannot_be_replaced(tmp_path, monkeypatch):
             claim_output(place, overwrite=True)
 
 
+def test_nothing_is_written_into_an_adapter_or_a_model(tmp_path):
+    """At whatever depth; a project's own config.json makes no model of it."""
+    (tmp_path / "config.json").touch()
+    for name in ("adapter_config.json", "lora_bert.json", "trunk.json"):
+        place = tmp_path / name.partition(".")[0]
+        place.mkdir()
+        (place / name).touch()
+        for output in (place / "out", place / "exported" / "out"):
+            with pytest.raises(OutputError, match=f"lies inside '{place}'"):
+                claim_output(output, overwrite=True)
+        claim_output(place, overwrite=True)
+    claim_output(tmp_path / "out")
+
+
 def test_inputs_are_spared(tmp_path):
     source = tmp_path / "data" / "reviews.csv"
     source.parent.mkdir()

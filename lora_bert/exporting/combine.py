@@ -23,7 +23,7 @@ from lora_bert.config import CombineConfig
 from lora_bert.config.keywords import CombineOptions
 from lora_bert.config.kinds import StrPath
 from lora_bert.data.texts import Text
-from lora_bert.errors import AdapterError, ConfigError, OutputError
+from lora_bert.errors import AdapterError, ConfigError
 from lora_bert.exporting.combinable import check_heads, check_one_pass, described, task_of_all
 from lora_bert.exporting.merge import TOLERANCE
 from lora_bert.files import atomic_directory, claim_output, portable, size_of, spare_inputs
@@ -115,7 +115,8 @@ def run(config: CombineConfig) -> CombineResult:
             f"--{given[0]} is for adapters with the same labels; these have none in common, and "
             "stand side by side."
         )
-    _check_output(output, places, overwrite=config.overwrite)
+    spare_inputs(output, places)
+    claim_output(output, overwrite=config.overwrite)
     parts = [load_any(place, backbone=config.backbone) for place in places]
     spare_inputs(output, [part.files.path for part in parts])
     check_heads(places, parts)
@@ -221,15 +222,3 @@ def _check_rank(rank: int | None, width: int) -> None:
             f"rank above {width}.",
             hint="Leave it out: the rank is then the sum of the adapters' ranks.",
         )
-
-
-def _check_output(output: Path, places: Sequence[Path], *, overwrite: bool) -> None:
-    """Raise OutputError where writing would lose an adapter, or change the directory of one."""
-    spare_inputs(output, places)
-    for place in places:
-        if place.resolve() in output.resolve().parents:
-            raise OutputError(
-                f"Output '{output}' lies inside '{place}', which is read here.",
-                hint="Name another directory.",
-            )
-    claim_output(output, overwrite=overwrite)

@@ -86,7 +86,7 @@ def test_mistakes_change_nothing(
     mistake(2, "combine", "seed0", "./seed0", "out", says=["named twice", "--weights"])
     mistake(66, "combine", "seed0", "seed9", "out", says=["'seed9'", "Did you mean"])
     mistake(73, "combine", *two, "seed0", "--overwrite", says=["is or holds 'seed0'"])
-    mistake(73, "combine", *two, "seed0/out", says=["lies inside 'seed0'"])
+    mistake(73, "combine", *two, "seed0/out", says=["lies inside", "/seed0'"])
     Path("full").mkdir()
     Path("full/note.txt").touch()
     mistake(73, "combine", *two, "full", says=["not empty"])
