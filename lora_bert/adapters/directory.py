@@ -42,6 +42,15 @@ def located(path: str | Path, what: str) -> Path:
     return place if (place / CONFIG).is_file() else transformer_in(place) or place
 
 
+def check_named_once(places: Iterable[Path], hint: str = "") -> None:
+    """Raise ConfigError, with that hint, for a directory that is named twice, however spelled."""
+    seen = set[Path]()
+    for place in places:
+        if (real := place.resolve()) in seen:
+            raise ConfigError(f"'{place}' is named twice.", hint=hint)
+        seen.add(real)
+
+
 def kind_of(path: Path) -> Kind:
     """What a directory holds: an adapter, a merged model, or one exported for an engine.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from lora_bert.adapters.directory import is_classifier, kind_of, manifest_of
+from lora_bert.adapters.directory import check_named_once, is_classifier, kind_of, manifest_of
 from lora_bert.adapters.loading import Loaded
 from lora_bert.adapters.manifest import Manifest
 from lora_bert.backbones.config import read_config
@@ -44,14 +44,9 @@ def described(places: Sequence[Path]) -> list[Manifest]:
         ConfigError: One is no adapter that was written here, or stands there twice, or two differ.
     """
     manifests = [_described(place) for place in places]
-    real = [place.resolve() for place in places]
-    for number, place in enumerate(places):
-        if real[number] in real[:number]:
-            raise ConfigError(
-                f"'{place}' is named twice.",
-                hint="For more of it, give it a larger share with --weights.",
-            )
-        _check_alike(places[0], manifests[0], place, manifests[number])
+    check_named_once(places, "For more of it, give it a larger share with --weights.")
+    for place, manifest in zip(places, manifests, strict=True):
+        _check_alike(places[0], manifests[0], place, manifest)
     return manifests
 
 

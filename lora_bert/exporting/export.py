@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Unpack, overload
 
-from lora_bert.adapters.directory import EXPORTED, Kind
+from lora_bert.adapters.directory import EXPORTED, Kind, check_named_once
 from lora_bert.adapters.merged import folded
 from lora_bert.config import ExportConfig
 from lora_bert.config.keywords import ExportOptions
@@ -70,6 +70,7 @@ def run(config: ExportConfig) -> ExportResult | SharedExportResult:
     kind: Kind = "openvino" if config.format == "openvino" else "onnx"
     require(kind, f"--format {kind} needs", needed(config))
     claim_output(Path(config.output), overwrite=config.overwrite)
+    check_named_once(map(Path, config.path), "Name each adapter once.")
     places = adapter_places(config.path)
     if len(places) > 1:
         return export_branches(config, kind, places)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lora_bert.adapters.directory import Kind
+from lora_bert.adapters.directory import Kind, check_named_once
 from lora_bert.adapters.trained_on import training_format
 from lora_bert.adapters.trunk import is_branch, is_trunk, read_trunk
 from lora_bert.config.shared import BY_ITSELF, Answering, Decoding
@@ -35,9 +35,11 @@ def open_adapters(paths: Sequence[str], config: Answering) -> dict[str, Predicto
     A directory that holds adapters stands for all of them.
 
     Raises:
-        ConfigError: Two have the same name, or an option fits no more than one adapter.
+        ConfigError: Two have the same name, one is named twice, or an option fits no more than one
+            adapter.
         NotFoundError, AdapterError: As :func:`.open_predictor`.
     """
+    check_named_once(map(Path, paths), "Name each adapter once: it answers once.")
     places = adapter_places(paths)
     for flag, given in (
         ("--labels", config.labels), ("--engine", config.engine not in ("auto", "torch")),

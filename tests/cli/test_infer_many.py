@@ -134,4 +134,5 @@ def test_what_is_refused(mistake: Mistake, adapters: Path, pair_adapter: Path, h
             says=["Adapter 'stars'"])  # fmt: skip
     mistake(2, *two, "--on", "ray", "--input", "in.csv", "--output", "o.csv", says=["one adapter"])
     namesake = with_other_weights(adapters / "topics", here / "elsewhere" / "topics", 3)
+    mistake(2, *two, "--adapter", adapters / "x" / ".." / "topics", "good", says=["named twice"])
     mistake(2, *two, "--adapter", namesake, "good", says=["both called 'topics'"])
