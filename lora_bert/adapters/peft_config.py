@@ -133,6 +133,9 @@ def _another_kind(path: Path, config: Mapping[str, Any]) -> AdapterError:
 
 def _check_numbers(config: Mapping[str, Any], path: Path) -> None:
     """Check rank, alpha, dropout and the patterns over them; what they are is used in sums."""
+    for key in ("r", "lora_alpha"):
+        if key not in config:
+            raise AdapterError(f"'{path}' has no '{key}'.", hint="Copy it again.")
     ranks = [config.get("r"), *_patterns(config, "rank_pattern", path).values()]
     alphas = [config.get("lora_alpha"), *_patterns(config, "alpha_pattern", path).values()]
     for rank in ranks:

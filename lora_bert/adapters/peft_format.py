@@ -7,7 +7,8 @@ written against PEFT itself.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ from lora_bert.backbones.layout import Layout
 from lora_bert.backbones.weights import check_finite, read_safetensors, write_safetensors
 from lora_bert.errors import AdapterError
 from lora_bert.json_files import json_text
+from lora_bert.wording import listed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -195,6 +197,7 @@ def assemble(stored: PeftAdapter, backbone: Backbone, pooling: Pooling | None = 
         elif name.replace(".modules_to_save.", ".").replace(".original_module.", ".") != embeddings:
             head[name] = tensor.float()
     _check_head(stored, head, backbone)
+    _check_targets(stored, shapes, factors)
     depth = min((depths[name] for name in factors), default=len(backbone.layers))
     dropout = float(stored.config.get("lora_dropout") or 0.0)
     pooling = _pooling(stored, backbone.config, pooling)
@@ -237,16 +240,54 @@ def _factors(stored: PeftAdapter, name: str, shape: tuple[int, ...] | None) -> L
         raise AdapterError(f"'{stored.path}': '{name}' has a lora_A but no lora_B.")
     out_features, in_features = shape
     rank = int(value_for(name, stored.config, "rank_pattern", "r"))
-    factors = [list(lora_B.shape), list(lora_A.shape)]
-    if factors != [[out_features, rank], [rank, in_features]]:
+    if (lora_B.shape[:1], lora_A.shape[1:], lora_B.ndim) != ((out_features,), (in_features,), 2):
         raise AdapterError(
-            f"'{stored.path}': the factors of '{name}', {factors[0]} times {factors[1]} at rank "
-            f"{rank}, do not fit the backbone's [{out_features}, {in_features}].",
+            f"'{stored.path}': the factors of '{name}', {list(lora_B.shape)} times "
+            f"{list(lora_A.shape)}, do not fit the backbone's [{out_features}, {in_features}].",
             hint=_OTHER_BACKBONE,
+        )
+    if found := {lora_B.shape[1], len(lora_A)} - {rank}:
+        raise AdapterError(
+            f"'{stored.path}': '{name}' is of rank {rank} in {CONFIG}, and of rank "
+            f"{' and '.join(map(str, sorted(found)))} in {WEIGHTS}.",
+            hint="The two files are not those of one adapter: copy the directory again.",
         )
     alpha = value_for(name, stored.config, "alpha_pattern", "lora_alpha")
     root = math.sqrt(rank) if stored.config.get("use_rslora") else rank
     return LoraFactors(lora_A, lora_B.float(), float(alpha) / root)
+
+
+def _check_targets(stored: PeftAdapter, names: Iterable[str], changed: Container[str]) -> None:
+    """Check that no linear layer that the configuration names lacks its factors.
+
+    Without them it would be left as it is, in silence. ``target_modules`` that are a pattern, or
+    have exceptions, are not looked at.
+    """
+    config = stored.config
+    targets, layers = config.get("target_modules"), config.get("layers_to_transform")
+    if not isinstance(targets, list) or config.get("exclude_modules"):
+        return
+    if layers is not None and config.get("layers_pattern"):
+        return
+    ends = tuple(f".{target}" for target in targets)
+    lacking = [
+        name
+        for name in names
+        if name not in changed and f".{name}".endswith(ends) and _is_among(name, layers)
+    ]
+    if lacking:
+        raise AdapterError(
+            f"'{stored.path}' has no LoRA matrices for {listed(lacking, 3)}, which its {CONFIG} "
+            "names.",
+            hint="The two files are not those of one adapter: copy the directory again.",
+        )
+
+
+def _is_among(name: str, layers: Any) -> bool:
+    """Whether a linear layer is in one of these ``layers``, as PEFT counts them; None: in any."""
+    number = re.findall(r"\.(\d+)\.", name)
+    chosen = layers if isinstance(layers, list) else [layers]
+    return layers is None or (bool(number) and int(number[-1]) in chosen)
 
 
 def _is_deep(name: str, layout: Layout) -> bool:

@@ -219,8 +219,27 @@ def test_a_backbone_it_does_not_name(plain, tiny_backbone, tmp_path):
 
 
 def test_a_rank_that_is_not_the_configs(plain, tmp_path):
-    with pytest.raises(AdapterError, match="at rank 5, do not fit"):
-        load_any(edited(plain[0], tmp_path / "copy", r=5))
+    said = "query' is of rank 5 in adapter_config.json, and of rank 4 in adapter_model.safetensors"
+    for name, keys in (("r", {"r": 5}), ("pattern", {"rank_pattern": {"query": 5}})):
+        with pytest.raises(AdapterError, match=said) as caught:
+            load_any(edited(plain[0], tmp_path / name, **keys))
+        assert "--backbone" not in caught.value.hint
+
+
+def test_layers_that_are_named_and_have_no_weights(plain, tmp_path):
+    """They would be left as the backbone has them, in silence."""
+    for name, keys, says in (
+        ("module", {"target_modules": ["query", "key", "value"]}, r"0\.attention\.self\.key'"),
+        ("own", {"layers_to_transform": [3]}, None),
+        ("absent", {"target_modules": ["query", "value", "q_proj"]}, None),
+        ("excepted", {"target_modules": ["query", "key", "value"], "exclude_modules": "key"}, None),
+    ):
+        copy = edited(plain[0], tmp_path / name, **keys)
+        if says is None:
+            assert load_any(copy)
+            continue
+        with pytest.raises(AdapterError, match=f"has no LoRA matrices for .*{says}.* and 1 more"):
+            load_any(copy)
 
 
 def test_half_a_pair(plain, tmp_path):

@@ -293,7 +293,7 @@ def test_a_directory_with_one_adapter_stands_for_it(cli: Cli, adapter: Path, her
 
 
 def test_two_that_are_not_there(mistake: Mistake, here: Path) -> None:
-    mistake(USAGE, "export", adapter, adapter, "out", says=["is named twice"])
+    mistake(USAGE, "export", "x/own", "x/own", "out", says=["is named twice"])
     mistake(ABSENT, "export", "x/own", "y/own", "out", says=["No such directory: 'x/own'"])
     Path("x/own").mkdir(parents=True)
     mistake(ABSENT, "export", "x/own", "y/own", "out", says=["No such directory: 'y/own'"])
