@@ -10,6 +10,7 @@ from typing import Any, Literal
 from lora_bert.adapters.manifest import MANIFEST, Manifest, read_manifest
 from lora_bert.adapters.peft_config import CONFIG, WEIGHTS
 from lora_bert.adapters.trunk import branch_names, is_trunk
+from lora_bert.backbones.config import read_config
 from lora_bert.backbones.nearby import above, below, in_words, transformer_in
 from lora_bert.backbones.resolve import find_local
 from lora_bert.errors import AdapterError, ConfigError, LoraBertError, missing
@@ -91,6 +92,16 @@ def kind_of(path: Path) -> Kind:
         f"'{path}' is neither an adapter (it has no {CONFIG}) nor a merged model (no config.json).",
         hint=in_words(below(path, (CONFIG, "config.json"))) or above(path),
     )
+
+
+def described(path: Path) -> str:
+    """What a directory holds, in words: "an adapter", "a backbone"; errors as :func:`kind_of`."""
+    kind = kind_of(path)
+    if kind in EXPORTED:
+        return f"exported for {kind}"
+    if kind == "merged":
+        return "a merged model" if is_classifier(read_config(path)) else "a backbone"
+    return "an adapter"
 
 
 def graph_files(path: Path, kind: Kind) -> tuple[str, ...]:

@@ -115,12 +115,16 @@ def load_adapter(path: Path, backbone: OpenBackbone, *, labels: Sequence[str] = 
 
     Raises:
         NotFoundError: No such directory.
-        ConfigError: It is a merged or an exported model, or ``labels`` are given to an adapter that
-            has its own.
+        ConfigError: It is a merged or an exported model or a backbone, or ``labels`` are given to
+            an adapter that has its own.
         AdapterError: Incomplete, damaged, or made for another backbone.
     """
-    if (kind := directory.kind_of(path)) != "adapter":
-        what = "a merged model" if kind == "merged" else f"exported for {kind}"
+    if (what := directory.described(path)) == "a backbone":
+        raise ConfigError(
+            f"'{path}' is a backbone, not an adapter.",
+            hint="Train an adapter on it: lora-bert train --backbone …",
+        )
+    if what != "an adapter":
         raise ConfigError(f"'{path}' is {what}, and has its backbone inside.")
     stored, manifest = read_peft(path), directory.manifest_of(path)
     if wrong := _mismatch(path, manifest, backbone.source):

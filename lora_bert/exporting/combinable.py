@@ -8,10 +8,9 @@ from pathlib import Path
 
 import torch
 
-from lora_bert.adapters.directory import check_named_once, is_classifier, kind_of, manifest_of
+from lora_bert.adapters import directory
 from lora_bert.adapters.loading import Loaded
 from lora_bert.adapters.manifest import Manifest
-from lora_bert.backbones.config import read_config
 from lora_bert.errors import ConfigError
 from lora_bert.model.combined import Factors, changes
 from lora_bert.tasks import combining
@@ -44,7 +43,7 @@ def described(places: Sequence[Path]) -> list[Manifest]:
         ConfigError: One is no adapter that was written here, or stands there twice, or two differ.
     """
     manifests = [_described(place) for place in places]
-    check_named_once(places, "For more of it, give it a larger share with --weights.")
+    directory.check_named_once(places, "For more of it, give it a larger share with --weights.")
     for place, manifest in zip(places, manifests, strict=True):
         _check_alike(places[0], manifests[0], place, manifest)
     return manifests
@@ -115,15 +114,10 @@ def check_one_pass(places: Sequence[Path], parts: Sequence[Loaded]) -> None:
 
 
 def _described(place: Path) -> Manifest:
-    if (kind := kind_of(place)) != "adapter":
-        if kind != "merged":
-            what, hint = f"exported for {kind}", "Name the adapter that it was made of."
-        elif is_classifier(read_config(place)):
-            what, hint = "a merged model", "Name the adapter that it was made of."
-        else:
-            what, hint = "a backbone", ""
+    if (what := directory.described(place)) != "an adapter":
+        hint = "" if what == "a backbone" else "Name the adapter that it was made of."
         raise ConfigError(f"'{place}' is {what}; what is combined are adapters.", hint=hint)
-    if (manifest := manifest_of(place)) is None:
+    if (manifest := directory.manifest_of(place)) is None:
         raise ConfigError(
             f"'{place}' was written by plain PEFT, which keeps neither labels nor what backbone it "
             "was: whether it fits the others cannot be known.",

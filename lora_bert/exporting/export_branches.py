@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lora_bert.adapters.directory import EXPORTED, Kind, kind_of
+from lora_bert.adapters.directory import EXPORTED, Kind, described
 from lora_bert.adapters.exported import ExportedTrunk
 from lora_bert.adapters.loading import Loaded, backbone_files, load_adapter
 from lora_bert.adapters.merged import folded
@@ -123,7 +123,9 @@ def _check(config: ExportConfig, kind: Kind, places: Mapping[str, Path]) -> None
         if getattr(config, name):
             raise ConfigError(f"{flag(name)} is for one adapter, and several are exported.")
     for name, place in places.items():
-        if kind_of(place) != "adapter":
+        if (what := described(place)) == "a backbone":
+            raise ConfigError(f"'{place}' is a backbone, not an adapter.")
+        if what != "an adapter":
             raise ConfigError(
                 f"'{place}' is no adapter, and has its backbone inside: it cannot share a trunk.",
                 hint="Export it alone, or name the adapter that it was made of.",

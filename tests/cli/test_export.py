@@ -243,10 +243,13 @@ def test_all_branches_answer_or_those_that_are_named(
 
 
 @pytest.mark.enable_socket
-def test_what_a_shared_trunk_cannot(mistake: Mistake, together: Path, merged: Path) -> None:
+def test_what_a_shared_trunk_cannot(
+    mistake: Mistake, together: Path, merged: Path, tiny_backbone: Path
+) -> None:
     out, name = together / "out", together / "adapters" / "reviews"
     mistake(BAD, "evaluate", out, says=["holds a trunk and branches on it", str(out / "other")])
     mistake(USAGE, "export", name, merged, "x", says=["are both called 'reviews'"])
+    mistake(USAGE, "export", name, tiny_backbone, "x", says=["is a backbone, not an adapter"])
     mistake(USAGE, "infer", "--adapter", out, "--adapter", name, "good",
             says=["are both called 'reviews'"])  # fmt: skip
     mistake(USAGE, "infer", "--adapter", name, "--adapter", out / "other", "good",

@@ -108,6 +108,8 @@ def test_what_is_refused(session, adapter, merged, tmp_path):
         lora_bert.Session(other).add(adapter)
     with pytest.raises(ConfigError, match="is a merged model, and has its backbone inside"):
         session.add(merged)
+    with pytest.raises(ConfigError, match="is a backbone, not an adapter"):
+        session.add(other)
     with pytest.raises(ConfigError, match="has labels of its own"):
         session.add(adapter, labels=["no", "yes"])
     with pytest.raises(ConfigError, match="name is a string, not int"):
