@@ -10,7 +10,7 @@ import os
 import shlex
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -81,11 +81,16 @@ def build(kind: type[ConfigT], values: Mapping[str, Any]) -> ConfigT:
         ConfigError: An unknown key, a value of the wrong type, outside its range or choices.
     """
     known = options_of(kind)
-    for name in values:
+    check_known(values, known)
+    return kind(**{name: _checked(name, value, known[name]) for name, value in values.items()})
+
+
+def check_known(names: Iterable[str], known: Collection[str]) -> None:
+    """Raise ConfigError for a name of an option that is none of those ``known``."""
+    for name in names:
         if name not in known:
             hint = did_you_mean(name, known) or f"Known: {', '.join(known)}."
             raise ConfigError(f"Unknown option '{name}'.", hint=hint)
-    return kind(**{name: _checked(name, value, known[name]) for name, value in values.items()})
 
 
 def read_yaml(path: str | Path, kind: type) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from typing import Any, TypeVar, cast
 
 from lora_bert.errors import InputTypeError, LoraBertError
 from lora_bert.messages import MessageHandler, write_line
-from lora_bert.options import Option, options_of
+from lora_bert.options import Option, check_known, options_of
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
@@ -38,8 +38,9 @@ _COMMAND = re.compile(rf"lora-bert ({'|'.join(_FUNCTIONS)}) (?P<rest>(?:'[^'\n]*
 def called_from_python(config: type, typed: type | None = None) -> Callable[[FunctionT], FunctionT]:
     """Decorate a public function: what it takes beside its own parameters are a config's options.
 
-    Its ``__signature__`` lists every keyword with its default, an error that passes through names
-    options as keywords, and in an interactive session its notes are shown.
+    Its ``__signature__`` lists every keyword with its default, one that it does not take is a
+    ConfigError, an error that passes through names options as keywords, and in an interactive
+    session its notes are shown.
 
     Args:
         config: The options.
@@ -56,12 +57,15 @@ def called_from_python(config: type, typed: type | None = None) -> Callable[[Fun
                 return function(*args, **given)
             with _notes_shown(options):
                 try:
+                    check_known(given, known)
                     return function(*args, **given)
                 except LoraBertError as error:
                     _translate(error, options)
                     raise
 
-        called.__signature__ = _signature(function, config, typed)  # type: ignore[attr-defined]
+        signature = _signature(function, config, typed)
+        known = [name for name in signature.parameters if name not in ("self", "cls")]
+        called.__signature__ = signature  # type: ignore[attr-defined]
         if typed and function.__doc__:
             called.__doc__ = f"{inspect.cleandoc(function.__doc__)}\n\n{_described(typed, options)}"
         return cast("FunctionT", called)

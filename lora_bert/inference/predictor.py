@@ -105,6 +105,7 @@ class Predictor:
         task = self.task.told(build(Decoding, options))
         return task.decode(self.values(texts))
 
+    @called_from_python(Decoding)
     def values(self, texts: Sequence[Text]) -> np.ndarray:
         """What predictions are made of, ``[texts, labels]``, float32.
 

@@ -244,6 +244,7 @@ class Session:
     def predict(
         self, texts: Sequence[Text], *, adapters: Sequence[str], **options: Unpack[DecodingOptions]
     ) -> dict[str, list[Any]]: ...
+    @called_from_python(Decoding, DecodingOptions)
     def predict(
         self,
         texts: Sequence[Text],
@@ -287,6 +288,7 @@ class Session:
     def values(
         self, texts: Sequence[Text], *, adapters: Sequence[str]
     ) -> dict[str, np.ndarray]: ...
+    @called_from_python(Decoding)
     def values(
         self,
         texts: Sequence[Text],

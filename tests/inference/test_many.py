@@ -169,6 +169,16 @@ def test_what_is_refused(session):
             session.predict(["good"], **wrong)
     with pytest.raises(ConfigError, match=r"Adapter 'stars'.*for labels"):
         session.predict(["good"] * 2, adapter=["topics", "stars"], min_score=0.5)
+    for ask, slip, meant in (
+        (session.predict, "min_scor", "min_score"),
+        (session.predictor("topics").predict, "min_scor", "min_score"),
+        (session.predict, "adaptr", "adapter"),
+        (session.values, "adaptr", "adapter"),
+        (session.predictor("topics").values, "text", "texts"),
+    ):
+        with pytest.raises(ConfigError, match=f"Unknown option '{slip}'") as caught:
+            ask(["good"], **{slip: 0.5})
+        assert caught.value.hint == f"Did you mean '{meant}'?"
     (said,) = session.predict(["good"], adapter=["topics"], min_score=1.0, otherwise="ask")
     assert said.label == "ask"
 
