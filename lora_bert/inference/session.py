@@ -264,8 +264,8 @@ class Session:
             **options: As those of :meth:`Predictor.predict`.
 
         Raises:
-            ConfigError: There is no such adapter, or there are not as many names as texts; else as
-                :meth:`Predictor.predict`.
+            ConfigError: There is no such adapter, ``adapters`` is empty, or there are not as many
+                names as texts; else as :meth:`Predictor.predict`.
             InputTypeError: It is one text, or something else than texts; or a text is not what its
                 adapter is asked.
         """
@@ -325,6 +325,8 @@ class Session:
                 f"{counted(len(listed), 'text')} and {counted(len(names), 'name')} of adapters.",
                 hint="adapter is one name for all texts, or as many names as there are texts.",
             )
+        if adapters is not None and not names:
+            raise ConfigError("adapters is empty, so nobody answers.", hint="Name one or more.")
         predictors = {name: self.predictor(name) for name in dict.fromkeys(names)}
         return Request(listed, predictors, names if adapters is None else None)
 

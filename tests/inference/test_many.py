@@ -105,7 +105,6 @@ def test_each_text_by_all_adapters(session, alone):
 def test_nothing_is_answered_with_nothing(session):
     assert session.predict([], adapter=[]) == []
     assert session.predict([], adapters=["topics"]) == {"topics": []}
-    assert session.predict(TEXTS, adapters=[]) == {}
     assert session.values([], adapters=["topics"])["topics"].shape == (0, 3)
 
 
@@ -159,6 +158,10 @@ def test_what_is_refused(session):
         session.predict(["good", ("a", "b")], adapters=["topics", "several"])
     with pytest.raises(InputTypeError, match=r"pass \[text\]"):
         session.predict("good", adapters=["topics"])
+    for ask in (session.predict, session.values):
+        with pytest.raises(ConfigError, match="adapters is empty, so nobody answers"):
+            ask(["good"], adapters=[])
+        assert ask([], adapter=[]) == []
     for names in ("topics", 5, [5]):
         with pytest.raises(InputTypeError, match="a list of strings"):
             session.predict(["good"], adapters=names)
