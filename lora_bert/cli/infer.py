@@ -201,6 +201,8 @@ def _pairs(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def _warn_of_files(texts: Sequence[str]) -> None:
+    if "-" in texts:
+        log.warning("'-' is taken as a text; standard input is read where no text is given.")
     texts = [text for text in texts if Path(text).suffix]
     if not texts:
         return
@@ -240,7 +242,7 @@ def _several(config: InferConfig) -> bool:
 
 
 def _check_place(config: InferConfig) -> None:
-    """Raise ConfigError for what only a cluster can do, and for what it cannot."""
+    """Raise ConfigError for what only a cluster can do, for what it cannot, and for no file."""
     from lora_bert.remote import is_url
 
     if config.on and not (config.input and config.output):
@@ -250,6 +252,15 @@ def _check_place(config: InferConfig) -> None:
     if config.on and _several(config):
         raise ConfigError(
             "--on ray answers with one adapter.", hint="Run it for one after the other."
+        )
+    if config.input == "-":
+        raise ConfigError(
+            "--input names a file; lines of standard input are read where no --input is given.",
+            hint="lora-bert infer --adapter DIR < LINES; rows with columns need a file.",
+        )
+    if config.output == "-":
+        raise ConfigError(
+            "--output names a file; rows go to standard output where no --output is given."
         )
     if config.ray_address and not config.on:
         raise ConfigError("--ray-address needs --on ray.")

@@ -186,6 +186,7 @@ def test_a_file_given_as_a_text_is_noticed(cli: Cli, merged: Path) -> None:
     outcome = cli("infer", "--model", merged, "new.csv")
     assert "'new.csv' is taken as a text" in outcome.stderr
     assert "--input" in outcome.stderr
+    assert "standard input is read where no text is" in cli("infer", "--model", merged, "-").stderr
 
 
 def test_the_adapters_own_column_is_looked_for_first(cli: Cli, adapter: Path) -> None:

@@ -246,6 +246,8 @@ def test_an_argument_too_many(mistake: Mistake) -> None:
         (["infer", "hello", "--adapter", "a", "--model", "b"], ["either --adapter or --model"]),
         (["infer", "hello", "--adapter", "a", "--input", "b"], ["either texts or --input"]),
         (["infer", "hello", "--adapter", "a", "--output", "b.csv"], ["--output needs --input"]),
+        (["infer", "--adapter", "a", "--input", "-"], ["lines of standard input are read where"]),
+        (["infer", "--adapter", "a", "--input", "b", "--output", "-"], ["go to standard output"]),
         (["infer", "--adapter", "a", "--input", "b.csv", "--json"], ["--json with --input"]),
     ],
 )
