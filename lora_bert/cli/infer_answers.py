@@ -87,7 +87,7 @@ class OneAnswer:
         return map(self.task.document, self._predictions(texts))
 
     def _predictions(self, texts: Sequence[Text]) -> list[Any]:
-        return self.task.decode(self.predictor.values(texts))
+        return self.task.decode(self.predictor.computed(texts))
 
 
 @dataclass(frozen=True)

@@ -203,7 +203,7 @@ def _values_of(
             f"--against '{config.against}' knows other labels than '{config.path}': "
             f"{listed(sorted(unlike))}."
         )
-    return ours.task.reordered(other.values(texts), [other.labels.index(each) for each in labels])
+    return ours.task.reordered(other.computed(texts), [other.labels.index(each) for each in labels])
 
 
 def _write(output: Path, evaluation: Evaluation, rows: Examples, overwrite: bool) -> None:

@@ -175,7 +175,7 @@ def _wanted(
 
 
 def _values(loaded: Loaded, place: Path, texts: Sequence[Text]) -> np.ndarray:
-    return Predictor.of(loaded, place).values(texts)
+    return Predictor.of(loaded, place).computed(texts)
 
 
 def _shares(weights: str | None, count: int) -> tuple[float, ...]:

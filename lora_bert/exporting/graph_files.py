@@ -145,7 +145,7 @@ class Exporting:
         engine = open_engine(stored, engine=config.format, dtype=dtype)
         after = replace(before, engine=engine, tokenizer=stored.tokenizer, manifest=stored.manifest)
         task = before.task
-        both = ours, _ = before.values(rows.texts), after.values(rows.texts)
+        both = ours, _ = before.computed(rows.texts), after.computed(rows.texts)
         accuracy = moved = None
         if rows.labels and task.classes:
             targets = task.targets(rows, before.tokenizer.encode(rows.texts))
@@ -155,7 +155,7 @@ class Exporting:
         same, apart = task.alike(*both), task.apart(*both)
         if engine.name == "openvino" and not config.int8 and dtype_name("auto", "cpu") != "float32":
             usual = open_engine(stored, engine=config.format, dtype="auto")
-            rounded = replace(after, engine=usual).values(rows.texts)
+            rounded = replace(after, engine=usual).computed(rows.texts)
             moved = float(task.apart(ours, rounded).max())
         return {
             "difference": float(apart.max()),

@@ -142,4 +142,4 @@ def rows_to_compare(config: MergeConfig | ExportConfig, loaded: Loaded) -> Examp
 
 
 def _difference(before: Predictor, after: Predictor, texts: Sequence[Text]) -> float:
-    return float(before.task.apart(before.values(texts), after.values(texts)).max())
+    return float(before.task.apart(before.computed(texts), after.computed(texts)).max())

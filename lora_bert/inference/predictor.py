@@ -23,7 +23,7 @@ from lora_bert.data.texts import Text, TextPairs, are_pairs
 from lora_bert.errors import InputTypeError
 from lora_bert.inference.engines.choice import check_fits, open_engine
 from lora_bert.inference.engines.engine import TEXTS_AT_ONCE, Engine, answer, answers
-from lora_bert.inference.read_texts import ReadTexts
+from lora_bert.inference.read_texts import ReadTexts, told_of_texts
 from lora_bert.names import parse_names
 from lora_bert.options import build
 from lora_bert.python_face import called_from_python, stays_here
@@ -92,9 +92,9 @@ class Predictor:
 
         Args:
             texts: Any number of texts, or of pairs ``(first, second)`` where the adapter was
-                trained on pairs; longer ones than the adapter's maximum length are cut, or read in
-                windows, as it was trained. Pairs ``(question, context)`` where it finds answers; of
-                a context nothing is cut.
+                trained on pairs; longer ones than the adapter's maximum length are cut, which a
+                warning counts, or read in windows, as it was trained. Pairs ``(question, context)``
+                where it finds answers; of a context nothing is cut.
             **options: What is answered, where it is not to be what the adapter answers by itself.
 
         Raises:
@@ -111,6 +111,11 @@ class Predictor:
 
         Of a classifier they are probabilities: rows add up to 1.
         """
+        with told_of_texts({"": self}):
+            return self.computed(texts)
+
+    def computed(self, texts: Sequence[Text]) -> np.ndarray:
+        """As :meth:`values`; nothing is said of texts that are cut or empty."""
         texts = self.listed(texts)
         if len(texts) <= TEXTS_AT_ONCE:
             return self.values_of(self.tokenizer.encode(texts))

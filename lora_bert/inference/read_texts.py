@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,8 +18,11 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class ReadTexts:
-    """How many texts a predictor has answered, and of how many it has read a part, or nothing."""
+class ReadTexts(threading.local):
+    """How many texts a predictor has answered, and of how many it has read a part, or nothing.
+
+    Each thread counts its own, so that what is said of a call is true of that call.
+    """
 
     texts: int = 0
     cut: int = 0

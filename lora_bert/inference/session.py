@@ -27,6 +27,7 @@ from lora_bert.inference.adapter_pool import AdapterPool, adapter_names, called,
 from lora_bert.inference.bases import open_base
 from lora_bert.inference.many_adapters import Request, tasks_of
 from lora_bert.inference.predictor import Predictor, list_of_texts
+from lora_bert.inference.read_texts import told_of_texts
 from lora_bert.names import parse_names
 from lora_bert.options import build
 from lora_bert.python_face import called_from_python, stays_here
@@ -273,7 +274,8 @@ class Session:
             return self.predictor(adapter).predict(texts, **options)
         request = self._request(texts, adapter, adapters)
         tasks = tasks_of(request.predictors, build(Decoding, options)).values()
-        values = request.values(self._batch_size)
+        with told_of_texts(request.predictors):
+            values = request.values(self._batch_size)
         return request.arranged(
             [task.decode(each) for task, each in zip(tasks, values, strict=True)]
         )
@@ -307,7 +309,8 @@ class Session:
         if isinstance(adapter, str) and adapters is None:
             return self.predictor(adapter).values(texts)
         request = self._request(texts, adapter, adapters)
-        return request.arranged(request.values(self._batch_size))
+        with told_of_texts(request.predictors):
+            return request.arranged(request.values(self._batch_size))
 
     probabilities = values
     """The same by the name that a classifier's have."""

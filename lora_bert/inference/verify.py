@@ -269,7 +269,7 @@ def check_answers(predictor: Predictor) -> str:
     """
     texts = answerable(probes(predictor.manifest.inputs), predictor.tokenizer).texts
     kind = predictor.task.values_are
-    if not predictor.task.finite(predictor.values(texts)):
+    if not predictor.task.finite(predictor.computed(texts)):
         raise AdapterError(f"Its answers to the texts that ship are not {kind}.")
     what = "pair" if are_pairs(texts) else "text"
     return f"{kind} for {counted(len(texts), what)}"

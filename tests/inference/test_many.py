@@ -186,6 +186,18 @@ def test_what_is_refused(session):
     assert said.label == "ask"
 
 
+def test_texts_that_are_cut_are_told_of_by_adapter(session, caplog):
+    long = "good " * 500
+    session.predict([long, "bad"], adapter=["topics", "sentiment"])
+    (said,) = caplog.messages
+    assert said.startswith("Adapter 'topics': 1 of 1 text is longer than")
+    caplog.clear()
+    session.values([long, "bad"], adapters=["topics", "sentiment"])
+    assert [text.partition(" is ")[0] for text in caplog.messages] == [
+        f"Adapter '{name}': 1 of 2 texts" for name in ("topics", "sentiment")
+    ]
+
+
 def test_a_text_that_cannot_be_answered_is_named_by_its_place(session, monkeypatch):
     from lora_bert.tokens.tokenizer import TextTokenizer
 

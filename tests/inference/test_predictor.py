@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 import lora_bert
 from lora_bert.errors import ConfigError, UnavailableError
+from lora_bert.inference.read_texts import told_of_texts
 
 TEXTS = ["good " * number + "bad" for number in (30, 1, 0, 7, 120, 3)] + ["", "太慢了！", "\ud83d"]
 
@@ -74,6 +76,21 @@ def test_a_text_is_cut_at_the_adapters_length(predictor):
     words = ["good"] * (length - 2)
     one, other = predictor.probabilities([" ".join(words), " ".join([*words, "bad", "bad"])])
     np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_texts_that_are_cut_are_told_of_once_a_call(predictor, caplog):
+    long, said = "good " * 500, "1 of 2 texts is longer than 130 tokens and read up to there"
+    for ask in (predictor.predict, predictor.values):
+        for texts, told in ((["bad", long], [said]), (["bad"], []), (["bad", long], [said])):
+            caplog.clear()
+            ask(texts)
+            assert [message.partition(",")[0] for message in caplog.messages] == told
+    caplog.clear()
+    with told_of_texts({"": predictor}):
+        other = Thread(target=predictor.computed, args=([long],))
+        other.start()
+        other.join()
+    assert not caplog.messages  # what another thread asks is its own
 
 
 def test_bfloat16_is_close(adapter):
