@@ -22,3 +22,8 @@ class Metric:
     higher_is_better: bool = True
     share: bool = True
     means: str = ""
+
+    @property
+    def best(self) -> float:
+        """Where nothing is left to gain."""
+        return 1.0 if self.higher_is_better else 0.0

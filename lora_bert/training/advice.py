@@ -51,7 +51,8 @@ def advise(
     losses = seen = [float(row["train_loss"]) for row in fitted.history]
     if config.class_weights == "none":  # the validation's loss is never weighted
         seen = losses + [float(row["validation_loss"]) for row in fitted.history]
-    beats = scores is not None and _beats_guessing(validation, scores)
+    perfect = validation.scores.figures[metric.name] == metric.best
+    beats = perfect or (scores is not None and _beats_guessing(validation, scores))
     if min(seen) > _NO_LOWER * guess and not beats and not fitted.keeps_start:
         log.warning("%s", _nothing(config, losses, guess, even, stood_still=fitted.stood_still))
     elif scores and (answer := _only_answer(scores)):
@@ -133,9 +134,10 @@ def still_rising(
     """Whether the metric rose in the last of all epochs by more than chance explains.
 
     It must have become the best so far, and have risen by at least half as much as in the epoch
-    before: where the learning rate runs out or the rows are learned, it flattens.
+    before: where the learning rate runs out or the rows are learned, it flattens. At its best it
+    cannot rise.
     """
-    if len(history) < 2 or len(history) != epochs:
+    if len(history) < 2 or len(history) != epochs or history[-1][metric.name] == metric.best:
         return False
     sign = 1 if metric.higher_is_better else -1
     values = [sign * row[metric.name] for row in history]

@@ -131,6 +131,7 @@ def test_validation_rows_of_one_class_are_answered_with_it(caplog):
     [
         ([0.2, 0.4], True),
         ([0.2, 0.35, 0.5], True),
+        ([0.2, 0.6, 1.0], False),  # nothing is left
         ([0.2, 0.5, 0.6], False),  # by less than half as much as before
         ([0.2, 0.4, 0.41], False),
         ([0.40, 0.42], False),  # less than 120 rows can tell
@@ -171,6 +172,13 @@ def test_epochs_that_were_cut_short_ask_for_no_more(caplog):
 def test_nothing_is_said_before_anything_is_known(caplog):
     assert not said(caplog, [], [])
     assert not said(caplog, [0.69], [0.69], scores=None)
+
+
+def test_rows_that_are_all_right_want_nothing(caplog):
+    """Few of them leave an interval down to a guess, and the loss of a few epochs is high."""
+    few = judged([0, 1], [0, 1])
+    assert not said(caplog, [0.69, 0.68], [0.68, 0.67], scores=few, metrics=[1.0, 1.0])
+    assert "Nothing was learned" in said(caplog, [0.69, 0.68], [0.68, 0.67])
 
 
 def test_what_no_epochs_mend(caplog):
