@@ -61,20 +61,22 @@ def read_json(path: Path, error: type[LoraBertError]) -> Any:
     text = read_text(path, error)
     try:
         return json.loads(text)
-    except ValueError as problem:
+    except json.JSONDecodeError as problem:
         raise error(f"'{path}' is not valid JSON: {problem}.") from problem
+    except ValueError as problem:
+        raise error(f"'{path}' holds a number with more digits than are read.") from problem
     except RecursionError:
         raise error(f"'{path}' is nested too deeply.") from None
 
 
 def read_text(path: Path, error: type[LoraBertError]) -> str:
-    """The text of a file that is to be JSON.
+    """The text of a file that is to be JSON, without a byte order mark.
 
     Raises:
         error: As :func:`read_bytes`, or it is not UTF-8.
     """
     try:
-        return read_bytes(path, error).decode("utf-8")
+        return read_bytes(path, error).decode("utf-8-sig")
     except UnicodeDecodeError as problem:
         raise error(f"'{path}' is not valid JSON: {problem}.") from problem
 

@@ -140,10 +140,10 @@ def _check_numbers(config: Mapping[str, Any], path: Path) -> None:
     alphas = [config.get("lora_alpha"), *_patterns(config, "alpha_pattern", path).values()]
     for rank in ranks:
         if type(rank) is not int or rank < 1:
-            raise AdapterError(f"'{path}': the rank is {rank!r}, not a whole number from 1.")
+            raise AdapterError(f"'{path}': the rank is {rank!r:.60}, not a whole number from 1.")
     for alpha in alphas:
         if type(alpha) not in (int, float) or not 0 <= alpha <= _LARGEST_ALPHA:
-            raise AdapterError(f"'{path}': lora_alpha is {alpha!r}, not a number from 0.")
+            raise AdapterError(f"'{path}': lora_alpha is {alpha!r:.60}, not a number from 0.")
     dropout = config.get("lora_dropout") or 0.0
     if type(dropout) not in (int, float) or not 0 <= dropout < 1:
         raise AdapterError(f"'{path}': lora_dropout is {dropout!r}, not between 0 and 1.")

@@ -248,7 +248,7 @@ def _factors(stored: PeftAdapter, name: str, shape: tuple[int, ...] | None) -> L
         )
     if found := {lora_B.shape[1], len(lora_A)} - {rank}:
         raise AdapterError(
-            f"'{stored.path}': '{name}' is of rank {rank} in {CONFIG}, and of rank "
+            f"'{stored.path}': '{name}' is of rank {rank!s:.60} in {CONFIG}, and of rank "
             f"{' and '.join(map(str, sorted(found)))} in {WEIGHTS}.",
             hint="The two files are not those of one adapter: copy the directory again.",
         )

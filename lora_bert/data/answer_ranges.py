@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from lora_bert.data.answer_columns import CONTEXT_NAMES
 from lora_bert.data.columns import plain_name
-from lora_bert.data.formats.squad import answer_at
+from lora_bert.data.formats.squad import answer_at, place_of
 from lora_bert.data.stored import kept
 from lora_bert.data.tables import Table
 
@@ -52,10 +52,11 @@ def with_answers(table: Table) -> Table:
 def _answers(context: str, marked: str, validated: str) -> str:
     """The answers of a row as a list of objects, in JSON; "" where nothing is said of them."""
     votes = Counter(part.strip().lower() for part in marked.split("|") if part.strip())
-    with suppress(ValueError, AttributeError, TypeError):  # of what they chose again among these
+    # Of what they chose again among these.
+    with suppress(ValueError, AttributeError, TypeError, OverflowError):
         again = {str(part).lower(): int(number) for part, number in json.loads(validated).items()}
         votes = Counter(again) or votes
     best = [part for part, number in votes.items() if number == max(votes.values())]
-    found = [answer_at(context, int(start), int(end))
+    found = [answer_at(context, place_of(start), place_of(end))
              for part in best for start, end in _RANGE.findall(part)]  # fmt: skip
     return json.dumps(found, ensure_ascii=False) if found or _NONE in best else ""

@@ -77,8 +77,12 @@ def _of_lines(text: str) -> dict[str, str]:
 def _of_json(text: str, path: Path) -> dict[str, str]:
     try:
         written: Any = json.loads(text)
-    except (ValueError, RecursionError) as error:
+    except json.JSONDecodeError as error:
         raise DataError(f"--label-file: '{path}' is not valid JSON ({error}).") from None
+    except (ValueError, RecursionError):
+        raise DataError(
+            f"--label-file: '{path}' is nested too deeply, or has a number with too many digits."
+        ) from None
     if isinstance(written, dict):
         written = written.get("id2label", written)
     if isinstance(written, list) and all(isinstance(name, str) for name in written):

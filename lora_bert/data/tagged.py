@@ -273,7 +273,7 @@ def _marked(item: Any) -> _Marked | None:
         part = lower["text"] if isinstance(lower.get("text"), str) else ""
     else:
         return None
-    with suppress(TypeError, ValueError):
+    with suppress(TypeError, ValueError, OverflowError):
         if isinstance(kind, str) and kind.strip():
             return int(start), int(end), kind.strip(), part
     return None
@@ -286,7 +286,7 @@ def _by_type(value: Any) -> list[_Marked] | None:
     """
     if not isinstance(value, Mapping):
         return None
-    with suppress(AttributeError, TypeError, ValueError):
+    with suppress(AttributeError, TypeError, ValueError, OverflowError):
         return [
             (int(start), int(end) + 1, str(kind), str(part))
             for kind, found in value.items()

@@ -104,7 +104,8 @@ class Regression(Task):
             raise DataError(
                 f"'{examples.source}' has one value only, {values[0]:g}: there is nothing to learn."
             )
-        mean, deviation = float(values.mean()), float(values.std())
+        with np.errstate(all="ignore"):
+            mean, deviation = float(values.mean()), float(values.std())
         if not math.isfinite(deviation):
             raise DataError(f"'{examples.source}': the labels are too large to be learned.")
         log.info(

@@ -70,6 +70,15 @@ def test_what_is_refused(changed, sentence, tmp_path):
         read_manifest(written(tmp_path / "m.json", **changed))
 
 
+def test_a_byte_order_mark_is_no_hindrance_and_a_number_may_be_too_long(tmp_path):
+    path = written(tmp_path / "m.json")
+    path.write_text(f"\ufeff{path.read_text()}", encoding="utf-8")
+    assert read_manifest(path).labels == ("no", "yes")
+    path.write_text(json.dumps(GOOD).replace("64", "9" * 5000))
+    with pytest.raises(AdapterError, match=r"m\.json' holds a number with more digits"):
+        read_manifest(path)
+
+
 def test_a_newer_schema_asks_for_an_update(tmp_path):
     with pytest.raises(AdapterError) as caught:
         read_manifest(written(tmp_path / "m.json", schema_version=99))

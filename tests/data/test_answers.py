@@ -246,6 +246,20 @@ def news_csv(path):
         csv.writer(stream).writerows([("./a.story", *row, STORY) for row in rows])
 
 
+def test_places_with_more_digits_than_python_reads(tmp_path):
+    """They are behind the end of every text, as other ones that are too large."""
+    path, far = tmp_path / "a.csv", "9" * 5000
+    header = "story_id,question,answer_char_ranges,validated_answers,story_text"
+    row = f'a,Who?,{far}:{far},"{{""0:3"": 1e999}}",Ann came.'
+    path.write_text(f"{header}\n{row}\n")
+    assert answers_of(load_rows(str(path), options=ANSWERS)[0]) == [[]]
+    questions = [{"q": "Who?", "consensus": {"s": far, "e": far}}]
+    document = {"text": "Ann came.", "questions": questions}
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps(document) + "\n")
+    assert answers_of(load_rows(str(path), options=ANSWERS)[0]) == [[]]
+
+
 def news_json(path):
     """As its JSON has them."""
     agreed = [{"s": 13, "e": 16}, {"s": 25, "e": 30}, {"noAnswer": True}, {"badQuestion": True}]
