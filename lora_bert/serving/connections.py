@@ -6,7 +6,7 @@ import asyncio
 import re
 from typing import Any
 
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _SILENT = 1.0
 """Seconds without a byte after which the client is not sending any more."""
@@ -28,13 +28,13 @@ def connection_class(seconds: float) -> type[asyncio.Protocol]:
         seconds: For so long; then it is closed all the same.
     """
 
-    class Connection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
+    class Connection(HttpToolsProtocol):
         """One of them."""
 
         _within = False  # a request has begun and not ended: what comes is no head
 
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            super().connection_made(_Transport(transport, self, seconds))
+            super().connection_made(_Transport(transport, self, seconds))  # type: ignore[arg-type]
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data if self._within else _without_offer(data))

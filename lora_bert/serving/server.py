@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 Started = Callable[[str, tuple[str, ...]], None]
 """Is told the URL and the names of the adapters, once requests are answered."""
 
-_PACKAGES = ("starlette", "uvicorn", "msgspec", "prometheus_client")
+_PACKAGES = ("starlette", "uvicorn", "httptools", "msgspec", "prometheus_client")
 _KEEP_ALIVE = 75  # seconds; more than the 60 of usual proxies, which else meet closed connections
 _LOOKS, _BETWEEN = 10, 0.05
 """How often, and how many seconds apart, it is read what has come before the server ends."""
