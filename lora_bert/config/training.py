@@ -52,8 +52,8 @@ class TrainConfig(LabelledFileOptions, TrainRows):
     )
     layers: str = adapter_option(
         "auto",
-        "Transformer layers to adapt (auto: the upper half, of taggers and answers all; all: "
-        "slower, at times a point better).",
+        "Transformer layers to adapt (auto: the upper half, of pairs, taggers and answers all; "
+        "all: slower, at times a point better).",
         metavar="auto|all|top:N",
     )
     pooling: str = adapter_option(

@@ -69,7 +69,7 @@ class Task(Protocol):
         values_are: What :meth:`values` gives, in a word.
         apart_in: What :meth:`apart` is measured in: ``probability``, ``standard deviations``.
         judged_with: Which options of ``evaluate`` that compare or look for a line make sense.
-        layers: Which layers learn with ``--layers auto``; ``auto``: the upper half.
+        layers: Which layers learn with ``--layers auto``; ``auto``: the upper half, of pairs all.
         least_epochs: Passes over any number of training rows where ``--epochs`` is left out.
         linear_model: What :meth:`baseline` fits, in words, and ``linear_class`` in scikit-learn's.
         in_config: What ``config.json`` of a merged model says of it, in words of transformers and

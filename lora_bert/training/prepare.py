@@ -93,7 +93,9 @@ def prepare(config: TrainConfig, begun: Mapping[str, Any] | None) -> Context:
         config = replace(config, validation_fraction=begun["settings"].get("validation_fraction"))
 
     config, splits, task = _rows(config)
-    layers = task.layers if (layers, config.method) == ("auto", "lora") else layers
+    if (layers, config.method) == ("auto", "lora"):
+        usual = "all" if splits.train.inputs > 1 else task.layers
+        layers = begun["settings"]["layers"] if begun else usual
     config = with_layers(replace(config, layers=layers), encoder)
     if task.head().of_tokens:
         encoder = encoder.reading_tokens(task.auto_class)

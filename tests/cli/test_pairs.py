@@ -33,6 +33,14 @@ def words(*pairs: tuple[str, str]) -> list[str]:
     return [word for first, second in pairs for word in (first, "--pair", second)]
 
 
+def test_pairs_are_learned_in_all_layers_and_single_texts_in_the_upper_half(
+    pair_adapter: Path, adapter: Path
+) -> None:
+    learned = [json.loads((each / "adapter_config.json").read_text()).get("layers_to_transform")
+               for each in (pair_adapter, adapter)]  # fmt: skip
+    assert learned == [None, [2, 3]]
+
+
 def test_training_says_what_it_found_and_watches(
     cli: Cli, pair_rows: Path, tiny_backbone: Path, here: Path
 ) -> None:
