@@ -173,6 +173,18 @@ def test_so_does_a_head_that_reads_the_mean(step, options, train, undisturbed, s
     assert same(train(**options | {"pooling": "auto"}, resume=True), whole)
 
 
+def test_pairs_that_were_begun_in_the_upper_half_go_on_there(train, pair_rows, stop_after):
+    """As they were by default before; today they learn in all layers."""
+    whole = train("whole", data=pair_rows, layers="top:2")
+    stop_after(5)
+    with pytest.raises(Killed):
+        train(data=pair_rows, layers="top:2")
+    stop_after(0)
+    with pytest.raises(ConfigError, match="was begun with layers='top:2', not all"):
+        train(data=pair_rows, layers="all", resume=True)
+    assert same(train(data=pair_rows, resume=True), whole)
+
+
 def test_what_was_begun_before_heads_had_a_choice_goes_on(train, stop_after, tmp_path):
     options = {"backbone": str(write_backbone(tmp_path / "e5-of-mine"))}
     whole = train("whole", **options, pooling="cls")
