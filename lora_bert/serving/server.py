@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import socket
 from collections.abc import Callable
 from functools import partial
@@ -217,8 +218,10 @@ def _server(settings: Any, app: App, started: Callable[[tuple[str, ...]], None])
             await super().shutdown(sockets)
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            self.force_exit = self.should_exit
+            # SIGTERM may come twice, to a process and to its group; a second Ctrl-C is meant.
+            self.force_exit = self.should_exit and sig == signal.SIGINT
+            if not self.should_exit:
+                log.info("Shutting down: requests that were taken are finished.")
             self.should_exit, app.ready = True, False
-            log.info("Shutting down: requests that were taken are finished.")
 
     return Server(settings)
