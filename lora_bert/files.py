@@ -86,13 +86,7 @@ def claim_output(path: Path, *, overwrite: bool = False) -> None:
         if path.is_file():
             raise OutputError(f"Output '{path}' is a file; a directory is needed.")
         final, here = path.resolve(), Path.cwd()
-        for place in final.parents:
-            if any((place / name).is_file() for name in _WHOLE):
-                raise OutputError(
-                    f"Output '{path}' lies inside '{place}', which is an adapter, a model, or "
-                    "something else that is read as a whole.",
-                    hint="Name a directory outside it.",
-                )
+        _check_outside(path)
         # Path.is_mount is not to be had on Windows.
         if final in (here, *here.parents) or os.path.ismount(final):
             # The finished directory is renamed into its place; these cannot be moved out of it.
@@ -122,17 +116,29 @@ def claim_file(path: Path, *, overwrite: bool = False) -> None:
     """Check, before any long work, that a file can be written at ``path``.
 
     Raises:
-        OutputError: ``path`` is a directory, exists (unless ``overwrite``), or is in a place where
-            nothing can be created.
+        OutputError: ``path`` is a directory, exists (unless ``overwrite``), lies inside an adapter
+            or a model, or is in a place where nothing can be created.
     """
     with _sentences(path):
         if path.is_dir():
             raise OutputError(f"Output '{path}' is a directory; a file is needed.")
+        _check_outside(path)
         if path.exists() and not overwrite:
             raise _exists(path)
         place = next(parent for parent in path.resolve().parents if parent.exists())
         with tempfile.TemporaryFile(dir=place):
             pass
+
+
+def _check_outside(path: Path) -> None:
+    """Raise OutputError for an output inside a directory that is read as a whole."""
+    for place in path.resolve().parents:
+        if any((place / name).is_file() for name in _WHOLE):
+            raise OutputError(
+                f"Output '{path}' lies inside '{place}', which is an adapter, a model, or "
+                "something else that is read as a whole.",
+                hint="Name a place outside it.",
+            )
 
 
 def spare_inputs(output: Path, inputs: Iterable[str | Path | None]) -> None:

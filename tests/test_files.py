@@ -13,9 +13,12 @@ from platformdirs.macos import MacOS
 
 from lora_bert.errors import OutputError
 from lora_bert.files import (
+    CHECKPOINT,
+    PARTS_MARK,
     atomic_directory,
     atomic_file,
     cache_dir,
+    claim_file,
     claim_output,
     shared_directory,
     spare_inputs,
@@ -124,15 +127,17 @@ def test_places_that_cannot_be_replaced(tmp_path, monkeypatch):
 def test_nothing_is_written_into_an_adapter_or_a_model(tmp_path):
     """At whatever depth; a project's own config.json makes no model of it."""
     (tmp_path / "config.json").touch()
-    for name in ("adapter_config.json", "lora_bert.json", "trunk.json"):
+    for name in ("adapter_config.json", "lora_bert.json", "trunk.json", CHECKPOINT, PARTS_MARK):
         place = tmp_path / name.partition(".")[0]
         place.mkdir()
         (place / name).touch()
         for output in (place / "out", place / "exported" / "out"):
-            with pytest.raises(OutputError, match=f"lies inside '{place}'"):
-                claim_output(output, overwrite=True)
+            for claim in (claim_output, claim_file):
+                with pytest.raises(OutputError, match=f"lies inside '{place}'"):
+                    claim(output, overwrite=True)
         claim_output(place, overwrite=True)
     claim_output(tmp_path / "out")
+    claim_file(tmp_path / "out.html")
 
 
 def test_inputs_are_spared(tmp_path):

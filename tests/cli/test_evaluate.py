@@ -175,6 +175,8 @@ def test_report_is_one_html_file(cli: Cli, mistake: Mistake, adapter: Path, revi
     assert cli(*words, "--overwrite").code == 0
     mistake(OUTPUT, "evaluate", adapter, "--data", reviews, "--report", reviews, "--overwrite",
             says=["which is read here"])  # fmt: skip
+    mistake(OUTPUT, "evaluate", adapter, "--data", reviews, "--report", adapter / "README.md",
+            "--overwrite", says=["lies inside", "Name a place outside it."])  # fmt: skip
 
 
 def test_labels_are_renamed_as_told(cli: Cli, adapter: Path, here: Path) -> None:
