@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import Any, Literal
 
 from lora_bert.adapters.manifest import MANIFEST, Manifest, read_manifest
-from lora_bert.adapters.peft_config import CONFIG, WEIGHTS
+from lora_bert.adapters.peft_config import CONFIG, WEIGHTS, scaling_of
 from lora_bert.adapters.trunk import branch_names, is_trunk
 from lora_bert.backbones.config import read_config
 from lora_bert.backbones.nearby import above, below, in_words, transformer_in
@@ -17,7 +18,7 @@ from lora_bert.errors import AdapterError, ConfigError, LoraBertError, missing
 from lora_bert.files import sha256
 from lora_bert.json_files import read_object
 from lora_bert.tasks.problem_types import ANSWERING, TAGGING, USUAL, problem_types
-from lora_bert.wording import listed
+from lora_bert.wording import listed, shortened
 
 Kind = Literal["adapter", "merged", "openvino", "onnx"]
 
@@ -228,6 +229,27 @@ def check_written(
                 f"needed, this one has {found[:12]}….",
                 hint="Copy the directory again, with all its files; if you have changed that file "
                 f"yourself, remove 'files' from {told}.",
+            )
+
+
+def check_scaling(path: Path, kept: Mapping[str, Any]) -> None:
+    """Raise AdapterError where the matrices of an adapter count for more or less than when written.
+
+    ``kept`` is the scaling in its manifest, {} where there is none.
+    """
+    if not kept:
+        return
+    for key, value in scaling_of(read_object(path / CONFIG, AdapterError)).items():
+        if key in kept and value != kept[key]:
+            said, was = (
+                f"{each:g}" if isinstance(each, float) else shortened(json.dumps(each))
+                for each in (value, kept[key])
+            )
+            raise AdapterError(
+                f"'{path / CONFIG}': {key} is {said} here and was {was} when the adapter was "
+                "written, so its LoRA matrices count otherwise.",
+                hint="Copy the directory again, with all its files; if you have changed that file "
+                f"yourself, remove 'scaling' from {MANIFEST}.",
             )
 
 

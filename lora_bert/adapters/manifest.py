@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, get_args
 
 from lora_bert._version import __version__
+from lora_bert.adapters.peft_config import CONFIG, scaling_of
 from lora_bert.backbones.config import Pooling
 from lora_bert.data.tag_schemes import Tagging
 from lora_bert.errors import AdapterError
@@ -24,7 +25,10 @@ SCHEMA = 1
 
 _OBJECTS = (
     "backbone", "label_names", "data", "metrics", "versions", "tokenizer", "exported", "settings",
-    "files",
+    "files", "scaling",
+)  # fmt: skip
+_MAY_LACK = (
+    "exported", "tokenizer", "settings", "pooling", "stride", "combined", "files", "scaling"
 )  # fmt: skip
 _KINDS: Mapping[str, type] = {
     "labels": list, "max_length": int, "stride": int, "clean": bool, "combined": list,
@@ -60,6 +64,8 @@ class Manifest:
             ``share``, where weights were averaged; ``name`` and ``sha256`` of its ``data``;
             ``combined``, where it was combined itself.
         files: SHA-256 of each of the files that hold its weights, as it was written, by name.
+        scaling: Of an adapter, what decides in ``adapter_config.json`` how much its matrices count
+            for, as it was written.
     """
 
     labels: tuple[str, ...]
@@ -81,6 +87,7 @@ class Manifest:
     stride: int = 0
     combined: Sequence[Mapping[str, Any]] = ()
     files: Mapping[str, str] = field(default_factory=dict)
+    scaling: Mapping[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         name = self.data.get("name")
@@ -145,15 +152,20 @@ class Manifest:
     def to_json(self) -> str:
         """The text of ``lora_bert.json``."""
         written = asdict(self)
-        for key in ("exported", "tokenizer", "settings", "pooling", "stride", "combined", "files"):
+        for key in _MAY_LACK:
             if not written[key]:
                 del written[key]
         return json_text(written) + "\n"
 
 
 def write_manifest(directory: Path, manifest: Manifest, weights: Iterable[str]) -> None:
-    """Write ``lora_bert.json`` beside the files of ``weights``, whose SHA-256 it keeps."""
-    manifest = replace(manifest, files=digests(directory, weights))
+    """Write ``lora_bert.json`` beside the files of ``weights``, whose SHA-256 it keeps.
+
+    Beside PEFT's configuration it keeps the scaling, too.
+    """
+    config = read_object(directory / CONFIG, AdapterError) if (directory / CONFIG).is_file() else {}
+    scaling = scaling_of(config) if config else {}
+    manifest = replace(manifest, files=digests(directory, weights), scaling=scaling)
     (directory / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
 
 

@@ -37,6 +37,8 @@ NO_MODULES = "dummy-target-modules"
 """PEFT's own word for "no layer", where an empty list is an error."""
 OTHERWISE = "the head reads another vector than PEFT would give it: README.md here says how"
 """PEFT refuses to initialise LoRA matrices so, with these words in its error."""
+_SCALING: Mapping[str, Any] = {"lora_alpha": 0, "use_rslora": False, "alpha_pattern": {}}
+"""What decides, with the rank, how much the matrices count for -> what it is unsaid."""
 # Initialisations that leave the backbone's weights as they are; PiSSA, OLoRA and kin change them.
 _HARMLESS_INITIAL = (True, False, None, "gaussian", "eva", "orthogonal", OTHERWISE)
 
@@ -168,6 +170,11 @@ def _patterns(config: Mapping[str, Any], key: str, path: Path) -> Mapping[str, A
         except re.error as problem:
             raise AdapterError(f"'{path}': '{pattern}' in '{key}' is no pattern.") from problem
     return patterns
+
+
+def scaling_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What an ``adapter_config.json`` says of how much the matrices count for, beside the rank."""
+    return {key: config.get(key) or unsaid for key, unsaid in _SCALING.items()}
 
 
 def value_for(name: str, config: Mapping[str, Any], patterns: str, default: str) -> Any:

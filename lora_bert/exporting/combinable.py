@@ -22,7 +22,7 @@ _AGAIN = "Train one of them again as the other was"
 
 _MAY_DIFFER = frozenset(
     "labels label_names data metrics versions task schema_version exported settings backbone "
-    "tokenizer pooling combined files".split()
+    "tokenizer pooling combined files scaling".split()
 )
 """What adapters that are combined may say each for itself, or what is looked at in another way."""
 _WORDS: Mapping[str, str] = {

@@ -8,7 +8,7 @@ from typing import Any, NoReturn, Self, Unpack, overload
 
 import numpy as np
 
-from lora_bert.adapters.directory import check_written
+from lora_bert.adapters.directory import check_scaling, check_written
 from lora_bert.adapters.trunk import is_trunk
 from lora_bert.backbones.embedded import EMBEDDED
 from lora_bert.config import DirectoryConfig, LoadConfig, SessionConfig
@@ -176,8 +176,8 @@ class Session:
             labels: The labels of an adapter that plain PEFT wrote, in the order of its outputs.
             replace: Take the place of an adapter of this name; answers that are under way are
                 finished by that one.
-            verify: Check its files first, that its weights are those that were written, and have it
-                answer the texts that ship.
+            verify: Check its files first, that its weights and their scaling are those that were
+                written, and have it answer the texts that ship.
 
         Returns:
             Its name.
@@ -200,6 +200,7 @@ class Session:
         predictor = self._base.load(place, parse_names(config.labels))
         if verify:
             check_written(place, predictor.manifest.files, self._base.files(place))
+            check_scaling(place, predictor.manifest.scaling)
             check_answers(predictor)
         self._pool.add(name, predictor, replace=replace)
         return name

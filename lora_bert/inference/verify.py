@@ -137,7 +137,9 @@ def _adapter(path: Path, config: VerifyConfig) -> Iterator[str]:
     if manifest is None:
         yield f"plain PEFT's, rank {rank}: labels and fingerprints are not kept"
     else:
-        yield f"{counted(len(manifest.labels), 'label')}, rank {rank}"
+        directory.check_scaling(path, manifest.scaling)
+        unkept = "" if manifest.scaling else "; no scaling is kept"
+        yield f"{counted(len(manifest.labels), 'label')}, rank {rank}{unkept}"
     tensors = read_peft(path).tensors
     as_written = _as_written(path, manifest.files if manifest else {}, (WEIGHTS,))
     yield f"{counted(len(tensors), 'tensor')}, {_numbers(tensors)}{as_written}"

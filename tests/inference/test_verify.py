@@ -107,6 +107,35 @@ def test_weights_that_were_not_written_so(own, merged, tiny_backbone, tmp_path):
     assert found.checks[2].said.endswith("; no SHA-256 is kept")
 
 
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"lora_alpha": 32}, "lora_alpha is 32 here and was 16 when the adapter was written"),
+        ({"use_rslora": True}, "use_rslora is true here and was false when"),
+        ({"alpha_pattern": {"query": 1}}, 'alpha_pattern is {"query": 1} here and was {} when'),
+    ],
+)
+def test_a_scaling_that_was_not_written_so(change, says, own, tiny_backbone):
+    """Everything fits, and the answers are others: it is said, and opened all the same."""
+    texts = ["the food was good"]
+    path = own / "adapter_config.json"
+    before = lora_bert.load(own).values(texts)
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    assert (lora_bert.load(own).values(texts) != before).any()
+    failed = next(check for check in lora_bert.verify(own).checks if check.passed is False)
+    assert failed.name == "description"
+    assert says in failed.said
+    with pytest.raises(AdapterError, match="when the adapter was written"):
+        lora_bert.Session(tiny_backbone).add(own, verify=True)
+    manifest = own / "lora_bert.json"
+    kept = json.loads(manifest.read_text())
+    kept.pop("scaling")
+    manifest.write_text(json.dumps(kept))  # as older ones have it
+    found = lora_bert.verify(own)
+    assert found.passed
+    assert found.checks[1].said.endswith("; no scaling is kept")
+
+
 def test_a_trunk_that_was_not_written_so(adapter, own, tmp_path):
     pytest.importorskip("onnx")
     lora_bert.export(
