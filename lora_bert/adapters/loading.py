@@ -13,7 +13,7 @@ from lora_bert.adapters import directory
 from lora_bert.adapters.manifest import Manifest
 from lora_bert.adapters.open_backbone import BackboneSource, OpenBackbone
 from lora_bert.adapters.peft_config import is_not_for_peft
-from lora_bert.adapters.peft_format import PeftAdapter, assemble, read_peft, with_own_words
+from lora_bert.adapters.peft_format import PeftAdapter, assemble, read_peft, with_own_embeddings
 from lora_bert.adapters.trained_on import with_kept_options
 from lora_bert.backbones.config import read_config
 from lora_bert.backbones.embedded import EMBEDDED
@@ -45,7 +45,8 @@ class Loaded:
 
     Attributes:
         files: Where the backbone is; for a merged model, the model itself.
-        own_words: Whether the word embeddings are the adapter's, and not those of ``files``.
+        own_embeddings: Whether the word embeddings, or their projection, are the adapter's, and not
+            those of ``files``.
     """
 
     backbone: Backbone
@@ -53,7 +54,7 @@ class Loaded:
     tokenizer: TextTokenizer
     manifest: Manifest
     files: BackboneFiles
-    own_words: bool = False
+    own_embeddings: bool = False
 
 
 def load_any(
@@ -137,12 +138,12 @@ def _on_backbone(
 ) -> Loaded:
     """The adapter on a backbone that is the one it needs, or that the user insists on."""
     path, files = stored.path, opened.source.files
-    base = opened.backbone if described else with_own_words(stored, opened.backbone)
-    own_words = base is not opened.backbone
+    base = with_own_embeddings(stored, opened.backbone)
+    own_embeddings = base is not opened.backbone
     problem = described.problem_type if described else by_peft_task(stored.config)
     if (kind := task_of(problem).auto_class) in OF_TOKENS:
         base = base.reading_tokens(kind)
-    if own_words:
+    if base.word_embeddings is not opened.backbone.word_embeddings:
         log.warning(
             "'%s' holds word embeddings of its own, %s: they stand in for those of '%s'.",
             path, counted(len(base.word_embeddings), "row"), files.name,
@@ -164,7 +165,7 @@ def _on_backbone(
     belongs = fits or home == files.path
     hint = "It was trained on another backbone: name that with --backbone."
     tokenizer = _tokenizer(path, home, manifest, base, hint, belongs=belongs)
-    return Loaded(base, adapter.to(base.device), tokenizer, manifest, files, own_words)
+    return Loaded(base, adapter.to(base.device), tokenizer, manifest, files, own_embeddings)
 
 
 def _tokenizer(

@@ -88,10 +88,11 @@ def folded(loaded: Loaded) -> dict[str, Tensor]:
         # A head that reads tokens has no pooler before it.
         and not (loaded.adapter.pooling == "none" and name.startswith(f"{prefix}pooler."))
     }
-    if loaded.own_words:
-        tensors[f"{prefix}{config.layout.word_embeddings}.weight"] = (
-            loaded.backbone.word_embeddings.float().cpu()
-        )
+    if loaded.own_embeddings:
+        words, projection = loaded.backbone.word_embeddings, loaded.backbone.projection
+        tensors[f"{prefix}{config.layout.word_embeddings}.weight"] = words.float().cpu()
+        if projection is not None:
+            tensors[f"{projection.name}.weight"] = projection.weight.float().cpu()
     for name, pair in loaded.adapter.factors.items():
         weight = f"{name}.weight"
         tensors[weight] = tensors[weight] + pair.delta().cpu()

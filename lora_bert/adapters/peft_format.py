@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,15 +122,33 @@ def read_peft(directory: Path) -> PeftAdapter:
     return PeftAdapter(config, tensors, directory)
 
 
-def with_own_words(stored: PeftAdapter, backbone: Backbone) -> Backbone:
-    """The backbone with the word embeddings that PEFT saved with an adapter, where it saved them.
+def with_own_embeddings(stored: PeftAdapter, backbone: Backbone) -> Backbone:
+    """The backbone with what an adapter of PEFT's brings of the embeddings, where it does.
 
-    PEFT does so where the vocabulary was resized. What it saved is what the adapter was trained
-    with, and what PEFT puts in the backbone's place when it loads it.
+    These are word embeddings, which PEFT saves where the vocabulary was resized: what it saved is
+    what the adapter was trained with, and what PEFT puts in the backbone's place when it loads it.
+    And LoRA on the projection of the embeddings, which ``all-linear`` means too, is folded into it.
 
     Raises:
-        AdapterError: They are of another width.
+        AdapterError: They do not fit.
     """
+    return _with_own_projection(stored, _with_own_words(stored, backbone))
+
+
+def _with_own_projection(stored: PeftAdapter, backbone: Backbone) -> Backbone:
+    projection = backbone.projection
+    if projection is None or f"{_PREFIX}{projection.name}{_LORA_A}" not in stored.tensors:
+        return backbone
+    from lora_bert.model.fused_linear import FusedLinear, Linear
+
+    weight = projection.weight
+    pair = _factors(stored, projection.name, tuple(weight.shape))
+    changed = (weight.float() + pair.delta().to(weight.device)).to(weight.dtype)
+    own = FusedLinear.of([Linear(projection.name, changed, projection.bias)])
+    return replace(backbone, projection=own)
+
+
+def _with_own_words(stored: PeftAdapter, backbone: Backbone) -> Backbone:
     name, shared = _PREFIX + _word_embeddings(backbone), backbone.word_embeddings
     own = stored.tensors.get(name)
     if own is None:
@@ -157,7 +175,8 @@ def _word_embeddings(backbone: Backbone) -> str:
 def assemble(stored: PeftAdapter, backbone: Backbone, pooling: Pooling | None = None) -> Adapter:
     """The adapter as a state object, every shape checked against the backbone's.
 
-    ``pooling`` is what its head reads; None: what the backbone's own classifier reads.
+    ``backbone`` is that of :func:`with_own_embeddings`; ``pooling`` is what its head reads; None:
+    what the backbone's own classifier reads.
 
     What the adapter lacks of the head's hidden layers comes from the backbone, where that has them;
     LoRA on the pooler, which PEFT's ``all-linear`` means too, is folded into it.
@@ -167,6 +186,7 @@ def assemble(stored: PeftAdapter, backbone: Backbone, pooling: Pooling | None = 
     """
     from lora_bert.model.adapter import Adapter
 
+    projection = backbone.projection.name if backbone.projection else ""
     embeddings = _word_embeddings(backbone)
     # From the top: what layers share belongs to the lowest of them.
     depths = {
@@ -189,7 +209,7 @@ def assemble(stored: PeftAdapter, backbone: Backbone, pooling: Pooling | None = 
             if (pooled := head.get(f"{linear}.weight")) is not None:
                 pair = _factors(stored, linear, tuple(pooled.shape))
                 head[f"{linear}.weight"] = pooled + pair.delta().to(pooled.device)
-            else:
+            elif linear != projection:
                 factors[linear] = _factors(stored, linear, shapes.get(linear))
         elif name.endswith(_LORA_B):
             if f"{_PREFIX}{name.removesuffix(_LORA_B)}{_LORA_A}" not in stored.tensors:
@@ -197,7 +217,7 @@ def assemble(stored: PeftAdapter, backbone: Backbone, pooling: Pooling | None = 
         elif name.replace(".modules_to_save.", ".").replace(".original_module.", ".") != embeddings:
             head[name] = tensor.float()
     _check_head(stored, head, backbone)
-    _check_targets(stored, shapes, factors)
+    _check_targets(stored, [*shapes, projection])
     depth = min((depths[name] for name in factors), default=len(backbone.layers))
     dropout = float(stored.config.get("lora_dropout") or 0.0)
     pooling = _pooling(stored, backbone.config, pooling)
@@ -230,9 +250,10 @@ def _factors(stored: PeftAdapter, name: str, shape: tuple[int, ...] | None) -> L
     if shape is None:
         raise AdapterError(
             f"'{stored.path}' changes '{name}', which is none of the linear layers of this "
-            "backbone's layers, nor of its pooler.",
-            hint="If it was trained on another backbone, name that with --backbone; LoRA on other "
-            "parts is not supported.",
+            "backbone's layers, nor of its pooler or the projection of its embeddings.",
+            hint="If it was trained on another backbone, name that with --backbone. Else leave it "
+            f"out in training, with PEFT's exclude_modules=['{name}']; or fold it in with PEFT and "
+            "save the whole: merge_and_unload(), then save_pretrained(OUT).",
         )
     lora_A = stored.tensors[f"{_PREFIX}{name}{_LORA_A}"].float()
     lora_B = stored.tensors.get(f"{_PREFIX}{name}{_LORA_B}")
@@ -257,8 +278,8 @@ def _factors(stored: PeftAdapter, name: str, shape: tuple[int, ...] | None) -> L
     return LoraFactors(lora_A, lora_B.float(), float(alpha) / root)
 
 
-def _check_targets(stored: PeftAdapter, names: Iterable[str], changed: Container[str]) -> None:
-    """Check that no linear layer that the configuration names lacks its factors.
+def _check_targets(stored: PeftAdapter, names: Iterable[str]) -> None:
+    """Check that none of these linear layers that the configuration names lacks its factors.
 
     Without them it would be left as it is, in silence. ``target_modules`` that are a pattern, or
     have exceptions, are not looked at.
@@ -273,7 +294,9 @@ def _check_targets(stored: PeftAdapter, names: Iterable[str], changed: Container
     lacking = [
         name
         for name in names
-        if name not in changed and f".{name}".endswith(ends) and _is_among(name, layers)
+        if f"{_PREFIX}{name}{_LORA_A}" not in stored.tensors
+        and f".{name}".endswith(ends)
+        and _is_among(name, layers)
     ]
     if lacking:
         raise AdapterError(

@@ -80,9 +80,14 @@ def task_of_all(places: Sequence[Path], manifests: Sequence[Manifest]) -> Task |
 
 
 def check_heads(places: Sequence[Path], parts: Sequence[Loaded]) -> None:
-    """Raise ConfigError unless heads of all read the same of the same tokens."""
+    """Raise ConfigError unless heads of all read the same of the same tokens and embeddings."""
     first = parts[0]
     for place, part in zip(places, parts, strict=True):
+        if part.own_embeddings:
+            raise ConfigError(
+                f"'{place}' has embeddings, or a projection of them, of its own, which cannot be "
+                "combined.", hint=_ASK[0].upper() + _ASK[1:],
+            )  # fmt: skip
         if part.adapter.pooling != first.adapter.pooling:
             values = part.adapter.pooling, first.adapter.pooling
             raise _differ(places[0], place, "what the head reads", values)

@@ -140,9 +140,9 @@ def _check(config: ExportConfig, kind: Kind, places: Mapping[str, Path]) -> None
 def _loaded(place: Path, opened: OpenBackbone) -> Loaded:
     """An adapter on the backbone of all."""
     loaded = load_adapter(place, opened)
-    if loaded.own_words:
+    if loaded.own_embeddings:
         raise ConfigError(
-            f"'{place}' holds word embeddings of its own, so it cannot share a trunk.",
+            f"'{place}' has embeddings, or a projection of them, of its own, so it cannot share a trunk.",
             hint="Export it alone.",
         )
     return loaded

@@ -127,6 +127,64 @@ def test_lora_on_the_pooler_too(model_type, targets, trained, tmp_path):
     torch.testing.assert_close(our_logits(tmp_path / "adapter"), expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("targets", ["all-linear", ["PROJECTION"]])
+@pytest.mark.parametrize("model_type", ["albert", "electra", "roformer"])
+def test_lora_on_the_projection_of_the_embeddings_too(model_type, targets, trained, tmp_path):
+    """It is folded into it, for this adapter alone; merged it is what PEFT merges."""
+    backbone = trained[model_type] / f"{model_type}-backbone"
+    layout = FAMILIES[model_type].layout
+    name = layout.projection.rpartition(".")[2]
+    expected = write_plain(
+        backbone, tmp_path / "adapter", modules_to_save=list(layout.head.modules),
+        target_modules=targets if targets == "all-linear" else [name],
+    )  # fmt: skip
+    saved = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
+    assert any(f"{name}.lora_A" in each for each in saved)
+    before = our_logits(trained[model_type] / "adapter", backbone=str(backbone))
+    torch.testing.assert_close(our_logits(tmp_path / "adapter"), expected, rtol=1e-5, atol=1e-5)
+    after = our_logits(trained[model_type] / "adapter", backbone=str(backbone))
+    assert torch.equal(before, after)
+    lora_bert.merge(tmp_path / "adapter", tmp_path / "merged", labels="no,maybe,yes")
+    plain = AutoModelForSequenceClassification.from_pretrained(tmp_path / "merged").eval()
+    tokens = AutoTokenizer.from_pretrained(backbone)(TEXTS, padding=True, return_tensors="pt")
+    with torch.no_grad():
+        torch.testing.assert_close(plain(**tokens).logits, expected, rtol=1e-5, atol=1e-5)
+    save_file({key: saved[key] for key in saved if f"{name}.lora_" not in key},
+              tmp_path / "adapter" / "adapter_model.safetensors")  # fmt: skip
+    with pytest.raises(AdapterError, match=f"has no LoRA matrices for .*{name[:17]}"):
+        load_any(tmp_path / "adapter")
+
+
+def test_adapters_with_and_without_a_projection_of_their_own_answer_together(trained, tmp_path):
+    backbone = trained["electra"] / "electra-backbone"
+    session = lora_bert.Session(backbone)
+    for name, targets in (("own", ["embeddings_project"]), ("shared", ["query"])):
+        modules = list(FAMILIES["electra"].layout.head.modules)
+        write_plain(backbone, tmp_path / name, target_modules=targets, modules_to_save=modules)
+        session.add(tmp_path / name)
+    alone = [session.values(TEXTS, adapter=name) for name in ("own", "shared")]
+    both = session.values(TEXTS, adapters=["own", "shared"])
+    mixed = session.values(TEXTS, adapter=["own", "shared", "own"])
+    for values, name in zip(alone, both, strict=True):
+        torch.testing.assert_close(both[name], values, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(mixed[1], alone[1][1], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(mixed[2], alone[0][2], rtol=1e-5, atol=1e-5)
+    pytest.importorskip("onnx")
+    with pytest.raises(ConfigError, match="own' has embeddings, or a projection of them, of its"):
+        lora_bert.export([tmp_path / "own", tmp_path / "shared"], tmp_path / "both", format="onnx")
+
+
+def test_lora_on_another_part_is_named(tiny_backbone, tmp_path):
+    """With what to do about it."""
+    write_plain(tiny_backbone, tmp_path / "adapter", target_modules=["query"])
+    weights = tmp_path / "adapter" / "adapter_model.safetensors"
+    matrix = {"base_model.model.bert.extra.lora_A.weight": torch.ones(4, 32)}
+    save_file({**load_file(weights), **matrix}, weights)
+    with pytest.raises(AdapterError, match=r"changes 'bert\.extra', which is none of") as caught:
+        load_any(tmp_path / "adapter")
+    assert "exclude_modules=['bert.extra']" in caught.value.hint
+
+
 def test_a_pooler_that_only_the_backbone_has(plain):
     adapter, expected = plain
     saved = load_file(adapter / "adapter_model.safetensors")

@@ -382,6 +382,16 @@ def test_another_tokenizer_is_said(three, tmp_path):
         lora_bert.combine(three, tmp_path / "out")
 
 
+def test_embeddings_of_its_own_are_said(three, tmp_path):
+    """As an adapter has them that PEFT went on with; they are in no sum."""
+    copy = shutil.copytree(three[0], tmp_path / "copy")
+    weights, name = copy / "adapter_model.safetensors", "bert.embeddings.word_embeddings.weight"
+    words = load_any(copy).backbone.word_embeddings + 1
+    save_file({**load_file(weights), f"base_model.model.{name}": words}, weights)
+    with pytest.raises(ConfigError, match="has embeddings, or a projection of them, of its own"):
+        lora_bert.combine([copy, three[1]], tmp_path / "out")
+
+
 def test_labels_that_several_have_are_named(tags, tmp_path):
     other = changed(shutil.copytree(tags[1], tmp_path / "c"), labels=["y", "q"])
     with pytest.raises(ConfigError, match="share 1 label, and others not: 'y'"):

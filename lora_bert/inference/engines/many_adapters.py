@@ -77,11 +77,11 @@ def answer_all(
 
 
 def _sharing(engines: Iterable[TorchEngine]) -> Iterator[list[int]]:
-    """The numbers of engines that have all frozen weights in common, the word embeddings too."""
-    sharing: dict[tuple[int, int], list[int]] = {}
+    """The numbers of engines that have all frozen weights in common, the embeddings' too."""
+    sharing: dict[tuple[int, int, int], list[int]] = {}
     for number, engine in enumerate(engines):
         backbone = engine.prepared.backbone
-        key = id(backbone.layers), id(backbone.word_embeddings)
+        key = id(backbone.layers), id(backbone.word_embeddings), id(backbone.projection)
         sharing.setdefault(key, []).append(number)
     return iter(sharing.values())
 
