@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Unpack
@@ -23,7 +23,7 @@ from lora_bert.data.texts import Text, TextPairs, are_pairs
 from lora_bert.errors import InputTypeError
 from lora_bert.inference.engines.choice import check_fits, open_engine
 from lora_bert.inference.engines.engine import TEXTS_AT_ONCE, Engine, answer, answers
-from lora_bert.inference.read_texts import ReadTexts, told_of_texts
+from lora_bert.inference.read_texts import ReadTexts, TextCounts, telling, told_of_texts
 from lora_bert.names import parse_names
 from lora_bert.options import build
 from lora_bert.python_face import called_from_python, stays_here
@@ -46,7 +46,7 @@ class Predictor:
         manifest: What it says of itself.
         places: The directories that were read.
         batch_size: Texts computed at once.
-        read: How many texts it has answered, and how many of them were too long.
+        read: How many texts it has answered, but in streams, and how many of them were too long.
     """
 
     engine: Engine
@@ -54,7 +54,7 @@ class Predictor:
     manifest: Manifest
     places: tuple[Path, ...] = ()
     batch_size: int = 32
-    read: ReadTexts = field(default_factory=ReadTexts, compare=False)
+    read: TextCounts = field(default_factory=ReadTexts, compare=False)
 
     @classmethod
     def of(cls, loaded: Loaded, path: Path, batch_size: int = 32) -> Predictor:
@@ -123,7 +123,7 @@ class Predictor:
         parts = (texts[start : start + TEXTS_AT_ONCE] for start in starts)
         # How many windows they make is not known yet.
         total = None if self.tokenizer.stride else len(texts)
-        return np.concatenate(list(self.stream(parts, total)))
+        return np.concatenate(list(self.computed_parts(parts, total)))
 
     def values_of(self, tokens: TokenizedTexts) -> np.ndarray:
         """The same of texts that the predictor's tokenizer has encoded."""
@@ -144,7 +144,15 @@ class Predictor:
         """:meth:`values` of each part, in order; the next is read while one is computed.
 
         Parts are lists of texts or of pairs; ``total`` is their number in all, if that is known.
+        At the end, or where it is not asked on, one warning counts the texts that were cut.
         """
+        alone = replace(self, read=TextCounts())  # whoever asks on may be another thread
+        return telling(alone.computed_parts(parts, total), alone)
+
+    def computed_parts(
+        self, parts: Iterable[Sequence[Text]], total: int | None = None
+    ) -> Iterator[np.ndarray]:
+        """As :meth:`stream`; nothing is said of texts that are cut or empty."""
         if isinstance(parts, str):
             raise InputTypeError("Lists of texts are needed, and this is one text.")
         _refuse(parts)

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+import numpy as np
+
 from lora_bert.tasks.base import Task
 from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.tokens.tokenizer import TextTokenizer
@@ -18,11 +20,8 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class ReadTexts(threading.local):
-    """How many texts a predictor has answered, and of how many it has read a part, or nothing.
-
-    Each thread counts its own, so that what is said of a call is true of that call.
-    """
+class TextCounts:
+    """How many texts were answered, and of how many a part was read, or nothing."""
 
     texts: int = 0
     cut: int = 0
@@ -34,12 +33,38 @@ class ReadTexts(threading.local):
         self.cut += int(tokens.truncated.sum())
         self.empty += int((tokens.lengths <= special).sum())
 
+    def since(self, before: TextCounts) -> TextCounts:
+        """What was added to ``before``."""
+        return TextCounts(
+            self.texts - before.texts, self.cut - before.cut, self.empty - before.empty
+        )
+
+    def tell(self, most: int, *, tagged: bool, who: str = "") -> None:
+        """Say how many were cut, at ``most`` tokens, or empty; ``tagged``: words are answered."""
+        texts = counted(self.texts, "text")
+        if cut := self.cut:
+            log.warning(
+                "%s%s of %s %s longer than %d tokens and read up to there, as in training.%s",
+                who, f"{cut:,}", texts, "is" if cut == 1 else "are", most,
+                " Behind that nothing is tagged." if tagged else "",
+            )  # fmt: skip
+        if empty := self.empty:
+            log.warning("%s%s of %s %s empty, and answered all the same.", who, f"{empty:,}", texts,
+                        "is" if empty == 1 else "are")  # fmt: skip
+
+
+class ReadTexts(threading.local, TextCounts):
+    """What a predictor has read.
+
+    Each thread counts its own, so that what is said of a call is true of that call.
+    """
+
 
 class Reader(Protocol):
     """Who answers texts: a predictor."""
 
     @property
-    def read(self) -> ReadTexts:
+    def read(self) -> TextCounts:
         """What it has read."""
 
     @property
@@ -57,15 +82,20 @@ def told_of_texts(predictors: Mapping[str, Reader]) -> Iterator[None]:
     before = {name: replace(each.read) for name, each in predictors.items()}
     yield
     for name, each in predictors.items():
-        read, then = each.read, before[name]
         who = f"Adapter '{name}': " if len(predictors) > 1 else ""
-        texts = counted(read.texts - then.texts, "text")
-        if cut := read.cut - then.cut:
-            log.warning(
-                "%s%s of %s %s longer than %d tokens and read up to there, as in training.%s",
-                who, f"{cut:,}", texts, "is" if cut == 1 else "are", each.tokenizer.max_length,
-                " Behind that nothing is tagged." if each.task.words else "",
-            )  # fmt: skip
-        if empty := read.empty - then.empty:
-            log.warning("%s%s of %s %s empty, and answered all the same.", who, f"{empty:,}", texts,
-                        "is" if empty == 1 else "are")  # fmt: skip
+        _tell(each.read.since(before[name]), each, who)
+
+
+def telling(values: Iterator[np.ndarray], reader: Reader) -> Iterator[np.ndarray]:
+    """The same, and at the end, or where nobody asks on, as :func:`told_of_texts`.
+
+    ``reader`` is asked by nobody else.
+    """
+    try:
+        yield from values
+    finally:
+        _tell(reader.read, reader)
+
+
+def _tell(read: TextCounts, reader: Reader, who: str = "") -> None:
+    read.tell(reader.tokenizer.max_length, tagged=bool(reader.task.words), who=who)

@@ -19,6 +19,7 @@ from lora_bert.errors import ConfigError, OutputError, TextError
 from lora_bert.files import atomic_file, claim_file
 from lora_bert.inference.engines.engine import TEXTS_AT_ONCE
 from lora_bert.inference.predictor import Predictor
+from lora_bert.inference.read_texts import told_of_texts
 from lora_bert.inference.sinks import Sink, open_sink, typed_rows, warn_of_formulas
 
 log = logging.getLogger(__name__)
@@ -56,7 +57,8 @@ def predict_file(
         predict_into, predictor, text_column=text_column, text_pair_column=text_pair_column,
         decoding=decoding,
     )  # fmt: skip
-    return into_file(files, target, write, options=options, overwrite=overwrite)
+    with told_of_texts({"": predictor}):
+        return into_file(files, target, write, options=options, overwrite=overwrite)
 
 
 def into_file(
@@ -111,7 +113,7 @@ def predict_into(
     rows = 0
     names: Sequence[str] = ()
     try:
-        for values in predictor.stream(texts()):
+        for values in predictor.computed_parts(texts()):
             piece, places = waiting.popleft()
             columns = task.columns_at(values, places) if places else task.columns(values)
             names = names or free_names(piece.columns, columns)

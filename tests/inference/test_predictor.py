@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from threading import Thread
 
@@ -91,6 +92,32 @@ def test_texts_that_are_cut_are_told_of_once_a_call(predictor, caplog):
         other.start()
         other.join()
     assert not caplog.messages  # what another thread asks is its own
+
+
+def test_a_stream_tells_of_texts_that_are_cut_once(predictor, caplog, monkeypatch):
+    """At its end, whatever is asked meanwhile and by whom; also where nobody asks on."""
+    long = "good " * 500
+    parts = [["bad", long], ["", long, "bad"]]
+    said = ["2 of 5 texts are longer than 130 tokens and read up to there",
+            "1 of 5 texts is empty"]  # fmt: skip
+    found = predictor.stream(parts)
+    with ThreadPoolExecutor(1) as other:
+        assert len(other.submit(next, found).result()) == 2
+    predictor.predict(["bad"])
+    assert not caplog.messages
+    assert [len(values) for values in found] == [3]
+    assert [message.partition(",")[0] for message in caplog.messages] == said
+    caplog.clear()
+    begun = predictor.stream(iter(parts[:1] * 3))
+    next(begun)
+    begun.close()
+    assert [message.partition(",")[0] for message in caplog.messages] == [
+        "1 of 2 texts is longer than 130 tokens and read up to there"
+    ]
+    caplog.clear()
+    monkeypatch.setattr("lora_bert.inference.predictor.TEXTS_AT_ONCE", 2)
+    assert len(predictor.values(["bad", long] * 3)) == 6
+    assert len(caplog.messages) == 1
 
 
 def test_bfloat16_is_close(adapter):
