@@ -6,10 +6,12 @@ import subprocess
 import sys
 import sysconfig
 import venv
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.measure import MeasurementError
 from benchmarks.options import ROOT
+from benchmarks.record import Record
 
 SETFIT = ("setfit==1.2.0", "sentence-transformers==6.2.0", "evaluate==0.4.6")
 _TRANSFORMERS_4 = ("transformers==4.57.6", "tokenizers==0.22.2", "huggingface-hub==0.36.0")
@@ -52,3 +54,14 @@ def environment(name: str, packages: tuple[str, ...]) -> str:
         raise MeasurementError(f"{', '.join(packages)} cannot be installed: {why}")
     complete.write_text(contents, encoding="utf-8")
     return str(python)
+
+
+def environment_of(
+    contenders: Sequence[str], name: str, packages: tuple[str, ...], record: Record
+) -> str | None:
+    """As :func:`environment`; None where it cannot be made, which the record keeps of each."""
+    try:
+        return environment(name, packages)
+    except MeasurementError as error:
+        record.failed |= dict.fromkeys(contenders, str(error))
+        return None

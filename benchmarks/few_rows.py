@@ -23,9 +23,9 @@ from benchmarks.cases import (
     percent,
 )
 from benchmarks.data import Row
-from benchmarks.environments import SETFIT, environment
+from benchmarks.environments import SETFIT, environment_of
 from benchmarks.labelled_sets import TEST_ROWS, draw_rows, hold_out, read_set, workload
-from benchmarks.measure import Contender, MeasurementError
+from benchmarks.measure import Contender
 from benchmarks.options import Options
 from benchmarks.ratios import Ratio, paired_points, ratio, shown_points
 from benchmarks.record import Goal, Record, Table, new_record
@@ -63,11 +63,7 @@ CONTENDERS = (OURS, HEAD, WORDS, MEAN, TRAINER, STEPS, ITERATIONS)
 def measure(options: Options) -> Record:
     """A seed after the other, within it the fewest rows first."""
     record = new_record("few-rows", options, test_rows=TEST_ROWS, threads=THREADS)
-    try:
-        python = environment("setfit", SETFIT)
-    except MeasurementError as error:
-        python = ""
-        record.failed |= {STEPS: str(error), ITERATIONS: str(error)}
+    python = environment_of((STEPS, ITERATIONS), "setfit", SETFIT, record) or ""
     sets = {name: read_set(name) for name in SETS}
     for at, seed in enumerate(SEEDS[: options.rounds_or(len(SEEDS))], start=1):
         for case in _CASES[: 4 if options.quick else None]:

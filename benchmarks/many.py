@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.data import Workload, prepare, read_rows
-from benchmarks.environments import LATEFUSE, POLYLORA, environment
-from benchmarks.measure import Contender, MeasurementError, alternate, once
+from benchmarks.environments import LATEFUSE, POLYLORA, environment_of
+from benchmarks.measure import Contender, alternate, once
 from benchmarks.options import Options
 from benchmarks.ratios import Ratio, median, values
 from benchmarks.record import Goal, Record, Table, new_record
@@ -57,10 +57,8 @@ def measure(options: Options) -> Record:
     once(Contender("adapters", "benchmarks.many:adapters", place | {"kinds": KINDS}), options.work)
     contenders = [Contender(OURS, "benchmarks.many:ours", place)]
     for peer, (function, packages) in PEERS.items():
-        try:
-            python = environment(function, packages) if packages else ""
-        except MeasurementError as error:
-            record.failed[peer] = str(error)
+        python = environment_of((peer,), function, packages, record) if packages else ""
+        if python is None:
             continue
         target = f"benchmarks.peers.mixing:{function}"
         contenders.append(Contender(peer, target, place, python=python))

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.data import Workload, prepare, read_rows
-from benchmarks.environments import INFINITY, environment
+from benchmarks.environments import INFINITY, environment_of
 from benchmarks.load import Generator
-from benchmarks.measure import Contender, MeasurementError, alternate, once
+from benchmarks.measure import Contender, alternate, once
 from benchmarks.options import Options
 from benchmarks.ratios import Ratio, median, percentile, values
 from benchmarks.record import Goal, Record, Table, new_record
@@ -49,12 +49,9 @@ def measure(options: Options) -> Record:
         Contender(OURS, "benchmarks.serve:ours", given),
         Contender(PIPELINE, "benchmarks.serve:pipeline", given),
     ]
-    try:
-        interpreter = environment("infinity", INFINITY)
+    if interpreter := environment_of((RIVAL,), "infinity", INFINITY, record):
         contenders.append(Contender(RIVAL, "benchmarks.serve:infinity",
                                     given | {"interpreter": interpreter}))  # fmt: skip
-    except MeasurementError as error:
-        record.failed[RIVAL] = str(error)
     alternate(contenders, options, record, rounds=options.rounds_or(ROUNDS),
               show=lambda raw: f"{raw['single']:.0f} texts/s, a text a request")  # fmt: skip
     return record

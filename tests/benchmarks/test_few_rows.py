@@ -9,7 +9,7 @@ import pytest
 from benchmarks import cases, confirm, defaults, environments, few_rows, labelled_sets
 from benchmarks.cases import Case
 from benchmarks.data import folder, read_rows
-from benchmarks.environments import environment
+from benchmarks.environments import environment, environment_of
 from benchmarks.labelled_sets import BACKBONES, draw_rows, hold_out, read_set
 from benchmarks.measure import MeasurementError
 from benchmarks.options import RESULTS, Options
@@ -188,6 +188,10 @@ def test_an_environment_that_cannot_be_made_says_why(tmp_path, monkeypatch):
     monkeypatch.setattr(environments.subprocess, "run", lambda *_, **__: failed)
     with pytest.raises(MeasurementError, match=r"nothing==1 .*ERROR: No matching distribution"):
         environment("setfit", ("nothing==1",))
+    record = Record("few-rows")
+    assert environment_of(("a", "b"), "setfit", ("nothing==1",), record) is None
+    assert record.failed.keys() == {"a", "b"}
+    assert "nothing==1 cannot be installed" in record.failed["a"]
     assert not (tmp_path / ".venv" / "setfit" / ".complete").exists()
 
 
