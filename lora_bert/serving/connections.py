@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from typing import Any
 
+from httptools import HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _SILENT = 1.0
 """Seconds without a byte after which the client is not sending any more."""
-_END = b"\r\n\r\n"
-_UPGRADE = re.compile(rb"\r\nupgrade:[^\r\n]*", re.IGNORECASE)
 
 
 def connection_class(seconds: float) -> type[asyncio.Protocol]:
@@ -22,7 +20,7 @@ def connection_class(seconds: float) -> type[asyncio.Protocol]:
 
     Clients that can speak HTTP/2, as Java's by default, offer to change to it with ``Upgrade: h2c``
     and go on as before where nobody takes it up; httptools would lose the body of such a request.
-    So the offer is not shown to it.
+    So its head is read again without the offer.
 
     Args:
         seconds: For so long; then it is closed all the same.
@@ -31,29 +29,62 @@ def connection_class(seconds: float) -> type[asyncio.Protocol]:
     class Connection(HttpToolsProtocol):
         """One of them."""
 
-        _within = False  # a request has begun and not ended: what comes is no head
+        def __init__(self, *given: Any, **named: Any) -> None:
+            super().__init__(*given, **named)
+            self.parser: Any = _Parser(self)
 
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             super().connection_made(_Transport(transport, self, seconds))  # type: ignore[arg-type]
 
-        def data_received(self, data: bytes) -> None:
-            super().data_received(data if self._within else _without_offer(data))
-
-        def on_message_begin(self) -> None:
-            self._within = True
-            super().on_message_begin()
+        def on_headers_complete(self) -> None:
+            if not self.parser.is_offered:
+                super().on_headers_complete()
 
         def on_message_complete(self) -> None:
-            self._within = False
-            super().on_message_complete()
+            if not self.parser.is_offered:
+                super().on_message_complete()
 
     return Connection
 
 
-def _without_offer(data: bytes) -> bytes:
-    """What a request begins with, without the header that offers another protocol."""
-    head, end, rest = data.partition(_END)
-    return _UPGRADE.sub(b"", head) + end + rest
+class _Parser:
+    """httptools' parser, which takes no offer of another protocol for the end of HTTP."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._begin()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._parser, name)
+
+    @property
+    def is_offered(self) -> bool:
+        """Whether the request that is read offers another protocol; CONNECT asks for a tunnel."""
+        return bool(self._parser.should_upgrade()) and self._parser.get_method() != b"CONNECT"
+
+    def feed_data(self, data: bytes) -> None:
+        """Read what has come, from the head of a request with an offer on once more without it."""
+        while True:
+            try:
+                self._parser.feed_data(data)
+                return
+            except HttpParserUpgrade as end_of_head:
+                if not self.is_offered:
+                    raise
+                data = self._without_offer() + data[end_of_head.args[0] :]
+                self._begin()
+
+    def _begin(self) -> None:
+        self._parser = HttpRequestParser(self._connection)
+        # As uvicorn has it: another request may follow one that wants to be the last.
+        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
+
+    def _without_offer(self) -> bytes:
+        """The head that was read, without the header that offers another protocol."""
+        version = self._parser.get_http_version().encode()
+        first = b"%b %b HTTP/%b" % (self._parser.get_method(), self._connection.url, version)
+        headers = [pair for pair in self._connection.headers if pair[0] != b"upgrade"]
+        return b"\r\n".join([first, *(b"%b: %b" % pair for pair in headers), b"", b""])
 
 
 class _Transport:
