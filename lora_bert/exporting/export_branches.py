@@ -142,7 +142,8 @@ def _loaded(place: Path, opened: OpenBackbone) -> Loaded:
     loaded = load_adapter(place, opened)
     if loaded.own_embeddings:
         raise ConfigError(
-            f"'{place}' has embeddings, or a projection of them, of its own, so it cannot share a trunk.",
+            f"'{place}' has embeddings, or a projection of them, of its own, so it cannot share "
+            "a trunk.",
             hint="Export it alone.",
         )
     return loaded

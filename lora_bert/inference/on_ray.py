@@ -30,6 +30,7 @@ from lora_bert.inference.part_files import Output
 from lora_bert.inference.predictor import Predictor, open_predictor
 from lora_bert.inference.ray_cluster import cluster, resources
 from lora_bert.inference.ray_worker import BACKBONE, MODEL, PART, Answerer, Job, read
+from lora_bert.inference.read_texts import TextCounts
 from lora_bert.inference.sinks import typed_rows, warn_of_formulas
 from lora_bert.runtime.device import pick_device
 from lora_bert.runtime.progress_bar import track
@@ -72,7 +73,7 @@ def predict_on_ray(path: str, config: InferConfig) -> int:
             f"--on ray sends one directory, and '{path}' is a branch on a trunk outside it.",
             hint="Export the adapter alone.",
         )
-    predictor.task.told(config)
+    task, most, counts = predictor.task.told(config), predictor.tokenizer.max_length, TextCounts()
     job = _job(path, config, predictor, sources, output)
     named = _named_files(predictor.places) if config.ray_address else ()
     model = {name: file.read_bytes() for name, file in named}
@@ -84,11 +85,12 @@ def predict_on_ray(path: str, config: InferConfig) -> int:
             Path(job.room).mkdir(parents=True, exist_ok=True)
         with cluster(config.ray_address) as nodes:
             taken = resources(nodes, gpu=gpu, must=config.device == "cuda")
-            parts = dict(_answered(job, sources, model, taken))
+            parts = dict(_answered(job, sources, model, taken, counts))
         output.complete(job.room, parts)
     except BaseException:
         _say_what_waits(job.room, is_new=is_new)
         raise
+    counts.tell(most, tagged=bool(task.words))
     return sum(parts.values())
 
 
@@ -159,9 +161,12 @@ def _named_files(places: Sequence[Path]) -> Iterator[tuple[str, Path]]:
 
 
 def _answered(
-    job: Job, sources: Sequence[str], model: Mapping[str, bytes], resources: dict[str, Any]
-) -> Iterator[tuple[str, int]]:
+    job: Job, sources: Sequence[str], model: Mapping[str, bytes], resources: dict[str, Any],
+    counts: TextCounts,
+) -> Iterator[tuple[str, int]]:  # fmt: skip
     """Have the cluster answer all rows: the name of each part as it is written, and its rows.
+
+    What they have read is added to ``counts``, but of parts that were answered before.
 
     Raises:
         UnavailableError: The cluster does not go on, or has lost rows.
@@ -188,7 +193,7 @@ def _answered(
         )
     )  # fmt: skip
     try:
-        yield from _checked(results.iter_rows(), sources)
+        yield from _checked(results.iter_rows(), sources, counts)
     except (ray.exceptions.RayError, SystemException) as error:
         raise UnavailableError(
             f"Ray gave up: {reason(error)}.",
@@ -197,7 +202,7 @@ def _answered(
 
 
 def _checked(
-    results: Iterable[Mapping[str, Any]], sources: Sequence[str]
+    results: Iterable[Mapping[str, Any]], sources: Sequence[str], counts: TextCounts
 ) -> Iterator[tuple[str, int]]:
     """The parts among results, after what is said of them; at the end, whether all are there."""
     answered, read, seen = Counter[int](), Counter[int](), set[str]()
@@ -209,6 +214,8 @@ def _checked(
                     raise getattr(errors, what[0])(what[1], hint=what[2])
                 if kind == "formulas":
                     formulas += what[0]
+                elif kind == "texts":
+                    counts.include(TextCounts(*what))
                 elif what[2] not in seen:
                     seen.add(what[2])
                     logging.getLogger(what[0]).log(what[1], "%s", what[2])

@@ -14,7 +14,7 @@ import platform
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -99,7 +99,7 @@ def row(*, name: str = "", file: int = 0, rows: int = 0, load: bytes = b"", said
 class Said(logging.Handler):
     """Collects notes, and the error that ended the work, for whoever gave the command.
 
-    They are lists of a kind and what it needs: ``note``, ``error`` and ``formulas``.
+    They are lists of a kind and what it needs: ``note``, ``error``, ``formulas`` and ``texts``.
     """
 
     def __init__(self) -> None:
@@ -177,6 +177,7 @@ class Answerer:
                 hint="A path must be one that all machines share; else name a URL.",
             )
         originals = [_unpacked(original) for _, original in pieces]
+        before = replace(predictor.read)
         with (
             whole_file(f"{job.room}/{name}") as work,
             open_sink(work, job.suffix, iter(originals) if originals[0] else None) as sink,
@@ -186,6 +187,7 @@ class Answerer:
                 text_pair_column=job.texts.pair, decoding=job.config,
             )  # fmt: skip
         self._said.entries.append(["formulas", sink.formulas])
+        self._said.entries.append(["texts", *astuple(predictor.read.since(before))])
 
 
 def _parts(path: Path, source: str, job: Job) -> Iterator[list[Piece]]:

@@ -33,6 +33,12 @@ class TextCounts:
         self.cut += int(tokens.truncated.sum())
         self.empty += int((tokens.lengths <= special).sum())
 
+    def include(self, other: TextCounts) -> None:
+        """Count what was counted elsewhere, too."""
+        self.texts += other.texts
+        self.cut += other.cut
+        self.empty += other.empty
+
     def since(self, before: TextCounts) -> TextCounts:
         """What was added to ``before``."""
         return TextCounts(

@@ -117,7 +117,10 @@ def test_one_file_has_the_bytes_of_one_process(
     """More rows than are sorted together, in several files, of which one has none where it may."""
     counts = [0, 9_000, 30] if suffix == "parquet" else [9_000, 30]
     for number, count in enumerate(counts):
-        write(tmp_path / f"in{number}.{suffix}", rows(count, number * 10_000))
+        given = rows(count, number * 10_000)
+        for row in given[-2:]:
+            row["review"] = "slow " * 200
+        write(tmp_path / f"in{number}.{suffix}", given)
     words = ("infer", *words, "--input", f"in*.{suffix}")
     assert run([*map(str, words), "--output", f"one.{suffix}"]) == 0
     outcome = cluster.infer(*words[1:], "--output", f"ray.{suffix}", "--json")
@@ -125,6 +128,7 @@ def test_one_file_has_the_bytes_of_one_process(
     assert outcome.document == {"output": f"ray.{suffix}", "rows": 9_030}
     assert (tmp_path / f"ray.{suffix}").read_bytes() == (tmp_path / f"one.{suffix}").read_bytes()
     assert "text column 'review'" in outcome.stderr
+    assert outcome.stderr.count("4 of 9,030 texts are longer than 130 tokens") == 1
     assert not [entry for entry in tmp_path.iterdir() if entry.name.startswith(".")]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -74,7 +75,8 @@ def answered(pieces, count):
 
 
 def request(body, *, offers, chunked=False, method=b"POST", more=b""):
-    head = method + b" /v1/predict HTTP/1.1\r\nHost: localhost\r\n" + (OFFER if offers else b"") + more
+    head = b"%b /v1/predict HTTP/1.1\r\nHost: localhost\r\n" % method
+    head += (OFFER if offers else b"") + more
     if chunked:
         parts = [body[:7], body[7:]]
         framed = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts if part)
@@ -109,7 +111,7 @@ def test_requests_one_behind_the_other_in_any_pieces(requests, data):
     sent = b"".join(whole for _, whole in requests)
     cuts = data.draw(st.sets(st.integers(0, len(sent)), max_size=6))
     ends = [0, *sorted(cuts), len(sent)]
-    pieces = [sent[start:end] for start, end in zip(ends, ends[1:], strict=False)]
+    pieces = [sent[start:end] for start, end in pairwise(ends)]
     asked, said = answered(pieces, len(requests))
     assert [body for _, _, body in asked] == [body for body, _ in requests]
     assert said.count(b"HTTP/1.1 200") == len(requests)
