@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from lora_bert.tasks import logistic
 from lora_bert.tasks.logistic import folds, logistic_regression, logistic_regressions
@@ -35,7 +40,24 @@ def test_it_is_scikit_learns(weights, penalty, monkeypatch):
     oracle.fit(standard, classes, sample_weight=each[classes])
     ours, theirs = features @ weight.T + bias, oracle.decision_function(standard)
     ours, theirs = (part - part.mean(axis=1, keepdims=True) for part in (ours, theirs))
-    np.testing.assert_allclose(ours, theirs, atol=0.02)
+    factor = (ours * theirs).sum() / np.square(theirs).sum()  # rows left out have chosen it
+    assert 0.5 < factor < 10
+    np.testing.assert_allclose(ours, factor * theirs, atol=0.02)
+
+
+def test_few_rows_are_answered_better_than_by_a_penalty_alone():
+    ours, theirs = [], []
+    for seed in range(6):
+        features, classes = clusters(2016, 2, width=64, apart=0.3, seed=seed)
+        few, others = (features[:16], classes[:16]), (features[16:], classes[16:])
+        weight, bias = logistic_regression(*few, np.ones(2), seed=seed)
+        ours.append(log_loss(others[1], softmax(others[0] @ weight.T + bias, axis=1)))
+        strengths = {"logisticregression__C": np.logspace(-4, 4, 13)}
+        model = make_pipeline(StandardScaler(), LogisticRegression())
+        oracle = GridSearchCV(model, strengths, scoring="neg_log_loss")
+        theirs.append(log_loss(others[1], oracle.fit(*few).predict_proba(others[0])))
+    assert np.mean(ours) < np.mean(theirs)
+    assert np.mean(ours) < np.log(2)
 
 
 @pytest.mark.parametrize("outputs", [2, 5])
