@@ -48,7 +48,7 @@ class Manifest:
         clean: Whether the saved tokenizer cleans texts.
         data: Name, hash, row counts and columns of what it was trained on; ``told``: how that was
             named, read and divided; ``from_python`` where no file holds it; ``fitted_to_all`` where
-            the head was fitted on the validation rows too, after they had been answered.
+            it has learned from the validation rows too, after they had been answered.
         metrics: On the validation rows, with the interval.
         versions: Of the libraries that made it.
         problem_type: Its task, see :func:`lora_bert.tasks.problem_types.problem_types`.

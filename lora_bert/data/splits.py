@@ -20,13 +20,13 @@ from lora_bert.wording import counted
 logger = logging.getLogger(__name__)
 
 
-_FEW = 20
-"""Rows a class, of which a tenth is held out."""
+FEW = 20
+"""Of fewer rows a class a tenth is held out."""
 
 
 def usual_fraction(rows: int, classes: int) -> float:
     """The share of rows to hold out: a fifth, or a tenth where each one counts for the training."""
-    return 0.1 if rows < _FEW * classes else 0.2
+    return 0.1 if rows < FEW * classes else 0.2
 
 
 def split(

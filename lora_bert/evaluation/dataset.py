@@ -75,12 +75,14 @@ class EvaluationRows:
         return rows
 
     def _warn_if_fitted_to(self, part: str | None) -> None:
-        """Say so where the head of the adapter has learned from the part that is to be scored."""
+        """Say so where the adapter has learned from the part that is to be scored."""
         if part == "validation" and self._fitted_to_all:
+            metric = task_of(self.manifest.problem_type).metrics[0]
+            value = float(self.manifest.metrics["validation"][metric.name])
+            said = f"{100 * value:.1f} %" if metric.share else f"{value:.3f}"
             log.warning(
-                "The head of the adapter was fitted on the validation rows too, after they had "
-                "been answered: this score is too good. 'lora-bert info' shows what they said "
-                "before."
+                "The adapter has learned from the validation rows too, after they had been "
+                "answered: this score is too good. Before, their %s was %s.", metric.shown, said
             )  # fmt: skip
 
     @cached_property
@@ -123,7 +125,7 @@ class EvaluationRows:
 
     @property
     def _fitted_to_all(self) -> bool:
-        """Whether the validation rows too were fitted on."""
+        """Whether the validation rows too were learned from."""
         return bool(self.manifest.data.get("fitted_to_all"))
 
     @cached_property

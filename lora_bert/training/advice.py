@@ -40,8 +40,8 @@ def advise(
     if fitted.history and fitted.keeps_start:
         log.info("No epoch was better than the fitted head, which is kept.")
     if fitted.fitted_to_all:
-        log.info("The kept head is fitted once more, on the validation rows too; what they said is "
-                 "of the fit without them.")  # fmt: skip
+        log.info("What is kept has learned once more, from the validation rows too; what they said "
+                 "is of before.")  # fmt: skip
     if not fitted.history or validation is None:
         return
     scores = validation.by_class

@@ -12,22 +12,31 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lora_bert.errors import DivergedError
 from lora_bert.model.adapter import Adapter
 from lora_bert.runtime.distributed import processes
 from lora_bert.runtime.memory import reserve_for_blas
+from lora_bert.runtime.signals import Terminated
 from lora_bert.runtime.threads import Workers, computing_with, workers
 from lora_bert.tokens.batching import padding_share
 from lora_bert.tokens.tokenized import TokenizedTexts
+from lora_bert.training.all_rows import all_matter, doubt, with_all_rows
 from lora_bert.training.checkpoints import Checkpoint, Checkpoints
 from lora_bert.training.context import Context
 from lora_bert.training.gradients import Gradients, shares_of
-from lora_bert.training.head_start import fit_to_all, fitted_head, kept_start, soften
+from lora_bert.training.head_start import (
+    FittedHead,
+    fit_to_all,
+    fitted_head,
+    kept_start,
+    soften,
+)
 from lora_bert.training.identity import check_alike, check_same, identity_of, made_elsewhere
 from lora_bert.training.learner import BranchLearner, validate
 from lora_bert.training.methods import fresh_adapter
 from lora_bert.training.tokenize_rows import Tokens
 from lora_bert.training.trackers import tracking
-from lora_bert.training.trainer import Fit, Trainer
+from lora_bert.training.trainer import Fit, Trainer, fill
 from lora_bert.training.trunk_states import Trunk, trunk_states
 from lora_bert.wording import counted
 
@@ -68,17 +77,17 @@ def fit(
         tracking(config, after=after) as accelerator,
     ):
         scored = "own" if group.count > 1 else "validation"
-        first = fitted.adapter if fitted else adapter
-        gradients = _gradients(context, first, trunk, threads, parts)
         hidden = {scored: trunk.validation}
+        gradients = _gradients(context, adapter, fitted, trunk, threads, parts)
         learner = BranchLearner(gradients, _texts(context, trunk), hidden, cores)
         score = partial(validate, learner, task, validation, scored, trunk.owners)
         begins = fitted and checkpoint is None
         start = kept_start(context, learner, adapter, score()) if begins else None
         before = learner.outputs("watched")
-        trainer = Trainer(learner, rows, task, config, accelerator, len(validation), start)
+        chance = doubt(context, task.metric(config.metric))
+        trainer = Trainer(learner, rows, task, config, accelerator, len(validation), start, chance)
         if fitted and start:
-            soften(context, learner, fitted, start)
+            soften(context, learner, fitted, start.figures)
         _say_batches(rows, trainer, on_cpu=backbone.device.type == "cpu")
         identity = identity_of(context, workers=(parts, each), trunk=trunk.key)
         check_alike(group.gather(identity | {"step": after}))
@@ -88,20 +97,61 @@ def fit(
             minutes, steps = 0, None
         checkpoints = Checkpoints(place, identity, minutes, steps, kept)
         found = trainer.fit(score, checkpoints)
-        if found.keeps_start and not found.stopped:
-            found.fitted_to_all = fit_to_all(context, learner, adapter, trunk, fitted)
+        if found.stopped is None and (found.keeps_start or all_matter(context)):
+            if found.values is None:  # its epoch ended before a resume
+                found.values = score().values
+            if found.keeps_start:
+                found.fitted_to_all = fit_to_all(context, learner, adapter, trunk, fitted)
+            else:
+                _repeat(context, found, learner, threads, parts, keeps)
         return found, learner, before
 
 
+def _repeat(
+    context: Context, found: Fit, learner: BranchLearner, threads: Workers, parts: int, place: str
+) -> None:
+    """Train once more, to the epoch that is kept, with the validation rows; the learner gets it.
+
+    Whoever stops that has the adapter of before. ``place`` is where the trunk's output is kept.
+    """
+    context, config = with_all_rows(context), context.config
+    rows, start = context.tokens["train"], found.progress.start
+    log.info("Learning once more, from all %s.", counted(rows.encodings.row_count, "row"))
+    adapter = fresh_adapter(config, context.backbone, context.task.head().outputs)
+    try:
+        trunk = trunk_states(context, adapter, place=place)
+        fitted = fitted_head(context, adapter, trunk, None) if start else None
+        gradients = _gradients(context, adapter, fitted, trunk, threads, parts)
+        again = BranchLearner(gradients, {}, {}, learner.cores)
+        trainer = Trainer(again, rows, context.task, config)
+        trainer.progress.cuts = found.progress.cuts
+        if fitted:
+            soften(context, again, fitted, start)
+        trainer.repeat(found.best_epoch)
+    except DivergedError as error:
+        log.warning("%s The adapter that was trained without the validation rows is kept.", error)
+    except Terminated:
+        raise
+    except KeyboardInterrupt as stop:
+        found.stopped = stop
+        log.warning("Stopped by Ctrl-C: the adapter that was trained without the validation rows "
+                    "is kept.%s", " --resume trains with them." if found.saved else "")  # fmt: skip
+    else:
+        fill(learner.parameters, again.parameters)
+        found.fitted_to_all = True
+
+
 def _gradients(
-    context: Context, adapter: Adapter, trunk: Trunk, threads: Workers, parts: int
-) -> Gradients:
-    """What computes the gradients of the training rows."""
+    context: Context, adapter: Adapter, fitted: FittedHead | None, trunk: Trunk,
+    threads: Workers, parts: int,
+) -> Gradients:  # fmt: skip
+    """What computes the gradients of the training rows, of an adapter or its fitted form."""
     config, rows, states = context.config, context.tokens["train"], trunk.parts["train"]
     return Gradients(
-        context.backbone, adapter, states.hidden, rows.lengths, rows.window_targets, context.task,
-        threads, seed=config.seed, checkpointing=config.gradient_checkpointing, parts=parts,
-        fetch=states.fetch, shares=rows.shares,
+        context.backbone, fitted.adapter if fitted else adapter, states.hidden, rows.lengths,
+        rows.window_targets, context.task, threads, seed=config.seed,
+        checkpointing=config.gradient_checkpointing, parts=parts, fetch=states.fetch,
+        shares=rows.shares,
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ is fitted before the first step, on what the frozen layers make of the training 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -108,15 +109,18 @@ def kept_start(
     return start
 
 
-def soften(context: Context, learner: Learner, fitted: FittedHead, start: Validation) -> None:
+def soften(
+    context: Context, learner: Learner, fitted: FittedHead, start: Mapping[str, float]
+) -> None:
     """Have the head say less of the rows that it was fitted on: no more than it knows of others.
 
     A head that answers its own rows too surely leaves the layers no gradient. Its outputs go
-    towards their mean, until the loss of these rows is about that of the validation rows.
+    towards their mean, until the loss of these rows is about that of the validation rows, which
+    ``start`` has.
     """
     outputs = fitted.outputs
     # Rounded: its last bits depend on the batches, which are others with other processes.
-    wanted = float(f"{start.figures['validation_loss']:.2g}")
+    wanted = float(f"{start['validation_loss']:.2g}")
     middle = outputs.mean(dim=0)
     low, share = 0.0, 1.0
     if context.task.validation_loss(outputs, fitted.targets) >= wanted:

@@ -77,11 +77,14 @@ class Progress:
         best = max(values) if metric.higher_is_better else min(values)
         return len(values) - 1 - values.index(best)
 
-    def end_epoch(self, figures: Mapping[str, float], seconds: float, metric: Metric) -> bool:
+    def end_epoch(
+        self, figures: Mapping[str, float], seconds: float, metric: Metric, doubt: float = 0.0
+    ) -> bool:
         """Note what an epoch came to; whether it is the best so far.
 
         Of epochs that are equal by the metric, as many are on few rows, the one with the lower
-        validation loss is the better: it is surer of the same answers.
+        validation loss is the better: it is surer of the same answers. With a ``doubt``, the last
+        one is that is worse than none before it by more than so much.
         """
         row = {"epoch": self.epoch, "train_loss": self.mean_loss,
                "seconds": self.epoch_seconds + seconds, **figures}  # fmt: skip
@@ -89,8 +92,14 @@ class Progress:
         scored = [past for past in (self.start, *self.history, row) if past]
         ranks = [(sign * past[metric.name], -past["validation_loss"]) for past in scored]
         better = len(ranks) == 1 or ranks[-1] > max(ranks[:-1])
+        if doubt and not better:
+            better = ranks[-1][0] >= max(ranks)[0] - doubt
         self.history.append(row)
         if better:
             self.best_epoch = len(self.history)
-        self.epoch_loss = self.epoch_weight = self.epoch_seconds = 0.0
+        self.begin_epoch()
         return better
+
+    def begin_epoch(self) -> None:
+        """Forget the loss and the time of the epoch before."""
+        self.epoch_loss = self.epoch_weight = self.epoch_seconds = 0.0

@@ -49,7 +49,7 @@ class Fit:
         stopped: By Ctrl-C, or by SIGTERM; None when it ended by itself.
         saved: Whether there is a checkpoint of this moment.
         stood_still: Whether an epoch came to nothing, which was warned of.
-        fitted_to_all: Whether the kept head was fitted once more, on the validation rows too;
+        fitted_to_all: Whether what is kept has learned once more, from the validation rows too;
             ``values`` are those of before.
     """
 
@@ -87,6 +87,7 @@ class Trainer:
         accelerator: Logs to trackers (default: to none).
         scored: How many rows a validation scores (default 0), for the time that it will take.
         start: What the validation says before the first step, if that counts as an epoch does.
+        doubt: By how much a metric of the validation may fall by chance (default 0).
 
     Attributes:
         progress: How far it has come.
@@ -102,7 +103,9 @@ class Trainer:
         accelerator: Accelerator | None = None,
         scored: int = 0,
         start: Validation | None = None,
+        doubt: float = 0.0,
     ) -> None:
+        self.doubt = doubt
         self.learner, self.rows, self.task, self.config = learner, rows, task, config
         self.epochs, self.metric = int(config.epochs or 0), task.metric(config.metric)
         self.progress = Progress()
@@ -145,7 +148,7 @@ class Trainer:
             # Several processes must stop at the same step.
             with uninterrupted() if group.count > 1 else nullcontext():
                 while not self._is_over():
-                    for batches in self._rest_of_epoch():
+                    for batches in self._rest_of_epoch(progress.epoch):
                         # A step is done or not done when somebody stops the training.
                         with uninterrupted():
                             self.step(batches)
@@ -170,6 +173,21 @@ class Trainer:
         if self.best is not None:
             fill(self.learner.parameters, self.best)
         return Fit(progress, self._best_values, stopped, saved, self._stood_still)
+
+    def repeat(self, epochs: int) -> None:
+        """Take the steps of the first ``epochs``; nothing is scored, saved or kept.
+
+        Raises:
+            DivergedError: The loss became infinite or NaN.
+        """
+        group = processes()
+        with uninterrupted() if group.count > 1 else nullcontext():
+            for number in range(1, epochs + 1):
+                self.progress.begin_epoch()
+                for batches in self._rest_of_epoch(number):
+                    with uninterrupted():
+                        self.step(batches)
+                    group.raise_stop()
 
     def step(self, batches: Sequence[np.ndarray]) -> None:
         """One optimizer step over one or more batches of row numbers.
@@ -262,9 +280,9 @@ class Trainer:
             return True
         return self.progress.epoch > self.epochs
 
-    def _rest_of_epoch(self) -> Iterator[list[np.ndarray]]:
+    def _rest_of_epoch(self, number: int) -> Iterator[list[np.ndarray]]:
         """The batches of each step of the epoch under way that is still to be made."""
-        progress, number = self.progress, self.progress.epoch
+        progress = self.progress
         batches, size = self.batches(number), self.config.gradient_accumulation
         groups = [batches[start : start + size] for start in range(0, len(batches), size)]
         begin = progress.step - self._steps_of(number - 1)
@@ -287,11 +305,12 @@ class Trainer:
                 raise DivergedError(
                     f"Training diverged: the {name} of the validation rows is {value}.", hint=LOWER
                 )
-        better = self.progress.end_epoch(validation.figures, seconds, self.metric)
+        better = self.progress.end_epoch(validation.figures, seconds, self.metric, self.doubt)
         if better:
             self._keep(validation.values)
         self._log("validation", validation.figures, self.progress.step)
-        _say_epoch(self.progress.history[-1], self.epochs, self.task, better=better)
+        kept = "" if not better else "kept" if self.doubt else "best so far"
+        _say_epoch(self.progress.history[-1], self.epochs, self.task, kept)
 
     def _keep(self, values: np.ndarray) -> None:
         """Note the parameters of this moment as the best, and what validation rows say of them."""
@@ -375,8 +394,8 @@ def in_words(row: Mapping[str, float], task: Task) -> str:
     return ", ".join(shares or numbers)
 
 
-def _say_epoch(row: dict[str, Any], epochs: int, task: Task, *, better: bool) -> None:
+def _say_epoch(row: dict[str, Any], epochs: int, task: Task, kept: str) -> None:
     log.info(
         "epoch %d/%d: loss %.3f, validation %s, %.0f s%s", row["epoch"], epochs, row["train_loss"],
-        in_words(row, task), row["seconds"], " (best so far)" if better else "",
+        in_words(row, task), row["seconds"], kept and f" ({kept})",
     )  # fmt: skip

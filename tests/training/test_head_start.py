@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -159,7 +157,10 @@ def test_the_head_alone_is_fitted_without_an_epoch(train, caplog):
     result = train(method="head-only", epochs=None)
     assert result.accuracy >= 0.9
     assert (result.best_epoch, result.steps, list(result.history)) == (0, 0, [])
-    assert "The head was fitted on the frozen backbone;" in (result.path / "README.md").read_text()
+    assert (
+        "The head was fitted on the frozen backbone. In the end"
+        in (result.path / "README.md").read_text()
+    )
     assert yaml.safe_load((result.path / "run.yaml").read_text())["epochs"] is None
     again = train("again", method="head-only", epochs=None)
     assert saved(again) == saved(result)
@@ -202,7 +203,7 @@ def test_before_the_first_step_it_is_as_sure_of_its_rows_as_of_others(train, mon
     labels[::7] = "no"
     train(data=list(zip(texts, labels.tolist(), strict=True)))
     task, targets = seen["context"].task, seen["context"].tokens["train"].targets
-    wanted = seen["start"].figures["validation_loss"]
+    wanted = seen["start"]["validation_loss"]
     assert task.validation_loss(seen["sure"], targets) < wanted
     assert task.validation_loss(seen["less"], targets) == pytest.approx(wanted, rel=0.05)
     assert 0 < float(seen["share"].min()) < 1
@@ -220,7 +221,7 @@ def test_last_bits_of_what_validation_rows_say_change_none(train, monkeypatch):
         for change in (0.0, 1e-5):
             weight.data.copy_(sure)
             figures = {"validation_loss": wanted * (1 + change)}
-            inner(context, learner, fitted, replace(start, figures=figures))
+            inner(context, learner, fitted, start | figures)
             found.append(weight.detach().clone())
         assert not torch.equal(found[0], sure)
 
@@ -273,19 +274,19 @@ def test_a_head_that_is_kept_is_fitted_to_the_held_out_rows_too(train, fits, rev
     result = train(method="head-only", epochs=None)
     assert fits == [48, 60]
     assert result.evaluations["validation"].scores.rows == 12
-    assert "fitted once more, on the validation rows too" in caplog.text
+    assert "learned once more, from the validation rows too" in caplog.text
     card = (result.path / "README.md").read_text()
-    assert "then once more, on the validation rows too" in card
+    assert "all was learned once more, from the validation rows too" in card
     caplog.clear()
     lora_bert.evaluate(result.path)
-    assert "fitted on the validation rows too" in caplog.text
+    assert "learned from the validation rows too" in caplog.text
     caplog.clear()
     lora_bert.evaluate(result.path, data=reviews, part="validation")
-    assert "fitted on the validation rows too" in caplog.text
+    assert "learned from the validation rows too" in caplog.text
     caplog.clear()
     found = lora_bert.evaluate(result.path, data=reviews)
     assert found.overlap.rows == 60
-    assert "fitted on the validation rows too" not in caplog.text
+    assert "learned from the validation rows too" not in caplog.text
     assert "this score is too good" in caplog.text
 
 
@@ -303,11 +304,6 @@ def test_rows_named_for_validation_are_never_fitted_on(train, fits, reviews, tmp
     result = train(method="head-only", epochs=None, **options)
     assert fits == [40]
     assert "once more" not in (result.path / "README.md").read_text()
-
-
-def test_an_epoch_that_is_kept_has_not_seen_the_held_out_rows(train, fits):
-    assert train(learning_rate=0.01, epochs=4, head_start="random").best_epoch > 0
-    assert fits == []
 
 
 def test_of_many_rows_the_held_out_ones_are_left_alone(train, fits, monkeypatch):

@@ -97,7 +97,7 @@ def test_two_processes_fit_the_head_that_one_fits(
     alone(*words, str(tmp_path / "one"))
     code, _, err = ended(torchrun("-m", "lora_bert", *words, str(tmp_path / "two")))
     assert code == 0, err
-    assert err.count("fitted once more, on the validation rows too") == 1
+    assert err.count("learned once more, from the validation rows too") == 1
     one, two = (tmp_path / name / "adapter_model.safetensors" for name in ("one", "two"))
     assert one.read_bytes() == two.read_bytes()
 
