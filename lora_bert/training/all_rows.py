@@ -17,16 +17,20 @@ _FEW = 200
 """So few validation rows cannot tell one epoch from another that is a little better."""
 
 
+def are_few(context: Context) -> bool:
+    """Whether the rows that were held out say little; those that were named are believed."""
+    return bool(context.splits.held_out) and len(context.tokens["validation"].targets) <= _FEW
+
+
 def doubt(context: Context, metric: Metric) -> float:
     """By how much the validation rows may find an epoch worse than another that is no worse.
 
     Of few rows that were held out so much is chance: twice the largest standard error that a share
-    of them has. Of rows of their own, and of a metric that is no share, 0: what they say counts.
+    of them has. Of others, and of a metric that is no share, 0: what they say counts.
     """
-    rows = len(context.tokens["validation"].targets)
-    if rows > _FEW or not context.splits.held_out or not metric.share:
+    if not are_few(context) or not metric.share:
         return 0.0
-    return 1 / math.sqrt(rows)
+    return 1 / math.sqrt(len(context.tokens["validation"].targets))
 
 
 def all_matter(context: Context) -> bool:

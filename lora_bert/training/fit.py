@@ -86,7 +86,7 @@ def fit(
         before = learner.outputs("watched")
         chance = doubt(context, task.metric(config.metric))
         trainer = Trainer(learner, rows, task, config, accelerator, len(validation), start, chance)
-        if fitted and start:
+        if fitted and start and trainer.epochs:
             soften(context, learner, fitted, start.figures)
         _say_batches(rows, trainer, on_cpu=backbone.device.type == "cpu")
         identity = identity_of(context, workers=(parts, each), trunk=trunk.key)

@@ -23,8 +23,10 @@ from lora_bert.model.identity_dense import identity_dense
 from lora_bert.runtime.distributed import processes
 from lora_bert.runtime.progress_bar import track
 from lora_bert.runtime.threads import computing_with, workers
+from lora_bert.tasks.logistic import folds
 from lora_bert.tokens.batching import chunks
 from lora_bert.tokens.tokenized import cu_seqlens, means_between
+from lora_bert.training.all_rows import are_few
 from lora_bert.training.context import Context
 from lora_bert.training.gradients import HiddenStates
 from lora_bert.training.learner import Learner, Validation
@@ -40,6 +42,8 @@ MOST_ROWS = 10_000
 """A head that goes on to learn is fitted on so many rows; they are drawn where there are more."""
 _MOST_BYTES = 1 << 28
 """What features may take where the head learns nothing more."""
+_PARTS = 4
+"""Of few rows, each of which is left out of the fit once."""
 _HALVINGS = 20
 """Of the range in which the share lies of what a fitted head says."""
 _AT_ONCE = 64
@@ -75,12 +79,14 @@ class FittedHead:
         adapter: Has it.
         read: What it reads of the rows that it was fitted on; None where nothing is fitted on them
             again.
+        features: What its last layer reads of them, ``[rows, width]``, where they are few.
         outputs: What it says of them, ``[rows, outputs]``, on the CPU.
         targets: Of the same rows.
     """
 
     adapter: Adapter
     read: Read | None
+    features: np.ndarray | None
     outputs: Tensor
     targets: np.ndarray
 
@@ -116,11 +122,14 @@ def soften(
 
     A head that answers its own rows too surely leaves the layers no gradient. Its outputs go
     towards their mean, until the loss of these rows is about that of the validation rows, which
-    ``start`` has.
+    ``start`` has; where those are few, that of rows left out of the fit.
     """
     outputs = fitted.outputs
+    loss = start["validation_loss"]
+    if fitted.features is not None:
+        loss = _loss_of_others(context, fitted.features, fitted.targets)
     # Rounded: its last bits depend on the batches, which are others with other processes.
-    wanted = float(f"{start['validation_loss']:.2g}")
+    wanted = float(f"{loss:.2g}")
     middle = outputs.mean(dim=0)
     low, share = 0.0, 1.0
     if context.task.validation_loss(outputs, fitted.targets) >= wanted:
@@ -139,6 +148,23 @@ def soften(
         bias.mul_(share).add_((1 - share) * middle.to(bias.device))
 
 
+def _loss_of_others(context: Context, features: np.ndarray, targets: np.ndarray) -> float:
+    """The mean loss of rows by heads that were fitted without them."""
+    task, seed = context.task, context.config.seed
+    part_of = folds(targets if targets.ndim == 1 else np.zeros(len(targets)), _PARTS, seed)
+    total = 0.0
+    for part in np.unique(part_of):
+        others, own = part_of != part, part_of == part
+        found = task.probe(features[others], targets[others], seed=seed) if others.any() else None
+        if found is None:
+            return task.chance_loss(targets)
+        weight, bias = map(torch.from_numpy, found)
+        with computing_with(1):
+            outputs = torch.from_numpy(features[own]) @ weight.T + bias
+        total += int(own.sum()) * task.validation_loss(outputs, targets[own])
+    return total / len(targets)
+
+
 def fitted_head(
     context: Context, adapter: Adapter, trunk: Trunk, begun: Progress | None
 ) -> FittedHead | None:
@@ -155,7 +181,11 @@ def fitted_head(
     rows = _sample(context, adapter)
     read = _read(context, adapter, trunk, "train", rows)
     fitted = _fitted_to(context, adapter, read, context.tokens["train"].targets[rows])
-    return fitted if fitted is None or _takes_all(context, adapter) else replace(fitted, read=None)
+    if fitted is None:
+        return None
+    if not _takes_all(context, adapter):
+        return replace(fitted, read=None, features=None)
+    return fitted if are_few(context) else replace(fitted, features=None)
 
 
 @torch.no_grad()
@@ -215,7 +245,7 @@ def _fitted_to(
     name = backbone.config.layout.head.output
     head |= {f"{name}.weight": weight, f"{name}.bias": bias}
     head = {key: tensor.to(backbone.device) for key, tensor in head.items()}
-    return FittedHead(replace(adapter, head=head), read, outputs, targets)
+    return FittedHead(replace(adapter, head=head), read, said, outputs, targets)
 
 
 def _sample(context: Context, adapter: Adapter) -> np.ndarray:

@@ -10,9 +10,10 @@ from safetensors.torch import load_file
 
 import lora_bert
 from lora_bert.model.forward import logits
+from lora_bert.tasks.logistic import folds
 from lora_bert.tasks.single_label import SingleLabel
 from lora_bert.tokens.batching import TokenBatch
-from lora_bert.training import fit, head_start
+from lora_bert.training import all_rows, fit, head_start
 from lora_bert.training.trainer import Trainer
 from tests.tiny import FAMILIES, MEAN, write_backbone
 
@@ -180,8 +181,11 @@ def test_no_epoch_is_kept_that_is_worse_than_the_start(train, caplog):
         torch.testing.assert_close(kept[name], start[name])
 
 
-def test_before_the_first_step_it_is_as_sure_of_its_rows_as_of_others(train, monkeypatch):
+@pytest.mark.parametrize("few", [0, 200])
+def test_before_the_first_step_it_is_as_sure_of_its_rows_as_of_others(few, train, monkeypatch):
+    """Of validation rows or, where few were held out, of rows left out of the fit."""
     seen = {}
+    monkeypatch.setattr(all_rows, "_FEW", few)
     inner, steps = fit.soften, Trainer.step
 
     def noted(context, learner, fitted, start):
@@ -204,6 +208,14 @@ def test_before_the_first_step_it_is_as_sure_of_its_rows_as_of_others(train, mon
     train(data=list(zip(texts, labels.tolist(), strict=True)))
     task, targets = seen["context"].task, seen["context"].tokens["train"].targets
     wanted = seen["start"]["validation_loss"]
+    if few:
+        features, others = seen["fitted"].features, []
+        for part in range(4):
+            own = folds(seen["fitted"].targets, 4, seed=42) == part
+            weight, bias = task.probe(features[~own], seen["fitted"].targets[~own], seed=42)
+            said = torch.from_numpy(features[own] @ weight.T + bias)
+            others.append(task.validation_loss(said, seen["fitted"].targets[own]))
+        wanted = np.mean(others)
     assert task.validation_loss(seen["sure"], targets) < wanted
     assert task.validation_loss(seen["less"], targets) == pytest.approx(wanted, rel=0.05)
     assert 0 < float(seen["share"].min()) < 1
@@ -292,7 +304,7 @@ def test_a_head_that_is_kept_is_fitted_to_the_held_out_rows_too(train, fits, rev
 
 def test_so_is_one_that_no_epoch_has_bettered(train, fits):
     result = train(learning_rate=0.9, max_grad_norm=0)
-    assert (result.best_epoch, fits) == (0, [48, 60])
+    assert (result.best_epoch, fits) == (0, [48, 36, 36, 36, 36, 60])
 
 
 def test_rows_named_for_validation_are_never_fitted_on(train, fits, reviews, tmp_path):
