@@ -89,6 +89,13 @@ class Manifest:
     files: Mapping[str, str] = field(default_factory=dict)
     scaling: Mapping[str, Any] = field(default_factory=dict)
 
+    @classmethod
+    def of_json(cls, written: Mapping[str, Any]) -> Manifest:
+        """The manifest of values that :meth:`to_json` wrote; others are passed over."""
+        known = {entry.name for entry in fields(cls)}
+        values = {key: value for key, value in written.items() if key in known}
+        return cls(**{**values, "labels": tuple(written["labels"])})
+
     def __repr__(self) -> str:
         name = self.data.get("name")
         rows = f", trained on {name!r}" if name else ""
@@ -217,9 +224,7 @@ def read_manifest(path: Path) -> Manifest:
     name = written["backbone"].get("name") or ""
     if PurePath(name).is_absolute() or ".." in PurePath(name).parts or name.startswith("~"):
         raise AdapterError(f"'{path}' names its backbone by a path, '{name}'.")
-    known = {entry.name for entry in fields(Manifest)}
-    values = {key: value for key, value in written.items() if key in known}
-    manifest = Manifest(**{**values, "labels": tuple(labels)})
+    manifest = Manifest.of_json(written)
     manifest.restored_task(path)
     return manifest
 

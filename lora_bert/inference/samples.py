@@ -24,8 +24,9 @@ from lora_bert.data.pair_columns import find_text_columns
 from lora_bert.data.rows import NO_TRAINING
 from lora_bert.data.tables import Table, read_table
 from lora_bert.data.tagged import tag_columns, untagged_texts
-from lora_bert.data.texts import Text, TextPairs
-from lora_bert.errors import TextError
+from lora_bert.data.texts import Text, TextPairs, are_pairs
+from lora_bert.errors import AdapterError, TextError
+from lora_bert.inference.predictor import Predictor
 from lora_bert.tasks.problem_types import task_of
 from lora_bert.tokens.tokenizer import TextTokenizer
 from lora_bert.wording import counted
@@ -63,6 +64,20 @@ def answerable(rows: Examples, tokenizer: TextTokenizer) -> Examples:
         left = left.take(np.array([row for row in range(len(left)) if row not in beyond], int))
     empty: Sequence[Text] = ("",) if rows.inputs == 1 else TextPairs(("",), ("",))
     return Examples(empty, (), (1,), rows.source)
+
+
+def check_answers(predictor: Predictor) -> str:
+    """Have a predictor answer the texts that ship; what it said of them, in words.
+
+    Raises:
+        AdapterError: Its answers are no numbers.
+    """
+    texts = answerable(probes(predictor.manifest.inputs), predictor.tokenizer).texts
+    kind = predictor.task.values_are
+    if not predictor.task.finite(predictor.computed(texts)):
+        raise AdapterError(f"Its answers to the texts that ship are not {kind}.")
+    what = "pair" if are_pairs(texts) else "text"
+    return f"{kind} for {counted(len(texts), what)}"
 
 
 def _known_labels(table: Table, manifest: Manifest, renamed: Mapping[str, str]) -> str | None:

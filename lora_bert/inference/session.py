@@ -8,8 +8,6 @@ from typing import Any, NoReturn, Self, Unpack, overload
 
 import numpy as np
 
-from lora_bert.adapters.directory import check_scaling, check_written
-from lora_bert.adapters.trunk import is_trunk
 from lora_bert.backbones.embedded import EMBEDDED
 from lora_bert.config import DirectoryConfig, LoadConfig, SessionConfig
 from lora_bert.config.keywords import DecodingOptions
@@ -19,12 +17,10 @@ from lora_bert.data.texts import Text
 from lora_bert.errors import (
     ConfigError,
     InputTypeError,
-    LoraBertError,
-    NotFoundError,
     did_you_mean,
 )
 from lora_bert.inference.adapter_pool import AdapterPool, adapter_names, called, checked
-from lora_bert.inference.bases import open_base
+from lora_bert.inference.bases import Base, base_of, open_base
 from lora_bert.inference.many_adapters import Request, tasks_of
 from lora_bert.inference.predictor import Predictor, list_of_texts
 from lora_bert.inference.read_texts import told_of_texts
@@ -73,8 +69,10 @@ class Session:
     ) -> None:
         values = {"backbone": backbone, "device": device, "dtype": dtype, "batch_size": batch_size}
         config = build(SessionConfig, values)
-        self._base = open_base(config)
-        self._batch_size = config.batch_size
+        self._begin(open_base(config), config.batch_size)
+
+    def _begin(self, base: Base, batch_size: int) -> None:
+        self._base, self._batch_size = base, batch_size
         self._pool = AdapterPool(self._loaded)
 
     @classmethod
@@ -117,17 +115,16 @@ class Session:
             "device": device, "dtype": dtype, "batch_size": batch_size,
         }  # fmt: skip
         config = build(DirectoryConfig, values)
-        place = Path(config.directory)
-        names = adapter_names(place)
-        if config.backbone is None and not names:
-            raise NotFoundError(
-                f"'{place}' holds no adapter, so it does not say on which backbone they are.",
-                hint="Name the backbone, or put an adapter into the directory.",
-            )
-        on = config.backbone or _backbone_of(place, names)
-        session = cls(on, device=device, dtype=dtype, batch_size=batch_size)
+        return cls.on(base_of(config), config)
+
+    @classmethod
+    def on(cls, base: Base, config: DirectoryConfig) -> Self:
+        """The same of options that are checked, on what the adapters stand on."""
+        place, session = Path(config.directory), cls.__new__(cls)
+        session._begin(base, config.batch_size)
         limit = None if config.memory is None else config.memory * 1e9
         session._pool = AdapterPool(session._loaded, place, limit)
+        names = adapter_names(place)
         for name in parse_names(config.pinned):
             if name not in names:
                 hint = did_you_mean(name, names)
@@ -193,15 +190,8 @@ class Session:
         name = called(place) if name is None else checked(name)
         if not replace:
             self._pool.check_free(name)
-        if verify:
-            from lora_bert.inference.verify import check_answers, check_files
-
-            check_files(place, self._base.files(place))
-        predictor = self._base.load(place, parse_names(config.labels))
-        if verify:
-            check_written(place, predictor.manifest.files, self._base.files(place))
-            check_scaling(place, predictor.manifest.scaling)
-            check_answers(predictor)
+        load = self._base.verified if verify else self._base.load
+        predictor = load(place, parse_names(config.labels))
         self._pool.add(name, predictor, replace=replace)
         return name
 
@@ -336,24 +326,6 @@ class Session:
 
     def _loaded(self, place: Path) -> Predictor:
         return self._base.load(place, ())
-
-
-def _backbone_of(directory: Path, names: Sequence[str]) -> str:
-    """That of the first adapter that can be read; where none can, the error of the first.
-
-    Exported ones have a trunk in its place.
-    """
-    if is_trunk(directory):
-        return str(directory)
-    from lora_bert.adapters.loading import backbone_files
-
-    errors = []
-    for name in names:
-        try:
-            return str(backbone_files(directory / name).path)
-        except LoraBertError as error:
-            errors.append(error)
-    raise errors[0]
 
 
 def _list_of_names(names: Any) -> list[str]:

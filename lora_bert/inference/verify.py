@@ -23,10 +23,9 @@ from lora_bert.backbones.weights import embedded_tokens, weight_files
 from lora_bert.config import TrainConfig, VerifyConfig
 from lora_bert.config.keywords import VerifyOptions
 from lora_bert.config.kinds import StrPath
-from lora_bert.data.texts import are_pairs
 from lora_bert.errors import AdapterError, BackboneError, LoraBertError
 from lora_bert.inference.predictor import Predictor, open_predictor
-from lora_bert.inference.samples import answerable, probes
+from lora_bert.inference.samples import check_answers
 from lora_bert.names import parse_names
 from lora_bert.options import build, read_yaml
 from lora_bert.python_face import called_from_python
@@ -261,17 +260,3 @@ def _beyond(tokenizer: TextTokenizer) -> str:
         f"; the embeddings have {tokenizer.rows:,} rows and none for {listed(beyond, 3)}: texts "
         "that hold such a token are refused"
     )
-
-
-def check_answers(predictor: Predictor) -> str:
-    """Have a predictor answer the texts that ship; what it said of them, in words.
-
-    Raises:
-        AdapterError: Its answers are no numbers.
-    """
-    texts = answerable(probes(predictor.manifest.inputs), predictor.tokenizer).texts
-    kind = predictor.task.values_are
-    if not predictor.task.finite(predictor.computed(texts)):
-        raise AdapterError(f"Its answers to the texts that ship are not {kind}.")
-    what = "pair" if are_pairs(texts) else "text"
-    return f"{kind} for {counted(len(texts), what)}"

@@ -15,10 +15,17 @@ from typing import Any, TypeVar
 import numpy as np
 
 from lora_bert.data.texts import Text, parts_of
-from lora_bert.errors import ConfigError, InputTypeError, LoraBertError, TextError, did_you_mean
+from lora_bert.errors import (
+    ConfigError,
+    InputTypeError,
+    LoraBertError,
+    TextError,
+    UnavailableError,
+    did_you_mean,
+)
 from lora_bert.inference.predictor import Predictor
 from lora_bert.inference.session import Session
-from lora_bert.serving.computing import Asked, rows_of
+from lora_bert.serving.asked import Asked, rows_of
 from lora_bert.serving.metrics import Metrics
 from lora_bert.serving.refusals import RefusedError
 from lora_bert.serving.scheduler import Scheduler, Ticket
@@ -182,6 +189,8 @@ class Answerer:
             if name == self.default:
                 said = f"The server's --default, '{name}', is not there any more."
             raise RefusedError("unknown", said, hint=hint) from None
+        except UnavailableError:
+            raise _ending() from None
         except LoraBertError as error:
             log.warning("The adapter '%s' cannot be opened: %s %s", name, error, error.hint)
             raise RefusedError(
@@ -235,6 +244,8 @@ class Answerer:
             raise
         except RefusedError:
             raise
+        except UnavailableError:
+            raise _ending() from None
         except Exception as error:  # whatever the computing of these rows met with
             log.error("A row could not be computed.\n%s", traceback.format_exc())
             raise RefusedError("failed", "The texts could not be computed.") from error
@@ -264,6 +275,11 @@ class Answerer:
         if question.max_length is not None:
             return True
         return self.limits.truncate if question.truncate is None else question.truncate
+
+
+def _ending() -> RefusedError:
+    """For who asks what computes elsewhere, and has ended: so does the server."""
+    return RefusedError("unavailable", "The server is shutting down.")
 
 
 def check_characters(texts: Iterable[Text]) -> None:

@@ -3,37 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import cast
-from weakref import ref
 
 import numpy as np
 
+from lora_bert.config import DirectoryConfig
+from lora_bert.inference.bases import Base, base_of
 from lora_bert.inference.engines.many_adapters import answer_all, answer_rows
 from lora_bert.inference.engines.torch_engine import TorchEngine
-from lora_bert.inference.predictor import Predictor
-from lora_bert.serving.answer_cache import AnswerKey
-from lora_bert.serving.scheduler import Row
+from lora_bert.serving.asked import Asked, identity
 from lora_bert.tokens.tokenized import TokenizedTexts
 
 
-@dataclass(frozen=True)
-class Asked:
-    """A text or pair, for one adapter.
+class Here:
+    """As :class:`.Computer`, in this process."""
 
-    Attributes:
-        predictor: Who answers.
-        tokens: What it reads: one row, or the windows of one.
-    """
+    def open(self, config: DirectoryConfig) -> Base:
+        """As :func:`.base_of`."""
+        self._batch_size = config.batch_size
+        return base_of(config)
 
-    predictor: Predictor
-    tokens: TokenizedTexts
-
-
-def rows_of(predictor: Predictor, tokens: TokenizedTexts) -> list[Row[Asked]]:
-    """What the scheduler computes, a row for each text of ``tokens``."""
-    rows = (tokens.of_rows(row, row + 1) for row in range(tokens.row_count))
-    return [_row(Asked(predictor, each)) for each in rows]
+    def compute(self, asked: Sequence[Asked]) -> list[np.ndarray]:
+        """As :func:`compute`, in batches of the size that is configured."""
+        return compute(asked, self._batch_size)
 
 
 def compute(asked: Sequence[Asked], batch_size: int) -> list[np.ndarray]:
@@ -43,7 +35,7 @@ def compute(asked: Sequence[Asked], batch_size: int) -> list[np.ndarray]:
     """
     outputs: list[np.ndarray | None] = [None] * len(asked)
     first: dict[object, int] = {}
-    keys = [(id(each.predictor), _identity(each.tokens)) for each in asked]
+    keys = [(id(each.predictor), identity(each.tokens)) for each in asked]
     for place, key in enumerate(keys):
         first.setdefault(key, place)
     rest = list[int]()
@@ -78,7 +70,7 @@ def _same_texts(asked: Sequence[Asked], places: Iterable[int]) -> Iterator[list[
     texts: dict[object, dict[int, int]] = {}
     for place in places:
         each = asked[place]
-        texts.setdefault(_identity(each.tokens), {})[id(each.predictor)] = place
+        texts.setdefault(identity(each.tokens), {})[id(each.predictor)] = place
     groups: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
     for same in texts.values():
         order = sorted(same)
@@ -97,17 +89,6 @@ def _share(
         size = len(tokens.ids) if _engine(asked[place]).of_tokens else len(tokens)
         outputs[place] = found[start : start + size]
         start += size
-
-
-def _row(asked: Asked) -> Row[Asked]:
-    key = AnswerKey(ref(asked.predictor.engine), _identity(asked.tokens))
-    return Row(asked, len(asked.tokens.ids), key)
-
-
-def _identity(tokens: TokenizedTexts) -> tuple[bytes, bytes, bytes]:
-    """By what tokens are the same to the layers."""
-    types = b"" if tokens.token_type_ids is None else tokens.token_type_ids.tobytes()
-    return tokens.ids.tobytes(), types, tokens.starts.tobytes()
 
 
 def _engine(asked: Asked) -> TorchEngine:

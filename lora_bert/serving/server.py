@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from dataclasses import fields
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,12 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 from lora_bert.adapters.peft_config import CONFIG
 from lora_bert.adapters.trunk import is_trunk
-from lora_bert.config import ServeConfig
+from lora_bert.config import DirectoryConfig, ServeConfig
 from lora_bert.errors import ConfigError, LoraBertError, UnavailableError, did_you_mean
+from lora_bert.inference.adapter_pool import adapter_names
 from lora_bert.names import parse_names
 
 if TYPE_CHECKING:
+    from lora_bert.serving.access import Access
     from lora_bert.serving.app import App
+    from lora_bert.serving.asked import Computer
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +42,8 @@ def run(config: ServeConfig, started: Started) -> None:
     """Serve until SIGTERM or Ctrl-C; then finish what was asked.
 
     Raises:
-        UnavailableError: A package is not installed, or the address is taken.
+        UnavailableError: A package is not installed, the address is taken, or the process that
+            computes has ended.
         ConfigError: There is no adapter of the name of ``default`` or ``pinned``; an empty secret.
         NotFoundError: No such directory, or no adapter in it.
         AdapterError, BackboneError: The default adapter or the backbone cannot be opened.
@@ -48,53 +53,57 @@ def run(config: ServeConfig, started: Started) -> None:
     from prometheus_client import disable_created_metrics
 
     from lora_bert.serving.connections import connection_class
+    from lora_bert.serving.elsewhere import Elsewhere
 
     # When each counter began is one more number of no use.
     disable_created_metrics()  # type: ignore[no-untyped-call]
+    _check(config)
+    access = access_of(config)
     listening = _bound(config.host, config.port)
     bars = os.environ.get("TQDM_DISABLE")
     os.environ["TQDM_DISABLE"] = "1"  # those of long batches: nobody watches
+    process = Elsewhere()
     try:
-        app = assembled(config)
+        app = assembled(config, process, access)
         settings = uvicorn.Config(
             app.asgi(), log_config=None, access_log=False, lifespan="off", ws="none",
             http=connection_class(config.timeout), server_header=False,
             timeout_keep_alive=_KEEP_ALIVE, timeout_graceful_shutdown=max(1, round(config.timeout)),
         )  # fmt: skip
-        _server(settings, app, partial(started, _url(config.host, listening))).run([listening])
+        server = _server(settings, app, partial(started, _url(config.host, listening)))
+        process.when_ended(server.give_up)
+        server.run([listening])
+        # What nobody waits for any more is finished all the same.
+        app.answerer.scheduler.close()
     finally:
         listening.close()
+        process.close()
         del os.environ["TQDM_DISABLE"]
         if bars is not None:
             os.environ["TQDM_DISABLE"] = bars
-    # Nobody waits any more, but a thread that computes while Python ends ends it with an abort.
-    app.answerer.scheduler.close()
+    if server.problem is not None:
+        raise server.problem
 
 
-def assembled(config: ServeConfig) -> App:
+def assembled(config: ServeConfig, computer: Computer, access: Access) -> App:
     """The application with everything behind it, which has answered once."""
     from lora_bert.inference.session import Session
-    from lora_bert.serving.access import Access
     from lora_bert.serving.answer_cache import AnswerCache
     from lora_bert.serving.answering import Answerer, Limits
     from lora_bert.serving.app import App
-    from lora_bert.serving.computing import compute
     from lora_bert.serving.metrics import Metrics
     from lora_bert.serving.openapi import pages
     from lora_bert.serving.protocols import every
     from lora_bert.serving.scheduler import Scheduler
 
-    access = Access(config.allowed_host, *_secrets(config))
-    session = Session.from_directory(
-        _adapters(config.directory), backbone=config.backbone, memory=config.memory,
-        pinned=config.pinned, device=config.device, dtype=config.dtype,
-        batch_size=config.batch_size,
-    )  # fmt: skip
+    own = {each.name: getattr(config, each.name) for each in fields(DirectoryConfig)}
+    adapters = DirectoryConfig(**own)
+    session = Session.on(computer.open(adapters), adapters)
     metrics = Metrics(config.batch_tokens)
     cache = AnswerCache(config.answer_cache * 1e6, metrics.hit)
     known = cache.get if config.answer_cache else None
     scheduler = Scheduler(
-        partial(compute, batch_size=config.batch_size), budget=config.batch_tokens,
+        computer.compute, budget=config.batch_tokens,
         max_wait=config.max_wait_ms / 1000, limit=config.queue_tokens,
         patience=config.queue_seconds, counted=metrics.computed, known=known, keep=cache.keep,
     )  # fmt: skip
@@ -123,25 +132,34 @@ def check_installed() -> None:
         )
 
 
-def _adapters(directory: str) -> str:
-    if (Path(directory) / CONFIG).exists():
+def _check(config: ServeConfig) -> None:
+    """Check what can be told before anything is opened."""
+    place = Path(config.directory)
+    if (place / CONFIG).exists():
         raise ConfigError(
-            f"'{directory}' is an adapter; serve needs the directory that holds adapters.",
-            hint=f"lora-bert serve '{Path(directory).resolve().parent}'",
+            f"'{place}' is an adapter; serve needs the directory that holds adapters.",
+            hint=f"lora-bert serve '{place.resolve().parent}'",
         )
-    if is_trunk(directory):
+    if is_trunk(place):
         raise ConfigError(
-            f"'{directory}' holds exported adapters; serve answers with adapters themselves.",
+            f"'{place}' holds exported adapters; serve answers with adapters themselves.",
             hint="Name the directory of the adapters that they were made of.",
         )
-    for model in sorted(Path(directory).glob("*/config.json")):
+    names = adapter_names(place)
+    if config.default is not None and config.default not in names:
+        raise ConfigError(
+            f"--default: there is no adapter '{config.default}'.",
+            hint=did_you_mean(config.default, names),
+        )
+    for model in sorted(place.glob("*/config.json")):
         if not (model.parent / CONFIG).exists():
             log.warning("'%s' is a whole model, and is not served: adapters are.", model.parent)
-    return directory
 
 
-def _secrets(config: ServeConfig) -> tuple[str | None, str | None]:
-    """The key and the token, of the options or of the environment."""
+def access_of(config: ServeConfig) -> Access:
+    """Who is let in; the key and the token are those of the options or of the environment."""
+    from lora_bert.serving.access import Access
+
     found = list[str | None]()
     for given, name in (
         (config.api_key, "LORA_BERT_API_KEY"), (config.admin_token, "LORA_BERT_ADMIN_TOKEN")
@@ -151,19 +169,14 @@ def _secrets(config: ServeConfig) -> tuple[str | None, str | None]:
             raise ConfigError(f"${name} is empty: it is no secret.", hint="Unset it, or fill it.")
     if found[0] is None and config.host not in ("127.0.0.1", "localhost", "::1"):
         log.warning("Whoever reaches %s is answered: there is no --api-key.", config.host)
-    return found[0], found[1]
+    return Access(config.allowed_host, *found)
 
 
 def _warm(config: ServeConfig, answerer: Any) -> None:
     """Load what stays and have it answer, so that the first request need not wait for it."""
-    from lora_bert.inference.verify import check_answers
+    from lora_bert.inference.samples import check_answers
 
     session = answerer.session
-    if config.default is not None and config.default not in session.names:
-        raise ConfigError(
-            f"--default: there is no adapter '{config.default}'.",
-            hint=did_you_mean(config.default, session.names),
-        )
     for name in dict.fromkeys([*filter(None, [config.default]), *parse_names(config.pinned)]):
         check_answers(session.predictor(name))
     for name in () if session.loaded else session.names[:1]:
@@ -205,6 +218,8 @@ def _server(settings: Any, app: App, started: Callable[[tuple[str, ...]], None])
     class Server(uvicorn.Server):
         """Says when it answers; a signal ends it as it should, and is no error."""
 
+        problem: UnavailableError | None = None
+
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             if self.started:
@@ -216,6 +231,12 @@ def _server(settings: Any, app: App, started: Callable[[tuple[str, ...]], None])
             for _ in range(_LOOKS):
                 await asyncio.sleep(_BETWEEN)
             await super().shutdown(sockets)
+
+        def give_up(self, problem: UnavailableError) -> None:
+            """End because nothing can be computed any more."""
+            log.error("%s Requests are refused, and the server ends.", problem)
+            self.problem = problem
+            self.should_exit, app.ready = True, False
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
             # SIGTERM may come twice, to a process and to its group; a second Ctrl-C is meant.

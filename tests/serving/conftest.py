@@ -14,7 +14,8 @@ import lora_bert
 from lora_bert.config import ServeConfig
 from lora_bert.options import build
 from lora_bert.serving.app import App
-from lora_bert.serving.server import assembled
+from lora_bert.serving.computing import Here
+from lora_bert.serving.server import access_of, assembled
 from tests.tasks.conftest import dishes, foods, reader, tagger  # noqa: F401 - fixtures
 
 WORDS = [("good", "4.5", '["x", "y"]'), ("bad", "1.25", '["z"]'), ("hot", "3.0", "[]")]
@@ -55,7 +56,8 @@ def assemble(adapters: Path, tiny_backbone: Path) -> Iterator[Callable[..., App]
 
     def call(directory: Path = adapters, **options: Any) -> App:
         values = {"directory": str(directory), "backbone": str(tiny_backbone), "dtype": "float32"}
-        made.append(assembled(build(ServeConfig, values | options)))
+        config = build(ServeConfig, values | options)
+        made.append(assembled(config, Here(), access_of(config)))
         return made[-1]
 
     yield call

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lora_bert.serving.computing import compute, rows_of
+from lora_bert.serving.asked import rows_of
+from lora_bert.serving.computing import compute
 
 TEXTS = ["good tasty", "bad", "太慢了 slow", "", "good tasty", "Good tasty", "late " * 30]
 PAIRS = [("good", "tasty good cold awful fast " * 8), ("bad", "slow"), ("good", "bad " * 40)]
