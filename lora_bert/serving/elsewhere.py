@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -22,7 +23,7 @@ from lora_bert import errors
 from lora_bert.adapters.manifest import Manifest
 from lora_bert.config import DirectoryConfig
 from lora_bert.errors import UnavailableError
-from lora_bert.inference.engines.engine import Compute
+from lora_bert.inference.engines.engine import TEXTS_AT_ONCE, Compute
 from lora_bert.inference.predictor import Predictor
 from lora_bert.runtime.threads import Workers
 from lora_bert.serving.asked import Asked
@@ -55,7 +56,10 @@ class Elsewhere:
     def __init__(self) -> None:
         # Without what -c puts first: a module of the directory we happen to be in.
         command = [sys.executable, "-P", "-c", _PROGRAM, json.dumps(sys.path)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            env=os.environ | {"TQDM_DISABLE": "1"},  # bars of long batches: nobody watches
+        )  # fmt: skip
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         link = Link(self._process.stdout, self._process.stdin)
@@ -70,7 +74,6 @@ class Elsewhere:
 
     def open(self, config: DirectoryConfig) -> Elsewhere:
         """Open what the adapters of a directory stand on; errors are those of :func:`.base_of`."""
-        self._batch_size = config.batch_size
         self._name = self._ask({"do": "open", "config": asdict(config)}).head["name"]
         return self
 
@@ -100,6 +103,8 @@ class Elsewhere:
     def close(self) -> None:
         """End the process, whatever it computes."""
         self._closing = True
+        if not self._name:  # nothing was begun
+            self._process.kill()
         with suppress(OSError):  # it has ended, and something was still to be sent
             self._link.close()
         try:
@@ -115,8 +120,9 @@ class Elsewhere:
         engine = _Engine(self._computed, said["adapter"], **said["engine"])
         finalize(engine, self._forgotten.append, engine.number)
         places = tuple(map(Path, said["places"]))
-        return Predictor(engine, self._tokenizer(said["tokenizer"]), manifest, places,
-                         self._batch_size)  # fmt: skip
+        tokenizer = self._tokenizer(said["tokenizer"])
+        # Of how many texts a batch is, the process knows.
+        return Predictor(engine, tokenizer, manifest, places, batch_size=TEXTS_AT_ONCE)
 
     def _computed(
         self, engines: Sequence[_Engine], tokens: Sequence[TokenizedTexts]

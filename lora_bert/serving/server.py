@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import fields
 from functools import partial
 from importlib.util import find_spec
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from lora_bert.serving.access import Access
     from lora_bert.serving.app import App
     from lora_bert.serving.asked import Computer
+    from lora_bert.serving.elsewhere import Elsewhere
 
 log = logging.getLogger(__name__)
 
@@ -49,38 +51,37 @@ def run(config: ServeConfig, started: Started) -> None:
         AdapterError, BackboneError: The default adapter or the backbone cannot be opened.
     """
     check_installed()
+    _check(config)
+    access = access_of(config)
+    from lora_bert.serving.elsewhere import Elsewhere
+
+    with closing(_bound(config.host, config.port)) as listening, closing(Elsewhere()) as process:
+        _serve(config, access, process, listening, started)
+
+
+def _serve(
+    config: ServeConfig, access: Access, process: Elsewhere, listening: socket.socket,
+    started: Started,
+) -> None:  # fmt: skip
     import uvicorn
     from prometheus_client import disable_created_metrics
 
     from lora_bert.serving.connections import connection_class
-    from lora_bert.serving.elsewhere import Elsewhere
 
     # When each counter began is one more number of no use.
     disable_created_metrics()  # type: ignore[no-untyped-call]
-    _check(config)
-    access = access_of(config)
-    listening = _bound(config.host, config.port)
-    bars = os.environ.get("TQDM_DISABLE")
-    os.environ["TQDM_DISABLE"] = "1"  # those of long batches: nobody watches
-    process = Elsewhere()
-    try:
-        app = assembled(config, process, access)
-        settings = uvicorn.Config(
-            app.asgi(), log_config=None, access_log=False, lifespan="off", ws="none",
-            http=connection_class(config.timeout), server_header=False,
-            timeout_keep_alive=_KEEP_ALIVE, timeout_graceful_shutdown=max(1, round(config.timeout)),
-        )  # fmt: skip
-        server = _server(settings, app, partial(started, _url(config.host, listening)))
-        process.when_ended(server.give_up)
-        server.run([listening])
-        # What nobody waits for any more is finished all the same.
-        app.answerer.scheduler.close()
-    finally:
-        listening.close()
-        process.close()
-        del os.environ["TQDM_DISABLE"]
-        if bars is not None:
-            os.environ["TQDM_DISABLE"] = bars
+    app = assembled(config, process, access)
+    settings = uvicorn.Config(
+        app.asgi(), log_config=None, access_log=False, lifespan="off", ws="none",
+        http=connection_class(config.timeout), server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE, timeout_graceful_shutdown=max(1, round(config.timeout)),
+    )  # fmt: skip
+    server = _server(settings, app, partial(started, _url(config.host, listening)))
+    process.when_ended(server.give_up)
+    server.run([listening])
+    listening.close()
+    # What nobody waits for any more is finished all the same.
+    app.answerer.scheduler.close()
     if server.problem is not None:
         raise server.problem
 
