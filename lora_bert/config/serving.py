@@ -73,9 +73,9 @@ class ServeConfig(Computing):
         metavar="N",
     )  # fmt: skip
     queue_seconds: float = option(
-        0.6,
+        0.4,
         "Seconds of computing that may stand before an answer; beyond it requests are answered "
-        "with 429. One that takes long itself may wait ten times as long as that.",
+        "with 429. One that takes a quarter of that itself may wait ten times as long as it takes.",
         minimum=0, exclusive=True, metavar="S",
     )  # fmt: skip
     answer_cache: float = option(

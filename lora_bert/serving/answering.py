@@ -28,7 +28,7 @@ from lora_bert.inference.session import Session
 from lora_bert.serving.asked import Asked, rows_of
 from lora_bert.serving.metrics import Metrics
 from lora_bert.serving.refusals import RefusedError
-from lora_bert.serving.scheduler import Scheduler, Ticket
+from lora_bert.serving.scheduler import Scheduler, Seat, Ticket
 from lora_bert.tasks.base import Task
 from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.wording import counted, listed
@@ -204,7 +204,7 @@ class Answerer:
 
     async def ask(
         self, questions: Sequence[Question], say: Callable[[list[Answered]], AnswerT], *,
-        client: str = "",
+        client: str = "", seat: Seat | None = None,
     ) -> AnswerT:  # fmt: skip
         """What ``say`` makes of the answers to questions, which are computed together.
 
@@ -226,7 +226,7 @@ class Answerer:
                 "too_large", f"A text has {most:,} tokens, those of all its windows; at most "
                 f"{self.scheduler.limit:,} are computed.",
             )  # fmt: skip
-        ticket = self.scheduler.submit([row for part in rows for row in part], client)
+        ticket = self.scheduler.submit([row for part in rows for row in part], client, seat)
         outputs = iter(await self._waited(ticket))
         answered = []
         for question, (predictor, tokens), part in zip(questions, taken, rows, strict=True):

@@ -9,9 +9,9 @@ import re
 import time
 import traceback
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lora_bert.messages import REQUESTS, stamp
 from lora_bert.serving.access import Access
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+ResponseT = TypeVar("ResponseT", bound="Response | None")
+
 log = logging.getLogger(__name__)
 requests = logging.getLogger(REQUESTS)
 
@@ -33,6 +35,9 @@ _GONE = 499
 """What nginx calls a client that did not wait for its answer."""
 _SHOWN = 200
 """Characters of a path or a name in the log."""
+_BYTES_A_TOKEN = 3
+"""Of a body, in Chinese or English; where it has fewer, it may be refused that is large enough to
+wait for longer."""
 _OTHER = Protocol("other", (), plain_error)
 _HEADERS = {
     "x-content-type-options": "nosniff",
@@ -62,12 +67,44 @@ class App:
 
         routes = [
             Route(each.path, self._endpoint(protocol, each), methods=[each.method])
-            for protocol in self.protocols
-            for each in protocol.operations
+            for protocol, each in self._operations()
         ]
         made = Starlette(routes=routes, exception_handlers={HTTPException: self._no_operation})
         made.router.redirect_slashes = False  # to a host that nobody has checked
         return made
+
+    def is_crowded(self, client: str) -> bool:
+        """Whether a client's next request that asks an adapter would be refused, as far as known.
+
+        What it asks may be in the answer cache, which is not looked at here: then none would.
+        """
+        too_many = self._requests >= self.answerer.limits.requests
+        return too_many or self.answerer.scheduler.is_late_for(client)
+
+    def operation_at(self, path: str) -> tuple[Protocol, Operation] | None:
+        """What a POST to a path asks for."""
+        from starlette.routing import compile_path
+
+        for protocol, each in self._operations():
+            if each.method == "POST" and compile_path(each.path)[0].match(path):
+                return protocol, each
+        return None
+
+    def turned_away(self, protocol: Protocol, operation: Operation, call: Call) -> Response | None:
+        """The refusal of a request that is not let in, logged and counted; None: it is let in."""
+        self._requests += 1
+        try:
+            self._let_in(operation, call)
+            self.answerer.scheduler.leave(call.seat)
+            return None
+        except RefusedError as refusal:
+            response = _refusal(protocol, refusal)
+        finally:
+            self._requests -= 1
+        return self._ended(call, protocol, response, self._begun())
+
+    def _operations(self) -> Iterator[tuple[Protocol, Operation]]:
+        return ((protocol, each) for protocol in self.protocols for each in protocol.operations)
 
     async def _no_operation(self, request: Request, error: Exception) -> Response:
         known = {404: "unknown", 405: "not_allowed"}
@@ -88,34 +125,46 @@ class App:
         self, protocol: Protocol, operation: Operation
     ) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
-            given = request.headers.get("x-request-id", "")
-            identity = given if _ID.fullmatch(given) else uuid.uuid4().hex
             call = Call(request, b"", self.answerer, self.ready)
-            started = time.monotonic()
-            self.answerer.metrics.began()
-            self._requests += 1
-            status = 500
+            started = self._begun()
+            response = None
             try:
                 response = await self._answered(protocol, operation, call)
-                status = response.status_code
             finally:
-                self._requests -= 1
-                seconds = time.monotonic() - started
-                known = call.adapter if status < 400 else ""
-                self.answerer.metrics.ended(protocol.name, status, known, seconds)
-                _write(identity, call, status, seconds)
-            response.headers.update({**_HEADERS, "x-request-id": identity})
+                self._ended(call, protocol, response, started)
             return response
 
         return endpoint
+
+    def _begun(self) -> float:
+        """Count a request in; the time."""
+        self.answerer.metrics.began()
+        self._requests += 1
+        return time.monotonic()
+
+    def _ended(
+        self, call: Call, protocol: Protocol, response: ResponseT, started: float
+    ) -> ResponseT:
+        """Count a request out and log it; its response, None where it has none."""
+        given = call.request.headers.get("x-request-id", "")
+        identity = given if _ID.fullmatch(given) else uuid.uuid4().hex
+        status = 500 if response is None else response.status_code
+        self.answerer.scheduler.leave(call.seat)
+        self._requests -= 1
+        seconds = time.monotonic() - started
+        known = call.adapter if status < 400 else ""
+        self.answerer.metrics.ended(protocol.name, status, known, seconds)
+        _write(identity, call, status, seconds)
+        if response is not None:
+            response.headers.update({**_HEADERS, "x-request-id": identity})
+        return response
 
     async def _answered(self, protocol: Protocol, operation: Operation, call: Call) -> Response:
         from starlette.responses import Response
 
         try:
-            self._access.check(call.request, operation.key)
+            self._let_in(operation, call)
             if operation.method == "POST":
-                self._check_room(call, sized=operation.sized)
                 call.raw = await self._body(call.request)
             answer = await self._in_time(operation, call)
             return answer if isinstance(answer, Response) else _response(200, answer)
@@ -130,6 +179,12 @@ class App:
             return _refusal(
                 protocol, RefusedError("failed", "The server met with an error of its own.")
             )
+
+    def _let_in(self, operation: Operation, call: Call) -> None:
+        """Raise RefusedError for who may not ask, or not now."""
+        self._access.check(call.request, operation.key)
+        if operation.method == "POST":
+            self._check_room(call, sized=operation.sized)
 
     async def _in_time(self, operation: Operation, call: Call) -> Any:
         # Loading an adapter may take its time.
@@ -146,7 +201,8 @@ class App:
                           hint="Ask again in 1 s.", retry_after=1)  # fmt: skip
         size = call.request.headers.get("content-length", "")
         if sized and size.isdecimal():
-            self.answerer.scheduler.check_room(int(size), call.client)
+            most = int(size) // _BYTES_A_TOKEN
+            call.seat = self.answerer.scheduler.check_room(most, call.client)
 
     async def _body(self, request: Request) -> bytes:
         from starlette.requests import ClientDisconnect
@@ -216,6 +272,8 @@ def _refusal(protocol: Protocol, refusal: RefusedError) -> Response:
 
 def _write(identity: str, call: Call, status: int, seconds: float) -> None:
     """A line of the log: what was asked and how it ended, none of the texts and no secret."""
+    if not requests.isEnabledFor(logging.INFO):
+        return
     request = call.request
     client = request.client.host if request.client else ""
     said = {

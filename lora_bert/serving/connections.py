@@ -8,11 +8,13 @@ from typing import Any
 from httptools import HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from lora_bert.serving.door import Door
+
 _SILENT = 1.0
 """Seconds without a byte after which the client is not sending any more."""
 
 
-def connection_class(seconds: float) -> type[asyncio.Protocol]:
+def connection_class(seconds: float, door: Door) -> type[asyncio.Protocol]:
     """Uvicorn's connections, with two faults of theirs mended.
 
     The system resets a connection that is closed while something of the client's is unread, and the
@@ -22,12 +24,17 @@ def connection_class(seconds: float) -> type[asyncio.Protocol]:
     and go on as before where nobody takes it up; httptools would lose the body of such a request.
     So its head is read again without the offer.
 
+    And while the server has too much to do, they are turned away at the door.
+
     Args:
+        door: Answers what is turned away.
         seconds: For so long; then it is closed all the same.
     """
 
     class Connection(HttpToolsProtocol):
         """One of them."""
+
+        _within = False  # a request has begun, and has not ended
 
         def __init__(self, *given: Any, **named: Any) -> None:
             super().__init__(*given, **named)
@@ -36,12 +43,35 @@ def connection_class(seconds: float) -> type[asyncio.Protocol]:
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             super().connection_made(_Transport(transport, self, seconds))  # type: ignore[arg-type]
 
+        def data_received(self, data: bytes) -> None:
+            if (answer := self._turned_away(data)) is None:
+                super().data_received(data)
+                return
+            self.transport.write(answer)
+            self._unset_keepalive_if_required()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+        def _turned_away(self, data: bytes) -> bytes | None:
+            """The answer to a new request, where it is not to be taken."""
+            busy = self.cycle is not None and not self.cycle.response_complete
+            if self._within or busy or self.flow.write_paused:
+                return None
+            client = self.client[0] if self.client else ""
+            return door.answer(data, client, lambda: self.server_state.default_headers)
+
+        def on_message_begin(self) -> None:
+            self._within = True
+            super().on_message_begin()
+
         def on_headers_complete(self) -> None:
             if not self.parser.is_offered:
                 super().on_headers_complete()
 
         def on_message_complete(self) -> None:
             if not self.parser.is_offered:
+                self._within = False
                 super().on_message_complete()
 
     return Connection

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from lora_bert.serving.answering import Answered, Answerer, Question
 from lora_bert.serving.bodies import read_json, typed
 from lora_bert.serving.refusals import RefusedError
+from lora_bert.serving.scheduler import Seat
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -28,6 +29,7 @@ class Call:
         ready: Whether the server takes requests.
         adapter: Who answers, once that is known.
         rows: How many texts it asks.
+        seat: What is kept for it until its texts are known.
         spoken: The protocol that its body is meant for, where that is not the path's.
     """
 
@@ -37,6 +39,7 @@ class Call:
     ready: bool = True
     adapter: str = ""
     rows: int = 0
+    seat: Seat | None = None
     spoken: Protocol | None = None
 
     @property
@@ -77,7 +80,7 @@ class Call:
     ) -> AnswerT:
         """As :meth:`.Answerer.ask`."""
         self.rows = sum(map(len, questions))
-        return await self.answerer.ask(questions, say, client=self.client)
+        return await self.answerer.ask(questions, say, client=self.client, seat=self.seat)
 
     async def ask_one(self, question: Question, say: Callable[[Answered], AnswerT]) -> AnswerT:
         """The same of one question."""

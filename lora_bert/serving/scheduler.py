@@ -18,10 +18,14 @@ WorkT = TypeVar("WorkT")
 OutputT = TypeVar("OutputT")
 
 _MEMORY = 0.7
-"""What an estimate of the rate keeps of the one before."""
+"""What an estimate of what requests ask keeps of the one before."""
+_HALF = 0.2
+"""Seconds of computing after which half of the rate is forgotten that was before."""
 _LONGEST_RETRY = 60
-_PATIENT = 10
-"""So many times what it takes itself a request may wait: a large one for long."""
+_LARGE, _PATIENT = 4, 10
+"""A request that takes a quarter of the patience itself may wait ten times as long as it takes."""
+_CROWDED = 0.5
+"""While requests are refused, a batch takes so much of the patience."""
 _SEVERAL, _SHARE = 4, 0.25
 """From how many rows of a batch on the next one is waited for longer: this share of its time."""
 
@@ -71,6 +75,19 @@ class Ticket:
     def _failed(self, error: Exception) -> None:
         with suppress(InvalidStateError):
             self.done.set_exception(error)
+
+
+@dataclass(eq=False)
+class Seat:
+    """What a request that was let in is expected to ask, until that is known or it has gone.
+
+    Attributes:
+        client: Who asks.
+        tokens: So many; 0 once it has been left.
+    """
+
+    client: str
+    tokens: int
 
 
 @dataclass(frozen=True)
@@ -132,8 +149,8 @@ class Scheduler(Generic[WorkT, OutputT]):
         self._queues: OrderedDict[str, deque[Row[WorkT]]] = OrderedDict()
         self._in_flight: dict[Hashable, Row[WorkT]] = {}
         self._waiting_tokens, self._computing_tokens, self._rate = 0, 0, 0.0
-        self._last, self._ended = (0, 0.0), 0.0
-        self._closed = False
+        self._last, self._ended, self._usual = (0, 0.0), 0.0, 0.0
+        self._closed, self._crowded = False, False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="lora-bert compute", daemon=True)
         self._thread.start()
@@ -144,8 +161,10 @@ class Scheduler(Generic[WorkT, OutputT]):
         with self._changed:
             return sum(map(len, self._queues.values())), self._waiting_tokens
 
-    def submit(self, rows: Sequence[Row[WorkT]], client: str = "") -> Ticket:
-        """Have rows computed.
+    def submit(
+        self, rows: Sequence[Row[WorkT]], client: str = "", seat: Seat | None = None
+    ) -> Ticket:
+        """Have rows computed, for whom a seat was kept or not.
 
         Raises:
             RefusedError: ``busy`` where too much waits already, ``unavailable`` after
@@ -163,6 +182,9 @@ class Scheduler(Generic[WorkT, OutputT]):
                 raise RefusedError("unavailable", "The server is shutting down.")
             new = {row.key: row for _, row in unknown if row.key not in self._in_flight}
             tokens = sum(row.tokens for row in new.values())
+            self._leave(seat)
+            share = _MEMORY if self._usual else 0.0
+            self._usual = share * self._usual + (1 - share) * tokens
             if tokens and self._waiting_tokens and self._is_too_much(tokens, client):
                 raise self._busy(tokens, client)
             self._waiting_tokens += tokens
@@ -181,17 +203,38 @@ class Scheduler(Generic[WorkT, OutputT]):
             ticket.done.set_result([])
         return ticket
 
-    def check_room(self, most: int, client: str = "") -> None:
+    def is_late_for(self, client: str = "") -> bool:
+        """Whether :meth:`check_room` refuses whatever a client asks that is not large by itself."""
+        if self._known is not None:  # it may ask what needs no computing
+            return False
+        with self._changed:
+            return bool(self._tokens_of and self._rate) and self._is_late(1, 1, client)
+
+    def check_room(self, most: int, client: str = "") -> Seat | None:
         """Refuse a request of at most so many tokens before anything is done for it.
+
+        Returns:
+            Its seat, for :meth:`submit` and :meth:`leave`: until it is known what is asked, it
+            counts as much as requests do on average. Else of many that come together all would be
+            let in, made ready and then refused.
 
         Raises:
             RefusedError: ``busy``: :meth:`submit` would say so, whatever it asks.
         """
         if self._known is not None:  # it may ask what needs no computing
-            return
+            return None
         with self._changed:
-            if self._waiting_tokens and self._rate and self._is_late(1, most, client):
+            if self._tokens_of and self._rate and self._is_late(1, most, client):
                 raise self._busy(1, client)
+            seat = Seat(client, min(most, round(self._usual)))
+            if seat.tokens:
+                self._tokens_of[client] += seat.tokens
+            return seat
+
+    def leave(self, seat: Seat | None) -> None:
+        """Give a seat back, if that was not done before."""
+        with self._changed:
+            self._leave(seat)
 
     def close(self, timeout: float | None = None) -> bool:
         """Take no more rows and finish those that wait; whether that was done in time."""
@@ -201,6 +244,11 @@ class Scheduler(Generic[WorkT, OutputT]):
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
+    def _leave(self, seat: Seat | None) -> None:
+        if seat is not None and seat.tokens:
+            self._lessen(seat.client, seat.tokens)
+            seat.tokens = 0
+
     def _is_too_much(self, tokens: int, client: str) -> bool:
         """Whether so many tokens more would wait for too long, or take too much memory."""
         if self._waiting_tokens + tokens > self.limit:
@@ -209,7 +257,10 @@ class Scheduler(Generic[WorkT, OutputT]):
 
     def _is_late(self, tokens: int, size: int, client: str) -> bool:
         """Whether so many tokens, of a request of a ``size``, would wait for too long."""
-        return self._ahead(tokens, client) > max(self._patience * self._rate, _PATIENT * size)
+        most = self._patience * self._rate
+        if _LARGE * size > most:
+            most = _PATIENT * size
+        return self._ahead(tokens, client) > most
 
     def _ahead(self, tokens: int, client: str) -> int:
         """The tokens that are computed until so many more are done: clients take turns."""
@@ -218,7 +269,7 @@ class Scheduler(Generic[WorkT, OutputT]):
         return own + sum(min(own, each) for each in others)
 
     def _busy(self, tokens: int, client: str) -> RefusedError:
-        seconds = 1.0
+        seconds, self._crowded = 1.0, True
         if self._rate:
             over = self._waiting_tokens + self._computing_tokens + tokens - self.limit
             seconds = max(
@@ -258,7 +309,7 @@ class Scheduler(Generic[WorkT, OutputT]):
         seconds = max(1e-6, time.monotonic() - started)
         tokens = sum(row.tokens for row in rows)
         with self._changed:
-            share = _MEMORY if self._rate else 0.0
+            share = 0.5 ** (seconds / _HALF) if self._rate else 0.0
             self._rate = share * self._rate + (1 - share) * tokens / seconds
             self._computing_tokens = 0
             self._last, self._ended = (len(rows), seconds), started + seconds
@@ -289,10 +340,12 @@ class Scheduler(Generic[WorkT, OutputT]):
         return oldest + wait - now
 
     def _taken(self) -> list[Row[WorkT]]:
-        rows, tokens = list[Row[WorkT]](), 0
+        rows, tokens, budget = list[Row[WorkT]](), 0, self.budget
+        if self._crowded:  # whoever is taken waits for the batch before it, and for all of its own
+            budget = min(budget, self._patience * self._rate * _CROWDED)
         while self._queues:
             client, queue = next(iter(self._queues.items()))
-            if rows and tokens + queue[0].tokens > self.budget:
+            if rows and tokens + queue[0].tokens > budget:
                 break
             row = queue.popleft()
             self._gone(row)
@@ -302,14 +355,17 @@ class Scheduler(Generic[WorkT, OutputT]):
             if not queue:
                 del self._queues[client]
         self._waiting_tokens -= tokens
-        self._computing_tokens = tokens
+        self._computing_tokens, self._crowded = tokens, self._crowded and bool(self._queues)
         return rows
 
     def _gone(self, row: Row[WorkT]) -> None:
         """A row waits no more."""
-        self._tokens_of[row.client] -= row.tokens
-        if not self._tokens_of[row.client]:
-            del self._tokens_of[row.client]
+        self._lessen(row.client, row.tokens)
+
+    def _lessen(self, client: str, tokens: int) -> None:
+        self._tokens_of[client] -= tokens
+        if not self._tokens_of[client]:
+            del self._tokens_of[client]
 
     def _answer(self, rows: Sequence[Row[WorkT]]) -> None:
         try:

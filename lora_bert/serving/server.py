@@ -20,6 +20,7 @@ from lora_bert.adapters.peft_config import CONFIG
 from lora_bert.adapters.trunk import is_trunk
 from lora_bert.config import DirectoryConfig, ServeConfig
 from lora_bert.errors import ConfigError, LoraBertError, UnavailableError, did_you_mean
+from lora_bert.garbage import set_aside
 from lora_bert.inference.adapter_pool import adapter_names
 from lora_bert.names import parse_names
 
@@ -67,18 +68,20 @@ def _serve(
     from prometheus_client import disable_created_metrics
 
     from lora_bert.serving.connections import connection_class
+    from lora_bert.serving.door import Door
 
     # When each counter began is one more number of no use.
     disable_created_metrics()  # type: ignore[no-untyped-call]
     app = assembled(config, process, access)
     settings = uvicorn.Config(
         app.asgi(), log_config=None, access_log=False, lifespan="off", ws="none",
-        http=connection_class(config.timeout), server_header=False,
+        http=connection_class(config.timeout, Door(app)), server_header=False,
         timeout_keep_alive=_KEEP_ALIVE, timeout_graceful_shutdown=max(1, round(config.timeout)),
     )  # fmt: skip
     server = _server(settings, app, partial(started, _url(config.host, listening)))
     process.when_ended(server.give_up)
-    server.run([listening])
+    with set_aside():
+        server.run([listening])
     listening.close()
     # What nobody waits for any more is finished all the same.
     app.answerer.scheduler.close()

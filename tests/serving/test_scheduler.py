@@ -187,10 +187,29 @@ def test_what_would_wait_for_too_long_is_refused_and_what_takes_long_waits_longe
     assert (found.value.kind, found.value.retry_after) == ("busy", 1)
     with pytest.raises(RefusedError):
         machine.scheduler.check_room(5)
-    machine.scheduler.check_room(60)  # it might be as large as that
+    machine.scheduler.leave(machine.scheduler.check_room(60))  # it might be as large as that
     large = machine.ask(7, tokens=60)
     machine.go.set()
     assert [result(ticket)[0] for ticket in (held, many, large)] == [0, 40, 14]
+
+
+def test_of_those_who_come_together_no_more_are_let_in_than_can_be_answered():
+    machine, held = held_at_a_rate()
+    room = machine.scheduler.check_room
+    seats = [room(5) for _ in range(100)]
+    with pytest.raises(RefusedError):
+        room(5)
+    for _ in range(2):  # a second time changes nothing
+        machine.scheduler.leave(seats[0])
+    seats[0] = room(5)
+    with pytest.raises(RefusedError):
+        room(5)
+    ticket = machine.scheduler.submit([Row(1, 1, 1)], seat=seats[0])
+    for seat in seats:
+        machine.scheduler.leave(seat)
+    assert not machine.scheduler.is_late_for()
+    machine.go.set()
+    assert [result(each)[0] for each in (held, ticket)] == [0, 2]
 
 
 def test_another_client_has_its_turn_and_is_not_refused():

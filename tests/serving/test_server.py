@@ -215,6 +215,27 @@ def test_who_sends_too_much_gets_to_read_why(url, more):
     assert (status, said["error_type"]) == (413, "Validation")
 
 
+def test_who_is_turned_away_may_ask_again(adapters, tiny_backbone):
+    """On the same connection, while another request is answered and after it."""
+    options = ("--max-requests", "1", "--max-wait-ms", "1500", "--quiet")
+    process, url = began(adapters, "--backbone", tiny_backbone, *options)
+    body = json.dumps({"inputs": "good"}).encode()
+    request = posting("/adapters/reviews/predict", len(body)) + body
+    with connected(url) as first, connected(url) as second:
+        first.sendall(request)
+        time.sleep(0.5)
+        for _ in range(3):
+            second.sendall(request)
+            said = second.recv(65536)
+            assert said.startswith(b"HTTP/1.1 429")
+            assert b'"error_type":"Overloaded"' in said
+        assert first.recv(65536).startswith(b"HTTP/1.1 200")
+        second.sendall(request)
+        assert second.recv(65536).startswith(b"HTTP/1.1 200")
+    process.send_signal(signal.SIGTERM)
+    assert finish(process).code == 0
+
+
 def test_who_would_rather_speak_http_2_is_answered(url):
     """Java's client offers it with every first request; a body may hold the same words."""
     body = b'{"texts": ["good"], "adapters":\r\n["reviews"]}'
