@@ -68,6 +68,11 @@ class Elsewhere:
         self._tokenizers: WeakValueDictionary[str, SharedTokenizer] = WeakValueDictionary()
 
     @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
+
+    @property
     def name(self) -> str:
         """Of the backbone."""
         return self._name

@@ -100,6 +100,7 @@ def assembled(config: ServeConfig, computer: Computer, access: Access) -> App:
     from lora_bert.serving.protocols import every
     from lora_bert.serving.scheduler import Scheduler
 
+    _tell_of_models(Path(config.directory))
     own = {each.name: getattr(config, each.name) for each in fields(DirectoryConfig)}
     adapters = DirectoryConfig(**own)
     session = Session.on(computer.open(adapters), adapters)
@@ -155,6 +156,9 @@ def _check(config: ServeConfig) -> None:
             f"--default: there is no adapter '{config.default}'.",
             hint=did_you_mean(config.default, names),
         )
+
+
+def _tell_of_models(place: Path) -> None:
     for model in sorted(place.glob("*/config.json")):
         if not (model.parent / CONFIG).exists():
             log.warning("'%s' is a whole model, and is not served: adapters are.", model.parent)
@@ -241,6 +245,7 @@ def _server(settings: Any, app: App, started: Callable[[tuple[str, ...]], None])
             log.error("%s Requests are refused, and the server ends.", problem)
             self.problem = problem
             self.should_exit, app.ready = True, False
+            app.answerer.scheduler.close(0)  # whoever waits need not wait for it
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
             # SIGTERM may come twice, to a process and to its group; a second Ctrl-C is meant.

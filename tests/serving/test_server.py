@@ -141,13 +141,13 @@ def test_what_is_asked_before_the_end_is_answered(adapters, tiny_backbone):
 
 _SLOW = """
 import pathlib, sys, time
-from lora_bert.serving import computing
-compute, marker = computing.compute, pathlib.Path(sys.argv.pop(1))
-def slow(asked, batch_size):
+from lora_bert.serving.elsewhere import Elsewhere
+compute, marker = Elsewhere.compute, pathlib.Path(sys.argv.pop(1))
+def slow(self, asked):
     time.sleep(3.5)
     marker.touch()
-    return compute(asked, batch_size)
-computing.compute = slow
+    return compute(self, asked)
+Elsewhere.compute = slow
 from lora_bert.cli import main
 main()
 """
@@ -155,7 +155,7 @@ main()
 
 @pytest.mark.slow
 def test_what_is_being_computed_is_waited_for(adapters, tiny_backbone, tmp_path):
-    """Longer than for the answer: torch aborts a process that ends meanwhile."""
+    """Longer than for the answer."""
     process = subprocess.Popen(
         [sys.executable, "-c", _SLOW, tmp_path / "done", "serve", adapters, "--port", "0", "--json",
          "--backbone", tiny_backbone, "--timeout", "0.5", "--quiet"],
@@ -247,6 +247,24 @@ def test_who_would_rather_speak_http_2_is_answered(url):
         time.sleep(0.1)
         connection.sendall(body[20:])
         assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+def test_without_the_process_that_computes_it_ends(adapters, tiny_backbone):
+    """What waits is told so, and whoever has started it gets to know by the exit code."""
+    process, url = began(adapters, "--backbone", tiny_backbone, "--max-wait-ms", "5000")
+    body = {"texts": ["good"], "adapters": ["reviews"]}
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(asked, f"{url}/v1/predict", body, 20)
+        time.sleep(0.5)
+        children = ["ps", "-o", "pid=", "--ppid", str(process.pid)]
+        found = subprocess.run(children, capture_output=True, text=True, check=True).stdout
+        os.kill(int(found), signal.SIGKILL)
+        with pytest.raises(urllib.error.HTTPError, match="503"):
+            waiting.result(20)
+    outcome = finish(process)
+    assert outcome.code == 69
+    assert "error: The process that computes has ended (killed by signal 9)." in outcome.stderr
+    assert '"level": "error", "message": "The process that computes has ended' in outcome.stderr
 
 
 def test_ctrl_c_ends_it_too(adapters, tiny_backbone):
