@@ -10,6 +10,7 @@ from weakref import ref
 
 import pytest
 
+from lora_bert.serving import scheduler
 from lora_bert.serving.refusals import RefusedError
 from lora_bert.serving.scheduler import Batch, Row, Scheduler
 
@@ -187,10 +188,27 @@ def test_what_would_wait_for_too_long_is_refused_and_what_takes_long_waits_longe
     assert (found.value.kind, found.value.retry_after) == ("busy", 1)
     with pytest.raises(RefusedError):
         machine.scheduler.check_room(5)
-    machine.scheduler.leave(machine.scheduler.check_room(60))  # it might be as large as that
-    large = machine.ask(7, tokens=60)
+    with pytest.raises(RefusedError):
+        machine.ask(8, tokens=60)  # not large enough to be let in before smaller ones
+    machine.scheduler.leave(machine.scheduler.check_room(130))  # it might be as large as that
+    large = machine.ask(7, tokens=130)
     machine.go.set()
     assert [result(ticket)[0] for ticket in (held, many, large)] == [0, 40, 14]
+
+
+def test_while_some_are_refused_batches_are_short(monkeypatch):
+    monkeypatch.setattr(scheduler, "_HALF", 1e9)  # the rate stays as it is
+    machine, held = held_at_a_rate(budget=1000)
+    many = machine.ask(*MANY)
+    with pytest.raises(RefusedError):
+        machine.ask(6)
+    machine.go.set()
+    assert len(result(many)) == len(MANY)
+    held = machine.hold()
+    more = machine.ask(*MANY)
+    machine.go.set()
+    assert (result(held), len(result(more))) == ([0], len(MANY))
+    assert [len(batch) for batch in machine.batches] == [1, 25, 25, 1, 50]
 
 
 def test_of_those_who_come_together_no_more_are_let_in_than_can_be_answered():
