@@ -78,7 +78,7 @@ def test_errors_are_those_that_they_are_here(elsewhere, adapters, tmp_path):
         elsewhere.verified(place, ())
     assert found.value.hint
     (place / "lora_bert.json").write_text("{")
-    with pytest.raises(AdapterError, match="not JSON"):
+    with pytest.raises(AdapterError, match="not valid JSON"):
         elsewhere.load(place, ())
     assert elsewhere.verified(adapters / "reviews", ()).labels
 
