@@ -9,7 +9,7 @@ import re
 import signal
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ OURS, HEAVY = "lora-bert", 10.0
 _WARM = 5000
 """Requests that warm up, at least: a processor's library keeps products of every shape."""
 _BAD = (LOST, WRONG, FOREIGN)
-_RESIDENT = re.compile(r"VmRSS:\s+(\d+) kB")
+_FIELD = re.compile(r"^(Pid|PPid|VmRSS):\s+(\d+)", re.MULTILINE)
 
 
 @dataclass
@@ -90,9 +90,14 @@ class _Server:
         return time.perf_counter() - began
 
     def resident(self) -> int:
-        """Bytes of its memory that are resident now."""
-        status = Path(f"/proc/{self.process}/status").read_text(encoding="ascii")
-        return 1024 * int(_RESIDENT.findall(status)[0])
+        """Bytes that are resident now of its memory and of that of the process that computes."""
+        found = 0
+        for place in Path("/proc").glob("[0-9]*/status"):
+            with suppress(OSError):  # a process that ends meanwhile
+                status = dict(_FIELD.findall(place.read_text(encoding="utf-8")))
+                if str(self.process) in (status["Pid"], status["PPid"]):
+                    found += 1024 * int(status["VmRSS"])
+        return found
 
     async def memory(self) -> int:
         """The same when nothing is asked."""

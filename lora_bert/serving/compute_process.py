@@ -23,6 +23,7 @@ import numpy as np
 from lora_bert.config import DirectoryConfig
 from lora_bert.errors import LoraBertError
 from lora_bert.inference.predictor import Predictor
+from lora_bert.runtime.memory import is_out_of_memory
 from lora_bert.serving.computing import Here
 from lora_bert.serving.link import Link, Message
 from lora_bert.serving.packed_rows import unpacked
@@ -68,8 +69,9 @@ class ComputeProcess:
         except LoraBertError as error:
             said = {"kind": type(error).__name__, "message": str(error), "hint": error.hint}
             answer = Message({"error": said})
-        except Exception:  # noqa: BLE001 - who asks says what it was, and goes on
-            answer = Message({"error": {"message": traceback.format_exc()}})
+        except Exception as error:  # noqa: BLE001 - who asks says what it was, and goes on
+            kind = MemoryError.__name__ if is_out_of_memory(error) else ""
+            answer = Message({"error": {"kind": kind, "message": traceback.format_exc()}})
         self._link.send(Message({**answer.head, "number": message.head["number"]}, answer.arrays))
 
     def _open(self, message: Message) -> Message:

@@ -192,10 +192,10 @@ class _Engine:
 
 def _error(said: Mapping[str, str]) -> Exception:
     """What went wrong in the process: an error of ours, or whatever it was, in words."""
-    kind = getattr(errors, said.get("kind", ""), None)
-    if kind is None:
-        return RuntimeError(said["message"])
-    made: Exception = kind(said["message"], hint=said["hint"])
+    kind, message = said["kind"], said["message"]
+    if (ours := getattr(errors, kind, None)) is None:
+        return MemoryError(message) if kind == MemoryError.__name__ else RuntimeError(message)
+    made: Exception = ours(message, hint=said["hint"])
     return made
 
 

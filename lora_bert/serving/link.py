@@ -7,7 +7,7 @@ import struct
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 
@@ -36,7 +36,7 @@ class Link:
         writes: Where it is sent to.
     """
 
-    def __init__(self, reads: BinaryIO, writes: BinaryIO) -> None:
+    def __init__(self, reads: IO[bytes], writes: IO[bytes]) -> None:
         self._reads, self._writes = reads, writes
         self._sending = threading.Lock()
 

@@ -340,7 +340,7 @@ class Scheduler(Generic[WorkT, OutputT]):
         return oldest + wait - now
 
     def _taken(self) -> list[Row[WorkT]]:
-        rows, tokens, budget = list[Row[WorkT]](), 0, self.budget
+        rows, tokens, budget = list[Row[WorkT]](), 0, float(self.budget)
         if self._crowded:  # whoever is taken waits for the batch before it, and for all of its own
             budget = min(budget, self._patience * self._rate * _CROWDED)
         while self._queues:

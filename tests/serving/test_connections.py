@@ -36,6 +36,13 @@ class Transport(asyncio.Transport):
     resume_reading = write_eof = set_protocol = pause_reading
 
 
+class Door:
+    """Turns nobody away."""
+
+    def answer(self, data, client, headers):
+        return None
+
+
 def answered(pieces, count):
     """What the application was asked, method, path and body, and what the client read."""
     from uvicorn.server import ServerState
@@ -58,7 +65,9 @@ def answered(pieces, count):
 
     async def run():
         config = uvicorn.Config(app, lifespan="off", ws="none", log_config=None)
-        made = connection_class(1.0)(config=config, server_state=ServerState(), app_state={})
+        made = connection_class(1.0, Door())(
+            config=config, server_state=ServerState(), app_state={}
+        )
         transport = Transport()
         made.connection_made(transport)
         for piece in pieces:
