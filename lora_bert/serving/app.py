@@ -36,8 +36,7 @@ _GONE = 499
 _SHOWN = 200
 """Characters of a path or a name in the log."""
 _BYTES_A_TOKEN = 3
-"""Of a body, in Chinese or English; where it has fewer, it may be refused that is large enough to
-wait for longer."""
+"""Of a body, at least, in Chinese and English: so large a request is taken to be."""
 _OTHER = Protocol("other", (), plain_error)
 _HEADERS = {
     "x-content-type-options": "nosniff",

@@ -47,10 +47,8 @@ class Elsewhere:
     """A process that holds the backbone and the adapters, and computes.
 
     It is a :class:`.Base`: its predictors know their tokenizer and their task, and ask the process
-    for logits. It is started at once.
-
-    Raises:
-        UnavailableError: Whatever is asked of it after it has ended.
+    for logits. And it is a :class:`.Computer`. Whatever is asked of it once it has ended is an
+    UnavailableError. It is started at once, and is opened while other things are made ready.
     """
 
     def __init__(self) -> None:

@@ -211,7 +211,7 @@ class Scheduler(Generic[WorkT, OutputT]):
             return bool(self._tokens_of and self._rate) and self._is_late(1, 1, client)
 
     def check_room(self, most: int, client: str = "") -> Seat | None:
-        """Refuse a request of at most so many tokens before anything is done for it.
+        """Refuse a request of about so many tokens before anything is done for it.
 
         Returns:
             Its seat, for :meth:`submit` and :meth:`leave`: until it is known what is asked, it
@@ -219,7 +219,7 @@ class Scheduler(Generic[WorkT, OutputT]):
             let in, made ready and then refused.
 
         Raises:
-            RefusedError: ``busy``: :meth:`submit` would say so, whatever it asks.
+            RefusedError: ``busy``: :meth:`submit` would say so.
         """
         if self._known is not None:  # it may ask what needs no computing
             return None
