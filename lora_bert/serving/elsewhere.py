@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -33,12 +31,6 @@ from lora_bert.tokens.shared_tokenizer import SharedTokenizer, prepared
 from lora_bert.tokens.tokenized import TokenizedTexts
 from lora_bert.tokens.tokenizer import TextTokenizer
 
-_PROGRAM = """
-import json, sys
-sys.path[:] = json.loads(sys.argv[1])
-from lora_bert.serving.compute_process import main
-main()
-"""
 _SECONDS = 5.0
 """For which it is waited that the process ends by itself."""
 
@@ -48,19 +40,16 @@ class Elsewhere:
 
     It is a :class:`.Base`: its predictors know their tokenizer and their task, and ask the process
     for logits. And it is a :class:`.Computer`. Whatever is asked of it once it has ended is an
-    UnavailableError. It is started at once, and is opened while other things are made ready.
+    UnavailableError.
+
+    Args:
+        process: Of :func:`.computing_process`.
     """
 
-    def __init__(self) -> None:
-        # Without what -c puts first: a module of the directory we happen to be in.
-        command = [sys.executable, "-P", "-c", _PROGRAM, json.dumps(sys.path)]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            env=os.environ | {"TQDM_DISABLE": "1"},  # bars of long batches: nobody watches
-        )  # fmt: skip
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        link = Link(self._process.stdout, self._process.stdin)
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._process, link = process, Link(process.stdout, process.stdin)
         self._calls, self._closing, self._name = Calls(link, _log), False, ""
         self._link, self._forgotten = link, deque[int]()
         self._tokenizers: WeakValueDictionary[str, SharedTokenizer] = WeakValueDictionary()
@@ -104,17 +93,12 @@ class Elsewhere:
         threading.Thread(target=wait, name="lora-bert watch", daemon=True).start()
 
     def close(self) -> None:
-        """End the process, whatever it computes."""
+        """Have the process end; it is waited for, unless it goes on for long."""
         self._closing = True
-        if not self._name:  # nothing was begun
-            self._process.kill()
         with suppress(OSError):  # it has ended, and something was still to be sent
             self._link.close()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self._process.wait(_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
 
     def _loaded(self, place: Path, labels: Sequence[str], *, verify: bool) -> Predictor:
         order = {"do": "load", "place": str(place), "labels": list(labels), "verify": verify}

@@ -16,13 +16,11 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from lora_bert.adapters.peft_config import CONFIG
-from lora_bert.adapters.trunk import is_trunk
 from lora_bert.config import DirectoryConfig, ServeConfig
 from lora_bert.errors import ConfigError, LoraBertError, UnavailableError, did_you_mean
 from lora_bert.garbage import set_aside
-from lora_bert.inference.adapter_pool import adapter_names
 from lora_bert.names import parse_names
+from lora_bert.serving.starting import computing_process
 
 if TYPE_CHECKING:
     from lora_bert.serving.access import Access
@@ -52,16 +50,18 @@ def run(config: ServeConfig, started: Started) -> None:
         AdapterError, BackboneError: The default adapter or the backbone cannot be opened.
     """
     check_installed()
-    _check(config)
-    access = access_of(config)
-    from lora_bert.serving.elsewhere import Elsewhere
+    with computing_process() as process:  # which has torch to import meanwhile
+        _check(config)
+        access = access_of(config)
+        from lora_bert.serving.elsewhere import Elsewhere
 
-    with closing(_bound(config.host, config.port)) as listening, closing(Elsewhere()) as process:
-        _serve(config, access, process, listening, started)
+        bound = closing(_bound(config.host, config.port))
+        with bound as listening, closing(Elsewhere(process)) as elsewhere:
+            _serve(config, access, elsewhere, listening, started)
 
 
 def _serve(
-    config: ServeConfig, access: Access, process: Elsewhere, listening: socket.socket,
+    config: ServeConfig, access: Access, elsewhere: Elsewhere, listening: socket.socket,
     started: Started,
 ) -> None:  # fmt: skip
     import uvicorn
@@ -72,14 +72,14 @@ def _serve(
 
     # When each counter began is one more number of no use.
     disable_created_metrics()  # type: ignore[no-untyped-call]
-    app = assembled(config, process, access)
+    app = assembled(config, elsewhere, access)
     settings = uvicorn.Config(
         app.asgi(), log_config=None, access_log=False, lifespan="off", ws="none",
         http=connection_class(config.timeout, Door(app)), server_header=False,
         timeout_keep_alive=_KEEP_ALIVE, timeout_graceful_shutdown=max(1, round(config.timeout)),
     )  # fmt: skip
     server = _server(settings, app, partial(started, _url(config.host, listening)))
-    process.when_ended(server.give_up)
+    elsewhere.when_ended(server.give_up)
     with set_aside():
         server.run([listening])
     listening.close()
@@ -139,6 +139,10 @@ def check_installed() -> None:
 
 def _check(config: ServeConfig) -> None:
     """Check what can be told before anything is opened."""
+    from lora_bert.adapters.peft_config import CONFIG
+    from lora_bert.adapters.trunk import is_trunk
+    from lora_bert.inference.adapter_pool import adapter_names
+
     place = Path(config.directory)
     if (place / CONFIG).exists():
         raise ConfigError(
@@ -159,6 +163,8 @@ def _check(config: ServeConfig) -> None:
 
 
 def _tell_of_models(place: Path) -> None:
+    from lora_bert.adapters.peft_config import CONFIG
+
     for model in sorted(place.glob("*/config.json")):
         if not (model.parent / CONFIG).exists():
             log.warning("'%s' is a whole model, and is not served: adapters are.", model.parent)

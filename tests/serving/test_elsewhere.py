@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import threading
+from contextlib import ExitStack
 from dataclasses import replace
 
 import numpy as np
@@ -16,23 +17,22 @@ from lora_bert.config import DirectoryConfig
 from lora_bert.errors import AdapterError, UnavailableError
 from lora_bert.serving.asked import rows_of
 from lora_bert.serving.elsewhere import Elsewhere
+from lora_bert.serving.starting import computing_process
 from tests.serving.test_computing import PAIRS, TEXTS
 
 
 @pytest.fixture(scope="module")
 def opened(adapters, tiny_backbone):
     """``opened()`` -> a process with the tiny backbone; closed at the end of the module."""
-    made = list[Elsewhere]()
+    values = {"directory": str(adapters), "backbone": str(tiny_backbone), "dtype": "float32"}
+    with ExitStack() as stack:
 
-    def call() -> Elsewhere:
-        made.append(Elsewhere())
-        return made[-1].open(DirectoryConfig(
-            directory=str(adapters), backbone=str(tiny_backbone), dtype="float32", batch_size=4
-        ))  # fmt: skip
+        def call() -> Elsewhere:
+            made = Elsewhere(stack.enter_context(computing_process()))
+            stack.callback(made.close)
+            return made.open(DirectoryConfig(**values, batch_size=4))
 
-    yield call
-    for each in made:
-        each.close()
+        yield call
 
 
 @pytest.fixture(scope="module")
