@@ -22,8 +22,8 @@ _MEMORY = 0.7
 _HALF = 0.2
 """Seconds of computing after which half of the rate is forgotten that was before."""
 _LONGEST_RETRY = 60
-_LARGE, _PATIENT = 4, 10
-"""A request that takes a quarter of the patience itself may wait ten times as long as it takes."""
+_LARGE, _PATIENT = 8, 10
+"""A request that takes an eighth of the patience itself may wait ten times as long as it takes."""
 _CROWDED = 0.5
 """While requests are refused, a batch takes so much of the patience."""
 _SEVERAL, _SHARE = 4, 0.25
