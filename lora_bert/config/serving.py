@@ -75,7 +75,7 @@ class ServeConfig(Computing):
     queue_seconds: float = option(
         0.4,
         "Seconds of computing that may stand before an answer; beyond it requests are answered "
-        "with 429. One that takes an eighth of that itself may wait ten times as long as it takes.",
+        "with 429. One that takes a fifth of that itself may wait ten times as long as it takes.",
         minimum=0, exclusive=True, metavar="S",
     )  # fmt: skip
     answer_cache: float = option(

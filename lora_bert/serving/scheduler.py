@@ -22,10 +22,11 @@ _MEMORY = 0.7
 _HALF = 0.2
 """Seconds of computing after which half of the rate is forgotten that was before."""
 _LONGEST_RETRY = 60
-_LARGE, _PATIENT = 8, 10
-"""A request that takes an eighth of the patience itself may wait ten times as long as it takes."""
-_CROWDED = 0.5
-"""While requests are refused, a batch takes so much of the patience."""
+_LARGE, _PATIENT = 5, 10
+"""A request that takes a fifth of the patience itself may wait ten times as long as it takes."""
+_CROWDED, _LEAST = 0.5, 1 / 16
+"""While requests are refused, a batch takes so much of the patience, but is no smaller than this
+share of a full one: the rate of small ones is low, which would make the next ones smaller still."""
 _SEVERAL, _SHARE = 4, 0.25
 """From how many rows of a batch on the next one is waited for longer: this share of its time."""
 
@@ -342,7 +343,8 @@ class Scheduler(Generic[WorkT, OutputT]):
     def _taken(self) -> list[Row[WorkT]]:
         rows, tokens, budget = list[Row[WorkT]](), 0, float(self.budget)
         if self._crowded:  # whoever is taken waits for the batch before it, and for all of its own
-            budget = min(budget, self._patience * self._rate * _CROWDED)
+            short = self._patience * self._rate * _CROWDED
+            budget = min(budget, max(short, budget * _LEAST))
         while self._queues:
             client, queue = next(iter(self._queues.items()))
             if rows and tokens + queue[0].tokens > budget:
