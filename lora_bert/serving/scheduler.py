@@ -24,7 +24,7 @@ _HALF = 0.2
 _LONGEST_RETRY = 60
 _LARGE, _PATIENT = 5, 10
 """A request that takes a fifth of the patience itself may wait ten times as long as it takes."""
-_CROWDED, _LEAST = 0.5, 1 / 16
+_CROWDED, _LEAST = 1 / 3, 1 / 16
 """While requests are refused, a batch takes so much of the patience, but is no smaller than this
 share of a full one: the rate of small ones is low, which would make the next ones smaller still."""
 _SEVERAL, _SHARE = 4, 0.25

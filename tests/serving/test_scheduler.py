@@ -208,7 +208,7 @@ def test_while_some_are_refused_batches_are_short(monkeypatch):
     more = machine.ask(*MANY)
     machine.go.set()
     assert (result(held), len(result(more))) == ([0], len(MANY))
-    assert [len(batch) for batch in machine.batches] == [1, 25, 25, 1, 50]
+    assert [len(batch) for batch in machine.batches] == [1, 16, 16, 16, 2, 1, 50]
 
 
 def test_of_those_who_come_together_no_more_are_let_in_than_can_be_answered():
