@@ -64,6 +64,13 @@ def test_each_adapter_says_what_it_says_here(elsewhere, adapters, alone):
     np.testing.assert_allclose(flat, np.concatenate([each.ravel() for each in wanted]), atol=1e-5)
 
 
+def test_it_takes_no_module_of_the_directory_that_we_are_in(opened, tmp_path, monkeypatch):
+    for name in ("json", "numpy"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(3)")
+    monkeypatch.chdir(tmp_path)
+    assert opened().name
+
+
 def test_adapters_of_one_tokenizer_share_it(elsewhere, adapters):
     one, other = (elsewhere.load(adapters / name, ()) for name in ("reviews", "stars"))
     assert one.tokenizer.shared is other.tokenizer.shared
