@@ -21,10 +21,8 @@ def test_rows_of_any_kind():
     found = unpacked(packed(numbers, tokens), known().__getitem__)
     assert [each.predictor.number for each in found] == numbers
     for each, want in zip((one.tokens for one in found), tokens, strict=True):
-        assert (each.ids.tolist(), each.starts.tolist()) == (
-            want.ids.tolist(),
-            want.starts.tolist(),
-        )
+        assert each.ids.tolist() == want.ids.tolist()
+        assert each.starts.tolist() == want.starts.tolist()
         assert (each.token_type_ids is None) == (want.token_type_ids is None)
         assert each.pad_id == 9
     assert found[1].tokens.token_type_ids.tolist() == [0, 1, 0, 1, 1]
