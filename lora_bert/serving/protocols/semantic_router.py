@@ -28,7 +28,8 @@ async def classify(call: Call, body: ClassifyRequest) -> Any:
     def say(answered: Answered) -> Any:
         row = answered.scores[0]
         # Of some texts the sigmoids of several labels add up to 1 too.
-        if not answered.task.classes or abs(float(row.sum()) - 1) > _TOLERANCE:
+        one_of_several = answered.task.label_form == "one" and answered.task.classes
+        if not one_of_several or abs(float(row.sum()) - 1) > _TOLERANCE:
             raise RefusedError(
                 "invalid", f"The scores of '{answered.name}' do not add up to 1: it does not "
                 "choose one label of several.",
