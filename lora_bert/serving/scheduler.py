@@ -341,13 +341,15 @@ class Scheduler(Generic[WorkT, OutputT]):
         return oldest + wait - now
 
     def _taken(self) -> list[Row[WorkT]]:
-        rows, tokens, budget = list[Row[WorkT]](), 0, float(self.budget)
+        rows, tokens, full = list[Row[WorkT]](), 0, float(self.budget)
+        short = full
         if self._crowded:  # whoever is taken waits for the batch before it, and for all of its own
-            short = self._patience * self._rate * _CROWDED
-            budget = min(budget, max(short, budget * _LEAST))
+            short = max(self._patience * self._rate * _CROWDED, full * _LEAST)
         while self._queues:
             client, queue = next(iter(self._queues.items()))
-            if rows and tokens + queue[0].tokens > budget:
+            # Of few long rows none is left to be computed alone: cores would be idle.
+            most = full if len(rows) < _SEVERAL else min(full, short)
+            if rows and tokens + queue[0].tokens > most:
                 break
             row = queue.popleft()
             self._gone(row)

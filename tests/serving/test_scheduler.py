@@ -211,6 +211,17 @@ def test_while_some_are_refused_batches_are_short(monkeypatch):
     assert [len(batch) for batch in machine.batches] == [1, 16, 16, 16, 2, 1, 50]
 
 
+def test_but_a_few_long_rows_are_not_computed_one_by_one(monkeypatch):
+    monkeypatch.setattr(scheduler, "_HALF", 1e9)
+    machine, _ = held_at_a_rate(budget=1000)
+    many = machine.ask(*range(20, 32), tokens=100)
+    with pytest.raises(RefusedError):
+        machine.ask(6)
+    machine.go.set()
+    assert len(result(many)) == 12
+    assert [len(batch) for batch in machine.batches] == [1, 4, 4, 4]
+
+
 def test_of_those_who_come_together_no_more_are_let_in_than_can_be_answered():
     machine, held = held_at_a_rate()
     room = machine.scheduler.check_room
