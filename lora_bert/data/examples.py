@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -49,7 +50,7 @@ class Examples(Positioned):
         labels: Their labels, as many; empty when the rows have none.
         lines: As in :class:`Table`, like ``source``, ``unit`` and ``files``.
         ids: What the file's own column of ids calls the rows; empty where it has none.
-        label_form: What a label is; of a ``set`` :func:`.read_set` gives the labels.
+        label_form: What a label is; of a ``set``, and of ``tags``, :meth:`each` gives the labels.
         tagging: How words are tagged, where labels are entities; see
             :mod:`lora_bert.data.tagged`.
     """
@@ -75,15 +76,17 @@ class Examples(Positioned):
     @property
     def label_counts(self) -> Counter[str]:
         """How many rows have each label."""
-        if self.label_form != "set":
+        if self.label_form not in ("set", "tags"):
             return Counter(self.labels)
         counts = Counter[str]()
         for written, rows in Counter(self.labels).items():
-            counts.update(dict.fromkeys(read_set(written), rows))
+            counts.update(dict.fromkeys(self.each(written), rows))
         return counts
 
     def each(self, label: str) -> tuple[str, ...]:
-        """The labels that one of ``labels`` stands for."""
+        """The labels that one of ``labels`` stands for; of tags the types of its entities."""
+        if self.label_form == "tags":
+            return tuple(dict.fromkeys(kind for _, _, kind in json.loads(label)))
         return read_set(label) if self.label_form == "set" else (label,)
 
     def first_beside(self, known: Collection[str]) -> tuple[int, str] | None:

@@ -199,13 +199,12 @@ def _fit_to_train(parts: dict[str, Examples], options: DataOptions) -> dict[str,
             _check_labels(parts["train"], parts[part])
     fitted = {part: _limited(examples, options) for part, examples in parts.items()}
     fitted |= _divided(fitted["train"], fitted, options)
-    if not options.classes:
-        return fitted
     train = fitted["train"]
     for part in [part for part in fitted if part != "train"]:
-        if options.limit is not None:
+        if options.limit is not None and (options.classes or train.label_form == "tags"):
             fitted[part] = _with_known_labels(train, fitted[part])
-        _check_labels(train, fitted[part], divided=part not in parts)
+        if options.classes:
+            _check_labels(train, fitted[part], divided=part not in parts)
     return fitted
 
 

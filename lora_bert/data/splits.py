@@ -45,7 +45,8 @@ def split(
             ``test_size=fraction, random_state=seed``; ``"stratified"`` what it gives with
             ``stratify=labels``, save that a class of one row stays in training, and that with fewer
             validation rows than classes every class still keeps a training row. Rows of several
-            labels are divided by the rarest of them.
+            labels are divided by the rarest of them. Tagged rows are drawn at random either way,
+            and those with a type that no training row has go back to training.
         seed: The seed, from 0 to 2**32 - 1.
         classes: Whether labels are classes; others are not stratified.
 
@@ -69,8 +70,10 @@ def split(
         train, validation = rows[wanted:], rows[:wanted]
     else:
         train, validation = _stratified(examples, fraction, seed)
-        if examples.label_form == "set":
-            train, validation = _with_every_label(examples, train, validation)
+    if examples.label_form == "tags" or (examples.label_form == "set" and not at_random):
+        train, validation = _with_every_label(examples, train, validation)
+        if not len(validation):
+            raise _too_few(examples)
     return examples.take(train), examples.take(validation)
 
 
@@ -124,9 +127,9 @@ def _with_every_label(
     examples: Examples, train: np.ndarray, validation: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """The same rows, those with a label that no training row has put into training."""
-    known = {label for at in train for label in read_set(examples.labels[at])}
-    lacking = np.array([not known.issuperset(read_set(examples.labels[at])) for at in validation],
-                       dtype=bool)  # fmt: skip
+    known = {label for at in train for label in examples.each(examples.labels[at])}
+    lacking = np.array([not known.issuperset(examples.each(examples.labels[at]))
+                        for at in validation], dtype=bool)  # fmt: skip
     return np.concatenate([train, validation[lacking]]), validation[~lacking]
 
 

@@ -183,7 +183,7 @@ def tagged_examples(
         raise DataError(f"'{table.source}' has nothing left: no row has words and tags.")
     return Examples(
         kept(texts), kept(labels), numbers_at(table.lines, np.asarray(left)),
-        table.source, table.unit, files=table.files, tagging=tagging,
+        table.source, table.unit, files=table.files, label_form="tags", tagging=tagging,
     )  # fmt: skip
 
 

@@ -238,7 +238,7 @@ def test_numbers_are_named(tmp_path):
 
 
 def test_parts_are_cut_as_the_training_rows_are(tmp_path):
-    (tmp_path / "train.char.bmes").write_text("张 S-NAME\n\n在 O\n\n京 M-X\n", encoding="utf-8")
+    (tmp_path / "train.char.bmes").write_text("张 S-NAME\n\n王 S-NAME\n\n在 O\n\n京 M-X\n", encoding="utf-8")
     (tmp_path / "test.char.bmes").write_text("abc O\n5 S-NAME\n", encoding="utf-8")
     splits = load_splits(str(tmp_path), options=OPTIONS)
     assert splits.test is not None
@@ -386,3 +386,34 @@ def test_a_word_a_row_with_the_number_of_its_sentence(tmp_path, caplog):
     assert "column 'Sentence #' makes 2 sentences of them" in caplog.text
     splits = load_splits(str(tmp_path / "a.csv"), options=OPTIONS)
     assert len(splits.train) == 1
+
+
+def of_types(path, kinds, *others: str) -> None:
+    """Sentences with one entity each, of these types, and plain ones."""
+    lines = [f"Ann{at}\tB-{kind}\nran\tO\n" for at, kind in enumerate(kinds)]
+    path.write_text("\n".join([*lines, *(f"{word}\tO\n" for word in others)]), encoding="utf-8")
+
+
+def test_every_type_keeps_training_rows_when_rows_are_divided(tmp_path):
+    path = tmp_path / "a.conll"
+    of_types(path, ["COMMON"] * 20 + ["RARE"] * 2 + ["ONCE"])
+    for seed in range(8):
+        options = DataOptions(
+            label_form="tags", classes=False, validation_fraction=0.5, split_seed=seed
+        )
+        splits = load_splits(str(path), options=options)
+        assert set(splits.train.label_counts) == {"COMMON", "RARE", "ONCE"}
+        assert len(splits.train) + len(splits.validation) == 23
+    of_types(path, ["A", "B", "C"])
+    with pytest.raises(DataError, match="too few"):
+        load_splits(str(path), options=options)
+
+
+def test_a_limit_leaves_out_rows_of_types_that_training_rows_lack(tmp_path, caplog):
+    of_types(tmp_path / "train.conll", ["RARE"] + ["PER"] * 40)
+    of_types(tmp_path / "test.conll", ["RARE", "PER"], "nobody")
+    options = DataOptions(label_form="tags", classes=False, limit=8)
+    splits = load_splits(str(tmp_path), options=options)
+    assert set(splits.train.label_counts) == {"PER"}
+    assert entities(splits.test) == [[("Ann1", "PER")], []]
+    assert "Left out 1 row of " in caplog.text
