@@ -124,7 +124,7 @@ def _said(words: str, cell: str, least: int) -> str | None:
 
     Where spaces part its words, ``least`` of them are enough.
     """
-    tokens, value, tags = _tokens(words), _listed(cell), cell.split()
+    tokens, value, tags = _tokens(words), _listed(cell), _parted(cell, len(words.split()))
     parts = value if isinstance(value, list) and _is_marked(value) else _by_type(value)
     if tokens is not None and isinstance(value, list) and len(tokens) == len(value) > 0:
         return "each word has a tag"
@@ -220,7 +220,8 @@ def _read(
         return text, [part for item in value if (part := _marked(item)) is not None]
     if (parts := _by_type(value)) is not None:
         return text, parts
-    tags = [str(tag) for tag in value] if isinstance(value, list) else cell.split()
+    count = len(text.split() if tokens is None else tokens)
+    tags = [str(tag) for tag in value] if isinstance(value, list) else _parted(cell, count)
     if tokens is None:
         tokens = text.split()
         if len(tokens) != len(tags):
@@ -231,6 +232,13 @@ def _read(
             hint="Every word needs one tag; O is the tag of a word outside of all entities.",
         )
     return tokens, [names.get(tag, tag) for tag in tags]
+
+
+def _parted(cell: str, words: int) -> list[str]:
+    """The tags of a cell, with spaces between; or with commas, where so many are of a scheme."""
+    tags, by_commas = cell.split(), [tag.strip() for tag in cell.split(",")]
+    fits = len(tags) != words == len(by_commas) and all(map(parts_of, by_commas))
+    return by_commas if fits else tags
 
 
 def _tokens(cell: str) -> list[str] | None:

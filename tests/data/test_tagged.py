@@ -55,6 +55,9 @@ FORMS = {
     '{"from_name": "label", "value": {"start": 13, "end": 16, "text": "Ann", "labels": ["PER"]}}'
     ']}]}]',
     "g.csv": 'sentence,word_labels\nNew York met Ann,B-LOC I-LOC O B-PER\nnobody,O\n',
+    "i.csv": 'sentence,word_labels\nNew York met Ann,"B-LOC,I-LOC,O,B-PER"\nnobody,O\n',
+    "j.bio": "B-LOC\tNew\nI-LOC\tYork\nO\tmet\nB-PER\tAnn\n\nO\tnobody\n",
+    "k.txt": "B-LOC New\nI-LOC York\nO met\nB-PER Ann\n\nO nobody\n",
     "h.csv": "text,tags\nNew York met Ann,\"['I-LOC', 'I-LOC', 'O', 'I-PER']\"\nnobody,['O']\n",
 }  # fmt: skip
 
@@ -315,6 +318,10 @@ def test_columns_of_tags_are_said(tmp_path, caplog):
     assert caplog.text.count(said) == 1
     with pytest.raises(DataError, match=r"line 2,701: .* has 3 columns, and the lines before"):
         read(tmp_path / "b.conll", (GERMEVAL + "\n") * 300 + "1\tBonn\tB-LOC\n")
+    caplog.clear()
+    with caplog.at_level("INFO"), pytest.raises(DataError, match="line 3,001: .* has 3 columns"):
+        read(tmp_path / "a.bio", "O we\nO ran\nB-PER Ann\n" * 1000 + "B-PER Ann Lee\n")
+    assert "the tags of column 1 of 2 are read." in caplog.text
 
 
 KOREAN = (

@@ -47,6 +47,11 @@ class _Layout(NamedTuple):
     width: int = 0
     tags: tuple[int, ...] = (-1,)
 
+    @property
+    def word(self) -> int:
+        """The column of the words, from 0."""
+        return int(self.numbered or self.tags == (0,))
+
 
 def is_conll(path: Path, codec: str, suffix: str) -> bool:
     """Whether a file holds sentences so; where its name does not say it, a column has to.
@@ -62,6 +67,8 @@ def is_conll(path: Path, codec: str, suffix: str) -> bool:
     columns = [at for at in _columns_of_tags(rows) if OUTSIDE in {row[at] for row in rows}]
     if rows and sum(parts is not None for parts in tags) >= _MOSTLY * len(rows):
         columns.append(-1)
+    if _tags_come_first(rows):
+        columns.append(0)
     blank = entity = False
     with open_text(path, codec) as stream:
         for line in stream if columns else ():
@@ -88,6 +95,14 @@ def _columns_of_tags(rows: Sequence[Sequence[str]]) -> list[int]:
     return [at for at, number in fits.items() if number >= _MOSTLY * len(rows)]
 
 
+def _tags_come_first(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether lines are a tag and its word, as in MIT's restaurants and movies."""
+    if not rows or any(len(row) != len(COLUMNS) for row in rows):
+        return False
+    first, last = (sum(parts_of(row[at]) is not None for row in rows) for at in (0, -1))
+    return first >= _MOSTLY * len(rows) > last and OUTSIDE in {row[0] for row in rows}
+
+
 def read(path: Path, source: str, codec: str) -> OpenTable:
     """Open such a file: a sentence a row, which stands where its first word does.
 
@@ -110,6 +125,8 @@ def _layout(path: Path, codec: str) -> _Layout:
     numbered = _counts_words(path, codec)
     rows = [_cells(line) for line in _head(path, codec) if _is_filled(line)]
     rows = [row[numbered:] for row in rows if not numbered or row[0].isdecimal()]
+    if _tags_come_first(rows):
+        return _Layout(numbered, len(COLUMNS), (0,))
     columns = [at + numbered for at in _columns_of_tags(rows)]
     width = len(rows[0]) + numbered if columns else 0
     if columns in ([], [width - 1]):
@@ -171,10 +188,10 @@ def _sentences(
             if len(cells) - numbered < least and parts_of(cells[-1]) is not None:
                 cells = [*cells[:numbered], "", *cells[numbered:]]
             _check_tag(cells[numbered:], least, f"'{source}', line {line:,}", content)
-            if not cells[numbered]:
+            if not cells[layout.word]:
                 lost += 1
                 continue
-            tokens.append(cells[numbered])
+            tokens.append(cells[layout.word])
             tags.append([cells[at] for at in layout.tags])
         if tokens:
             yield start, (_json(tokens), *map(_json, zip(*tags, strict=True)))
