@@ -223,9 +223,9 @@ def _read(
     count = len(text.split() if tokens is None else tokens)
     tags = [str(tag) for tag in value] if isinstance(value, list) else _parted(cell, count)
     if tokens is None:
-        tokens = text.split()
-        if len(tokens) != len(tags):
-            tokens = [char for char in text if not char.isspace()]
+        tokens, characters = text.split(), [char for char in text if not char.isspace()]
+        if len(tokens) != len(tags) and (len(tokens) == 1 or len(characters) == len(tags)):
+            tokens = characters
     if len(tokens) != len(tags):
         raise DataError(
             f"{table.at(at)}: {counted(len(tokens), 'word')} and {counted(len(tags), 'tag')}.",

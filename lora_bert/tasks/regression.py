@@ -209,6 +209,15 @@ class Regression(Task):
         alike: np.ndarray = self.apart(ours, theirs) < _ALIKE
         return alike
 
+    def tuning_notes(self, values: np.ndarray, targets: np.ndarray) -> tuple[str, str]:
+        """That numbers which are all the same have no ranks."""
+        if targets.min() < targets.max():
+            return "", ""
+        return "", (
+            f"Every validation number is {targets[0]:g}: correlations are 0 there, whatever is "
+            "answered, and no epoch is chosen by them."
+        )
+
     def score(self, values: np.ndarray, targets: np.ndarray) -> NumberScores:
         """Both correlations, and how far the answers are off."""
         return score_numbers(values[:, 0], targets)

@@ -220,6 +220,13 @@ def test_what_there_is_nothing_to_learn_from():
         Regression.of(rows_of("3", "4"), class_weights="balanced")
 
 
+def test_validation_numbers_that_are_all_the_same_rank_nothing():
+    task, values = Regression(("value",)), np.array([[3.0], [4.0]])
+    assert task.tuning_notes(values, np.array([3.5, 4.5])) == ("", "")
+    said = task.tuning_notes(values, np.array([3.5, 3.5]))[1]
+    assert said.startswith("Every validation number is 3.5: correlations are 0 there")
+
+
 @pytest.mark.parametrize(
     ("labels", "settings"),
     [(["a", "b"], {}), ([], {}), (["a"], {"deviation": 0}), (["a"], {"mean": "3"}),
