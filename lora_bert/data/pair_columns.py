@@ -33,7 +33,7 @@ _COUNTED = (("1", "2", "3"), ("a", "b", "c"), ("one", "two", "three"), ("一", "
 _NAMED = tuple(
     tuple(pair.split("+"))
     for pair in (
-        "premise+hypothesis text+hypothesis sentence+hypothesis context+hypothesis "
+        "premise+hypothesis premise+hypo text+hypothesis sentence+hypothesis context+hypothesis "
         "question+answer query+passage query+document query+doc query+answer query+response "
         "query+reply query+candidate query+paragraph query+producttitle query+title query+text "
         "query+content question+passage question+sentence question+paragraph question+document "

@@ -14,6 +14,9 @@ from typing import NamedTuple
 Entity = tuple[int, int, str]
 
 OUTSIDE = "O"
+ONLY_TYPE = "ENTITY"
+"""The type of tags that are a letter alone, B and I, as files of one type have them."""
+_BARE = ("B", "I")
 SCHEMES = {
     "IOB2": "BIII",
     "IOB1": "BIII",
@@ -44,6 +47,16 @@ def parts_of(tag: str) -> tuple[str, str] | None:
         return "", ""
     match = _TAG.fullmatch(tag)
     return (match[1], match[2]) if match else None
+
+
+def is_tag(cell: str) -> bool:
+    """Whether a cell is a tag, with a type or with none."""
+    return cell in _BARE or parts_of(cell) is not None
+
+
+def with_type(tag: str) -> str:
+    """A tag with its type: ``ENTITY``, where a file of one type writes the letter alone."""
+    return f"{tag}-{ONLY_TYPE}" if tag in _BARE else tag
 
 
 def entities_of(

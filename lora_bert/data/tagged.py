@@ -31,6 +31,7 @@ from lora_bert.data.tag_schemes import (
     parts_of,
     read_tags,
     scheme_of,
+    with_type,
 )
 from lora_bert.data.words import SINGLE, joined, rule_for, words_in
 from lora_bert.errors import DataError, did_you_mean
@@ -231,7 +232,7 @@ def _read(
             f"{table.at(at)}: {counted(len(tokens), 'word')} and {counted(len(tags), 'tag')}.",
             hint="Every word needs one tag; O is the tag of a word outside of all entities.",
         )
-    return tokens, [names.get(tag, tag) for tag in tags]
+    return tokens, [with_type(names.get(tag, tag)) for tag in tags]
 
 
 def _parted(cell: str, words: int) -> list[str]:

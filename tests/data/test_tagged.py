@@ -294,6 +294,7 @@ ANNOTATED = (
     "# sent_id = 1\n# text = Die Uni Aachen\n1\tDie\tO\t-\tanna\n2\tUni\tB-ORG\t-\tanna\n"
     "3\tAachen\tI-ORG\t-\tanna\n\n# sent_id = 2\n1\tBonn\tB-LOC\t-\tbo\n2\tliegt\tO\t-\tbo\n"
 )
+LETTERS = "Naloxone\tB\nand\tO\nhot\tB\nrash\tI\n\nnobody\tO\n"
 COLUMNS = {
     "germeval": ("a.tsv", GERMEVAL, {}, OUTER),
     "germeval without inner ones": ("a.txt", GERMEVAL.replace("B-LOC\n\n", "O\n\n"), {}, OUTER),
@@ -301,6 +302,11 @@ COLUMNS = {
     "annotated": ("a.iob2", ANNOTATED, {}, OUTER),
     "annotated as text": ("a.txt", ANNOTATED, {}, OUTER),
     "chunks": ("a.txt", "Ann NNP B-NP B-PER\nmet VB B-VP O\n\n", {}, [[("Ann", "PER")]]),
+    "letters alone": ("a.tsv", LETTERS, {}, [[("Naloxone", "ENTITY"), ("hot rash", "ENTITY")], []]),
+    "letters with a name": (
+        "a.conll", LETTERS, {"label_names": {"B": "B-X", "I": "I-X"}},
+        [[("Naloxone", "X"), ("hot rash", "X")], []],
+    ),
     "chunks alone": ("a.conll", "Ann NNP B-NP O\nmet VB B-VP O\n\n", {}, [[]]),
 }  # fmt: skip
 

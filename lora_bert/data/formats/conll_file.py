@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from lora_bert.data.opening import TAGGED, open_text
 from lora_bert.data.rows import HEAD_ROWS, OpenTable
-from lora_bert.data.tag_schemes import OUTSIDE, parts_of
+from lora_bert.data.tag_schemes import OUTSIDE, is_tag, parts_of, with_type
 from lora_bert.errors import DataError
 from lora_bert.wording import counted, shortened
 
@@ -63,9 +63,9 @@ def is_conll(path: Path, codec: str, suffix: str) -> bool:
         return True
     lines = _head(path, codec)
     rows = [_cells(line) for line in lines if _is_filled(line)]
-    tags = [parts_of(row[-1]) for row in rows if len(row) > 1]
+    tags = [row[-1] for row in rows if len(row) > 1]
     columns = [at for at in _columns_of_tags(rows) if OUTSIDE in {row[at] for row in rows}]
-    if rows and sum(parts is not None for parts in tags) >= _MOSTLY * len(rows):
+    if rows and sum(map(is_tag, tags)) >= _MOSTLY * len(rows):
         columns.append(-1)
     if _tags_come_first(rows):
         columns.append(0)
@@ -83,7 +83,8 @@ def is_conll(path: Path, codec: str, suffix: str) -> bool:
 
 
 def _has_entity(cells: Sequence[str], columns: Sequence[int]) -> bool:
-    return any(bool((parts_of(cells[at]) or ("",))[0]) for at in columns if at < len(cells))
+    tags = (with_type(cells[at]) for at in columns if at < len(cells))
+    return any((parts_of(tag) or ("",))[0] for tag in tags)
 
 
 def _columns_of_tags(rows: Sequence[Sequence[str]]) -> list[int]:
