@@ -140,17 +140,22 @@ def _shared_texts(
 
 
 def _shared_sides(train: Examples, judged: Mapping[str, Examples]) -> list[str]:
-    """What to say of parts whose pairs have a text in common with training pairs."""
-    known = np.concatenate([text_hashes(column) for column in columns_of(train.texts)])
+    """What to say of parts whose pairs have a text in common with training pairs.
+
+    Of questions that is their context: the same may be asked about many.
+    """
+    asked = train.label_form == "answers"
+    text, read = "context" if asked else "text", columns_of(train.texts)[1 if asked else 0 :]
+    known = np.concatenate([text_hashes(column) for column in read])
     sentences = []
     for part, rows in judged.items():
-        sides = [np.isin(text_hashes(column), known) for column in columns_of(rows.texts)]
-        shared = int((sides[0] | sides[1]).sum())
+        columns = columns_of(rows.texts)[-len(read) :]
+        shared = int(np.any([np.isin(text_hashes(each), known) for each in columns], axis=0).sum())
         if shared >= _OFTEN_SHARED * len(rows):
             pairs = counted(len(rows), f"{part} pair")
             sentences.append(
-                f"{shared:,} of {pairs} ({shared / len(rows):.1%}) have a text that stands in a "
-                "training pair too: the score on them flatters where new texts are to be answered."
+                f"{shared:,} of {pairs} ({shared / len(rows):.1%}) have a {text} that stands in a "
+                "training pair too: the score on them flatters where new ones are to be answered."
             )
     return sentences
 

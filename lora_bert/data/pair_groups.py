@@ -46,19 +46,27 @@ def split_groups(
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Row numbers for training and for validation, shuffled, no group in both.
 
-    None where there are too few groups, or where a class would have no training row.
+    Where the same questions are asked about many contexts, a group is the questions about one
+    context. None where there are too few groups, or where a class would have no training row.
     """
-    groups = groups_of(examples)
+    divided = _divided(groups_of(examples), examples.labels, fraction, seed, classes=classes)
+    if divided is None and examples.label_form == "answers":
+        contexts = numbered(text_hashes(columns_of(examples.texts)[1]))
+        divided = _divided(contexts, examples.labels, fraction, seed, classes=classes)
+    return divided
+
+
+def _divided(
+    groups: np.ndarray, labels_of_rows: Sequence[str], fraction: float, seed: int, *, classes: bool
+) -> tuple[np.ndarray, np.ndarray] | None:
     sizes = np.bincount(groups)
-    wanted = fraction * len(examples)
+    wanted = fraction * len(groups)
     small = np.flatnonzero(sizes <= _LARGE * wanted)
     if len(small) < _FEW or sizes[small].sum() < wanted:
         return None
     numbers: dict[str, int] = {}
-    kinds = (
-        numbers.setdefault(label if classes else "", len(numbers)) for label in examples.labels
-    )
-    labels = np.fromiter(kinds, np.int64, len(examples))
+    kinds = (numbers.setdefault(label if classes else "", len(numbers)) for label in labels_of_rows)
+    labels = np.fromiter(kinds, np.int64, len(groups))
     counts = np.bincount(labels)
     generator, closest = np.random.Generator(np.random.PCG64(seed)), np.inf
     best: np.ndarray | None = None

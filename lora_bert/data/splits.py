@@ -36,7 +36,7 @@ def split(
     """Divide examples into training and validation rows.
 
     Pairs that share a text come into the same part, unless ``how`` is ``"random"`` or nearly all of
-    them do.
+    them do; so do questions about one context.
 
     Args:
         examples: Labelled rows.
@@ -63,7 +63,9 @@ def split(
     if examples.inputs > 1 and how != "random":
         divided = split_groups(examples, fraction, seed, classes=classes)
         if divided is not None:
-            logger.info("Pairs that share a text are divided as one.")
+            asked = examples.label_form == "answers"
+            logger.info("%s are divided as one.", "Questions about the same context" if asked
+                        else "Pairs that share a text")  # fmt: skip
             return examples.take(divided[0]), examples.take(divided[1])
     if at_random:
         rows = np.random.RandomState(seed).permutation(len(examples))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from lora_bert.data.data_checks import warn_about
 from lora_bert.data.examples import Examples
 from lora_bert.data.pair_groups import groups_of, split_groups
-from lora_bert.data.sources import load_splits
+from lora_bert.data.sources import Splits, load_splits
 from lora_bert.data.splits import split
 from lora_bert.data.texts import TextPairs
 from tests.oracle import elsewhere
@@ -124,6 +125,21 @@ def test_numbers_are_divided_by_groups_too() -> None:
     )
     train, validation = split(examples, seed=0, classes=False)
     assert not sides(train) & sides(validation)
+
+
+def test_the_same_questions_about_many_contexts_are_divided_by_these() -> None:
+    asked = [(f"q{at % 4}", f"c{at // 4}") for at in range(200)]
+    examples = replace(pairs(*asked, labels=["[]"] * 200), label_form="answers")
+    train, validation = split(examples, seed=0, classes=False)
+    assert not {context for _, context in train.texts} & {
+        context for _, context in validation.texts
+    }
+    assert 30 <= len(validation) <= 40
+    splits = Splits(train, validation, None, "x", "", {})
+    assert not [said for said in warn_about(splits, classes=False) if "flatters" in said]
+    splits = Splits(examples, validation, None, "x", "", {})
+    said = warn_about(splits, classes=False)
+    assert "100.0%) have a context that stands in a training pair too" in said[-1]
 
 
 def test_a_part_of_known_texts_is_warned_of(

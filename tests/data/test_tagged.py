@@ -241,7 +241,9 @@ def test_numbers_are_named(tmp_path):
 
 
 def test_parts_are_cut_as_the_training_rows_are(tmp_path):
-    (tmp_path / "train.char.bmes").write_text("张 S-NAME\n\n王 S-NAME\n\n在 O\n\n京 M-X\n", encoding="utf-8")
+    (tmp_path / "train.char.bmes").write_text(
+        "张 S-NAME\n\n王 S-NAME\n\n在 O\n\n京 M-X\n", encoding="utf-8"
+    )
     (tmp_path / "test.char.bmes").write_text("abc O\n5 S-NAME\n", encoding="utf-8")
     splits = load_splits(str(tmp_path), options=OPTIONS)
     assert splits.test is not None
@@ -325,7 +327,7 @@ def test_columns_of_tags_are_said(tmp_path, caplog):
     with pytest.raises(DataError, match=r"line 2,701: .* has 3 columns, and the lines before"):
         read(tmp_path / "b.conll", (GERMEVAL + "\n") * 300 + "1\tBonn\tB-LOC\n")
     caplog.clear()
-    with caplog.at_level("INFO"), pytest.raises(DataError, match="line 3,001: .* has 3 columns"):
+    with caplog.at_level("INFO"), pytest.raises(DataError, match=r"line 3,001: .* has 3 columns"):
         read(tmp_path / "a.bio", "O we\nO ran\nB-PER Ann\n" * 1000 + "B-PER Ann Lee\n")
     assert "the tags of column 1 of 2 are read." in caplog.text
 
