@@ -28,7 +28,7 @@ from lora_bert.tasks.base import HeadSpec, Task
 from lora_bert.tasks.judgement import Judgement
 from lora_bert.tasks.logistic import logistic_regression
 from lora_bert.tokens.tokenized import TokenizedTexts
-from lora_bert.wording import listed, shortened
+from lora_bert.wording import counted, listed, shortened
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -122,7 +122,8 @@ class Relevance(Task):
         """Grade, and the number of the first text among the rows: float32 ``[rows, 2]``.
 
         Raises:
-            DataError: A label that training did not have; names the row.
+            DataError: A label that training did not have, which names the row; or all rows are
+                relevant, or none is.
         """
         for row, label in enumerate(examples.labels):
             if label not in self.grades:
@@ -133,6 +134,12 @@ class Relevance(Task):
                     f"Rename labels with --label-names old=new,…. {hint}".strip(),
                 )
         grades = np.array([self.grades[label] for label in examples.labels], np.float32)
+        if len({*(grades > 0).tolist()}) == 1:  # said before a training, not behind it
+            kind = "irrelevant" if grades[0] else "relevant"
+            raise DataError(
+                f"Of {counted(len(grades), 'row')} of '{examples.source}' none is {kind}: there is "
+                "nothing to tell apart."
+            )
         first = columns_of(examples.texts)[0]
         queries = numbered(hashes(map(str.strip, first), len(first)))
         return np.stack([grades, queries.astype(np.float32)], axis=1)

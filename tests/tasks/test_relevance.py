@@ -72,6 +72,13 @@ def test_targets_know_their_query() -> None:
     assert len(task.figures_of(shared)) == 4
 
 
+@pytest.mark.parametrize(("label", "kind"), [("0", "relevant"), ("1", "irrelevant")])
+def test_rows_that_are_all_alike_are_refused_before_a_training(label: str, kind: str) -> None:
+    task = Relevance.of(examples(["0", "1"]))
+    with pytest.raises(DataError, match=f"Of 3 rows of 'x.csv' none is {kind}"):
+        task.targets(examples([label] * 3), TOKENS)
+
+
 def test_the_loss_is_binary_cross_entropy_and_balanced_weighs_both_alike() -> None:
     rows = examples(["1", "0", "0", "0"])
     outputs = torch.tensor([[0.3], [-1.0], [2.0], [0.0]])
