@@ -359,5 +359,8 @@ def _sentences(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        # Ctrl-C between a file's opening and its first use has the standard library close it twice.
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise error.__context__ from None
         reason = error.strerror or str(error)
         raise OutputError(f"Cannot write '{path}': {reason}.") from error

@@ -115,6 +115,20 @@ def test_a_refusal_of_the_system_is_said(tmp_path):
         make(tmp_path / "file" / "shared", "never")
 
 
+def test_ctrl_c_is_not_taken_for_a_refusal(tmp_path, monkeypatch):
+    """Where it comes while a file is opened, that is closed twice, which the system refuses."""
+
+    def interrupted(*_, **__):
+        try:
+            raise KeyboardInterrupt
+        finally:
+            os.close(1 << 20)
+
+    monkeypatch.setattr("tempfile.TemporaryFile", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        claim_file(tmp_path / "out.csv")
+
+
 def test_places_that_cannot_be_replaced(tmp_path, monkeypatch):
     here = tmp_path / "above" / "here"
     here.mkdir(parents=True)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lora_bert.errors import DivergedError
+from lora_bert.errors import DivergedError, UnavailableError
 from lora_bert.model.adapter import Adapter
 from lora_bert.runtime.distributed import processes
 from lora_bert.runtime.memory import reserve_for_blas
@@ -128,7 +128,7 @@ def _repeat(
         if fitted:
             soften(context, again, fitted, start)
         trainer.repeat(found.best_epoch)
-    except DivergedError as error:
+    except (DivergedError, UnavailableError) as error:  # it came to nothing, or memory ran out
         log.warning("%s The adapter that was trained without the validation rows is kept.", error)
     except Terminated:
         raise

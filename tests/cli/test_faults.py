@@ -146,7 +146,7 @@ import resource
 from lora_bert.training.trainer import Trainer
 train_step = Trainer.step
 def limited(self, group):
-    if self.progress.step == 0:
+    if resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY:
         pages = int(open("/proc/self/statm").read().split()[0])
         resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (300 << 20),) * 2)
     train_step(self, group)

@@ -7,6 +7,7 @@ import json
 import pytest
 
 import lora_bert
+from lora_bert.errors import DivergedError, UnavailableError
 from lora_bert.metrics.metric import Metric
 from lora_bert.training import fit
 from lora_bert.training.progress import Progress
@@ -151,6 +152,20 @@ def test_stopped_while_it_learns_again_it_keeps_what_it_has(train, monkeypatch, 
     assert "trained without the validation rows is kept. --resume trains with them" in caplog.text
     assert "once more" not in (result.path / "README.md").read_text()
     assert saved(train(resume=True)) == saved(train("whole"))
+
+
+@pytest.mark.parametrize("error", [DivergedError("No number."), UnavailableError("No memory.")])
+def test_where_it_comes_to_nothing_what_is_there_is_kept(error, train, monkeypatch, caplog):
+    def failed(self, epochs):
+        raise error
+
+    monkeypatch.setattr(Trainer, "repeat", failed)
+    result = train()
+    assert (
+        f"{error} The adapter that was trained without the validation rows is kept." in caplog.text
+    )
+    assert not result.interrupted
+    assert "once more" not in (result.path / "README.md").read_text()
 
 
 @pytest.mark.parametrize("option", ["validation", "many", "of tokens"])
