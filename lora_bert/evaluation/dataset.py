@@ -77,13 +77,19 @@ class EvaluationRows:
     def _warn_if_fitted_to(self, part: str | None) -> None:
         """Say so where the adapter has learned from the part that is to be scored."""
         if part == "validation" and self._fitted_to_all:
-            metric = task_of(self.manifest.problem_type).metrics[0]
-            value = float(self.manifest.metrics["validation"][metric.name])
-            said = f"{100 * value:.1f} %" if metric.share else f"{value:.3f}"
             log.warning(
                 "The adapter has learned from the validation rows too, after they had been "
-                "answered: this score is too good. Before, their %s was %s.", metric.shown, said
+                "answered: this score is too good.%s", self._said_before(),
             )  # fmt: skip
+
+    def _said_before(self) -> str:
+        """What the validation rows said before they were learned from; "" where it is not kept."""
+        metric = task_of(self.manifest.problem_type).metrics[0]
+        value = self.manifest.metrics.get("validation", {}).get(metric.name)
+        if value is None:  # several adapters were combined, or scoring was stopped
+            return ""
+        said = f"{100 * value:.1f} %" if metric.share else f"{value:.3f}"
+        return f" Before, their {metric.shown} was {said}."
 
     @cached_property
     def to_train(self) -> Examples:

@@ -122,8 +122,9 @@ class _Passed(logging.Handler):
 
 def main() -> None:
     """Run it, on the pipes that it was started with."""
+    # It ends when who started it has finished, which kept them from it where a system can.
     for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, signal.SIG_IGN)  # it ends when who started it has finished
+        signal.signal(signum, signal.SIG_IGN)
     link = Link(os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb"))
     os.dup2(2, 1)  # whatever else is printed is no message
     sys.stdin.close()

@@ -15,66 +15,69 @@ _SILENT = 1.0
 
 
 def connection_class(seconds: float, door: Door) -> type[asyncio.Protocol]:
-    """Uvicorn's connections, with two faults of theirs mended.
+    """Uvicorn's connections, with two faults of theirs mended, and a door.
 
-    The system resets a connection that is closed while something of the client's is unread, and the
-    client loses the answer that says why. So nothing more is sent, and what still comes is dropped.
+    Args:
+        seconds: So long a connection that is to be closed reads what still comes.
+        door: Answers what is turned away.
+    """
+    return type("Connection", (_Connection,), {"seconds": seconds, "door": door})
+
+
+class _Connection(HttpToolsProtocol):
+    """A connection.
+
+    The system resets one that is closed while something of the client's is unread, and the client
+    loses the answer that says why. So nothing more is sent, and what still comes is dropped.
 
     Clients that can speak HTTP/2, as Java's by default, offer to change to it with ``Upgrade: h2c``
     and go on as before where nobody takes it up; httptools would lose the body of such a request.
     So its head is read again without the offer.
 
-    And while the server has too much to do, they are turned away at the door.
-
-    Args:
-        door: Answers what is turned away.
-        seconds: For so long; then it is closed all the same.
+    And while the server has too much to do, requests are turned away at the door.
     """
 
-    class Connection(HttpToolsProtocol):
-        """One of them."""
+    seconds: float
+    door: Door
+    _within = False  # a request has begun, and has not ended
 
-        _within = False  # a request has begun, and has not ended
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.parser: Any = _Parser(self)
 
-        def __init__(self, *given: Any, **named: Any) -> None:
-            super().__init__(*given, **named)
-            self.parser: Any = _Parser(self)
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(_Transport(transport, self, self.seconds))  # type: ignore[arg-type]
 
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            super().connection_made(_Transport(transport, self, seconds))  # type: ignore[arg-type]
+    def data_received(self, data: bytes) -> None:
+        if (answer := self._turned_away(data)) is None:
+            super().data_received(data)
+            return
+        self.transport.write(answer)
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
 
-        def data_received(self, data: bytes) -> None:
-            if (answer := self._turned_away(data)) is None:
-                super().data_received(data)
-                return
-            self.transport.write(answer)
-            self._unset_keepalive_if_required()
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
+    def _turned_away(self, data: bytes) -> bytes | None:
+        """The answer to a new request, where it is not to be taken."""
+        busy = self.cycle is not None and not self.cycle.response_complete
+        if self._within or busy or self.flow.write_paused:
+            return None
+        client = self.client[0] if self.client else ""
+        return self.door.answer(data, client, lambda: self.server_state.default_headers)
 
-        def _turned_away(self, data: bytes) -> bytes | None:
-            """The answer to a new request, where it is not to be taken."""
-            busy = self.cycle is not None and not self.cycle.response_complete
-            if self._within or busy or self.flow.write_paused:
-                return None
-            client = self.client[0] if self.client else ""
-            return door.answer(data, client, lambda: self.server_state.default_headers)
+    def on_message_begin(self) -> None:
+        self._within = True
+        super().on_message_begin()
 
-        def on_message_begin(self) -> None:
-            self._within = True
-            super().on_message_begin()
+    def on_headers_complete(self) -> None:
+        if not self.parser.is_offered:
+            super().on_headers_complete()
 
-        def on_headers_complete(self) -> None:
-            if not self.parser.is_offered:
-                super().on_headers_complete()
-
-        def on_message_complete(self) -> None:
-            if not self.parser.is_offered:
-                self._within = False
-                super().on_message_complete()
-
-    return Connection
+    def on_message_complete(self) -> None:
+        if not self.parser.is_offered:
+            self._within = False
+            super().on_message_complete()
 
 
 class _Parser:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lora_bert.config import TrainConfig
 from lora_bert.errors import DivergedError, UnavailableError
 from lora_bert.model.adapter import Adapter
 from lora_bert.runtime.distributed import processes
@@ -92,19 +93,25 @@ def fit(
         identity = identity_of(context, workers=(parts, each), trunk=trunk.key)
         check_alike(group.gather(identity | {"step": after}))
         kept = _go_on(trainer, checkpoint, identity) if checkpoint else None
-        minutes, steps = config.save_every, config.save_every_steps
-        if not group.is_first:  # the others save none
-            minutes, steps = 0, None
-        checkpoints = Checkpoints(place, identity, minutes, steps, kept)
-        found = trainer.fit(score, checkpoints)
+        found = trainer.fit(score, _checkpoints(place, identity, config, kept))
         if found.stopped is None and (found.keeps_start or all_matter(context)):
-            if found.values is None:  # its epoch ended before a resume
-                found.values = score().values
+            # None where its epoch ended before a resume.
+            found.values = score().values if found.values is None else found.values
             if found.keeps_start:
                 found.fitted_to_all = fit_to_all(context, learner, adapter, trunk, fitted)
             else:
                 _repeat(context, found, learner, threads, parts, keeps)
         return found, learner, before
+
+
+def _checkpoints(
+    place: Path, identity: Mapping[str, Any], config: TrainConfig, kept: tuple[int, int] | None
+) -> Checkpoints:
+    """Where this process saves; of several the first one alone does."""
+    minutes, steps = config.save_every, config.save_every_steps
+    if not processes().is_first:
+        minutes, steps = 0, None
+    return Checkpoints(place, identity, minutes, steps, kept)
 
 
 def _repeat(

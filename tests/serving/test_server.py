@@ -274,6 +274,23 @@ def test_ctrl_c_ends_it_too(adapters, tiny_backbone):
     assert (outcome.code, outcome.stderr) == (0, "")
 
 
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 128 + signal.SIGINT), (signal.SIGTERM, 128 + signal.SIGTERM)],
+)
+def test_stopped_while_it_starts_it_says_so_and_no_more(adapters, tiny_backbone, number, code):
+    """Though the signal is sent to all of its processes, as by Ctrl-C in a terminal."""
+    words = ["serve", str(adapters), "--backbone", str(tiny_backbone), "--port", "0"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lora_bert", *words],
+        env=environment(), stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    time.sleep(0.6)
+    os.killpg(process.pid, number)
+    said = process.communicate(timeout=30)[1]
+    assert (process.returncode, said.strip()) == (code, "error: Stopped.")
+
+
 def test_odd_connections_harm_nobody(url):
     """Half a request, no request, no HTTP, and one that hangs up: the next one is answered."""
     host, port = re.match(r"http://(.*):(\d+)", url).groups()

@@ -12,29 +12,17 @@ from lora_bert.metrics.metric import Metric
 from lora_bert.training import fit
 from lora_bert.training.progress import Progress
 from lora_bert.training.trainer import Trainer
+from tests.training.trained import Killed, saved
 
 ACCURACY = Metric("accuracy", "accuracy")
 
 
-class Killed(BaseException):
-    """Stands for kill -9."""
-
-
 @pytest.fixture
-def few(reviews, tmp_path):
+def rows(reviews, tmp_path):
     """A file of 36 rows."""
     path = tmp_path / "few.csv"
     path.write_text("".join(reviews.read_text("utf-8").splitlines(keepends=True)[:37]), "utf-8")
     return path
-
-
-@pytest.fixture
-def train(tiny_backbone, few, tmp_path):
-    def call(output="out", **options):
-        usual = {"data": few, "backbone": str(tiny_backbone), "epochs": 2, "dtype": "float32"}
-        return lora_bert.train(**usual | options, output=tmp_path / output)
-
-    return call
 
 
 @pytest.fixture
@@ -48,10 +36,6 @@ def repeats(monkeypatch):
 
     monkeypatch.setattr(Trainer, "repeat", noted)
     return seen
-
-
-def saved(result):
-    return (result.path / "adapter_model.safetensors").read_bytes()
 
 
 def history(doubt, *values):
@@ -78,7 +62,7 @@ def test_of_few_rows_the_last_epoch_is_kept_that_is_no_worse_than_chance(doubt, 
 
 
 @pytest.mark.parametrize("start", ["probe", "random"])
-def test_what_is_kept_learns_once_more_from_all_rows(start, train, repeats, few, caplog):
+def test_what_is_kept_learns_once_more_from_all_rows(start, train, repeats, rows, caplog):
     caplog.set_level("INFO")
     result = train(head_start=start)
     assert repeats == [(36, result.best_epoch)]
@@ -89,10 +73,18 @@ def test_what_is_kept_learns_once_more_from_all_rows(start, train, repeats, few,
     described = json.loads((result.path / "lora_bert.json").read_text())
     assert described["data"]["fitted_to_all"]
     caplog.clear()
-    assert lora_bert.evaluate(result.path, data=few).overlap.rows == 36
+    assert lora_bert.evaluate(result.path, data=rows).overlap.rows == 36
     lora_bert.evaluate(result.path)
     before = f"{100 * result.accuracy:.1f} %"
     assert f"this score is too good. Before, their accuracy was {before}." in caplog.text
+
+
+def test_of_a_mean_of_such_adapters_no_figure_is_known(train, tmp_path, caplog):
+    made = [train(f"seed-{seed}", seed=seed, split_seed=3).path for seed in (1, 2)]
+    mean = lora_bert.combine(made, tmp_path / "mean").path
+    lora_bert.evaluate(mean)
+    assert "after they had been answered: this score is too good." in caplog.text
+    assert "Before, their" not in caplog.text
 
 
 def test_what_validation_rows_say_is_of_before(train, monkeypatch):
@@ -169,12 +161,12 @@ def test_where_it_comes_to_nothing_what_is_there_is_kept(error, train, monkeypat
 
 
 @pytest.mark.parametrize("option", ["validation", "many", "of tokens"])
-def test_where_it_is_not_done(option, train, repeats, few, reviews):
+def test_where_it_is_not_done(option, train, repeats, rows, reviews):
     if option == "validation":
-        train(data=None, train=str(few), validation=str(few))
+        train(data=None, train=str(rows), validation=str(rows))
     elif option == "many":
         train(data=reviews)
     else:
-        rows = [{"tokens": ["good", "food"], "tags": ["B-X", "O"]} for _ in range(20)]
-        train(data=rows)
+        tagged = [{"tokens": ["good", "food"], "tags": ["B-X", "O"]} for _ in range(20)]
+        train(data=tagged)
     assert repeats == []

@@ -16,19 +16,7 @@ from lora_bert.tokens.batching import TokenBatch
 from lora_bert.training import all_rows, fit, head_start
 from lora_bert.training.trainer import Trainer
 from tests.tiny import FAMILIES, MEAN, write_backbone
-
-
-class Killed(BaseException):
-    """Stands for kill -9."""
-
-
-@pytest.fixture
-def train(tiny_backbone, reviews, tmp_path):
-    def call(output="out", **options):
-        usual = {"data": reviews, "backbone": str(tiny_backbone), "epochs": 2, "dtype": "float32"}
-        return lora_bert.train(**usual | options, output=tmp_path / output)
-
-    return call
+from tests.training.trained import Killed, saved
 
 
 @pytest.fixture
@@ -43,10 +31,6 @@ def fits(monkeypatch):
 
     monkeypatch.setattr(SingleLabel, "probe", noted)
     return seen
-
-
-def saved(result):
-    return (result.path / "adapter_model.safetensors").read_bytes()
 
 
 @pytest.mark.parametrize(

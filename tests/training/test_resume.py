@@ -23,12 +23,9 @@ from lora_bert.training import checkpoints, finish, fit, gradients
 from lora_bert.training.learner import BranchLearner
 from lora_bert.training.trainer import Trainer
 from tests.tiny import write_backbone
+from tests.training.trained import Killed
 
 FILES = ("adapter_model.safetensors", "adapter_config.json", "tokenizer.json")
-
-
-class Killed(BaseException):
-    """Stands for kill -9: nothing in the package catches it."""
 
 
 @pytest.fixture(scope="module")
