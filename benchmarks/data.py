@@ -66,13 +66,16 @@ def folder(variable: str, name: str) -> Path | None:
     return path if path.is_dir() else None
 
 
-def prepare(options: Options, *, rows: int | None, test_rows: int | None = None) -> Workload:
+def prepare(
+    options: Options, *, rows: int | None, test_rows: int | None = None, spare: bool = False
+) -> Workload:
     """Write the rows of ``options.data`` into ``options.work`` and find or make the backbone.
 
     Args:
         options: The command line.
         rows: Training rows to keep, None for all; a ninth as many are for validation.
-        test_rows: Test rows to keep; None for all.
+        test_rows: Test rows to keep; None for all, a fifth of the rows.
+        spare: Whether rows that are left over are test rows too.
     """
     found = real_rows(options.data)
     source = options.data if found else f"random characters, as long as {options.data}"
@@ -80,10 +83,12 @@ def prepare(options: Options, *, rows: int | None, test_rows: int | None = None)
     random.Random(_SPLIT_SEED).shuffle(everything)
     held, kept = len(everything) // 5, everything[len(everything) // 5 :]
     count = min(rows or len(kept), len(kept) * 9 // 10)
+    used = count + max(64, count // 9)
+    tested = everything[:held] + (kept[used:] if spare else [])
     parts = {
-        "test": everything[: min(test_rows or held, held)],
+        "test": tested[:test_rows],
         "train": kept[:count],
-        "validation": kept[count : count + max(64, count // 9)],
+        "validation": kept[count:used],
     }
     for name, part in parts.items():
         write_rows(options.work / f"{name}.jsonl", part)

@@ -364,3 +364,7 @@ def test_workload_is_divided_without_overlap(tmp_path, monkeypatch):
     assert [len(part) for part in parts] == [300, 64, 50]
     assert len({text for part in parts for text, _ in part}) == 414
     assert data.Workload(**found.as_json()) == found
+
+    spare = data.prepare(Options(tmp_path, tmp_path), rows=300, spare=True)
+    left = {text for text, _ in rows} - {text for part in parts[:2] for text, _ in part}
+    assert {text for text, _ in data.read_rows(spare.test)} == left
