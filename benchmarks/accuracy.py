@@ -13,8 +13,8 @@ from benchmarks.record import Goal, Record, Table, new_record
 SUMMARY = "accuracy over three seeds, ours against HF, with the interval of the difference"
 NOTES = """\
 Three epochs of the same training rows; the epoch is chosen on the same validation rows; both are
-scored on the same test rows, all that are left, with every seed. The interval of the difference is a
-paired bootstrap over rows and seeds.
+scored on the same test rows, all that are left, with every seed. The interval of the difference is
+a paired bootstrap over rows and seeds.
 """
 ROUNDS = 1
 ROWS = 1600

@@ -101,6 +101,7 @@ class EvaluateOptions(LabelledFileKeywords, ComputeKeywords, OpeningKeywords, to
     target_accuracy: float | None
     out_of_scope: Names
     train: RowsLike | None
+    by: Names
     limit: int | None
     output: StrPath | None
     report: StrPath | None

@@ -151,6 +151,12 @@ class ScoredRows:
         "adapter's own).",
         metavar="FILE|DIR|NAME",
     )
+    by: tuple[str, ...] = data_option(
+        (),
+        "Score parts of the rows apart: those of each value of a column, of many numbers four "
+        "ranges; length: by the tokens of a text. May be repeated.",
+        metavar="COLUMN",
+    )
     limit: int | None = data_option(
         None, "Score at most N rows, drawn at random.", metavar="N", minimum=1
     )

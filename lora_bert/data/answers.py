@@ -20,7 +20,7 @@ import numpy as np
 
 from lora_bert.data.answer_columns import answer_columns
 from lora_bert.data.columns import LABEL_NAMES, id_column, plain_name
-from lora_bert.data.examples import Examples
+from lora_bert.data.examples import Examples, cells_at
 from lora_bert.data.literals import literal, may_be_literal
 from lora_bert.data.rows import HEAD_ROWS
 from lora_bert.data.stored import kept, numbers_at, taken
@@ -95,8 +95,9 @@ def _stands_at(context: str, cell: str, start: str) -> bool:
 
 
 def answer_examples(
-    table: Table, question_column: str, context_column: str, answer_column: str
-) -> Examples:
+    table: Table, question_column: str, context_column: str, answer_column: str, *,
+    beside: Sequence[str] = (),
+) -> Examples:  # fmt: skip
     """The examples in a table of questions about contexts.
 
     An answer that does not stand where it says is looked for in its context; where it is not there
@@ -108,11 +109,11 @@ def answer_examples(
     """
     names = question_column, context_column
     starts, impossible = _column(table, _START_COLUMNS), _column(table, _IMPOSSIBLE)
-    beside = [table.values[name] if name else () for name in (starts, impossible)]
+    said = [table.values[name] if name else () for name in (starts, impossible)]
     counts, labels, left = Counter[str](), list[str](), list[int]()
     rows = zip(*(table.values[name] for name in (context_column, answer_column)), strict=True)
     for at, (context, cell) in enumerate(rows):
-        start, none = (column[at] if len(column) else "" for column in beside)
+        start, none = (column[at] if len(column) else "" for column in said)
         texts = [] if none.strip().lower() in _TRUE else _answers(cell, start)
         if texts is not None:
             labels.append(json.dumps(list(_placed(context, texts, counts))))
@@ -124,6 +125,7 @@ def answer_examples(
     return Examples(
         texts_of_rows, kept(labels), numbers_at(table.lines, chosen), table.source, table.unit,
         ids=_ids(table, chosen, (*names, answer_column)), files=table.files, label_form="answers",
+        beside=cells_at(table.values, beside, chosen),
     )  # fmt: skip
 
 

@@ -30,6 +30,7 @@ class DataOptions:
         label_separator: What stands between the labels of a cell; None looks for it.
         label_form: What a row's label is.
         classes: Whether labels are of a few classes, each of which must have training rows.
+        beside: Names of columns whose cells are kept with the rows, where a part has them.
     """
 
     text_column: str | None = None
@@ -45,6 +46,7 @@ class DataOptions:
     label_form: LabelForm = "one"
     classes: bool = True
     text_pair_column: str | None = None
+    beside: tuple[str, ...] = ()
 
 
 DEFAULTS = DataOptions()

@@ -6,7 +6,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import reduce
 
 import numpy as np
@@ -53,6 +53,7 @@ class Examples(Positioned):
         label_form: What a label is; of a ``set``, and of ``tags``, :meth:`each` gives the labels.
         tagging: How words are tagged, where labels are entities; see
             :mod:`lora_bert.data.tagged`.
+        beside: Cells of columns that were asked for beside, by the column's name.
     """
 
     texts: Sequence[Text]
@@ -64,6 +65,7 @@ class Examples(Positioned):
     files: Files | None = None
     label_form: LabelForm = "one"
     tagging: Tagging | None = None
+    beside: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -114,6 +116,7 @@ class Examples(Positioned):
             labels=taken(self.labels, rows) if self.labels else (),
             lines=numbers_at(self.lines, rows),
             ids=taken(self.ids, rows) if self.ids else (),
+            beside=cells_at(self.beside, self.beside, rows),
         )
 
 
@@ -129,13 +132,14 @@ def examples_from(
     label_form: LabelForm = "one",
     label_separator: str | None = None,
     training: TrainingFormat = NO_TRAINING,
+    beside: Sequence[str] = (),
 ) -> Examples:
     """The examples in a table; rows with an empty text or label are dropped, and a log says so.
 
     The columns are found as :func:`find_pair` and :func:`find_columns` do; without ``need_labels``
     only the texts are taken, unless ``label_column`` is given. ``label_names`` replace labels,
-    ``known_labels`` are what training took for one label, whatever it looks like; ``label_form``
-    and ``label_separator`` are those of :class:`.DataOptions`.
+    ``known_labels`` are what training took for one label, whatever it looks like; ``label_form``,
+    ``label_separator`` and ``beside`` are those of :class:`.DataOptions`.
 
     Raises:
         DataError: A column is not there, or no row is left.
@@ -176,7 +180,15 @@ def examples_from(
         ids=_ids(table, rows, (*names, *label_columns(label_name, table.columns))),
         files=table.files,
         label_form=label_form,
+        beside=cells_at(table.values, beside, rows),
     )
+
+
+def cells_at(
+    values: Mapping[str, Sequence[str]], names: Iterable[str], rows: np.ndarray
+) -> dict[str, Sequence[str]]:
+    """The cells of ``rows`` in the columns of these names, those that there are."""
+    return {name: taken(values[name], rows) for name in names if name in values}
 
 
 def _say_objects(table: Table, column: str) -> None:

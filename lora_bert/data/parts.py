@@ -126,6 +126,7 @@ class Parts:
             label_names=options.label_names,
             known_labels={*options.read.training.labels, *known},
             label_form=options.label_form, label_separator=options.label_separator,
+            beside=options.beside,
         )  # fmt: skip
 
     def _tag_columns(self, table: Table) -> tuple[str, str | None, str | None]:
@@ -146,7 +147,9 @@ class Parts:
         trained = options.read.training.tagging
         tagging = train.tagging if isinstance(train, Examples) else trained
         self._names[part] = (text, None, label)
-        return tagged_examples(table, text, label, names=options.label_names, tagging=tagging)
+        return tagged_examples(
+            table, text, label, names=options.label_names, tagging=tagging, beside=options.beside
+        )
 
     def _answer_columns(self, table: Table) -> tuple[str, str | None, str | None]:
         """A table's columns of questions, of contexts and of answers."""
@@ -170,7 +173,7 @@ class Parts:
         if self._may_lack_labels(part) and not any(cell.strip() for cell in table.values[label]):
             return f"'{table.source}' has no answers, only empty cells"
         self._names[part] = (text, pair, label)
-        return answer_examples(table, text, pair, label)
+        return answer_examples(table, text, pair, label, beside=self.options.beside)
 
     def _may_lack_labels(self, part: str) -> bool:
         return part != "train" and "train" in self._location.parts

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from lora_bert.data.columns import LABEL_NAMES, TEXT_NAMES, WORD_NAMES
-from lora_bert.data.examples import Examples
+from lora_bert.data.examples import Examples, cells_at
 from lora_bert.data.formats.label_studio import flat_cells
 from lora_bert.data.literals import literal, may_be_literal
 from lora_bert.data.rows import HEAD_ROWS
@@ -138,7 +138,7 @@ def _said(words: str, cell: str, least: int) -> str | None:
 
 def tagged_examples(
     table: Table, text_column: str, label_column: str, *, names: Mapping[str, str],
-    tagging: Tagging | None,
+    tagging: Tagging | None, beside: Sequence[str] = (),
 ) -> Examples:  # fmt: skip
     """The examples in a table whose words are tagged, or whose texts have marked parts.
 
@@ -148,6 +148,7 @@ def tagged_examples(
         label_column: Its column of lists of tags, or of marked parts.
         names: New names for tags or types.
         tagging: How the words of the training rows are tagged; None: these are those.
+        beside: As :class:`.DataOptions` has it.
 
     Raises:
         DataError: A row has fewer words than tags or more, a tag is of no scheme, or no row is
@@ -185,6 +186,7 @@ def tagged_examples(
     return Examples(
         kept(texts), kept(labels), numbers_at(table.lines, np.asarray(left)),
         table.source, table.unit, files=table.files, label_form="tags", tagging=tagging,
+        beside=cells_at(table.values, beside, np.asarray(left)),
     )  # fmt: skip
 
 

@@ -150,6 +150,7 @@ class EvaluationRows:
             label_separator=separator(config.label_separator) or base.label_separator,
             read=read_options(config, format_),
             limit=None if config.part == "auto" else base.limit,
+            beside=config.by,
         )
 
     @cached_property
@@ -219,5 +220,6 @@ class EvaluationRows:
         asked = replace(options.read.training, inputs=self.manifest.inputs)
         return load_splits(
             own.data, train=own.train, validation=own.validation, test=own.test,
-            options=replace(options, read=replace(options.read, training=asked)),
+            options=replace(options, read=replace(options.read, training=asked),
+                            beside=self.config.by),
         )  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from lora_bert.evaluation.baseline import Baseline
 from lora_bert.evaluation.display import cells, column, fit, html_table, html_text, wrapped
 from lora_bert.evaluation.overlap import Overlap
+from lora_bert.evaluation.slices import Slice
 from lora_bert.metrics.classification import PerClass, Scores
 from lora_bert.metrics.comparison import Comparison, Figure
 from lora_bert.metrics.coverage import Covered, Target
@@ -210,6 +211,43 @@ def coverage_table(lines: Sequence[Covered], *, width: int = 80) -> str:
         for line in lines
     ]
     return _table(("--min-score", "answered", "% of rows", "% right"), rows, 1, width)
+
+
+def slice_tables(
+    slices: Sequence[Slice], figures: Sequence[Metric], *, width: int = 80
+) -> list[str]:
+    """A table for each column that rows are sliced by: the first of the figures, and the second."""
+    names = dict.fromkeys(each.by for each in slices)
+    return [
+        _table(slice_header(name, figures), slice_rows(slices, name, figures), 1, width)
+        for name in names
+    ]
+
+
+def slice_header(by: str, figures: Sequence[Metric]) -> tuple[str, ...]:
+    """The columns of :func:`slice_rows`."""
+    one, *others = (figure.shown for figure in figures[:2])
+    return (by, "rows", one, "95 % interval", *others)
+
+
+def slice_rows(
+    slices: Sequence[Slice], by: str, figures: Sequence[Metric]
+) -> list[tuple[str, ...]]:
+    """The slices of one column: value, rows, the first figure with its interval, the second one."""
+    rows = []
+    for each in (each for each in slices if each.by == by):
+        first, *others = (_bare(each.figures.get(figure.name), figure) for figure in figures[:2])
+        ends = each.intervals.get(figures[0].name)
+        around = "–" if ends is None else "–".join(_bare(end, figures[0]) for end in ends)
+        rows.append((each.value, f"{each.rows:,}", first, around, *others))
+    return rows
+
+
+def _bare(value: float | None, metric: Metric) -> str:
+    """A figure as it stands in a table: ``90.3`` of a share, or ``0.250``."""
+    if metric.share:
+        return _share(value)
+    return "–" if value is None else f"{value:.3f}"
 
 
 def scope_table(scope: OutOfScope, *, width: int = 80) -> str:

@@ -12,6 +12,7 @@ from lora_bert.evaluation import report
 from lora_bert.evaluation.baseline import Baseline
 from lora_bert.evaluation.display import html_text
 from lora_bert.evaluation.overlap import Overlap
+from lora_bert.evaluation.slices import Slice
 from lora_bert.metrics.comparison import Comparison
 from lora_bert.metrics.intervals import Interval
 from lora_bert.tasks.base import Task
@@ -33,12 +34,14 @@ class Evaluation(Judgement):
             not known.
         against: The comparison with another classifier, where that was asked for.
         baseline: What TF-IDF + LinearSVC makes of the same rows, where that was asked for.
+        slices: Parts of the rows scored apart, where that was asked for.
     """
 
     metric: str
     overlap: Overlap | None = None
     against: Comparison | None = None
     baseline: Baseline | None = None
+    slices: tuple[Slice, ...] = ()
 
     @property
     def accuracy_interval(self) -> Interval:
@@ -68,6 +71,8 @@ class Evaluation(Judgement):
             "against": self.against and self.against.as_dict(),
             "baseline": self.baseline and self.baseline.as_dict(),
         }  # fmt: skip
+        if self.slices:
+            parts["slices"] = [asdict(each) for each in self.slices]
         if self.by_type:
             parts["per_type"] = [asdict(entry) for entry in self.by_type]
         if self.by_label:
@@ -113,6 +118,8 @@ class Evaluation(Judgement):
     def text(self, width: int = 80) -> str:
         """Summary and tables for a terminal of ``width`` columns; the worst of many classes."""
         parts = [self.summary(width)]
+        figures = report.first(self.metric, self.shown)
+        parts += report.slice_tables(self.slices, figures, width=width)
         if self.coverage:
             parts.append(report.coverage_table(self.coverage, width=width))
         if self.out_of_scope:
@@ -134,7 +141,7 @@ def judge(
 ) -> Evaluation:  # fmt: skip
     """What :meth:`~lora_bert.tasks.base.Task.judge` says, ``metric`` first, else the task's first.
 
-    ``compared`` are ``overlap``, ``against`` and ``baseline``, which are shown beside.
+    ``compared`` are ``overlap``, ``against``, ``baseline`` and ``slices``, which are shown beside.
 
     Raises:
         DataError, AdapterError: As that says.

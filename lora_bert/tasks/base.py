@@ -207,6 +207,11 @@ class Task(Protocol):
                 can be done about it.
         """
 
+    def targets_at(self, targets: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """The :meth:`targets` of some rows, by their numbers, as if those alone were there."""
+        chosen: np.ndarray = targets[rows]
+        return chosen
+
     def learning_notes(self, targets: np.ndarray) -> list[str]:
         """What cannot be learned of training rows with these targets, in sentences."""
         return []

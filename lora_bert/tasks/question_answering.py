@@ -340,6 +340,11 @@ class QuestionAnswering(Task):
             null_scores=self._null_scores(values),
         )  # fmt: skip
 
+    def targets_at(self, targets: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Those of the rows' first windows."""
+        chosen: np.ndarray = of_rows(targets)[rows]
+        return chosen
+
     def _gold(self, values: np.ndarray, targets: np.ndarray) -> list[list[str]]:
         rows = zip(values, of_rows(targets), strict=True)
         return [[true if isinstance(true, str) else each.text[slice(*true)]

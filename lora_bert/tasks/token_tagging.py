@@ -349,6 +349,11 @@ class TokenTagging(Task):
         rows = of_rows(targets)
         return score(self._said(values, rows), self._gold(rows))
 
+    def targets_at(self, targets: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Those of all windows of the rows, a line each."""
+        whole = of_rows(targets)
+        return padded([whole[row] for row in rows])
+
     def _gold(self, rows: Sequence[np.ndarray]) -> list[list[str]]:
         return [[self.labels[tag] for tag in gold(row).tolist()] for row in rows]
 

@@ -1,0 +1,152 @@
+"""The figures of parts of the rows: by what a column says of them, or by how long their texts are.
+
+A classifier that is right nine times in ten may be right half the time where it matters.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lora_bert.data.examples import Examples
+from lora_bert.errors import ConfigError, DataError
+from lora_bert.metrics.intervals import Interval
+from lora_bert.wording import shortened
+
+if TYPE_CHECKING:
+    from lora_bert.tasks.base import Task
+    from lora_bert.tokens.tokenized import TokenizedTexts
+
+LENGTH = "length"
+"""What stands for the tokens of a text where no column is called so."""
+_MOST = 20
+"""Slices of a column; where it says more, the rarest stand together."""
+_PARTS = 4
+"""Of the rows, by their numbers, where a column has more different ones than slices."""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Rows that have something in common.
+
+    Attributes:
+        by: The column that says it, or ``length``.
+        value: What they have in common: a cell, or a range of numbers.
+        rows: How many they are.
+        figures: The task's metrics by name; those are absent that so few or so like rows have none
+            of.
+        intervals: 95 % bootstrap intervals, by the name of the figure.
+    """
+
+    by: str
+    value: str
+    rows: int
+    figures: Mapping[str, float]
+    intervals: Mapping[str, Interval]
+
+
+def check_slices(by: Sequence[str], rows: Examples) -> None:
+    """Check that the rows can be sliced ``by`` these columns, before anything is computed.
+
+    Raises:
+        ConfigError: There is no such column, or each row says something else in it.
+    """
+    for name in by:
+        cells = rows.beside.get(name)
+        if cells is None and name == LENGTH:
+            continue
+        if cells is None:
+            raise ConfigError(
+                f"--by {name}: '{rows.source}' has no column '{shortened(name)}'.",
+                hint=f"--by {LENGTH} slices by the number of tokens.",
+            )
+        if len(cells) > _MOST and len(set(cells)) == len(cells) and _numbers(cells) is None:
+            raise ConfigError(
+                f"--by {name}: each of the {len(cells):,} rows has another '{shortened(name)}'.",
+                hint="Take a column that says the same of many rows.",
+            )
+
+
+def slices(
+    task: Task, values: np.ndarray, targets: np.ndarray, rows: Examples, tokens: TokenizedTexts,
+    by: Sequence[str], *, seed: int = 0,
+) -> tuple[Slice, ...]:  # fmt: skip
+    """The figures of answered rows, slice by slice, those of one column side by side.
+
+    Args:
+        task: Of the classifier.
+        values: Its values, ``[rows, …]``.
+        targets: Of the same rows' tokens, as :meth:`.Task.targets` gives them.
+        rows: With the columns that they are sliced by.
+        tokens: Of the rows.
+        by: Names of columns, or ``length``.
+        seed: Of the intervals.
+    """
+    found = []
+    for name in by:
+        cells = rows.beside.get(name)
+        parts = _by_number(_lengths(tokens)) if cells is None else _by_cell(cells)
+        found += [_judged(task, values, targets, (name, value), at, seed) for value, at in parts]
+    return tuple(found)
+
+
+def _judged(
+    task: Task, values: np.ndarray, targets: np.ndarray, named: tuple[str, str], at: np.ndarray,
+    seed: int,
+) -> Slice:  # fmt: skip
+    """The figures of the rows ``at`` these places."""
+    try:
+        judged = task.judge(values[at], task.targets_at(targets, at), seed=seed)
+    except DataError:  # of rows that are all alike nothing can be said, as of one relevant answer
+        return Slice(*named, len(at), {}, {})
+    figures = {metric.name: getattr(judged.scores, metric.name) for metric in judged.shown}
+    told = {name: value for name, value in figures.items() if math.isfinite(value)}
+    intervals = {name: ends for name, ends in judged.intervals.items()
+                 if name in told and all(map(math.isfinite, ends))}  # fmt: skip
+    return Slice(*named, len(at), told, intervals)
+
+
+def _lengths(tokens: TokenizedTexts) -> np.ndarray:
+    """The tokens of each row, of all its windows."""
+    counts = np.bincount(tokens.rows_of(np.arange(len(tokens))), np.diff(tokens.starts))
+    return counts[: tokens.row_count]
+
+
+def _by_cell(cells: Sequence[str]) -> Iterable[tuple[str, np.ndarray]]:
+    """The rows of each value of a column, the most frequent first; numbers of many in ranges."""
+    stripped = [cell.strip() for cell in cells]
+    counts = Counter(stripped)
+    if len(counts) > _MOST and (numbers := _numbers(stripped)) is not None:
+        return _by_number(numbers)
+    ordered = [value for value, _ in counts.most_common()]
+    named = ordered if len(ordered) <= _MOST else ordered[: _MOST - 1]
+    place = {value: at for at, value in enumerate(named)}
+    parts = np.array([place.get(value, len(named)) for value in stripped])
+    names = [value or "(empty)" for value in named]
+    if len(named) < len(ordered):
+        names.append(f"({len(ordered) - len(named):,} others)")
+    return [(name, np.flatnonzero(parts == at)) for at, name in enumerate(names)]
+
+
+def _by_number(numbers: np.ndarray) -> Iterable[tuple[str, np.ndarray]]:
+    """The rows in four parts by their numbers, equal ones together, the smallest first."""
+    edges = np.unique(np.quantile(numbers, np.arange(1, _PARTS) / _PARTS))
+    parts = np.searchsorted(edges, numbers)
+    for part in np.unique(parts):
+        at = np.flatnonzero(parts == part)
+        low, high = numbers[at].min(), numbers[at].max()
+        yield (f"{low:g}" if low == high else f"{low:g} to {high:g}"), at
+
+
+def _numbers(cells: Sequence[str]) -> np.ndarray | None:
+    """Cells as numbers; None where one is none."""
+    try:
+        numbers = np.array([float(cell) for cell in cells])
+    except ValueError:
+        return None
+    return numbers if np.isfinite(numbers).all() else None
