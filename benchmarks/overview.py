@@ -16,7 +16,8 @@ _INTRODUCTION = """\
 
 {cores} CPU cores, the embedded backbone (12 layers of width 384), everyone with the same rows, rank
 and batch size; medians over rounds in which all take turns, the commit in brackets. Every
-measurement, with its range, its command and the versions, is in [benchmarks](benchmarks.md).
+measurement, with its range, its command and the versions, is in [benchmarks](benchmarks.md). What
+the time is spent on, and what was tried, stands in [where the time goes](speed.md).
 """
 _ENDING = """\
 Written by `python -m benchmarks report`; measure yours with `python -m benchmarks NAME` (without a
