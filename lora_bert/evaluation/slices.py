@@ -54,7 +54,7 @@ def check_slices(by: Sequence[str], rows: Examples) -> None:
     """Check that the rows can be sliced ``by`` these columns, before anything is computed.
 
     Raises:
-        ConfigError: There is no such column, or each row says something else in it.
+        ConfigError: There is no such column, or most rows say something else in it.
     """
     for name in by:
         cells = rows.beside.get(name)
@@ -65,9 +65,11 @@ def check_slices(by: Sequence[str], rows: Examples) -> None:
                 f"--by {name}: '{rows.source}' has no column '{shortened(name)}'.",
                 hint=f"--by {LENGTH} slices by the number of tokens.",
             )
-        if len(cells) > _MOST and len(set(cells)) == len(cells) and _numbers(cells) is None:
+        different = len(set(cells))
+        if _MOST < different > len(cells) / 2 and _numbers(cells) is None:
             raise ConfigError(
-                f"--by {name}: each of the {len(cells):,} rows has another '{shortened(name)}'.",
+                f"--by {name}: '{shortened(name)}' says {different:,} different things of "
+                f"{len(cells):,} rows.",
                 hint="Take a column that says the same of many rows.",
             )
 
@@ -88,7 +90,7 @@ def slices(
         seed: Of the intervals.
     """
     found = []
-    for name in by:
+    for name in dict.fromkeys(by):
         cells = rows.beside.get(name)
         parts = _by_number(_lengths(tokens)) if cells is None else _by_cell(cells)
         found += [_judged(task, values, targets, (name, value), at, seed) for value, at in parts]
@@ -113,8 +115,8 @@ def _judged(
 
 def _lengths(tokens: TokenizedTexts) -> np.ndarray:
     """The tokens of each row, of all its windows."""
-    counts = np.bincount(tokens.rows_of(np.arange(len(tokens))), np.diff(tokens.starts))
-    return counts[: tokens.row_count]
+    rows = tokens.rows_of(np.arange(len(tokens)))
+    return np.bincount(rows, np.diff(tokens.starts), minlength=tokens.row_count)
 
 
 def _by_cell(cells: Sequence[str]) -> Iterable[tuple[str, np.ndarray]]:
