@@ -125,7 +125,7 @@ def answer_examples(
     return Examples(
         texts_of_rows, kept(labels), numbers_at(table.lines, chosen), table.source, table.unit,
         ids=_ids(table, chosen, (*names, answer_column)), files=table.files, label_form="answers",
-        beside=cells_at(table.values, beside, chosen),
+        columns=table.columns, beside=cells_at(table.values, beside, chosen),
     )  # fmt: skip
 
 

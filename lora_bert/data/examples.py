@@ -53,6 +53,7 @@ class Examples(Positioned):
         label_form: What a label is; of a ``set``, and of ``tags``, :meth:`each` gives the labels.
         tagging: How words are tagged, where labels are entities; see
             :mod:`lora_bert.data.tagged`.
+        columns: The names of all columns of the table that they come from.
         beside: Cells of columns that were asked for beside, by the column's name.
     """
 
@@ -65,6 +66,7 @@ class Examples(Positioned):
     files: Files | None = None
     label_form: LabelForm = "one"
     tagging: Tagging | None = None
+    columns: Sequence[str] = ()
     beside: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -180,6 +182,7 @@ def examples_from(
         ids=_ids(table, rows, (*names, *label_columns(label_name, table.columns))),
         files=table.files,
         label_form=label_form,
+        columns=table.columns,
         beside=cells_at(table.values, beside, rows),
     )
 
@@ -187,8 +190,13 @@ def examples_from(
 def cells_at(
     values: Mapping[str, Sequence[str]], names: Iterable[str], rows: np.ndarray
 ) -> dict[str, Sequence[str]]:
-    """The cells of ``rows`` in the columns of these names, those that there are."""
-    return {name: taken(values[name], rows) for name in names if name in values}
+    """The cells of ``rows`` in the columns of these names, those that there are.
+
+    A name that is no column's may be several with commas between.
+    """
+    columns = tuple(values)
+    found = (column for name in names for column in label_columns(name, columns))
+    return {column: taken(values[column], rows) for column in found}
 
 
 def _say_objects(table: Table, column: str) -> None:

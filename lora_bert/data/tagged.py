@@ -186,7 +186,7 @@ def tagged_examples(
     return Examples(
         kept(texts), kept(labels), numbers_at(table.lines, np.asarray(left)),
         table.source, table.unit, files=table.files, label_form="tags", tagging=tagging,
-        beside=cells_at(table.values, beside, np.asarray(left)),
+        columns=table.columns, beside=cells_at(table.values, beside, np.asarray(left)),
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from lora_bert.data.columns import WORD_NAMES, plain_name, sentence_column
 from lora_bert.data.rows import HEAD_ROWS
-from lora_bert.data.stored import kept, numbers_at
+from lora_bert.data.stored import kept, numbers_at, taken
 from lora_bert.data.tables import Table
 from lora_bert.data.tag_schemes import parts_of
 from lora_bert.wording import counted
@@ -25,6 +25,7 @@ def as_sentences(table: Table) -> Table:
     """A row for each sentence, with lists of its words and tags; of other tables the same.
 
     A sentence begins where its column says something else than before; an empty cell says nothing.
+    What other columns say of a sentence is what they say of its first word.
     """
     by_name = {plain_name(name): name for name in reversed(table.columns)}
     found = [sentence_column(table.columns)]
@@ -51,5 +52,8 @@ def as_sentences(table: Table) -> Table:
     values = {name: kept(json.dumps([str(cell) for cell in cells[start:end]], ensure_ascii=False)
                          for start, end in ends)
               for name, cells in (("tokens", words), ("tags", tags))}  # fmt: skip
-    lines = numbers_at(table.lines, np.array(begins))
-    return replace(table, columns=tuple(values), values=values, lines=lines)
+    first = np.array(begins)
+    beside = {name: taken(table.values[name], first)
+              for name in table.columns if name not in (*found, *values)}  # fmt: skip
+    lines = numbers_at(table.lines, first)
+    return replace(table, columns=(*values, *beside), values=values | beside, lines=lines)

@@ -25,7 +25,7 @@ from lora_bert.evaluation.page import write_report
 from lora_bert.evaluation.plots import confusion_png
 from lora_bert.evaluation.result import Evaluation, judge
 from lora_bert.evaluation.row_tables import table_columns, table_rows, tables_of, write_rows
-from lora_bert.evaluation.slices import check_slices, slices
+from lora_bert.evaluation.slices import columns_of_slices, slices
 from lora_bert.evaluation.training_settings import differences, trained_for
 from lora_bert.files import atomic_directory, claim_file, claim_output, spare_inputs
 from lora_bert.inference.predictor import Predictor, open_predictor
@@ -84,7 +84,7 @@ def run(config: EvaluateConfig) -> Evaluation:
     _spare(config, predictor, other)
     source = EvaluationRows(config, predictor.manifest)
     rows, outside = _by_scope(config, source.to_score(), predictor.labels)
-    check_slices(config.by, rows)
+    by = columns_of_slices(config.by, rows)
     tokens = _tokens_of(rows, predictor)
     targets = task.targets(rows, tokens, hint=_OR_OUT_OF_SCOPE if task.classes else "")
     with told_of_texts({config.path: predictor}):
@@ -107,8 +107,8 @@ def run(config: EvaluateConfig) -> Evaluation:
             log.info("Training TF-IDF + %s on %s rows.", task.linear_model, f"{len(learned):,}")
         fitted_on = learned, task.targets(learned, _tokens_of(learned, predictor))
         beside["baseline"] = tfidf_baseline(task, fitted_on, (rows, targets), values, metric=metric)
-    if config.by:
-        beside["slices"] = slices(task, values, targets, rows, tokens, config.by)
+    if by:
+        beside["slices"] = slices(task, values, targets, rows, tokens, by)
     if outside:
         values_outside = predictor.values_of(_tokens_of(outside, predictor))
         beside["outside"] = config.out_of_scope, values_outside

@@ -224,6 +224,14 @@ def slice_tables(
     ]
 
 
+def slices_html(slices: Sequence[Slice], figures: Sequence[Metric]) -> str:
+    """The same for a notebook."""
+    names = dict.fromkeys(each.by for each in slices)
+    return "".join(
+        html_table(slice_header(name, figures), slice_rows(slices, name, figures)) for name in names
+    )
+
+
 def slice_header(by: str, figures: Sequence[Metric]) -> tuple[str, ...]:
     """The columns of :func:`slice_rows`."""
     one, *others = (figure.shown for figure in figures[:2])
@@ -238,7 +246,9 @@ def slice_rows(
     for each in (each for each in slices if each.by == by):
         first, *others = (_bare(each.figures.get(figure.name), figure) for figure in figures[:2])
         ends = each.intervals.get(figures[0].name)
-        around = "–" if ends is None else "–".join(_bare(end, figures[0]) for end in ends)
+        # A point says that all rows came out alike, no more.
+        known = ends is not None and ends.low != ends.high
+        around = "–".join(_bare(end, figures[0]) for end in ends) if ends and known else "–"
         rows.append((each.value, f"{each.rows:,}", first, around, *others))
     return rows
 

@@ -101,10 +101,11 @@ class Evaluation(Judgement):
         return f"Evaluation({', '.join(words)})"
 
     def _repr_html_(self) -> str:
-        """The summary and the classes, for a notebook."""
+        """The summary, the slices and the classes, for a notebook."""
         entries = self.by_class or self.by_label
         classes = report.classes_html(entries) if entries else ""
-        return html_text(self.summary()) + classes
+        figures = report.first(self.metric, self.shown)
+        return html_text(self.summary()) + report.slices_html(self.slices, figures) + classes
 
     def summary(self, width: int = 80) -> str:
         """The figures of the whole, a line each, and what they are compared with below."""

@@ -5,17 +5,20 @@ A classifier that is right nine times in ten may be right half the time where it
 
 from __future__ import annotations
 
-import math
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lora_bert.data.columns import given_column, id_column, label_columns
 from lora_bert.data.examples import Examples
-from lora_bert.errors import ConfigError, DataError
+from lora_bert.errors import DataError
 from lora_bert.metrics.intervals import Interval
+from lora_bert.metrics.metric import Metric
+from lora_bert.tasks.judgement import Judgement
 from lora_bert.wording import shortened
 
 if TYPE_CHECKING:
@@ -28,6 +31,10 @@ _MOST = 20
 """Slices of a column; where it says more, the rarest stand together."""
 _PARTS = 4
 """Of the rows, by their numbers, where a column has more different ones than slices."""
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+_NO_NUMBER = frozenset(("", "nan", "none", "null", "inf", "-inf"))
+_LARGEST = 1e300
+"""Larger numbers are none: differences of them are infinite."""
 
 
 @dataclass(frozen=True)
@@ -50,28 +57,33 @@ class Slice:
     intervals: Mapping[str, Interval]
 
 
-def check_slices(by: Sequence[str], rows: Examples) -> None:
-    """Check that the rows can be sliced ``by`` these columns, before anything is computed.
+def columns_of_slices(by: Sequence[str], rows: Examples) -> tuple[str, ...]:
+    """The columns that the rows are to be sliced by, each once, or :data:`LENGTH`.
+
+    Args:
+        by: What was asked for: columns, or several with commas between.
+        rows: The rows, with these columns.
 
     Raises:
-        ConfigError: There is no such column, or most rows say something else in it.
+        DataError: There is no such column, or it says too many different things.
     """
+    names = dict[str, None]()
     for name in by:
-        cells = rows.beside.get(name)
-        if cells is None and name == LENGTH:
-            continue
-        if cells is None:
-            raise ConfigError(
-                f"--by {name}: '{rows.source}' has no column '{shortened(name)}'.",
-                hint=f"--by {LENGTH} slices by the number of tokens.",
-            )
+        named = label_columns(name, rows.columns)
+        if not named and name != LENGTH:
+            given_column(name, rows.columns, rows.source)
+        names |= dict.fromkeys(named or (name,))
+    for name in names:
+        cells = rows.beside.get(name, ())
         different = len(set(cells))
-        if _MOST < different > len(cells) / 2 and _numbers(cells) is None:
-            raise ConfigError(
+        numbered = bool(id_column([name], ())) or _numbers(cells) is None
+        if _MOST < different > len(cells) / 2 and numbered:
+            raise DataError(
                 f"--by {name}: '{shortened(name)}' says {different:,} different things of "
                 f"{len(cells):,} rows.",
                 hint="Take a column that says the same of many rows.",
             )
+    return tuple(names)
 
 
 def slices(
@@ -86,11 +98,11 @@ def slices(
         targets: Of the same rows' tokens, as :meth:`.Task.targets` gives them.
         rows: With the columns that they are sliced by.
         tokens: Of the rows.
-        by: Names of columns, or ``length``.
+        by: As :func:`columns_of_slices` gives it.
         seed: Of the intervals.
     """
     found = []
-    for name in dict.fromkeys(by):
+    for name in by:
         cells = rows.beside.get(name)
         parts = _by_number(_lengths(tokens)) if cells is None else _by_cell(cells)
         found += [_judged(task, values, targets, (name, value), at, seed) for value, at in parts]
@@ -106,11 +118,17 @@ def _judged(
         judged = task.judge(values[at], task.targets_at(targets, at), seed=seed)
     except DataError:  # of rows that are all alike nothing can be said, as of one relevant answer
         return Slice(*named, len(at), {}, {})
-    figures = {metric.name: getattr(judged.scores, metric.name) for metric in judged.shown}
-    told = {name: value for name, value in figures.items() if math.isfinite(value)}
-    intervals = {name: ends for name, ends in judged.intervals.items()
-                 if name in told and all(map(math.isfinite, ends))}  # fmt: skip
-    return Slice(*named, len(at), told, intervals)
+    figures = {metric.name: getattr(judged.scores, metric.name) for metric in judged.shown
+               if not _is_undefined(metric, judged)}  # fmt: skip
+    intervals = {name: ends for name, ends in judged.intervals.items() if name in figures}
+    return Slice(*named, len(at), figures, intervals)
+
+
+def _is_undefined(metric: Metric, judged: Judgement) -> bool:
+    """Whether it is a correlation with numbers that do not vary: no draw of the rows changes it."""
+    ends = judged.intervals.get(metric.name)
+    correlation = metric.higher_is_better and not metric.share
+    return correlation and ends is not None and ends.low == ends.high
 
 
 def _lengths(tokens: TokenizedTexts) -> np.ndarray:
@@ -119,7 +137,7 @@ def _lengths(tokens: TokenizedTexts) -> np.ndarray:
     return np.bincount(rows, np.diff(tokens.starts), minlength=tokens.row_count)
 
 
-def _by_cell(cells: Sequence[str]) -> Iterable[tuple[str, np.ndarray]]:
+def _by_cell(cells: Sequence[str]) -> list[tuple[str, np.ndarray]]:
     """The rows of each value of a column, the most frequent first; numbers of many in ranges."""
     stripped = [cell.strip() for cell in cells]
     counts = Counter(stripped)
@@ -135,20 +153,29 @@ def _by_cell(cells: Sequence[str]) -> Iterable[tuple[str, np.ndarray]]:
     return [(name, np.flatnonzero(parts == at)) for at, name in enumerate(names)]
 
 
-def _by_number(numbers: np.ndarray) -> Iterable[tuple[str, np.ndarray]]:
-    """The rows in four parts by their numbers, equal ones together, the smallest first."""
-    edges = np.unique(np.quantile(numbers, np.arange(1, _PARTS) / _PARTS))
-    parts = np.searchsorted(edges, numbers)
+def _by_number(numbers: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    """The rows in four parts by their numbers, equal ones together, then those without one."""
+    there = np.flatnonzero(np.isfinite(numbers))
+    known = numbers[there]
+    parts = np.searchsorted(np.unique(np.quantile(known, np.arange(1, _PARTS) / _PARTS)), known)
+    found = []
     for part in np.unique(parts):
-        at = np.flatnonzero(parts == part)
-        low, high = numbers[at].min(), numbers[at].max()
-        yield (f"{low:g}" if low == high else f"{low:g} to {high:g}"), at
+        low, high = known[parts == part].min(), known[parts == part].max()
+        name = f"{low:.15g}" if low == high else f"{low:.15g} to {high:.15g}"
+        found.append((name, there[parts == part]))
+    if len(there) < len(numbers):
+        found.append(("(no number)", np.flatnonzero(~np.isfinite(numbers))))
+    return found
 
 
 def _numbers(cells: Sequence[str]) -> np.ndarray | None:
-    """Cells as numbers; None where one is none."""
-    try:
-        numbers = np.array([float(cell) for cell in cells])
-    except ValueError:
-        return None
-    return numbers if np.isfinite(numbers).all() else None
+    """Cells as numbers, NaN where one is empty or too large; None where one is anything else."""
+    numbers = np.full(len(cells), np.nan)
+    for at, cell in enumerate(map(str.strip, cells)):
+        if cell.lower() in _NO_NUMBER:
+            continue
+        if not _NUMBER.fullmatch(cell):
+            return None
+        numbers[at] = float(cell)
+    numbers[np.abs(numbers) > _LARGEST] = np.nan
+    return numbers if np.isfinite(numbers).any() else None

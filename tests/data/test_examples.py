@@ -16,7 +16,8 @@ def table_of(texts, labels):
 
 def test_rows_are_dropped_and_counted(caplog):
     found = examples_from(table_of(["a ", " ", "b", "c", ""], [" x ", "y", " ", "NA", ""]))
-    assert found == Examples(("a ", "c"), ("x", "NA"), (2, 5), "a.csv")
+    columns = ("text", "label")
+    assert found == Examples(("a ", "c"), ("x", "NA"), (2, 5), "a.csv", columns=columns)
     assert caplog.messages == [
         "Dropped 2 rows with an empty text and 1 row with an empty label from 'a.csv'."
     ]

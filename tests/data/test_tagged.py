@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -399,8 +400,9 @@ def test_a_word_a_row_with_the_number_of_its_sentence(tmp_path, caplog):
     assert entities(found) == NAMES
     assert found.at(1).endswith("line 6")
     assert "column 'Sentence #' makes 2 sentences of them" in caplog.text
-    splits = load_splits(str(tmp_path / "a.csv"), options=OPTIONS)
+    splits = load_splits(str(tmp_path / "a.csv"), options=replace(OPTIONS, beside=("POS",)))
     assert len(splits.train) == 1
+    assert splits.train.beside["POS"][0] in ("NNP", "PRP")  # the first word's
 
 
 def of_types(path, kinds, *others: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 import lora_bert
 from lora_bert.cli.app import cli
-from lora_bert.errors import ConfigError
+from lora_bert.errors import DataError
 from lora_bert.evaluation.slices import _by_cell, _by_number
 
 
@@ -42,6 +43,15 @@ def test_many_numbers_are_cut_in_four():
     assert few == {"5": [0, 2], "4": [1], "1": [3]}
 
 
+def test_rows_without_a_number_stand_apart():
+    found = parts(["", *(str(at) for at in range(40)), "nan", "1e400"])
+    assert list(found) == ["0 to 9", "10 to 19", "20 to 29", "30 to 39", "(no number)"]
+    assert found["(no number)"] == [0, 41, 42]
+    days = parts([f"202401{day:02}" for day in range(1, 29)])
+    assert next(iter(days)) == "20240101 to 20240107"
+    assert len(parts([f"{at}_5" for at in range(40)])) == 20
+
+
 @given(st.lists(st.text(max_size=3), min_size=1, max_size=60))
 def test_every_row_is_in_one_part(cells):
     found = np.concatenate([rows for _, rows in _by_cell(cells)])
@@ -64,10 +74,11 @@ def scored(reviews: Path, tmp_path: Path) -> Path:
         rows = list(csv.DictReader(stream))
     path = tmp_path / "scored.csv"
     with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, ["label", "review", "shop", "date"])
+        writer = csv.DictWriter(stream, ["id", "label", "review", "shop", "date"])
         writer.writeheader()
         for at, row in enumerate(rows):
-            writer.writerow({**row, "shop": "mad" if at % 4 else "", "date": f"day {at}"})
+            shop = "mad" if at % 4 else ""
+            writer.writerow({**row, "id": at, "shop": shop, "date": f"day {at}"})
     return path
 
 
@@ -98,7 +109,23 @@ def test_the_rows_of_the_training_are_sliced_too(tiny_backbone, scored, tmp_path
 
 
 def test_what_is_wrong_is_a_sentence(adapter, scored):
-    with pytest.raises(ConfigError, match=r"by shops: '.*scored.csv' has no column 'shops'"):
-        lora_bert.evaluate(adapter, scored, by="shops")
-    with pytest.raises(ConfigError, match="'date' says 60 different things of 60 rows"):
-        lora_bert.evaluate(adapter, scored, by="date")
+    with pytest.raises(DataError, match=r"scored.csv' has no column 'Shop'; its columns") as raised:
+        lora_bert.evaluate(adapter, scored, by="Shop")
+    assert "Did you mean 'shop'?" in raised.value.hint
+    with pytest.raises(DataError, match="'date' says 60 different things of 60 rows"):
+        lora_bert.evaluate(adapter, scored, by="shop,date")
+    with pytest.raises(DataError, match="'id' says 60 different things"):
+        lora_bert.evaluate(adapter, scored, by="id")
+
+
+def test_a_notebook_shows_them(adapter, scored):
+    found = lora_bert.evaluate(adapter, scored, by="shop,label")
+    assert [each.by for each in found.slices] == ["shop", "shop", "label", "label"]
+    assert "<td>mad</td>" in found._repr_html_()
+
+
+def test_of_rows_that_come_out_alike_there_is_no_interval(adapter, scored):
+    found = lora_bert.evaluate(adapter, scored, by="label,review", limit=15)
+    alone = [each for each in found.slices if each.rows == 1]
+    assert alone
+    assert re.search(rf"{alone[0].value}  +1 +(100|0)\.0 +–", found.text())

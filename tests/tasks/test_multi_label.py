@@ -155,7 +155,7 @@ def test_evaluate_with_all_that_is_beside(trained, tmp_path):
     assert text.count("<figure>") >= 3
     assert "the threshold that counts" in text
     new = f"{100 * found.overlap.unseen_accuracy:.1f} %"
-    assert f"the share of right rows on new texts is the honest one: {new}" in text
+    assert f"the accuracy on new texts is the honest one: {new}" in text
     assert sorted(file.name for file in out.iterdir()) == [
         "evaluation.json", "suspects.csv", "wrong.csv",
     ]  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +18,28 @@ Rows = list[dict[str, Any]]
 
 
 def reviews_to_score() -> Rows:
-    words = {"positive": "good tasty fast fine".split(), "negative": "bad awful slow cold".split()}
-    chance = random.Random(0)
+    words, chance = "good tasty fast fine bad awful slow cold".split(), random.Random(0)
     return [
-        {"text": " ".join(chance.choices(words[label] + words["positive"], k=1 + at % 7)),
-         "label": label}
-        for at in range(24) for label in ("positive", "negative")
-    ]  # fmt: skip
+        {"text": " ".join(chance.choices(words, k=1 + at % 7)), "label": label}
+        for at in range(24)
+        for label in ("positive", "negative")
+    ]
 
 
 def tagged_to_score() -> Rows:
-    return [
-        {"tokens": [word for word, _ in row], "tags": [tag for _, tag in row]}
-        for row in sentences(30)
-    ]
+    """Sentences, some of which are read in several windows."""
+    made = []
+    for at, row in enumerate(sentences(40)):
+        long = [pair for pair in row for _ in range(1 + 4 * (at % 3))]
+        made.append({"tokens": [word for word, _ in long], "tags": [tag for _, tag in long]})
+    return made
+
+
+def questions_to_score() -> Rows:
+    made = answers.rows(40)
+    for row in made[::5]:
+        row["context"] += f" {answers.LONG}"
+    return made
 
 
 def pairs_to_score() -> Rows:
@@ -55,13 +64,17 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     def of(name: str) -> tuple[Path, Rows, str]:
         if name == "single-label":
             return request.getfixturevalue("adapter"), reviews_to_score(), "accuracy"
+        windows = {}
         if name == "token-tagging":
-            return request.getfixturevalue("tagger"), tagged_to_score(), "f1"
-        if name == "question-answering":
-            return request.getfixturevalue("reader"), answers.rows(24), "f1"
-        if name == "multi-label":
+            rows = tagged_to_score()
+            path, windows = written(place / "tags.jsonl", rows), {"overflow": "windows"}
+        elif name == "question-answering":
+            rows = questions_to_score()
+            path = written(place / "questions.jsonl", rows)
+        elif name == "multi-label":
             path = test_multi_label.write_reviews(place / "labels.jsonl")
             rows = [json.loads(line) for line in path.read_text().splitlines()][:60]
+            rows = [{**row, "labels": ["rare"]} if at % 7 else row for at, row in enumerate(rows)]
         elif name == "regression":
             path = test_regression.write_reviews(place / "prices.csv")
             lines = path.read_text().splitlines()[1:61]
@@ -71,10 +84,10 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         label = "price" if name == "regression" else None
         made = lora_bert.train(
             path, task=name, label_column=label, backbone=backbone, epochs=1, learning_rate=1e-2,
-            dtype="float32", output=place / name, overwrite=True,
+            dtype="float32", output=place / name, overwrite=True, max_length=40, **windows,
         )  # fmt: skip
-        first = {"multi-label": "macro_f1", "regression": "spearman", "relevance": "auc"}[name]
-        return made.path, rows, first
+        firsts = {"multi-label": "macro_f1", "regression": "spearman", "relevance": "auc"}
+        return made.path, rows, firsts.get(name, "f1")
 
     return of
 
@@ -87,11 +100,15 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def test_a_slice_has_the_figures_of_its_rows_alone(trained, tmp_path, task):
     path, rows, first = trained(task)
     rows = [{**row, "shop": "north" if at % 5 < 3 else "south"} for at, row in enumerate(rows)]
+    nothing = {key: [] if isinstance(value, list) else None for key, value in rows[0].items()}
+    dropped = {**nothing, "shop": "north"}
     options = {"dtype": "float32", "label_column": "price" if task == "regression" else None}
-    whole = lora_bert.evaluate(path, written(tmp_path / "all.jsonl", rows), by=["shop", "length"],
+    data = written(tmp_path / "all.jsonl", [dropped, *rows])
+    whole = lora_bert.evaluate(path, data, by=["shop", "length"],
                                metric=first, report=tmp_path / "r.html", **options)  # fmt: skip
     shops = {each.value: each for each in whole.slices if each.by == "shop"}
     assert list(shops) == ["north", "south"]
+    assert 0 < whole.as_dict()[first] < 1
     for name, found in shops.items():
         own = [row for row in rows if row["shop"] == name]
         alone = lora_bert.evaluate(path, written(tmp_path / f"{name}.jsonl", own), **options)
@@ -115,3 +132,12 @@ def test_rows_that_are_all_alike_have_no_figure(trained, tmp_path):
     assert (alike.value, alike.rows, alike.figures) == ("irrelevant", 24, {})
     assert (other.value, other.figures) == ("some", {})
     assert "irrelevant    24" in found.text()
+
+
+def test_numbers_that_are_alike_have_no_correlation(trained, tmp_path):
+    path, rows, _ = trained("regression")
+    rows = [{**row, "same": row["price"]} for row in rows]
+    data = written(tmp_path / "all.jsonl", rows)
+    found = lora_bert.evaluate(path, data, label_column="price", by="same")
+    assert all({*each.figures} == {"rmse", "mae"} for each in found.slices)
+    assert re.search(r"same +rows +Spearman", found.text(), re.IGNORECASE)
