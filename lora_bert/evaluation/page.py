@@ -70,10 +70,7 @@ def report_page(evaluation: Evaluation, rows: Examples, *, title: str) -> str:
         ],
         value=lambda figure: report.figure_text(evaluation, figure, interval=False),
         comparisons=_comparisons(evaluation),
-        slices=[
-            (report.slice_header(by, figures), report.slice_rows(evaluation.slices, by, figures))
-            for by in dict.fromkeys(each.by for each in evaluation.slices)
-        ],
+        slices=report.slice_cells(evaluation.slices, figures),
         wrong=wrong[:_SHOWN_ROWS],
         wrong_count=len(wrong),
         suspects=suspects[:_SHOWN_ROWS],

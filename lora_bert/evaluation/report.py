@@ -216,41 +216,34 @@ def coverage_table(lines: Sequence[Covered], *, width: int = 80) -> str:
 def slice_tables(
     slices: Sequence[Slice], figures: Sequence[Metric], *, width: int = 80
 ) -> list[str]:
-    """A table for each column that rows are sliced by: the first of the figures, and the second."""
-    names = dict.fromkeys(each.by for each in slices)
-    return [
-        _table(slice_header(name, figures), slice_rows(slices, name, figures), 1, width)
-        for name in names
-    ]
+    """A table for each column that rows are sliced by."""
+    return [_table(*part, 1, width) for part in slice_cells(slices, figures)]
 
 
 def slices_html(slices: Sequence[Slice], figures: Sequence[Metric]) -> str:
     """The same for a notebook."""
-    names = dict.fromkeys(each.by for each in slices)
-    return "".join(
-        html_table(slice_header(name, figures), slice_rows(slices, name, figures)) for name in names
-    )
+    return "".join(html_table(*part) for part in slice_cells(slices, figures))
 
 
-def slice_header(by: str, figures: Sequence[Metric]) -> tuple[str, ...]:
-    """The columns of :func:`slice_rows`."""
+def slice_cells(
+    slices: Sequence[Slice], figures: Sequence[Metric]
+) -> list[tuple[tuple[str, ...], list[tuple[str, ...]]]]:
+    """Header and rows for each column: the first figure with its interval, and the second one."""
     one, *others = (figure.shown for figure in figures[:2])
-    return (by, "rows", one, "95 % interval", *others)
+    return [
+        ((by, "rows", one, "95 % interval", *others),
+         [_slice_row(each, figures) for each in slices if each.by == by])
+        for by in dict.fromkeys(each.by for each in slices)
+    ]  # fmt: skip
 
 
-def slice_rows(
-    slices: Sequence[Slice], by: str, figures: Sequence[Metric]
-) -> list[tuple[str, ...]]:
-    """The slices of one column: value, rows, the first figure with its interval, the second one."""
-    rows = []
-    for each in (each for each in slices if each.by == by):
-        first, *others = (_bare(each.figures.get(figure.name), figure) for figure in figures[:2])
-        ends = each.intervals.get(figures[0].name)
-        # A point says that all rows came out alike, no more.
-        known = ends is not None and ends.low != ends.high
-        around = "–".join(_bare(end, figures[0]) for end in ends) if ends and known else "–"
-        rows.append((each.value, f"{each.rows:,}", first, around, *others))
-    return rows
+def _slice_row(found: Slice, figures: Sequence[Metric]) -> tuple[str, ...]:
+    first, *others = (_bare(found.figures.get(figure.name), figure) for figure in figures[:2])
+    ends = found.intervals.get(figures[0].name)
+    # A point says that all rows came out alike, no more.
+    known = ends is not None and ends.low != ends.high
+    around = "–".join(_bare(end, figures[0]) for end in ends) if ends and known else "–"
+    return (found.value, f"{found.rows:,}", first, around, *others)
 
 
 def _bare(value: float | None, metric: Metric) -> str:

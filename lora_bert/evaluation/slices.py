@@ -17,8 +17,6 @@ from lora_bert.data.columns import given_column, id_column, label_columns
 from lora_bert.data.examples import Examples
 from lora_bert.errors import DataError
 from lora_bert.metrics.intervals import Interval
-from lora_bert.metrics.metric import Metric
-from lora_bert.tasks.judgement import Judgement
 from lora_bert.wording import shortened
 
 if TYPE_CHECKING:
@@ -76,8 +74,8 @@ def columns_of_slices(by: Sequence[str], rows: Examples) -> tuple[str, ...]:
     for name in names:
         cells = rows.beside.get(name, ())
         different = len(set(cells))
-        numbered = bool(id_column([name], ())) or _numbers(cells) is None
-        if _MOST < different > len(cells) / 2 and numbered:
+        in_ranges = not id_column([name], ()) and _numbers(cells) is not None
+        if _MOST < different > len(cells) / 2 and not in_ranges:
             raise DataError(
                 f"--by {name}: '{shortened(name)}' says {different:,} different things of "
                 f"{len(cells):,} rows.",
@@ -118,17 +116,9 @@ def _judged(
         judged = task.judge(values[at], task.targets_at(targets, at), seed=seed)
     except DataError:  # of rows that are all alike nothing can be said, as of one relevant answer
         return Slice(*named, len(at), {}, {})
-    figures = {metric.name: getattr(judged.scores, metric.name) for metric in judged.shown
-               if not _is_undefined(metric, judged)}  # fmt: skip
+    figures = {metric.name: getattr(judged.scores, metric.name) for metric in judged.shown}
     intervals = {name: ends for name, ends in judged.intervals.items() if name in figures}
     return Slice(*named, len(at), figures, intervals)
-
-
-def _is_undefined(metric: Metric, judged: Judgement) -> bool:
-    """Whether it is a correlation with numbers that do not vary: no draw of the rows changes it."""
-    ends = judged.intervals.get(metric.name)
-    correlation = metric.higher_is_better and not metric.share
-    return correlation and ends is not None and ends.low == ends.high
 
 
 def _lengths(tokens: TokenizedTexts) -> np.ndarray:

@@ -22,6 +22,8 @@ METRICS = (
     Metric("mae", "MAE", False, share=False, means="mean absolute error"),
 )
 """The figures that are shown and can pick the best epoch."""
+DISTANCES = METRICS[2:]
+"""Those that numbers have which do not vary, too."""
 _DRAWS, _MOST_DRAWN = 2000, 20_000_000
 """Draws of a bootstrap; of many rows fewer, 200 at least."""
 _SHARES = (0.5, 0.9)

@@ -16,6 +16,7 @@ from lora_bert.metrics.comparison import Comparison
 from lora_bert.metrics.intervals import Interval
 from lora_bert.metrics.metric import Metric
 from lora_bert.metrics.regression import (
+    DISTANCES,
     METRICS,
     Errors,
     NumberScores,
@@ -218,6 +219,10 @@ class Regression(Task):
             "answered, and no epoch is chosen by them."
         )
 
+    def figures_of(self, targets: np.ndarray) -> tuple[Metric, ...]:
+        """Without the correlations where the numbers do not vary."""
+        return METRICS if np.ptp(targets) > 0 else DISTANCES
+
     def score(self, values: np.ndarray, targets: np.ndarray) -> NumberScores:
         """Both correlations, and how far the answers are off."""
         return score_numbers(values[:, 0], targets)
@@ -230,7 +235,7 @@ class Regression(Task):
         errors = Errors.of(values[:, 0].astype(np.float64), targets)
         return Judgement(
             scores=self.score(values, targets),
-            shown=METRICS,
+            shown=self.figures_of(targets),
             intervals=bootstrap_numbers([values[:, 0]], targets, seed=seed),
             errors=errors,
             residuals=errors.residuals(),

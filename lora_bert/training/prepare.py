@@ -179,11 +179,14 @@ def _check_stride(config: TrainConfig, tokenizer: TextTokenizer, *, pairs: bool)
 def _check_metric(config: TrainConfig, task: Task, validation: Tokens) -> None:
     """Refuse to choose an epoch by a figure that the validation rows do not have."""
     there = task.figures_of(validation.targets)
-    if task.metric(config.metric) not in there:
+    metric = task.metric(config.metric)
+    # Where its first one says nothing, a task warns and goes on.
+    if metric not in (*there, task.metrics[0]):
         raise ConfigError(
             f"--metric {config.metric}: the validation rows say nothing of it; they have "
             f"{listed(each.name for each in there)}.",
-            hint="Figures of queries need queries with relevant rows and others.",
+            hint="Figures of queries need queries with relevant rows and others, correlations need "
+            "numbers that vary.",
         )
 
 

@@ -227,6 +227,22 @@ def test_validation_numbers_that_are_all_the_same_rank_nothing():
     assert said.startswith("Every validation number is 3.5: correlations are 0 there")
 
 
+def test_numbers_that_are_all_the_same_have_no_correlation(trained, tmp_path):
+    _, result = trained
+    rows = "text,price\n" + "\n".join(f"{word} bad,1000.5" for word in GOOD) + "\n"
+    (tmp_path / "same.csv").write_text(rows, encoding="utf-8")
+    found = lora_bert.evaluate(result.path, tmp_path / "same.csv", report=tmp_path / "r.html")
+    assert [figure.name for figure in found.shown] == ["rmse", "mae"]
+    assert "spearman" not in found.as_dict()
+    assert "Spearman" not in found.text()
+    (tmp_path / "train.csv").write_text(rows + "bad slow,7\nbad cold,8\n", encoding="utf-8")
+    options = {"validation": tmp_path / "same.csv", "label_column": "price", "epochs": 1,
+               "task": "regression", "backbone": lora_bert.load(result.path).places[1]}  # fmt: skip
+    lora_bert.train(tmp_path / "train.csv", output=tmp_path / "a", **options)
+    with pytest.raises(ConfigError, match="the validation rows say nothing of it; they have 'rmse"):
+        lora_bert.train(tmp_path / "train.csv", metric="pearson", output=tmp_path / "b", **options)
+
+
 @pytest.mark.parametrize(
     ("labels", "settings"),
     [(["a", "b"], {}), ([], {}), (["a"], {"deviation": 0}), (["a"], {"mean": "3"}),
