@@ -8,6 +8,11 @@ from collections.abc import Sequence
 
 from lora_bert.wording import printable
 
+MINIMUM_WIDTH = 60
+"""Below this many columns the tables would say nothing; a smaller ``width`` counts as this."""
+GAP = "  "
+"""Between two columns."""
+
 
 def cells(text: str) -> int:
     """How many terminal cells a printable text takes: wide characters two, combining marks none."""
@@ -66,6 +71,52 @@ def _head(text: str, width: int) -> str:
         if width < 0:
             return text[:position]
     return text
+
+
+def titled(title: str, table: str, width: int) -> str:
+    """A table below its title."""
+    return "\n".join([*wrapped(title, max(width, MINIMUM_WIDTH)), table])
+
+
+def named_lines(lines: Sequence[tuple[str, str]], width: int) -> str:
+    """Names, and beside them what they have to say, wrapped."""
+    width = max(width, MINIMUM_WIDTH)
+    column = max(13, *(len(name) + 1 for name, _ in lines))
+    return "\n".join(
+        line
+        for name, value in lines
+        for line in wrapped(value, width, first=f"{name:<{column}}", indent=" " * column)
+    )
+
+
+def natural_widths(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    """The terminal cells of each column's widest text."""
+    columns = zip(header, *rows, strict=True)
+    return [max(cells(printable(text)) for text in texts) for texts in columns]
+
+
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], names: int, width: int) -> str:
+    """Lines of aligned columns: the first ``names`` are text and give way, the others numbers."""
+    widths = natural_widths(header, rows)
+    room = max(width, MINIMUM_WIDTH) - sum(widths[names:]) - len(GAP) * (len(widths) - 1)
+    widths[:names] = _shared_out(widths[:names], room)
+    return "\n".join(
+        GAP.join(
+            column(text, size, right=position >= names)
+            for position, (text, size) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in (header, *rows)
+    )
+
+
+def _shared_out(wanted: Sequence[int], room: int) -> list[int]:
+    """Widths that add up to no more than ``room``, none larger than wanted, the rest even."""
+    widths = list(wanted)
+    narrow_first = sorted(range(len(widths)), key=widths.__getitem__)
+    for done, position in enumerate(narrow_first):
+        widths[position] = min(widths[position], room // (len(widths) - done))
+        room -= widths[position]
+    return widths
 
 
 def html_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lora_bert.evaluation.baseline import Baseline
-from lora_bert.evaluation.display import cells, column, fit, html_table, html_text, wrapped
+from lora_bert.evaluation.display import (
+    GAP,
+    MINIMUM_WIDTH,
+    fit,
+    html_table,
+    html_text,
+    named_lines,
+    natural_widths,
+    text_table,
+    titled,
+)
 from lora_bert.evaluation.overlap import Overlap
 from lora_bert.evaluation.slices import Slice
 from lora_bert.metrics.classification import PerClass, Scores
@@ -20,15 +30,11 @@ from lora_bert.metrics.regression import Errors
 from lora_bert.metrics.tagging import TypeScores
 from lora_bert.metrics.threshold import Threshold
 from lora_bert.tasks.judgement import Judgement
-from lora_bert.wording import counted, printable
-
-MINIMUM_WIDTH = 60
-"""Below this many columns the tables would say nothing; a smaller ``width`` counts as this."""
+from lora_bert.wording import counted
 
 _ALL_CLASSES = 20
 """Of more classes the tables show the worst, and the most frequent confusions."""
 _WORST = 15
-_GAP = "  "
 _CLASS_COLUMNS = ("class", "precision", "recall", "F1", "rows", "predicted")
 
 
@@ -91,7 +97,7 @@ def figures_part(judged: Judgement, metric: str, overlap: Overlap | None, width:
         lines.append(("target", target_words(judged.target)))
     if judged.out_of_scope:
         lines.append(("out of scope", scope_words(judged.out_of_scope)))
-    return _named_lines(lines, width)
+    return named_lines(lines, width)
 
 
 def errors_words(errors: Errors) -> str:
@@ -159,17 +165,17 @@ def scope_words(scope: OutOfScope) -> str:
 def against_part(against: Comparison, width: int) -> str:
     """Another classifier beside this one, and in what the two differ."""
     name = fit(against.other, max(width, MINIMUM_WIDTH) - 13)
-    lines = _named_lines([("against", name), *_comparison_lines(against)], width)
+    lines = named_lines([("against", name), *_comparison_lines(against)], width)
     if not against.settings:
         return lines
     settings = [(key, *map(setting_words, pair)) for key, pair in sorted(against.settings.items())]
-    return f"{lines}\n\n{_table(('what differs', 'this one', 'the other'), settings, 3, width)}"
+    return f"{lines}\n\n{text_table(('what differs', 'this one', 'the other'), settings, 3, width)}"
 
 
 def baseline_part(baseline: Baseline, width: int) -> str:
     """The TF-IDF baseline beside this classifier."""
     name = f"{baseline.description}, {baseline.seconds:.1f} s"
-    return _named_lines([("baseline", name), *_comparison_lines(baseline.comparison)], width)
+    return named_lines([("baseline", name), *_comparison_lines(baseline.comparison)], width)
 
 
 def _comparison_lines(against: Comparison) -> list[tuple[str, str]]:
@@ -210,14 +216,14 @@ def coverage_table(lines: Sequence[Covered], *, width: int = 80) -> str:
         (decimal(line.min_score), f"{line.rows:,}", _share(line.coverage), _share(line.accuracy))
         for line in lines
     ]
-    return _table(("--min-score", "answered", "% of rows", "% right"), rows, 1, width)
+    return text_table(("--min-score", "answered", "% of rows", "% right"), rows, 1, width)
 
 
 def slice_tables(
     slices: Sequence[Slice], figures: Sequence[Metric], *, width: int = 80
 ) -> list[str]:
     """A table for each column that rows are sliced by."""
-    return [_table(*part, 1, width) for part in slice_cells(slices, figures)]
+    return [text_table(*part, 1, width) for part in slice_cells(slices, figures)]
 
 
 def slices_html(slices: Sequence[Slice], figures: Sequence[Metric]) -> str:
@@ -265,7 +271,7 @@ def scope_table(scope: OutOfScope, *, width: int = 80) -> str:
         "% of the rows in scope answered, and rightly; % of those out of scope refused; % of both "
         "together treated rightly"
     )
-    return _titled(title, _table(header, rows, 1, width), width)
+    return titled(title, text_table(header, rows, 1, width), width)
 
 
 def labels_table(scores: LabelScores, curves: Sequence[LabelCurve], *, width: int = 80) -> str:
@@ -273,17 +279,17 @@ def labels_table(scores: LabelScores, curves: Sequence[LabelCurve], *, width: in
     entries, title = _worst_classes(scores.per_label, scores.worst)
     lines = {curve.label: f"{curve.threshold:.3f}" for curve in curves}
     rows = [(*_class_row(entry), lines[entry.label]) for entry in entries]
-    table = _table(("label", *_CLASS_COLUMNS[1:], "threshold"), rows, 1, width)
+    table = text_table(("label", *_CLASS_COLUMNS[1:], "threshold"), rows, 1, width)
     all_of_them = f"{title}; --output and --json have all of them"
-    return _titled(all_of_them.replace("classes", "labels"), table, width) if title else table
+    return titled(all_of_them.replace("classes", "labels"), table, width) if title else table
 
 
 def classes_table(scores: Scores, *, width: int = 80) -> str:
     """The table of the classes; of more than 20 those with the lowest F1."""
     entries, title = _worst_classes(scores.per_class, scores.worst)
-    table = _table(_CLASS_COLUMNS, list(map(_class_row, entries)), 1, width)
+    table = text_table(_CLASS_COLUMNS, list(map(_class_row, entries)), 1, width)
     all_of_them = f"{title}; --output and --json have all of them"
-    return _titled(all_of_them, table, width) if title else table
+    return titled(all_of_them, table, width) if title else table
 
 
 def types_table(types: Sequence[TypeScores], *, width: int = 80) -> str:
@@ -292,11 +298,11 @@ def types_table(types: Sequence[TypeScores], *, width: int = 80) -> str:
     if len(types) > _ALL_CLASSES:
         shown = sorted(types, key=lambda each: (each.f1, -each.entities))[:_WORST]
     rows = [_type_row(each) for each in shown]
-    table = _table(("type", *_CLASS_COLUMNS[1:4], "entities", "predicted"), rows, 1, width)
+    table = text_table(("type", *_CLASS_COLUMNS[1:4], "entities", "predicted"), rows, 1, width)
     if len(shown) == len(types):
         return table
     title = f"types: the {len(shown)} with the lowest F1 of {len(types):,}; --json has all of them"
-    return _titled(title, table, width)
+    return titled(title, table, width)
 
 
 def _type_row(entry: TypeScores) -> tuple[str, ...]:
@@ -351,17 +357,17 @@ def _matrix(scores: Scores, width: int) -> str:
     """The confusion matrix, or "" where it does not fit."""
 
     def fits(header: Sequence[str], lines: Sequence[Sequence[str]]) -> bool:
-        return sum(_natural_widths(header, lines)) + len(_GAP) * len(lines) <= width
+        return sum(natural_widths(header, lines)) + len(GAP) * len(lines) <= width
 
     rows = [[f"{count:,}" for count in line] for line in scores.confusion.tolist()]
     named = [[label, *row] for label, row in zip(scores.labels, rows, strict=True)]
     header = ["", *scores.labels]
     if fits(header, named):
-        return _table(header, named, 1, width)
+        return text_table(header, named, 1, width)
     numbered = [[f"{number} {row[0]}", *row[1:]] for number, row in enumerate(named, start=1)]
     header = ["", *(str(number) for number in range(1, len(named) + 1))]
     readable = [[row[0][:12], *row[1:]] for row in numbered]
-    return _table(header, numbered, 1, width) if fits(header, readable) else ""
+    return text_table(header, numbered, 1, width) if fits(header, readable) else ""
 
 
 def _confusion_list(scores: Scores, width: int) -> str:
@@ -375,48 +381,5 @@ def _confusion_list(scores: Scores, width: int) -> str:
     ]  # fmt: skip
     wrong = sum(count for *_, count in pairs)
     title = f"confusions ({wrong:,} rows), {len(rows)} of {len(pairs):,} pairs"
-    table = _table(("true class", "predicted class", "rows", "% of class"), rows, 2, width)
+    table = text_table(("true class", "predicted class", "rows", "% of class"), rows, 2, width)
     return f"{title}\n{table}"
-
-
-def _titled(title: str, table: str, width: int) -> str:
-    return "\n".join([*wrapped(title, max(width, MINIMUM_WIDTH)), table])
-
-
-def _named_lines(lines: Sequence[tuple[str, str]], width: int) -> str:
-    width = max(width, MINIMUM_WIDTH)
-    column = max(13, *(len(name) + 1 for name, _ in lines))
-    return "\n".join(
-        line
-        for name, value in lines
-        for line in wrapped(value, width, first=f"{name:<{column}}", indent=" " * column)
-    )
-
-
-def _natural_widths(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
-    columns = zip(header, *rows, strict=True)
-    return [max(cells(printable(text)) for text in texts) for texts in columns]
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]], names: int, width: int) -> str:
-    """Lines of aligned columns: the first ``names`` are text and give way, the others numbers."""
-    widths = _natural_widths(header, rows)
-    room = max(width, MINIMUM_WIDTH) - sum(widths[names:]) - len(_GAP) * (len(widths) - 1)
-    widths[:names] = _shared_out(widths[:names], room)
-    return "\n".join(
-        _GAP.join(
-            column(text, size, right=position >= names)
-            for position, (text, size) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in (header, *rows)
-    )
-
-
-def _shared_out(wanted: Sequence[int], room: int) -> list[int]:
-    """Widths that add up to no more than ``room``, none larger than wanted, the rest even."""
-    widths = list(wanted)
-    narrow_first = sorted(range(len(widths)), key=widths.__getitem__)
-    for done, position in enumerate(narrow_first):
-        widths[position] = min(widths[position], room // (len(widths) - done))
-        room -= widths[position]
-    return widths
